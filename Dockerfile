@@ -1,0 +1,67 @@
+# One image for every role: api, worker and the one-shot migration differ only in their command, so a deployment never
+# runs two versions of the code, and one build, one scan and one pull serve all three. The price is that the api carries
+# the TensorFlow that only training imports: on disk, not in memory, since a process that does not train never loads it.
+#
+#   docker build -t forecastle .                               for CPUs
+#   docker build -t forecastle --build-arg VARIANT=gpu .       for NVIDIA GPUs (CUDA comes with the wheels)
+
+FROM python:3.13-slim-trixie AS base
+
+# ---- What Forecastle stands on: a layer of its own, made again only when pyproject.toml or constraints.txt change.
+FROM base AS dependencies
+ARG VARIANT=cpu
+ENV UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    UV_PYTHON_DOWNLOADS=never \
+    VIRTUAL_ENV=/opt/venv
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore uv==0.13.8
+WORKDIR /build
+COPY pyproject.toml constraints.txt ./
+# The C++ headers are a fifth of TensorFlow and serve only to build extensions of it.
+RUN case "${VARIANT}" in cpu|gpu) ;; *) echo "VARIANT is '${VARIANT}': give cpu or gpu" >&2; exit 1 ;; esac \
+ && uv venv --python "$(command -v python3)" "${VIRTUAL_ENV}" \
+ && uv pip install --requirements pyproject.toml --extra "${VARIANT}" --constraints constraints.txt \
+ && rm -r "${VIRTUAL_ENV}"/lib/python3.*/site-packages/tensorflow/include
+
+# ---- Forecastle itself: a layer of a few hundred kilobytes, laid over the one above.
+FROM dependencies AS package
+COPY README.md LICENSE ./
+COPY migrations migrations
+COPY models models
+COPY app app
+RUN uv pip install --no-deps --build-constraints constraints.txt --prefix /opt/package .
+
+# ---- What runs: no compiler, no uv, no source tree.
+FROM base
+# A numeric user, so that an orchestrator sees that it is not root. Its home is /tmp: all but /tmp and /data may be read-only.
+RUN groupadd --gid 10001 forecastle \
+ && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin forecastle \
+ && install --directory --owner=10001 --group=10001 --mode=750 /data
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=package /opt/package /opt/venv
+ENV PATH=/opt/venv/bin:${PATH} \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
+    TF_CPP_MIN_LOG_LEVEL=2 \
+    FORECASTLE_DATA_DIR=/data \
+    FORECASTLE_PORT=8000
+WORKDIR /data
+VOLUME /data
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+# Alive, not ready: what restarts containers goes by this, and a database that is away is no reason to restart.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['FORECASTLE_PORT']), timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["forecastle"]
+CMD ["serve", "--host", "0.0.0.0"]
+ARG VARIANT=cpu
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="Forecastle" \
+      org.opencontainers.image.description="Self-hosted time-series forecasting: post history, get forecasts with honest intervals." \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="python:3.13-slim-trixie" \
+      forecastle.variant="${VARIANT}"

@@ -1,0 +1,40 @@
+# Every command does all its own set-up: python3, git and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: serve test check container bench-accuracy bench-serving clean
+.DEFAULT_GOAL := serve
+
+serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
+	$(BIN)/forecastle migrate
+	$(BIN)/forecastle train sample:electricity-hourly --model electricity --horizon 24 --if-missing >/dev/null
+	$(BIN)/forecastle serve
+
+test: .venv/.dev  ## the whole test suite, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+check: .venv/.dev  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+container:  ## build the images, run the stack, train and forecast in it
+	bash deploy/container-check.sh
+
+bench-accuracy: .venv/.dev  ## every cell x strategy through the API, against seasonal naive
+	$(BIN)/python -m benchmarks.accuracy
+
+bench-serving: .venv/.dev  ## start, memory, latency
+	$(BIN)/python -m benchmarks.serving
+
+clean:  ## remove what the other commands made, but for the data in var/
+	rm -rf .venv build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/.serve: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu]'
+	touch $@
+
+.venv/.dev: .venv/.serve
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,dev]'
+	touch $@

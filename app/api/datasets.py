@@ -1,0 +1,169 @@
+"""/v1/datasets: series that the service keeps; each write is a new immutable revision."""
+
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
+from app.api.service import Caller, Service, The, problems
+from app.formats import MEDIA_TYPES, read_panel
+from app.schemas import NAME, Page, RevisionAnswer
+from app.store import datasets, panels
+from app.store.tables import Revision
+from models.errors import Fault, InputError
+from models.panel import Panel
+
+router = APIRouter(tags=["datasets"])
+
+_TABLE = {
+    "type": "object",
+    "required": ["unique_id", "ds", "y"],
+    "properties": {
+        "unique_id": {"type": "array", "items": {"type": "string"}},
+        "ds": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+        "y": {"type": "array", "items": {"type": "number"}},
+    },
+}
+_CSV_EXAMPLE = "unique_id,ds,y\nshop,2026-01-01,12.5\nshop,2026-01-02,13\nshop,2026-01-03,11\n"
+_JSON_EXAMPLE = {
+    "unique_id": ["shop", "shop", "shop"],
+    "ds": ["2026-01-01", "2026-01-02", "2026-01-03"],
+    "y": [12.5, 13, 11],
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            MEDIA_TYPES[".csv"]: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
+            MEDIA_TYPES[".parquet"]: {"schema": {"type": "string", "format": "binary"}},
+            MEDIA_TYPES[".json"]: {"schema": _TABLE, "example": _JSON_EXAMPLE},
+        },
+    }
+}
+
+Freq = Annotated[
+    str | None, Query(max_length=20, description="Such as h, 15min, D, MS; read off the data if left out.")
+]
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+Table = Annotated[bytes, Depends(_body)]
+
+
+@router.post(
+    "/v1/datasets", status_code=201, responses=problems(403, 409, 415), openapi_extra=_BODY, summary="Create a data set"
+)
+async def post_dataset(
+    name: Annotated[str, Query(pattern=NAME)], table: Table, request: Request, response: Response, freq: Freq = None
+) -> RevisionAnswer:
+    """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type says which kind of table."""
+    the, caller = _parts(request)
+    media_type = request.headers.get("content-type", "")
+    created = await anyio.to_thread.run_sync(_create, the, caller, name, table, media_type, freq)
+    response.headers["Location"] = f"/v1/datasets/{name}"
+    return created
+
+
+@router.post(
+    "/v1/datasets/{name}/rows",
+    status_code=201,
+    responses=problems(403, 404, 409, 415),
+    openapi_extra=_BODY,
+    summary="Append rows",
+)
+async def post_rows(name: str, table: Table, request: Request) -> RevisionAnswer:
+    """Append the rows that follow the last known ones; the data set gets a new revision."""
+    the, caller = _parts(request)
+    media_type = request.headers.get("content-type", "")
+    return await anyio.to_thread.run_sync(_append, the, caller, name, table, media_type)
+
+
+@router.get("/v1/datasets", responses=problems(), summary="List data sets")
+def list_datasets(
+    the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[RevisionAnswer]:
+    """All data sets with their newest revisions, oldest first."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = datasets.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
+        newest = datasets.newest(session, caller.tenant_id, [row.id for row in rows])
+    items = [answer_of(newest[row.id]) for row in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+
+@router.get("/v1/datasets/{name}", responses=problems(404), summary="Show a data set")
+def get_dataset(
+    name: str, the: The, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+) -> RevisionAnswer:
+    """A data set at its newest revision, or at the one named."""
+    with the.database.read() as session:
+        return answer_of(datasets.revision(session, caller.tenant_id, name, revision))
+
+
+@router.get("/v1/datasets/{name}/revisions", responses=problems(404), summary="List revisions")
+def list_revisions(
+    name: str, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[RevisionAnswer]:
+    """The revisions of a data set, newest first."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = datasets.list_revisions(session, caller.tenant_id, name, after_id(page_token), size)
+    items = [answer_of(row) for row in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].number if rows else None))
+
+
+def answer_of(revision: Revision) -> RevisionAnswer:
+    """The public face of a revision."""
+    return RevisionAnswer(
+        dataset=revision.dataset.name,
+        freq=revision.dataset.freq,
+        revision=revision.number,
+        sha256=revision.sha256,
+        rows_added=revision.rows_added,
+        rows_total=revision.rows_total,
+        series_total=revision.series_total,
+        first_ds=revision.first_ds,
+        last_ds=revision.last_ds,
+        created_by=revision.created_by,
+        created_at=revision.created_at,
+    )
+
+
+def create_dataset(the: Service, caller: Caller, name: str, panel: Panel) -> RevisionAnswer:
+    """Keep ``panel`` as a new data set.
+
+    Raises:
+        Conflict: there is one of this name.
+    """
+    first = panels.new_revision(panel)
+    with the.database.write() as session:
+        row = datasets.create(session, caller.tenant_id, name, str(panel.freq), first, caller.key_id)
+        return answer_of(row)
+
+
+def _parts(request: Request) -> tuple[Service, Caller]:
+    return request.app.state.service, request.state.principal
+
+
+def _create(the: Service, caller: Caller, name: str, table: bytes, media_type: str, freq: str | None) -> RevisionAnswer:
+    return create_dataset(the, caller, name, read_panel(table, media_type, freq, the.settings.max_rows))
+
+
+def _append(the: Service, caller: Caller, name: str, table: bytes, media_type: str) -> RevisionAnswer:
+    with the.database.read() as session:
+        newest = datasets.revision(session, caller.tenant_id, name)
+        before = panels.load(session, caller.tenant_id, newest)
+    rows = read_panel(table, media_type, newest.dataset.freq, the.settings.max_rows)
+    if len(before.y) + len(rows.y) > the.settings.max_rows:
+        message = f"with these there would be {len(before.y) + len(rows.y)} rows"
+        hint = f"a data set holds at most {the.settings.max_rows}; start another, or raise FORECASTLE_MAX_ROWS"
+        raise InputError([Fault(code="too_many_rows", message=message, hint=hint)])
+    added = panels.new_revision(rows, before)
+    # The rows were checked against this revision: should another have come in between, the caller is told.
+    with the.database.write() as session:
+        row = datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id)
+        return answer_of(row)

@@ -1,0 +1,46 @@
+"""/livez, /readyz and /metrics: what orchestrators and monitoring ask."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.api.service import Service, The, problems
+from app.schemas import Health
+from app.store import jobs
+from app.store.db import at_head
+
+router = APIRouter(tags=["health"])
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Not ready to serve"}}
+
+
+@router.get("/livez", summary="Is the process alive?")
+def livez() -> Health:
+    """Always ok while the process can answer."""
+    return Health(status="ok", checks={})
+
+
+@router.get("/readyz", responses=_NOT_READY, summary="Can it serve?")
+def readyz(the: The, response: Response) -> Health:
+    """Whether the database answers and has the schema of this version; 503 with the reason if not."""
+    database = _database_state(the)
+    if database != "ok":
+        response.status_code = 503
+    return Health(status="ok" if database == "ok" else "unavailable", checks={"database": database})
+
+
+@router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
+def metrics(the: The, request: Request) -> Response:
+    """The metrics of this process, and the number of jobs in each state."""
+    with the.database.read() as session:
+        the.telemetry.jobs_counted({str(state): count for state, count in jobs.counts(session).items()})
+    return Response(the.telemetry.render(), media_type=METRICS_TYPE)
+
+
+def _database_state(the: Service) -> str:
+    try:
+        return "ok" if at_head(the.database) else "its schema is not that of this version; run 'forecastle migrate'"
+    except SQLAlchemyError:
+        return "it does not answer"

@@ -1,0 +1,109 @@
+"""/v1/models: the registry. Versions never change; aliases point at one and move, and every move is recorded."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from sqlalchemy.orm import Session
+
+from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
+from app.api.service import Caller, The, problems
+from app.schemas import NAME, AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, Page, VersionAnswer
+from app.store import datasets, registry
+from app.store.tables import Alias, Version
+
+router = APIRouter(tags=["models"])
+
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("/v1/models", responses=problems(), summary="List models")
+def list_models(the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50) -> Page[ModelAnswer]:
+    """All models, oldest first."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = registry.list_models(session, caller.tenant_id, after_id(page_token) or 0, size)
+        items = [_model(session, caller.tenant_id, row.name) for row in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+
+@router.get("/v1/models/{name}", responses=problems(404), summary="Show a model")
+def get_model(name: str, the: The, caller: Caller) -> ModelAnswer:
+    """A model and where its aliases point."""
+    with the.database.read() as session:
+        return _model(session, caller.tenant_id, name)
+
+
+@router.get("/v1/models/{name}/versions", responses=problems(404), summary="List versions")
+def list_versions(
+    name: str, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[VersionAnswer]:
+    """The versions of a model, newest first."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = registry.list_versions(session, caller.tenant_id, name, after_id(page_token), size)
+        items = [_version(session, name, row) for row in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+
+@router.get("/v1/models/{name}/versions/{number}", responses=problems(404), summary="Show a version")
+def get_version(name: str, number: Number, the: The, caller: Caller) -> VersionAnswer:
+    """What a version is, what it learned from, and how it did beside seasonal naive."""
+    with the.database.read() as session:
+        return _version(session, name, registry.resolve(session, caller.tenant_id, name, number, None))
+
+
+@router.get("/v1/models/{name}/aliases", responses=problems(404), summary="List aliases")
+def list_aliases(name: str, the: The, caller: Caller) -> list[AliasAnswer]:
+    """Where every alias of a model points."""
+    with the.database.read() as session:
+        return [_alias(row) for row in registry.list_aliases(session, caller.tenant_id, name)]
+
+
+@router.put("/v1/models/{name}/aliases/{alias}", responses=problems(403, 404, 409), summary="Move an alias")
+def put_alias(
+    name: str, alias: Annotated[str, Path(pattern=NAME)], request: MoveRequest, the: The, caller: Caller
+) -> AliasAnswer:
+    """Point an alias at a version: promote, or roll back. Repeating it changes nothing."""
+    move = registry.Move(model=name, alias=alias, number=request.version, reason=request.reason, moved_by=caller.key_id)
+    with the.database.write() as session:
+        return _alias(registry.move_alias(session, caller.tenant_id, move))
+
+
+@router.get("/v1/models/{name}/aliases/{alias}/moves", responses=problems(404), summary="History of an alias")
+def list_moves(
+    name: str, alias: str, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[AliasMoveAnswer]:
+    """Every move of an alias, newest first: from where, to where, by whom and why."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = registry.alias_moves(session, caller.tenant_id, name, alias, after_id(page_token), size)
+    items = [AliasMoveAnswer.model_validate(row) for row in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+
+def _model(session: Session, tenant_id: int, name: str) -> ModelAnswer:
+    aliases = [_alias(row) for row in registry.list_aliases(session, tenant_id, name)]
+    return ModelAnswer(model=name, aliases=aliases, created_at=registry.get_model(session, tenant_id, name).created_at)
+
+
+def _alias(row: Alias) -> AliasAnswer:
+    return AliasAnswer(alias=row.name, version=row.version.number, moved_at=row.moved_at)
+
+
+def _version(session: Session, model: str, row: Version) -> VersionAnswer:
+    revision = datasets.revision_by_id(session, row.tenant_id, row.revision_id)
+    return VersionAnswer(
+        model=model,
+        version=row.number,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        spec=row.spec,
+        scores=row.scores,
+        skill=row.skill,
+        dataset=revision.dataset.name,
+        revision=revision.number,
+        data_sha256=row.data_sha256,
+        job_id=row.job_id,
+        created_by=row.created_by,
+        created_at=row.created_at,
+    )

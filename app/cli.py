@@ -1,0 +1,175 @@
+"""The grammar of the command line. What each command does is in ``app.commands``; data go to stdout, the rest to stderr."""
+
+import importlib
+from enum import StrEnum
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+cli = typer.Typer(
+    help="Self-hosted time-series forecasting: post history, get forecasts with honest intervals.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+class Format(StrEnum):
+    """How tables are printed."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+class Scope(StrEnum):
+    """What a key allows: reading and forecasting, or everything."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Promote(StrEnum):
+    """When the new version becomes champion."""
+
+    IF_BETTER = "if_better"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+Data = Annotated[
+    str, typer.Argument(help="A .csv, .parquet or .json file, sample:NAME, or dataset:NAME of the database.")
+]
+Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model.")]
+Freq = Annotated[str | None, typer.Option(help="Such as h, 15min, D, MS; read off the data if left out.")]
+Horizon = Annotated[int | None, typer.Option("--horizon", "-H", help="Steps to forecast.")]
+Version = Annotated[int | None, typer.Option(help="Number of the version; the champion if left out.")]
+
+
+def _command(name: str) -> ModuleType:
+    """The module of a command, imported when it is called: ``--help`` must not wait for NumPy and SQLAlchemy."""
+    return importlib.import_module(f"app.commands.{name}")
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    worker: Annotated[bool, typer.Option(help="Also run a worker, and show a first API key.")] = True,
+) -> None:
+    """Serve the HTTP API, with a worker beside it.
+
+    Example: forecastle serve --port 8000
+    """
+    _command("serve").serve(host, port, worker)
+
+
+@cli.command()
+def worker(
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Run training jobs until told to stop.
+
+    Example: forecastle worker
+    """
+    _command("worker").worker(with_parent)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's schema; harmless when repeated.
+
+    Example: forecastle migrate
+    """
+    _command("migrate").migrate()
+
+
+@cli.command()
+def train(
+    data: Data,
+    model: Model,
+    freq: Freq = None,
+    horizon: Horizon = None,
+    spec: Annotated[list[str] | None, typer.Option(help="A field of the spec, such as cell=lstm. Repeatable.")] = None,
+    training: Annotated[
+        list[str] | None, typer.Option(help="A field of the training, such as max_epochs=20. Repeatable.")
+    ] = None,
+    promote: Annotated[Promote, typer.Option(help="When the new version becomes champion.")] = Promote.IF_BETTER,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing where the model exists.")] = False,
+) -> None:
+    """Train a model on a table and register it.
+
+    Example: forecastle train sample:electricity-hourly --model electricity --spec cell=lstm
+    """
+    fields = [*(spec or []), *([] if horizon is None else [f"horizon={horizon}"])]
+    order = _command("train").Order(data, model, freq, fields, training or [], promote.value)
+    _command("train").train(order, if_missing)
+
+
+@cli.command()
+def forecast(
+    data: Data,
+    model: Model,
+    freq: Freq = None,
+    horizon: Horizon = None,
+    level: Annotated[list[int] | None, typer.Option(help="Interval in percent. Repeatable; 80 if left out.")] = None,
+    version: Version = None,
+    output: Annotated[Format, typer.Option("--format", help="How to print the forecast.")] = Format.CSV,
+) -> None:
+    """Forecast the series of a table.
+
+    Example: forecastle forecast sample:electricity-hourly --model electricity --horizon 24 --level 80
+    """
+    _command("forecast").forecast((data, freq), (model, version), horizon, level or [80], output.value)
+
+
+@cli.command()
+def backtest(
+    data: Data,
+    model: Model,
+    freq: Freq = None,
+    horizon: Horizon = None,
+    version: Version = None,
+    output: Annotated[Format, typer.Option("--format", help="How to print the scores.")] = Format.CSV,
+) -> None:
+    """Score a version on the last part of a table, beside seasonal naive and naive.
+
+    Example: forecastle backtest sample:electricity-hourly --model electricity
+    """
+    _command("forecast").backtest((data, freq), (model, version), horizon, output.value)
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    scope: Annotated[Scope, typer.Option(help="What the key allows.")] = Scope.WRITE,
+    tenant: Annotated[str, typer.Option(help="Whose data the key reaches; created if new.")] = "default",
+    days: Annotated[int | None, typer.Option(min=1, help="Days until the key expires; never if left out.")] = None,
+) -> None:
+    """Create a key and print it: the only time that it is shown.
+
+    Example: forecastle keys create --name laptop
+    """
+    _command("keys").create(name, scope.value, tenant, days)
+
+
+@keys.command("list")
+def list_keys(
+    output: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.CSV,
+) -> None:
+    """List the keys, without their secrets.
+
+    Example: forecastle keys list
+    """
+    _command("keys").show(output.value)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="The 8 characters after 'fc_'.")]) -> None:
+    """Make a key useless for ever, at once.
+
+    Example: forecastle keys revoke a1b2c3d4
+    """
+    _command("keys").revoke(key_id)

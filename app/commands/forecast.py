@@ -1,0 +1,71 @@
+"""``forecastle forecast`` and ``forecastle backtest``: a registered version on a table, without a server."""
+
+from typing import Any
+
+from app.commands.common import caller, plain_errors, print_table, read_data, read_settings, refuse, tell
+from app.commands.common import migrated as migrated_database
+from app.main import create_service
+from app.serving.loaded import Loaded
+from app.store import registry
+from app.store.tables import Version
+from models.backtest import evaluate, origins_of, plan_for
+from models.forecaster import Forecast
+from models.forecaster import forecast as make_forecast
+from models.panel import Panel
+
+Source = tuple[str, str | None]  # what to read, and its frequency
+Which = tuple[str, int | None]  # model, and the number of its version
+
+
+def forecast(source: Source, which: Which, horizon: int | None, levels: list[int], output: str) -> None:
+    """Print the forecast of every series of the table."""
+    if bad := [level for level in levels if not 1 <= level <= 99]:
+        refuse(f"level {bad[0]} is no interval; give 1 to 99 percent")
+    if horizon is not None and horizon < 1:
+        refuse(f"a horizon of {horizon} is no forecast; give at least 1")
+    with plain_errors():
+        panel, version, loaded = _open(source, which)
+        steps = horizon or loaded.forecaster.spec.horizon
+        made = make_forecast(loaded.forecaster, loaded.engine, panel, steps, levels)
+    for note in made.notes:
+        tell(f"note: {note.message}" + (f" ({note.unique_id})" if note.unique_id else ""))
+    tell(f"{which[0]} version {version.number}, skill against seasonal naive {_percent(version.skill)}")
+    print_table(_rows(made), output)
+
+
+def backtest(source: Source, which: Which, horizon: int | None, output: str) -> None:
+    """Print the scores of a version and of the baselines on the last part of the table."""
+    with plain_errors():
+        panel, version, loaded = _open(source, which)
+        spec = loaded.forecaster.spec
+        plan = plan_for(panel, horizon or spec.horizon, spec.season)
+        origins = origins_of(panel, plan, max(spec.context, spec.season), spec.season)
+        report = evaluate(spec, loaded.engine, origins).report
+    tell(f"{which[0]} version {version.number}: {report['windows']} windows from {report['origins']} origins")
+    print_table([{"forecaster": name, **scores} for name, scores in report["scores"].items()], output)
+
+
+def _open(source: Source, which: Which) -> tuple[Panel, Version, Loaded]:
+    settings = read_settings()
+    database = migrated_database(settings)
+    tenant_id = caller(database).tenant_id
+    panel = read_data(database, tenant_id, *source, settings.max_rows)
+    with database.read() as session:
+        version = registry.resolve(session, tenant_id, *which, None)
+    return panel, version, create_service(settings).loaded.get(tenant_id, version.id)
+
+
+def _rows(made: Forecast) -> list[dict[str, Any]]:
+    rows = []
+    for i, unique_id in enumerate(made.ids):
+        for step, ds in enumerate(made.times(i).astype("datetime64[s]").tolist()):
+            row = {"unique_id": unique_id, "ds": ds.isoformat(), "mean": float(made.mean[i, step])}
+            for level, radius in made.radii.items():
+                row[f"lo-{level}"] = float(made.mean[i, step] - radius[i, step])
+                row[f"hi-{level}"] = float(made.mean[i, step] + radius[i, step])
+            rows.append(row)
+    return rows
+
+
+def _percent(skill: float | None) -> str:
+    return "unknown" if skill is None else f"{100 * skill:.1f} %"

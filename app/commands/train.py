@@ -1,0 +1,141 @@
+"""``forecastle train``: keep a table as a data set, queue a training job, and watch it."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.api.datasets import create_dataset
+from app.api.jobs import answer_of, submit
+from app.api.service import Service
+from app.commands.common import caller, migrated, plain_errors, read_data, read_settings, refuse, tell
+from app.formats import parse_pairs
+from app.main import create_service
+from app.problems import NotFound
+from app.schemas import JobAnswer, TrainRequest
+from app.store import datasets, jobs, registry
+from app.store.keys import Principal
+from app.work.dispatcher import Dispatcher
+from models.errors import Fault, InputError
+
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the command line asked for; ``spec`` and ``training`` as NAME=VALUE."""
+
+    data: str
+    model: str
+    freq: str | None
+    spec: list[str]
+    training: list[str]
+    promote: str
+
+
+def train(order: Order, if_missing: bool) -> None:
+    """Train and register; ``if_missing``: only where the model has no champion yet."""
+    settings = read_settings()
+    with plain_errors():
+        database = migrated(settings)
+        service, me = create_service(settings), caller(database)
+        if if_missing and _has_champion(service, me, order.model):
+            tell(f"model {order.model} exists already")
+            return
+        request = TrainRequest.model_validate(
+            {
+                "model": order.model,
+                "dataset": _keep(service, me, order),
+                "spec": parse_pairs(order.spec),
+                "training": parse_pairs(order.training),
+                "promote": order.promote,
+            }
+        )
+        job = _work_until_done(service, me, submit(service, me, request).id)
+        _tell_end(service, me, job)
+
+
+def _has_champion(service: Service, me: Principal, model: str) -> bool:
+    with service.database.read() as session:
+        return registry.champion(session, me.tenant_id, model) is not None
+
+
+def _keep(service: Service, me: Principal, order: Order) -> str:
+    """The name of the data set that holds the table; created where there is none of that name."""
+    kind, found, name = order.data.partition(":")
+    name = name if found and kind in ("dataset", "sample") else Path(order.data).stem
+    panel = read_data(service.database, me.tenant_id, order.data, order.freq, service.settings.max_rows)
+    try:
+        with service.database.read() as session:
+            known = datasets.revision(session, me.tenant_id, name)
+    except NotFound:
+        return create_dataset(service, me, name, panel).dataset
+    if known.sha256 != panel.fingerprint():
+        message = f"data set {name!r} is in the database with other content"
+        hint = "append the new rows through the API, or rename the file"
+        raise InputError([Fault(code="other_content", message=message, hint=hint)])
+    return name
+
+
+def _work_until_done(service: Service, me: Principal, job_id: str) -> JobAnswer:
+    """Work at the queue, beside any worker that there is, until this job has ended."""
+    stop = threading.Event()
+    dispatcher = Dispatcher(service.database, service.settings)
+    worker = threading.Thread(target=dispatcher.run, args=(stop,), name="dispatcher")
+    worker.start()
+    try:
+        return _watch(lambda: _look(service, me, job_id))
+    finally:
+        stop.set()
+        worker.join()
+
+
+def _look(service: Service, me: Principal, job_id: str) -> JobAnswer:
+    with service.database.read() as session:
+        return answer_of(session, jobs.get(session, me.tenant_id, job_id))
+
+
+def _watch(look: Callable[[], JobAnswer]) -> JobAnswer:
+    """A progress bar on a terminal, a line for each epoch elsewhere, until the job has ended."""
+    columns = (TextColumn("training {task.fields[what]}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    console = Console(stderr=True)
+    said = ""
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("job", total=1.0, what="")
+        while True:
+            job = look()
+            what = _describe(job.progress)
+            bar.update(task, completed=job.progress.get("share", 0.0), what=what)
+            if what != said and not console.is_terminal:
+                tell(f"training {what}")
+            said = what
+            if job.state not in ("queued", "running"):
+                return job
+            time.sleep(POLL_S)
+
+
+def _describe(progress: dict[str, Any]) -> str:
+    if progress.get("phase") != "fit":
+        return str(progress.get("phase", "is starting"))
+    loss = progress.get("validation_loss")
+    return f"epoch {progress['epoch']}/{progress['epochs']}" + ("" if loss is None else f", validation loss {loss:.3f}")
+
+
+def _tell_end(service: Service, me: Principal, job: JobAnswer) -> None:
+    if job.state != "succeeded":
+        reason = "" if job.error is None else f": {job.error['message']}"
+        refuse(f"the training job {job.state}{reason}")
+    with service.database.read() as session:
+        version = registry.resolve(session, me.tenant_id, job.model, job.version, None)
+    skill = "unknown" if version.skill is None else f"{100 * version.skill:.1f} %"
+    tell(
+        f"{job.model} version {version.number}: skill against seasonal naive {skill}, "
+        f"{'promoted' if version.scores['promoted'] else 'not promoted'} ({version.scores['promotion']})"
+    )
+    print(f"{job.model} {version.number}", file=sys.stdout)

@@ -1,0 +1,22 @@
+"""``forecastle worker``."""
+
+import signal
+import threading
+
+from app.commands.common import migrated, plain_errors, read_settings
+from app.telemetry import configure_logging
+from app.work.dispatcher import Dispatcher
+from app.work.runner import watch_parent
+
+
+def worker(with_parent: bool) -> None:
+    """Run jobs until SIGTERM or SIGINT; ``with_parent``: also until standard input closes."""
+    configure_logging()
+    if with_parent:
+        watch_parent()
+    settings = read_settings()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with plain_errors():
+        Dispatcher(migrated(settings), settings).run(stop)

@@ -1,0 +1,92 @@
+"""Who may call what: the one table of every route of the service."""
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+import fastapi.routing
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, Mount
+
+
+class Access(StrEnum):
+    """What a caller needs: nothing, any valid key, or a key that may write."""
+
+    PUBLIC = "public"
+    READ = "read"
+    WRITE = "write"
+
+
+# A forecast is a POST that stores nothing, so it needs no more than READ.
+ACCESS: dict[tuple[str, str], Access] = {
+    ("GET", "/livez"): Access.PUBLIC,
+    ("GET", "/readyz"): Access.PUBLIC,
+    ("GET", "/metrics"): Access.READ,
+    ("GET", "/openapi.json"): Access.READ,
+    ("POST", "/v1/forecasts"): Access.READ,
+    ("GET", "/v1/datasets"): Access.READ,
+    ("POST", "/v1/datasets"): Access.WRITE,
+    ("GET", "/v1/datasets/{name}"): Access.READ,
+    ("POST", "/v1/datasets/{name}/rows"): Access.WRITE,
+    ("GET", "/v1/datasets/{name}/revisions"): Access.READ,
+    ("GET", "/v1/jobs"): Access.READ,
+    ("POST", "/v1/jobs"): Access.WRITE,
+    ("GET", "/v1/jobs/{job_id}"): Access.READ,
+    ("POST", "/v1/jobs/{job_id}/cancel"): Access.WRITE,
+    ("GET", "/v1/models"): Access.READ,
+    ("GET", "/v1/models/{name}"): Access.READ,
+    ("GET", "/v1/models/{name}/versions"): Access.READ,
+    ("GET", "/v1/models/{name}/versions/{number}"): Access.READ,
+    ("GET", "/v1/models/{name}/aliases"): Access.READ,
+    ("PUT", "/v1/models/{name}/aliases/{alias}"): Access.WRITE,
+    ("GET", "/v1/models/{name}/aliases/{alias}/moves"): Access.READ,
+}
+
+SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def template_of(method: str, path: str) -> str | None:
+    """The template in the table that ``path`` fits, or None; HEAD counts as GET."""
+    listed = _listed_method(method)
+    segments = path.split("/")
+    return next((tpl for verb, tpl in ACCESS if verb == listed and _fits(tpl.split("/"), segments)), None)
+
+
+def required(method: str, path: str) -> Access | None:
+    """What a request for the concrete ``path`` needs, or None where the table has no such route."""
+    template = template_of(method, path)
+    return None if template is None else ACCESS[_listed_method(method), template]
+
+
+def unlisted(app: FastAPI) -> set[tuple[str, str]]:
+    """Routes of ``app`` that the table does not have; what cannot be looked into counts as unlisted."""
+    return set(_served(app.routes)) - set(ACCESS)
+
+
+def stale(app: FastAPI) -> set[tuple[str, str]]:
+    """Entries of the table that ``app`` does not serve."""
+    return set(ACCESS) - set(_served(app.routes))
+
+
+def _listed_method(method: str) -> str:
+    return "GET" if method == "HEAD" else method
+
+
+def _fits(template: Sequence[str], segments: Sequence[str]) -> bool:
+    return len(template) == len(segments) and all(
+        SEGMENT.fullmatch(got) is not None if want.startswith("{") else want == got
+        for want, got in zip(template, segments, strict=True)
+    )
+
+
+def _served(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
+    # FastAPI keeps an included router as one opaque entry of `routes`; this is its own way to look inside.
+    for context in fastapi.routing.iter_route_contexts(routes):
+        route = context.original_route
+        if isinstance(route, Mount) and route.routes:
+            yield from _served(route.routes, prefix + route.path)
+            continue
+        # `path`, not `path_format`: a `{name:path}` matches more than the table's `{name}` and must not pass for it.
+        path = prefix + (context.path if context.path is not None else f"<{type(route).__name__}>")
+        for method in context.methods or {"*"}:
+            yield _listed_method(method), path

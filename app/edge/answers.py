@@ -1,0 +1,187 @@
+"""How every error reads on the wire: RFC 9457 problem+json, bounded, and never the caller's input whole."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from app.problems import KINDS, Kind, ServiceError, Unauthorized, faults_of, kind_of
+from models.errors import MAX_FAULTS, Fault, ForecastError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+# Sizes as JSON escapes them, so that 20 errors stay far below 64 KiB whatever script they are written in.
+DETAIL_BYTES = 1024
+TEXT_BYTES = 256
+
+INTERNAL = Kind(500, "internal", "Something went wrong inside the service")
+INVALID = Kind(422, "invalid_request", "The request does not have the right form")
+INVALID_JSON = Kind(400, "invalid_json", "The body is not JSON")
+INCOMPLETE = Kind(400, "incomplete_body", "The body ended early")
+# Refusals that only the framework raises.
+FRAMEWORK = {
+    400: Kind(400, "bad_request", "The request cannot be understood"),
+    405: Kind(405, "method_not_allowed", "This method is not allowed here"),
+}
+HINTS = {
+    "missing": "add this field",
+    "extra_forbidden": "remove this field, or check its spelling",
+    "finite_number": "send a finite number; NaN and infinity are not JSON",
+    "float_type": "send a number, not a string",
+    "int_type": "send a whole number, not a string",
+    "string_type": "send a string",
+    "string_unicode": "send text without lone surrogates",
+    "list_type": "send a list",
+}
+DEFAULT_HINT = "see /openapi.json for what is accepted here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What one error says to the caller."""
+
+    kind: Kind
+    detail: str
+    errors: Sequence[Mapping[str, str | int]] = ()
+    errors_total: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error as problem+json."""
+    for cls in (ServiceError, ForecastError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
+        app.add_exception_handler(cls, _answer)
+
+
+def problem_response(error: Exception, request_id: str, instance: str) -> Response:
+    """The answer to ``error``; one that no table knows says nothing but the request's id."""
+    problem = problem_of(error)
+    body = {
+        "type": f"urn:forecastle:problem:{problem.kind.code}",
+        "title": problem.kind.title,
+        "status": problem.kind.status,
+        "detail": _short(problem.detail, DETAIL_BYTES),
+        "instance": _short(quote(instance, errors="replace")),
+        "code": problem.kind.code,
+        "request_id": request_id,
+        "errors": problem.errors,
+        "errors_total": problem.errors_total,
+    }
+    content = json.dumps(body, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Response(content, problem.kind.status, problem.headers, MEDIA_TYPE)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What ``error`` says to the caller."""
+    if isinstance(error, RequestValidationError):
+        return _of_validation(error)
+    if isinstance(error, HTTPException):
+        kind = _kind_of_status(error.status_code)
+        return Problem(kind=kind, detail=str(error.detail), headers=error.headers or {})
+    if isinstance(error, ClientDisconnect):
+        return Problem(kind=INCOMPLETE, detail="The connection was closed before the body was complete.")
+    known = kind_of(error)
+    if known is None:
+        return Problem(kind=INTERNAL, detail="Quote the request_id when you report this.")
+    return _of_known(error, known)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    """FastAPI's exception handler."""
+    if isinstance(error, ForecastError) and kind_of(error) is None:
+        raise error  # nothing that the caller could mend: the guard logs it and answers 500
+    request_id = request.scope.get("state", {}).get("request_id", "")
+    response = problem_response(error, request_id, request.scope["path"])
+    if kind_of(error) is not None and response.status_code >= 500:
+        logger.error("%s: %s", type(error).__name__, error, extra={"request_id": request_id})
+    return response
+
+
+def _of_known(error: Exception, kind: Kind) -> Problem:
+    faults, total = faults_of(error)
+    more = f" (and {total - 1} more)" if total > 1 else ""
+    return Problem(
+        kind=kind,
+        detail=f"{faults[0]}{more}" if faults else str(error) or kind.title,
+        errors=[_of_fault(fault) for fault in faults[:MAX_FAULTS]],
+        errors_total=total,
+        headers={"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {},
+    )
+
+
+def _of_fault(fault: Fault) -> dict[str, str | int]:
+    places = {"unique_id": fault.unique_id, "row": fault.row, "field": fault.field}
+    texts = {"code": fault.code, "message": fault.message, "hint": fault.hint}
+    return {
+        name: value if isinstance(value, int) else _short(value)
+        for name, value in (places | texts).items()
+        if value is not None
+    }
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    errors = error.errors()
+    if errors and errors[0]["type"] == "json_invalid":
+        return Problem(kind=INVALID_JSON, detail=f"The JSON breaks off at character {errors[0]['loc'][-1]}.")
+    total = len(errors)
+    return Problem(
+        kind=INVALID,
+        detail="One thing is wrong, see errors." if total == 1 else f"{total} things are wrong, see errors.",
+        errors=[_of_pydantic(one, error.body) for one in islice(errors, MAX_FAULTS)],
+        errors_total=total,
+    )
+
+
+def _of_pydantic(one: Mapping[str, Any], body: object) -> dict[str, str | int]:
+    """Only type, place and message: `input` and `ctx` repeat what was sent, and may hold what JSON cannot."""
+    source, *loc = one["loc"] or ("body",)
+    if source == "body":
+        place = {"pointer": _short("".join(_steps(loc, body, missing=one["type"] == "missing")))}
+    else:
+        place = {"field": _short(".".join(map(str, loc)) or str(source))}
+    code = str(one["type"])
+    message = _short(str(one["msg"]))
+    return {**place, "code": _short(code), "message": message, "hint": HINTS.get(code, DEFAULT_HINT)}
+
+
+def _steps(loc: Sequence[str | int], body: object, *, missing: bool) -> Iterator[str]:
+    """The steps of an RFC 6901 JSON Pointer along ``loc``.
+
+    Pydantic puts the names of union branches and the like among the real steps; those that do not exist in the body
+    are left out, or the pointer would point nowhere. Of a missing field only the last step does not exist.
+    """
+    here = body
+    for number, step in enumerate(loc, start=1):
+        exists = (isinstance(here, dict) and step in here) or (
+            isinstance(here, list) and isinstance(step, int) and step < len(here)
+        )
+        if exists:
+            here = here[step]  # type: ignore[index]  # a dict with this key or a list with this index, see above
+        if exists or (missing and number == len(loc)) or not isinstance(body, dict | list):
+            yield "/" + str(step).replace("~", "~0").replace("/", "~1")
+
+
+def _kind_of_status(status: int) -> Kind:
+    """The face of an HTTP status; a refusal of the framework reads like the service's own of the same status."""
+    own = {kind.status: kind for kind in KINDS.values() if kind.status not in {422, 500}}
+    phrase = next((known.phrase for known in HTTPStatus if known == status), "Error")
+    return (FRAMEWORK | own).get(status) or Kind(status, f"http_{status}", phrase)
+
+
+def _short(text: str, size_bytes: int = TEXT_BYTES) -> str:
+    """``text`` cut so that its JSON takes at most about ``size_bytes``; what UTF-8 cannot say is replaced."""
+    sound = text[:size_bytes].encode("utf-8", "replace").decode("utf-8")
+    while len(json.dumps(sound)) > size_bytes + 2:
+        sound = sound[: len(sound) * 3 // 4]
+    return sound if len(sound) == len(text) else sound + "…"

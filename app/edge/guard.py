@@ -1,0 +1,208 @@
+"""The guard in front of the whole service: key, scope and size are settled before a request's body is read."""
+
+import hashlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+from anyio import CapacityLimiter, to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.edge.access import Access, required, template_of
+from app.edge.answers import problem_response
+from app.problems import Forbidden, Unauthorized
+from app.telemetry import OTHER, Telemetry
+
+logger = logging.getLogger(__name__)
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+KEY_TTL_S = 1.0
+MAX_CACHED_KEYS = 1_000
+MAX_KEY_LENGTH = 256
+# Of their own, so that a flood of bad keys cannot take the threads that the service's own work needs.
+AUTHENTICATION_THREADS = 8
+
+
+class Principal(Protocol):
+    """Who sends a request: a tenant, by one of its keys; the scope ``write`` implies ``read``."""
+
+    @property
+    def tenant_id(self) -> int:
+        """The tenant that the key belongs to."""
+
+    @property
+    def key_id(self) -> str:
+        """The public name of the key."""
+
+    @property
+    def scope(self) -> str:
+        """What the key allows: ``read`` or ``write``."""
+
+
+class Guard:
+    """ASGI middleware around the whole service: deny by default, before anything is read.
+
+    A good key leaves ``principal`` in the request's state (None on a public route), every request ``request_id``.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticate: Callable[[str], Principal | None],
+        max_body_bytes: int,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.app = app
+        self.keys = KeyCache(authenticate, clock)
+        self.max_body_bytes = max_body_bytes
+        self.telemetry = telemetry
+        self.clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, Exchange(scope, receive, send, self.max_body_bytes))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            raise RuntimeError(f"no such thing is served here: {scope['type']}")
+
+    async def _serve(self, scope: Scope, exchange: "Exchange") -> None:
+        began_s = self.clock()
+        try:
+            principal = await self._admit(scope, exchange)
+            # A copy: the server shares one state between all requests.
+            state = {**scope.get("state", {}), "principal": principal, "request_id": exchange.request_id}
+            await self.app({**scope, "state": state}, exchange.receive, exchange.send)
+        except Exception as error:
+            await self._refuse(scope, exchange, error)
+        finally:
+            self._record(scope, exchange, self.clock() - began_s)
+
+    async def _admit(self, scope: Scope, exchange: "Exchange") -> Principal | None:
+        """Who asks, None on a public route; raises where the request must not go on."""
+        method: str = scope["method"]
+        access = required(method, scope["path"])
+        principal = None if access is Access.PUBLIC else await self._principal(exchange.headers)
+        # The router matches more than the table does. So that a key for reading never gets to a handler that writes,
+        # what the table does not have counts as writing unless the method is a safe one.
+        writes = access is Access.WRITE or (access is None and method not in SAFE_METHODS)
+        if writes and principal is not None and principal.scope != "write":
+            raise Forbidden("This needs a key with the scope 'write'; the key sent has the scope 'read'.")
+        exchange.check_declared_size()
+        return principal
+
+    async def _principal(self, headers: Headers) -> Principal:
+        key = presented_key(headers)
+        principal = None if key is None else await self.keys.principal(key)
+        if principal is None:
+            raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
+        return principal
+
+    async def _refuse(self, scope: Scope, exchange: "Exchange", error: Exception) -> None:
+        response = problem_response(error, exchange.request_id, scope["path"])
+        if response.status_code >= 500:
+            logger.error("unexpected error", exc_info=error, extra={"request_id": exchange.request_id})
+        if exchange.status is None:
+            await response(scope, exchange.receive, exchange.send)
+
+    def _record(self, scope: Scope, exchange: "Exchange", seconds: float) -> None:
+        if exchange.status is None:
+            return  # cancelled before there was an answer
+        method: str = scope["method"]
+        route = template_of(method, scope["path"]) or OTHER
+        self.telemetry.request_answered(method, route, exchange.status, seconds)
+        extra = {"request_id": exchange.request_id, "seconds": f"{seconds:.4f}"}
+        logger.info("%s %s %d", method[:16], route, exchange.status, extra=extra)
+
+
+class KeyCache:
+    """Good keys, remembered by their SHA-256 for ``KEY_TTL_S``: a revoked key works no longer than that.
+
+    Bad keys are not remembered, or a flood of them would push out the good ones.
+    """
+
+    def __init__(self, authenticate: Callable[[str], Principal | None], clock: Callable[[], float]) -> None:
+        self._authenticate = authenticate
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Principal]] = {}
+        self._limiter = CapacityLimiter(AUTHENTICATION_THREADS)
+
+    async def principal(self, key: str) -> Principal | None:
+        """Who has this key, or None where nobody has."""
+        digest = hashlib.sha256(key.encode()).digest()
+        asked_s = self._clock()  # before the look-up: what it finds may be old by the time it is back
+        known = self._known.get(digest)
+        if known is not None and asked_s - known[0] < KEY_TTL_S:
+            return known[1]
+        principal = await to_thread.run_sync(self._authenticate, key, limiter=self._limiter)
+        self._known.pop(digest, None)
+        if principal is not None:
+            self._known[digest] = (asked_s, principal)
+        if len(self._known) > MAX_CACHED_KEYS:
+            del self._known[next(iter(self._known))]  # the one looked up longest ago
+        return principal
+
+
+class BodyOverLimit(HTTPException):
+    """The body is over the limit; an HTTPException, for FastAPI turns any other error in a body into a 400."""
+
+    def __init__(self, max_body_bytes: int) -> None:
+        super().__init__(413, f"The body may have at most {max_body_bytes} bytes; send less, or in several requests.")
+
+
+class Exchange:
+    """One request and its answer: counts what is read, names the answer, and sees to the connection."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
+        self.request_id = uuid.uuid4().hex  # ours: a client's could be anything, or another request's
+        self.headers = Headers(scope=scope)
+        self.status: int | None = None
+        self._receive = receive
+        self._send = send
+        self._max_body_bytes = max_body_bytes
+        self._read_bytes = 0
+        self._unread = "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
+
+    def check_declared_size(self) -> None:
+        """Refuse a body whose Content-Length is over the limit; one that is not a number is left to the counting."""
+        declared = self.headers.get("content-length", "")
+        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self._max_body_bytes):
+            raise BodyOverLimit(self._max_body_bytes)
+
+    async def receive(self) -> Message:
+        """The next piece of the body, as long as all of it together is within the limit."""
+        if self._read_bytes > self._max_body_bytes:
+            raise BodyOverLimit(self._max_body_bytes)
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._read_bytes += len(message.get("body", b""))
+            self._unread = message.get("more_body", False)
+        if self._read_bytes > self._max_body_bytes:
+            self._unread = True  # whatever the last piece was, this connection is not worth keeping
+            raise BodyOverLimit(self._max_body_bytes)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a piece of the answer; an answer given before the body was read closes the connection."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            if self._unread:
+                headers["connection"] = "close"
+        await self._send(message)
+
+
+def presented_key(headers: Headers) -> str | None:
+    """The key that a request carries, or None; ``Authorization: Bearer`` goes before ``X-API-Key``."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    key = credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+    return key if key.isascii() and 0 < len(key) <= MAX_KEY_LENGTH else None

@@ -1,0 +1,171 @@
+"""Tables as people send them -- CSV, Parquet, JSON -- into a panel. Rows are counted from 1, the header not included.
+
+Only the columns ``unique_id``, ``ds`` and ``y`` are read. Numbers are plain decimals: what looks like a number to one
+parser and not to another (``0x10``, ``1_000``, ``NaN``) is refused with its row.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.problems import UnsupportedMedia
+from models.errors import Fault, InputError, excerpt
+from models.panel import Panel, panel_from_frame
+
+COLUMNS = ("unique_id", "ds", "y")
+MEDIA_TYPES = {
+    ".csv": "text/csv",
+    ".parquet": "application/vnd.apache.parquet",
+    ".json": "application/json",
+}
+MOST_COLUMNS = 200
+LONGEST_LINE_BYTES = 64 * 1024
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+
+Columns = dict[str, Any]
+
+
+def read_panel(data: bytes, media_type: str, freq: str | None, max_rows: int) -> Panel:
+    """The panel in ``data``.
+
+    Raises:
+        UnsupportedMedia: ``media_type`` is none of ``MEDIA_TYPES``' values.
+        InputError: see ``models.panel.panel_from_columns``; and for bytes that are not of the type named.
+    """
+    readers = dict(zip(MEDIA_TYPES.values(), (_from_csv, _from_parquet, _from_json), strict=True))
+    kind = media_type.split(";", maxsplit=1)[0].strip().lower()
+    if kind not in readers:
+        raise UnsupportedMedia(f"got Content-Type {excerpt(kind)}; send one of {', '.join(readers)}")
+    return panel_from_frame(readers[kind](data, max_rows), freq)
+
+
+def read_file(path: Path, freq: str | None, max_rows: int) -> Panel:
+    """The panel in a file, its type told by its ending.
+
+    Raises:
+        InputError: as ``read_panel``, and where there is no such file or its ending is unknown.
+    """
+    if path.suffix.lower() not in MEDIA_TYPES:
+        raise _refusal(
+            "unknown_file_type", f"{path.name} is no table", f"its name must end in {', '.join(MEDIA_TYPES)}"
+        )
+    if not path.is_file():
+        raise _refusal("no_such_file", f"there is no file {path}", "check the path")
+    return read_panel(path.read_bytes(), MEDIA_TYPES[path.suffix.lower()], freq, max_rows)
+
+
+def _from_csv(data: bytes, max_rows: int) -> Columns:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _refusal("bad_csv", f"byte {error.start + 1} is not UTF-8", "save the file as UTF-8") from error
+    header_line, _, body = text.partition("\n")
+    header = _header(header_line)
+    places = [header.index(name) for name in COLUMNS]
+    columns: tuple[list[str], list[str], list[Any]] = ([], [], [])
+    reader = csv.reader(io.StringIO(body))
+    try:
+        for row, fields in enumerate(filter(None, reader), 1):
+            if row > max_rows:
+                raise _too_many(max_rows)
+            if len(fields) != len(header):
+                message = f"{len(fields)} fields where the header has {len(header)}"
+                raise _refusal("ragged_row", message, "give every row one field for each column", row=row)
+            for column, place in zip(columns, places, strict=True):
+                column.append(fields[place])
+    except csv.Error as error:
+        raise _refusal("bad_csv", f"line {reader.line_num + 1}: {error}", "quote fields with commas") from error
+    return {"unique_id": columns[0], "ds": columns[1], "y": [_number(text) for text in columns[2]]}
+
+
+def _header(line: str) -> list[str]:
+    # Before any table is built: a line of 100,000 equal names costs some parsers minutes.
+    if len(line) > LONGEST_LINE_BYTES or line.count(",") >= MOST_COLUMNS:
+        raise _refusal("bad_header", f"the header is too long or has over {MOST_COLUMNS} columns", "leave some out")
+    header = [name.strip() for name in next(csv.reader([line]), [])]
+    for name in COLUMNS:
+        if header.count(name) != 1:
+            message = f"the header names the column '{name}' {header.count(name)} times: {excerpt(header, 80)}"
+            raise _refusal("bad_header", message, f"begin with a header that names {', '.join(COLUMNS)} once each")
+    return header
+
+
+def _number(text: str) -> float | str | None:
+    """The number that ``text`` is; None where it is empty; ``text`` itself where it is neither."""
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    return text if text.strip() else None
+
+
+def _from_json(data: bytes, max_rows: int) -> Columns:
+    hint = 'send {"unique_id": [...], "ds": [...], "y": [...]}'
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _refusal("bad_json", "the body is not JSON", hint) from error
+    if not isinstance(body, dict) or set(body) != set(COLUMNS):
+        raise _refusal("bad_json", "the body is not an object of exactly three columns", hint)
+    if not all(isinstance(column, list) for column in body.values()):
+        raise _refusal("bad_json", "the columns are not all lists", hint)
+    return _at_most(body, max_rows)
+
+
+def _from_parquet(data: bytes, max_rows: int) -> Columns:
+    import pyarrow as pa  # noqa: PLC0415 - 40 MB that a process which gets no Parquet does without
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        if file.metadata.num_rows > max_rows:
+            raise _too_many(max_rows)
+        for name in COLUMNS:
+            if file.schema_arrow.names.count(name) != 1:
+                raise _refusal("missing_column", f"the file has no column '{name}'", f"it needs {', '.join(COLUMNS)}")
+        table = file.read(columns=list(COLUMNS))
+        ds = table["ds"]
+        if pa.types.is_timestamp(ds.type) or pa.types.is_date(ds.type):
+            ds = ds.cast(pa.timestamp("us", getattr(ds.type, "tz", None)), safe=False)
+            moments: Any = ds.to_numpy().astype("datetime64[us]")
+        else:
+            moments = np.array(ds.to_pylist(), dtype=object)
+        return {"unique_id": table["unique_id"].to_pylist(), "ds": moments, "y": table["y"].to_pylist()}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _refusal("bad_parquet", "the body is not a Parquet file that can be read", "write it anew") from error
+
+
+def _at_most(columns: Columns, max_rows: int) -> Columns:
+    if max(len(column) for column in columns.values()) > max_rows:
+        raise _too_many(max_rows)
+    return columns
+
+
+def _too_many(max_rows: int) -> InputError:
+    return _refusal("too_many_rows", f"there are more than {max_rows} rows", "send fewer, or raise FORECASTLE_MAX_ROWS")
+
+
+def _refusal(code: str, message: str, hint: str, row: int | None = None) -> InputError:
+    return InputError([Fault(code=code, message=message, hint=hint, row=row)])
+
+
+def parse_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """``["horizon=24", "cell=lstm"]`` as ``{"horizon": 24, "cell": "lstm"}``; values are JSON where they can be.
+
+    Raises:
+        InputError: a pair without ``=``.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, found, text = pair.partition("=")
+        if not found:
+            raise _refusal("bad_pair", f"{excerpt(pair)} is not NAME=VALUE", "write for example horizon=24")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values

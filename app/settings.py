@@ -1,0 +1,37 @@
+"""Everything that can be set from outside, read once at the start and passed on."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one process, each from an environment variable ``FORECASTLE_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="FORECASTLE_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(Path("var"), description="Folder of the SQLite file and of the first API key.")
+    database_url: str | None = Field(
+        None, description="SQLAlchemy address of the database; an SQLite file in the data folder if unset."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    engine: Literal["onnx", "keras"] = Field("onnx", description="What runs the networks: onnx (CPU) or keras (GPU).")
+    threads: int = Field(1, ge=1, description="Threads of one forward pass on the CPU.")
+    max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="Largest request body, in bytes.")
+    max_rows: int = Field(2_000_000, ge=1, description="Most rows in one data set.")
+    max_horizon: int = Field(5_000, ge=1, description="Most steps that one request may forecast.")
+    max_forecast_points: int = Field(1_000_000, ge=1, description="Most values (series x steps) in one answer.")
+    cache_bytes: int = Field(256 * 1024**2, ge=0, description="Bytes of trained models kept in memory.")
+    lease_s: float = Field(30.0, gt=0, description="Seconds without a sign of life before a job is taken over.")
+    poll_s: float = Field(0.5, gt=0, description="Seconds between two looks at the job table.")
+    max_attempts: int = Field(3, ge=1, description="How often a job is started before it counts as failed.")
+
+    @property
+    def url(self) -> str:
+        """The database's address."""
+        if self.database_url is not None:
+            return self.database_url
+        return f"sqlite:///{self.data_dir.absolute() / 'forecastle.db'}"

@@ -1,0 +1,127 @@
+"""Data sets and their revisions: a revision is never changed, each holds only the rows that it added."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.problems import Conflict, NotFound
+from app.store.db import insert_if_absent, now
+from app.store.tables import Dataset, Revision
+from models.errors import excerpt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRevision:
+    """A write to a data set; ``sha256`` is of the whole content after it, ``chunk`` holds the added rows only."""
+
+    sha256: str
+    rows_added: int
+    rows_total: int
+    series_total: int
+    first_ds: str
+    last_ds: str
+    chunk: bytes
+
+
+def create(session: Session, tenant_id: int, name: str, freq: str, revision: NewRevision, created_by: str) -> Revision:
+    """A new data set with its first revision. Raise Conflict where the name exists."""
+    inserted = insert_if_absent(session, Dataset, tenant_id=tenant_id, name=name, freq=freq, created_at=now(session))
+    if inserted is None:
+        raise Conflict(f"data set {excerpt(name)} exists already; append rows to it or choose another name")
+    return _add(session, session.get_one(Dataset, inserted), 1, revision, created_by)
+
+
+def append(
+    session: Session, tenant_id: int, name: str, expected_number: int, revision: NewRevision, created_by: str
+) -> Revision:
+    """The next revision. Raise Conflict where ``expected_number`` is not the newest any more, NotFound as ``get``."""
+    dataset = get(session, tenant_id, name)
+    # The lock is on the data set, so that two appends cannot both see the same newest revision.
+    session.execute(select(Dataset.id).where(Dataset.id == dataset.id).with_for_update())
+    newest = session.scalars(select(func.max(Revision.number)).where(Revision.dataset_id == dataset.id)).one()
+    if newest != expected_number:
+        raise Conflict(
+            f"data set {excerpt(name)} is at revision {newest}, not {expected_number}; read it again, then append"
+        )
+    return _add(session, dataset, expected_number + 1, revision, created_by)
+
+
+def get(session: Session, tenant_id: int, name: str) -> Dataset:
+    """The data set ``name``. Raise NotFound."""
+    found = session.scalars(select(Dataset).where(Dataset.tenant_id == tenant_id, Dataset.name == name)).one_or_none()
+    if found is None:
+        raise NotFound(f"no data set {excerpt(name)}; GET /v1/datasets lists them")
+    return found
+
+
+def revision(session: Session, tenant_id: int, name: str, number: int | None = None) -> Revision:
+    """One revision of a data set, the newest where ``number`` is None. Raise NotFound."""
+    dataset = get(session, tenant_id, name)
+    query = select(Revision).where(Revision.dataset_id == dataset.id).order_by(Revision.number.desc()).limit(1)
+    found = session.scalars(query if number is None else query.where(Revision.number == number)).one_or_none()
+    if found is None:
+        newest = session.scalars(query).one().number
+        raise NotFound(f"data set {excerpt(name)} has no revision {number}; the newest is {newest}")
+    return found
+
+
+def revision_by_id(session: Session, tenant_id: int, revision_id: int) -> Revision:
+    """The revision that a job or version points at, ``.dataset`` included. Raise NotFound."""
+    query = select(Revision).where(Revision.tenant_id == tenant_id, Revision.id == revision_id)
+    found = session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFound(f"no revision with the id {revision_id}; GET /v1/datasets lists the data sets")
+    return found
+
+
+def chunks(session: Session, tenant_id: int, dataset_id: int, up_to_number: int) -> list[bytes]:
+    """The bytes of revisions 1 to ``up_to_number``, in this order; empty where the data set is another tenant's."""
+    query = select(Revision.chunk).where(
+        Revision.tenant_id == tenant_id, Revision.dataset_id == dataset_id, Revision.number <= up_to_number
+    )
+    return list(session.scalars(query.order_by(Revision.number)))
+
+
+def list_page(session: Session, tenant_id: int, after_id: int, size: int) -> list[Dataset]:
+    """Up to ``size`` data sets, oldest first, that come after the id ``after_id`` (0: from the first)."""
+    query = select(Dataset).where(Dataset.tenant_id == tenant_id, Dataset.id > after_id)
+    return list(session.scalars(query.order_by(Dataset.id).limit(size)))
+
+
+def list_revisions(session: Session, tenant_id: int, name: str, after: int | None, size: int) -> list[Revision]:
+    """Up to ``size`` revisions, newest first, that come after number ``after`` (None: from the newest).
+
+    Raise NotFound for the data set.
+    """
+    query = select(Revision).where(Revision.dataset_id == get(session, tenant_id, name).id)
+    if after is not None:
+        query = query.where(Revision.number < after)
+    return list(session.scalars(query.order_by(Revision.number.desc()).limit(size)))
+
+
+def newest(session: Session, tenant_id: int, dataset_ids: Sequence[int]) -> dict[int, Revision]:
+    """The newest revision of each of a page's data sets, by the data set's id, in one query."""
+    numbers = (
+        select(Revision.dataset_id, func.max(Revision.number).label("number"))
+        .where(Revision.tenant_id == tenant_id, Revision.dataset_id.in_(dataset_ids))
+        .group_by(Revision.dataset_id)
+        .subquery()
+    )
+    same = (Revision.dataset_id == numbers.c.dataset_id) & (Revision.number == numbers.c.number)
+    return {found.dataset_id: found for found in session.scalars(select(Revision).join(numbers, same))}
+
+
+def _add(session: Session, dataset: Dataset, number: int, revision: NewRevision, created_by: str) -> Revision:
+    row = Revision(
+        tenant_id=dataset.tenant_id,
+        dataset=dataset,
+        number=number,
+        created_by=created_by,
+        created_at=now(session),
+        **asdict(revision),
+    )
+    session.add(row)
+    session.flush()
+    return row

@@ -1,0 +1,127 @@
+"""The database: one transaction at a time, its clock, and times that are always UTC."""
+
+import json
+import sqlite3
+import time
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.types import TypeDecorator
+
+HEAD = "0001"  # The newest migration; a constant, because reading it from the scripts costs a server 13 MB of Alembic.
+
+LOCK_TIMEOUT_S = 20
+CONNECT_TIMEOUT_S = 10
+
+# JSON has no NaN: PostgreSQL would refuse it and SQLite would store what nobody else can read.
+_to_json = partial(json.dumps, allow_nan=False)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: takes aware datetimes only and gives back aware UTC, whatever the database stores."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.utcoffset() is None:
+            raise ValueError(f"got {value} without a time zone; give an aware datetime, e.g. datetime.now(UTC)")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """One database and its pool of connections; made without connecting.
+
+    ``url`` is SQLAlchemy's: ``sqlite:////folder/file.db`` or ``postgresql+psycopg://user:password@host/name``.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Raise ValueError for a ``url`` of another kind, or of an SQLite database without a file."""
+        self.url = make_url(url)
+        self._engine = _engine(self.url)
+        # The same pool; on SQLite a writer takes the lock before it reads, so that what it read stays true.
+        writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._reads = sessionmaker(self._engine, expire_on_commit=False)
+        self._writes = sessionmaker(writer, expire_on_commit=False)
+
+    def read(self) -> AbstractContextManager[Session]:
+        """A session in one transaction that only reads."""
+        return self._reads.begin()
+
+    def write(self) -> AbstractContextManager[Session]:
+        """A session in one transaction: committed at the end of the block, rolled back on an error."""
+        return self._writes.begin()
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def now(session: Session) -> datetime:
+    """The database's clock, aware and in UTC: the one clock that all processes share."""
+    if session.get_bind().dialect.name == "sqlite":
+        stamp = session.scalars(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).one()
+        return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+    moment: datetime = session.scalars(text("SELECT clock_timestamp()")).one()
+    return moment.astimezone(UTC)
+
+
+def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: Any) -> int | None:
+    """Insert a row and return its id, or None where a unique constraint says that there is one already.
+
+    Safe against another transaction that inserts the same: PostgreSQL waits for its outcome.
+    """
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(**values).on_conflict_do_nothing().returning(table.__table__.c.id)
+    return session.scalars(statement).one_or_none()
+
+
+def at_head(database: Database) -> bool:
+    """Whether the schema is the one this program was written for; if not, ``forecastle migrate`` makes it so."""
+    with database.read() as session:
+        if not inspect(session.connection()).has_table("alembic_version"):
+            return False
+        return session.scalars(text("SELECT version_num FROM alembic_version")).all() == [HEAD]
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        options = {"connect_timeout": CONNECT_TIMEOUT_S, "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s"}
+        return create_engine(url, pool_pre_ping=True, connect_args=options, json_serializer=_to_json)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        got = url.render_as_string(hide_password=True)
+        raise ValueError(f"got the database address {got!r}; give sqlite:////folder/file.db or postgresql+psycopg://…")
+    # No isolation level: the driver begins nothing on its own, the event below does.
+    engine = create_engine(
+        url, connect_args={"timeout": LOCK_TIMEOUT_S, "isolation_level": None}, json_serializer=_to_json
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+            return
+        except sqlite3.OperationalError:
+            # While another process turns a new file to WAL, SQLite does not wait as it does for any other lock.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

@@ -1,0 +1,108 @@
+"""Tenants and API keys: ``fc_<id>_<secret>``. The database knows a secret's SHA-256 only."""
+
+import hmac
+import re
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.problems import NotFound
+from app.store.db import insert_if_absent, now
+from app.store.tables import ApiKey, Scope, Tenant
+from models.errors import excerpt
+
+KEY = re.compile(r"fc_([a-z0-9]{8})_([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who makes a request, and what the key allows."""
+
+    tenant_id: int
+    key_id: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What may be shown of a key; ``tenant`` is the tenant's name."""
+
+    id: str
+    tenant: str
+    name: str
+    scope: Scope
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+def tenant_id(session: Session, name: str) -> int:
+    """The id of the tenant ``name``, created if absent."""
+    found = session.scalars(select(Tenant.id).where(Tenant.name == name)).one_or_none()
+    if found is None:
+        found = insert_if_absent(session, Tenant, name=name, created_at=now(session))
+    # None once more: another transaction has just inserted it.
+    return found or session.scalars(select(Tenant.id).where(Tenant.name == name)).one()
+
+
+def create_key(session: Session, tenant: str, name: str, scope: Scope, expires_at: datetime | None = None) -> str:
+    """A new key of ``tenant`` (created if absent), in full: this is the only time it can be shown."""
+    key_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+    secret = secrets.token_urlsafe(32)
+    session.add(
+        ApiKey(
+            id=key_id,
+            tenant_id=tenant_id(session, tenant),
+            name=name,
+            secret_sha256=_digest(secret),
+            scope=scope,
+            created_at=now(session),
+            expires_at=expires_at,
+        )
+    )
+    session.flush()
+    return f"fc_{key_id}_{secret}"
+
+
+def authenticate(session: Session, raw: str, now: datetime) -> Principal | None:
+    """Whose key ``raw`` is, or None where it is malformed, unknown, expired at ``now``, or revoked."""
+    match = KEY.fullmatch(raw)
+    if match is None:
+        return None
+    key = session.get(ApiKey, match[1])
+    if key is None or not hmac.compare_digest(key.secret_sha256, _digest(match[2])):
+        return None
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        return None
+    return Principal(key.tenant_id, key.id, key.scope)
+
+
+def list_keys(session: Session, tenant: str | None = None) -> list[KeyInfo]:
+    """The keys of one tenant, or of all, oldest first; revoked and expired ones too."""
+    query = select(ApiKey, Tenant.name).join(Tenant, Tenant.id == ApiKey.tenant_id)
+    if tenant is not None:
+        query = query.where(Tenant.name == tenant)
+    rows = session.execute(query.order_by(ApiKey.created_at, ApiKey.id))
+    return [
+        KeyInfo(key.id, owner, key.name, key.scope, key.created_at, key.expires_at, key.revoked_at)
+        for key, owner in rows
+    ]
+
+
+def revoke_key(session: Session, key_id: str) -> None:
+    """Make a key useless for ever; no change where it is revoked already. Raise NotFound where there is none."""
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound(f"no key {excerpt(key_id)}; give the 8 characters after 'fc_', or list the keys")
+    key.revoked_at = key.revoked_at or now(session)
+    session.flush()
+
+
+def _digest(secret: str) -> str:
+    # A plain hash is enough: the secret has 256 random bits, so there is nothing to guess.
+    return sha256(secret.encode()).hexdigest()

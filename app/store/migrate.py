@@ -1,0 +1,46 @@
+"""Bring a database to the newest schema. Apart from ``db`` so that a serving process does not load Alembic."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+import migrations
+from app.store.db import Database
+
+# Any number, as long as nothing else in the same database uses it as an advisory lock.
+ADVISORY_LOCK = 4_051_947_220
+WAIT_FOR_OTHER_S = 600
+
+
+def migrate(url: str) -> None:
+    """Upgrade the database at ``url`` to the newest schema, making an SQLite file and its folder if need be.
+
+    Harmless when repeated, and when several processes do it at once: all of it is one transaction under one lock.
+    """
+    database = Database(url)
+    if database.url.get_backend_name() == "sqlite":
+        Path(str(database.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with database.write() as session:
+            connection = session.connection()
+            _take_turn(connection)
+            command.upgrade(config(connection), "head")
+    finally:
+        database.dispose()
+
+
+def config(connection: Connection) -> Config:
+    """Alembic's configuration for one connection, also for ``alembic.command.revision(…, autogenerate=True)``."""
+    config = Config(attributes={"connection": connection})
+    folder = str(Path(migrations.__file__).parent)
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    return config
+
+
+def _take_turn(connection: Connection) -> None:
+    # On SQLite, BEGIN IMMEDIATE has taken the turn already.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_FOR_OTHER_S}s'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})

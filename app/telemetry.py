@@ -1,0 +1,120 @@
+"""Every Prometheus metric of the service, and the format of its log."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+OTHER = "other"
+# From a cached answer (1 ms) to a large panel on a busy machine.
+BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Telemetry:
+    """The metrics of one process, in a registry of their own so that two services may live in one test."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._requests = Counter(
+            "forecastle_http_requests_total",
+            "HTTP requests answered.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "forecastle_http_request_seconds",
+            "Time from the request's head to the end of its answer.",
+            ("route",),
+            buckets=BUCKETS_S,
+            registry=registry,
+        )
+        self._forecasts = Counter(
+            "forecastle_forecasts_total", "Forecast requests, by outcome.", ("outcome",), registry=registry
+        )
+        self._series = Counter("forecastle_forecast_series_total", "Series forecast.", registry=registry)
+        self._models = Gauge("forecastle_models_loaded", "Trained models in memory.", registry=registry)
+        self._models_bytes = Gauge(
+            "forecastle_models_loaded_bytes", "Size of the trained models in memory.", registry=registry
+        )
+        self._jobs = Gauge("forecastle_jobs", "Jobs, by state.", ("state",), registry=registry)
+        Info("forecastle_build", "The version that runs.", registry=registry).info({"version": version})
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request; ``route`` is a template of the access table or ``OTHER``, never the path."""
+        self._requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def forecast_made(self, outcome: str, series: int = 0) -> None:
+        """Count one forecast request and the series that it forecast."""
+        self._forecasts.labels(outcome).inc()
+        self._series.inc(series)
+
+    def models_loaded(self, count: int, size_bytes: int) -> None:
+        """State how many trained models are in memory, and how large they are."""
+        self._models.set(count)
+        self._models_bytes.set(size_bytes)
+
+    def jobs_counted(self, counts: Mapping[str, int]) -> None:
+        """State how many jobs are in each state; name the empty states too, or they keep their last number."""
+        for state, count in counts.items():
+            self._jobs.labels(state).set(count)
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """Send every log record of the process to stderr, one line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class LineFormatter(logging.Formatter):
+    """``time level logger message key=value …`` on one line.
+
+    The keys are the record's ``extra``, and ``traceback`` where there is one. Control characters are escaped: a log
+    line that holds a caller's text must not start a second line or colour a terminal.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = (f"{key}={_quoted(value)}" for key, value in self._fields(record))
+        return " ".join((time, record.levelname, record.name, escaped(record.getMessage()), *fields))
+
+    def _fields(self, record: logging.LogRecord) -> Iterator[tuple[str, str]]:
+        standard = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "color_message", "taskName"}
+        yield from ((key, str(value)) for key, value in record.__dict__.items() if key not in standard)
+        if record.exc_info:
+            yield "traceback", self.formatException(record.exc_info)
+
+
+def escaped(text: str) -> str:
+    """``text`` with every character that is not printable written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _quoted(value: str) -> str:
+    value = escaped(value)
+    return value if value and not set(value) & set(' "=') else json.dumps(value, ensure_ascii=False)

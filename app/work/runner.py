@@ -1,0 +1,87 @@
+"""The child process of one job: ``python -m app.work.runner TENANT JOB TOKEN``.
+
+It lives no longer than its dispatcher: standard input is a pipe from there, and its end is the end of this process.
+"""
+
+import logging
+import os
+import sys
+import threading
+from enum import IntEnum
+
+from app.settings import Settings
+from app.store import jobs
+from app.store.db import Database
+from app.store.jobs import Fenced
+from app.store.tables import Job
+from app.telemetry import configure_logging
+from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
+
+logger = logging.getLogger(__name__)
+
+
+class Exit(IntEnum):
+    """Why the process ended; anything else is a crash, after which the job is tried again."""
+
+    DONE = 0
+    REFUSED = 64  # the job itself is wrong: trying again would not help
+    CANCELLED = 65
+    FENCED = 66
+
+
+ERROR_CODES: dict[type[ForecastError], str] = {
+    InputError: "invalid_input",
+    Diverged: "diverged",
+    EngineMismatch: "engine_mismatch",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job named and say how it ended; a crash is left to the dispatcher to see."""
+    tenant_id, job_id, token = int(arguments[0]), arguments[1], int(arguments[2])
+    watch_parent()
+    configure_logging()
+    database = Database(Settings().url)
+    with database.read() as session:
+        job = jobs.get(session, tenant_id, job_id)
+    if job.token != token:
+        return Exit.FENCED
+    return run(database, job)
+
+
+def run(database: Database, job: Job) -> int:
+    """Run ``job`` and record an end that is the job's own doing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, which is now
+    from app.work.train import train  # noqa: PLC0415 - keeps TensorFlow out of processes that do not train
+
+    try:
+        train(database, job)
+    except Fenced as error:
+        logger.warning("fenced", extra={"job": job.id, "reason": str(error)})
+        return Exit.FENCED
+    except Cancelled:
+        with database.write() as session:
+            jobs.mark_cancelled(session, job.id, job.token)
+        return Exit.CANCELLED
+    except ForecastError as error:
+        code = next((ERROR_CODES[cls] for cls in type(error).__mro__ if cls in ERROR_CODES), "failed")
+        with database.write() as session:
+            jobs.fail(session, job.id, job.token, code, str(error), retry=False)
+        return Exit.REFUSED
+    return Exit.DONE
+
+
+def watch_parent() -> None:
+    """End this process when the pipe on standard input closes, as it does when the parent dies in whatever way."""
+    threading.Thread(target=_end_with_parent, name="watch-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # Not sys.stdin: a thread blocked in its buffer aborts the interpreter's shutdown.
+    while os.read(0, 1):
+        pass
+    os._exit(os.EX_TEMPFAIL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,184 @@
+"""A training job: read the data, fit, check, score, and register -- the last in one transaction.
+
+Importing this module imports TensorFlow; only the process that runs a job does.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.store import datasets, jobs, panels, registry
+from app.store.db import Database
+from app.store.tables import Job, Version
+from models import bundle
+from models.backtest import Evaluation, Origins, evaluate, origins_of, plan_for
+from models.calendar import parse_freq
+from models.engines.keras import KerasEngine
+from models.engines.onnx import OnnxEngine
+from models.engines.parity import check_parity
+from models.errors import Cancelled
+from models.forecaster import Forecaster
+from models.panel import Panel
+from models.spec import Spec, Training
+from models.training import Progress, fit
+
+REPORT_EVERY_S = 0.5
+SHARE_OF_FIT = 0.95  # of the whole job, as the progress counts it; the rest is the backtest and the checks
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version that the new one must beat, and how it does on the same windows."""
+
+    number: int
+    mase: float | None
+
+
+def train(database: Database, job: Job) -> None:
+    """Run ``job`` to its end: one new version of its model, or an error.
+
+    Raises:
+        InputError, Diverged, EngineMismatch: the job cannot be done.
+        Cancelled: its cancellation was asked for.
+        Fenced: another worker has taken it over.
+    """
+    spec, training = Spec.from_json(job.request["spec"]), Training.from_json(job.request["training"])
+    with database.read() as session:
+        revision = datasets.revision_by_id(session, job.tenant_id, job.revision_id)
+        panel = panels.load(session, job.tenant_id, revision)
+    reporter = Reporter(database, job)
+    plan = plan_for(panel, spec.horizon, spec.season)
+    weights = fit(spec, training, panel.cut(plan.held_out), reporter.fitting, reporter.should_stop)
+    reporter.phase("backtest", SHARE_OF_FIT)
+    engine = OnnxEngine(spec, weights)
+    difference = check_parity(spec, KerasEngine(spec, weights), engine)
+    champion, theirs = _champion(database, job)
+    context = max(spec.context, 0 if theirs is None else theirs.spec.context)
+    origins = origins_of(panel, plan, max(context, spec.season), spec.season)
+    evaluation = evaluate(spec, engine, origins)
+    made = Forecaster(spec, weights, evaluation.calibration)
+    report = {**evaluation.report, "engines_differ_by": difference}
+    standing = _standing(champion, theirs, panel, origins)
+    _register(database, job, _Made(made, report, evaluation, panel.fingerprint(), standing))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    forecaster: Forecaster
+    report: dict[str, Any]
+    evaluation: Evaluation
+    data_sha256: str
+    champion: Champion | None
+
+
+def _champion(database: Database, job: Job) -> tuple[Version | None, Forecaster | None]:
+    with database.read() as session:
+        version = registry.champion(session, job.tenant_id, job.model)
+        if version is None:
+            return None, None
+        data = registry.bundle(session, job.tenant_id, version.id)
+    return version, bundle.from_bytes(data)
+
+
+def _standing(
+    version: Version | None, forecaster: Forecaster | None, panel: Panel, origins: Origins
+) -> Champion | None:
+    """How the champion does on the windows of the new version; a MASE of None where it cannot forecast them."""
+    if version is None or forecaster is None:
+        return None
+    if parse_freq(forecaster.spec.freq) != panel.freq:
+        return Champion(version.number, None)
+    engine = OnnxEngine(forecaster.spec, forecaster.weights)
+    scores = evaluate(forecaster.spec, engine, origins).report["scores"]
+    return Champion(version.number, scores["model"]["mase"])
+
+
+def verdict(mase: float | None, champion: Champion | None, promote: str) -> tuple[bool, str]:
+    """Whether the new version becomes champion, and the reason to be kept."""
+    if promote != "if_better":
+        return promote == "always", f"the job says to promote {promote}"
+    if champion is None:
+        return True, "the first version"
+    if champion.mase is None:
+        return True, f"version {champion.number} cannot be compared on these data"
+    if mase is None:
+        return False, "no MASE: the series do not vary"
+    better = mase < champion.mase
+    word = "below" if better else "not below"
+    return better, f"MASE {mase:.4g} is {word} the {champion.mase:.4g} of version {champion.number} on the same windows"
+
+
+def _register(database: Database, job: Job, made: _Made) -> None:
+    """Version, alias and the job's end become visible together or not at all."""
+    data = bundle.to_bytes(made.forecaster)
+    promoted, reason = verdict(made.report["scores"]["model"]["mase"], made.champion, job.request["promote"])
+    with database.write() as session:
+        version = registry.add_version(
+            session,
+            job.tenant_id,
+            registry.NewVersion(
+                model=job.model,
+                bundle=data,
+                spec=made.forecaster.spec.to_json(),
+                scores={**made.report, "promoted": promoted, "promotion": reason},
+                skill=made.evaluation.skill,
+                revision_id=job.revision_id,
+                data_sha256=made.data_sha256,
+                job_id=job.id,
+                created_by=job.created_by,
+            ),
+        )
+        if promoted:
+            move = registry.Move(
+                model=job.model, alias=registry.CHAMPION, number=version.number, reason=reason, moved_by=job.id
+            )
+            registry.move_alias(session, job.tenant_id, move)
+        jobs.report(session, job.id, job.token, {"phase": "done", "share": 1.0, "eta_s": 0.0})
+        jobs.finish(session, job.id, job.token, version.id)
+
+
+class Reporter:
+    """Writes progress into the job's row, at most twice a second, and learns there whether to stop."""
+
+    def __init__(self, database: Database, job: Job, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database, self._job, self._clock = database, job, clock
+        self._started_s, self._reported_s = clock(), -REPORT_EVERY_S
+        self._stop = False
+
+    def fitting(self, progress: Progress) -> None:
+        """Report an epoch's progress; ``share`` of the fit, ``eta_s`` from the time taken so far."""
+        now_s = self._clock()
+        if now_s - self._reported_s < REPORT_EVERY_S and progress.share < 1:
+            return
+        left_s = (now_s - self._started_s) * (1 - progress.share) / progress.share
+        self._write(
+            {
+                "phase": "fit",
+                "epoch": progress.epoch,
+                "epochs": progress.epochs,
+                "loss": progress.loss,
+                "validation_loss": progress.validation_loss,
+                "share": SHARE_OF_FIT * progress.share,
+                "eta_s": round(left_s, 1),
+            }
+        )
+
+    def phase(self, name: str, share: float) -> None:
+        """Report the beginning of a phase.
+
+        Raises:
+            Cancelled: the job's cancellation was asked for.
+        """
+        self._write({"phase": name, "share": share, "eta_s": None})
+        if self._stop:
+            raise Cancelled("the job's cancellation was asked for")
+
+    def should_stop(self) -> bool:
+        """Whether the job's cancellation was asked for, as of the last report."""
+        return self._stop
+
+    def _write(self, progress: dict[str, Any]) -> None:
+        self._reported_s = self._clock()
+        with self._database.write() as session:
+            self._stop = jobs.report(session, self._job.id, self._job.token, progress)

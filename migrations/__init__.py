@@ -1,0 +1,1 @@
+"""Alembic's scripts; ``app.store.migrate`` runs them."""

@@ -1,0 +1,16 @@
+"""Run by Alembic with the connection that ``app.store.migrate.config`` gave it, in that connection's transaction."""
+
+from alembic import context
+
+from app.store.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    compare_type=True,
+    compare_server_default=True,
+    # SQLite cannot alter a column in place.
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

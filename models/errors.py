@@ -1,0 +1,94 @@
+"""What can go wrong in the library, said so that the caller can mend it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+MAX_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong with the input: what was got, where, and what to do.
+
+    ``row`` counts the rows of the input from 1, ``unique_id`` names the series, ``field`` the argument or column.
+    ``message`` never repeats more than a short excerpt of the input.
+    """
+
+    code: str
+    message: str
+    hint: str
+    unique_id: str | None = None
+    row: int | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        where = [f"series '{self.unique_id}'"] if self.unique_id is not None else []
+        where += [f"row {self.row}"] if self.row is not None else []
+        where += [self.field] if self.field is not None and not where else []
+        return f"{', '.join(where)}: {self.message}; {self.hint}" if where else f"{self.message}; {self.hint}"
+
+
+class ForecastError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class InputError(ForecastError):
+    """The data given cannot be used; holds the first ``MAX_FAULTS`` faults and the total number."""
+
+    def __init__(self, faults: Sequence[Fault], total: int | None = None) -> None:
+        self.faults = tuple(faults[:MAX_FAULTS])
+        self.total = len(faults) if total is None else total
+        more = f" (and {self.total - len(self.faults)} more)" if self.total > len(self.faults) else ""
+        super().__init__("; ".join(map(str, self.faults)) + more)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong with some input: every fault is counted, the first ``MAX_FAULTS`` of each kind are written out."""
+
+    faults: list[Fault] = field(default_factory=list)
+    total: int = 0
+
+    def add(self, rows: Sequence[int], fault: Callable[[int], Fault]) -> None:
+        """Count one fault for each of ``rows``, of which ``fault`` makes the first few."""
+        self.total += len(rows)
+        self.faults += [fault(row) for row in rows[:MAX_FAULTS]]
+
+    def check(self) -> None:
+        """Pass where nothing was found.
+
+        Raises:
+            InputError: with the first faults in the order of their rows.
+        """
+        if self.total:
+            raise InputError(sorted(self.faults, key=lambda fault: fault.row or 0), self.total)
+
+
+class SpecError(InputError):
+    """A ``Spec`` or a training setting that cannot work; each fault names its field."""
+
+
+class BundleError(ForecastError):
+    """Bytes that are not a bundle this version can read."""
+
+
+class EngineMismatch(ForecastError):
+    """Two engines disagree on the same network, so neither is to be trusted with it."""
+
+
+class ModelBroken(ForecastError):
+    """A network gave numbers that are not finite; none of them may be served."""
+
+
+class Cancelled(ForecastError):
+    """Training was asked to stop."""
+
+
+class Diverged(ForecastError):
+    """The loss became NaN or infinite during training."""
+
+
+def excerpt(value: object, length: int = 40) -> str:
+    """``repr`` of ``value``, cut to ``length`` characters: error messages stay short whatever was sent."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"

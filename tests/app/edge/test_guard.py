@@ -1,0 +1,210 @@
+"""The guard: deny by default, and nothing read before the key is known to be good."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from app.edge.access import ACCESS, Access
+from app.edge.guard import MAX_CACHED_KEYS, KeyCache
+from app.telemetry import LineFormatter
+
+from .conftest import LIMIT_BYTES, READ_KEY, WRITE_KEY, Caller, Clock, KeyRing, Wire, guarded, toy_app
+from .test_access import concrete
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+# As a server hands them on: percent-decoded.
+TRICKS = ["{}", "/{}", "{}/", "/.{}", "/x/..{}", "{}%00", "{}\x00", "{};a=b", "{}\ufffd"]
+BAD_CREDENTIALS: list[dict[str, str]] = [
+    {},
+    {"authorization": "Bearer wrong"},
+    {"authorization": "Bearer "},
+    {"authorization": READ_KEY},
+    {"authorization": f"Basic {READ_KEY}"},
+    {"authorization": f"Bearer {WRITE_KEY}é"},
+    {"authorization": "Bearer " + "x" * 100_000},
+    {"x-api-key": "wrong"},
+    {"authorization": "Bearer wrong", "x-api-key": WRITE_KEY},
+    {"cookie": f"key={READ_KEY}", "x-http-method-override": "GET"},
+]
+
+
+@pytest.mark.parametrize("credentials", BAD_CREDENTIALS, ids=range(len(BAD_CREDENTIALS)))
+def test_without_a_good_key_no_method_on_any_path_is_answered_and_no_byte_is_read(credentials: dict[str, str]) -> None:
+    wire = guarded(toy_app())
+    paths = [trick.format(concrete(tpl)) for _, tpl in ACCESS for trick in TRICKS] + ["/nowhere", "/", "*"]
+    for path in dict.fromkeys(paths):
+        for method in METHODS:
+            if method in {"GET", "HEAD"} and path in {"/livez", "/readyz"}:
+                continue
+            answer = wire.ask(method, path, headers=credentials, body=[b"{not json"])
+            assert (answer.status, answer.receives) == (401, 0), (method, path)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["connection"] == "close"
+            assert answer.json["code"] == "unauthorized"
+
+
+def test_tricks_with_a_good_key_reach_nothing_but_the_router_and_its_404_or_405(wire: Wire) -> None:
+    for path in ("//livez", "/./livez", "/livez\x00", "/v1//datasets", "/nowhere"):
+        assert wire.ask("GET", path, key=READ_KEY).status == 404
+    answer = wire.ask("DELETE", "/livez", key=WRITE_KEY, headers={"x-http-method-override": "GET"})
+    assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET"
+
+
+def test_the_probes_need_no_key(wire: Wire) -> None:
+    assert wire.ask("GET", "/livez").status == 200
+    assert wire.keys.asked == 0
+
+
+@pytest.mark.parametrize("route", [route for route, access in ACCESS.items() if access is Access.WRITE])
+def test_a_key_for_reading_does_not_write(wire: Wire, route: tuple[str, str]) -> None:
+    answer = wire.ask(route[0], concrete(route[1]), key=READ_KEY, body=[b"{}"])
+    assert (answer.status, answer.json["code"], answer.receives) == (403, "forbidden", 0)
+
+
+def test_a_key_for_reading_does_not_write_through_a_name_that_only_the_router_knows(wire: Wire) -> None:
+    # The router's `{name}` matches "-a", the table's does not.
+    assert wire.ask("PUT", "/v1/models/-a/aliases/b", key=READ_KEY).status == 403
+    assert wire.ask("PUT", "/v1/models/-a/aliases/b", key=WRITE_KEY).status == 200
+
+
+def test_a_key_for_writing_reads_and_writes(wire: Wire) -> None:
+    assert wire.ask("GET", "/v1/jobs", key=WRITE_KEY).json == 10
+    assert wire.ask("PUT", "/v1/models/a/aliases/b", key=WRITE_KEY).status == 200
+
+
+def test_both_headers_carry_a_key_and_the_handler_learns_whose_it_is(wire: Wire) -> None:
+    for headers in ({"authorization": f"bEaReR  {READ_KEY} "}, {"x-api-key": READ_KEY}):
+        answer = wire.ask("GET", "/v1/datasets/sales", headers=headers)
+        assert answer.json == {
+            "tenant_id": 7,
+            "shared": "by all requests",
+            "request_id": answer.headers["x-request-id"],
+        }
+
+
+def test_the_servers_shared_state_is_not_written_to_and_the_clients_request_id_is_not_taken(wire: Wire) -> None:
+    first, second = (
+        wire.ask("GET", "/v1/datasets/a", key=READ_KEY, headers={"x-request-id": "mine"}) for _ in range(2)
+    )
+    assert wire.state == {"shared": "by all requests"}
+    ids = {first.headers["x-request-id"], second.headers["x-request-id"]}
+    assert len(ids) == 2
+    assert all(len(one) == 32 for one in ids)
+
+
+def test_malformed_json_without_a_key_is_401_and_with_one_is_400(wire: Wire) -> None:
+    assert wire.post("/v1/forecasts", "{", key=None).status == 401
+    assert wire.post("/v1/forecasts", "{").json["code"] == "invalid_json"
+
+
+def test_a_declared_size_over_the_limit_is_refused_unread(wire: Wire) -> None:
+    for size in (str(LIMIT_BYTES + 1), "9" * 5000):
+        answer = wire.ask("POST", "/v1/forecasts", key=READ_KEY, headers={"content-length": size}, body=[b"x"])
+        assert (answer.status, answer.json["code"], answer.receives) == (413, "body_too_large", 0)
+        assert answer.headers["connection"] == "close"
+    assert wire.ask("GET", "/livez", headers={"content-length": str(LIMIT_BYTES + 1)}).status == 413
+
+
+@pytest.mark.parametrize("path", ["/v1/forecasts", "/v1/datasets"], ids=["a body model", "await request.body()"])
+@pytest.mark.parametrize("declared", [{}, {"content-length": "5"}, {"content-length": "-1"}, {"content-length": "x"}])
+def test_a_body_of_64_mb_is_not_read_past_the_limit_whatever_it_declares(
+    wire: Wire, path: str, declared: dict[str, str]
+) -> None:
+    chunk = b" " * 65_536
+    answer = wire.ask(
+        "POST", path, key=WRITE_KEY, headers={"content-type": "application/json", **declared}, body=[chunk] * 1024
+    )
+    assert (answer.status, answer.json["code"]) == (413, "body_too_large")
+    assert LIMIT_BYTES < answer.read_bytes <= LIMIT_BYTES + len(chunk)
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_body_of_exactly_the_limit_is_read_and_the_connection_is_kept(wire: Wire) -> None:
+    answer = wire.ask("POST", "/v1/datasets", key=WRITE_KEY, body=[b"x" * (LIMIT_BYTES // 2)] * 2)
+    assert answer.json == {"size_bytes": LIMIT_BYTES}
+    assert "connection" not in answer.headers
+
+
+def test_an_unexpected_error_says_nothing_but_the_requests_id_and_is_logged_once(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("broken", "diverged"):
+        caplog.clear()
+        answer = wire.ask("GET", f"/v1/jobs/{name}", key=READ_KEY)
+        assert (answer.status, answer.json["code"]) == (500, "internal")
+        assert answer.json["request_id"] == answer.headers["x-request-id"]
+        assert not any(word in answer.body for word in (b"secret", b"Traceback", b"Error", b".py"))
+        (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        line = LineFormatter().format(record)
+        assert "\n" not in line
+        assert f"request_id={answer.headers['x-request-id']}" in line
+        assert "/srv/secret" in line
+
+
+def test_a_key_store_that_does_not_answer_is_503(wire: Wire) -> None:
+    answer = wire.ask("GET", "/v1/jobs", key="database-is-down")
+    assert (answer.status, answer.json["code"]) == (503, "unavailable")
+
+
+def test_a_revoked_key_works_for_less_than_a_second_more(wire: Wire) -> None:
+    def status() -> int:
+        return wire.ask("GET", "/v1/jobs", key=READ_KEY).status
+
+    assert [status(), status(), wire.keys.asked] == [200, 200, 1]
+    del wire.keys.keys[READ_KEY]
+    wire.clock.now_s += 0.999
+    assert status() == 200
+    wire.clock.now_s += 0.001
+    assert status() == 401
+
+
+def test_the_cache_holds_a_bounded_number_of_good_keys_and_no_bad_ones_nor_any_key_itself() -> None:
+    ring = KeyRing({f"key-{n}": Caller(1, str(n), "read") for n in range(MAX_CACHED_KEYS + 5)})
+    clock = Clock()
+    cache = KeyCache(ring, clock)
+
+    async def ask_all() -> None:
+        for key in [*ring.keys, "key-4", "key-5", "bad", "bad"]:
+            await cache.principal(key)
+
+    asyncio.run(ask_all())
+    assert len(cache._known) == MAX_CACHED_KEYS
+    # Looked up again: key-4, which was pushed out, and the bad one, twice; key-4 then pushed out key-5.
+    assert ring.asked == MAX_CACHED_KEYS + 5 + 4
+    assert "key-" not in repr(cache._known.keys())
+    clock.now_s, ring.keys = 1.0, {}
+    assert asyncio.run(cache.principal("key-4")) is None
+    assert len(cache._known) == MAX_CACHED_KEYS - 1
+
+
+def test_websockets_are_refused_and_the_lifespan_is_passed_on() -> None:
+    wire, sent = guarded(toy_app()), list[dict[str, Any]]()
+    steps = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def receive() -> dict[str, str]:
+        return next(steps)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(wire.app({"type": "websocket", "path": "/livez"}, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+    asyncio.run(wire.app({"type": "lifespan", "state": {}}, receive, send))
+    assert [message["type"] for message in sent[1:]] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    with pytest.raises(RuntimeError, match="webtransport"):
+        asyncio.run(wire.app({"type": "webtransport"}, receive, send))
+
+
+def test_no_key_appears_in_any_log_line_answer_or_metric(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    seen = b""
+    for path in ("/v1/jobs", "/v1/jobs/broken", "/v1/jobs/faulty", "/nowhere", "/v1/jobs?limit=x"):
+        for headers in ({"authorization": f"Bearer {WRITE_KEY}"}, {"x-api-key": "fk_unknown_canary"}):
+            answer = wire.ask("GET", path, headers=headers)
+            seen += answer.body + repr(answer.headers).encode()
+    lines = "\n".join(map(LineFormatter().format, caplog.records))
+    assert len(caplog.records) > 10
+    assert "canary" not in lines + seen.decode() + wire.telemetry.render().decode()

@@ -1,0 +1,103 @@
+"""Metrics by the rules of Prometheus, and log lines that stay lines."""
+
+import logging
+import re
+import subprocess
+import sys
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.telemetry import LineFormatter, Telemetry, escaped
+
+from .conftest import READ_KEY, Wire
+
+
+def used() -> Telemetry:
+    telemetry = Telemetry("1.2.3")
+    telemetry.request_answered("GET", "/v1/jobs", 200, 0.003)
+    telemetry.forecast_made("ok", series=3)
+    telemetry.forecast_made("refused")
+    telemetry.models_loaded(2, 4096)
+    telemetry.jobs_counted({"queued": 4, "running": 0})
+    return telemetry
+
+
+def value(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(f"forecastle_{name}", labels)
+
+
+def test_what_is_told_is_what_is_rendered() -> None:
+    telemetry = used()
+    assert value(telemetry, "http_requests_total", method="GET", route="/v1/jobs", status="200") == 1
+    assert value(telemetry, "http_request_seconds_bucket", route="/v1/jobs", le="0.002") == 0
+    assert value(telemetry, "http_request_seconds_bucket", route="/v1/jobs", le="0.005") == 1
+    assert value(telemetry, "forecasts_total", outcome="refused") == 1
+    assert value(telemetry, "forecast_series_total") == 3
+    assert value(telemetry, "models_loaded") == 2
+    assert value(telemetry, "models_loaded_bytes") == 4096
+    assert value(telemetry, "jobs", state="queued") == 4
+    assert value(telemetry, "build_info", version="1.2.3") == 1
+    assert b"process_resident_memory_bytes" in telemetry.render()
+
+
+def test_two_services_in_one_process_count_apart() -> None:
+    one, other = Telemetry("1"), Telemetry("1")
+    one.forecast_made("ok", series=1)
+    assert value(other, "forecast_series_total") == 0
+
+
+def test_metric_names_follow_the_rules_that_promtool_checks() -> None:
+    for family in text_string_to_metric_families(used().render().decode()):
+        if not family.name.startswith("forecastle_"):
+            continue
+        assert re.fullmatch(r"forecastle_[a-z][a-z_]*[a-z]", family.name)
+        assert family.documentation
+        assert not re.search(r"_(ms|milliseconds|minutes|kb|mb|percent)(_|$)", family.name)
+        names = {sample.name for sample in family.samples}
+        assert family.type != "counter" or names <= {f"{family.name}_total", f"{family.name}_created"}
+        assert family.type != "gauge" or not family.name.endswith(("_total", "_count", "_sum", "_bucket"))
+        assert family.type != "histogram" or family.name.endswith("_seconds")
+
+
+def test_no_caller_can_make_more_time_series(wire: Wire) -> None:
+    for number in range(30):
+        wire.ask(f"VERB{number}", f"/nowhere/{number}")
+        wire.ask("GET", f"/v1/datasets/name-{number}", key=READ_KEY)
+        wire.ask("GET", f"/v1/datasets/{number}", key=f"guess-{number}")
+    rendered = wire.telemetry.render().decode()
+    counted = re.findall(r"forecastle_http_requests_total(\{.*\}) (.*)", rendered)
+    assert dict(counted) == {
+        '{method="other",route="other",status="401"}': "30.0",
+        '{method="GET",route="/v1/datasets/{name}",status="200"}': "30.0",
+        '{method="GET",route="/v1/datasets/{name}",status="401"}': "30.0",
+    }
+
+
+def test_a_record_is_one_line_of_time_level_logger_message_and_fields() -> None:
+    record = logging.makeLogRecord(
+        {"name": "app.work", "levelname": "INFO", "msg": "job %s done", "args": ("a\r\nFAKE \x1b[31m\u2028\ud800",)}
+        | {"created": 0.25, "rows": 3, "reason": 'a "b"', "empty": ""}
+    )
+    assert LineFormatter().format(record) == (
+        "1970-01-01T00:00:00.250+00:00 INFO app.work job a\\r\\nFAKE \\x1b[31m\\u2028\\ud800 done"
+        ' rows=3 reason="a \\"b\\"" empty=""'
+    )
+
+
+@pytest.mark.parametrize("text", ["plain", "Zürich 東京 😀", "a b"])
+def test_readable_text_is_left_alone(text: str) -> None:
+    assert escaped(text) == text
+
+
+def test_after_configure_logging_every_logger_writes_lines_to_stderr() -> None:
+    program = (
+        "import logging, app.telemetry as t; t.configure_logging('warning'); log = logging.getLogger('x')\n"
+        "log.info('quiet')\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: log.exception('a\\nb')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert re.match(r"\S+ ERROR x a\\nb traceback=\"Traceback", line)
+    assert done.stdout == ""

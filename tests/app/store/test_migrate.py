@@ -1,0 +1,83 @@
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+
+from app.store.db import HEAD, Database, at_head
+from app.store.migrate import config, migrate
+from app.store.tables import Base
+from tests.app.store.conftest import at_once
+
+
+def test_the_migrations_make_the_tables_that_the_program_was_written_for(database: Database) -> None:
+    with database.read() as session:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(session.connection(), opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_every_constraint_is_as_in_the_tables(database: Database) -> None:
+    # compare_metadata does not look at CHECK constraints and names; this does.
+    with database.write() as session:
+        migrated = constraints(session.connection())
+        Base.metadata.drop_all(session.connection())
+        Base.metadata.create_all(session.connection())
+        assert constraints(session.connection()) == migrated
+    assert "ck_jobs_state" in str(migrated["jobs check_constraints"])
+
+
+def constraints(connection: Connection) -> dict[str, Any]:
+    inspector = inspect(connection)
+    kinds = ("check_constraints", "foreign_keys", "indexes", "pk_constraint", "unique_constraints")
+    found = {kind: getattr(inspector, f"get_{kind}") for kind in kinds}
+    return {
+        f"{table} {kind}": sorted(map(str, rows)) if isinstance(rows := get(table), list) else rows
+        for table in inspector.get_table_names()
+        for kind, get in found.items()
+    }
+
+
+def test_migrating_makes_the_folder_and_twice_is_harmless(empty_url: str) -> None:
+    migrate(empty_url)
+    migrate(empty_url)
+    database = Database(empty_url)
+    assert at_head(database)
+    database.dispose()
+
+
+def test_four_processes_that_migrate_at_once_do_not_hurt_each_other(empty_url: str) -> None:
+    assert at_once([partial(migrate, empty_url)] * 4) == [None] * 4
+    database = Database(empty_url)
+    assert at_head(database)
+    database.dispose()
+
+
+def test_a_database_without_tables_is_not_ready(empty_url: str, tmp_path: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    database = Database(empty_url)
+    assert not at_head(database)
+    database.dispose()
+
+
+def test_the_newest_script_is_the_one_the_program_expects(database: Database) -> None:
+    with database.write() as session:
+        scripts = ScriptDirectory.from_config(config(session.connection()))
+    assert scripts.get_current_head() == HEAD
+
+
+def test_downgrading_takes_every_table_away(database: Database) -> None:
+    with database.write() as session:
+        command.downgrade(config(session.connection()), "base")
+        assert inspect(session.connection()).get_table_names() == ["alembic_version"]
+    assert not at_head(database)
+
+
+def test_a_serving_process_does_not_load_alembic() -> None:
+    program = "import sys; from app.store import datasets, jobs, keys, registry; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,104 @@
+"""One tenant's rows do not exist for another: every function that takes a tenant is tried by a stranger."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.problems import NotFound
+from app.store import datasets, jobs, registry
+from app.store.db import Database
+from app.store.tables import Job, Revision, Version
+from tests.app.store.conftest import new_job, new_revision, new_version, point, register
+
+Try = Callable[[Session, int, Revision, Version], object]
+
+# Says "not found", as if there were no such thing.
+REFUSED: dict[str, Try] = {
+    "datasets.append": lambda s, t, r, v: datasets.append(s, t, "sales", 1, new_revision(), "cli"),
+    "datasets.get": lambda s, t, r, v: datasets.get(s, t, "sales"),
+    "datasets.revision": lambda s, t, r, v: datasets.revision(s, t, "sales"),
+    "datasets.list_revisions": lambda s, t, r, v: datasets.list_revisions(s, t, "sales", None, 9),
+    "datasets.revision_by_id": lambda s, t, r, v: datasets.revision_by_id(s, t, r.id),
+    "registry.add_version": lambda s, t, r, v: registry.add_version(s, t, new_version(s.get_one(Job, v.job_id))),
+    "registry.resolve": lambda s, t, r, v: registry.resolve(s, t, "demand", 1, None),
+    "registry.version": lambda s, t, r, v: registry.version(s, t, v.id),
+    "registry.bundle": lambda s, t, r, v: registry.bundle(s, t, v.id),
+    "registry.move_alias": lambda s, t, r, v: registry.move_alias(s, t, point(1)),
+    "registry.get_model": lambda s, t, r, v: registry.get_model(s, t, "demand"),
+    "registry.list_versions": lambda s, t, r, v: registry.list_versions(s, t, "demand", None, 9),
+    "registry.list_aliases": lambda s, t, r, v: registry.list_aliases(s, t, "demand"),
+    "registry.alias_moves": lambda s, t, r, v: registry.alias_moves(s, t, "demand", "champion", None, 9),
+    "jobs.request_cancel": lambda s, t, r, v: jobs.request_cancel(s, t, v.job_id),
+    "jobs.get": lambda s, t, r, v: jobs.get(s, t, v.job_id),
+}
+# Gives nothing.
+EMPTY: dict[str, Try] = {
+    "datasets.chunks": lambda s, t, r, v: datasets.chunks(s, t, r.dataset_id, 9),
+    "datasets.list_page": lambda s, t, r, v: datasets.list_page(s, t, 0, 9),
+    "datasets.newest": lambda s, t, r, v: datasets.newest(s, t, [r.dataset_id]),
+    "registry.list_models": lambda s, t, r, v: registry.list_models(s, t, 0, 9),
+    "jobs.list_page": lambda s, t, r, v: jobs.list_page(s, t, None, 9),
+    "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
+}
+CREATES = {"datasets.create"}  # see test_datasets: the same name for two tenants
+
+
+@pytest.fixture
+def version(database: Database, acme: int, sales: Revision) -> Version:
+    made = register(database, sales)
+    with database.write() as session:
+        registry.move_alias(session, acme, point(1))
+    return made
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_stranger_finds_nothing(database: Database, rival: int, sales: Revision, version: Version, name: str) -> None:
+    with database.write() as session, pytest.raises(NotFound):
+        REFUSED[name](session, rival, sales, version)
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_stranger_lists_nothing(
+    database: Database, acme: int, rival: int, sales: Revision, version: Version, name: str
+) -> None:
+    with database.read() as session:
+        assert EMPTY[name](session, acme, sales, version)
+        assert not EMPTY[name](session, rival, sales, version)
+
+
+def test_the_owner_is_not_refused(database: Database, acme: int, sales: Revision, version: Version) -> None:
+    for name in REFUSED.keys() - {"registry.add_version"}:  # the job has its version already
+        with database.write() as session:
+            REFUSED[name](session, acme, sales, version)
+
+
+def test_a_job_or_a_version_of_anothers_data_is_refused(
+    database: Database, rival: int, sales: Revision, version: Version
+) -> None:
+    job: dict[str, Any] = {"kind": "train", "model": "m", "request": {}, "max_attempts": 1, "created_by": "cli"}
+    with pytest.raises(NotFound, match="no revision"), database.write() as session:
+        jobs.enqueue(session, jobs.NewJob(tenant_id=rival, revision_id=sales.id, **job))
+    with database.write() as session:
+        mine = jobs.enqueue(session, new_job(datasets.create(session, rival, "sales", "D", new_revision(), "cli")))
+    with pytest.raises(NotFound, match="no job"), database.write() as session:
+        registry.add_version(session, rival, new_version(mine, job_id=version.job_id))
+
+
+def test_paging_cannot_start_at_anothers_job(database: Database, rival: int, version: Version) -> None:
+    with database.read() as session, pytest.raises(NotFound):
+        jobs.list_page(session, rival, version.job_id, 9)
+
+
+def test_every_function_that_takes_a_tenant_is_tried_here() -> None:
+    takes_tenant = {
+        f"{room.__name__.removeprefix('app.store.')}.{name}"
+        for room in (datasets, registry, jobs)
+        for name, function in inspect.getmembers(room, inspect.isfunction)
+        if function.__module__ == room.__name__
+        and not name.startswith("_")
+        and "tenant_id" in inspect.signature(function).parameters
+    }
+    assert takes_tenant == REFUSED.keys() | EMPTY.keys() | CREATES
