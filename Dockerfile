@@ -24,7 +24,7 @@ RUN case "${VARIANT}" in cpu|gpu) ;; *) echo "VARIANT is '${VARIANT}': give cpu 
  && uv pip install --requirements pyproject.toml --extra "${VARIANT}" --constraints constraints.txt \
  && rm -r "${VIRTUAL_ENV}"/lib/python3.*/site-packages/tensorflow/include
 
-# ---- Forecastle itself: a layer of a few hundred kilobytes, laid over the one above.
+# ---- Forecastle itself: a layer of a megabyte, laid over the one above.
 FROM dependencies AS package
 COPY README.md LICENSE ./
 COPY migrations migrations

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test check container bench-accuracy bench-serving clean
+.PHONY: serve test check container bench-accuracy bench-serving bench-start clean
 .DEFAULT_GOAL := serve
 
 serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
@@ -26,6 +26,9 @@ bench-accuracy: .venv/.dev  ## every cell x strategy through the API, against se
 
 bench-serving: .venv/.dev  ## start, memory, latency
 	$(BIN)/python -m benchmarks.serving
+
+bench-start: .venv/.dev  ## a fresh clone to its first forecast
+	$(BIN)/python -m benchmarks.start
 
 clean:  ## remove what the other commands made, but for the data in var/
 	rm -rf .venv build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The grammar of the command line. What each command does is in ``app.commands``; data go to stdout, the rest to stderr."""
+"""The grammar of the command line. What a command does is in ``app.commands``; data go to stdout, the rest to stderr."""
 
 import importlib
 from enum import StrEnum
@@ -56,7 +56,7 @@ def _command(name: str) -> ModuleType:
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
     worker: Annotated[bool, typer.Option(help="Also run a worker, and show a first API key.")] = True,
 ) -> None:
     """Serve the HTTP API, with a worker beside it.
@@ -146,7 +146,9 @@ def create_key(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     scope: Annotated[Scope, typer.Option(help="What the key allows.")] = Scope.WRITE,
     tenant: Annotated[str, typer.Option(help="Whose data the key reaches; created if new.")] = "default",
-    days: Annotated[int | None, typer.Option(min=1, help="Days until the key expires; never if left out.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; never if left out.")
+    ] = None,
 ) -> None:
     """Create a key and print it: the only time that it is shown.
 

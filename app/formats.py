@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.problems import UnsupportedMedia
 from models.errors import Fault, InputError, excerpt
@@ -26,7 +27,16 @@ MEDIA_TYPES = {
 }
 MOST_COLUMNS = 200
 LONGEST_LINE_BYTES = 64 * 1024
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+LONGEST_TEXT = 10_000  # no timestamp or id comes near; a Parquet file can say one long text millions of times
+MOST_UNPACKED_BYTES = 512 * 1024**2
+# Each digit fits in one place only, so that a long field which is no number is found out in one pass.
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+# Arrow's names of the types that can be read, and what to write instead of others.
+_PARQUET_TYPES = {
+    "unique_id": (re.compile(r"(large_)?string|u?int\d+"), "text or whole numbers"),
+    "ds": (re.compile(r"(large_)?string|(timestamp|date).*"), "timestamps, dates or text"),
+    "y": (re.compile(r"u?int\d+|halffloat|float|double|decimal\d+\(.*|null"), "numbers"),
+}
 
 Columns = dict[str, Any]
 
@@ -81,14 +91,18 @@ def _from_csv(data: bytes, max_rows: int) -> Columns:
                 column.append(fields[place])
     except csv.Error as error:
         raise _refusal("bad_csv", f"line {reader.line_num + 1}: {error}", "quote fields with commas") from error
-    return {"unique_id": columns[0], "ds": columns[1], "y": [_number(text) for text in columns[2]]}
+    return {"unique_id": columns[0], "ds": _objects(columns[1]), "y": [_number(text) for text in columns[2]]}
 
 
 def _header(line: str) -> list[str]:
     # Before any table is built: a line of 100,000 equal names costs some parsers minutes.
     if len(line) > LONGEST_LINE_BYTES or line.count(",") >= MOST_COLUMNS:
         raise _refusal("bad_header", f"the header is too long or has over {MOST_COLUMNS} columns", "leave some out")
-    header = [name.strip() for name in next(csv.reader([line]), [])]
+    try:
+        header = [name.strip() for name in next(csv.reader([line]), [])]
+    except csv.Error as error:
+        hint = "end lines with LF or CR LF, and quote names with commas"
+        raise _refusal("bad_csv", f"the header cannot be read: {error}", hint) from error
     for name in COLUMNS:
         if header.count(name) != 1:
             message = f"the header names the column '{name}' {header.count(name)} times: {excerpt(header, 80)}"
@@ -106,14 +120,28 @@ def _number(text: str) -> float | str | None:
 def _from_json(data: bytes, max_rows: int) -> Columns:
     hint = 'send {"unique_id": [...], "ds": [...], "y": [...]}'
     try:
-        body = json.loads(data)
+        body = json.loads(data, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise _refusal("bad_json", "the body is not JSON", hint) from error
     if not isinstance(body, dict) or set(body) != set(COLUMNS):
         raise _refusal("bad_json", "the body is not an object of exactly three columns", hint)
     if not all(isinstance(column, list) for column in body.values()):
         raise _refusal("bad_json", "the columns are not all lists", hint)
-    return _at_most(body, max_rows)
+    if max(map(len, body.values())) > max_rows:
+        raise _too_many(max_rows)
+    return {**body, "ds": _objects(body["ds"])}
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Python would take the last of two columns of one name, and forget the other.
+    if len(dict(pairs)) < len(pairs):
+        raise _refusal("bad_json", "a name is there twice in the body", f"name {', '.join(COLUMNS)} once each")
+    return dict(pairs)
+
+
+def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
+    # NumPy's own guess would look into nested lists, and give every text the room of the longest.
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _from_parquet(data: bytes, max_rows: int) -> Columns:
@@ -124,33 +152,68 @@ def _from_parquet(data: bytes, max_rows: int) -> Columns:
         file = pq.ParquetFile(io.BytesIO(data))
         if file.metadata.num_rows > max_rows:
             raise _too_many(max_rows)
-        for name in COLUMNS:
-            if file.schema_arrow.names.count(name) != 1:
-                raise _refusal("missing_column", f"the file has no column '{name}'", f"it needs {', '.join(COLUMNS)}")
-        table = file.read(columns=list(COLUMNS))
-        ds = table["ds"]
-        if pa.types.is_timestamp(ds.type) or pa.types.is_date(ds.type):
-            ds = ds.cast(pa.timestamp("us", getattr(ds.type, "tz", None)), safe=False)
-            moments: Any = ds.to_numpy().astype("datetime64[us]")
-        else:
-            moments = np.array(ds.to_pylist(), dtype=object)
-        return {"unique_id": table["unique_id"].to_pylist(), "ds": moments, "y": table["y"].to_pylist()}
+        if sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)) > MOST_UNPACKED_BYTES:
+            hint = "send fewer rows, or only the columns that are read"
+            raise _refusal("too_large", f"unpacked, the file has over {MOST_UNPACKED_BYTES} bytes", hint)
+        texts = _check_schema(file.schema_arrow)
+        # Texts stay in the file's dictionary, whatever their number.
+        table = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts).read(columns=list(COLUMNS))
+        table.validate(full=True)
+        return {"unique_id": _texts(table["unique_id"]), "ds": _moments(table["ds"]), "y": _values(table["y"])}
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _refusal("bad_parquet", "the body is not a Parquet file that can be read", "write it anew") from error
+        message = f"the body is not a Parquet file that can be read: {excerpt(str(error), 80)}"
+        raise _refusal("bad_parquet", message, "write it anew, times in microseconds") from error
 
 
-def _at_most(columns: Columns, max_rows: int) -> Columns:
-    if max(len(column) for column in columns.values()) > max_rows:
-        raise _too_many(max_rows)
-    return columns
+def _check_schema(schema: Any) -> list[str]:
+    """The columns that hold text, once all three are known to be there and of a type that can be read."""
+    for name in COLUMNS:
+        if schema.names.count(name) != 1:
+            message = f"the file has the column '{name}' {schema.names.count(name)} times"
+            raise _refusal("missing_column", message, f"it needs {', '.join(COLUMNS)} once each")
+    kinds = {name: str(_inner(schema.field(name).type)) for name in COLUMNS}
+    for name, (accepted, wanted) in _PARQUET_TYPES.items():
+        if not accepted.fullmatch(kinds[name]):
+            message = f"the column '{name}' has the type {excerpt(kinds[name], 80)}"
+            raise _refusal("bad_column", message, f"write it as {wanted}", field=name)
+    return [name for name, kind in kinds.items() if kind.endswith("string")]
+
+
+def _inner(type_: Any) -> Any:
+    return type_.value_type if str(type_).startswith("dictionary<") else type_
+
+
+def _moments(column: Any) -> NDArray[Any]:
+    if str(_inner(column.type)).endswith("string"):
+        return _objects(_texts(column))
+    moments: NDArray[Any] = column.cast(_inner(column.type)).cast("timestamp[us]").to_numpy()  # with a zone: as UTC
+    return moments
+
+
+def _values(column: Any) -> list[float]:
+    values: list[float] = column.cast("float64", safe=False).to_numpy().tolist()
+    return values
+
+
+def _texts(column: Any) -> list[Any]:
+    """The column's values, each different one made only once."""
+    coded = column if str(column.type).startswith("dictionary<") else column.dictionary_encode()
+    texts: list[Any] = []
+    for chunk in coded.chunks:
+        known = chunk.dictionary.to_pylist()
+        if any(len(text) > LONGEST_TEXT for text in known if isinstance(text, str)):
+            message = f"a text has over {LONGEST_TEXT} characters"
+            raise _refusal("text_too_long", message, "send short ids and timestamps")
+        texts += [None if i is None else known[i] for i in chunk.indices.to_pylist()]
+    return texts
 
 
 def _too_many(max_rows: int) -> InputError:
     return _refusal("too_many_rows", f"there are more than {max_rows} rows", "send fewer, or raise FORECASTLE_MAX_ROWS")
 
 
-def _refusal(code: str, message: str, hint: str, row: int | None = None) -> InputError:
-    return InputError([Fault(code=code, message=message, hint=hint, row=row)])
+def _refusal(code: str, message: str, hint: str, **where: Any) -> InputError:
+    return InputError([Fault(code=code, message=message, hint=hint, **where)])
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, Any]:

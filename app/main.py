@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from app.api import datasets, forecasts, health, jobs, models
 from app.api.service import Service
@@ -37,7 +38,8 @@ def create_app(settings: Settings) -> FastAPI:
     for room in (forecasts, datasets, jobs, models, health):
         app.include_router(room.router)
     install(app)
-    app.add_exception_handler(OperationalError, _database_away)
+    for away in (OperationalError, NoFreeConnection):
+        app.add_exception_handler(away, _database_away)
     app.add_middleware(
         Guard,
         authenticate=lambda raw: _authenticate(service.database, raw),
@@ -70,7 +72,7 @@ def _authenticate(database: Database, raw: str) -> keys.Principal | None:
     try:
         with database.read() as session:
             return keys.authenticate(session, raw, now(session))
-    except OperationalError as error:
+    except (OperationalError, NoFreeConnection) as error:
         raise _unavailable() from error
 
 

@@ -8,6 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 Name = Annotated[str, Field(pattern=NAME, description="1 to 128 letters, digits, '.', '_' or '-'")]
 
+# Numbers of versions and revisions: what a column of a database holds.
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# Databases keep no NUL in texts.
+Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
+
+MOST_FIELDS = 50
+
 T = TypeVar("T")
 
 # Lists stop at their first wrong element: a million errors would cost a gigabyte to describe.
@@ -19,6 +26,14 @@ class Body(BaseModel):
     """A request body: no unknown fields, no numbers in strings."""
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, values: Any) -> Any:
+        # Each unknown field would be an error of its own: a body full of them costs seconds to describe.
+        if isinstance(values, dict) and len(values) > MOST_FIELDS:
+            raise ValueError(f"there are more than {MOST_FIELDS} fields")
+        return values
 
 
 class Answer(BaseModel):
@@ -39,8 +54,14 @@ class DatasetRef(Body):
     """Series of a stored data set; the newest revision and all its series where nothing else is said."""
 
     name: Name
-    revision: Annotated[int, Field(ge=1)] | None = None
+    revision: Number | None = None
     ids: Annotated[list[str], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "DatasetRef":
+        if self.ids is not None and len(set(self.ids)) != len(self.ids):
+            raise ValueError("give each id once")
+        return self
 
 
 Level = Annotated[int, Field(ge=1, le=99)]
@@ -63,7 +84,7 @@ class ForecastRequest(Body):
     )
 
     model: Name
-    version: Annotated[int, Field(ge=1)] | None = None
+    version: Number | None = None
     alias: Name | None = None
     history: History | None = None
     dataset: DatasetRef | None = None
@@ -77,6 +98,8 @@ class ForecastRequest(Body):
             raise ValueError("give either 'history' or 'dataset'")
         if self.version is not None and self.alias is not None:
             raise ValueError("give either 'version' or 'alias'")
+        if self.dataset is not None and self.freq is not None:
+            raise ValueError("leave out 'freq': a data set has its own")
         if len(set(self.levels)) != len(self.levels):
             raise ValueError("give each level once")
         return self
@@ -176,9 +199,13 @@ class TrainRequest(Body):
     kind: Literal["train"] = "train"
     model: Name
     dataset: Name
-    revision: Annotated[int, Field(ge=1)] | None = None
-    spec: dict[str, Any] = Field({}, description="Fields of the spec; those left out are suggested by the data.")
-    training: dict[str, Any] = Field({}, description="Fields of the training; those left out have defaults.")
+    revision: Number | None = None
+    spec: dict[str, Any] = Field(
+        {}, max_length=50, description="Fields of the spec; those left out are suggested by the data."
+    )
+    training: dict[str, Any] = Field(
+        {}, max_length=50, description="Fields of the training; those left out have defaults."
+    )
     promote: Literal["if_better", "always", "never"] = Field(
         "if_better", description="When the alias 'champion' moves to the new version."
     )
@@ -249,8 +276,8 @@ class MoveRequest(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"version": 2, "reason": "approved by the desk"}]})
 
-    version: Annotated[int, Field(ge=1)]
-    reason: Annotated[str, Field(max_length=500)] = "moved by request"
+    version: Number
+    reason: Reason = "moved by request"
 
 
 class ModelAnswer(Answer):

@@ -6,9 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# For this run only. Its own project name and port: a stack that is in use here is left alone.
-POSTGRES_PASSWORD=$(python3 -c 'import secrets; print(secrets.token_hex(24))')
-export POSTGRES_PASSWORD COMPOSE_PROJECT_NAME=forecastle-check FORECASTLE_PORT=${FORECASTLE_PORT:-18000}
+# For this run only, and with characters that an address could not hold as they are.
+POSTGRES_PASSWORD=$(python3 -c 'import secrets; print("@:/%$" + secrets.token_hex(24))')
+# Its own project name and port: a stack that is in use here is left alone.
+export POSTGRES_PASSWORD COMPOSE_PROJECT_NAME=forecastle-check FORECASTLE_PORT=18000
 
 if docker info >/dev/null 2>&1; then
   docker compose config --quiet

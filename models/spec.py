@@ -111,7 +111,7 @@ class Training(_Fields):
     max_epochs: int = 12
     steps_per_epoch: int = 50
     batch_size: int = 128
-    learning_rate: float = 3e-3
+    learning_rate: float = 6e-3
     clip_norm: float = 1.0
     patience: int = 5  # epochs without a better validation loss before training stops
     seed: int = 0

@@ -99,7 +99,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         rng = np.random.default_rng([self._seed, self._epoch, index])
-        return _examples(self._windows, rng.integers(len(self._windows), size=self._batch_size), self._spec)
+        return _examples(self._windows, self._windows.draw(rng, self._batch_size), self._spec)
 
     def on_epoch_end(self) -> None:
         self._epoch += 1

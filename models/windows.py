@@ -14,15 +14,24 @@ SHARE_VALIDATION = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """Every run of ``context + horizon`` points that lies within one series; ``offsets`` (W,) say where each begins."""
+    """Every run of ``context + horizon`` points that lies within one series.
+
+    ``offsets`` (W,) say where each begins; the windows of the i-th series that has any are ``indptr[i]:indptr[i + 1]``.
+    """
 
     values: Floats
     offsets: Ints
+    indptr: Ints
     context: int
     horizon: int
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Ints:
+        """Numbers of ``size`` random windows: every series alike, as scores count them, then every window of it."""
+        series = rng.integers(len(self.indptr) - 1, size=size)
+        return rng.integers(self.indptr[series], self.indptr[series + 1])
 
     def take(self, rows: Ints) -> tuple[Floats, Floats]:
         """The windows of number ``rows`` (B,): ``past`` (B, T) and ``future`` (B, H), copied."""
@@ -42,12 +51,14 @@ def windows_of(panel: Panel, context: int, horizon: int, last: int | None = None
         without: leave out the windows whose future reaches into the last this many points of their series.
     """
     size = context + horizon
-    offsets = []
+    offsets: list[Ints] = [np.zeros(0, dtype=np.int64)]
     for begin, length in zip(panel.indptr[:-1], panel.lengths, strict=True):
         stop = length - without - size + 1
         first = 0 if last is None else max(0, length - last - context)
         offsets.append(np.arange(begin + first, begin + max(stop, first)))
-    return Windows(panel.y, np.concatenate([*offsets, np.zeros(0, dtype=np.int64)]), context, horizon)
+    counts = np.array([len(part) for part in offsets])
+    indptr = np.concatenate([[0], np.cumsum(counts[counts > 0])])
+    return Windows(panel.y, np.concatenate(offsets), indptr, context, horizon)
 
 
 def split(panel: Panel, context: int, horizon: int) -> tuple[Windows, Windows]:

@@ -6,7 +6,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
-from app.api.service import Caller, Service, The, problems
+from app.api.service import Caller, PathName, Service, The, problems
 from app.formats import MEDIA_TYPES, read_panel
 from app.schemas import NAME, Page, RevisionAnswer
 from app.store import datasets, panels
@@ -75,7 +75,7 @@ async def post_dataset(
     openapi_extra=_BODY,
     summary="Append rows",
 )
-async def post_rows(name: str, table: Table, request: Request) -> RevisionAnswer:
+async def post_rows(name: PathName, table: Table, request: Request) -> RevisionAnswer:
     """Append the rows that follow the last known ones; the data set gets a new revision."""
     the, caller = _parts(request)
     media_type = request.headers.get("content-type", "")
@@ -97,7 +97,7 @@ def list_datasets(
 
 @router.get("/v1/datasets/{name}", responses=problems(404), summary="Show a data set")
 def get_dataset(
-    name: str, the: The, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+    name: PathName, the: The, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
 ) -> RevisionAnswer:
     """A data set at its newest revision, or at the one named."""
     with the.database.read() as session:
@@ -106,7 +106,7 @@ def get_dataset(
 
 @router.get("/v1/datasets/{name}/revisions", responses=problems(404), summary="List revisions")
 def list_revisions(
-    name: str, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
     """The revisions of a data set, newest first."""
     size = min(page_size, MOST)

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from app.api.paging import MOST, PageSize, PageToken, after_text, next_token
-from app.api.service import Caller, Service, The, problems
+from app.api.paging import MOST, PageSize, PageToken, after_text, foreign, next_token
+from app.api.service import Caller, PathName, Service, The, problems
+from app.problems import NotFound
 from app.schemas import JobAnswer, Page, TrainRequest
 from app.store import datasets, jobs, panels, registry
 from app.store.tables import Job, State
@@ -28,7 +29,7 @@ def post_job(request: TrainRequest, response: Response, the: The, caller: Caller
     return job
 
 
-@router.get("/v1/jobs", responses=problems(404), summary="List jobs")
+@router.get("/v1/jobs", responses=problems(), summary="List jobs")
 def list_jobs(
     the: The,
     caller: Caller,
@@ -38,21 +39,25 @@ def list_jobs(
 ) -> Page[JobAnswer]:
     """Jobs, newest first."""
     size = min(page_size, MOST)
+    after = after_text(page_token)
     with the.database.read() as session:
-        rows = jobs.list_page(session, caller.tenant_id, after_text(page_token), size, state)
+        try:
+            rows = jobs.list_page(session, caller.tenant_id, after, size, state)
+        except NotFound as error:
+            raise foreign(page_token) from error
         items = [answer_of(session, row) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
 @router.get("/v1/jobs/{job_id}", responses=problems(404), summary="Show a job")
-def get_job(job_id: str, the: The, caller: Caller) -> JobAnswer:
+def get_job(job_id: PathName, the: The, caller: Caller) -> JobAnswer:
     """A job as it is now: state, progress (epoch, loss, share done, seconds left), error or version."""
     with the.database.read() as session:
         return answer_of(session, jobs.get(session, caller.tenant_id, job_id))
 
 
 @router.post("/v1/jobs/{job_id}/cancel", status_code=202, responses=problems(403, 404, 409), summary="Cancel a job")
-def cancel_job(job_id: str, the: The, caller: Caller) -> JobAnswer:
+def cancel_job(job_id: PathName, the: The, caller: Caller) -> JobAnswer:
     """Cancel a queued job at once; ask the worker to stop a running one."""
     with the.database.write() as session:
         return answer_of(session, jobs.request_cancel(session, caller.tenant_id, job_id))

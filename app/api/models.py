@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path
 from sqlalchemy.orm import Session
 
 from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
-from app.api.service import Caller, The, problems
-from app.schemas import NAME, AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, Page, VersionAnswer
+from app.api.service import Caller, PathName, The, problems
+from app.schemas import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, Page, VersionAnswer
 from app.store import datasets, registry
 from app.store.tables import Alias, Version
 
@@ -27,7 +27,7 @@ def list_models(the: The, caller: Caller, page_token: PageToken = None, page_siz
 
 
 @router.get("/v1/models/{name}", responses=problems(404), summary="Show a model")
-def get_model(name: str, the: The, caller: Caller) -> ModelAnswer:
+def get_model(name: PathName, the: The, caller: Caller) -> ModelAnswer:
     """A model and where its aliases point."""
     with the.database.read() as session:
         return _model(session, caller.tenant_id, name)
@@ -35,7 +35,7 @@ def get_model(name: str, the: The, caller: Caller) -> ModelAnswer:
 
 @router.get("/v1/models/{name}/versions", responses=problems(404), summary="List versions")
 def list_versions(
-    name: str, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[VersionAnswer]:
     """The versions of a model, newest first."""
     size = min(page_size, MOST)
@@ -46,23 +46,21 @@ def list_versions(
 
 
 @router.get("/v1/models/{name}/versions/{number}", responses=problems(404), summary="Show a version")
-def get_version(name: str, number: Number, the: The, caller: Caller) -> VersionAnswer:
+def get_version(name: PathName, number: Number, the: The, caller: Caller) -> VersionAnswer:
     """What a version is, what it learned from, and how it did beside seasonal naive."""
     with the.database.read() as session:
         return _version(session, name, registry.resolve(session, caller.tenant_id, name, number, None))
 
 
 @router.get("/v1/models/{name}/aliases", responses=problems(404), summary="List aliases")
-def list_aliases(name: str, the: The, caller: Caller) -> list[AliasAnswer]:
+def list_aliases(name: PathName, the: The, caller: Caller) -> list[AliasAnswer]:
     """Where every alias of a model points."""
     with the.database.read() as session:
         return [_alias(row) for row in registry.list_aliases(session, caller.tenant_id, name)]
 
 
 @router.put("/v1/models/{name}/aliases/{alias}", responses=problems(403, 404, 409), summary="Move an alias")
-def put_alias(
-    name: str, alias: Annotated[str, Path(pattern=NAME)], request: MoveRequest, the: The, caller: Caller
-) -> AliasAnswer:
+def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: The, caller: Caller) -> AliasAnswer:
     """Point an alias at a version: promote, or roll back. Repeating it changes nothing."""
     move = registry.Move(model=name, alias=alias, number=request.version, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
@@ -71,7 +69,7 @@ def put_alias(
 
 @router.get("/v1/models/{name}/aliases/{alias}/moves", responses=problems(404), summary="History of an alias")
 def list_moves(
-    name: str, alias: str, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, alias: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[AliasMoveAnswer]:
     """Every move of an alias, newest first: from where, to where, by whom and why."""
     size = min(page_size, MOST)

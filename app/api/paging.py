@@ -9,6 +9,7 @@ from fastapi import Query
 from models.errors import Fault, InputError, excerpt
 
 MOST = 1_000
+LARGEST = 2**31 - 1  # number that a column of a database holds
 
 PageToken = Annotated[str | None, Query(max_length=200, description="'next_page_token' of the page before.")]
 PageSize = Annotated[int, Query(ge=1, description=f"Items on a page; more than {MOST} counts as {MOST}.")]
@@ -30,9 +31,9 @@ def after_text(token: str | None) -> str | None:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
     except ValueError as error:
-        raise _foreign(token) from error
+        raise foreign(token) from error
     if encode(text) != token or not text.isalnum():
-        raise _foreign(token)
+        raise foreign(token)
     return text
 
 
@@ -45,8 +46,8 @@ def after_id(token: str | None) -> int | None:
     text = after_text(token)
     if text is None:
         return None
-    if not (text.isdecimal() and len(text) < 19):
-        raise _foreign(token)
+    if not (text.isdecimal() and len(text) < 11 and int(text) <= LARGEST):
+        raise foreign(token)
     return int(text)
 
 
@@ -55,7 +56,8 @@ def next_token(rows: Sequence[object], size: int, last: str | int | None) -> str
     return encode(last) if last is not None and len(rows) == size else None
 
 
-def _foreign(token: str | None) -> InputError:
+def foreign(token: str | None) -> InputError:
+    """The refusal of a token that is none of ours."""
     message = f"{excerpt(token)} is no page token"
     hint = "pass on 'next_page_token' of the page before, or leave it out"
     return InputError([Fault(code="bad_page_token", field="page_token", message=message, hint=hint)])

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from app.edge.guard import Principal
+from app.schemas import NAME
 from app.serving.loaded import LoadedModels
 from app.settings import Settings
 from app.store.db import Database
@@ -35,6 +36,7 @@ def _caller(request: Request) -> Principal:
 
 The = Annotated[Service, Depends(_service)]
 Caller = Annotated[Principal, Depends(_caller)]
+PathName = Annotated[str, Path(pattern=NAME)]
 
 PROBLEM: dict[str, Any] = {
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from app.formats import read_file
 from app.problems import ServiceError
@@ -34,7 +34,9 @@ def plain_errors() -> Iterator[None]:
     except (ServiceError, ForecastError) as error:
         refuse(str(error))
     except OperationalError as error:
-        refuse(f"the database does not answer: {error.orig}")
+        refuse(f"the database does not answer: {' '.join(str(error.orig).split())}")
+    except OSError as error:
+        refuse(f"{error.strerror or error}: {error.filename}; check the path and its permissions")
 
 
 def refuse(message: str) -> NoReturn:
@@ -51,11 +53,18 @@ def tell(message: str) -> None:
 def read_settings() -> Settings:
     """The settings of this process; a wrong one is named and ends it with status 78 (EX_CONFIG)."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
             tell(f"error: FORECASTLE_{str(fault['loc'][0]).upper()}: {fault['msg']}")
         sys.exit(78)
+    try:
+        Database(settings.url)  # connects to nothing, but knows an address that cannot be one
+    except (ArgumentError, ImportError, ValueError) as error:
+        hint = "give sqlite:////folder/file.db or postgresql+psycopg://user:password@host/name"
+        tell(f"error: FORECASTLE_DATABASE_URL: {error}; {hint}")
+        sys.exit(78)
+    return settings
 
 
 def migrated(settings: Settings) -> Database:
@@ -99,11 +108,11 @@ def sample(name: str) -> Path:
     return files[name]
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], output: str) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], output: str) -> None:
     """``rows`` on stdout, as CSV with a header or as a JSON list."""
     if output == "json":
         print(json.dumps(list(rows), allow_nan=False, default=str))
         return
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer = csv.DictWriter(sys.stdout, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -9,6 +9,7 @@ from app.serving.loaded import Loaded
 from app.store import registry
 from app.store.tables import Version
 from models.backtest import evaluate, origins_of, plan_for
+from models.calendar import parse_freq
 from models.forecaster import Forecast
 from models.forecaster import forecast as make_forecast
 from models.panel import Panel
@@ -30,7 +31,8 @@ def forecast(source: Source, which: Which, horizon: int | None, levels: list[int
     for note in made.notes:
         tell(f"note: {note.message}" + (f" ({note.unique_id})" if note.unique_id else ""))
     tell(f"{which[0]} version {version.number}, skill against seasonal naive {_percent(version.skill)}")
-    print_table(_rows(made), output)
+    rows = _rows(made)
+    print_table(list(rows[0]), rows, output)
 
 
 def backtest(source: Source, which: Which, horizon: int | None, output: str) -> None:
@@ -38,11 +40,14 @@ def backtest(source: Source, which: Which, horizon: int | None, output: str) -> 
     with plain_errors():
         panel, version, loaded = _open(source, which)
         spec = loaded.forecaster.spec
+        if panel.freq != parse_freq(spec.freq):
+            refuse(f"the table has frequency {panel.freq}, the model was trained on {spec.freq}; give such a table")
         plan = plan_for(panel, horizon or spec.horizon, spec.season)
         origins = origins_of(panel, plan, max(spec.context, spec.season), spec.season)
         report = evaluate(spec, loaded.engine, origins).report
     tell(f"{which[0]} version {version.number}: {report['windows']} windows from {report['origins']} origins")
-    print_table([{"forecaster": name, **scores} for name, scores in report["scores"].items()], output)
+    rows = [{"forecaster": name, **scores} for name, scores in report["scores"].items()]
+    print_table(list(rows[0]), rows, output)
 
 
 def _open(source: Source, which: Which) -> tuple[Panel, Version, Loaded]:

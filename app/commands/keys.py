@@ -21,7 +21,8 @@ def create(name: str, scope: Scope, tenant: str, days: int | None) -> None:
 def show(output: str) -> None:
     """Print all keys without their secrets."""
     with plain_errors(), migrated(read_settings()).read() as session:
-        print_table([dataclasses.asdict(key) for key in keys.list_keys(session)], output)
+        rows = [dataclasses.asdict(key) for key in keys.list_keys(session)]
+    print_table([field.name for field in dataclasses.fields(keys.KeyInfo)], rows, output)
 
 
 def revoke(key_id: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,9 @@ DRAIN_S = 20
 def serve(host: str | None, port: int | None, worker: bool) -> None:
     """Serve until SIGTERM or SIGINT; ``worker``: run one beside it, and show a first key."""
     configure_logging()
+    # uvicorn shuts down and then raises the signal anew, whose default would end this process before its worker.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     given = {"host": host, "port": port}
     settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
     with plain_errors():
@@ -64,7 +68,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            tell(banner(f"http://{host}:{port}", self._key, _example(self._database)))
+            name = f"[{host}]" if ":" in host else host
+            tell(banner(f"http://{name}:{port}", self._key, _example(self._database)))
 
 
 class _Worker:
@@ -84,7 +89,7 @@ class _Worker:
         self._thread.join()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "app", "worker", "--with-parent"]
+        command = [sys.executable, "-P", "-m", "app", "worker", "--with-parent"]
         # Its own process group: Ctrl-C reaches the server, which then ends the worker in good order.
         return subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, env=environment(self._settings), start_new_session=True
@@ -97,6 +102,10 @@ class _Worker:
                 return
             logger.error("the worker ended; starting another", extra={"exit": status})
             self._process = self._start()
+            if self._stop.is_set():
+                # Told to stop while it started: __exit__ may have seen the old process only.
+                end(self._process)
+                return
 
 
 def _first_key(settings: Settings, database: Database) -> str | None:
@@ -131,10 +140,11 @@ def _example(database: Database) -> dict[str, object] | None:
             if version is None:
                 continue
             revision = datasets.revision_by_id(session, me.tenant_id, version.revision_id)
-            first = panels.load(session, me.tenant_id, revision).ids[0]
+            panel = panels.load(session, me.tenant_id, revision)
+            longest = panel.ids[int(panel.lengths.argmax())]  # others may be shorter than the context
             return {
                 "model": model.name,
-                "dataset": {"name": revision.dataset.name, "ids": [first]},
+                "dataset": {"name": revision.dataset.name, "ids": [longest]},
                 "horizon": min(12, int(version.spec["horizon"])),
                 "levels": [80],
             }

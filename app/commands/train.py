@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -22,7 +23,7 @@ from app.schemas import JobAnswer, TrainRequest
 from app.store import datasets, jobs, registry
 from app.store.keys import Principal
 from app.work.dispatcher import Dispatcher
-from models.errors import Fault, InputError
+from models.errors import Fault, InputError, excerpt
 
 POLL_S = 0.2
 
@@ -45,18 +46,11 @@ def train(order: Order, if_missing: bool) -> None:
     with plain_errors():
         database = migrated(settings)
         service, me = create_service(settings), caller(database)
+        request = _request(order)
         if if_missing and _has_champion(service, me, order.model):
             tell(f"model {order.model} exists already")
             return
-        request = TrainRequest.model_validate(
-            {
-                "model": order.model,
-                "dataset": _keep(service, me, order),
-                "spec": parse_pairs(order.spec),
-                "training": parse_pairs(order.training),
-                "promote": order.promote,
-            }
-        )
+        _keep(service, me, order, request.dataset)
         job = _work_until_done(service, me, submit(service, me, request).id)
         _tell_end(service, me, job)
 
@@ -66,21 +60,50 @@ def _has_champion(service: Service, me: Principal, model: str) -> bool:
         return registry.champion(session, me.tenant_id, model) is not None
 
 
-def _keep(service: Service, me: Principal, order: Order) -> str:
-    """The name of the data set that holds the table; created where there is none of that name."""
+def _request(order: Order) -> TrainRequest:
+    """What the API would be asked; the data set has the name of the table's file.
+
+    Raises:
+        InputError: a name that cannot be one, a field that is not NAME=VALUE.
+    """
     kind, found, name = order.data.partition(":")
-    name = name if found and kind in ("dataset", "sample") else Path(order.data).stem
+    values = {
+        "model": order.model,
+        "dataset": name if found and kind in ("dataset", "sample") else Path(order.data).stem,
+        "spec": parse_pairs(order.spec),
+        "training": parse_pairs(order.training),
+        "promote": order.promote,
+    }
+    try:
+        return TrainRequest.model_validate(values)
+    except ValidationError as error:
+        fields = [str(fault["loc"][0]) for fault in error.errors(include_input=False, include_url=False)]
+        hint = "use 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
+        raise InputError(
+            [
+                Fault(code="bad_name", message=f"{excerpt(values[name])} cannot name a {name}", hint=hint)
+                for name in fields
+            ]
+        ) from error
+
+
+def _keep(service: Service, me: Principal, order: Order, name: str) -> None:
+    """Keep the table as the data set ``name``, where there is none of that name.
+
+    Raises:
+        InputError: there is one with other content.
+    """
     panel = read_data(service.database, me.tenant_id, order.data, order.freq, service.settings.max_rows)
     try:
         with service.database.read() as session:
             known = datasets.revision(session, me.tenant_id, name)
     except NotFound:
-        return create_dataset(service, me, name, panel).dataset
+        create_dataset(service, me, name, panel)
+        return
     if known.sha256 != panel.fingerprint():
         message = f"data set {name!r} is in the database with other content"
         hint = "append the new rows through the API, or rename the file"
         raise InputError([Fault(code="other_content", message=message, hint=hint)])
-    return name
 
 
 def _work_until_done(service: Service, me: Principal, job_id: str) -> JobAnswer:
@@ -130,7 +153,8 @@ def _describe(progress: dict[str, Any]) -> str:
 def _tell_end(service: Service, me: Principal, job: JobAnswer) -> None:
     if job.state != "succeeded":
         reason = "" if job.error is None else f": {job.error['message']}"
-        refuse(f"the training job {job.state}{reason}")
+        ended = "was cancelled" if job.state == "cancelled" else job.state
+        refuse(f"the training job {ended}{reason}")
     with service.database.read() as session:
         version = registry.resolve(session, me.tenant_id, job.model, job.version, None)
     skill = "unknown" if version.skill is None else f"{100 * version.skill:.1f} %"

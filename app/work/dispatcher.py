@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 GRACE_S = 10.0  # between asking a child to stop and killing it
 
+Launch = Callable[[Job, Settings], "subprocess.Popen[bytes]"]
+
 
 @dataclass(slots=True, eq=False)
 class Running:
@@ -33,10 +36,16 @@ class Running:
 
 
 class Dispatcher:
-    """One job at a time, one step at a time; ``run`` steps until it is told to stop."""
+    """One job at a time, one step at a time; ``run`` steps until it is told to stop.
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    ``launch`` starts the child process of a job; one that goes on ``grace_s`` after it was to stop is killed.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, launch: Launch | None = None, grace_s: float = GRACE_S
+    ) -> None:
         self._database, self._settings = database, settings
+        self._launch, self._grace_s = launch or start, grace_s
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._running: Running | None = None
         self._quiet_until_s = 0.0
@@ -78,7 +87,7 @@ class Dispatcher:
             job = jobs.claim(session, self._name, self._settings.lease_s)
         if job is not None:
             logger.info("job started", extra={"job": job.id, "attempt": job.attempt})
-            self._running = Running(job, start(job, self._settings), time.monotonic())
+            self._running = Running(job, self._launch(job, self._settings), time.monotonic())
 
     def _attend(self, running: Running) -> None:
         now_s = time.monotonic()
@@ -92,7 +101,7 @@ class Dispatcher:
         if running.cancel_s is None and self._cancel_requested(running.job):
             running.cancel_s = now_s
         # The child stops by itself at its next report; one that hangs is killed.
-        if running.cancel_s is not None and now_s - running.cancel_s > GRACE_S:
+        if running.cancel_s is not None and now_s - running.cancel_s > self._grace_s:
             running.process.kill()
 
     def _cancel_requested(self, job: Job) -> bool:
@@ -118,7 +127,7 @@ class Dispatcher:
         if self._running is None:
             return
         running, self._running = self._running, None
-        end(running.process)
+        end(running.process, self._grace_s)
         try:
             with self._database.write() as session:
                 jobs.release(session, running.job.id, running.job.token)
@@ -129,7 +138,8 @@ class Dispatcher:
 
 def start(job: Job, settings: Settings) -> subprocess.Popen[bytes]:
     """The child process that runs ``job``; it ends when this process does."""
-    command = [sys.executable, "-m", "app.work.runner", str(job.tenant_id), job.id, str(job.token)]
+    # -P: the working folder is the user's, and may hold an app.py or a models folder of its own.
+    command = [sys.executable, "-P", "-m", "app.work.runner", str(job.tenant_id), job.id, str(job.token)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(settings))  # noqa: S603 - our own module
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from enum import IntEnum
 
 from app.settings import Settings
@@ -46,29 +47,38 @@ def main(arguments: list[str]) -> int:
         job = jobs.get(session, tenant_id, job_id)
     if job.token != token:
         return Exit.FENCED
-    return run(database, job)
-
-
-def run(database: Database, job: Job) -> int:
-    """Run ``job`` and record an end that is the job's own doing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, which is now
     from app.work.train import train  # noqa: PLC0415 - keeps TensorFlow out of processes that do not train
 
+    return run(database, job, train)
+
+
+def run(database: Database, job: Job, work: Callable[[Database, Job], None]) -> Exit:
+    """Do ``work`` on ``job``, and record an end that is the job's own doing."""
     try:
-        train(database, job)
+        return _run(database, job, work)
     except Fenced as error:
         logger.warning("fenced", extra={"job": job.id, "reason": str(error)})
         return Exit.FENCED
+
+
+def _run(database: Database, job: Job, work: Callable[[Database, Job], None]) -> Exit:
+    try:
+        work(database, job)
     except Cancelled:
         with database.write() as session:
             jobs.mark_cancelled(session, job.id, job.token)
         return Exit.CANCELLED
     except ForecastError as error:
-        code = next((ERROR_CODES[cls] for cls in type(error).__mro__ if cls in ERROR_CODES), "failed")
         with database.write() as session:
-            jobs.fail(session, job.id, job.token, code, str(error), retry=False)
+            jobs.fail(session, job.id, job.token, code_of(error), str(error), retry=False)
         return Exit.REFUSED
     return Exit.DONE
+
+
+def code_of(error: ForecastError) -> str:
+    """The stable name under which a job keeps ``error``."""
+    return next((ERROR_CODES[cls] for cls in type(error).__mro__ if cls in ERROR_CODES), "failed")
 
 
 def watch_parent() -> None:

@@ -3,25 +3,29 @@
 Importing this module imports TensorFlow; only the process that runs a job does.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from app.problems import CorruptBundle
 from app.store import datasets, jobs, panels, registry
 from app.store.db import Database
-from app.store.tables import Job, Version
+from app.store.tables import Job
 from models import bundle
-from models.backtest import Evaluation, Origins, evaluate, origins_of, plan_for
+from models.backtest import Evaluation, Origins, Plan, evaluate, origins_of, plan_for
 from models.calendar import parse_freq
 from models.engines.keras import KerasEngine
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
-from models.errors import Cancelled
+from models.errors import BundleError, Cancelled
 from models.forecaster import Forecaster
 from models.panel import Panel
 from models.spec import Spec, Training
 from models.training import Progress, fit
+
+logger = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 0.5
 SHARE_OF_FIT = 0.95  # of the whole job, as the progress counts it; the rest is the backtest and the checks
@@ -29,10 +33,11 @@ SHARE_OF_FIT = 0.95  # of the whole job, as the progress counts it; the rest is 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The version that the new one must beat, and how it does on the same windows."""
+    """The version that the new one must beat, and the MASE of both on the same windows; None where it has none."""
 
     number: int
     mase: float | None
+    rival: float | None
 
 
 def train(database: Database, job: Job) -> None:
@@ -53,14 +58,11 @@ def train(database: Database, job: Job) -> None:
     reporter.phase("backtest", SHARE_OF_FIT)
     engine = OnnxEngine(spec, weights)
     difference = check_parity(spec, KerasEngine(spec, weights), engine)
-    champion, theirs = _champion(database, job)
-    context = max(spec.context, 0 if theirs is None else theirs.spec.context)
-    origins = origins_of(panel, plan, max(context, spec.season), spec.season)
-    evaluation = evaluate(spec, engine, origins)
+    evaluation = evaluate(spec, engine, origins_of(panel, plan, max(spec.context, spec.season), spec.season))
     made = Forecaster(spec, weights, evaluation.calibration)
     report = {**evaluation.report, "engines_differ_by": difference}
-    standing = _standing(champion, theirs, panel, origins)
-    _register(database, job, _Made(made, report, evaluation, panel.fingerprint(), standing))
+    champion = compare(database, job, made, panel, plan)
+    _register(database, job, _Made(made, report, evaluation, panel.fingerprint(), champion))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,29 +74,33 @@ class _Made:
     champion: Champion | None
 
 
-def _champion(database: Database, job: Job) -> tuple[Version | None, Forecaster | None]:
+def compare(database: Database, job: Job, rival: Forecaster, panel: Panel, plan: Plan) -> Champion | None:
+    """The model's champion, compared with ``rival``; None where there is no champion."""
     with database.read() as session:
         version = registry.champion(session, job.tenant_id, job.model)
         if version is None:
-            return None, None
-        data = registry.bundle(session, job.tenant_id, version.id)
-    return version, bundle.from_bytes(data)
+            return None
+        try:
+            theirs = bundle.from_bytes(registry.bundle(session, job.tenant_id, version.id))
+        except (CorruptBundle, BundleError) as error:
+            # No reason to fail: the new version is what replaces it.
+            logger.warning("the champion cannot be read", extra={"version": version.number, "reason": str(error)})
+            return Champion(version.number, None, None)
+    width = max(rival.spec.context, rival.spec.season, theirs.spec.context)
+    long_enough = (panel.lengths >= width + plan.held_out).any()
+    if parse_freq(theirs.spec.freq) != panel.freq or not long_enough:
+        return Champion(version.number, None, None)
+    origins = origins_of(panel, plan, width, rival.spec.season)
+    return Champion(version.number, _mase(theirs, origins), _mase(rival, origins))
 
 
-def _standing(
-    version: Version | None, forecaster: Forecaster | None, panel: Panel, origins: Origins
-) -> Champion | None:
-    """How the champion does on the windows of the new version; a MASE of None where it cannot forecast them."""
-    if version is None or forecaster is None:
-        return None
-    if parse_freq(forecaster.spec.freq) != panel.freq:
-        return Champion(version.number, None)
+def _mase(forecaster: Forecaster, origins: Origins) -> float | None:
     engine = OnnxEngine(forecaster.spec, forecaster.weights)
-    scores = evaluate(forecaster.spec, engine, origins).report["scores"]
-    return Champion(version.number, scores["model"]["mase"])
+    mase: float | None = evaluate(forecaster.spec, engine, origins).report["scores"]["model"]["mase"]
+    return mase
 
 
-def verdict(mase: float | None, champion: Champion | None, promote: str) -> tuple[bool, str]:
+def verdict(champion: Champion | None, promote: str) -> tuple[bool, str]:
     """Whether the new version becomes champion, and the reason to be kept."""
     if promote != "if_better":
         return promote == "always", f"the job says to promote {promote}"
@@ -102,17 +108,17 @@ def verdict(mase: float | None, champion: Champion | None, promote: str) -> tupl
         return True, "the first version"
     if champion.mase is None:
         return True, f"version {champion.number} cannot be compared on these data"
-    if mase is None:
+    if champion.rival is None:
         return False, "no MASE: the series do not vary"
-    better = mase < champion.mase
-    word = "below" if better else "not below"
-    return better, f"MASE {mase:.4g} is {word} the {champion.mase:.4g} of version {champion.number} on the same windows"
+    better = champion.rival < champion.mase
+    both = f"MASE {champion.rival:.4g} is {'below' if better else 'not below'} the {champion.mase:.4g}"
+    return better, f"{both} of version {champion.number} on the same windows"
 
 
 def _register(database: Database, job: Job, made: _Made) -> None:
     """Version, alias and the job's end become visible together or not at all."""
     data = bundle.to_bytes(made.forecaster)
-    promoted, reason = verdict(made.report["scores"]["model"]["mase"], made.champion, job.request["promote"])
+    promoted, reason = verdict(made.champion, job.request["promote"])
     with database.write() as session:
         version = registry.add_version(
             session,

@@ -31,7 +31,9 @@ def grid(freq: str | Freq, start: str, count: int) -> np.ndarray:
 
 def rows_of(panel: Panel) -> list[tuple[str, str, float]]:
     """Long rows of a panel, series after series."""
-    return [(name, str(t), float(v)) for i, (name, y) in enumerate(panel) for t, v in zip(panel.times(i), y, strict=True)]
+    moments = [str(t) for i in range(len(panel)) for t in panel.times(i)]
+    names = [name for name, y in panel for _ in y]
+    return list(zip(names, moments, panel.y.tolist(), strict=True))
 
 
 def faults_of(error: InputError) -> list[tuple[str, str | None, int | None]]:

@@ -36,7 +36,9 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "count", "unit", "season", "start", "following"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(
+    ("text", "count", "unit", "season", "start", "following"), TABLE, ids=[row[0] for row in TABLE]
+)
 def test_a_frequency_is_parsed_and_goes_on_as_the_calendar_does(text, count, unit, season, start, following):
     freq = parse_freq(text)
     assert freq == Freq(count, unit)
@@ -89,16 +91,16 @@ def test_the_time_of_day_is_kept_by_every_step():
     assert grid("B", "2024-03-01T17:00", 2)[1] == np.datetime64("2024-03-04T17:00")
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("H", "h"), ("T", "min"), ("S", "s"), ("d", "D"), ("M", "ME"), ("Q", "QE"), ("A", "YE"), ("Y", "YE"), ("AS", "YS")]
-    + [("QE-DEC", "QE"), ("QS-OCT", "QS"), ("A-MAR", "YE"), ("W-SUN", "W"), ("30T", "30min")],
-)
+OLDER = "H=h T=min S=s d=D M=ME Q=QE A=YE Y=YE AS=YS QE-DEC=QE QS-OCT=QS A-MAR=YE W-SUN=W 30T=30min"
+
+
+@pytest.mark.parametrize(("old", "new"), [pair.split("=") for pair in OLDER.split()])
 def test_the_older_words_of_pandas_are_understood(old, new):
     assert parse_freq(old) == parse_freq(new)
 
 
-UNKNOWN = ["0D", "-1D", "99999999D", "1ns", "", "foo", "D ", "1.5h", "D\n", "٣D", "W-FOO", "h-MON", "MS-JAN", "Q-MON", None, 5]
+UNKNOWN = ["0D", "-1D", "99999999D", "1ns", "", "foo", "D ", "1.5h", "D\n", "٣D", None, 5]
+UNKNOWN += ["W-FOO", "h-MON", "MS-JAN", "Q-MON"]
 
 
 @pytest.mark.parametrize("text", UNKNOWN, ids=repr)
@@ -163,9 +165,10 @@ def test_a_timestamp_is_read(text, moment):
     assert found.total == 0
 
 
-BAD_STAMPS = ["2024-02-30", "2023-02-29", "2024-13-01", "2024-01-01T24:00", "2024-01-01T23:59:60", "0001-01-01", "0000-01-01"]
-BAD_STAMPS += ["1677-12-31", "2262-01-01", "9999-12-31", "24-01-01", "2024-1-1", "01/02/2024", "2024-01-01T00:00+02:00"]
-BAD_STAMPS += ["2024-01-01T00:00-00:00", "2024-01-01z", "2024-01-01\n", " 2024-01-01", "", "now", "NaT", "٢٠٢٤-٠١-٠١"]
+BAD_STAMPS = ["2024-02-30", "2023-02-29", "2024-13-01", "2024-01-01T24:00", "2024-01-01T23:59:60"]
+BAD_STAMPS += ["0000-01-01", "0001-01-01", "1677-12-31", "2262-01-01", "9999-12-31"]
+BAD_STAMPS += ["24-01-01", "2024-1-1", "01/02/2024", "2024-01-01T00:00+02:00", "2024-01-01T00:00-00:00"]
+BAD_STAMPS += ["2024-01-01z", "2024-01-01\n", " 2024-01-01", "", "now", "NaT", "٢٠٢٤-٠١-٠١"]
 
 
 @pytest.mark.parametrize("value", [*BAD_STAMPS, None, 1704067200, 3.5, b"2024-01-01", ["2024-01-01"]], ids=repr)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -163,7 +164,7 @@ def test_parts_put_together_are_the_whole(series, parts):
     whole = panel_of(*series)
     rows = rows_of(whole)
     cuts = [f"2024-01-{1 + 8 * k // parts:02d}" for k in range(parts + 1)]
-    chunks = [[row for row in rows if a <= row[1][:10] < b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    chunks = [[row for row in rows if a <= row[1][:10] < b] for a, b in pairwise(cuts)]
     panels = [panel_from_columns(*map(list, zip(*chunk, strict=True)), "D") for chunk in chunks if chunk]
     assert concat(panel.to_bytes() for panel in panels).fingerprint() == whole.fingerprint()
 

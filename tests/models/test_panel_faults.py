@@ -78,7 +78,23 @@ def test_a_number_of_any_kind_is_accepted(value):
     assert panel_from_columns("a", days(1), [value], "D").y.tolist() == [float(value)]
 
 
-BAD_IDS = ["", " ", " a", "a ", "a\n", "a\x00b", "\x1b[31m", "\ud800", "x" * 129, "a\u2028b", "\u202eabc", "e\u0301", None, 7, ["a"]]
+BAD_IDS = [
+    "",
+    " ",
+    " a",
+    "a ",
+    "a\n",
+    "a\x00b",
+    "\x1b[31m",
+    "\ud800",
+    "x" * 129,
+    "a\u2028b",
+    "\u202eabc",
+    "e\u0301",
+    None,
+    7,
+    ["a"],
+]
 
 
 @pytest.mark.parametrize("name", BAD_IDS, ids=ascii)

@@ -1,0 +1,68 @@
+"""A real Forecastle in a folder of its own, and a client for it."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+START_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server; ``client`` carries its key, ``ready_s`` is what it took from the command to /readyz."""
+
+    client: httpx.Client
+    process: subprocess.Popen[str]
+    ready_s: float
+
+
+def command(folder: Path, *arguments: str) -> str:
+    """The standard output of ``forecastle ARGUMENTS`` on the database in ``folder``; its progress is shown."""
+    return subprocess.run(_line(arguments), env=_env(folder), check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Server]:
+    """``forecastle serve`` on a free port, on the migrated database in ``folder``."""
+    began_s = time.perf_counter()
+    line = _line(("serve", "--port", "0", *arguments))
+    process = subprocess.Popen(line, env=_env(folder), stderr=subprocess.PIPE, text=True)
+    try:
+        url, key = _read_banner(process)
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+            while client.get("/readyz").status_code != 200:
+                time.sleep(0.01)
+            yield Server(client, process, time.perf_counter() - began_s)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _line(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "app", *arguments]
+
+
+def _env(folder: Path) -> dict[str, str]:
+    return {**os.environ, "FORECASTLE_DATA_DIR": str(folder)}
+
+
+def _read_banner(process: subprocess.Popen[str]) -> tuple[str, str]:
+    assert process.stderr is not None
+    text, deadline_s = "", time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline_s and "API key" not in text:
+        text += process.stderr.readline()
+    url, key = re.search(r"URL +(\S+)", text), re.search(r"API key +(\S+)", text)
+    if url is None or key is None:
+        raise RuntimeError(f"the server did not start:\n{text}")
+    # Read on, or the server blocks on a full pipe.
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    return url[1], key[1]

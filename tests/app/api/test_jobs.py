@@ -1,0 +1,125 @@
+from typing import Any
+
+import pytest
+
+from app.store import jobs
+from tests.app.api.conftest import Caller, House, on_both
+from tests.app.api.tables import series, table
+from tests.fakes import says
+
+
+@pytest.fixture
+def trainer(house: House) -> Caller:
+    """Who has a data set that is long enough to learn from."""
+    house.acme.keep("sales", series("shop", [float(i % 7) for i in range(120)]))
+    return house.acme
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    return {"json": {"model": "demand", "dataset": "sales", **changes}}
+
+
+@on_both
+def test_a_job_is_accepted_with_every_field_settled(house: House, trainer: Caller) -> None:
+    answer = trainer.ask("POST", "/v1/jobs", **request(spec={"horizon": 5, "cell": "lstm"}, training={"seed": 7}))
+    job = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (202, f"/v1/jobs/{job['id']}")
+    assert trainer.get(answer.headers["location"]) == job
+    # A fifth of 120 days is held out; 40 % of the 96 others may be context: 3 weeks fit.
+    assert job["spec"] == {
+        "freq": "D",
+        "season": 7,
+        "context": 21,
+        "horizon": 5,
+        "cell": "lstm",
+        "strategy": "direct",
+        "units": 64,
+        "depth": 1,
+    }
+    assert (job["training"]["seed"], job["training"]["max_epochs"]) == (7, 12)
+    assert (job["state"], job["attempt"], job["max_attempts"], job["version"], job["error"]) == ("queued", 0, 3, None, None)
+    assert (job["dataset"], job["revision"], job["cancel_requested"]) == ("sales", 1, False)
+
+
+def test_a_job_keeps_the_revision_that_was_the_newest(house: House, trainer: Caller) -> None:
+    trainer.post("/v1/datasets/sales/rows", **table([("shop", "2026-05-01", 1)], "csv"))
+    assert [trainer.post("/v1/jobs", **request(revision=n))["revision"] for n in (1, 2, None)] == [1, 2, 2]
+    assert trainer.refused("POST", "/v1/jobs", **request(revision=3)) == (404, "not_found", None)
+
+
+def test_a_spec_that_the_data_cannot_fill_is_refused_at_once(house: House, trainer: Caller) -> None:
+    for spec in ({"horizon": 100}, {"context": 200}, {"season": 90}):
+        answer = trainer.ask("POST", "/v1/jobs", **request(spec=spec))
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_short")
+    assert trainer.get("/v1/jobs")["items"] == []
+
+
+@pytest.mark.parametrize("field", ["freq", "season", "context", "horizon", "cell", "strategy", "units", "depth"])
+@pytest.mark.parametrize("value", [None, [], {}, "x", -1, 1e400, [[[[]]]], "\0", "\ud800"])
+def test_no_spec_whatever_breaks_the_service(house: House, trainer: Caller, field: str, value: object) -> None:
+    answer = trainer.ask("POST", "/v1/jobs", **request(spec={field: value}) if value != 1e400 else _infinite(field))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_spec")
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def _infinite(field: str) -> dict[str, Any]:
+    text = f'{{"model": "demand", "dataset": "sales", "spec": {{"{field}": Infinity}}}}'
+    return {"content": text, "headers": {"content-type": "application/json"}}
+
+
+@on_both
+def test_a_queued_job_is_cancelled_at_once_and_only_once(house: House, trainer: Caller) -> None:
+    job = trainer.post("/v1/jobs", **request())
+    cancelled = trainer.post(f"/v1/jobs/{job['id']}/cancel")
+    assert (cancelled["state"], cancelled["cancel_requested"]) == ("cancelled", True)
+    assert cancelled["finished_at"] is not None
+    assert trainer.refused("POST", f"/v1/jobs/{job['id']}/cancel") == (409, "conflict", None)
+    assert trainer.get(f"/v1/jobs/{job['id']}") == cancelled
+
+
+@on_both
+def test_a_running_job_is_asked_to_stop_and_shows_its_progress(house: House, trainer: Caller) -> None:
+    job = trainer.post("/v1/jobs", **request())
+    with house.database.write() as session:
+        claimed = jobs.claim(session, "w1", 30)
+        assert claimed is not None
+        jobs.report(session, claimed.id, claimed.token, {"share": 0.5})
+    asked = trainer.post(f"/v1/jobs/{job['id']}/cancel")
+    assert (asked["state"], asked["cancel_requested"], asked["progress"]) == ("running", True, {"share": 0.5})
+    with house.database.write() as session:
+        jobs.fail(session, claimed.id, claimed.token, "diverged", "the loss became NaN", retry=False)
+    assert trainer.get(f"/v1/jobs/{job['id']}")["error"] == {"code": "diverged", "message": "the loss became NaN"}
+
+
+@on_both
+def test_jobs_are_listed_newest_first_and_by_state(house: House, trainer: Caller) -> None:
+    made = [trainer.post("/v1/jobs", **request())["id"] for _ in range(5)]
+    trainer.post(f"/v1/jobs/{made[1]}/cancel")
+    assert [job["id"] for job in trainer.get("/v1/jobs?state=cancelled")["items"]] == [made[1]]
+    assert trainer.get("/v1/jobs?state=failed") == {"items": [], "next_page_token": None}
+    page = trainer.get("/v1/jobs?page_size=2")
+    trainer.post("/v1/jobs", **request())  # one that comes between is on a page already read
+    seen = [job["id"] for job in page["items"]]
+    while page["next_page_token"] is not None:
+        page = trainer.get(f"/v1/jobs?page_size=2&page_token={page['next_page_token']}")
+        seen += [job["id"] for job in page["items"]]
+    assert seen == made[::-1]
+
+
+def test_a_finished_job_names_its_version(house: House) -> None:
+    version = house.register(says(1, 2, -1))
+    with house.database.write() as session:
+        job = jobs.get(session, house.tenants["acme"], version.job_id)
+        job.version_id = version.id
+    assert house.acme.get(f"/v1/jobs/{version.job_id}")["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["id", "tenant_id", "state", "attempt", "max_attempts", "progress", "version", "error", "created_by", "token"],
+)
+def test_what_only_the_service_decides_cannot_be_sent(house: House, trainer: Caller, name: str) -> None:
+    problem = trainer.ask("POST", "/v1/jobs", **request(**{name: 1})).json()
+    assert (problem["status"], problem["errors"][0]["code"]) == (422, "extra_forbidden")
+    assert problem["errors"][0]["pointer"] == f"/{name}"
+    assert trainer.get("/v1/jobs")["items"] == []

@@ -1,0 +1,301 @@
+"""The dispatcher with children that are real processes, but do nothing of use: they sleep, crash, or will not end."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.problems import Conflict
+from app.settings import Settings
+from app.store import jobs
+from app.store.db import Database
+from app.store.tables import Job, Revision
+from app.work.dispatcher import Dispatcher, end, environment, start
+from tests.app.work.tiny import cancel, claim, eventually, keep, look, put_away, queue, versions, weeks
+from tests.postgres import postgres_server
+
+SLEEP = "exec sleep 600"
+KILLED = "kill -9 $$"
+BROKEN = "exit 3"
+STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
+
+
+class Children:
+    """Starts children by a script each, in turn, the last one for all further ones; keeps them to look at."""
+
+    def __init__(self, *scripts: str) -> None:
+        self.scripts, self.started = list(scripts), list[subprocess.Popen[bytes]]()
+
+    def __call__(self, job: Job, settings: Settings) -> subprocess.Popen[bytes]:
+        script = self.scripts[min(len(self.started), len(self.scripts) - 1)]
+        self.started.append(subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE))
+        return self.started[-1]
+
+    def over(self) -> bool:
+        """Whether none of them runs."""
+        return all(child.poll() is not None for child in self.started)
+
+
+Hire = Callable[..., tuple[Dispatcher, Children]]
+
+
+@pytest.fixture(name="hire")
+def hire_fixture(database: Database) -> Iterator[Hire]:
+    """Makes a dispatcher whose children run the scripts given."""
+    everybody: list[Children] = []
+
+    def hire(*scripts: str, lease_s: float = 600.0, grace_s: float = 10.0) -> tuple[Dispatcher, Children]:
+        children = Children(*scripts)
+        everybody.append(children)
+        settings = Settings(lease_s=lease_s, poll_s=0.02)
+        return Dispatcher(database, settings, children, grace_s), children
+
+    yield hire
+    for child in [child for children in everybody for child in children.started]:
+        put_away(child)
+
+
+@contextmanager
+def at_work(dispatcher: Dispatcher) -> Iterator[threading.Event]:
+    """The dispatcher runs in a thread until the event is set, at the latest at the end of the block."""
+    stop = threading.Event()
+    thread = threading.Thread(target=dispatcher.run, args=(stop,))
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_an_idle_dispatcher_looks_and_waits(hire: Hire) -> None:
+    dispatcher, children = hire(SLEEP)
+    dispatcher.step()
+    assert not dispatcher.busy
+    assert children.started == []
+
+
+def test_it_does_one_job_at_a_time_the_oldest_first(hire: Hire, database: Database, sales: Revision) -> None:
+    first, second = queue(database, sales), queue(database, sales)
+    dispatcher, children = hire(SLEEP)
+    dispatcher.step()
+    dispatcher.step()
+    assert dispatcher.busy
+    assert [look(database, first).state, look(database, second).state] == ["running", "queued"]
+    assert len(children.started) == 1
+
+
+def test_a_child_that_is_killed_is_followed_by_another(hire: Hire, database: Database, sales: Revision) -> None:
+    job = queue(database, sales)
+    dispatcher, children = hire(KILLED, SLEEP)
+    dispatcher.step()
+    eventually(children.over)
+    dispatcher.step()
+    again = look(database, job)
+    assert (again.state, again.attempt, again.token) == ("running", 2, 2)
+    assert again.error is not None
+    assert again.error["code"] == "crashed"
+    assert "by signal 9" in again.error["message"]
+    assert len(children.started) == 2
+
+
+def test_a_job_that_crashes_at_every_attempt_fails(hire: Hire, database: Database, sales: Revision) -> None:
+    job = queue(database, sales, max_attempts=2)
+    dispatcher, children = hire(BROKEN)
+    with at_work(dispatcher):
+        failed = eventually(lambda: (found := look(database, job)).finished_at and found)
+    assert (failed.state, failed.attempt) == ("failed", 2)
+    assert failed.error is not None
+    assert failed.error["code"] == "crashed"
+    assert "exit status 3; see the worker's log" in failed.error["message"]
+    assert len(children.started) == 2
+
+
+def test_a_job_whose_workers_all_vanish_fails_too(hire: Hire, database: Database, sales: Revision) -> None:
+    job = queue(database, sales, max_attempts=1)
+    claim(database, "w1", lease_s=-1.0)
+    dispatcher, children = hire(SLEEP)
+    dispatcher.step()
+    lost = look(database, job)
+    assert (lost.state, lost.error and lost.error["code"]) == ("failed", "worker_lost")
+    assert children.started == []
+
+
+def test_a_running_job_keeps_its_lease(hire: Hire, database: Database, sales: Revision) -> None:
+    job = queue(database, sales)
+    dispatcher, children = hire(SLEEP, lease_s=3.0)
+    with at_work(dispatcher):
+        first = eventually(lambda: look(database, job).lease_until)
+        eventually(lambda: look(database, job).lease_until > first)
+        assert not children.over()
+
+
+def test_a_worker_that_lost_its_lease_kills_its_child_and_writes_nothing(
+    hire: Hire, database: Database, sales: Revision
+) -> None:
+    job = queue(database, sales)
+    dispatcher, children = hire(SLEEP, lease_s=0.2)
+    dispatcher.step()
+    time.sleep(0.3)  # as if frozen
+    theirs = claim(database, "w2")
+    dispatcher.step()
+    eventually(children.over)
+    dispatcher.step()
+    assert not dispatcher.busy
+    now = look(database, job)
+    assert (now.state, now.worker, now.attempt, now.token) == ("running", "w2", 2, theirs.token)
+    assert now.error is None
+
+
+def test_a_worker_told_to_stop_gives_its_job_back(hire: Hire, database: Database, sales: Revision) -> None:
+    job = queue(database, sales)
+    dispatcher, children = hire(SLEEP)
+    with at_work(dispatcher) as stop:
+        eventually(lambda: children.started)
+        stop.set()
+    back = look(database, job)
+    assert (back.state, back.attempt, back.worker, back.error) == ("queued", 0, None, None)
+    assert children.over()
+
+
+def test_a_child_that_will_not_end_is_killed_before_its_job_is_given_back(
+    hire: Hire, database: Database, sales: Revision
+) -> None:
+    job = queue(database, sales)
+    dispatcher, children = hire(STUBBORN, grace_s=0.3)
+    with at_work(dispatcher) as stop:
+        eventually(lambda: children.started)
+        time.sleep(0.2)  # until it has set its trap
+        stop.set()
+    assert [child.returncode for child in children.started] == [-9]
+    assert look(database, job).state == "queued"
+
+
+def test_a_job_that_ended_while_its_worker_stopped_stays_ended(hire: Hire, database: Database, sales: Revision) -> None:
+    queue(database, sales)
+    dispatcher, children = hire(SLEEP)
+    with at_work(dispatcher) as stop:
+        eventually(lambda: children.started)
+        with database.write() as session:
+            job = jobs.list_page(session, sales.tenant_id, None, 1)[0]
+            jobs.finish(session, job.id, job.token, None)
+        stop.set()
+    assert look(database, job).state == "succeeded"
+
+
+def test_a_cancelled_job_whose_child_goes_on_is_cancelled_after_the_grace(
+    hire: Hire, database: Database, sales: Revision
+) -> None:
+    job = queue(database, sales)
+    dispatcher, children = hire(STUBBORN, grace_s=0.3)
+    with at_work(dispatcher):
+        eventually(lambda: children.started)
+        assert cancel(database, job).state == "running"
+        done = eventually(lambda: (found := look(database, job)).finished_at and found)
+    assert (done.state, done.attempt, done.version_id) == ("cancelled", 1, None)
+    assert [child.returncode for child in children.started] == [-9]
+    assert versions(database, job) == []
+    with pytest.raises(Conflict, match="has cancelled already; there is nothing left to cancel"):
+        cancel(database, job)
+
+
+def test_a_cancelled_job_whose_child_crashes_is_not_tried_again(
+    hire: Hire, database: Database, sales: Revision
+) -> None:
+    job = queue(database, sales)
+    dispatcher, children = hire(SLEEP)
+    dispatcher.step()
+    cancel(database, job)
+    children.started[0].kill()
+    eventually(children.over)
+    dispatcher.step()
+    assert look(database, job).state == "cancelled"
+    assert len(children.started) == 1
+
+
+def test_a_queued_job_is_cancelled_without_a_worker(hire: Hire, database: Database, sales: Revision) -> None:
+    job = queue(database, sales)
+    assert cancel(database, job).state == "cancelled"
+    dispatcher, children = hire(SLEEP)
+    dispatcher.step()
+    assert children.started == []
+
+
+def test_an_outage_of_the_database_leaves_the_job_where_it_is() -> None:
+    server = postgres_server()
+    database = Database(server.new_database())
+    job = queue(database, keep(database, weeks()))
+    children = Children(SLEEP)
+    dispatcher = Dispatcher(database, Settings(lease_s=1.0, poll_s=0.02), children)
+    try:
+        with at_work(dispatcher):
+            eventually(lambda: children.started)
+            server.stop()
+            time.sleep(1.5)  # longer than the lease
+            server.start()
+            before = look(database, job).lease_until
+            eventually(lambda: look(database, job).lease_until != before)
+            assert not children.over()
+            assert (look(database, job).attempt, len(children.started)) == (1, 1)
+    finally:
+        put_away(children.started[0])
+        database.dispose()
+
+
+def test_after_an_outage_others_have_one_lease_to_show_up() -> None:
+    server = postgres_server()
+    database = Database(server.new_database())
+    job = queue(database, keep(database, weeks()))
+    children = Children(SLEEP)
+    lease_s = 2.0
+    claim(database, "w1", lease_s)
+    try:
+        with at_work(Dispatcher(database, Settings(lease_s=lease_s, poll_s=0.02), children)):
+            server.stop()
+            time.sleep(lease_s + 0.5)
+            server.start()
+            with database.write() as session:
+                assert jobs.heartbeat(session, job.id, 1, 600.0)  # w1, alive and a little late
+            time.sleep(lease_s)
+            assert look(database, job).worker == "w1"
+        assert children.started == []
+    finally:
+        database.dispose()
+
+
+def test_a_child_is_handed_its_job_and_ends_without_its_parent(sqlite: Database, tmp_path: Path) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()))
+    settings = Settings(database_url=str(sqlite.url), data_dir=tmp_path)
+    with start(job, settings) as child:
+        assert child.args[-3:] == [str(job.tenant_id), job.id, "0"]  # type: ignore[index]
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(60) != 0
+    assert look(sqlite, job).state == "queued"
+
+
+def test_settings_reach_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORECASTLE_THREADS", "7")
+    mine = Settings(data_dir=Path("here"), port=0, lease_s=1.5, max_attempts=4, threads=2)
+    say = "from app.settings import Settings; print(Settings().model_dump_json())"
+    told = subprocess.run(
+        [sys.executable, "-c", say], env=environment(mine), cwd="/", capture_output=True, text=True, check=True
+    )
+    theirs = Settings.model_validate_json(told.stdout)
+    assert theirs == mine.model_copy(update={"data_dir": tmp_path / "here"})
+    assert theirs.url == mine.url
+
+
+def test_a_process_that_ends_when_asked_is_not_killed() -> None:
+    with subprocess.Popen(["sh", "-c", "trap 'exit 5' TERM; echo; while :; do sleep 0.05; done"], stdout=-1) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        end(child)
+    assert child.returncode == 5

@@ -1,0 +1,123 @@
+"""The child process of one job: how it says why it ended, and that it never outlives its parent."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from app.store import jobs
+from app.store.db import Database
+from app.store.tables import Job, Revision
+from app.work.runner import Exit, code_of, run
+from models.errors import (
+    BundleError,
+    Cancelled,
+    Diverged,
+    EngineMismatch,
+    Fault,
+    ForecastError,
+    InputError,
+    ModelBroken,
+    SpecError,
+)
+from tests.app.work.tiny import claim, environment, keep, look, queue, versions, weeks
+
+FAULT = Fault(code="too_short", message="the longest series has 9 points", hint="send longer series")
+
+
+class Work:
+    """Work on a job that goes wrong in a given way, or well; ``before`` happens first."""
+
+    def __init__(self, error: Exception | None = None, *, stolen: bool = False) -> None:
+        self.error, self.stolen = error, stolen
+
+    def __call__(self, database: Database, job: Job) -> None:
+        if self.stolen:
+            with database.write() as session:
+                jobs.release(session, job.id, job.token)
+            claim(database, "w2")
+        if self.error is not None:
+            raise self.error
+        with database.write() as session:
+            jobs.finish(session, job.id, job.token, None)
+
+
+@pytest.fixture(name="job")
+def job_fixture(database: Database, sales: Revision) -> Job:
+    queue(database, sales)
+    return claim(database)
+
+
+def test_work_that_is_done_is_left_as_it_is(database: Database, job: Job) -> None:
+    assert run(database, job, Work()) == Exit.DONE
+    assert look(database, job).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError([FAULT]), "invalid_input"),
+        (SpecError([FAULT]), "invalid_input"),
+        (Diverged("the loss became nan in epoch 3; lower learning_rate"), "diverged"),
+        (EngineMismatch("the engines differ by 1.00e-03"), "engine_mismatch"),
+        (BundleError("the bundle's header cannot be read"), "failed"),
+        (ModelBroken("the network gave NaN"), "failed"),
+    ],
+)
+def test_each_error_has_its_code(error: ForecastError, code: str) -> None:
+    assert code_of(error) == code
+
+
+@pytest.mark.parametrize("error", [InputError([FAULT]), Diverged("the loss became nan")], ids=["input", "diverged"])
+def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job: Job, error: ForecastError) -> None:
+    assert run(database, job, Work(error)) == Exit.REFUSED
+    failed = look(database, job)
+    assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
+    assert failed.error == {"code": code_of(error), "message": str(error)}
+
+
+def test_cancelled_work_ends_its_job(database: Database, job: Job) -> None:
+    assert run(database, job, Work(Cancelled("asked"))) == Exit.CANCELLED
+    assert look(database, job).state == "cancelled"
+
+
+@pytest.mark.parametrize("error", [None, Cancelled("asked"), Diverged("nan")], ids=["done", "cancelled", "diverged"])
+def test_a_job_taken_over_is_left_alone_however_the_work_ended(
+    database: Database, job: Job, error: Exception | None
+) -> None:
+    assert run(database, job, Work(error, stolen=True)) == Exit.FENCED
+    theirs = look(database, job)
+    assert (theirs.state, theirs.worker, theirs.token, theirs.error) == ("running", "w2", 2, None)
+
+
+def test_a_crash_is_left_to_the_dispatcher_to_see(database: Database, job: Job) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(database, job, Work(ZeroDivisionError()))
+    assert look(database, job).state == "running"
+
+
+def runner(database: Database, job: Job, token: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "app.work.runner", str(job.tenant_id), job.id, str(token)]
+    env = environment(database_url=str(database.url))
+    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_process_with_an_old_token_ends_without_a_word(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    job = claim(sqlite)
+    with runner(sqlite, job, token=0) as process:
+        assert process.wait(60) == Exit.FENCED
+    after = look(sqlite, job)
+    assert (after.state, after.token, after.progress, after.version_id) == ("running", 1, {}, None)
+    assert versions(sqlite, job) == []
+
+
+def test_a_process_ends_when_its_parent_does(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    job = claim(sqlite)
+    with runner(sqlite, job, job.token) as process:
+        assert process.stdin is not None
+        process.stdin.close()  # as the death of the parent does
+        assert process.wait(60) == os.EX_TEMPFAIL
+    assert look(sqlite, job).state == "running"

@@ -1,0 +1,174 @@
+"""Work small enough to be done in a test: a data set of 90 days, specs of four cells, versions that nobody trained."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from subprocess import Popen
+from typing import Any, TypeVar
+
+import numpy as np
+import psutil
+
+from app.store import datasets, jobs, keys, panels, registry
+from app.store.db import Database
+from app.store.jobs import NewJob
+from app.store.registry import Move, NewVersion
+from app.store.tables import Job, Revision, Version
+from models import bundle
+from models.cells import CELLS
+from models.forecaster import Forecaster
+from models.panel import Panel
+from models.scaling import CHANNELS
+from models.spec import Spec, Training
+from tests.models.samples import flat_calibration, panel_of
+
+T = TypeVar("T")
+
+SPEC = Spec(freq="D", season=7, context=12, horizon=4, units=4)
+TRAINING = Training(max_epochs=2, steps_per_epoch=5, batch_size=16)
+DEADLINE_S = 240  # for what takes seconds on a machine that has nothing else to do
+
+
+def weeks(points: int = 90, series: int = 3, freq: str = "D") -> Panel:
+    """Noisy weeks."""
+    rng = np.random.default_rng(0)
+    week = 10 + 5 * np.sin(np.arange(points) * 2 * np.pi / 7)
+    return panel_of(*(week + rng.normal(size=points) for _ in range(series)), freq=freq)
+
+
+def keep(database: Database, panel: Panel, name: str = "sales") -> Revision:
+    """``panel`` as a data set of the tenant ``default``."""
+    with database.write() as session:
+        tenant = keys.tenant_id(session, "default")
+        return datasets.create(session, tenant, name, str(panel.freq), panels.new_revision(panel), "cli")
+
+
+def queue(
+    database: Database,
+    revision: Revision,
+    *,
+    spec: Spec = SPEC,
+    training: Training = TRAINING,
+    promote: str = "if_better",
+    max_attempts: int = 3,
+) -> Job:
+    """A training job of the model ``demand``, as the API queues it."""
+    new = NewJob(
+        tenant_id=revision.tenant_id,
+        kind="train",
+        model="demand",
+        revision_id=revision.id,
+        request={"spec": spec.to_json(), "training": training.to_json(), "promote": promote},
+        max_attempts=max_attempts,
+        created_by="a1b2c3d4",
+    )
+    with database.write() as session:
+        return jobs.enqueue(session, new)
+
+
+def claim(database: Database, worker: str = "w1", lease_s: float = 600.0) -> Job:
+    with database.write() as session:
+        job = jobs.claim(session, worker, lease_s)
+    assert job is not None
+    return job
+
+
+def look(database: Database, job: Job) -> Job:
+    """The job as it is now."""
+    with database.read() as session:
+        return jobs.get(session, job.tenant_id, job.id)
+
+
+def cancel(database: Database, job: Job) -> Job:
+    with database.write() as session:
+        return jobs.request_cancel(session, job.tenant_id, job.id)
+
+
+def versions(database: Database, job: Job) -> list[Version]:
+    """The versions of ``demand``, newest first."""
+    with database.read() as session:
+        if not any(model.name == job.model for model in registry.list_models(session, job.tenant_id, 0, 100)):
+            return []
+        return registry.list_versions(session, job.tenant_id, job.model, None, 100)
+
+
+def untrained(spec: Spec = SPEC, scale: float = 0.3) -> Forecaster:
+    """A forecaster with random weights."""
+    rng = np.random.default_rng(1)
+    shapes: dict[str, tuple[int, ...]] = {"head/kernel": (spec.units, spec.outputs), "head/bias": (spec.outputs,)}
+    for layer in range(spec.depth):
+        own = CELLS[spec.cell].shapes(spec.units if layer else CHANNELS, spec.units)
+        shapes |= {f"cell_{layer}/{name}": shape for name, shape in own.items()}
+    weights = {name: scale * rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    return Forecaster(spec, weights, flat_calibration(spec.horizon))
+
+
+def crown(database: Database, revision: Revision, forecaster: Forecaster | None = None, **changes: Any) -> Version:
+    """A champion of ``demand`` that no training made."""
+    queue(database, revision)
+    job = claim(database)
+    made = forecaster or untrained()
+    fields: dict[str, Any] = {
+        "model": job.model,
+        "bundle": bundle.to_bytes(made),
+        "spec": made.spec.to_json(),
+        "scores": {},
+        "skill": 0.25,
+        "revision_id": revision.id,
+        "data_sha256": revision.sha256,
+        "job_id": job.id,
+        "created_by": "cli",
+    }
+    with database.write() as session:
+        version = registry.add_version(session, job.tenant_id, NewVersion(**(fields | changes)))
+        move = Move(model=job.model, alias="champion", number=version.number, reason="by hand", moved_by="cli")
+        registry.move_alias(session, job.tenant_id, move)
+        jobs.finish(session, job.id, job.token, version.id)
+    return version
+
+
+def eventually(look: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
+    """The first answer of ``look`` that is true."""
+    end_s = time.monotonic() + deadline_s
+    while not (found := look()):
+        assert time.monotonic() < end_s, "it did not come to pass"
+        time.sleep(0.05)
+    return found
+
+
+def environment(**settings: Any) -> dict[str, str]:
+    """This process's environment with these settings and no others."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("FORECASTLE_")}
+    return {**own, **{f"FORECASTLE_{name.upper()}": str(value) for name, value in settings.items()}}
+
+
+@contextmanager
+def worker_of(database: Database, lease_s: float = 2.0) -> Iterator[psutil.Popen]:
+    """A real ``forecastle worker``, in a process of its own; killed at the end of the block if it still runs."""
+    env = environment(database_url=database.url.render_as_string(hide_password=False), lease_s=lease_s, poll_s=0.1)
+    process = psutil.Popen([sys.executable, "-m", "app", "worker"], env=env)
+    try:
+        yield process
+    finally:
+        put_away(process)
+
+
+def put_away(process: Popen[Any] | psutil.Popen) -> None:
+    """End a process that a test has started, whatever state it is in."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def trainer_of(process: psutil.Popen) -> psutil.Process:
+    """The child that trains for a worker, once there is one."""
+    return eventually(lambda: [child for child in process.children() if "app.work.runner" in child.cmdline()])[0]
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

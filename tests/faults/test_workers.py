@@ -1,0 +1,113 @@
+"""Real workers that are killed, frozen, told to stop, or left without a database: the job ends in one version."""
+
+import signal
+import time
+from contextlib import ExitStack
+
+import psutil
+
+from app.store import registry
+from app.store.db import Database
+from app.store.tables import Job, Revision
+from models.spec import Training
+from tests.app.work.tiny import eventually, gone, keep, look, queue, trainer_of, versions, weeks, worker_of
+from tests.postgres import postgres_server
+
+# Seconds of training after the first report, so that there is something to interrupt.
+LONGER = Training(max_epochs=2, steps_per_epoch=600, batch_size=16)
+MOST_ATTEMPTS = 20  # a busy machine may lose a lease of two seconds more than once
+TRAINER_GONE_S = 2.0
+
+
+def in_the_middle(database: Database, job: Job) -> Job:
+    """The job once it is being fitted."""
+    return eventually(lambda: (found := look(database, job)).progress.get("phase") == "fit" and found)
+
+
+def ended(database: Database, job: Job) -> Job:
+    return eventually(lambda: (found := look(database, job)).finished_at and found)
+
+
+def assert_one_version(database: Database, job: Job) -> None:
+    """The job has succeeded with exactly one version, which is champion."""
+    done = ended(database, job)
+    assert (done.state, done.error) == ("succeeded", None)
+    [version] = versions(database, job)
+    assert (version.number, version.id, version.job_id) == (1, done.version_id, job.id)
+    with database.read() as session:
+        assert registry.champion(session, job.tenant_id, job.model) == version
+        assert len(registry.alias_moves(session, job.tenant_id, job.model, "champion", None, 10)) == 1
+
+
+def test_a_worker_killed_in_the_middle_takes_its_trainer_with_it_and_another_does_the_job(
+    database: Database, sales: Revision
+) -> None:
+    job = queue(database, sales, training=LONGER, max_attempts=MOST_ATTEMPTS)
+    with worker_of(database) as first:
+        trainer = trainer_of(first)
+        in_the_middle(database, job)
+        first.kill()
+        killed_s = time.monotonic()
+        eventually(lambda: gone(trainer))
+        assert time.monotonic() - killed_s < TRAINER_GONE_S
+        assert look(database, job).state == "running"
+    with worker_of(database):
+        assert ended(database, job).attempt >= 2
+        assert_one_version(database, job)
+
+
+def test_a_frozen_worker_wakes_to_find_its_job_done(postgres: Database) -> None:
+    job = queue(postgres, keep(postgres, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    with ExitStack() as stack:
+        frozen = stack.enter_context(worker_of(postgres))
+        trainer = trainer_of(frozen)
+        in_the_middle(postgres, job)
+        for process in (trainer, frozen):
+            process.send_signal(signal.SIGSTOP)
+        stack.enter_context(worker_of(postgres))
+        done = ended(postgres, job)
+        assert done.token >= 2
+        for process in (trainer, frozen):
+            process.send_signal(signal.SIGCONT)
+        eventually(lambda: gone(trainer))
+        assert_one_version(postgres, job)
+        assert look(postgres, job).token == done.token
+        frozen.terminate()
+        assert frozen.wait(60) == 0
+
+
+def test_a_trainer_killed_in_the_middle_is_followed_by_another_of_the_same_worker(sqlite: Database) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    with worker_of(sqlite) as worker:
+        trainer = trainer_of(worker)
+        trainer.kill()
+        eventually(lambda: look(sqlite, job).attempt >= 2)
+        assert worker.poll() is None
+        again = trainer_of(worker)
+        assert again.pid != trainer.pid
+        worker.terminate()
+        assert worker.wait(60) == 0
+        assert gone(again)
+    back = look(sqlite, job)
+    assert (back.state, back.attempt, back.worker) == ("queued", 1, None)
+    assert versions(sqlite, job) == []
+
+
+def test_a_job_outlives_the_crash_of_its_database() -> None:
+    server = postgres_server()
+    database = Database(server.new_database())
+    job = queue(database, keep(database, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    try:
+        with worker_of(database) as worker:
+            in_the_middle(database, job)
+            server.stop(signal.SIGQUIT)
+            try:
+                time.sleep(3)  # longer than the lease
+                assert worker.poll() is None
+            finally:
+                server.start()
+            assert_one_version(database, job)
+            assert worker.poll() is None
+            assert psutil.Process(worker.pid).children() == []
+    finally:
+        database.dispose()

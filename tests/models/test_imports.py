@@ -1,0 +1,54 @@
+"""What the library must not touch: TensorFlow where it only serves, pickle anywhere, the service above it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import models
+
+ROOT = Path(models.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imported(file):
+    """Every module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_file_reaches_for_what_the_library_must_not_know(file):
+    roots = {name.split(".")[0] for name in imported(file)}
+    forbidden = {"tensorflow", "jax", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    assert not roots & (forbidden | {"app", "os", "time", "sqlalchemy", "fastapi"})
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_file_runs_what_it_reads(file):
+    called = {node.func.id for node in ast.walk(ast.parse(file.read_text())) if _calls_by_name(node)}
+    assert not called & {"eval", "exec", "compile", "__import__"}
+
+
+def _calls_by_name(node):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+
+
+def test_keras_is_named_by_two_files_alone():
+    users = {str(file.relative_to(ROOT)) for file in FILES if any(n.startswith("keras") for n in imported(file))}
+    assert users == {"network.py", "training.py"}  # engines/keras.py goes through network.py
+
+
+def test_what_serves_on_a_cpu_does_not_import_keras_its_backend_or_pandas():
+    script = """
+import sys
+import models.engines.onnx, models.engines.parity, models.forecaster, models.bundle, models.backtest, models.recipes
+print(sorted({"tensorflow", "keras", "pandas", "jax", "torch"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.strip() == "[]"
