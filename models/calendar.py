@@ -168,11 +168,8 @@ def _fitting(times: Times, step_us: int) -> Freq | None:
 
 
 def _months(months: int, side: str) -> Freq:
-    for unit in ("Y", "Q", "M"):
-        size = _MONTHS[unit + side]
-        if months % size == 0:
-            return Freq(months // size, unit + side)
-    return Freq(max(1, months), "M" + side)
+    unit = next(word + side for word in "YQM" if months % _MONTHS[word + side] == 0)
+    return Freq(months // _MONTHS[unit], unit)
 
 
 def parse_times(values: Sequence[object], found: Findings) -> Times:

@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.store import datasets, keys, panels, registry
 from app.store.db import Database, now
 from app.telemetry import configure_logging
-from app.work.dispatcher import end, environment
+from app.work.dispatcher import close, end, environment
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class _Worker:
     def _keep(self) -> None:
         while True:
             status = self._process.wait()
+            close(self._process)
             if self._stop.wait(RESTART_AFTER_S):
                 return
             logger.error("the worker ended; starting another", extra={"exit": status})

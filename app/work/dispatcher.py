@@ -53,13 +53,17 @@ class Dispatcher:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; a running job is then given back to the queue."""
         logger.info("worker started", extra={"worker": self._name})
+        away = False
         while not stop.is_set():
             try:
                 self.step()
-            except OperationalError:
+                away = False
+            except OperationalError as error:
                 # Every lease looks expired after an outage: give their holders one lease's time to show up.
                 self._quiet_until_s = time.monotonic() + self._settings.lease_s
-                logger.exception("the database does not answer")
+                if not away:  # said once for each outage
+                    logger.error("the database does not answer", extra={"reason": str(error.orig)})
+                away = True
             stop.wait(self._settings.poll_s)
         self._give_back()
 
@@ -71,6 +75,7 @@ class Dispatcher:
             self._attend(self._running)
         else:
             self._settle(self._running)
+            close(self._running.process)
             self._running = None
             self._claim()
 
@@ -96,7 +101,8 @@ class Dispatcher:
                 held = jobs.heartbeat(session, running.job.id, running.job.token, self._settings.lease_s)
             running.beat_s = now_s
             if not held:
-                logger.warning("lease lost", extra={"job": running.job.id})
+                # Taken over, or finished this very moment.
+                logger.info("job not held any more", extra={"job": running.job.id})
                 running.process.kill()
         if running.cancel_s is None and self._cancel_requested(running.job):
             running.cancel_s = now_s
@@ -111,7 +117,6 @@ class Dispatcher:
     def _settle(self, running: Running) -> None:
         """Record the end of a child that did not record it itself; a fenced or finished job is left alone."""
         code = running.process.returncode
-        logger.info("job ended", extra={"job": running.job.id, "exit": code})
         ended = "by signal " + str(-code) if code < 0 else f"with exit status {code}"
         message = f"the training process ended {ended}; see the worker's log"
         try:
@@ -121,7 +126,8 @@ class Dispatcher:
                 else:
                     jobs.fail(session, running.job.id, running.job.token, "crashed", message, retry=True)
         except Fenced:
-            return
+            pass
+        logger.info("job ended", extra={"job": running.job.id, "exit": code})
 
     def _give_back(self) -> None:
         if self._running is None:
@@ -157,3 +163,10 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    close(process)
+
+
+def close(process: subprocess.Popen[bytes]) -> None:
+    """Close this side of the pipe to a process that has ended."""
+    if process.stdin is not None:
+        process.stdin.close()

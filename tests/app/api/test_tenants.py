@@ -1,0 +1,107 @@
+"""Another tenant's things read exactly as things that never existed, on every route that names one."""
+
+import re
+from typing import Any
+
+import pytest
+
+from app.edge.access import stale, unlisted
+from tests.app.api.conftest import Caller, House, forecast_request, on_both
+from tests.app.api.tables import series, table
+from tests.fakes import says
+
+NOBODY = {"name": "never-was", "job_id": "f" * 32, "number": "77", "alias": "champion"}
+TABLE = table([("shop", "2026-01-05", 1)], "csv")
+# What a route with a body needs; every other route is asked without one.
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/v1/datasets/{name}/rows"): TABLE,
+    ("PUT", "/v1/models/{name}/aliases/{alias}"): {"json": {"version": 1}},
+}
+
+
+def routes(house: House) -> set[tuple[str, str]]:
+    """Every route, as OpenAPI lists them."""
+    return {(method.upper(), path) for path, verbs in house.app.openapi()["paths"].items() for method in verbs}
+
+
+def names_of(house: House, path: str) -> dict[str, str]:
+    """What stands in the path for a thing of acme's that exists."""
+    job = house.acme.get("/v1/jobs")["items"][0]["id"]
+    name = "sales" if path.startswith("/v1/datasets") else "demand"
+    return {"name": name, "job_id": job, "number": "1", "alias": "champion"}
+
+
+def said(caller: Caller, method: str, path: str, **request: Any) -> tuple[int, str]:
+    """Status and body, without what must differ: the request's id and the names that were asked for."""
+    answer = caller.ask(method, path, **request)
+    text = re.sub(r'"request_id":"[0-9a-f]+"', "", answer.text)
+    text = re.sub(r'"instance":"[^"]+"', "", text)
+    for name in (*NOBODY.values(), "sales", "demand", path.split("/")[3] if path.count("/") > 2 else path):
+        text = text.replace(f"'{name}'", "NAME")
+    return answer.status_code, text
+
+
+@on_both
+def test_every_route_that_names_a_thing_hides_the_things_of_others(house: House) -> None:
+    house.register(says(1, 2, -1))
+    before = house.acme.get("/v1/models/demand/versions"), house.acme.get("/v1/jobs")
+    named = {(method, path) for method, path in routes(house) if "{" in path}
+    assert len(named) >= 11
+    for method, path in sorted(named):
+        request = BODIES.get((method, path), {})
+        theirs = said(house.rival, method, path.format(**names_of(house, path)), **request)
+        nobodys = said(house.rival, method, path.format(**NOBODY), **request)
+        assert theirs == nobodys, (method, path)
+        assert theirs[0] == 404, (method, path)
+        if (method, path) not in BODIES and not path.endswith("cancel"):  # it is there, for its owner
+            assert house.acme.ask(method, path.format(**names_of(house, path))).status_code == 200
+    assert (house.acme.get("/v1/models/demand/versions"), house.acme.get("/v1/jobs")) == before
+
+
+@on_both
+def test_names_in_bodies_hide_the_things_of_others_too(house: House) -> None:
+    house.register(says(1, 2, -1))
+    house.register(says(1, 2, -1), model="own", tenant="rival")  # over its own data set 'sales'
+    house.acme.keep("secret", series("a", range(20)))
+    inline = forecast_request()
+    calls: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("/v1/forecasts", inline, {**inline, "model": "never-was"}),
+        ("/v1/forecasts", {**inline, "version": 1}, {**inline, "model": "never-was", "version": 1}),
+        ("/v1/jobs", {"model": "m", "dataset": "secret"}, {"model": "m", "dataset": "never-was"}),
+    ]
+    dataset = {"model": "own", "dataset": {"name": "secret"}}
+    calls.append(("/v1/forecasts", dataset, {**dataset, "dataset": {"name": "never-was"}}))
+    for path, theirs, nobodys in calls:
+        answers = [said(house.rival, "POST", path, json=body) for body in (theirs, nobodys)]
+        assert answers[0][0] == 404
+        assert answers[0][1].replace("'secret'", "NAME") == answers[1][1]
+
+
+@on_both
+def test_lists_hold_nothing_of_others(house: House) -> None:
+    house.register(says(1, 2, -1))
+    lists = {path for method, path in routes(house) if method == "GET" and "{" not in path and path.startswith("/v1")}
+    assert lists == {"/v1/datasets", "/v1/jobs", "/v1/models"}
+    for path in lists:
+        assert house.rival.get(path) == {"items": [], "next_page_token": None}
+        assert len(house.acme.get(path)["items"]) == 1
+
+
+def test_a_page_token_of_another_tenant_opens_nothing(house: House) -> None:
+    for _ in range(2):
+        house.register(says(1))
+    token = house.acme.get("/v1/jobs?page_size=1")["next_page_token"]
+    assert house.rival.refused("GET", f"/v1/jobs?page_token={token}") == (422, "invalid_input", "bad_page_token")
+    house.acme.keep("more", series("a", range(3)))
+    token = house.acme.get("/v1/datasets?page_size=1")["next_page_token"]
+    assert house.rival.get(f"/v1/datasets?page_token={token}")["items"] == []
+
+
+def test_the_access_table_is_the_service(house: House) -> None:
+    assert unlisted(house.app) == set()
+    assert stale(house.app) == set()
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/", "/v1", "/v1/", "/v1/models/", "/static/x"])
+def test_nothing_else_is_served(house: House, path: str) -> None:
+    assert house.acme.ask("GET", path).status_code == 404

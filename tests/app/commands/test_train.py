@@ -1,0 +1,145 @@
+"""``forecastle train``: a table becomes a data set, a job and a version, whose name is all that goes to stdout."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from app.store import datasets, jobs, registry
+from app.store.keys import tenant_id
+from models.spec import Spec
+from tests.app.commands.conftest import Forecastle, Home, refused
+from tests.app.work.tiny import crown, environment, eventually, keep, weeks
+
+TINY = ["--spec", "units=4", "--spec", "context=12", "--horizon", "4"]
+QUICK = [f"--training={pair}" for pair in ("max_epochs=2", "steps_per_epoch=5", "batch_size=16")]
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "app", *words]
+
+
+def job_ids(home: Home) -> list[str]:
+    database = home.database
+    with database.write() as session:
+        found = [job.id for job in jobs.list_page(session, tenant_id(session, "default"), None, 10)]
+    database.dispose()
+    return found
+
+
+def test_a_table_becomes_a_champion_even_beside_a_program_of_the_users_own(home: Home) -> None:
+    # The folder holds modules with the names of ours, as a user's own project may.
+    for module in ("app", "models"):
+        (home.folder / f"{module}.py").write_text("raise SystemExit('this is the program of the user')\n")
+    table = home.csv()
+    env = environment(data_dir=".", poll_s=0.1)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        order = command("train", table, "--model", "demand", *words)
+        return subprocess.run(order, cwd=home.folder, env=env, capture_output=True, text=True, check=False)
+
+    told = run(*TINY, *QUICK)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout == "demand 1\n"
+    assert "training epoch 2/2, validation loss" in told.stderr
+    assert "promoted (the first version)" in told.stderr
+    assert "Traceback" not in told.stderr
+
+    database = home.database
+    with database.write() as session:
+        tenant = tenant_id(session, "default")
+        version = registry.champion(session, tenant, "demand")
+        assert version is not None
+        spec = Spec.from_json(version.spec)
+        assert (spec.freq, spec.units, spec.context, spec.horizon) == ("D", 4, 12, 4)
+        assert datasets.revision(session, tenant, "sales").sha256 == version.data_sha256 == weeks().fingerprint()
+        assert (version.number, version.created_by) == (1, "cli")
+    database.dispose()
+
+    again = run("--if-missing", *TINY, *QUICK)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "model demand exists already\n")
+    assert len(job_ids(home)) == 1
+
+
+def test_a_data_set_with_other_content_is_not_overwritten(forecastle: Forecastle, home: Home) -> None:
+    keep(home.database, weeks(points=80))
+    told = forecastle("train", home.csv(), "-m", "demand", *TINY)
+    assert refused(told, "data set 'sales' is in the database with other content", "rename the file")
+    assert job_ids(home) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--spec", "unitz=4"], "no field 'unitz'; the fields are freq, season, context, horizon, cell, strategy"),
+        (["--training", "epochs=4"], "no field 'epochs'; the fields are max_epochs, steps_per_epoch"),
+        (["--spec", "cell=transformer"], "no cell 'transformer'; use one of"),
+        (["--spec", "units"], "'units' is not NAME=VALUE; write for example horizon=24"),
+        (["--spec", "units=many"], "units: 'many' is not a whole number"),
+        (["--spec", "freq=h"], "the frequency is that of the data set; leave it out"),
+        (["--spec", "context=80"], "ask for"),
+        (["--model", "my model"], "'my model' cannot name a model; use 1 to 128 letters"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_work_is_refused_before_it_is_queued(
+    forecastle: Forecastle, home: Home, words: list[str], reason: str
+) -> None:
+    told = forecastle("train", home.csv(), "-m", "demand", "--horizon", 4, *words)
+    assert refused(told, reason)
+    assert job_ids(home) == []
+
+
+def test_a_file_whose_name_cannot_name_a_data_set_is_refused_and_not_kept(forecastle: Forecastle, home: Home) -> None:
+    told = forecastle("train", home.csv("my sales.csv"), "-m", "demand", *TINY)
+    assert refused(told, "'my sales' cannot name a dataset")
+    with home.database.write() as session:
+        assert datasets.list_page(session, tenant_id(session, "default"), 0, 10) == []
+
+
+def test_a_job_that_is_cancelled_is_an_error(forecastle: Forecastle, home: Home) -> None:
+    database = home.database
+
+    def cancel_it() -> None:
+        [job_id] = eventually(lambda: job_ids(home))
+        with database.write() as session:
+            jobs.request_cancel(session, tenant_id(session, "default"), job_id)
+
+    thread = threading.Thread(target=cancel_it)
+    thread.start()
+    told = forecastle("train", home.csv(), "-m", "demand", *TINY, *QUICK)
+    thread.join()
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert told.stderr.splitlines()[-1] == "error: the training job was cancelled"
+    database.dispose()
+
+
+def test_the_work_of_another_worker_counts_too(forecastle: Forecastle, home: Home) -> None:
+    database = home.database
+    keep(database, weeks(points=80), "other")
+
+    def another() -> None:
+        [job_id] = eventually(lambda: job_ids(home))
+        with database.write() as session:
+            tenant = tenant_id(session, "default")
+            job = jobs.get(session, tenant, job_id)
+            job.state, job.token, job.attempt = "running", 99, 1
+            session.flush()
+            jobs.fail(session, job_id, 99, "diverged", "the loss became nan; lower learning_rate", retry=False)
+
+    thread = threading.Thread(target=another)
+    thread.start()
+    told = forecastle("train", home.csv(), "-m", "demand", *TINY, *QUICK)
+    thread.join()
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert told.stderr.splitlines()[-1] == "error: the training job failed: the loss became nan; lower learning_rate"
+    database.dispose()
+
+
+def test_if_missing_does_nothing_where_there_is_a_champion(forecastle: Forecastle, home: Home) -> None:
+    database = home.database
+    crown(database, keep(database, weeks()))
+    database.dispose()
+    told = forecastle("train", "nowhere.csv", "-m", "demand", "--if-missing")
+    assert (told.exit_code, told.stdout, told.stderr) == (0, "", "model demand exists already\n")

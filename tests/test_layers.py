@@ -1,0 +1,180 @@
+"""The doors of the house, read off the source: who may import whom, and what nobody does."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("models/**/*.py"), *ROOT.glob("migrations/**/*.py")])
+OURS = {"app", "models", "migrations"}
+
+GROUND = {"settings", "schemas", "problems", "telemetry", "formats"}
+# Room of app -> the rooms that it may import; each may import itself.
+DOORS: dict[str, set[str]] = {
+    "settings": set(),
+    "schemas": set(),
+    "telemetry": set(),
+    "problems": {"models"},
+    "formats": {"problems", "models"},
+    "store": {"problems", "models", "migrations"},
+    "serving": {"settings", "telemetry", "models"},
+    "edge": {"problems", "telemetry", "models"},
+    "work": {*GROUND, "store", "models"},
+    "api": {*GROUND, "store", "serving", "edge", "models"},
+    "main": {*GROUND, "store", "serving", "edge", "api", "models"},
+    "commands": {*GROUND, "store", "serving", "edge", "api", "work", "main", "models"},
+    "cli": {"commands", "problems", "settings"},
+    "__main__": {"cli"},
+}
+# First-party imports inside a function: each keeps TensorFlow out of a process that does not train.
+INSIDE = {("app/serving/loaded.py", "models.engines.keras"), ("app/work/runner.py", "app.work.train")}
+FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "yaml", "torch", "code", "importlib"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "load_model", "read_pickle", "enable_unsafe_deserialization"}
+FORBIDDEN_ARGUMENTS = {("allow_pickle", True), ("safe_mode", False)}
+# `from importlib.metadata import version` reads a number, not code; Keras' `network.compile` sets a loss.
+HARMLESS = {"importlib.metadata"}
+
+
+class Import(NamedTuple):
+    """One module that a file imports; ``inside``: in a function."""
+
+    file: str
+    module: str
+    inside: bool
+
+
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import of a file; ``from a import b`` counts as ``a.b`` where that is a module."""
+    parsed = tree(file)
+    functions = [node for node in ast.walk(parsed) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(inner) for function in functions for inner in ast.walk(function)}
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Import):
+            yield from (Import(name_of(file), alias.name, id(node) in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(file)} imports relatively"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                is_module = (ROOT / whole.replace(".", "/")).with_suffix(".py").exists() or node.module in OURS
+                yield Import(name_of(file), whole if is_module else str(node.module), id(node) in inside)
+
+
+ALL = [found for file in FILES for found in imports(file)]
+
+
+def room(module: str) -> str:
+    """``app.store.db`` is in the room ``store``, everything of models in ``models``."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "app" and len(parts) > 1 else parts[0]
+
+
+def of(folder: str) -> list[Import]:
+    return [found for found in ALL if found.file.startswith(folder)]
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(FILES) > 50
+    assert len(ALL) > 300
+
+
+def test_the_library_knows_nothing_of_the_service_the_environment_or_the_clock() -> None:
+    unknown = {"app", "migrations", "os", "time", "fastapi", "sqlalchemy", "starlette", "pydantic", "socket", "requests"}
+    assert [found for found in of("models/") if found.module.split(".")[0] in unknown] == []
+    words = {"environ", "getenv", "now", "utcnow", "today", "monotonic", "perf_counter"}
+    for file in ROOT.glob("models/**/*.py"):
+        used = {node.attr for node in ast.walk(tree(file)) if isinstance(node, ast.Attribute)}
+        assert used & words == set(), file
+
+
+@pytest.mark.parametrize("name", sorted(DOORS))
+def test_a_room_uses_its_doors_only(name: str) -> None:
+    own = [found for found in of("app/") if room(found.file.removesuffix(".py").replace("/", ".")) == name]
+    assert own or (ROOT / "app" / f"{name}.py").exists() or (ROOT / "app" / name).is_dir()
+    allowed = DOORS[name] | {name}
+    assert [f for f in own if f.module.split(".")[0] in OURS and room(f.module) not in allowed] == []
+
+
+def test_every_room_of_the_service_is_listed() -> None:
+    rooms = {path.stem for path in (ROOT / "app").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert rooms - {"__init__"} == set(DOORS)
+
+
+def test_no_two_rooms_import_each_other() -> None:
+    for name, doors in DOORS.items():
+        assert not any(name in DOORS.get(other, set()) for other in doors), name
+
+
+def test_only_the_store_writes_sql() -> None:
+    for found in ALL:
+        if found.module.startswith("sqlalchemy") and found.file.startswith("app/") and "/store/" not in found.file:
+            assert found.module in {"sqlalchemy.orm", "sqlalchemy.exc"}, found
+    for file in ROOT.glob("app/api/*.py"):
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy.orm":
+                assert [alias.name for alias in node.names] == ["Session"], file
+
+
+def test_imports_stand_at_the_top_but_for_those_that_load_tensorflow() -> None:
+    inside = {(found.file, found.module) for found in ALL if found.inside and found.module.split(".")[0] in OURS}
+    assert inside == INSIDE
+
+
+def test_only_training_and_its_engine_import_keras() -> None:
+    users = {found.file for found in ALL if found.module.split(".")[0] in {"keras", "tensorflow"}}
+    assert users <= {"models/network.py", "models/training.py", "models/engines/keras.py"}
+    # Who imports these at the top is TensorFlow's house too.
+    theirs = {file.removesuffix(".py").replace("/", ".") for file in users} | {"models.network", "models.engines.keras"}
+    heavy = {found.file for found in ALL if found.module in theirs and not found.inside}
+    assert heavy <= {"models/training.py", "models/engines/keras.py", "app/work/train.py"}
+
+
+def test_stored_and_sent_bytes_are_never_code() -> None:
+    for found in ALL:
+        assert found.module.split(".")[0] not in FORBIDDEN_MODULES or found.module in HARMLESS, found
+    for file in FILES:
+        for node in ast.walk(tree(file)):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            is_method = isinstance(node.func, ast.Attribute) and called == "compile"
+            assert called not in FORBIDDEN_CALLS or is_method, (name_of(file), node.lineno, called)
+            for keyword in node.keywords:
+                value = getattr(keyword.value, "value", None)
+                assert (keyword.arg, value) not in FORBIDDEN_ARGUMENTS, (name_of(file), node.lineno)
+
+
+def made_at_import(node: ast.AST) -> Iterator[ast.Call]:
+    """The calls that importing runs: all but those in functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.Call):
+            yield child
+        yield from made_at_import(child)
+
+
+def test_importing_makes_nothing_that_works() -> None:
+    workers = {"Settings", "Database", "FastAPI", "create_app", "create_service", "LoadedModels", "Telemetry"}
+    workers |= {"create_engine", "sessionmaker", "Thread", "ThreadPoolExecutor", "open", "connect"}
+    for file in FILES:
+        if name_of(file).startswith("migrations/"):
+            continue  # Alembic runs its scripts by importing them
+        for call in made_at_import(tree(file)):
+            called = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+            assert called not in workers, (name_of(file), call.lineno, called)
+
+
+def test_no_file_is_longer_than_one_can_keep_in_mind() -> None:
+    long = {name_of(file) for file in [*FILES, *ROOT.glob("tests/**/*.py")] if len(file.read_text().splitlines()) > 300}
+    assert long == set()
