@@ -129,6 +129,10 @@ def _from_json(data: bytes, max_rows: int) -> Columns:
         raise _refusal("bad_json", "the columns are not all lists", hint)
     if max(map(len, body.values())) > max_rows:
         raise _too_many(max_rows)
+    kinds = set(map(type, body["unique_id"]))
+    if bool in kinds or {int, str} <= kinds:  # 1 and "1" would become one series
+        message = "the names are true or false, or some are numbers and some text"
+        raise _refusal("bad_id", message, "write them all as text, in quotes", field="unique_id")
     return {**body, "ds": _objects(body["ds"])}
 
 

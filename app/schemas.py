@@ -8,12 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 Name = Annotated[str, Field(pattern=NAME, description="1 to 128 letters, digits, '.', '_' or '-'")]
 
-# Numbers of versions and revisions: what a column of a database holds.
-Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
-# Databases keep no NUL in texts.
-Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
-
 MOST_FIELDS = 50
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]  # of a version or revision: what a column of a database holds
+Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]  # databases keep no NUL
 
 T = TypeVar("T")
 

@@ -213,9 +213,16 @@ def _named(fault: Fault, names: Sequence[object]) -> Fault:
 
 
 def concat(chunks: Iterable[bytes]) -> Panel:
-    """The panel whose parts, one ``Panel.to_bytes`` after another, are ``chunks`` (at least one)."""
-    panels = iter(chunks)
-    whole = panel_from_bytes(next(panels))
-    for chunk in panels:
-        whole = whole.extend(panel_from_bytes(chunk))
-    return whole
+    """The panel whose parts, one ``Panel.to_bytes`` after another, are ``chunks`` (at least one).
+
+    That each goes on where the one before ended was checked when it was written, by ``Panel.extend``.
+    """
+    panels = [panel_from_bytes(chunk) for chunk in chunks]
+    parts: dict[str, list[Floats]] = {}
+    starts: dict[str, np.datetime64] = {}
+    for panel in panels:
+        for i, name in enumerate(panel.ids):
+            parts.setdefault(name, []).append(panel.series(i))
+            starts.setdefault(name, panel.starts[i])
+    whole = [np.concatenate(series) for series in parts.values()]
+    return _join(list(parts), np.array(list(starts.values()), dtype="datetime64[us]"), whole, panels[0].freq)

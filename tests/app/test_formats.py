@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ def fault(data: bytes, media_type: str = PARQUET) -> tuple[str, str]:
     return caught.value.faults[0].code, caught.value.faults[0].message
 
 
+def assert_read_or_refused(data: bytes, media_type: str) -> None:
+    """No third way: any other error would be an answer of 500."""
+    with suppress(InputError):
+        assert len(read(data, media_type)) > 0
+
+
 FINITE = st.floats(-1e99, 1e99)
 NAMES = st.text("abcXYZ0-_.é", min_size=1, max_size=8).filter(lambda name: not name.isdigit())
 
@@ -56,18 +63,12 @@ def test_no_damage_whatever_breaks_the_parquet_reader(data: st.DataObject) -> No
     whole = bytearray(parquet(unique_id=IDS, ds=MOMENTS, y=Y))
     for at in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=4)):
         whole[at] = data.draw(st.integers(0, 255))
-    try:
-        read(bytes(whole))
-    except InputError as error:
-        assert error.faults[0].hint
+    assert_read_or_refused(bytes(whole), PARQUET)
 
 
 @given(st.text('abc,"\n\r\0;1.- ', max_size=60))
 def test_no_text_whatever_breaks_the_csv_reader(text: str) -> None:
-    try:
-        read(f"unique_id,ds,y\n{text}".encode(), CSV)
-    except InputError as error:
-        assert error.faults[0].hint
+    assert_read_or_refused(f"unique_id,ds,y\n{text}".encode(), CSV)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -208,7 +209,7 @@ def test_files_are_read_by_their_ending(tmp_path: Path) -> None:
 
 
 def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnsupportedMedia, match="text/csv, application/vnd.apache.parquet, application/json"):
+    with pytest.raises(UnsupportedMedia, match=r"text/csv, application/vnd\.apache\.parquet, application/json"):
         read(b"", "text/html")
     assert fault(b"[1]", JSON)[0] == "bad_json"
 

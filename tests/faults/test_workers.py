@@ -4,8 +4,6 @@ import signal
 import time
 from contextlib import ExitStack
 
-import psutil
-
 from app.store import registry
 from app.store.db import Database
 from app.store.tables import Job, Revision
@@ -14,7 +12,7 @@ from tests.app.work.tiny import eventually, gone, keep, look, queue, trainer_of,
 from tests.postgres import postgres_server
 
 # Seconds of training after the first report, so that there is something to interrupt.
-LONGER = Training(max_epochs=2, steps_per_epoch=600, batch_size=16)
+LONGER = Training(max_epochs=2, steps_per_epoch=300, batch_size=16)
 MOST_ATTEMPTS = 20  # a busy machine may lose a lease of two seconds more than once
 TRAINER_GONE_S = 2.0
 
@@ -110,6 +108,6 @@ def test_a_job_outlives_the_crash_of_its_database() -> None:
                 server.start()
             assert_one_version(database, job)
             assert worker.poll() is None
-            assert psutil.Process(worker.pid).children() == []
+            eventually(lambda: not worker.children())
     finally:
         database.dispose()

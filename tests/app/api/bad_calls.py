@@ -155,7 +155,7 @@ def bad_bytes() -> Iterator[Bad]:
         ("JSON with y twice", b'{"unique_id":["a"],"ds":["2026-01-01"],"y":[1],"y":[2]}', JSON, "bad_json"),
         ("JSON with y a number", b'{"unique_id":["a"],"ds":["2026-01-01"],"y":1}', JSON, "bad_json"),
         ("JSON nested deep", b"[" * 100_000, JSON, "bad_json"),
-        ("JSON of 5,000 digits", b'{"unique_id":["a"],"ds":["2026-01-01"],"y":[' + b"9" * 5000 + b"]}", JSON, "bad_json"),
+        ("JSON of 5,000 digits", b'{"unique_id":["a"],"ds":["x"],"y":[' + b"9" * 5000 + b"]}", JSON, "bad_json"),
         ("Parquet of nothing", b"", PARQUET, "bad_parquet"),
         ("Parquet cut short", parquet(**columns(series("a", range(9))))[:-9], PARQUET, "bad_parquet"),
         ("a pickle named Parquet", b"\x80\x04K\x01.", PARQUET, "bad_parquet"),
@@ -163,15 +163,20 @@ def bad_bytes() -> Iterator[Bad]:
     ]:
         yield Bad(label, "POST", path, body(data, media_type), 422, "invalid_input", {"code": code})
     surrogate = b'{"unique_id":["\\ud800","a","a"],"ds":["2026-01-01","2026-01-02","2026-01-03"],"y":[1,2,3]}'
+    for names in ([True] * 3, [1, "1", 1]):
+        request = {"json": {**columns(series("a", [1, 2, 3])), "unique_id": names}}
+        first = {"code": "bad_id", "field": "unique_id"}
+        yield Bad(f"names {names}", "POST", path, request, 422, "invalid_input", first)
     first = {"code": "bad_id", "row": 1}
     yield Bad("a lone surrogate", "POST", path, body(surrogate, JSON), 422, "invalid_input", first)
     for media_type in ("text/plain", "application/octet-stream", "", "multipart/form-data; boundary=x"):
         request = body(b"unique_id,ds,y\n", media_type)
         yield Bad(f"Content-Type {media_type!r}", "POST", path, request, 415, "unsupported_media_type", {})
     yield Bad("over 4 MiB", "POST", path, body(b" " * (4 * 1024**2 + 1), CSV), 413, "body_too_large", {})
-    for query in ("", "?name=", "?name=a%20b", "?name=..", "?name=a%00b", "?name=" + "x" * 129, "?name=n&freq=" + "D" * 21):
-        bad = Bad(f"data set query {query[:20]!r}", "POST", f"/v1/datasets{query}", table([], "csv"), 422, "invalid_request", {})
-        yield bad
+    long = ("?name=" + "x" * 129, "?name=n&freq=" + "D" * 21)
+    for query in ("", "?name=", "?name=a%20b", "?name=..", "?name=a%00b", *long):
+        label, path = f"data set query {query[:20]!r}", f"/v1/datasets{query}"
+        yield Bad(label, "POST", path, table([], "csv"), 422, "invalid_request", {})
 
 
 def bad_elsewhere() -> Iterator[Bad]:
@@ -213,8 +218,8 @@ def bad_elsewhere() -> Iterator[Bad]:
             first = {"code": "bad_page_token", "field": "page_token"}
             yield Bad(f"token {token} for {path}", "GET", f"{path}?page_token={token}", {}, 422, "invalid_input", first)
         for size in ("0", "-1", "x", "1.5"):
-            where = {"field": "page_size"}
-            yield Bad(f"pages of {size} for {path}", "GET", f"{path}?page_size={size}", {}, 422, "invalid_request", where)
+            where, query = {"field": "page_size"}, f"{path}?page_size={size}"
+            yield Bad(f"pages of {size} for {path}", "GET", query, {}, 422, "invalid_request", where)
     for path in ("/v1/jobs?state=lost", "/v1/datasets/sales?revision=0", "/v1/datasets/sales?revision=99999999999"):
         yield Bad(path, "GET", path, {}, 422, "invalid_request", {})
     for path in ("/v1/models/demand/versions/0", "/v1/models/demand/versions/x", "/v1/models/a%00b", "/v1/jobs/%00"):

@@ -51,7 +51,8 @@ def as_json(rows: Sequence[Row]) -> bytes:
 
 
 def as_parquet(rows: Sequence[Row]) -> bytes:
-    return parquet(**columns(rows)) if rows else parquet(unique_id=pa.array([], "string"), ds=pa.array([], "string"), y=[])
+    nothing = {"unique_id": pa.array([], "string"), "ds": pa.array([], "string"), "y": pa.array([], "double")}
+    return parquet(**(columns(rows) if rows else nothing))
 
 
 def parquet(**named: Any) -> bytes:

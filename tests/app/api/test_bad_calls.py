@@ -54,17 +54,17 @@ def test_the_table_covers_every_route_that_can_refuse() -> None:
 @pytest.mark.parametrize(
     ("text", "status", "code"),
     [
-        ('{"model": "demand", "history": {"ds": [%s], "y": [4, 6, NaN, 10]}}', 422, "invalid_input"),
-        ('{"model": "demand", "history": {"ds": [%s], "y": [4, 6, Infinity, 10]}}', 422, "invalid_input"),
-        ('{"model": "demand", "history": {"ds": [%s], "y": [4, 6, 1e999, 10]}}', 422, "invalid_input"),
-        ('{"model": "demand", "history": {"ds": [%s], "y": [4, 6, "x", 10]}, "horizon": NaN}', 422, "invalid_request"),
-        ('{"model": "demand", "history": {"ds": [%s], "y": [4, 6, 1' + "0" * 400 + ", 10]}}", 422, "invalid_request"),
-        ('{"model": "demand", "history": {"ds": [%s], "y": [4, 6, 1' + "0" * 5000 + ", 10]}}", 400, "bad_request"),
-        ('{"model": "demand", "horizon": 1' + "0" * 400 + ', "history": {"ds": [%s], "y": [1,2,3,4]}}', 422, "invalid_input"),
-        ('{"model": "\\ud800", "history": {"ds": [%s], "y": [4, 6, 8, 10]}}', 422, "invalid_request"),
-        ('{"model": "a\\u0000b", "history": {"ds": [%s], "y": [4, 6, 8, 10]}}', 422, "invalid_request"),
-        ('{"model": "demand", "history": {"unique_id": "\\ud800", "ds": [%s], "y": [4, 6, 8, 10]}}', 422, "invalid_input"),
-        ('{"model": "demand", "history": {"unique_id": "a\\u0000b", "ds": [%s], "y": [4, 6, 8, 10]}}', 422, "invalid_input"),
+        ('{"model": "demand", "history": {%s, "y": [4, 6, NaN, 10]}}', 422, "invalid_input"),
+        ('{"model": "demand", "history": {%s, "y": [4, 6, Infinity, 10]}}', 422, "invalid_input"),
+        ('{"model": "demand", "history": {%s, "y": [4, 6, 1e999, 10]}}', 422, "invalid_input"),
+        ('{"model": "demand", "history": {%s, "y": [4, 6, "x", 10]}, "horizon": NaN}', 422, "invalid_request"),
+        ('{"model": "demand", "history": {%s, "y": [4, 6, 1' + "0" * 400 + ", 10]}}", 422, "invalid_request"),
+        ('{"model": "demand", "history": {%s, "y": [4, 6, 1' + "0" * 5000 + ", 10]}}", 400, "bad_request"),
+        ('{"model": "demand", "horizon": 1' + "0" * 400 + ', "history": {%s, "y": [1,2,3,4]}}', 422, "invalid_input"),
+        ('{"model": "\\ud800", "history": {%s, "y": [4, 6, 8, 10]}}', 422, "invalid_request"),
+        ('{"model": "a\\u0000b", "history": {%s, "y": [4, 6, 8, 10]}}', 422, "invalid_request"),
+        ('{"model": "demand", "history": {"unique_id": "\\ud800", %s, "y": [4, 6, 8, 10]}}', 422, "invalid_input"),
+        ('{"model": "demand", "history": {"unique_id": "a\\u0000b", %s, "y": [4, 6, 8, 10]}}', 422, "invalid_input"),
         ("[" * 100_000, 400, "bad_request"),
         ('{"model":' * 5_000, 400, "bad_request"),
         ("{", 400, "invalid_json"),
@@ -76,8 +76,7 @@ def test_the_table_covers_every_route_that_can_refuse() -> None:
     ids=lambda value: str(value)[:90],
 )
 def test_raw_json_is_refused_and_never_echoed(bad_house: House, text: str, status: int, code: str) -> None:
-    stamps = ", ".join(f'"2026-01-0{day}"' for day in range(1, 5))
-    content = text.replace("%s", stamps).encode()
+    content = text.replace("%s", '"ds": ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]').encode()
     headers = {"content-type": "application/json"}
     answer = bad_house.acme.ask("POST", "/v1/forecasts", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -111,7 +110,8 @@ def test_thousands_of_faults_are_counted_and_twenty_are_told(bad_house: House) -
 def test_one_long_field_among_many_rows_is_refused_at_once(bad_house: House) -> None:
     rows = 400
     ids, y = ["a"] * rows, [1] * rows
-    answer = flood(bad_house, "/v1/datasets?name=n", {"unique_id": ids, "ds": ["2026-01-01"] * (rows - 1) + ["x" * 10**6], "y": y})
+    long = {"unique_id": ids, "ds": ["2026-01-01"] * (rows - 1) + ["x" * 10**6], "y": y}
+    answer = flood(bad_house, "/v1/datasets?name=n", long)
     assert answer.json()["errors"][0]["row"] == rows
     ragged = ["2026-01-01"] * (rows - 1) + [["x"]]
     assert flood(bad_house, "/v1/datasets?name=n", {"unique_id": ids, "ds": ragged, "y": y}).status_code == 422

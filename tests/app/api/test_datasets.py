@@ -1,8 +1,10 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Barrier
 
 import pytest
+from sqlalchemy import select
 
+from app.store.tables import Dataset
 from tests.app.api.conftest import SALES, Caller, House, on_both
 from tests.app.api.tables import CSV, KINDS, body, columns, parquet, series, table
 from tests.fakes import says
@@ -92,18 +94,20 @@ def test_a_data_set_has_a_limit_of_rows(house: House) -> None:
 @on_both
 def test_of_two_appends_at_once_one_is_told_to_read_again(house: House) -> None:
     house.acme.keep("sales", SALES)
-    start = Barrier(2)
 
     def append(value: int) -> int:
-        start.wait(10)
         request = table([("shop", "2026-01-05", value)], "json")
         return int(house.acme.ask("POST", ROWS, **request).status_code)
 
-    for _ in range(3):  # until both have read the same revision; one after the other, the second overlaps
-        with ThreadPoolExecutor(2) as pool:
-            statuses = sorted(pool.map(append, (1, 2)))
-        assert statuses in ([201, 409], [201, 422], [422, 422])
+    with ThreadPoolExecutor(2) as pool:
+        # While a third holds the lock, both read the same revision and then wait to write.
+        with house.database.write() as session:
+            session.execute(select(Dataset).with_for_update()).all()
+            waiting = [pool.submit(append, value) for value in (1, 2)]
+            assert wait(waiting, 0.5).done == set()
+        assert sorted(one.result(10) for one in waiting) == [201, 409]
     assert house.acme.get("/v1/datasets/sales")["revision"] == 2
+    assert house.acme.get("/v1/datasets/sales")["rows_total"] == 9
 
 
 @on_both

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,10 @@ def test_the_order_of_the_series_changes_only_the_order(caller: Caller, values: 
     shuffled = list(groups)
     rng.shuffle(shuffled)  # type: ignore[attr-defined]
     answers = [
-        {one["unique_id"]: one for one in caller.forecast(history=columns(sum(order, [])))["forecasts"]}
+        {
+            one["unique_id"]: one
+            for one in caller.forecast(history=columns(list(chain.from_iterable(order))))["forecasts"]
+        }
         for order in (groups, shuffled)
     ]
     assert answers[0].keys() == answers[1].keys()
