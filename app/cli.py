@@ -1,4 +1,4 @@
-"""The grammar of the command line. What a command does is in ``app.commands``; data go to stdout, the rest to stderr."""
+"""The grammar of the command line; ``app.commands`` does what it says. Data go to stdout, the rest to stderr."""
 
 import importlib
 from enum import StrEnum

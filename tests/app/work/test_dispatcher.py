@@ -1,12 +1,10 @@
 """The dispatcher with children that are real processes, but do nothing of use: they sleep, crash, or will not end."""
 
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +13,7 @@ from app.settings import Settings
 from app.store import jobs
 from app.store.db import Database
 from app.store.tables import Job, Revision
-from app.work.dispatcher import Dispatcher, end, environment, start
+from app.work.dispatcher import Dispatcher
 from tests.app.work.tiny import cancel, claim, eventually, keep, look, put_away, queue, versions, weeks
 from tests.postgres import postgres_server
 
@@ -267,35 +265,3 @@ def test_after_an_outage_others_have_one_lease_to_show_up() -> None:
         assert children.started == []
     finally:
         database.dispose()
-
-
-def test_a_child_is_handed_its_job_and_ends_without_its_parent(sqlite: Database, tmp_path: Path) -> None:
-    job = queue(sqlite, keep(sqlite, weeks()))
-    settings = Settings(database_url=str(sqlite.url), data_dir=tmp_path)
-    with start(job, settings) as child:
-        assert child.args[-3:] == [str(job.tenant_id), job.id, "0"]  # type: ignore[index]
-        assert child.stdin is not None
-        child.stdin.close()
-        assert child.wait(60) != 0
-    assert look(sqlite, job).state == "queued"
-
-
-def test_settings_reach_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FORECASTLE_THREADS", "7")
-    mine = Settings(data_dir=Path("here"), port=0, lease_s=1.5, max_attempts=4, threads=2)
-    say = "from app.settings import Settings; print(Settings().model_dump_json())"
-    told = subprocess.run(
-        [sys.executable, "-c", say], env=environment(mine), cwd="/", capture_output=True, text=True, check=True
-    )
-    theirs = Settings.model_validate_json(told.stdout)
-    assert theirs == mine.model_copy(update={"data_dir": tmp_path / "here"})
-    assert theirs.url == mine.url
-
-
-def test_a_process_that_ends_when_asked_is_not_killed() -> None:
-    with subprocess.Popen(["sh", "-c", "trap 'exit 5' TERM; echo; while :; do sleep 0.05; done"], stdout=-1) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        end(child)
-    assert child.returncode == 5

@@ -1,0 +1,44 @@
+"""How a job's child process is started, told its settings, and ended."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from app.store.db import Database
+from app.work.dispatcher import end, environment, start
+from tests.app.work.tiny import keep, look, queue, weeks
+
+
+def test_a_child_is_handed_its_job_and_ends_without_its_parent(sqlite: Database, tmp_path: Path) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()))
+    settings = Settings(database_url=str(sqlite.url), data_dir=tmp_path)
+    with start(job, settings) as child:
+        assert child.args[-3:] == [str(job.tenant_id), job.id, "0"]  # type: ignore[index]
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(60) != 0
+    assert look(sqlite, job).state == "queued"
+
+
+def test_settings_reach_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORECASTLE_THREADS", "7")
+    mine = Settings(data_dir=Path("here"), port=0, lease_s=1.5, max_attempts=4, threads=2)
+    say = "from app.settings import Settings; print(Settings().model_dump_json())"
+    told = subprocess.run(
+        [sys.executable, "-c", say], env=environment(mine), cwd="/", capture_output=True, text=True, check=True
+    )
+    theirs = Settings.model_validate_json(told.stdout)
+    assert theirs == mine.model_copy(update={"data_dir": tmp_path / "here"})
+    assert theirs.url == mine.url
+
+
+def test_a_process_that_ends_when_asked_is_not_killed() -> None:
+    with subprocess.Popen(["sh", "-c", "trap 'exit 5' TERM; echo; while :; do sleep 0.05; done"], stdout=-1) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        end(child)
+    assert child.returncode == 5
