@@ -11,7 +11,7 @@ serve: .venv/.serve  ## set up, train a first model on bundled data, and serve o
 	$(BIN)/forecastle serve
 
 test: .venv/.dev  ## the whole test suite, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 check: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -34,6 +34,7 @@ clean:  ## remove what the other commands made, but for the data in var/
 	rm -rf .venv build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.serve: pyproject.toml constraints.txt
+	@echo "installing Forecastle and what it stands on into .venv (a minute or two)" >&2
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu]'
 	touch $@

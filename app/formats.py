@@ -97,7 +97,8 @@ def _from_csv(data: bytes, max_rows: int) -> Columns:
 def _header(line: str) -> list[str]:
     # Before any table is built: a line of 100,000 equal names costs some parsers minutes.
     if len(line) > LONGEST_LINE_BYTES or line.count(",") >= MOST_COLUMNS:
-        raise _refusal("bad_header", f"the header is too long or has over {MOST_COLUMNS} columns", "leave some out")
+        hint = "leave some out; with curl, send the file by --data-binary, because -d joins its lines"
+        raise _refusal("bad_header", f"the header is too long or has over {MOST_COLUMNS} columns", hint)
     try:
         header = [name.strip() for name in next(csv.reader([line]), [])]
     except csv.Error as error:
@@ -106,7 +107,8 @@ def _header(line: str) -> list[str]:
     for name in COLUMNS:
         if header.count(name) != 1:
             message = f"the header names the column '{name}' {header.count(name)} times: {excerpt(header, 80)}"
-            raise _refusal("bad_header", message, f"begin with a header that names {', '.join(COLUMNS)} once each")
+            hint = f"begin with a header that names {', '.join(COLUMNS)} once each, with commas between"
+            raise _refusal("bad_header", message, hint)
     return header
 
 
@@ -190,8 +192,10 @@ def _inner(type_: Any) -> Any:
 def _moments(column: Any) -> NDArray[Any]:
     if str(_inner(column.type)).endswith("string"):
         return _objects(_texts(column))
-    moments: NDArray[Any] = column.cast(_inner(column.type)).cast("timestamp[us]").to_numpy()  # with a zone: as UTC
-    return moments
+    type_ = _inner(column.type)
+    moments: NDArray[Any] = column.cast(type_).cast("timestamp[us]").to_numpy()
+    # Parquet keeps moments with a zone in UTC, whatever the zone.
+    return moments if getattr(type_, "tz", None) is None else np.datetime_as_string(moments, timezone="UTC")
 
 
 def _values(column: Any) -> list[float]:

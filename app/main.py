@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from sqlalchemy.exc import OperationalError
@@ -60,7 +61,7 @@ def create_service(settings: Settings) -> Service:
             return registry.bundle(session, tenant_id, version_id)
 
     loaded = LoadedModels(fetch, engine_maker(settings), settings.cache_bytes, telemetry)
-    return Service(settings, database, loaded, telemetry)
+    return Service(settings, database, loaded, telemetry, CapacityLimiter(settings.forecast_threads))
 
 
 @asynccontextmanager

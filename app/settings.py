@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="Largest request body, in bytes.")
     max_rows: int = Field(2_000_000, ge=1, description="Most rows in one data set.")
     max_horizon: int = Field(5_000, ge=1, description="Most steps that one request may forecast.")
-    max_forecast_points: int = Field(1_000_000, ge=1, description="Most values (series x steps) in one answer.")
+    max_forecast_points: int = Field(
+        1_000_000, ge=1, description="Most numbers in one answer: series x steps x (1 + 2 x levels)."
+    )
+    max_forecast_gflop: int = Field(500, ge=1, description="Most arithmetic for one answer, in 10^9 operations.")
+    forecast_threads: int = Field(4, ge=1, description="Forecasts that are made at the same time.")
     cache_bytes: int = Field(256 * 1024**2, ge=0, description="Bytes of trained models kept in memory.")
     lease_s: float = Field(30.0, gt=0, description="Seconds without a sign of life before a job is taken over.")
     poll_s: float = Field(0.5, gt=0, description="Seconds between two looks at the job table.")

@@ -23,6 +23,8 @@ from models.spec import Spec
 Score = dict[str, float | None]
 
 MOST_ORIGINS = 30
+MOST_WINDOWS = 200  # beyond this, more origins than MOST_ORIGINS tell little more
+WANTED_RESIDUALS = 19
 SHARE_HELD_OUT = 0.2
 REPORTED_LEVELS = (80, 95)
 
@@ -42,15 +44,20 @@ class Plan:
 
 
 def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
-    """A plan that holds out a fifth of the median series, at least twice the horizon, in at most 30 origins.
+    """A plan that holds out a fifth of the median series, at least twice the horizon.
 
-    The stride shares no factor with the season, so that origins fall on every phase of it.
+    Up to a third is held out where that gives the ``WANTED_RESIDUALS`` that an interval of 95 % needs. There are at
+    most 30 origins, more where the series are few. The stride shares no factor with the season, so that origins fall
+    on every phase of it.
     """
-    room = max(2 * horizon, int(SHARE_HELD_OUT * panel.median_length)) - horizon
-    stride = max(1, room // (MOST_ORIGINS - 1))
+    length = panel.median_length
+    wanted = min(horizon + WANTED_RESIDUALS - 1, length // 3)
+    room = max(2 * horizon, int(SHARE_HELD_OUT * length), wanted) - horizon
+    most = max(MOST_ORIGINS, MOST_WINDOWS // max(1, len(panel)))
+    stride = max(1, room // (most - 1))
     while math.gcd(stride, season) > 1:
         stride -= 1
-    return Plan(horizon=horizon, origins=min(MOST_ORIGINS, room // stride + 1), stride=stride)
+    return Plan(horizon=horizon, origins=min(most, room // stride + 1), stride=stride)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,8 +135,9 @@ class Evaluation:
 def evaluate(spec: Spec, engine: Engine, origins: Origins) -> Evaluation:
     """Score a network beside seasonal naive and naive on the same windows, and calibrate its intervals there.
 
-    The coverage reported is honest: the later half of the origins, with intervals calibrated on the earlier half. The
-    calibration returned uses them all.
+    The coverage reported is that of the later half of the origins, with intervals calibrated on the earlier half (where
+    the stride is shorter than the horizon, the last windows of one overlap the first of the other). The calibration
+    returned uses them all.
     """
     horizon = origins.actual.shape[1]
     mean, spread = predict(spec, engine, origins.past, horizon)

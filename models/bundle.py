@@ -12,8 +12,7 @@ from models.errors import BundleError, SpecError, excerpt
 from models.forecaster import Forecaster
 from models.intervals import LEVELS, Calibration
 from models.packing import pack, unpack
-from models.scaling import CHANNELS
-from models.spec import Spec
+from models.spec import CHANNELS, Spec
 
 Weights = Mapping[str, NDArray[np.float32]]
 

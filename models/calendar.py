@@ -172,8 +172,8 @@ def _months(months: int, side: str) -> Freq:
     return Freq(months // _MONTHS[unit], unit)
 
 
-def parse_times(values: Sequence[object], found: Findings) -> Times:
-    """ISO 8601 timestamps as ``datetime64[us]``; each value that is none is added to ``found``.
+def parse_times(values: Sequence[object], found: Findings) -> tuple[Times, bool]:
+    """ISO 8601 timestamps as ``datetime64[us]``, and whether they said UTC; what is none is added to ``found``.
 
     Accepted are ``YYYY-MM-DD``, with an optional ``THH:MM[:SS[.ffffff]]`` and an optional ``Z``; the same for all rows.
     """
@@ -194,7 +194,7 @@ def parse_times(values: Sequence[object], found: Findings) -> Times:
         found.add([0], lambda _: Fault(code="mixed_zones", field="ds", message=message, hint=hint))
     times = _convert(texts, bad)
     found.add(sorted(bad), lambda row: _bad_time(row + 1, values[row]))
-    return times
+    return times, zones == {True}
 
 
 def _convert(texts: list[str], bad: set[int]) -> Times:
@@ -216,6 +216,6 @@ def _bad_time(row: int, value: object) -> Fault:
         code="bad_timestamp",
         field="ds",
         row=row,
-        message=f"{excerpt(value)} is not a timestamp from 1678 to 2261",
+        message=f"{excerpt(value)} is not a timestamp that is read here (years 1678 to 2261)",
         hint="write ISO 8601 without an offset or in UTC, such as 2026-01-31T13:00:00 or 2026-01-31T13:00:00Z",
     )

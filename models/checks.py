@@ -73,7 +73,11 @@ def _value_fault(value: Any, row: int) -> Fault:
         code, what = "infinite_value", "infinite"
     else:
         code, what = "value_too_large", excerpt(value)
-    hint = "give a finite number below 1e100, or leave out the rows up to it so that the series starts later"
+    hint = (
+        "write a plain decimal such as -1234.5, without thousands separators"
+        if code == "bad_value"
+        else "give a finite number below 1e100, or leave out the rows up to it so that the series starts later"
+    )
     return fault_at(code, f"y is {what}", hint, row=row, field="y")
 
 

@@ -44,10 +44,17 @@ class Forecast:
     mean: Floats
     radii: Mapping[int, Floats]
     notes: tuple[Note, ...] = field(default=())
+    utc: bool = False
 
     def times(self, i: int) -> Times:
         """The timestamps forecast for series ``i``, (horizon,)."""
         return self.freq.after(self.starts[i], np.arange(self.mean.shape[1]))
+
+    def stamps(self, i: int) -> list[str]:
+        """The timestamps forecast for series ``i`` in ISO 8601, with a Z where the history had one."""
+        times = self.times(i)
+        whole = bool((times.astype(np.int64) % 1_000_000 == 0).all())
+        return [text + "Z" * self.utc for text in np.datetime_as_string(times, unit="s" if whole else "us").tolist()]
 
     def to_frame(self) -> Any:
         """A long pandas frame: unique_id, ds, mean, and lo-L and hi-L for each level L."""
@@ -110,7 +117,7 @@ def forecast(forecaster: Forecaster, engine: Engine, panel: Panel, horizon: int,
     radii = {level: spread * forecaster.calibration.radius(level, horizon) for level in levels}
     starts = np.array([panel.next_times(i, 1)[0] for i in range(len(panel))])
     notes = _notes(spec, panel, horizon, spread)
-    return Forecast(ids=panel.ids, freq=panel.freq, starts=starts, mean=mean, radii=radii, notes=notes)
+    return Forecast(ids=panel.ids, freq=panel.freq, starts=starts, mean=mean, radii=radii, notes=notes, utc=panel.utc)
 
 
 def _check(spec: Spec, panel: Panel, horizon: int) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 
 from models.panel import Floats
 
+ROUNDING = 1e-12  # a share of the largest value
+
 
 def mse(actual: Floats, forecast: Floats) -> Floats:
     """Mean squared error."""
@@ -31,10 +33,14 @@ def smape(actual: Floats, forecast: Floats) -> Floats:
 
 
 def naive_scale(history: Floats, season: int) -> float:
-    """MASE's unit for one series: the mean absolute error of seasonal naive within ``history`` (n,); NaN if n <= m."""
+    """MASE's unit for one series: the mean absolute error of seasonal naive within ``history`` (n,).
+
+    NaN where n <= season; 0 where the error is no more than rounding.
+    """
     if len(history) <= season:
         return float("nan")
-    return float(np.abs(history[season:] - history[:-season]).mean())
+    scale = float(np.abs(history[season:] - history[:-season]).mean())
+    return scale if scale > ROUNDING * float(np.abs(history).max()) else 0.0
 
 
 def mase(actual: Floats, forecast: Floats, scale: Floats) -> Floats:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cells import CELLS
-from models.scaling import CHANNELS
-from models.spec import Spec
+from models.spec import CHANNELS, Spec
 from models.strategies import STRATEGIES
 
 Weights = dict[str, NDArray[np.float32]]

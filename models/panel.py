@@ -30,6 +30,7 @@ class Panel:
     y: Floats
     indptr: Ints
     freq: Freq
+    utc: bool = False  # the timestamps said so; otherwise they have no zone
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,10 +80,10 @@ class Panel:
         """Every series without its last ``points`` points; series that have no more than that are left out."""
         rows = np.flatnonzero(self.lengths > points).tolist()
         parts = [y[: len(y) - points] for y in map(self.series, rows)]
-        return _join([self.ids[i] for i in rows], self.starts[rows], parts, self.freq)
+        return _join([self.ids[i] for i in rows], self.starts[rows], parts, self)
 
     def _pick(self, rows: list[int]) -> "Panel":
-        return _join([self.ids[i] for i in rows], self.starts[rows], [self.series(i) for i in rows], self.freq)
+        return _join([self.ids[i] for i in rows], self.starts[rows], [self.series(i) for i in rows], self)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the content; the order in which the series came does not matter."""
@@ -91,18 +92,22 @@ class Panel:
 
     def to_bytes(self) -> bytes:
         """The panel as bytes that ``panel_from_bytes`` reads."""
-        header = {"ids": list(self.ids), "freq": str(self.freq)}
+        header = {"ids": list(self.ids), "freq": str(self.freq), "utc": self.utc}
         return pack(header, {"starts": self.starts.astype(np.int64), "indptr": self.indptr, "y": self.y})
 
     def extend(self, rows: "Panel") -> "Panel":
         """This panel followed by ``rows``: known series go on where they ended, new series are added.
 
         Raises:
-            InputError: rows of another frequency, or that do not begin right after the last known point.
+            InputError: rows of another frequency or zone, or that do not begin right after the last known point.
         """
         if rows.freq != self.freq:
             message = f"the rows have frequency {rows.freq}, the data set has {self.freq}"
             raise InputError([fault_at("other_frequency", message, "send rows at the data set's frequency")])
+        if rows.utc != self.utc:
+            said = {True: "say Z (UTC)", False: "have no zone"}
+            message = f"the timestamps {said[rows.utc]}, those of the data set {said[self.utc]}"
+            raise InputError([fault_at("other_zone", message, "write them as in the data set", field="ds")])
         where = {name: i for i, name in enumerate(self.ids)}
         faults = [_seam(self, where[name], rows, i) for i, name in enumerate(rows.ids) if name in where]
         if any(faults):
@@ -116,7 +121,7 @@ class Panel:
                 parts.append(rows.series(i))
                 ids.append(name)
                 starts.append(rows.starts[i])
-        return _join(ids, np.array(starts, dtype="datetime64[us]"), parts, self.freq)
+        return _join(ids, np.array(starts, dtype="datetime64[us]"), parts, self)
 
 
 def panel_from_bytes(data: bytes) -> Panel:
@@ -134,7 +139,7 @@ def panel_from_bytes(data: bytes) -> Panel:
     shapes = [array.shape for array in (starts, indptr, y)]
     if shapes != [(len(ids),), (len(ids) + 1,), (indptr[-1:].sum(),)] or indptr[0] != 0 or (np.diff(indptr) < 1).any():
         raise BundleError("the arrays do not fit together as a panel")
-    return Panel(ids, starts.astype("datetime64[us]"), y, indptr, freq)
+    return Panel(ids, starts.astype("datetime64[us]"), y, indptr, freq, header.get("utc") is True)
 
 
 def panel_from_columns(
@@ -156,7 +161,7 @@ def panel_from_columns(
         raise InputError([fault_at("no_rows", "there are no rows", "send at least one row of unique_id, ds, y")])
     found = Findings()
     codes, ids = codes_of(names, found)
-    values, times = values_of(y, found), parse_times(ds, found)
+    values, (times, utc) = values_of(y, found), parse_times(ds, found)
     found.faults = [_named(fault, names) for fault in found.faults]
     found.check()
     order = np.argsort(codes, kind="stable")
@@ -164,7 +169,7 @@ def panel_from_columns(
     times, values = times[order], values[order]
     step = parse_freq(freq) if freq is not None else _infer(times, indptr)
     check_steps(Rows(times, order, indptr, ids, step))
-    return Panel(ids, times[indptr[:-1]], values, indptr, step)
+    return Panel(ids, times[indptr[:-1]], values, indptr, step, utc)
 
 
 def panel_from_frame(frame: Mapping[str, Any], freq: str | None = None) -> Panel:
@@ -186,10 +191,10 @@ def panel_from_frame(frame: Mapping[str, Any], freq: str | None = None) -> Panel
     return panel_from_columns(names, stamps, list(frame["y"]), freq)
 
 
-def _join(ids: Sequence[str], starts: Times, parts: list[Floats], freq: Freq) -> Panel:
+def _join(ids: Sequence[str], starts: Times, parts: list[Floats], like: Panel) -> Panel:
     indptr = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
     y = np.concatenate(parts) if parts else np.zeros(0)
-    return Panel(tuple(ids), np.asarray(starts, dtype="datetime64[us]"), y, indptr, freq)
+    return Panel(tuple(ids), np.asarray(starts, dtype="datetime64[us]"), y, indptr, like.freq, like.utc)
 
 
 def _infer(times: Times, indptr: Ints) -> Freq:
@@ -225,4 +230,4 @@ def concat(chunks: Iterable[bytes]) -> Panel:
             parts.setdefault(name, []).append(panel.series(i))
             starts.setdefault(name, panel.starts[i])
     whole = [np.concatenate(series) for series in parts.values()]
-    return _join(list(parts), np.array(list(starts.values()), dtype="datetime64[us]"), whole, panels[0].freq)
+    return _join(list(parts), np.array(list(starts.values()), dtype="datetime64[us]"), whole, panels[0])

@@ -8,9 +8,11 @@ from models.calendar import Freq, parse_freq
 from models.errors import Fault, SpecError
 from models.panel import Panel
 from models.spec import Spec
+from models.windows import newest_points
 
 SEASONS_OF_CONTEXT = 3  # enough to tell a season from a trend; a longer context costs its length in time
 HORIZONS_OF_CONTEXT = 2
+LEAST_CONTEXT = 2
 SHARE_OF_HISTORY = 0.4  # of the median series' taught part: the rest gives windows at different places
 
 
@@ -24,15 +26,22 @@ def default_horizon(freq: Freq) -> int:
 def suggest(panel: Panel, fields: Mapping[str, Any]) -> Spec:
     """The spec with ``fields`` as given and the rest suited to ``panel``.
 
+    A horizon that is not given is halved until half the series are long enough for it and for its backtest.
+
     Raises:
         SpecError: a field that does not exist or cannot work, or another frequency than the panel's.
     """
     season = fields.get("season", panel.freq.season)
     horizon = fields.get("horizon", default_horizon(panel.freq))
-    given = {"freq": str(panel.freq), **fields, "season": season, "horizon": horizon}
-    if "context" not in given:
-        Spec.from_json({**given, "context": 2})  # every other field is refused before it is used
-        given["context"] = _context(panel, horizon, season)
+    given = {"freq": str(panel.freq), "context": LEAST_CONTEXT, **fields, "season": season, "horizon": horizon}
+    Spec.from_json(given)  # a field that cannot work is refused before it is used
+    if "horizon" not in fields:
+        while horizon > 1 and _room(panel, horizon, season) < given["context"]:
+            horizon //= 2
+        given["horizon"] = horizon
+    if "context" not in fields:
+        wanted = max(SEASONS_OF_CONTEXT * season, HORIZONS_OF_CONTEXT * horizon, 8)
+        given["context"] = max(LEAST_CONTEXT, min(wanted, _room(panel, horizon, season)))
     spec = Spec.from_json(given)
     if parse_freq(spec.freq) != panel.freq:
         message = f"freq is {spec.freq}, the data set has {panel.freq}"
@@ -41,7 +50,7 @@ def suggest(panel: Panel, fields: Mapping[str, Any]) -> Spec:
     return spec
 
 
-def _context(panel: Panel, horizon: int, season: int) -> int:
+def _room(panel: Panel, horizon: int, season: int) -> int:
+    """The longest context that leaves the median series windows to teach, to choose by, and to be scored on."""
     taught = panel.median_length - plan_for(panel, horizon, season).held_out
-    wanted = max(SEASONS_OF_CONTEXT * season, HORIZONS_OF_CONTEXT * horizon, 8)
-    return max(2, min(wanted, int(SHARE_OF_HISTORY * taught)))
+    return min(int(SHARE_OF_HISTORY * taught), taught - horizon - newest_points(taught, horizon))

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from models.panel import Floats
 
 # A spread below this share of the level is rounding, not signal: the window counts as constant.
-LEAST_SPREAD = 1e-9
+LEAST_SPREAD = 1e-12
 FARTHEST = 1e4  # no point of a window of up to 10,000 is farther away; what follows a nearly constant one may be
-CHANNELS = 2  # C, what ``inputs`` gives for each point
 
 
 class Scaled(NamedTuple):

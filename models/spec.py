@@ -9,6 +9,9 @@ from models.cells import CELLS
 from models.errors import Fault, InputError, SpecError, excerpt
 from models.strategies import STRATEGIES
 
+CHANNELS = 2  # C, what a network reads of each point; see ``models.scaling.inputs``
+MOST_BATCH_BYTES = 2 * 1024**3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fields:
@@ -103,6 +106,21 @@ class Spec(_Fields):
         """Steps that one forward pass of the network says."""
         return STRATEGIES[self.strategy].outputs(self.horizon)
 
+    def forecast_flop(self, horizon: int) -> int:
+        """Floating-point operations of one series' forecast: all passes, all steps, all layers; the head left out."""
+        passes = -(-horizon // self.outputs)
+        gates = len(CELLS[self.cell].gate_order)
+        step = sum(
+            2 * gates * self.units * (self.units + read) for read in [CHANNELS] + [self.units] * (self.depth - 1)
+        )
+        return passes * self.context * step
+
+    def batch_bytes(self, batch_size: int) -> int:
+        """Bytes that one training batch keeps for its gradient, roughly: every gate of every step, and the targets."""
+        gates = len(CELLS[self.cell].gate_order) * self.units * self.depth
+        said = self.outputs if STRATEGIES[self.strategy].every_step else 0
+        return 4 * batch_size * self.context * (gates + 2 * said)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training(_Fields):
@@ -128,3 +146,16 @@ class Training(_Fields):
                 self._within("seed", 0, 2**31 - 1),
             ]
         )
+
+
+def check_batch(spec: Spec, training: Training) -> None:
+    """Refuse what would not fit into a worker's memory.
+
+    Raises:
+        SpecError: a batch would need more than ``MOST_BATCH_BYTES``.
+    """
+    needed = spec.batch_bytes(training.batch_size)
+    if needed > MOST_BATCH_BYTES:
+        message = f"a batch of {training.batch_size} windows would need about {needed / 1024**3:.1f} GiB"
+        hint = f"lower batch_size, context, units or depth until it is {MOST_BATCH_BYTES / 1024**3:.0f} GiB"
+        raise SpecError([Fault(code="batch_too_large", field="batch_size", message=message, hint=hint)])

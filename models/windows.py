@@ -61,13 +61,18 @@ def windows_of(panel: Panel, context: int, horizon: int, last: int | None = None
     return Windows(panel.y, np.concatenate(offsets), indptr, context, horizon)
 
 
+def newest_points(length: int, horizon: int) -> int:
+    """Points at the end of a series of ``length`` that are not taught but choose the epoch: a tenth, or one horizon."""
+    return max(horizon, int(SHARE_VALIDATION * length))
+
+
 def split(panel: Panel, context: int, horizon: int) -> tuple[Windows, Windows]:
     """The windows to teach with, and the later ones to choose the epoch by; no taught future reaches into the latter.
 
     Raises:
         InputError: ``too_short`` where either would be empty.
     """
-    newest = max(horizon, int(SHARE_VALIDATION * panel.median_length))
+    newest = newest_points(panel.median_length, horizon)
     taught = windows_of(panel, context, horizon, without=newest)
     held = windows_of(panel, context, horizon, last=newest)
     if len(taught) == 0 or len(held) == 0:

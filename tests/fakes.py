@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from models.cells import CELLS
 from models.forecaster import Forecaster
 from models.intervals import LEVELS, Calibration
-from models.scaling import CHANNELS
-from models.spec import Spec
+from models.spec import CHANNELS, Spec
 
 Weights = dict[str, NDArray[np.float32]]
 

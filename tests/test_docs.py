@@ -66,13 +66,14 @@ def test_the_first_session_runs_as_it_stands(url: str, workplace: Path) -> None:
         if found.start() >= at:
             answer, at = decoder.raw_decode(printed, found.start())
             answers.append(answer)
-    created, retail, office = answers
+    created, appended, retail, office = answers
+    assert (appended["revision"], appended["rows_added"]) == (2, 1)
     assert (created["dataset"], created["rows_total"]) == ("retail", 8820)
     assert '"state":"succeeded"' in printed
     assert [series["unique_id"] for series in retail["forecasts"]] == ["Food retailing", "Department stores"]
-    assert retail["forecasts"][0]["ds"][0] == "2019-01-01T00:00:00"
+    assert [series["ds"][0] for series in retail["forecasts"]] == ["2019-02-01T00:00:00", "2019-01-01T00:00:00"]
     assert set(retail["forecasts"][0]["intervals"]) == {"80", "95"}
-    assert retail["model"]["cell"] == "lstm"
+    assert retail["skill"] > 0
     assert office["forecasts"][0]["ds"] == ["2026-01-04T00:00:00", "2026-01-04T01:00:00", "2026-01-04T02:00:00"]
 
 

@@ -2,30 +2,45 @@
 
 from typing import Any
 
-import numpy as np
-from fastapi import APIRouter
+import anyio.to_thread
+from fastapi import APIRouter, Response
 
 from app.api.service import Caller, Service, The, problems
+from app.problems import Unavailable
 from app.schemas import ForecastAnswer, ForecastRequest, Interval, SeriesForecast, Skill, VersionRef, WarningAnswer
+from app.settings import Settings
 from app.store import datasets, panels, registry
 from app.store.tables import Version
 from models.errors import Fault, InputError
 from models.forecaster import Forecast, forecast
 from models.panel import Panel, panel_from_columns
+from models.spec import Spec
 
 router = APIRouter(tags=["forecasts"])
 
+MOST_WAITING = 64
 
-@router.post("/v1/forecasts", responses=problems(404, 500, 503), summary="Forecast series")
-def post_forecast(request: ForecastRequest, the: The, caller: Caller) -> ForecastAnswer:
+
+@router.post(
+    "/v1/forecasts", response_model=ForecastAnswer, responses=problems(404, 500, 503), summary="Forecast series"
+)
+async def post_forecast(request: ForecastRequest, the: The, caller: Caller) -> Response:
     """Forecast inline history or series of a stored data set with a registered version of a model."""
+    if the.forecast_slots.statistics().tasks_waiting >= MOST_WAITING:
+        raise Unavailable("too many forecasts are waiting; try again in a few seconds")
+    # Threads of their own: however long forecasts take, the rest of the service answers.
+    content = await anyio.to_thread.run_sync(_forecast, the, caller.tenant_id, request, limiter=the.forecast_slots)
+    return Response(content, media_type="application/json")
+
+
+def _forecast(the: Service, tenant_id: int, request: ForecastRequest) -> bytes:
     try:
-        answer = make_forecast(the, caller.tenant_id, request)
+        answer = make_forecast(the, tenant_id, request)
     except Exception:
         the.telemetry.forecast_made("error")
         raise
     the.telemetry.forecast_made("ok", len(answer.forecasts))
-    return answer
+    return answer.model_dump_json().encode()
 
 
 def make_forecast(the: Service, tenant_id: int, request: ForecastRequest) -> ForecastAnswer:
@@ -44,8 +59,9 @@ def make_forecast(the: Service, tenant_id: int, request: ForecastRequest) -> For
             panel = panels.load(session, tenant_id, revision)
     horizon = request.horizon or int(version.spec["horizon"])
     panel = _history(request) if panel is None else _chosen(panel, request)
-    _check_size(the, len(panel), horizon)
+    _check_size(the.settings, len(panel), horizon, len(request.levels))
     loaded = the.loaded.get(tenant_id, version.id)
+    _check_work(the.settings, loaded.forecaster.spec, len(panel), horizon)
     made = forecast(loaded.forecaster, loaded.engine, panel, horizon, request.levels)
     return _answer(request.model, version, made)
 
@@ -64,16 +80,27 @@ def _chosen(panel: Panel, request: ForecastRequest) -> Panel:
     return panel if ids is None else panel.select(ids)
 
 
-def _check_size(the: Service, series: int, horizon: int) -> None:
-    settings = the.settings
+def _check_size(settings: Settings, series: int, horizon: int, levels: int) -> None:
     if horizon > settings.max_horizon:
         message = f"{horizon if horizon < 10**15 else 'so many'} steps are asked for"
-        hint = f"ask for at most {settings.max_horizon}"
-        raise InputError([Fault(code="horizon_too_long", field="horizon", message=message, hint=hint)])
-    if series * horizon > settings.max_forecast_points:
-        message = f"{series} series of {horizon} steps are {series * horizon} values"
-        hint = f"ask for at most {settings.max_forecast_points} at a time"
-        raise InputError([Fault(code="answer_too_large", field="horizon", message=message, hint=hint)])
+        raise _too_much("horizon_too_long", message, f"ask for at most {settings.max_horizon}")
+    numbers = series * horizon * (1 + 2 * levels)
+    if numbers > settings.max_forecast_points:
+        message = f"{series} series of {horizon} steps with {levels} levels are {numbers} numbers"
+        hint = f"ask for at most {settings.max_forecast_points} at a time: fewer series, steps or levels"
+        raise _too_much("answer_too_large", message, hint)
+
+
+def _check_work(settings: Settings, spec: Spec, series: int, horizon: int) -> None:
+    gflop = series * spec.forecast_flop(horizon) / 1e9
+    if gflop > settings.max_forecast_gflop:
+        message = f"{series} series of {horizon} steps would take this model {gflop:.0f} billion operations"
+        hint = f"ask for at most {settings.max_forecast_gflop} billion at a time: fewer series or steps"
+        raise _too_much("too_much_work", message, hint)
+
+
+def _too_much(code: str, message: str, hint: str) -> InputError:
+    return InputError([Fault(code=code, field="horizon", message=message, hint=hint)])
 
 
 def _answer(model: str, version: Version, made: Forecast) -> ForecastAnswer:
@@ -105,12 +132,7 @@ def _series(made: Forecast, i: int) -> SeriesForecast:
         str(level): Interval(lo=(made.mean[i] - radius[i]).tolist(), hi=(made.mean[i] + radius[i]).tolist())
         for level, radius in made.radii.items()
     }
-    stamps = np.datetime_as_string(made.times(i), unit="auto" if _has_fractions(made, i) else "s").tolist()
-    return SeriesForecast(unique_id=made.ids[i], ds=stamps, mean=made.mean[i].tolist(), intervals=intervals)
-
-
-def _has_fractions(made: Forecast, i: int) -> bool:
-    return int(made.starts[i].astype("datetime64[us]").astype(np.int64)) % 1_000_000 != 0
+    return SeriesForecast(unique_id=made.ids[i], ds=made.stamps(i), mean=made.mean[i].tolist(), intervals=intervals)
 
 
 def skill_of(scores: dict[str, Any]) -> Skill:

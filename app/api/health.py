@@ -17,7 +17,7 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "descripti
 
 
 @router.get("/livez", summary="Is the process alive?")
-def livez() -> Health:
+async def livez() -> Health:
     """Always ok while the process can answer."""
     return Health(status="ok", checks={})
 

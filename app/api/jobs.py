@@ -15,7 +15,7 @@ from models.backtest import origins_of, plan_for
 from models.errors import Fault, SpecError
 from models.panel import Panel
 from models.recipes import suggest
-from models.spec import Spec, Training
+from models.spec import Spec, Training, check_batch
 from models.windows import split
 
 router = APIRouter(tags=["jobs"])
@@ -75,6 +75,7 @@ def submit(the: Service, caller: Caller, request: TrainRequest) -> JobAnswer:
         revision = datasets.revision(session, caller.tenant_id, request.dataset, request.revision)
         panel = panels.load(session, caller.tenant_id, revision)
     spec = _settled(request, panel)
+    check_batch(spec, training)
     new = jobs.NewJob(
         tenant_id=caller.tenant_id,
         kind=request.kind,

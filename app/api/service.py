@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Path, Request
 
 from app.edge.guard import Principal
@@ -21,6 +22,7 @@ class Service:
     database: Database
     loaded: LoadedModels
     telemetry: Telemetry
+    forecast_slots: CapacityLimiter  # how many forecasts are made at the same time
 
 
 def _service(request: Request) -> Service:

@@ -30,7 +30,10 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        refuse("; ".join(map(str, error.faults)))
+        for fault in error.faults[:-1]:
+            tell(f"error: {fault}")
+        more = error.total - len(error.faults)
+        refuse(f"{error.faults[-1]}" + (f" (and {more} more)" if more else ""))
     except (ServiceError, ForecastError) as error:
         refuse(str(error))
     except OperationalError as error:

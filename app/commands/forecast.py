@@ -63,8 +63,8 @@ def _open(source: Source, which: Which) -> tuple[Panel, Version, Loaded]:
 def _rows(made: Forecast) -> list[dict[str, Any]]:
     rows = []
     for i, unique_id in enumerate(made.ids):
-        for step, ds in enumerate(made.times(i).astype("datetime64[s]").tolist()):
-            row = {"unique_id": unique_id, "ds": ds.isoformat(), "mean": float(made.mean[i, step])}
+        for step, ds in enumerate(made.stamps(i)):
+            row: dict[str, Any] = {"unique_id": unique_id, "ds": ds, "mean": float(made.mean[i, step])}
             for level, radius in made.radii.items():
                 row[f"lo-{level}"] = float(made.mean[i, step] - radius[i, step])
                 row[f"hi-{level}"] = float(made.mean[i, step] + radius[i, step])

@@ -114,6 +114,11 @@ def _work_until_done(service: Service, me: Principal, job_id: str) -> JobAnswer:
     worker.start()
     try:
         return _watch(lambda: _look(service, me, job_id))
+    except KeyboardInterrupt:
+        # Nobody waits for it any more; left in the queue, the next command would train it first.
+        with service.database.write() as session:
+            jobs.request_cancel(session, me.tenant_id, job_id)
+        raise
     finally:
         stop.set()
         worker.join()

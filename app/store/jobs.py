@@ -125,7 +125,7 @@ def request_cancel(session: Session, tenant_id: int, job_id: str) -> Job:
     session.execute(select(Job.id).where(Job.tenant_id == tenant_id, Job.id == job_id).with_for_update())
     job = get(session, tenant_id, job_id)
     if job.state not in ("queued", "running"):
-        raise Conflict(f"job {job.id} has {job.state} already; there is nothing left to cancel")
+        raise Conflict(f"job {job.id} is over ({job.state}); there is nothing left to cancel")
     job.cancel_requested = True
     if job.state == "queued":
         _end(session, job, "cancelled")

@@ -21,7 +21,7 @@ def migrate(url: str) -> None:
     """
     database = Database(url)
     if database.url.get_backend_name() == "sqlite":
-        Path(str(database.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        Path(str(database.url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with database.write() as session:
             connection = session.connection()

@@ -1,5 +1,6 @@
 """Data sets as panels: what a revision holds, and what a write adds."""
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from app.store import datasets
@@ -25,7 +26,11 @@ def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevisi
         rows_added=len(rows.y),
         rows_total=len(whole.y),
         series_total=len(whole),
-        first_ds=min(whole.starts).astype("datetime64[s]").item().isoformat(),
-        last_ds=max(ends).astype("datetime64[s]").item().isoformat(),
+        first_ds=_text(min(whole.starts), whole.utc),
+        last_ds=_text(max(ends), whole.utc),
         chunk=rows.to_bytes(),
     )
+
+
+def _text(moment: np.datetime64, utc: bool) -> str:
+    return f"{np.datetime_as_string(moment, unit='s')}{'Z' * utc}"

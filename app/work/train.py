@@ -38,6 +38,7 @@ class Champion:
     number: int
     mase: float | None
     rival: float | None
+    readable: bool = True
 
 
 def train(database: Database, job: Job) -> None:
@@ -85,7 +86,7 @@ def compare(database: Database, job: Job, rival: Forecaster, panel: Panel, plan:
         except (CorruptBundle, BundleError) as error:
             # No reason to fail: the new version is what replaces it.
             logger.warning("the champion cannot be read", extra={"version": version.number, "reason": str(error)})
-            return Champion(version.number, None, None)
+            return Champion(version.number, None, None, readable=False)
     width = max(rival.spec.context, rival.spec.season, theirs.spec.context)
     long_enough = (panel.lengths >= width + plan.held_out).any()
     if parse_freq(theirs.spec.freq) != panel.freq or not long_enough:
@@ -106,8 +107,10 @@ def verdict(champion: Champion | None, promote: str) -> tuple[bool, str]:
         return promote == "always", f"the job says to promote {promote}"
     if champion is None:
         return True, "the first version"
+    if not champion.readable:
+        return True, f"version {champion.number} cannot be read any more"
     if champion.mase is None:
-        return True, f"version {champion.number} cannot be compared on these data"
+        return False, f"version {champion.number} cannot be compared on these data; move the alias by hand if you want"
     if champion.rival is None:
         return False, "no MASE: the series do not vary"
     better = champion.rival < champion.mase
@@ -120,6 +123,10 @@ def _register(database: Database, job: Job, made: _Made) -> None:
     data = bundle.to_bytes(made.forecaster)
     promoted, reason = verdict(made.champion, job.request["promote"])
     with database.write() as session:
+        champion = registry.champion(session, job.tenant_id, job.model)
+        compared = None if made.champion is None else made.champion.number
+        if job.request["promote"] == "if_better" and (None if champion is None else champion.number) != compared:
+            promoted, reason = False, "the alias moved while this version was trained; compare the two, then move it"
         version = registry.add_version(
             session,
             job.tenant_id,

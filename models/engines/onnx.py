@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from models.cells import CELLS
-from models.scaling import CHANNELS
-from models.spec import Spec
+from models.spec import CHANNELS, Spec
 
 OPSET = 20
 IR_VERSION = 10

@@ -4,8 +4,7 @@ import numpy as np
 
 from models.engines import Engine
 from models.errors import EngineMismatch
-from models.scaling import CHANNELS
-from models.spec import Spec
+from models.spec import CHANNELS, Spec
 
 TOLERANCE = 1e-5
 

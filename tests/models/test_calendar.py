@@ -162,7 +162,9 @@ def test_timestamps_without_a_frequency_are_refused(times, why):
 )
 def test_a_timestamp_is_read(text, moment):
     found = Findings()
-    assert parse_times([text], found).tolist() == [np.datetime64(moment, "us").tolist()]
+    times, utc = parse_times([text], found)
+    assert times.tolist() == [np.datetime64(moment, "us").tolist()]
+    assert utc == text.endswith(("Z", "+00:00"))
     assert found.total == 0
 
 
@@ -192,5 +194,6 @@ def test_utc_and_no_zone_do_not_mix():
 @given(st.datetimes(min_value=FIRST.tolist(), max_value=LAST.tolist()))
 def test_any_moment_that_python_writes_is_read_back(moment):
     found = Findings()
-    assert parse_times([moment.isoformat()], found).tolist() == [moment]
+    times, utc = parse_times([moment.isoformat()], found)
+    assert (times.tolist(), utc) == ([moment], False)
     assert found.total == 0

@@ -13,8 +13,7 @@ from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
 from models.forecaster import Forecaster, forecast, predict
 from models.network import Weights, build, get_weights, set_weights
-from models.scaling import CHANNELS
-from models.spec import Spec, Training
+from models.spec import CHANNELS, Spec, Training
 from models.strategies import STRATEGIES
 from models.training import fit
 from tests.models.samples import forecaster_of, panel_of, small_spec

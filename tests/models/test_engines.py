@@ -9,7 +9,7 @@ from models.cells import CELLS
 from models.engines.onnx import OnnxEngine, build_graph
 from models.engines.parity import check_parity
 from models.errors import EngineMismatch
-from models.scaling import CHANNELS
+from models.spec import CHANNELS
 from tests.models.samples import Says, small_spec
 
 SPEC = small_spec(units=3)

@@ -94,7 +94,26 @@ FRAMES = {
 @pytest.mark.parametrize("make", FRAMES.values(), ids=FRAMES)
 def test_every_kind_of_frame_gives_the_same_panel(make):
     ids, ds, y = ["a", "a", "a", "b", "b"], [*days(3), *days(2)], [1.0, 2.0, 3.0, 4.0, 5.0]
-    assert panel_from_frame(make(ids, ds, y)).fingerprint() == panel_from_columns(ids, ds, y).fingerprint()
+    panel = panel_from_frame(make(ids, ds, y))
+    expected = panel_from_columns(ids, [f"{d}Z" for d in ds] if panel.utc else ds, y)
+    assert panel.fingerprint() == expected.fingerprint()
+    assert panel.utc == (make is FRAMES["utc"])
+
+
+def test_rows_of_another_zone_do_not_go_on_a_panel():
+    panel = panel_from_columns("a", days(3), [1.0, 2.0, 3.0])
+    more = panel_from_columns("a", ["2024-01-04Z"], [4.0], "D")
+    with pytest.raises(InputError) as caught:
+        panel.extend(more)
+    assert [fault.code for fault in caught.value.faults] == ["other_zone"]
+
+
+def test_the_zone_survives_bytes_and_cuts():
+    panel = panel_from_columns("a", [f"{d}Z" for d in days(3)], [1.0, 2.0, 3.0])
+    assert panel.utc
+    assert panel_from_bytes(panel.to_bytes()).utc
+    assert panel.cut(1).utc
+    assert panel.select(["a"]).utc
 
 
 def test_whole_numbers_in_a_frame_name_series():

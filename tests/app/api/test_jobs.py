@@ -56,6 +56,15 @@ def test_a_spec_that_the_data_cannot_fill_is_refused_at_once(house: House, train
     assert trainer.get("/v1/jobs")["items"] == []
 
 
+def test_a_batch_that_would_fill_a_workers_memory_is_refused_at_once(house: House, trainer: Caller) -> None:
+    large = request(spec={"units": 1024, "depth": 8}, training={"batch_size": 8192})
+    answer = trainer.ask("POST", "/v1/jobs", **large)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["code"], error["field"]) == (422, "batch_too_large", "batch_size")
+    # 4 bytes x 8192 windows x 21 steps x 3 gates x 1024 units x 8 layers
+    assert "15.8 GiB" in error["message"]
+
+
 def test_no_spec_whatever_breaks_the_service(house: House, trainer: Caller) -> None:
     names = ["freq", "season", "context", "horizon", "cell", "strategy", "units", "depth"]
     for name, value in itertools.product(names, [None, [], {}, "x", -1, float("inf"), [[[[]]]], "\0", "\ud800"]):

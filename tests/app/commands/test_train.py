@@ -1,5 +1,6 @@
 """``forecastle train``: a table becomes a data set, a job and a version, whose name is all that goes to stdout."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -145,3 +146,19 @@ def test_if_missing_does_nothing_where_there_is_a_champion(forecastle: Forecastl
     database.dispose()
     told = forecastle("train", "nowhere.csv", "-m", "demand", "--if-missing")
     assert (told.exit_code, told.stdout, told.stderr) == (0, "", "model demand exists already\n")
+
+
+def test_ctrl_c_cancels_the_job_that_nobody_waits_for_any_more(home: Home) -> None:
+    line = command("train", home.csv(), "--model", "demand", "--spec", "units=4", "--training", "max_epochs=1000")
+    with subprocess.Popen(
+        line, stderr=subprocess.PIPE, text=True, cwd=home.folder, env=environment(home.folder)
+    ) as train:
+        assert train.stderr is not None
+        assert any("epoch" in said for said in train.stderr)
+        train.send_signal(signal.SIGINT)
+        train.stderr.read()
+    assert train.returncode != 0
+    (job_id,) = job_ids(home)
+    with home.database.read() as session:
+        job = jobs.get(session, tenant_id(session, "default"), job_id)
+    assert (job.state, job.version_id) == ("cancelled", None)

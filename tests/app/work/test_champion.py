@@ -37,8 +37,14 @@ TABLE = {
     "not to be compared": (
         Champion(3, None, 0.75),
         "if_better",
+        False,
+        "version 3 cannot be compared on these data; move the alias by hand if you want",
+    ),
+    "not to be read": (
+        Champion(3, None, None, readable=False),
+        "if_better",
         True,
-        "version 3 cannot be compared on these data",
+        "version 3 cannot be read any more",
     ),
     "not to be measured": (Champion(3, 0.75, None), "if_better", False, "no MASE: the series do not vary"),
     "always, though worse": (Champion(3, 0.75, 1.25), "always", True, "the job says to promote always"),
@@ -97,7 +103,7 @@ def test_a_champion_of_another_frequency_cannot_be_compared(sqlite: Database) ->
 def test_a_champion_that_cannot_be_read_does_not_stop_its_successor(
     sqlite: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Champion(1, None, None)
+    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Champion(1, None, None, readable=False)
     assert "the champion cannot be read" in caplog.text
 
 

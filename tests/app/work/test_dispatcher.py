@@ -199,7 +199,7 @@ def test_a_cancelled_job_whose_child_goes_on_is_cancelled_after_the_grace(
     assert (done.state, done.attempt, done.version_id) == ("cancelled", 1, None)
     assert [child.returncode for child in children.started] == [-9]
     assert versions(database, job) == []
-    with pytest.raises(Conflict, match="has cancelled already; there is nothing left to cancel"):
+    with pytest.raises(Conflict, match=r"is over \(cancelled\); there is nothing left to cancel"):
         cancel(database, job)
 
 

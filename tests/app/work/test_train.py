@@ -14,6 +14,7 @@ from app.work.runner import Exit, run
 from app.work.train import Reporter, train
 from models import bundle
 from models.errors import Cancelled, InputError
+from models.forecaster import Forecaster
 from models.spec import Spec
 from models.training import Progress
 from tests.app.work.tiny import SPEC, cancel, claim, crown, keep, look, queue, versions, weeks
@@ -188,3 +189,27 @@ def test_the_reporter_learns_from_the_row_that_it_is_to_stop(sqlite: Database) -
     with pytest.raises(Cancelled):
         reporter.phase("backtest", 0.95)
     assert reporter.should_stop()
+
+
+def test_a_champion_crowned_during_the_training_is_not_overruled(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = keep(sqlite, weeks())
+    queue(sqlite, revision)
+    job = claim(sqlite)
+    to_bytes = bundle.to_bytes
+
+    def crown_meanwhile(forecaster: Forecaster) -> bytes:
+        monkeypatch.setattr(bundle, "to_bytes", to_bytes)
+        crown(sqlite, revision)
+        return to_bytes(forecaster)
+
+    monkeypatch.setattr(bundle, "to_bytes", crown_meanwhile)
+    assert run(sqlite, job, train) == Exit.DONE
+    late, early = sorted(versions(sqlite, job), key=lambda version: -version.number)
+    assert (late.number, early.number, late.scores["promoted"]) == (2, 1, False)
+    assert "the alias moved while this version was trained" in late.scores["promotion"]
+    with sqlite.read() as session:
+        champion = registry.champion(session, job.tenant_id, job.model)
+    assert champion is not None
+    assert champion.number == 1

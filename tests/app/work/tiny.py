@@ -20,8 +20,7 @@ from models import bundle
 from models.cells import CELLS
 from models.forecaster import Forecaster
 from models.panel import Panel
-from models.scaling import CHANNELS
-from models.spec import Spec, Training
+from models.spec import CHANNELS, Spec, Training
 from tests.models.samples import flat_calibration, panel_of
 
 T = TypeVar("T")
