@@ -150,9 +150,8 @@ def test_if_missing_does_nothing_where_there_is_a_champion(forecastle: Forecastl
 
 def test_ctrl_c_cancels_the_job_that_nobody_waits_for_any_more(home: Home) -> None:
     line = command("train", home.csv(), "--model", "demand", "--spec", "units=4", "--training", "max_epochs=1000")
-    with subprocess.Popen(
-        line, stderr=subprocess.PIPE, text=True, cwd=home.folder, env=environment(home.folder)
-    ) as train:
+    env = environment(data_dir=home.folder, poll_s=0.1)
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=env) as train:
         assert train.stderr is not None
         assert any("epoch" in said for said in train.stderr)
         train.send_signal(signal.SIGINT)
