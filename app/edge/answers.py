@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.problems import KINDS, Kind, ServiceError, Unauthorized, faults_of, kind_of
+from app.problems import KINDS, Kind, ServiceError, Unauthorized, Unavailable, faults_of, kind_of
 from models.errors import MAX_FAULTS, Fault, ForecastError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,11 @@ HINTS = {
     "string_type": "send a string",
     "string_unicode": "send text without lone surrogates",
     "list_type": "send a list",
+}
+RETRY_AFTER_S = 5
+HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
+    Unauthorized: {"WWW-Authenticate": "Bearer"},
+    Unavailable: {"Retry-After": str(RETRY_AFTER_S)},
 }
 DEFAULT_HINT = "see /openapi.json for what is accepted here"
 
@@ -116,7 +121,7 @@ def _of_known(error: Exception, kind: Kind) -> Problem:
         detail=f"{faults[0]}{more}" if faults else str(error) or kind.title,
         errors=[_of_fault(fault) for fault in faults[:MAX_FAULTS]],
         errors_total=total,
-        headers={"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {},
+        headers=HEADERS.get(type(error), {}),
     )
 
 

@@ -23,7 +23,8 @@ def test_forecasts_that_would_wait_too_long_are_turned_away(
     house: House, acme: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecasts, "MOST_WAITING", 0)
-    assert acme.refused("POST", "/v1/forecasts", json=forecast_request()) == (503, "unavailable", None)
+    answer = acme.ask("POST", "/v1/forecasts", json=forecast_request())
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "5")
 
 
 def test_slow_forecasts_do_not_hold_up_the_rest(
