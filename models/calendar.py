@@ -104,7 +104,7 @@ class Freq:
         one_day = np.timedelta64(1 if self.unit.endswith("E") else 0, "D")
         month = (start + one_day).astype("datetime64[M]")
         within = start + one_day - month.astype("datetime64[us]")
-        moved = month + steps * (_MONTHS[self.unit] * self.count)
+        moved = month + (steps * (_MONTHS[self.unit] * self.count)).astype("timedelta64[M]")
         return np.asarray(moved.astype("datetime64[us]") + within - one_day)
 
 
@@ -156,7 +156,11 @@ def _fitting(times: Times, step_us: int) -> Freq | None:
         if Freq(1, "M" + side).steps(since, times)[1].all():
             return _months(round(step_us / day_us / 30.44), side)
     # More than five days without a weekend: a daily series would have met one.
-    if step_us == day_us and np.ptp(times) > 4 * day_us and np.is_busday(times.astype("datetime64[D]")).all():
+    if (
+        step_us == day_us
+        and np.ptp(times) > np.timedelta64(4, "D")
+        and np.is_busday(times.astype("datetime64[D]")).all()
+    ):
         return Freq(1, "B")
     if ((times - since).astype(np.int64) % step_us).any():
         return None

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+import weakref
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
@@ -49,10 +50,13 @@ class Database:
         """Raise ValueError for a ``url`` of another kind, or of an SQLite database without a file."""
         self.url = make_url(url)
         self._engine = _engine(self.url)
+        # Its connections are closed with it, also where nobody disposes of it; a session keeps it alive until then.
+        weakref.finalize(self, self._engine.dispose)
+        own = {"database": self}
         # The same pool; on SQLite a writer takes the lock before it reads, so that what it read stays true.
         writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-        self._reads = sessionmaker(self._engine, expire_on_commit=False)
-        self._writes = sessionmaker(writer, expire_on_commit=False)
+        self._reads = sessionmaker(self._engine, expire_on_commit=False, info=own)
+        self._writes = sessionmaker(writer, expire_on_commit=False, info=own)
 
     def read(self) -> AbstractContextManager[Session]:
         """A session in one transaction that only reads."""

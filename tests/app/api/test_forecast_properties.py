@@ -70,7 +70,7 @@ def test_the_same_request_twice_gives_the_same_bytes(caller: Caller, values: lis
 
 
 @few
-@given(HISTORIES, st.lists(st.integers(1, 99), min_size=2, max_size=3, unique=True), st.integers(1, 9))
+@given(HISTORIES, st.lists(st.integers(1, 99), min_size=2, max_size=3, unique=True), st.integers(1, 8))
 def test_intervals_are_nested_and_every_number_is_finite(
     caller: Caller, values: list[list[float]], levels: list[int], horizon: int
 ) -> None:

@@ -196,7 +196,7 @@ def test_a_job_that_has_ended_cannot_be_cancelled(database: Database, acme: int,
     job = queue(database, sales)
     with database.write() as session:
         session.execute(update(Job).values(state=end))
-    with pytest.raises(Conflict, match=f"has {end} already; there is nothing left"), database.write() as session:
+    with pytest.raises(Conflict, match=rf"is over \({end}\); there is nothing left"), database.write() as session:
         jobs.request_cancel(session, acme, job.id)
 
 
