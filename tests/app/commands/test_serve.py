@@ -16,7 +16,19 @@ import pytest
 
 from app.commands.serve import banner
 from tests.app.commands.conftest import Home
-from tests.app.work.tiny import crown, environment, eventually, gone, keep, look, put_away, queue, trainer_of, weeks
+from tests.app.work.tiny import (
+    children_of,
+    crown,
+    environment,
+    eventually,
+    gone,
+    keep,
+    look,
+    put_away,
+    queue,
+    trainer_of,
+    weeks,
+)
 
 
 @dataclass
@@ -41,7 +53,7 @@ class Serving:
 
     def worker(self) -> psutil.Process:
         """Its worker, once it has one."""
-        return eventually(lambda: [child for child in self.process.children() if "worker" in child.cmdline()])[0]
+        return eventually(lambda: children_of(self.process, "worker"))[0]
 
     def _after(self, word: str) -> str:
         found = re.search(rf"^  {word} +(.+)$", self.said, re.MULTILINE)

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from subprocess import Popen
 from typing import Any, TypeVar
 
@@ -168,7 +168,18 @@ def put_away(process: Popen[Any] | psutil.Popen) -> None:
 
 def trainer_of(process: psutil.Popen) -> psutil.Process:
     """The child that trains for a worker, once there is one."""
-    return eventually(lambda: [child for child in process.children() if "app.work.runner" in child.cmdline()])[0]
+    return eventually(lambda: children_of(process, "app.work.runner"))[0]
+
+
+def children_of(process: psutil.Process, word: str) -> list[psutil.Process]:
+    """The children that live and have ``word`` in their command line."""
+    found = []
+    for child in process.children():
+        # One that has just ended has no command line any more.
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if word in child.cmdline():
+                found.append(child)
+    return found
 
 
 def gone(process: psutil.Process) -> bool:
