@@ -148,8 +148,15 @@ def test_if_missing_does_nothing_where_there_is_a_champion(forecastle: Forecastl
     assert (told.exit_code, told.stdout, told.stderr) == (0, "", "model demand exists already\n")
 
 
+# A shell starts its background jobs deaf to Ctrl-C, and so would be the command under a test suite that is one.
+LISTENING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from app.__main__ import main; main()"
+)
+
+
 def test_ctrl_c_cancels_the_job_that_nobody_waits_for_any_more(home: Home) -> None:
-    line = command("train", home.csv(), "--model", "demand", "--spec", "units=4", "--training", "max_epochs=1000")
+    order = ["train", home.csv(), "--model", "demand", "--spec", "units=4", "--training", "max_epochs=1000"]
+    line = [sys.executable, "-P", "-c", LISTENING, *order]
     env = environment(data_dir=home.folder, poll_s=0.1)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=env) as train:
         assert train.stderr is not None
