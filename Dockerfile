@@ -21,7 +21,7 @@ COPY pyproject.toml constraints.txt ./
 # The C++ headers are a fifth of TensorFlow and serve only to build extensions of it.
 RUN case "${VARIANT}" in cpu|gpu) ;; *) echo "VARIANT is '${VARIANT}': give cpu or gpu" >&2; exit 1 ;; esac \
  && uv venv --python "$(command -v python3)" "${VIRTUAL_ENV}" \
- && uv pip install --requirements pyproject.toml --extra "${VARIANT}" --constraints constraints.txt \
+ && uv pip install --requirements pyproject.toml --extra "${VARIANT}" --extra worker --constraints constraints.txt \
  && rm -r "${VIRTUAL_ENV}"/lib/python3.*/site-packages/tensorflow/include
 
 # ---- Forecastle itself: a layer of a megabyte, laid over the one above.

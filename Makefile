@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test check container bench-accuracy bench-serving bench-start clean
+.PHONY: serve test check container bench-accuracy bench-training bench-serving bench-start clean
 .DEFAULT_GOAL := serve
 
 serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
@@ -21,8 +21,11 @@ check: .venv/.dev  ## format, lint and types
 container:  ## build the images, run the stack, train and forecast in it
 	bash deploy/container-check.sh
 
-bench-accuracy: .venv/.dev  ## every cell x strategy through the API, against seasonal naive
+bench-accuracy: .venv/.jax  ## forecasts by published protocols, and beside seasonal naive on many sets (BENCH_DATA)
 	$(BIN)/python -m benchmarks.accuracy
+
+bench-training: .venv/.jax .venv-peers/.ready  ## how fast networks are taught, beside Keras, Darts and neuralforecast
+	$(BIN)/python -m benchmarks.training
 
 bench-serving: .venv/.dev  ## start, memory, latency
 	$(BIN)/python -m benchmarks.serving
@@ -31,7 +34,7 @@ bench-start: .venv/.dev  ## a fresh clone to its first forecast
 	$(BIN)/python -m benchmarks.start
 
 clean:  ## remove what the other commands made, but for the data in var/
-	rm -rf .venv build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.serve: pyproject.toml constraints.txt
 	@echo "installing Forecastle and what it stands on into .venv (a minute or two)" >&2
@@ -40,5 +43,15 @@ clean:  ## remove what the other commands made, but for the data in var/
 	touch $@
 
 .venv/.dev: .venv/.serve
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,dev]'
+	touch $@
+
+.venv/.jax: .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,jax,dev]'
+	touch $@
+
+.venv-peers/.ready: benchmarks/peers.txt
+	@echo "installing Darts and neuralforecast into .venv-peers (several minutes)" >&2
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

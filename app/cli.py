@@ -96,6 +96,18 @@ def train(
     training: Annotated[
         list[str] | None, typer.Option(help="A field of the training, such as max_epochs=20. Repeatable.")
     ] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(help="A further member of an ensemble, by what differs: seed=1,loss=mse. Repeatable."),
+    ] = None,
+    warm_start_from: Annotated[
+        str | None, typer.Option("--from", help="Go on from the weights of a version: NAME@NUMBER or NAME@ALIAS.")
+    ] = None,
+    auto: Annotated[
+        float | None, typer.Option(help="Seconds to search for the fields that are not given, and to train.")
+    ] = None,
+    refit: Annotated[bool, typer.Option(help="Teach the newest points as well, after the backtest.")] = True,
+    baselines: Annotated[bool, typer.Option(help="Compare with Theta and ETS in the backtest as well.")] = True,
     promote: Annotated[Promote, typer.Option(help="When the new version becomes champion.")] = Promote.IF_BETTER,
     if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing where the model exists.")] = False,
 ) -> None:
@@ -104,8 +116,9 @@ def train(
     Example: forecastle train sample:electricity-hourly --model electricity --spec cell=lstm
     """
     fields = [*(spec or []), *([] if horizon is None else [f"horizon={horizon}"])]
-    order = _command("train").Order(data, model, freq, fields, training or [], promote.value)
-    _command("train").train(order, if_missing)
+    command = _command("train")
+    more = command.More(member or [], warm_start_from, auto, refit, baselines)
+    command.train(command.Order(data, model, freq, fields, training or [], promote.value, more), if_missing)
 
 
 @cli.command()

@@ -32,13 +32,18 @@ class Row:
         return "met" if met else "MISSED"
 
 
+def table(rows: list[Row]) -> None:
+    """Print ``rows``."""
+    width = max((len(row.name) for row in rows), default=0)
+    print(f"\n{'':{width}}  {'value':>10}  {'unit':12} {'bar':>8} {'stretch':>8}")
+    for row in rows:
+        bar, stretch = ("" if goal is None else f"{goal:g}" for goal in (row.bar, row.stretch))
+        print(f"{row.name:{width}}  {row.value:10.4g}  {row.unit:12} {bar:>8} {stretch:>8}  {row.verdict}")
+
+
 def publish(name: str, rows: list[Row], notes: dict[str, Any]) -> int:
     """Print ``rows`` as a table, write ``results/NAME.json``, and give 1 where a bar is missed, else 0."""
-    width = max(len(row.name) for row in rows)
-    print(f"\n{'':{width}}  {'value':>10}  {'unit':12} {'bar':>8}")
-    for row in rows:
-        bar = "" if row.bar is None else f"{row.bar:g}"
-        print(f"{row.name:{width}}  {row.value:10.4g}  {row.unit:12} {bar:>8}  {row.verdict}")
+    table(rows)
     FOLDER.mkdir(exist_ok=True)
     report = {
         "commit": _output("git", "rev-parse", "HEAD"),

@@ -55,7 +55,9 @@ def inside(folder: Path) -> list[Row]:
     loaded = service.loaded.get(me.tenant_id, 1)
     one = panel.select(panel.ids[:1])
     return [
-        _median("library: one series", lambda: forecast(loaded.forecaster, loaded.engine, one, 24, [80]), None),
+        _median(
+            "library: one series", lambda: forecast(loaded.networks, loaded.forecaster.calibration, one, 24, [80]), None
+        ),
         _median("in process: one series", lambda: make_forecast(service, me.tenant_id, request), 5.0),
     ]
 

@@ -1,32 +1,43 @@
 """Rolling-origin backtest: forecast from several moments of the past, compare with what came.
 
-Origins are counted from the end of each series: the last one leaves ``horizon`` points to be forecast, each earlier one
-lies ``stride`` points before. What a model may be fitted to ends before the first origin.
+Origins are counted from the last value of each series: the last one leaves ``horizon`` points to be forecast, each
+earlier one lies ``stride`` points before. What a model may be fitted to ends before the first origin. A moment is a
+series and the number of its points that are known; forecasts are made in chunks, so that memory does not grow with
+their number.
 """
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from models import metrics
-from models.baselines import naive, seasonal_naive
+from models.baselines import FITTED, QUICK, Unfit
 from models.calendar import Ints
-from models.engines import Engine
-from models.errors import Fault, InputError
-from models.forecaster import predict
-from models.intervals import Calibration, calibrate, coverage
-from models.panel import Floats, Panel
-from models.spec import Spec
+from models.checks import Floats
+from models.errors import Fault, InputError, ModelBroken
+from models.intervals import Calibration, Prediction, calibrate
+from models.panel import Panel
+from models.scoring import Errors, Score, Truth, errors_of, interval_score, owa, skill
+from models.windows import take
 
-Score = dict[str, float | None]
+Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
+Teach = Callable[[Panel], Predict]
+Enough = Callable[[], bool]  # whether the time for something is up
 
 MOST_ORIGINS = 30
+LEAST_ORIGINS = 5
 MOST_WINDOWS = 200  # beyond this, more origins than MOST_ORIGINS tell little more
+MOST_IN_ALL = 20_000  # windows: beyond this, fewer origins than MOST_ORIGINS tell enough
 WANTED_RESIDUALS = 19
 SHARE_HELD_OUT = 0.2
-REPORTED_LEVELS = (80, 95)
+CHUNK = 1_024  # windows forecast at a time
+MOST_PAST = 2**18  # values of history read at a time, 2 MB
+MOST_CALIBRATED = 200_000  # residuals: more make no radius better
+LEAST_STATISTICAL = 10
+MOST_STATISTICAL = 200  # windows for the baselines that are fitted to each of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +58,13 @@ def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
     """A plan that holds out a fifth of the median series, at least twice the horizon.
 
     Up to a third is held out where that gives the ``WANTED_RESIDUALS`` that an interval of 95 % needs. There are at
-    most 30 origins, more where the series are few. The stride shares no factor with the season, so that origins fall
-    on every phase of it.
+    most 30 origins, more where the series are few, fewer where they are very many. The stride shares no factor with
+    the season, so that origins fall on every phase of it.
     """
-    length = panel.median_length
+    length, count = panel.median_length, max(1, len(panel))
     wanted = min(horizon + WANTED_RESIDUALS - 1, length // 3)
     room = max(2 * horizon, int(SHARE_HELD_OUT * length), wanted) - horizon
-    most = max(MOST_ORIGINS, MOST_WINDOWS // max(1, len(panel)))
+    most = max(LEAST_ORIGINS, min(max(MOST_ORIGINS, MOST_WINDOWS // count), MOST_IN_ALL // count))
     stride = max(1, room // (most - 1))
     while math.gcd(stride, season) > 1:
         stride -= 1
@@ -62,60 +73,72 @@ def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origins:
-    """The W windows of a plan, by origin (earliest first), then series.
+    """The W moments of a plan, by origin (earliest first), then series.
 
-    ``past`` (W, any), ``actual`` (W, H), ``scale`` (W,): MASE's unit; ``origin`` (W,): number of the origin from 0.
+    ``series``, ``at`` and ``origin`` (its number from 0), (W,); ``scale`` and ``squared`` (N,), the units of MASE and
+    RMSSE of each series: what seasonal naive errs before the first origin.
     """
 
-    past: Floats
-    actual: Floats
-    scale: Floats
+    panel: Panel
+    horizon: int
+    season: int
+    series: Ints
+    at: Ints
     origin: Ints
-    left_out: int  # series too short to take part
+    scale: Floats
+    squared: Floats
+    left_out: int  # series that take part in no origin
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def truth(self, rows: Ints) -> Truth:
+        """What came after the moments of number ``rows`` (B,)."""
+        series = self.series[rows]
+        actual = take(self.panel.y, self.panel, series, self.at[rows], self.horizon)
+        return Truth(actual, self.scale[series], self.squared[series])
+
+    def pasts(self, rows: Ints) -> Iterator[tuple[Ints, Floats]]:
+        """All that was known at the moments of number ``rows``, padded with NaN on the left, some moments at a time."""
+        width = int(self.at[rows].max())
+        for part in np.array_split(rows, math.ceil(len(rows) * width / MOST_PAST)):
+            yield part, take(self.panel.y, self.panel, self.series[part], self.at[part] - width, width)
+
+    def some(self, most: int) -> Ints:
+        """The numbers of at most ``most`` windows, drawn alike from all, always the same ones."""
+        if most >= len(self):
+            return np.arange(len(self))
+        return np.sort(np.random.default_rng(0).choice(len(self), most, replace=False))
 
 
-def origins_of(panel: Panel, plan: Plan, width: int, season: int) -> Origins:
-    """The windows of ``plan`` with a past of ``width`` points; shorter series are left out.
+def origins_of(panel: Panel, plan: Plan, season: int) -> Origins:
+    """The moments of ``plan`` that have a value before and one to be forecast.
 
     Raises:
-        InputError: ``too_short`` where that leaves none.
+        InputError: ``too_short`` where no series has any.
     """
-    rows = np.flatnonzero(panel.lengths >= width + plan.held_out).tolist()
-    if not rows:
-        message = f"the longest series has {panel.lengths.max(initial=0)} points"
-        hint = (
-            f"a past of {width} and a backtest of {plan.held_out} points need {width + plan.held_out}; "
-            "ask for a shorter context or horizon, or send longer series"
-        )
-        raise InputError([Fault(code="too_short", field="context", message=message, hint=hint)])
-    past, actual = [], []
-    for back in range(plan.origins - 1, -1, -1):
-        for y in map(panel.series, rows):
-            at = len(y) - plan.horizon - back * plan.stride
-            past.append(y[at - width : at])
-            actual.append(y[at : at + plan.horizon])
-    scales = [metrics.naive_scale(y[: -plan.held_out], season) for y in map(panel.series, rows)]
-    origin = np.repeat(np.arange(plan.origins), len(rows))
-    scale = np.tile(scales, plan.origins)
-    return Origins(np.stack(past), np.stack(actual), scale, origin, len(panel) - len(rows))
+    back = np.repeat(np.arange(plan.origins)[::-1], len(panel))
+    series, origin = np.tile(np.arange(len(panel)), plan.origins), np.repeat(np.arange(plan.origins), len(panel))
+    at = panel.observed_lengths[series] - plan.horizon - back * plan.stride
+    known = np.concatenate([[0], np.cumsum(~np.isnan(panel.y))])
+    begin = panel.indptr[series]
+    now = begin + np.maximum(at, 0)
+    takes_part = (at > 0) & (known[now] > known[begin]) & (known[now + np.where(at > 0, plan.horizon, 0)] > known[now])
+    if not takes_part.any():
+        raise InputError([_too_short(panel, plan)])
+    series, at, origin = series[takes_part], at[takes_part], origin[takes_part]
+    first = np.zeros(len(panel), dtype=np.int64)
+    first[series[::-1]] = at[::-1]
+    histories = [panel.series(i)[: first[i]] for i in range(len(panel))]
+    scale = np.array([metrics.naive_scale(y, season) for y in histories])
+    squared = np.array([metrics.squared_scale(y, season) for y in histories])
+    return Origins(panel, plan.horizon, season, series, at, origin, scale, squared, int((first == 0).sum()))
 
 
-def score(origins: Origins, forecast: Floats) -> Score:
-    """MASE, sMAPE, RMSE and MSE of ``forecast`` (W, H), the mean over windows; MASE is None if no series varies."""
-    mase = metrics.mase(origins.actual, forecast, origins.scale)
-    squared = float(metrics.mse(origins.actual, forecast).mean())
-    return {
-        "mase": float(np.nanmean(mase)) if np.isfinite(mase).any() else None,
-        "smape": float(metrics.smape(origins.actual, forecast).mean()),
-        "rmse": math.sqrt(squared),
-        "mse": squared,
-    }
-
-
-def skill(model: Score, baseline: Score) -> float | None:
-    """1 - MASE of the model / MASE of the baseline; None where that cannot be said."""
-    own, other = model["mase"], baseline["mase"]
-    return 1.0 - own / other if own is not None and other else None
+def _too_short(panel: Panel, plan: Plan) -> Fault:
+    message = f"the longest series has {panel.observed_lengths.max(initial=0)} points"
+    hint = f"a backtest of {plan.horizon} steps needs {plan.horizon + 1}; ask for a shorter horizon, or send more"
+    return Fault(code="too_short", field="horizon", message=message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,36 +155,144 @@ class Evaluation:
         return value
 
 
-def evaluate(spec: Spec, engine: Engine, origins: Origins) -> Evaluation:
-    """Score a network beside seasonal naive and naive on the same windows, and calibrate its intervals there.
+def evaluate(
+    predict: Predict, origins: Origins, statistical: Sequence[str] = (), enough: Enough = lambda: False
+) -> Evaluation:
+    """Score ``predict`` beside seasonal naive, naive and drift on the same windows, and calibrate its intervals there.
 
-    The coverage reported is that of the later half of the origins, with intervals calibrated on the earlier half (where
-    the stride is shorter than the horizon, the last windows of one overlap the first of the other). The calibration
-    returned uses them all.
+    The report has ``scores`` of each, ``skill``, errors by step (``steps``), and of the model's and seasonal naive's
+    ``intervals`` coverage, WQL and MSIS: on the later half of the origins, calibrated on the earlier half. The
+    calibration returned uses them all.
+
+    Args:
+        predict: what is scored; called for at most ``CHUNK`` moments at a time.
+        origins: where.
+        statistical: of ``theta`` and ``ets``, those to be compared as well. The report's ``sample`` has their scores
+            and Naive2's on at most ``MOST_STATISTICAL`` of the windows, the model's on the same, and OWA for all.
+        enough: whether the time for those is up; each is fitted to ``LEAST_STATISTICAL`` windows all the same.
+
+    Raises:
+        ModelBroken: ``predict`` gave a number that is not finite.
     """
-    horizon = origins.actual.shape[1]
-    mean, spread = predict(spec, engine, origins.past, horizon)
-    residuals = (origins.actual - mean) / np.where(spread == 0, np.nan, spread)
-    scores = {
-        "model": score(origins, mean),
-        "seasonal_naive": score(origins, seasonal_naive(origins.past, horizon, spec.season)),
-        "naive": score(origins, naive(origins.past, horizon)),
-    }
+    return _assess(_predicted(predict, origins, np.arange(len(origins))), origins, statistical, enough)
+
+
+def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
+    """The mean errors of ``predict`` over the windows of number ``rows`` alone."""
+    return errors_of((origins.truth(part), said.mean) for part, said in _predicted(predict, origins, rows)).score()
+
+
+def backtest(panel: Panel, plan: Plan, season: int, teach: Teach, refit_every: int | None = None) -> Evaluation:
+    """Teach a model on what lies before the first origin, and anew every ``refit_every`` origins; score all together.
+
+    Raises:
+        InputError: ``too_short`` where no series has a value before and one after an origin.
+        ModelBroken: the model gave a number that is not finite.
+    """
+    origins = origins_of(panel, plan, season)
+    return _assess(_retaught(panel, plan, origins, teach, refit_every or plan.origins), origins)
+
+
+Said = Iterable[tuple[Ints, Prediction]]  # numbers of windows, and what was said of them
+
+
+def _predicted(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[Ints, Prediction]]:
+    for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
+        made = predict(origins.panel, origins.series[part], origins.at[part], origins.horizon)
+        if not np.isfinite(made.mean).all():
+            raise ModelBroken("the network gave NaN or infinity in its backtest; train it anew")
+        yield part, made
+
+
+def _retaught(
+    panel: Panel, plan: Plan, origins: Origins, teach: Teach, every: int
+) -> Iterator[tuple[Ints, Prediction]]:
+    for first in range(0, plan.origins, every):
+        rows = np.flatnonzero((origins.origin >= first) & (origins.origin < first + every))
+        if len(rows):
+            known = panel.cut(plan.horizon + (plan.origins - 1 - first) * plan.stride)
+            yield from _predicted(teach(known), origins, rows)
+
+
+def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: Enough = lambda: False) -> Evaluation:
+    residuals = origins.some(max(2 * MOST_STATISTICAL, MOST_CALIBRATED // origins.horizon))
+    kept: list[Prediction] = []
+    errors = {"model": errors_of(_keeping(said, origins, residuals, kept))}
+    errors |= {name: errors_of(_quick(name, origins, np.arange(len(origins)))) for name in QUICK}
+    scores = {name: found.score() for name, found in errors.items()}
+    prediction, truth = _joined(kept), origins.truth(residuals)
+    naive = _scaled_naive(origins, residuals)
+    judged = {"model": prediction, "seasonal_naive": naive}
+    intervals = {name: interval_score(made, truth, origins.origin[residuals]) for name, made in judged.items()}
     report = {
-        "horizon": horizon,
-        "season": spec.season,
+        "horizon": origins.horizon,
+        "season": origins.season,
         "origins": int(origins.origin.max()) + 1,
-        "windows": len(origins.origin),
+        "windows": len(origins),
         "series_left_out": origins.left_out,
         "scores": scores,
         "skill": skill(scores["model"], scores["seasonal_naive"]),
-        "coverage": _coverage(residuals, origins.origin),
+        "steps": {name: errors[name].steps() for name in judged},
+        "coverage": intervals["model"]["coverage"],
+        "intervals": intervals,
+        "sample": _sample(origins, errors, names, enough),
     }
-    return Evaluation(report, calibrate(residuals))
+    return Evaluation(report, calibrate(prediction, truth.actual))
 
 
-def _coverage(residuals: Floats, origin: Ints) -> dict[str, float | None]:
-    late = origin > origin.max() // 2
-    early = calibrate(residuals[~late])
-    measured = residuals[late & np.isfinite(residuals).all(axis=1)]
-    return {str(level): coverage(measured, early, level) for level in REPORTED_LEVELS}
+def _keeping(said: Said, origins: Origins, wanted: Ints, kept: list[Prediction]) -> Iterator[tuple[Truth, Floats]]:
+    """What was said beside what came; the predictions of the windows ``wanted`` are added to ``kept``."""
+    for rows, prediction in said:
+        kept.append(prediction.rows(np.isin(rows, wanted)))
+        yield origins.truth(rows), prediction.mean
+
+
+def _joined(kept: list[Prediction]) -> Prediction:
+    mean, spread = (np.concatenate([part[i] for part in kept]) for i in (0, 1))
+    quantiles = [part.quantiles for part in kept if part.quantiles is not None]
+    return Prediction(mean, spread, np.concatenate(quantiles) if quantiles else None, kept[0].levels)
+
+
+def _quick(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[Truth, Floats]]:
+    for part, past in origins.pasts(rows):
+        yield origins.truth(part), QUICK[name](past, origins.horizon, origins.season)
+
+
+def _scaled_naive(origins: Origins, rows: Ints) -> Prediction:
+    """Seasonal naive, whose intervals are in MASE's unit; 0 where there is none."""
+    mean = np.concatenate([forecast for _, forecast in _quick("seasonal_naive", origins, rows)])
+    scale = np.nan_to_num(origins.scale[origins.series[rows]])
+    return Prediction(mean, scale[:, None])
+
+
+def _sample(origins: Origins, errors: Mapping[str, Errors], names: Sequence[str], enough: Enough) -> dict[str, Any]:
+    """Naive2 and the statistical baselines, and all others on the windows that those could be fitted to."""
+    rows = origins.some(MOST_STATISTICAL)
+    found = {"naive2": _fitted("naive2", origins, rows, lambda: False)}
+    found |= {name: _fitted(name, origins, rows, enough) for name in names}
+    fit = {name: ~np.isnan(forecast[:, 0]) for name, (forecast, _) in found.items()}
+    usable = {name for name, (_, failed) in found.items() if len(failed) < fit[name].sum()}
+    both = np.logical_and.reduce([fit[name] for name in usable]) if usable else np.zeros(len(rows), dtype=bool)
+    truth, chosen = origins.truth(rows[both]), np.isin(np.arange(len(origins)), rows[both])
+    scores = {name: own.score(chosen) for name, own in errors.items()}
+    scores |= {name: errors_of([(truth, found[name][0][both])]).score() for name in found if name in usable}
+    return {
+        "windows": int(both.sum()),
+        "scores": {name: {**own, "owa": owa(own, scores["naive2"])} for name, own in scores.items()},
+        "left_out": {name: failed[-1] for name, (_, failed) in found.items() if name not in usable},
+    }
+
+
+def _fitted(name: str, origins: Origins, rows: Ints, enough: Enough) -> tuple[Floats, list[str]]:
+    """The forecasts of a statistical baseline, (B, H), NaN where there is none, and why it could not be fitted."""
+    forecasts, failed = np.full((len(rows), origins.horizon), np.nan), list[str]()
+    # In random order, so that those fitted before the time was up are like the others.
+    for count, k in enumerate(np.random.default_rng(0).permutation(len(rows))):
+        if count >= LEAST_STATISTICAL and enough():
+            break
+        history = origins.panel.series(int(origins.series[rows[k]]))[: origins.at[rows[k]]]
+        try:
+            forecasts[k] = FITTED[name](history, origins.horizon, origins.season)
+        except Unfit as error:
+            failed.append(str(error))
+    return forecasts, failed

@@ -16,19 +16,19 @@ from models.errors import Fault, Findings, InputError, excerpt
 Times = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
 
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 7 * 86400}
+_US = {"ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "D": 86_400_000_000, "W": 604_800_000_000}
 _MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3, "YS": 12, "YE": 12}
 _SYNONYMS = {"H": "h", "T": "min", "S": "s", "d": "D", "M": "ME", "Q": "QE", "A": "YE", "Y": "YE", "AS": "YS"}
-_FREQ = re.compile(r"([1-9][0-9]{0,3})?(min|MS|ME|QS|QE|YS|YE|AS|[sSTHhDdBWMQAY])(?:-([A-Z]{3}))?")
+_FREQ = re.compile(r"([1-9][0-9]{0,3})?(min|ms|MS|ME|QS|QE|YS|YE|AS|[sSTHhDdBWMQAY])(?:-([A-Z]{3}))?")
 # Anchors are understood but not needed: a grid begins where its series begins.
 _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _ANCHORS = {"W": _DAYS, "Q": _MONTH_NAMES, "Y": _MONTH_NAMES, "A": _MONTH_NAMES}
 _PERIODS = {"W": 52, "D": 7, "B": 5}
-_DAY_S = 86400
+_DAY_US = _US["D"]
 MOST_STEPS_PER_SEASON = 300
 
-KNOWN = "s, min, h, D, B, W, MS, ME, QS, QE, YS, YE, each with an optional multiple such as 15min"
+KNOWN = "ms, s, min, h, D, B, W, MS, ME, QS, QE, YS, YE, each with an optional multiple such as 15min"
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?(Z|\+00:00)?", re.ASCII)
 FIRST = np.datetime64("1678-01-01", "us")
@@ -37,7 +37,7 @@ LAST = np.datetime64("2261-12-31", "us")
 
 @dataclass(frozen=True, slots=True)
 class Freq:
-    """A regular step in time: ``count`` times ``unit`` (one of s, min, h, D, B, W, MS, ME, QS, QE, YS, YE)."""
+    """A regular step in time: ``count`` times ``unit`` (one of ms, s, min, h, D, B, W, MS, ME, QS, QE, YS, YE)."""
 
     count: int
     unit: str
@@ -52,10 +52,10 @@ class Freq:
             return _whole(12, _MONTHS[self.unit] * self.count)
         if self.unit in _PERIODS:
             return _whole(_PERIODS[self.unit], self.count)
-        step_s = _SECONDS[self.unit] * self.count
-        for season_s in (_DAY_S, 3600, 60):
-            if season_s % step_s == 0 and season_s // step_s <= MOST_STEPS_PER_SEASON:
-                return season_s // step_s
+        step_us = _US[self.unit] * self.count
+        for season_us in (_DAY_US, _US["h"], _US["min"]):
+            if season_us % step_us == 0 and season_us // step_us <= MOST_STEPS_PER_SEASON:
+                return season_us // step_us
         return 1
 
     @property
@@ -63,7 +63,7 @@ class Freq:
         """Days in the shortest step that there is."""
         if self.unit in _MONTHS:
             return 28.0 * _MONTHS[self.unit] * self.count
-        return _SECONDS.get(self.unit, _DAY_S) * self.count / _DAY_S
+        return _US.get(self.unit, _DAY_US) * self.count / _DAY_US
 
     def steps(self, since: Times, times: Times) -> tuple[Ints, NDArray[np.bool_]]:
         """Whole steps from ``since`` to ``times`` (one shape), and whether each time lies on the grid of its ``since``.
@@ -71,8 +71,8 @@ class Freq:
         Months start (``MS``) on their first day and end (``ME``) on their last; business days are Monday to Friday;
         the time of day is the same throughout. Other grids begin wherever the series begins.
         """
-        if self.unit in _SECONDS:
-            step_us = _SECONDS[self.unit] * self.count * 1_000_000
+        if self.unit in _US:
+            step_us = _US[self.unit] * self.count
             steps, rest = np.divmod((times - since).astype("timedelta64[us]").astype(np.int64), step_us)
             return steps, rest == 0
         (days, days_us, valid), (first, first_us, _) = self._units(times), self._units(since)
@@ -90,13 +90,16 @@ class Freq:
         day = times + np.timedelta64(1 if self.unit.endswith("E") else 0, "D")
         months = day.astype("datetime64[M]")
         within_us = (day - months.astype("datetime64[us]")).astype(np.int64)
-        return months.astype(np.int64), within_us, within_us < _DAY_S * 1_000_000
+        return months.astype(np.int64), within_us, within_us < _DAY_US
 
-    def after(self, start: np.datetime64, steps: Ints) -> Times:
-        """The moments ``steps`` (an array of whole numbers, 0 = ``start``) after ``start``, as ``datetime64[us]``."""
+    def after(self, start: np.datetime64 | Times, steps: Ints) -> Times:
+        """The moments ``steps`` (whole numbers, 0 = ``start``, negative before it) after ``start``, as datetime64[us].
+
+        ``start`` may be an array of starts; the two are broadcast.
+        """
         start = start.astype("datetime64[us]")
-        if self.unit in _SECONDS:
-            return start + steps * np.timedelta64(_SECONDS[self.unit] * self.count * 1_000_000, "us")
+        if self.unit in _US:
+            return np.asarray(start + steps * np.timedelta64(_US[self.unit] * self.count, "us"))
         if self.unit == "B":
             day = start.astype("datetime64[D]")
             moved = np.busday_offset(day, steps * self.count, roll="forward")
@@ -150,22 +153,21 @@ def infer_freq(times: Times) -> Freq:
 
 
 def _fitting(times: Times, step_us: int) -> Freq | None:
-    day_us = _DAY_S * 1_000_000
     since = np.full_like(times, times[0])
-    for side in "SE" if step_us >= 28 * day_us else "":
+    for side in "SE" if step_us >= 28 * _DAY_US else "":
         if Freq(1, "M" + side).steps(since, times)[1].all():
-            return _months(round(step_us / day_us / 30.44), side)
+            return _months(round(step_us / _DAY_US / 30.44), side)
     # More than five days without a weekend: a daily series would have met one.
     if (
-        step_us == day_us
+        step_us == _DAY_US
         and np.ptp(times) > np.timedelta64(4, "D")
         and np.is_busday(times.astype("datetime64[D]")).all()
     ):
         return Freq(1, "B")
     if ((times - since).astype(np.int64) % step_us).any():
         return None
-    for unit in ("W", "D", "h", "min", "s"):
-        count, rest = divmod(step_us, _SECONDS[unit] * 1_000_000)
+    for unit in ("W", "D", "h", "min", "s", "ms"):
+        count, rest = divmod(step_us, _US[unit])
         if rest == 0 and 1 <= count < 10_000:
             return Freq(count, unit)
     return None

@@ -1,8 +1,9 @@
 """CELLS: name -> cell. A new cell is one entry at the end of this file.
 
-A cell is known to two engines: to Keras as a layer class, to ONNX as a fused operator. The entry holds the layer's name
-and the translation of its weights, so that this file needs neither package. The gate orders and bias rules are those of
-the ONNX operator definitions (LSTM: i, o, f, c; GRU: z, r, h) against Keras' (LSTM: i, f, c, o; GRU: z, r, h).
+A cell is known to two engines: to Keras as a layer, to ONNX as a fused operator. The entry holds the layer's name and
+the translation of its weights, so that this file needs neither package. The gate orders and bias rules are those of the
+ONNX operator definitions (LSTM: i, o, f, c, peepholes i, o, f; GRU: z, r, h) against Keras' (LSTM: i, f, c, o; GRU:
+z, r, h) and our peephole cell's (gates as Keras' LSTM, peepholes i, f, o).
 """
 
 from collections.abc import Mapping
@@ -18,28 +19,37 @@ Float32 = NDArray[np.float32]
 class Cell:
     """One step of recurrence; G gates, U units, D inputs."""
 
-    layer: str  # class in keras.layers, made with (units, return_sequences, name) and otherwise its defaults
+    layer: str  # class in keras.layers, or ours of that name in models.engines.keras
     operator: str  # ONNX operator
     gate_order: tuple[int, ...]  # where the operator's g-th gate is in the layer's weights
-    two_biases: bool  # the layer's bias is (2, G*U), input and recurrent; otherwise (G*U,), input only
+    states: int = 1  # parts of the state: h, or h and c
+    two_biases: bool = False  # the layer's bias is (2, G*U), input and recurrent; otherwise (G*U,), input only
+    peepholes: tuple[int, ...] = ()  # where the operator's p-th peephole is in the layer's ``peephole`` (3, U)
     attributes: Mapping[str, int] = field(default_factory=dict)  # of the operator
 
-    def onnx_weights(self, layer: Mapping[str, Float32]) -> tuple[Float32, Float32, Float32]:
-        """Keras' ``kernel`` (D, G*U), ``recurrent_kernel`` (U, G*U) and ``bias`` as ONNX's W, R and B.
+    def onnx_weights(self, layer: Mapping[str, Float32]) -> dict[str, Float32]:
+        """Keras' ``kernel`` (D, G*U), ``recurrent_kernel`` (U, G*U) and ``bias`` as ONNX's inputs by name.
 
         Returns:
-            W (1, G*U, D), R (1, G*U, U), B (1, 2*G*U).
+            W (1, G*U, D), R (1, G*U, U), B (1, 2*G*U) and, for a cell with peepholes, P (1, 3*U).
         """
         bias = layer["bias"] if self.two_biases else np.stack([layer["bias"], np.zeros_like(layer["bias"])])
         both = [self._reorder(row[None]).ravel() for row in bias]
-        kernels = [self._reorder(layer[name]).T[None] for name in ("kernel", "recurrent_kernel")]
-        return kernels[0], kernels[1], np.concatenate(both)[None]
+        weights = {
+            "W": self._reorder(layer["kernel"]).T[None],
+            "R": self._reorder(layer["recurrent_kernel"]).T[None],
+            "B": np.concatenate(both)[None],
+        }
+        if self.peepholes:
+            weights["P"] = layer["peephole"][list(self.peepholes)].reshape(1, -1)
+        return weights
 
     def shapes(self, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
         """The shapes of the layer's weights by name, for D ``inputs`` and U ``units``."""
         gates = len(self.gate_order) * units
         bias = (2, gates) if self.two_biases else (gates,)
-        return {"kernel": (inputs, gates), "recurrent_kernel": (units, gates), "bias": bias}
+        peephole = {"peephole": (len(self.peepholes), units)} if self.peepholes else {}
+        return {"kernel": (inputs, gates), "recurrent_kernel": (units, gates), "bias": bias, **peephole}
 
     def _reorder(self, gates: Float32) -> Float32:
         """The gates along the last axis of (D, G*U) in the operator's order."""
@@ -48,8 +58,10 @@ class Cell:
 
 
 CELLS: dict[str, Cell] = {
-    "lstm": Cell(layer="LSTM", operator="LSTM", gate_order=(0, 3, 1, 2), two_biases=False),
+    "rnn": Cell(layer="SimpleRNN", operator="RNN", gate_order=(0,)),
+    "lstm": Cell(layer="LSTM", operator="LSTM", gate_order=(0, 3, 1, 2), states=2),
     "gru": Cell(
         layer="GRU", operator="GRU", gate_order=(0, 1, 2), two_biases=True, attributes={"linear_before_reset": 1}
     ),
+    "peephole": Cell(layer="PeepholeLSTM", operator="LSTM", gate_order=(0, 3, 1, 2), states=2, peepholes=(0, 2, 1)),
 }

@@ -1,10 +1,10 @@
-"""The checks of a panel's input: ids, values and the steps between timestamps (``calendar`` reads the timestamps).
+"""The checks of a panel's input: ids, numbers, covariates and the steps between timestamps (``calendar`` reads those).
 
 Each complaint names the series, the row (counted from 1) and the remedy.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,10 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calendar import Freq, Ints, Times
-from models.errors import Fault, Findings, excerpt
+from models.errors import Fault, Findings, InputError, excerpt
+
+Floats = NDArray[np.float64]
+Column = Sequence[object] | NDArray[Any]
 
 LARGEST = 1e100  # squares and sums of such values still fit a float64
 LONGEST_ID = 128
+MOST_COVARIATES = 50
+MOST_CATEGORIES = 1_000
+# Sparser rows are rather of another frequency, and would cost memory that nobody sent.
+MOST_MISSING_PER_ROW = 9
+MOST_MISSING = 1_000_000
 
 
 def codes_of(names: Sequence[object], found: Findings) -> tuple[Ints, tuple[str, ...]]:
@@ -41,33 +49,94 @@ def good_id(name: object) -> bool:
     return 0 < len(name) <= LONGEST_ID and unicodedata.is_normalized("NFC", name)
 
 
-def values_of(y: Sequence[object], found: Findings) -> NDArray[np.float64]:
-    """``y`` as float64; what is no finite number of reasonable size is added to ``found``."""
-    try:
-        # Only numbers: NumPy would read strings, booleans and nested lists as numbers too.
-        clean = all(map(_is_number, set(map(type, y))))
-        values = np.array(y if clean else [_number(v) for v in y], dtype=np.float64)
-    except OverflowError:
-        values = np.array([_number(v) for v in y], dtype=np.float64)
-    found.add(np.flatnonzero(~(np.abs(values) <= LARGEST)).tolist(), lambda at: _value_fault(y[at], at + 1))
+def values_of(column: Column, found: Findings, name: str = "y") -> Floats:
+    """``column`` as float64, NaN where a value is missing (None or NaN).
+
+    What is no finite number of reasonable size is added to ``found``; true and false are 1 and 0 in a covariate, and
+    refused in ``y``.
+    """
+    if isinstance(column, np.ndarray) and column.dtype.kind in ("fiu" if name == "y" else "fiub"):
+        values = column.astype(np.float64)
+    elif set(map(type, column)) <= {float, type(None)}:
+        values = np.array(column, dtype=np.float64)
+    else:
+        # Only numbers: NumPy would read strings and nested lists as numbers too.
+        values = np.array([_number(value, name != "y") for value in column], dtype=np.float64)
+    # What is no number is infinite by now, and so told from what is missing.
+    bad = np.flatnonzero(np.abs(values) > LARGEST)
+    found.add(bad.tolist(), lambda at: _value_fault(column[at], at + 1, name))
+    values[np.isnan(values)] = np.nan  # of one bit pattern, so that equal panels are equal bytes
     return values
+
+
+def covariate_of(name: str, column: Column, found: Findings) -> tuple[Floats, tuple[str, ...]]:
+    """A covariate as float64 and, where it is text, its sorted categories, of which the numbers are the indices."""
+    if not good_id(name):
+        hint = f"use 1 to {LONGEST_ID} printable characters without space around them"
+        found.add([0], lambda _: fault_at("bad_covariate", f"{excerpt(name)} cannot name a column", hint))
+    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+        return values_of(column, found, name), ()
+    seen: dict[str, int] = {}
+    codes = [seen.setdefault(v, len(seen)) if isinstance(v, str) and v else _rest(v) for v in column]
+    if not seen:
+        return values_of(column, found, name), ()
+    found.add([i for i, code in enumerate(codes) if code == _NEITHER], lambda at: _mixed(column, at, name))
+    bad = {code for text, code in seen.items() if len(text) > LONGEST_ID or not text.isprintable()}
+    hint = f"use at most {LONGEST_ID} printable characters"
+    found.add(
+        [i for i, code in enumerate(codes) if code in bad] if bad else [],
+        lambda at: fault_at("bad_value", f"{name} is {excerpt(column[at])}", hint, row=at + 1, field=name),
+    )
+    if len(seen) > MOST_CATEGORIES:
+        found.add([0], lambda _: _too_many_categories(name, seen))
+    order = sorted(seen)
+    place = np.empty(len(seen) + 1)
+    place[[seen[text] for text in order]] = np.arange(len(seen))
+    place[-1] = np.nan  # of _MISSING and _NEITHER, by their index
+    return place[np.maximum(codes, -1)], tuple(order)
+
+
+_MISSING, _NEITHER = -1, -2
+
+
+def _rest(value: object) -> int:
+    return _MISSING if _is_missing(value) or value == "" else _NEITHER
+
+
+def _mixed(column: Column, at: int, name: str) -> Fault:
+    message = f"{name} is {excerpt(column[at])}, but text in other rows"
+    return fault_at("bad_value", message, "write a column as numbers or as text throughout", row=at + 1, field=name)
+
+
+def _too_many_categories(name: str, seen: Mapping[str, int]) -> Fault:
+    message = f"the column '{name}' has {len(seen)} different texts, such as {excerpt(next(iter(seen)))}"
+    hint = f"at most {MOST_CATEGORIES} can be told apart: leave the column out, or write plain decimals"
+    return fault_at("too_many_categories", message, hint, field=name)
 
 
 def _is_number(kind: type) -> bool:
     return issubclass(kind, int | float | np.integer | np.floating) and kind is not bool
 
 
-def _number(value: Any) -> float:
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas', which is not imported here
+        return True
+    return _is_number(type(value)) and value != value  # noqa: PLR0124 - true of NaN alone
+
+
+def _number(value: Any, truth: bool) -> float:
+    """``value`` as a float, NaN where it is missing, infinity where it is no number."""
+    kind = type(value)
     try:
-        return float(value) if _is_number(type(value)) else np.nan
+        if kind is float or _is_number(kind) or (truth and kind in (bool, np.bool_)):
+            return float(value)
     except OverflowError:
         return np.inf
+    return np.nan if _is_missing(value) else np.inf
 
 
-def _value_fault(value: Any, row: int) -> Fault:
-    if value is None or (_is_number(type(value)) and value != value):  # noqa: PLR0124 - true of NaN alone
-        code, what = "missing_value", "missing"
-    elif not _is_number(type(value)):
+def _value_fault(value: Any, row: int, name: str) -> Fault:
+    if not _is_number(type(value)):
         code, what = "bad_value", f"{excerpt(value)}, which is not a number"
     elif value in (np.inf, -np.inf):
         code, what = "infinite_value", "infinite"
@@ -76,15 +145,14 @@ def _value_fault(value: Any, row: int) -> Fault:
     hint = (
         "write a plain decimal such as -1234.5, without thousands separators"
         if code == "bad_value"
-        else "give a finite number below 1e100, or leave out the rows up to it so that the series starts later"
+        else "give a finite number below 1e100, or leave the cell empty where it is not known"
     )
-    return fault_at(code, f"y is {what}", hint, row=row, field="y")
+    return fault_at(code, f"{name} is {what}", hint, row=row, field=name)
 
 
 _STEP_FAULTS = {
     "duplicate_timestamp": "keep one row for each timestamp",
     "unsorted_timestamps": "sort the rows of each series by ds",
-    "gap": "fill in the missing rows, or keep only those after the gap",
     "off_grid_timestamp": "give every row a timestamp on the grid of the frequency, or name another 'freq'",
 }
 
@@ -99,22 +167,21 @@ class Rows(NamedTuple):
     freq: Freq
 
 
-def check_steps(rows: Rows) -> None:
-    """Pass where every series goes on from its first moment step by step.
+def steps_of(rows: Rows) -> Ints:
+    """The steps of each row since the first of its series, (R,); they rise, by more than 1 where rows are missing.
 
     Raises:
-        InputError: with a fault for each row that comes twice, too early, off the grid or after a gap.
+        InputError: with a fault for each row that comes twice, too early or off the grid; ``gap_too_long`` where more
+            rows are missing than ``most_missing`` allows.
     """
     inside = np.ones(len(rows.times), dtype=bool)
     inside[rows.indptr[:-1]] = False
     steps, on_grid = rows.freq.steps(np.repeat(rows.times[rows.indptr[:-1]], np.diff(rows.indptr)), rows.times)
     back = np.concatenate([[0], np.diff(rows.times).astype(np.int64)])
-    step = np.concatenate([[1], np.diff(steps)])
     kinds = {
         "duplicate_timestamp": inside & (back == 0),
         "unsorted_timestamps": inside & (back < 0),
         "off_grid_timestamp": ~on_grid,
-        "gap": inside & (step > 1),
     }
     found, told = Findings(), np.zeros(len(rows.times), dtype=bool)
     for code, mask in kinds.items():
@@ -122,6 +189,15 @@ def check_steps(rows: Rows) -> None:
         found.add(where[np.argsort(rows.order[where])].tolist(), partial(_step_fault, rows, code))
         told |= mask
     found.check()
+    missing = int((steps[rows.indptr[1:] - 1] + 1).sum()) - len(steps)
+    if missing > most_missing(len(steps)):
+        raise InputError([_gap_fault(rows, np.where(inside, np.diff(steps, prepend=0), 0), missing)])
+    return steps
+
+
+def most_missing(rows: int) -> int:
+    """How many rows may be missing between ``rows`` that are there."""
+    return min(MOST_MISSING_PER_ROW * rows, max(MOST_MISSING, rows))
 
 
 def _step_fault(rows: Rows, code: str, at: int) -> Fault:
@@ -130,16 +206,30 @@ def _step_fault(rows: Rows, code: str, at: int) -> Fault:
         "duplicate_timestamp": f"{now} is there twice",
         "unsorted_timestamps": f"{now} comes after {before}",
         "off_grid_timestamp": f"{now} is not on the grid of frequency {freq}",
-        "gap": f"rows are missing between {before} and {now} at frequency {freq}",
     }
-    name = rows.ids[int(np.searchsorted(rows.indptr, at, side="right")) - 1]
-    row = int(rows.order[at]) + 1
+    name, row = _place(rows, at)
     return fault_at(code, messages[code], _STEP_FAULTS[code], unique_id=name, row=row, field="ds")
 
 
+def _gap_fault(rows: Rows, steps: Ints, missing: int) -> Fault:
+    at = int(np.argmax(steps))
+    between = f"{steps[at] - 1} between {text_of(rows.times[at - 1])} and {text_of(rows.times[at])}"
+    message = f"{len(steps)} rows at frequency {rows.freq} leave {missing} moments without a row, {between}"
+    most = most_missing(len(steps))
+    hint = f"name a longer 'freq', or send rows (y may be empty) so that at most {most} are missing"
+    name, row = _place(rows, at)
+    return fault_at("gap_too_long", message, hint, unique_id=name, row=row, field="ds")
+
+
+def _place(rows: Rows, at: int) -> tuple[str, int]:
+    """The series of a row, and the row's number in the input."""
+    return rows.ids[int(np.searchsorted(rows.indptr, at, side="right")) - 1], int(rows.order[at]) + 1
+
+
 def text_of(time: np.datetime64) -> str:
-    """``time`` to the second, for a message."""
-    return str(np.datetime_as_string(time, unit="s"))
+    """``time`` for a message, to the second where it is a whole one."""
+    whole = time.astype("datetime64[s]") == time
+    return str(np.datetime_as_string(time, unit="s" if whole else "ms"))
 
 
 def fault_at(code: str, message: str, hint: str, **where: Any) -> Fault:

@@ -1,28 +1,88 @@
-"""Forecaster: spec + weights + calibration; turns a panel into a forecast and knows nothing of where it came from."""
+"""Forecaster: networks and their calibration; turns a panel into a forecast and knows nothing of where it came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calendar import LAST, Freq, Times, parse_freq
+from models.calendar import LAST, Freq, Ints, Times, parse_freq
+from models.checks import Floats
 from models.engines import Engine
 from models.errors import Fault, Findings, InputError, ModelBroken
-from models.intervals import Calibration
-from models.panel import Floats, Panel
-from models.scaling import inputs, normalise, to_data_units
+from models.inputs import Reader, facts_in
+from models.intervals import Calibration, Interval, Prediction
+from models.joining import known_ahead
+from models.panel import Panel
+from models.rolling import roll
 from models.spec import Spec
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+class Member(NamedTuple):
+    """One network of a forecaster: ``weights`` by name as ``models.training.fit`` gives them.
+
+    ``share``: how much its forecast counts beside those of the others.
+    """
+
+    spec: Spec
+    weights: Weights
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecaster:
-    """A trained forecaster; ``weights`` by name as ``models.network.get_weights`` gives them."""
+    """A trained forecaster; one of several members says the mean of what they say, by their shares."""
 
-    spec: Spec
-    weights: Mapping[str, NDArray[np.float32]]
+    members: tuple[Member, ...]
     calibration: Calibration
+
+    @property
+    def spec(self) -> Spec:
+        """The first member's: frequency, season and horizon are those of all."""
+        return self.members[0].spec
+
+
+class Ready(NamedTuple):
+    """A member with an engine that runs its network."""
+
+    member: Member
+    engine: Engine
+
+
+def ready(members: Sequence[Member], engine: Callable[[Spec, Weights], Engine]) -> tuple[Ready, ...]:
+    """The members, each with an engine of its own."""
+    return tuple(Ready(member, engine(member.spec, member.weights)) for member in members)
+
+
+def predict(networks: Sequence[Ready], panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
+    """``horizon`` steps from the moments (series, at) of ``panel``: the mean of what the networks say, by their shares.
+
+    Quantiles are averaged level by level, which keeps their shape (Lichtendahl et al., 2013, "Is It Better to Average
+    Probabilities or Quantiles?"); one that says only points, says each of them at every level.
+    """
+    said = [
+        roll(Reader(spec, facts_in(weights), panel), engine, series, at, horizon)
+        for (spec, weights, _), engine in networks
+    ]
+    return combine(said, [network.member.share for network in networks])
+
+
+def combine(said: Sequence[Prediction], shares: Sequence[float]) -> Prediction:
+    """The mean of several predictions of the same windows, each counted by its share.
+
+    Predictions whose quantiles are of different levels have none together.
+    """
+    mean = np.average([p.mean for p in said], axis=0, weights=shares)
+    spread = np.average([p.spread for p in said], axis=0, weights=shares)
+    levels = {tuple(p.levels) for p in said if p.quantiles is not None}
+    if len(levels) != 1:
+        return Prediction(mean, spread)
+    (known,) = levels
+    parts = [np.repeat(p.mean[..., None], len(known), axis=2) if p.quantiles is None else p.quantiles for p in said]
+    return Prediction(mean, spread, np.average(parts, axis=0, weights=shares), known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +96,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Forecast:
-    """``mean`` (N, horizon); ``radii``: level -> half width (N, horizon); ``starts``: each series' first moment."""
+    """``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: each series' first moment."""
 
     ids: tuple[str, ...]
     freq: Freq
     starts: Times
     mean: Floats
-    radii: Mapping[int, Floats]
+    intervals: Mapping[int, Interval]
     notes: tuple[Note, ...] = field(default=())
     utc: bool = False
 
@@ -66,85 +126,97 @@ class Forecast:
             "ds": np.concatenate([self.times(i) for i in range(len(self.ids))]),
             "mean": self.mean.ravel(),
         }
-        for level, radius in self.radii.items():
-            columns[f"lo-{level}"] = (self.mean - radius).ravel()
-            columns[f"hi-{level}"] = (self.mean + radius).ravel()
+        for level, interval in self.intervals.items():
+            columns[f"lo-{level}"] = interval.lo.ravel()
+            columns[f"hi-{level}"] = interval.hi.ravel()
         return pd.DataFrame(columns)
 
 
-class Prediction(NamedTuple):
-    """``mean`` (B, horizon) in data units and the ``spread`` (B, 1) of each window."""
-
-    mean: Floats
-    spread: Floats
-
-
-def predict(spec: Spec, engine: Engine, past: Floats, horizon: int) -> Prediction:
-    """The forecast after the last T points of ``past`` (B, T or more): normalise, roll the network, come back."""
-    scaled = normalise(past[:, -spec.context :], spec.season)
-    said = roll(engine, scaled.values, horizon, spec.season)
-    return Prediction(to_data_units(said, scaled.level, scaled.spread), scaled.spread)
-
-
-def roll(engine: Engine, past: NDArray[np.float32], horizon: int, season: int) -> NDArray[np.float32]:
-    """``horizon`` steps after ``past`` (B, T): what the network says is appended to its context until there are enough.
-
-    Returns:
-        (B, horizon), float32, in window units.
-    """
-    context, said = past, np.zeros((len(past), 0), dtype=np.float32)
-    while said.shape[1] < horizon:
-        step = engine.run(inputs(context, season))
-        said = np.concatenate([said, step], axis=1)
-        context = np.concatenate([context, step], axis=1)[:, -past.shape[1] :]
-    return said[:, :horizon]
-
-
-def forecast(forecaster: Forecaster, engine: Engine, panel: Panel, horizon: int, levels: Sequence[int]) -> Forecast:
+def forecast(
+    networks: Sequence[Ready], calibration: Calibration, panel: Panel, horizon: int, levels: Sequence[int]
+) -> Forecast:
     """The next ``horizon`` steps of every series, with a central interval for each level (percent).
+
+    A series ends with its last observed value; rows after that hold what is known ahead.
 
     Raises:
         ModelBroken: the network gave numbers that are not finite.
-        InputError: another frequency than the forecaster's, a series shorter than its context, a level that its
-            calibration cannot vouch for, timestamps beyond the calendar.
+        InputError: another frequency than the forecaster's, a series without history, a covariate that is missing or
+            not known ahead, a level that the calibration cannot vouch for, timestamps beyond the calendar.
     """
-    spec = forecaster.spec
-    _check(spec, panel, horizon)
-    past = np.stack([panel.series(i)[-spec.context :] for i in range(len(panel))])
-    mean, spread = predict(spec, engine, past, horizon)
-    if not np.isfinite(mean).all():
+    specs, at = [network.member.spec for network in networks], panel.observed_lengths
+    check_request(specs, panel, horizon)
+    said = predict(networks, panel, np.arange(len(panel)), at, horizon)
+    if not np.isfinite(said.mean).all():
         raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
-    radii = {level: spread * forecaster.calibration.radius(level, horizon) for level in levels}
-    starts = np.array([panel.next_times(i, 1)[0] for i in range(len(panel))])
-    notes = _notes(spec, panel, horizon, spread)
-    return Forecast(ids=panel.ids, freq=panel.freq, starts=starts, mean=mean, radii=radii, notes=notes, utc=panel.utc)
+    return Forecast(
+        ids=panel.ids,
+        freq=panel.freq,
+        starts=np.array([panel.moment(i, int(at[i])) for i in range(len(panel))]),
+        mean=said.mean,
+        intervals=calibration.intervals(said, levels),
+        notes=tuple(_notes(specs, panel, horizon, said.spread)),
+        utc=panel.utc,
+    )
 
 
-def _check(spec: Spec, panel: Panel, horizon: int) -> None:
-    if panel.freq != parse_freq(spec.freq):
-        message = f"the history has frequency {panel.freq}, the model was trained on {spec.freq}"
+def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
+    """Refuse what the networks of ``specs`` cannot forecast.
+
+    Raises:
+        InputError: see ``forecast``.
+    """
+    if panel.freq != parse_freq(specs[0].freq):
+        message = f"the history has frequency {panel.freq}, the model was trained on {specs[0].freq}"
         hint = "send history at the model's frequency, or train a model on this one"
         raise InputError([Fault(code="other_frequency", field="freq", message=message, hint=hint)])
     if horizon < 1:
         message = f"horizon is {horizon}"
         raise InputError([Fault(code="bad_field", field="horizon", message=message, hint="give 1 or more")])
-    found = Findings()
-    found.add(np.flatnonzero(panel.lengths < spec.context).tolist(), lambda i: _too_short(spec, panel, i))
-    found.add(_beyond_calendar(panel, horizon), lambda i: _too_late(panel, horizon, i))
+    found, at = Findings(), panel.observed_lengths
+    if any(spec.context > 0 for spec in specs):
+        found.add(np.flatnonzero(at == 0).tolist(), lambda i: _no_history(panel, i))
+    found.add(_beyond_calendar(panel, at, horizon), lambda i: _too_late(panel, horizon, i))
     found.check()
+    for spec in specs:
+        check_covariates(spec, panel)
+        known_ahead(panel, spec.future_covariates, at, horizon)
 
 
-def _beyond_calendar(panel: Panel, horizon: int) -> list[int]:
+def check_covariates(spec: Spec, panel: Panel) -> None:
+    """Refuse a panel without the covariates that ``spec`` names, or with another kind of them.
+
+    Raises:
+        InputError: ``missing_covariate`` or ``other_covariate`` for each.
+    """
+    texts, faults = {name for name, _ in spec.categories}, []
+    for role in ("past_covariates", "future_covariates", "static_covariates"):
+        for name in getattr(spec, role):
+            if name not in panel.covariates:
+                message = f"there is no covariate '{name}'"
+                there = ", ".join(panel.covariates) or "none"
+                hint = f"the model reads it: send a column of that name (there are: {there})"
+                faults.append(Fault(code="missing_covariate", field=role, message=message, hint=hint))
+            elif (name in panel.categories) != (name in texts):
+                kinds = ("text", "numbers") if name in panel.categories else ("numbers", "text")
+                message = f"covariate '{name}' is {kinds[0]}, the model learned {kinds[1]}"
+                hint = f"send it as {kinds[1]}, or train a model on it as it is"
+                faults.append(Fault(code="other_covariate", field=role, message=message, hint=hint))
+    if faults:
+        raise InputError(faults)
+
+
+def _beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     """The series whose forecast would end after the calendar does; the rough bound keeps the exact sum in range."""
-    steps = panel.lengths + horizon - 1
+    steps = at + horizon - 1
     beyond = steps * panel.freq.least_days > (LAST - panel.starts) / np.timedelta64(1, "D")
-    return [i for i in range(len(panel)) if beyond[i] or panel.freq.after(panel.starts[i], steps[i : i + 1])[0] > LAST]
+    return [i for i in range(len(panel)) if beyond[i] or panel.moment(i, int(steps[i])) > LAST]
 
 
-def _too_short(spec: Spec, panel: Panel, i: int) -> Fault:
-    message = f"the series has {panel.lengths[i]} points"
-    hint = f"this model needs at least {spec.context}"
-    return Fault(code="too_short", unique_id=panel.ids[i], message=message, hint=hint)
+def _no_history(panel: Panel, i: int) -> Fault:
+    message = "the series has no value"
+    hint = "send some history, or ask a model of context 0, which goes by static covariates alone"
+    return Fault(code="no_history", unique_id=panel.ids[i], field="y", message=message, hint=hint)
 
 
 def _too_late(panel: Panel, horizon: int, i: int) -> Fault:
@@ -152,15 +224,22 @@ def _too_late(panel: Panel, horizon: int, i: int) -> Fault:
     return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint="ask for a shorter horizon")
 
 
-def _notes(spec: Spec, panel: Panel, horizon: int, spread: Floats) -> tuple[Note, ...]:
-    notes = []
-    if horizon > spec.horizon:
+def _notes(specs: Sequence[Spec], panel: Panel, horizon: int, spread: Floats) -> Iterator[Note]:
+    trained, context = specs[0].horizon, max(spec.context for spec in specs)
+    if horizon > trained:
         message = (
-            f"the model was trained and calibrated for {spec.horizon} steps; those beyond are rolled forward, "
+            f"the model was trained and calibrated for {trained} steps; those beyond are rolled forward, "
             "and their intervals are extrapolated"
         )
-        notes.append(Note(code="beyond_trained_horizon", message=message))
+        yield Note(code="beyond_trained_horizon", message=message)
+    for i in np.flatnonzero(panel.observed_lengths < context) if context else ():
+        count = panel.observed_lengths[i]
+        message = f"the series has {count} points; the model reads up to {context}, with fewer it knows less"
+        yield Note(code="short_history", message=message, unique_id=panel.ids[i])
+    missing = panel.missing
+    for i in np.flatnonzero(missing):
+        message = f"{missing[i]} values are missing; they are left out, not filled in"
+        yield Note(code="missing_values", message=message, unique_id=panel.ids[i])
     for i in np.flatnonzero(spread[:, 0] == 0):
         message = "the last values are constant; the forecast repeats them and the intervals have no width"
-        notes.append(Note(code="constant_history", message=message, unique_id=panel.ids[i]))
-    return tuple(notes)
+        yield Note(code="constant_history", message=message, unique_id=panel.ids[i])

@@ -1,53 +1,43 @@
-"""build(spec): the Keras network of a forecaster; the only place where cells and strategies are joined.
+"""join(spec, ops): the network of a forecaster; the only place where encoder and strategy are joined."""
 
-Importing this module imports Keras and its backend: processes that only serve on a CPU never do.
-"""
-
-from collections.abc import Mapping
-from typing import Any
-
-import keras
-import numpy as np
-from numpy.typing import NDArray
-
-from models.cells import CELLS
-from models.spec import CHANNELS, Spec
-from models.strategies import STRATEGIES
-
-Weights = dict[str, NDArray[np.float32]]
+from models.encoders import ENCODERS
+from models.ops import Node, Ops, ShapeOps, Shapes
+from models.spec import Spec
+from models.strategies import STRATEGIES, Ahead
 
 
-def build(spec: Spec) -> Any:
-    """An untrained ``keras.Model`` from (B, T, C) to (B, O), or to (B, T, O) where the strategy is taught every step.
+def join(spec: Spec, ops: Ops, every_step: bool = False) -> dict[str, Node]:
+    """The outputs of ``spec``'s network: ``said`` (O, P), or (n, O, P) after each of the encoder's n steps.
 
-    The head of a time-distributed network is a ``Dense`` on the whole sequence: the same sums as
-    ``TimeDistributed(Dense)``, and right for sequences of any length.
+    Its inputs, each only where the spec needs it, are those that ``models.inputs`` makes: ``past`` (T, C), ``static``
+    (S,), ``seen`` (n,), ``state_0`` (U,) …, and of the steps to be said ``ahead`` (O, F) and ``skip`` (O, N), or
+    (n, O, …) after each step. A network that carries its state also gives ``next_0`` (U,) ….
     """
-    every_step = STRATEGIES[spec.strategy].every_step
-    make = getattr(keras.layers, CELLS[spec.cell].layer)
-    inputs = values = keras.Input((spec.context, CHANNELS), name="past")
-    for layer in range(spec.depth):
-        last = layer == spec.depth - 1
-        values = make(spec.units, return_sequences=every_step or not last, name=f"cell_{layer}")(values)
-    return keras.Model(inputs, keras.layers.Dense(spec.outputs, name="head")(values))
+    strategy = STRATEGIES[spec.strategy]
+    if not strategy.learns:
+        return {"said": ops.input("skip", (spec.outputs, 1))}
+    static = ops.input("static", (spec.static_channels,)) if spec.static_channels else None
+    encoded = ENCODERS[spec.encoder if spec.context else "none"](spec, ops, static)
+    steps = (spec.steps,) if every_step else ()
+    ahead = Ahead(
+        ops.input("ahead", (*steps, spec.outputs, spec.ahead_channels)) if spec.ahead_channels else None,
+        ops.input("skip", (*steps, spec.outputs, spec.skip_channels)) if spec.skip_channels else None,
+    )
+    said = strategy.say(spec, ops, encoded, ahead, every_step)
+    return {"said": said} | {f"next_{i}": state for i, state in enumerate(encoded.carried)}
 
 
-def get_weights(network: Any) -> Weights:
-    """The weights by name, such as ``cell_0/recurrent_kernel``, float32, copied."""
-    return {name: keras.ops.convert_to_numpy(variable).copy() for name, variable in _variables(network).items()}
+def weight_shapes(spec: Spec) -> Shapes:
+    """The weights of ``spec``'s network by name, said without any engine."""
+    return _shapes(spec).weights
 
 
-def set_weights(network: Any, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Put the weights that ``get_weights`` gave into a network of the same spec.
-
-    Raises:
-        KeyError: a weight is missing.
-        ValueError: a weight has another shape.
-    """
-    for name, variable in _variables(network).items():
-        variable.assign(weights[name])
+def input_shapes(spec: Spec) -> Shapes:
+    """The inputs of ``spec``'s network by name, without the batch axis, as it serves."""
+    return _shapes(spec).inputs
 
 
-def _variables(network: Any) -> dict[str, Any]:
-    # The seed generators of recurrent layers are variables too, but not weights.
-    return {f"{layer.name}/{v.name}": v for layer in network.layers for v in layer.trainable_variables}
+def _shapes(spec: Spec) -> ShapeOps:
+    ops = ShapeOps()
+    join(spec, ops)
+    return ops

@@ -1,29 +1,44 @@
 """Panel: many regular series, checked once at the door.
 
-Long frames with the columns ``unique_id, ds, y`` are checked on their way in (``models.checks``). Inside there are only
-flat arrays: series i is ``y[indptr[i]:indptr[i + 1]]``, its timestamps follow from its start and the frequency.
+Long frames with the columns ``unique_id, ds, y`` and any number of covariates are checked on their way in
+(``models.checks``). Inside there are only flat arrays: series i is ``y[indptr[i]:indptr[i + 1]]``, its timestamps
+follow from its start and the frequency. What is missing -- an empty cell, a row between two others -- is NaN.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.calendar import Freq, Ints, Times, infer_freq, parse_freq, parse_times
-from models.checks import Rows, check_steps, codes_of, fault_at, good_id, text_of, values_of
+from models.checks import (
+    MOST_COVARIATES,
+    Column,
+    Floats,
+    Rows,
+    codes_of,
+    covariate_of,
+    fault_at,
+    good_id,
+    steps_of,
+    values_of,
+)
 from models.errors import BundleError, Fault, Findings, InputError, excerpt
-from models.packing import pack, unpack
+from models.packing import Arrays, pack, unpack
 
-Floats = NDArray[np.float64]
+COLUMNS = ("unique_id", "ds", "y")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """N series of one frequency without gaps; ``starts`` (N,) datetime64[us], ``y`` flat float64, ``indptr`` (N+1,)."""
+    """N series of one frequency; ``starts`` (N,) datetime64[us], ``y`` flat float64, ``indptr`` (N + 1,).
+
+    ``covariates``: name -> flat float64 beside ``y``; where one was text, ``categories`` has its sorted values and the
+    array their indices. NaN is a value that is missing, in all of them.
+    """
 
     ids: tuple[str, ...]
     starts: Times
@@ -31,6 +46,8 @@ class Panel:
     indptr: Ints
     freq: Freq
     utc: bool = False  # the timestamps said so; otherwise they have no zone
+    covariates: Mapping[str, Floats] = field(default_factory=dict)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -40,13 +57,24 @@ class Panel:
 
     @property
     def lengths(self) -> Ints:
-        """Points of each series, shape (N,)."""
+        """Points of each series, those without a value included, shape (N,)."""
         return np.diff(self.indptr)
 
     @property
+    def observed_lengths(self) -> Ints:
+        """Points of each series up to its last value, shape (N,); 0 where it has none."""
+        return self._until_last(self.y)
+
+    @property
+    def missing(self) -> Ints:
+        """Points of each series without a value, but for those after its last one, shape (N,)."""
+        known = [int(np.isfinite(self.series(i)).sum()) for i in range(len(self))]
+        return self.observed_lengths - np.array(known, dtype=np.int64)
+
+    @property
     def median_length(self) -> int:
-        """Points of the median series; 0 without series."""
-        return int(np.median(self.lengths)) if len(self) else 0
+        """Points of the median series up to its last value; 0 without series."""
+        return int(np.median(self.observed_lengths)) if len(self) else 0
 
     def series(self, i: int) -> Floats:
         """The values of series ``i``, a view of shape (length,)."""
@@ -56,10 +84,29 @@ class Panel:
         """The timestamps of series ``i``, shape (length,)."""
         return self.freq.after(self.starts[i], np.arange(len(self.series(i))))
 
+    def moment(self, i: int, at: int) -> np.datetime64:
+        """The timestamp of point ``at`` of series ``i``, which may lie before its first or after its last."""
+        return np.datetime64(self.freq.after(self.starts[i], np.array([at]))[0])
+
     def next_times(self, i: int, horizon: int) -> Times:
         """The ``horizon`` timestamps that follow the last one of series ``i``."""
         length = len(self.series(i))
         return self.freq.after(self.starts[i], np.arange(length, length + horizon))
+
+    def latest(self, covariate: str) -> Floats:
+        """The last value known of a covariate in each series, shape (N,); NaN where there is none."""
+        values = self.covariates[covariate]
+        lengths = self._until_last(values)
+        return np.where(lengths > 0, values[self.indptr[:-1] + lengths - 1], np.nan)
+
+    def _until_last(self, values: Floats) -> Ints:
+        """Points of each series up to the last that is not NaN, shape (N,)."""
+        lengths = self.lengths
+        # Nearly always the last point is one: looking at the others takes as much memory as the panel, at every batch.
+        for i in np.flatnonzero(np.isnan(values[self.indptr[1:] - 1])):
+            known = np.flatnonzero(~np.isnan(values[self.indptr[i] : self.indptr[i + 1]]))
+            lengths[i] = known[-1] + 1 if len(known) else 0
+        return lengths
 
     def select(self, ids: Sequence[str]) -> "Panel":
         """The series named, in the order named.
@@ -74,54 +121,46 @@ class Panel:
             raise InputError(
                 [fault_at("unknown_series", f"no series {excerpt(m)}", hint, field="unique_id") for m in missing]
             )
-        return self._pick([where[name] for name in ids])
+        rows = np.array([where[name] for name in ids], dtype=np.int64)
+        return self._pick(rows, self.lengths[rows])
 
     def cut(self, points: int) -> "Panel":
-        """Every series without its last ``points`` points; series that have no more than that are left out."""
-        rows = np.flatnonzero(self.lengths > points).tolist()
-        parts = [y[: len(y) - points] for y in map(self.series, rows)]
-        return _join([self.ids[i] for i in rows], self.starts[rows], parts, self)
+        """Every series without the ``points`` up to its last value and what follows that.
 
-    def _pick(self, rows: list[int]) -> "Panel":
-        return _join([self.ids[i] for i in rows], self.starts[rows], [self.series(i) for i in rows], self)
+        Series that have no more than that are left out.
+        """
+        rows = np.flatnonzero(self.observed_lengths > points)
+        return self._pick(rows, self.observed_lengths[rows] - points)
+
+    def _pick(self, rows: Ints, lengths: Ints) -> "Panel":
+        """The first ``lengths`` points of the series ``rows``."""
+        indptr = _indptr(lengths)
+        at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in rows),
+            starts=self.starts[rows],
+            y=self.y[at],
+            indptr=indptr,
+            covariates={name: values[at] for name, values in self.covariates.items()},
+        )
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the content; the order in which the series came does not matter."""
-        order = sorted(range(len(self)), key=self.ids.__getitem__)
-        return hashlib.sha256(self._pick(order).to_bytes()).hexdigest()
+        """SHA-256 (hex) of the content; the order in which series and covariates came does not matter."""
+        order = np.array(sorted(range(len(self)), key=self.ids.__getitem__), dtype=np.int64)
+        return hashlib.sha256(self._pick(order, self.lengths[order]).to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
         """The panel as bytes that ``panel_from_bytes`` reads."""
-        header = {"ids": list(self.ids), "freq": str(self.freq), "utc": self.utc}
-        return pack(header, {"starts": self.starts.astype(np.int64), "indptr": self.indptr, "y": self.y})
+        header: dict[str, Any] = {"ids": list(self.ids), "freq": str(self.freq), "utc": self.utc}
+        arrays: Arrays = {"starts": self.starts.astype(np.int64), "indptr": self.indptr, "y": self.y}
+        if self.covariates:  # panels without are the bytes that they were before there were any
+            header["categories"] = {name: list(texts) for name, texts in self.categories.items()}
+            arrays |= {_COVARIATE + name: self.covariates[name] for name in sorted(self.covariates)}
+        return pack(header, arrays)
 
-    def extend(self, rows: "Panel") -> "Panel":
-        """This panel followed by ``rows``: known series go on where they ended, new series are added.
 
-        Raises:
-            InputError: rows of another frequency or zone, or that do not begin right after the last known point.
-        """
-        if rows.freq != self.freq:
-            message = f"the rows have frequency {rows.freq}, the data set has {self.freq}"
-            raise InputError([fault_at("other_frequency", message, "send rows at the data set's frequency")])
-        if rows.utc != self.utc:
-            said = {True: "say Z (UTC)", False: "have no zone"}
-            message = f"the timestamps {said[rows.utc]}, those of the data set {said[self.utc]}"
-            raise InputError([fault_at("other_zone", message, "write them as in the data set", field="ds")])
-        where = {name: i for i, name in enumerate(self.ids)}
-        faults = [_seam(self, where[name], rows, i) for i, name in enumerate(rows.ids) if name in where]
-        if any(faults):
-            raise InputError([fault for fault in faults if fault is not None])
-        parts = [self.series(i) for i in range(len(self))]
-        ids, starts = list(self.ids), list(self.starts)
-        for i, name in enumerate(rows.ids):
-            if name in where:
-                parts[where[name]] = np.concatenate([parts[where[name]], rows.series(i)])
-            else:
-                parts.append(rows.series(i))
-                ids.append(name)
-                starts.append(rows.starts[i])
-        return _join(ids, np.array(starts, dtype="datetime64[us]"), parts, self)
+_COVARIATE = "covariate:"  # what the names of their arrays begin with
 
 
 def panel_from_bytes(data: bytes) -> Panel:
@@ -131,56 +170,84 @@ def panel_from_bytes(data: bytes) -> Panel:
         BundleError: the bytes are damaged.
     """
     header, arrays = unpack(data)
+    covariates = {name.removeprefix(_COVARIATE): a for name, a in arrays.items() if name.startswith(_COVARIATE)}
     try:
         ids, freq = tuple(map(str, header["ids"])), parse_freq(header["freq"])
         starts, indptr, y = (arrays[name] for name in ("starts", "indptr", "y"))
-    except (KeyError, TypeError, InputError) as error:
+        categories = {name: tuple(map(str, texts)) for name, texts in header.get("categories", {}).items()}
+    except (KeyError, TypeError, AttributeError, InputError) as error:
         raise BundleError(f"the header is not that of a panel: {error}") from error
-    shapes = [array.shape for array in (starts, indptr, y)]
-    if shapes != [(len(ids),), (len(ids) + 1,), (indptr[-1:].sum(),)] or indptr[0] != 0 or (np.diff(indptr) < 1).any():
+    shapes = [array.shape for array in (starts, indptr, y, *covariates.values())]
+    points = (indptr[-1:].sum(),)
+    fitting = shapes == [(len(ids),), (len(ids) + 1,), points, *[points] * len(covariates)]
+    if not fitting or indptr[0] != 0 or (np.diff(indptr) < 1).any() or not categories.keys() <= covariates.keys():
         raise BundleError("the arrays do not fit together as a panel")
-    return Panel(ids, starts.astype("datetime64[us]"), y, indptr, freq, header.get("utc") is True)
+    if any(((covariates[n] < 0) | (covariates[n] >= len(texts))).any() for n, texts in categories.items()):
+        raise BundleError("a covariate has a value that is none of its categories")
+    return Panel(
+        ids, starts.astype("datetime64[us]"), y, indptr, freq, header.get("utc") is True, covariates, categories
+    )
 
 
 def panel_from_columns(
-    unique_id: Sequence[object] | str, ds: Sequence[object], y: Sequence[object], freq: str | None = None
+    unique_id: Sequence[object] | str,
+    ds: Sequence[object],
+    y: Column,
+    freq: str | None = None,
+    covariates: Mapping[str, Column] | None = None,
 ) -> Panel:
-    """A panel of rows given as three columns of one length; ``unique_id`` may be one name for all rows.
+    """A panel of rows given as columns of one length; ``unique_id`` may be one name for all rows.
 
-    Rows of different series may be mixed; within a series they must be in order of time, without gaps or repetitions.
-    ``freq`` is read off the longest series where it is not given.
+    Rows of different series may be mixed; within a series they must be in order of time, without repetitions. A value
+    may be missing (None or NaN), and so may rows. ``freq`` is read off the longest series where it is not given.
+    ``covariates`` are numbers, true and false (1 and 0), or text.
 
     Raises:
         InputError: with a fault (row counted from 1) for each thing wrong.
     """
     names: Sequence[object] = [unique_id] * len(ds) if isinstance(unique_id, str) else unique_id
-    if not len(names) == len(ds) == len(y):
-        message = f"unique_id has {len(names)} rows, ds {len(ds)} and y {len(y)}"
-        raise InputError([fault_at("ragged_columns", message, "give each row all three")])
-    if len(ds) == 0:
-        raise InputError([fault_at("no_rows", "there are no rows", "send at least one row of unique_id, ds, y")])
+    more = covariates or {}
+    _check_columns({"unique_id": len(names), "ds": len(ds), "y": len(y)}, more)
     found = Findings()
     codes, ids = codes_of(names, found)
     values, (times, utc) = values_of(y, found), parse_times(ds, found)
+    read = {name: covariate_of(name, more[name], found) for name in sorted(more)}
     found.faults = [_named(fault, names) for fault in found.faults]
     found.check()
     order = np.argsort(codes, kind="stable")
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
-    times, values = times[order], values[order]
-    step = parse_freq(freq) if freq is not None else _infer(times, indptr)
-    check_steps(Rows(times, order, indptr, ids, step))
-    return Panel(ids, times[indptr[:-1]], values, indptr, step, utc)
+    given = _indptr(np.bincount(codes))
+    step = parse_freq(freq) if freq is not None else _infer(times[order], given)
+    steps = steps_of(Rows(times[order], order, given, ids, step))
+    indptr = _indptr(steps[given[1:] - 1] + 1)
+    at = steps + np.repeat(indptr[:-1], np.diff(given))
+
+    def spread(column: Floats) -> Floats:
+        whole = np.full(indptr[-1], np.nan)
+        whole[at] = column[order]
+        return whole
+
+    return Panel(
+        ids,
+        times[order][given[:-1]],
+        spread(values),
+        indptr,
+        step,
+        utc,
+        {name: spread(column) for name, (column, _) in read.items()},
+        {name: texts for name, (_, texts) in read.items() if texts},
+    )
 
 
 def panel_from_frame(frame: Mapping[str, Any], freq: str | None = None) -> Panel:
     """A panel of a long frame (pandas, polars, or a dict of columns) with the columns ``unique_id, ds, y``.
 
-    Timestamps may be strings or datetimes, missing values are refused; other columns are ignored.
+    Timestamps may be strings or datetimes. Every other column of numbers, true and false, or text is a covariate;
+    columns of datetimes are left out.
 
     Raises:
         InputError: see ``panel_from_columns``; ``missing_column`` where one of the three is not there.
     """
-    for name in ("unique_id", "ds", "y"):
+    for name in COLUMNS:
         if name not in frame:
             hint = "a long frame has one row for each series and moment"
             raise InputError([fault_at("missing_column", f"the column '{name}' is missing", hint, field=name)])
@@ -188,13 +255,32 @@ def panel_from_frame(frame: Mapping[str, Any], freq: str | None = None) -> Panel
     moments = np.datetime_as_string(ds.astype("datetime64[us]")) if ds.dtype.kind == "M" else ds
     stamps = [m.isoformat() if isinstance(m, date) else m for m in moments.tolist()]
     names = [str(n) if isinstance(n, int | np.integer) else n for n in np.asarray(frame["unique_id"], dtype=object)]
-    return panel_from_columns(names, stamps, list(frame["y"]), freq)
+    others = {str(name): _column(frame[name]) for name in getattr(frame, "columns", frame) if name not in COLUMNS}
+    kept = {n: c for n, c in others.items() if not isinstance(c, np.ndarray) or c.dtype.kind not in "mM"}
+    return panel_from_columns(names, stamps, _column(frame["y"]), freq, kept)
 
 
-def _join(ids: Sequence[str], starts: Times, parts: list[Floats], like: Panel) -> Panel:
-    indptr = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    y = np.concatenate(parts) if parts else np.zeros(0)
-    return Panel(tuple(ids), np.asarray(starts, dtype="datetime64[us]"), y, indptr, like.freq, like.utc)
+def _column(values: Any) -> Column:
+    # NumPy would make one kind of what is of several in a list.
+    return values if isinstance(values, list) else np.asarray(values)
+
+
+def _check_columns(lengths: Mapping[str, int], covariates: Mapping[str, Column]) -> None:
+    """Refuse columns of different lengths, no rows, and more covariates than are kept."""
+    told = {name: f"{name} has {length} rows" for name, length in lengths.items()}
+    told |= {name: f"{excerpt(name)} has {len(column)} rows" for name, column in covariates.items()}
+    if len(set(lengths.values()) | set(map(len, covariates.values()))) > 1:
+        message = ", ".join(list(told.values())[:5])
+        raise InputError([fault_at("ragged_columns", message, "give each row a place in every column")])
+    if 0 in lengths.values():
+        raise InputError([fault_at("no_rows", "there are no rows", "send at least one row of unique_id, ds, y")])
+    if len(covariates) > MOST_COVARIATES:
+        message = f"there are {len(covariates)} columns besides {', '.join(COLUMNS)}"
+        raise InputError([fault_at("too_many_covariates", message, f"send at most {MOST_COVARIATES}")])
+
+
+def _indptr(lengths: Ints) -> Ints:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def _infer(times: Times, indptr: Ints) -> Freq:
@@ -202,32 +288,7 @@ def _infer(times: Times, indptr: Ints) -> Freq:
     return infer_freq(times[indptr[longest] : indptr[longest + 1]])
 
 
-def _seam(old: Panel, i: int, rows: Panel, j: int) -> Fault | None:
-    expected, got = old.next_times(i, 1)[0], rows.starts[j]
-    if got == expected:
-        return None
-    code = "gap" if got > expected else "already_known"
-    message = f"the new rows start at {text_of(got)}, the data set goes on at {text_of(expected)}"
-    return fault_at(code, message, "send the rows that follow the last known one", unique_id=rows.ids[j], field="ds")
-
-
 def _named(fault: Fault, names: Sequence[object]) -> Fault:
     """``fault`` with the name of the series that its row belongs to."""
     name = None if fault.row is None else names[fault.row - 1]
     return replace(fault, unique_id=name) if isinstance(name, str) and good_id(name) else fault
-
-
-def concat(chunks: Iterable[bytes]) -> Panel:
-    """The panel whose parts, one ``Panel.to_bytes`` after another, are ``chunks`` (at least one).
-
-    That each goes on where the one before ended was checked when it was written, by ``Panel.extend``.
-    """
-    panels = [panel_from_bytes(chunk) for chunk in chunks]
-    parts: dict[str, list[Floats]] = {}
-    starts: dict[str, np.datetime64] = {}
-    for panel in panels:
-        for i, name in enumerate(panel.ids):
-            parts.setdefault(name, []).append(panel.series(i))
-            starts.setdefault(name, panel.starts[i])
-    whole = [np.concatenate(series) for series in parts.values()]
-    return _join(list(parts), np.array(list(starts.values()), dtype="datetime64[us]"), whole, panels[0])

@@ -3,27 +3,34 @@
 Importing this module imports Keras and its backend.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
+from models.calendar import Ints
+from models.cells import CELLS
+from models.checks import Floats
+from models.engines.keras import Weights, build_taught, get_weights, set_weights
 from models.errors import Cancelled, Diverged
-from models.network import Weights, build, get_weights
+from models.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs
 from models.panel import Panel
-from models.scaling import inputs, normalise, to_window_units
 from models.spec import Spec, Training
-from models.strategies import STRATEGIES
-from models.windows import Windows, split
+from models.strategies import STRATEGIES, frames
+from models.teaching import loss_of
+from models.windows import Windows, split, take
 
 MOST_VALIDATION_BATCHES = 8
+SHARE_WARM_UP = 0.03  # of all steps
+SHARE_CUT = 0.1  # of the windows: they lose their older points, as those of young series have none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far training is: ``epoch`` of ``epochs``, the latest losses (mean absolute error in window units)."""
+    """How far training is: ``epoch`` of ``epochs``, the latest losses in window units."""
 
     epoch: int
     epochs: int
@@ -41,68 +48,137 @@ def fit(
     panel: Panel,
     on_progress: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
+    start: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Weights:
-    """The weights of ``spec``'s network taught on the windows of ``panel``; equal input gives equal weights on a CPU.
+    """The weights of ``spec``'s forecaster taught on ``panel``; equal input gives equal weights on a CPU.
 
-    The newest tenth of each series (at least one horizon) chooses the epoch that is kept.
+    With ``training.patience`` the newest tenth of each series (at least one horizon) is not taught, but chooses the
+    epoch that is kept. ``start``: weights of the same spec to go on from.
 
     Raises:
-        InputError: ``too_short`` where no series holds a window for teaching and one for validation.
+        InputError: ``too_short`` where no series holds a window for teaching, or for validation.
         Cancelled: ``should_stop`` said so; it is asked before the first batch and after every one.
         Diverged: the loss, in teaching or in validation, became NaN or infinite.
     """
-    taught, held = split(panel, spec.context, spec.horizon)
+    facts = facts_of(spec, panel)
+    if not STRATEGIES[spec.strategy].learns:
+        return facts.to_weights()
+    reader = Reader(spec, facts, panel)
+    taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
     keras.utils.set_random_seed(training.seed)
-    network = build(spec)
-    steps = training.max_epochs * training.steps_per_epoch
-    rate = keras.optimizers.schedules.CosineDecay(training.learning_rate, steps, alpha=0.01)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=training.clip_norm)
+    network = build_taught(spec, training.batch_size if training.carry > 1 else 0)
+    if start is not None:
+        set_weights(network, start)
     # Without XLA, TensorFlow spends five times as long on a CPU dispatching the small operations of a recurrent step.
-    network.compile(optimizer=optimizer, loss="mae", jit_compile=True)
-    best = keras.callbacks.EarlyStopping(patience=training.patience, restore_best_weights=True)
+    network.compile(optimizer=_optimizer(training), loss=loss_of(spec), jit_compile=True)
+    callbacks: list[Any] = [_Reporter(training, on_progress, should_stop)]
+    if held is not None:
+        callbacks.insert(0, keras.callbacks.EarlyStopping(patience=training.patience, restore_best_weights=True))
     network.fit(
-        _Batches(taught, spec, training.batch_size, training.steps_per_epoch, training.seed),
-        validation_data=_validation(held, spec, training),
+        _Batches(reader, taught, training),
+        validation_data=None if held is None else _validation(reader, held, training),
         validation_batch_size=training.batch_size,
         epochs=training.max_epochs,
         shuffle=False,
-        callbacks=[best, _Reporter(training, on_progress, should_stop)],
+        callbacks=callbacks,
         verbose=0,
     )
-    return get_weights(network)
+    return get_weights(network) | facts.to_weights()
 
 
-def _examples(windows: Windows, rows: np.ndarray[Any, Any], spec: Spec) -> tuple[Any, Any]:
-    past, future = windows.take(rows)
-    scaled = normalise(past, spec.season)
-    after = to_window_units(future, scaled.level, scaled.spread)
-    return inputs(scaled.values, spec.season), STRATEGIES[spec.strategy].targets(scaled.values, after)
+def _optimizer(training: Training) -> Any:
+    """AdamW with a short warm-up and a cosine decay to the very end: the tail is where accuracy is made."""
+    steps = training.max_epochs * training.steps_per_epoch
+    warm_up = max(1, int(SHARE_WARM_UP * steps))
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), alpha=0.01, warmup_target=training.learning_rate, warmup_steps=warm_up
+    )
+    clip = {"clipvalue": training.clip_value} if training.clip_value else {"global_clipnorm": training.clip_norm}
+    return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **clip)
 
 
-def _validation(held: Windows, spec: Spec, training: Training) -> tuple[Any, Any]:
+Examples = tuple[Inputs, NDArray[np.float32]]
+
+
+def examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None = None) -> Examples:
+    """What the network is given at ``moments`` (series, at), and what it should say: (B, O, 1), or (B, n, O, 1).
+
+    ``past`` (B, T) stands in for the panel's values where it is given. A state that it carries begins at zero.
+    """
+    inputs, targets = _examples(reader, moments, past)
+    spec, rows = reader.spec, len(targets)
+    states = range(spec.depth * CELLS[spec.cell].states if spec.carries else 0)
+    return inputs | {f"state_{i}": np.zeros((rows, spec.units), dtype=np.float32) for i in states}, targets
+
+
+def carried_examples(reader: Reader, moments: tuple[Ints, Ints], before: int) -> Examples:
+    """The same for a network that remembers its state of the ``before`` windows of the same series in a row.
+
+    It reads the newest window as it would in serving: in the units of the first, its lags reaching back into the
+    others. ``keep`` (B, 1) is 0 where no window before holds a value: serving begins with one that does.
+    """
+    spec, (series, at) = reader.spec, moments
+    size = (before + 1) * spec.context
+    past = take(reader.panel.y, reader.panel, series, at - size, size)
+    inputs, targets = _examples(reader, moments, past)
+    every_step = STRATEGIES[spec.strategy].every_step
+    stepwise = {"past", "ahead", "skip"} if every_step else {"past"}
+    newest = {name: value[:, -spec.context :] if name in stepwise else value for name, value in inputs.items()}
+    known = ~np.isnan(past[:, : -spec.context])
+    newest["keep"] = np.asarray(known.any(axis=1, keepdims=True), dtype=np.float32)
+    return newest, targets[:, -spec.context :] if every_step else targets
+
+
+def _examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None) -> Examples:
+    spec = reader.spec
+    batch = reader.read(*moments, spec.outputs, past)
+    after = batch.to_window(reader.future(*moments, spec.outputs))
+    if STRATEGIES[spec.strategy].every_step:
+        both = np.concatenate([batch.values, after], axis=1)
+        targets = np.ascontiguousarray(frames(both, batch.values.shape[1], spec.segment, spec.outputs))
+        return taught_inputs(spec, both, batch), targets[..., None]
+    return window_inputs(spec, batch.values, batch), after[..., None]
+
+
+def _validation(reader: Reader, held: Windows, training: Training) -> tuple[Any, Any]:
     """Evenly spread windows, in whole batches: another shape would be compiled anew."""
     batches = min(MOST_VALIDATION_BATCHES, max(1, len(held) // training.batch_size))
-    rows = np.linspace(0, len(held) - 1, batches * training.batch_size).astype(np.int64)
-    return _examples(held, rows, spec)
+    return examples(reader, held.spread(batches * training.batch_size))
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Random windows, all of one batch size; which ones depends only on the seed, the epoch and the batch."""
+    """Random windows, all of one batch size; which ones depends only on the seed, the epoch and the batch.
 
-    def __init__(self, windows: Windows, spec: Spec, batch_size: int, steps: int, seed: int) -> None:
+    Where the state is carried over ``carry`` windows, as many batches in a row hold one window after the other of the
+    same series.
+    """
+
+    def __init__(self, reader: Reader, windows: Windows, training: Training) -> None:
         super().__init__()
-        self._windows, self._spec = windows, spec
-        self._batch_size, self._steps, self._seed, self._epoch = batch_size, steps, seed, 0
+        self._reader, self._windows, self._training, self._epoch = reader, windows, training, 0
 
     def __len__(self) -> int:
-        return self._steps
+        return self._training.steps_per_epoch
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        rng = np.random.default_rng([self._seed, self._epoch, index])
-        return _examples(self._windows, self._windows.draw(rng, self._batch_size), self._spec)
+        carry = self._training.carry
+        rng = np.random.default_rng([self._training.seed, self._epoch, index // carry])
+        series, at = self._windows.draw(rng, self._training.batch_size)
+        if carry == 1:
+            return examples(self._reader, (series, at), self._cut(rng, series, at))
+        before = index % carry
+        return carried_examples(self._reader, (series, at - (carry - 1 - before) * self._reader.spec.context), before)
 
     def on_epoch_end(self) -> None:
         self._epoch += 1
+
+    def _cut(self, rng: np.random.Generator, series: Ints, at: Ints) -> Floats:
+        """The values of the windows, some of them without their older points."""
+        past = self._reader.past(series, at)
+        context = past.shape[1]
+        least = self._training.least(context)
+        kept = np.where(rng.random(len(at)) < SHARE_CUT, rng.integers(least, context + 1, size=len(at)), context)
+        return np.where(np.arange(context) >= context - kept[:, None], past, np.nan)
 
 
 class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
@@ -123,7 +199,7 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
         self._report(batch + 1, logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._validation_loss = logs["val_loss"]
+        self._validation_loss = logs.get("val_loss")
         self._report(self._training.steps_per_epoch, logs["loss"])
 
     def on_train_end(self, logs: Any = None) -> None:

@@ -1,64 +1,73 @@
-"""Panel -> windows, as views: nothing is copied until a batch is drawn."""
+"""Panel -> windows: which moments can be learned from, and the values around them, copied only batch by batch.
+
+A *moment* is a series and ``at``: its first ``at`` points are the past, and the forecast begins with the next one.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from models.calendar import Ints
+from models.checks import Floats
 from models.errors import Fault, InputError
-from models.panel import Floats, Panel
+from models.panel import Panel
 
 SHARE_VALIDATION = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """Every run of ``context + horizon`` points that lies within one series.
+    """For each of N series the moments from ``first`` to ``last`` (N,), both included; none where last < first."""
 
-    ``offsets`` (W,) say where each begins; the windows of the i-th series that has any are ``indptr[i]:indptr[i + 1]``.
-    """
+    first: Ints
+    last: Ints
 
-    values: Floats
-    offsets: Ints
-    indptr: Ints
-    context: int
-    horizon: int
+    @property
+    def counts(self) -> Ints:
+        """Moments of each series, (N,)."""
+        return np.asarray(np.maximum(self.last - self.first + 1, 0))
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return int(self.counts.sum())
 
-    def draw(self, rng: np.random.Generator, size: int) -> Ints:
-        """Numbers of ``size`` random windows: every series alike, as scores count them, then every window of it."""
-        series = rng.integers(len(self.indptr) - 1, size=size)
-        return rng.integers(self.indptr[series], self.indptr[series + 1])
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[Ints, Ints]:
+        """``size`` random moments, (series, at): a series comes up as the square root of how many it has.
 
-    def take(self, rows: Ints) -> tuple[Floats, Floats]:
-        """The windows of number ``rows`` (B,): ``past`` (B, T) and ``future`` (B, H), copied."""
-        view = sliding_window_view(self.values, self.context + self.horizon)
-        both = view[self.offsets[rows]]
-        return both[:, : self.context], both[:, self.context :]
+        Between every series alike, as scores count them, and every window alike, which lets the long ones drown the
+        short.
+        """
+        counts = self.counts
+        share = np.cumsum(np.sqrt(counts))
+        series = np.searchsorted(share, rng.random(size) * share[-1], side="right")
+        return series, self.first[series] + rng.integers(counts[series])
+
+    def spread(self, size: int) -> tuple[Ints, Ints]:
+        """``size`` moments evenly spread over all there are, (series, at); some of them twice where there are fewer."""
+        upto = np.cumsum(self.counts)
+        rows = np.linspace(0, upto[-1] - 1, size).astype(np.int64)
+        series = np.searchsorted(upto, rows, side="right")
+        return series, self.first[series] + rows - (upto[series] - self.counts[series])
 
 
-def windows_of(panel: Panel, context: int, horizon: int, last: int | None = None, without: int = 0) -> Windows:
-    """The windows of every series, in order of time.
+def windows_of(panel: Panel, context: int, horizon: int, without: Ints | int = 0) -> Windows:
+    """The moments of every series whose whole future of ``horizon`` points lies before its last ``without`` points.
 
-    Args:
-        panel: N series; those shorter than ``context + horizon`` give no window.
-        context: T, points in.
-        horizon: H, points out.
-        last: only the windows whose future lies within the last this many points of their series.
-        without: leave out the windows whose future reaches into the last this many points of their series.
+    A moment has ``context`` points before it. Of a series that is too short for many such, those with half of the
+    series before them count too, and where it does not even hold the horizon, those with any point after them (but not
+    where the points after them are to be left out).
     """
-    size = context + horizon
-    offsets: list[Ints] = [np.zeros(0, dtype=np.int64)]
-    for begin, length in zip(panel.indptr[:-1], panel.lengths, strict=True):
-        stop = length - without - size + 1
-        first = 0 if last is None else max(0, length - last - context)
-        offsets.append(np.arange(begin + first, begin + max(stop, first)))
-    counts = np.array([len(part) for part in offsets])
-    indptr = np.concatenate([[0], np.cumsum(counts[counts > 0])])
-    return Windows(panel.y, np.concatenate(offsets), indptr, context, horizon)
+    length = panel.observed_lengths - without
+    few = np.maximum(1, np.minimum(length - horizon, (length + 1) // 2))
+    first = np.where(length - horizon >= context, context, np.minimum(context, few))
+    reach = np.where(np.equal(without, 0) & (length - horizon < first), 1, horizon)
+    return Windows(np.where(context > 0, first, 0), length - reach)
+
+
+def newest_windows(panel: Panel, horizon: int, newest: int) -> Windows:
+    """The moments whose whole future lies within the last ``newest`` points of their series."""
+    length = panel.observed_lengths
+    return Windows(np.maximum(length - newest, 1), length - horizon)
 
 
 def newest_points(length: int, horizon: int) -> int:
@@ -66,19 +75,32 @@ def newest_points(length: int, horizon: int) -> int:
     return max(horizon, int(SHARE_VALIDATION * length))
 
 
-def split(panel: Panel, context: int, horizon: int) -> tuple[Windows, Windows]:
-    """The windows to teach with, and the later ones to choose the epoch by; no taught future reaches into the latter.
+def split(panel: Panel, context: int, horizon: int, hold: bool) -> tuple[Windows, Windows | None]:
+    """The windows to teach with and, where ``hold``, the later ones to choose the epoch by.
+
+    No taught future reaches into the latter.
 
     Raises:
         InputError: ``too_short`` where either would be empty.
     """
-    newest = newest_points(panel.median_length, horizon)
+    newest = newest_points(panel.median_length, horizon) if hold else 0
     taught = windows_of(panel, context, horizon, without=newest)
-    held = windows_of(panel, context, horizon, last=newest)
-    if len(taught) == 0 or len(held) == 0:
+    held = newest_windows(panel, horizon, newest) if hold else None
+    if len(taught) == 0 or (held is not None and len(held) == 0):
         longest = int(panel.lengths.max(initial=0))
-        message = f"after the points held out, the longest series has {longest} to teach with"
-        needed = context + horizon + newest
-        hint = f"context {context} and horizon {horizon} need {needed}; ask for less, or send longer series"
-        raise InputError([Fault(code="too_short", field="context", message=message, hint=hint)])
+        message = f"the longest series has {longest} points to teach with"
+        needed = horizon + newest + 1 if hold else 2
+        hint = f"a horizon of {horizon} needs at least {needed}; ask for less, or send longer series"
+        raise InputError([Fault(code="too_short", field="horizon", message=message, hint=hint)])
     return taught, held
+
+
+def take(flat: NDArray[np.floating], panel: Panel, series: Ints, begin: Ints, size: int) -> Floats:
+    """The points ``begin`` (B,) to ``begin + size`` of each of ``series`` (B,), (B, size); NaN outside the series.
+
+    ``flat`` is the panel's ``y``, or a covariate beside it.
+    """
+    within = begin[:, None] + np.arange(size)
+    inside = (within >= 0) & (within < panel.lengths[series][:, None])
+    where = panel.indptr[series][:, None] + np.where(inside, within, 0)
+    return np.where(inside, flat[where], np.nan)

@@ -79,6 +79,10 @@ def room(module: str) -> str:
     return parts[1] if parts[0] == "app" and len(parts) > 1 else parts[0]
 
 
+def module_of(file: str) -> str:
+    return file.removesuffix(".py").replace("/", ".")
+
+
 def of(folder: str) -> list[Import]:
     return [found for found in ALL if found.file.startswith(folder)]
 
@@ -132,11 +136,12 @@ def test_imports_stand_at_the_top_but_for_those_that_load_tensorflow() -> None:
 
 def test_only_training_and_its_engine_import_keras() -> None:
     users = {found.file for found in ALL if found.module.split(".")[0] in {"keras", "tensorflow"}}
-    assert users <= {"models/network.py", "models/training.py", "models/engines/keras.py"}
+    assert users == {"models/engines/keras.py", "models/teaching.py", "models/training.py"}
     # Who imports these at the top is TensorFlow's house too.
-    theirs = {file.removesuffix(".py").replace("/", ".") for file in users} | {"models.network", "models.engines.keras"}
-    heavy = {found.file for found in ALL if found.module in theirs and not found.inside}
-    assert heavy <= {"models/training.py", "models/engines/keras.py", "app/work/train.py"}
+    heavy = set(users)
+    while more := {found.file for found in ALL if not found.inside and found.module in map(module_of, heavy)} - heavy:
+        heavy |= more
+    assert heavy - users <= {"models/making.py", "models/auto.py", "app/work/reporter.py", "app/work/train.py"}
 
 
 def test_stored_and_sent_bytes_are_never_code() -> None:

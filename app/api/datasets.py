@@ -22,14 +22,22 @@ _TABLE = {
     "properties": {
         "unique_id": {"type": "array", "items": {"type": "string"}},
         "ds": {"type": "array", "items": {"type": "string", "format": "date-time"}},
-        "y": {"type": "array", "items": {"type": "number"}},
+        "y": {"type": "array", "items": {"type": ["number", "null"]}},
+    },
+    "additionalProperties": {
+        "type": "array",
+        "items": {"type": ["number", "boolean", "string", "null"]},
+        "description": "A covariate.",
     },
 }
-_CSV_EXAMPLE = "unique_id,ds,y\nshop,2026-01-01,12.5\nshop,2026-01-02,13\nshop,2026-01-03,11\n"
+_CSV_EXAMPLE = (
+    "unique_id,ds,y,price,weekday\nshop,2026-01-01,12.5,3,thu\nshop,2026-01-02,,3,fri\nshop,2026-01-03,11,4,sat\n"
+)
 _JSON_EXAMPLE = {
     "unique_id": ["shop", "shop", "shop"],
     "ds": ["2026-01-01", "2026-01-02", "2026-01-03"],
-    "y": [12.5, 13, 11],
+    "y": [12.5, None, 11],
+    "price": [3, 3, 4],
 }
 _BODY = {
     "requestBody": {
@@ -60,7 +68,11 @@ Table = Annotated[bytes, Depends(_body)]
 async def post_dataset(
     name: Annotated[str, Query(pattern=NAME)], table: Table, request: Request, response: Response, freq: Freq = None
 ) -> RevisionAnswer:
-    """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type says which kind of table."""
+    """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type says which kind of table.
+
+    Values may be empty and rows may be missing: ``missing_total`` counts both. Further columns of numbers, true and
+    false, or text are kept as covariates. Rows after the last value of a series may say what is known ahead.
+    """
     the, caller = _parts(request)
     media_type = request.headers.get("content-type", "")
     created = await anyio.to_thread.run_sync(_create, the, caller, name, table, media_type, freq)
@@ -76,7 +88,7 @@ async def post_dataset(
     summary="Append rows",
 )
 async def post_rows(name: PathName, table: Table, request: Request) -> RevisionAnswer:
-    """Append the rows that follow the last known ones; the data set gets a new revision."""
+    """Append the rows that follow the last values, with the columns of the data set; it gets a new revision."""
     the, caller = _parts(request)
     media_type = request.headers.get("content-type", "")
     return await anyio.to_thread.run_sync(_append, the, caller, name, table, media_type)
@@ -126,6 +138,8 @@ def answer_of(revision: Revision) -> RevisionAnswer:
         rows_added=revision.rows_added,
         rows_total=revision.rows_total,
         series_total=revision.series_total,
+        missing_total=revision.missing_total,
+        covariates=revision.covariates,
         first_ds=revision.first_ds,
         last_ds=revision.last_ds,
         created_by=revision.created_by,
@@ -157,12 +171,12 @@ def _append(the: Service, caller: Caller, name: str, table: bytes, media_type: s
     with the.database.read() as session:
         newest = datasets.revision(session, caller.tenant_id, name)
         before = panels.load(session, caller.tenant_id, newest)
-    rows = read_panel(table, media_type, newest.dataset.freq, the.settings.max_rows)
-    if len(before.y) + len(rows.y) > the.settings.max_rows:
-        message = f"with these there would be {len(before.y) + len(rows.y)} rows"
+    rows = read_panel(table, media_type, newest.dataset.freq, the.settings.max_rows, before.categories)
+    added = panels.new_revision(rows, before)
+    if added.rows_total > the.settings.max_rows:
+        message = f"with these there would be {added.rows_total} rows"
         hint = f"a data set holds at most {the.settings.max_rows}; start another, or raise FORECASTLE_MAX_ROWS"
         raise InputError([Fault(code="too_many_rows", message=message, hint=hint)])
-    added = panels.new_revision(rows, before)
     # The rows were checked against this revision: should another have come in between, the caller is told.
     with the.database.write() as session:
         row = datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id)

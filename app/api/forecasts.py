@@ -1,10 +1,12 @@
 """POST /v1/forecasts: history in, forecasts with intervals out."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Response
 
+from app.api.asked import asked
 from app.api.service import Caller, Service, The, problems
 from app.problems import Unavailable
 from app.schemas import ForecastAnswer, ForecastRequest, Interval, SeriesForecast, Skill, VersionRef, WarningAnswer
@@ -13,7 +15,6 @@ from app.store import datasets, panels, registry
 from app.store.tables import Version
 from models.errors import Fault, InputError
 from models.forecaster import Forecast, forecast
-from models.panel import Panel, panel_from_columns
 from models.spec import Spec
 
 router = APIRouter(tags=["forecasts"])
@@ -53,31 +54,17 @@ def make_forecast(the: Service, tenant_id: int, request: ForecastRequest) -> For
     """
     with the.database.read() as session:
         version = registry.resolve(session, tenant_id, request.model, request.version, request.alias)
-        panel = None
+        stored = None
         if request.dataset is not None:
             revision = datasets.revision(session, tenant_id, request.dataset.name, request.dataset.revision)
-            panel = panels.load(session, tenant_id, revision)
+            stored = panels.load(session, tenant_id, revision)
     horizon = request.horizon or int(version.spec["horizon"])
-    panel = _history(request) if panel is None else _chosen(panel, request)
+    panel = asked(request, stored, version.spec["freq"])
     _check_size(the.settings, len(panel), horizon, len(request.levels))
     loaded = the.loaded.get(tenant_id, version.id)
-    _check_work(the.settings, loaded.forecaster.spec, len(panel), horizon)
-    made = forecast(loaded.forecaster, loaded.engine, panel, horizon, request.levels)
-    return _answer(request.model, version, made)
-
-
-def _history(request: ForecastRequest) -> Panel:
-    history = request.history
-    assert history is not None  # the schema: one of the two
-    if len(history.ds) == 1 and request.freq is None:
-        message, hint = "one timestamp has no frequency", "name it in 'freq'"
-        raise InputError([Fault(code="unknown_frequency", field="freq", message=message, hint=hint)])
-    return panel_from_columns(history.unique_id, history.ds, history.y, request.freq)
-
-
-def _chosen(panel: Panel, request: ForecastRequest) -> Panel:
-    ids = request.dataset.ids if request.dataset is not None else None
-    return panel if ids is None else panel.select(ids)
+    _check_work(the.settings, [member.spec for member in loaded.forecaster.members], len(panel), horizon)
+    made = forecast(loaded.networks, loaded.forecaster.calibration, panel, horizon, request.levels)
+    return _answer(request.model, version, len(loaded.networks), made)
 
 
 def _check_size(settings: Settings, series: int, horizon: int, levels: int) -> None:
@@ -91,8 +78,8 @@ def _check_size(settings: Settings, series: int, horizon: int, levels: int) -> N
         raise _too_much("answer_too_large", message, hint)
 
 
-def _check_work(settings: Settings, spec: Spec, series: int, horizon: int) -> None:
-    gflop = series * spec.forecast_flop(horizon) / 1e9
+def _check_work(settings: Settings, specs: Sequence[Spec], series: int, horizon: int) -> None:
+    gflop = series * sum(spec.forecast_flop(horizon) for spec in specs) / 1e9
     if gflop > settings.max_forecast_gflop:
         message = f"{series} series of {horizon} steps would take this model {gflop:.0f} billion operations"
         hint = f"ask for at most {settings.max_forecast_gflop} billion at a time: fewer series or steps"
@@ -103,12 +90,9 @@ def _too_much(code: str, message: str, hint: str) -> InputError:
     return InputError([Fault(code=code, field="horizon", message=message, hint=hint)])
 
 
-def _answer(model: str, version: Version, made: Forecast) -> ForecastAnswer:
+def _answer(model: str, version: Version, members: int, made: Forecast) -> ForecastAnswer:
     backtest = skill_of(version.scores)
     warnings = [WarningAnswer(code=n.code, message=n.message, unique_id=n.unique_id) for n in made.notes]
-    if backtest.skill is None or backtest.skill <= 0:
-        message = "in its backtest this version was not better than seasonal naive"
-        warnings.insert(0, WarningAnswer(code="no_skill", message=message))
     return ForecastAnswer(
         model=VersionRef(
             name=model,
@@ -116,21 +100,35 @@ def _answer(model: str, version: Version, made: Forecast) -> ForecastAnswer:
             sha256=version.sha256,
             cell=version.spec["cell"],
             strategy=version.spec["strategy"],
+            members=members,
             trained_horizon=version.spec["horizon"],
         ),
         freq=str(made.freq),
         horizon=made.mean.shape[1],
         skill=backtest.skill,
         backtest=backtest,
-        warnings=warnings,
+        warnings=[*_doubts(version, backtest), *warnings],
         forecasts=[_series(made, i) for i in range(len(made.ids))],
     )
 
 
+def _doubts(version: Version, backtest: Skill) -> Iterator[WarningAnswer]:
+    """What is to be known of the version itself."""
+    if version.spec["strategy"] == "seasonal_naive":
+        message = "this version is seasonal naive itself: nothing that was taught did better when it was chosen"
+        yield WarningAnswer(code="baseline_served", message=message)
+    elif backtest.skill is None or backtest.skill <= 0:
+        message = "in its backtest this version was not better than seasonal naive"
+        yield WarningAnswer(code="no_skill", message=message)
+    if version.scores.get("parent_knew_backtest"):
+        message = "the version that this one went on from had been taught some of its backtest; expect less skill"
+        yield WarningAnswer(code="optimistic_backtest", message=message)
+
+
 def _series(made: Forecast, i: int) -> SeriesForecast:
     intervals = {
-        str(level): Interval(lo=(made.mean[i] - radius[i]).tolist(), hi=(made.mean[i] + radius[i]).tolist())
-        for level, radius in made.radii.items()
+        str(level): Interval(lo=bounds.lo[i].tolist(), hi=bounds.hi[i].tolist())
+        for level, bounds in made.intervals.items()
     }
     return SeriesForecast(unique_id=made.ids[i], ds=made.stamps(i), mean=made.mean[i].tolist(), intervals=intervals)
 

@@ -7,16 +7,13 @@ from sqlalchemy.orm import Session
 
 from app.api.paging import MOST, PageSize, PageToken, after_text, foreign, next_token
 from app.api.service import Caller, PathName, Service, The, problems
+from app.api.settling import Parent, settled
 from app.problems import NotFound
-from app.schemas import JobAnswer, Page, TrainRequest
+from app.schemas import JobAnswer, MemberAnswer, Page, TrainRequest
 from app.store import datasets, jobs, panels, registry
+from app.store.orders import WarmStart, members_of
 from app.store.tables import Job, State
-from models.backtest import origins_of, plan_for
-from models.errors import Fault, SpecError
-from models.panel import Panel
-from models.recipes import suggest
-from models.spec import Spec, Training, check_batch
-from models.windows import split
+from models import bundle
 
 router = APIRouter(tags=["jobs"])
 
@@ -67,21 +64,20 @@ def submit(the: Service, caller: Caller, request: TrainRequest) -> JobAnswer:
     """Queue the training job that ``request`` describes, with every field of its spec settled.
 
     Raises:
-        NotFound: no such data set or revision.
+        NotFound: no such data set or revision, or no such version to start from.
         SpecError, InputError: a field that cannot work, or series too short for it.
     """
-    training = Training.from_json(request.training)
     with the.database.read() as session:
         revision = datasets.revision(session, caller.tenant_id, request.dataset, request.revision)
         panel = panels.load(session, caller.tenant_id, revision)
-    spec = _settled(request, panel)
-    check_batch(spec, training)
+        parent = _parent(session, caller.tenant_id, request.warm_start_from)
+    order = settled(request, panel, parent)
     new = jobs.NewJob(
         tenant_id=caller.tenant_id,
         kind=request.kind,
         model=request.model,
         revision_id=revision.id,
-        request={"spec": spec.to_json(), "training": training.to_json(), "promote": request.promote},
+        request=order.to_json(),
         max_attempts=the.settings.max_attempts,
         created_by=caller.key_id,
     )
@@ -89,22 +85,22 @@ def submit(the: Service, caller: Caller, request: TrainRequest) -> JobAnswer:
         return answer_of(session, jobs.enqueue(session, new))
 
 
-def _settled(request: TrainRequest, panel: Panel) -> Spec:
-    if "freq" in request.spec:
-        message, hint = "the frequency is that of the data set", "leave it out"
-        raise SpecError([Fault(code="bad_field", field="freq", message=message, hint=hint)])
-    spec = suggest(panel, request.spec)
-    # What the worker will do first: better refused now than failed later.
-    plan = plan_for(panel, spec.horizon, spec.season)
-    origins_of(panel, plan, max(spec.context, spec.season), spec.season)
-    split(panel.cut(plan.held_out), spec.context, spec.horizon)
-    return spec
+def _parent(session: Session, tenant_id: int, name: str | None) -> Parent | None:
+    """The version ``name``, NAME@NUMBER or NAME@ALIAS, as it stands."""
+    if name is None:
+        return None
+    model, _, which = name.partition("@")
+    number = int(which) if which.isdigit() and int(which) < 2**31 else None
+    version = registry.resolve(session, tenant_id, model, number, which)
+    made = bundle.from_bytes(registry.bundle(session, tenant_id, version.id))
+    return Parent(WarmStart(name, version.number, version.id), made)
 
 
 def answer_of(session: Session, job: Job) -> JobAnswer:
     """The public face of a job."""
     revision = datasets.revision_by_id(session, job.tenant_id, job.revision_id)
     version = None if job.version_id is None else registry.version(session, job.tenant_id, job.version_id).number
+    asked, warm_start = job.request, job.request.get("warm_start")
     return JobAnswer(
         id=job.id,
         kind=job.kind,
@@ -118,8 +114,12 @@ def answer_of(session: Session, job: Job) -> JobAnswer:
         progress=job.progress,
         error=job.error,
         version=version,
-        spec=job.request["spec"],
-        training=job.request["training"],
+        spec=asked["spec"],
+        training=asked["training"],
+        members=[MemberAnswer(spec=each["spec"], training=each["training"]) for each in members_of(asked)],
+        warm_start_from=None if warm_start is None else warm_start["name"],
+        auto=asked.get("auto"),
+        refit=asked.get("refit", True),
         created_by=job.created_by,
         created_at=job.created_at,
         started_at=job.started_at,

@@ -1,5 +1,6 @@
 """``forecastle forecast`` and ``forecastle backtest``: a registered version on a table, without a server."""
 
+from functools import partial
 from typing import Any
 
 from app.commands.common import caller, plain_errors, print_table, read_data, read_settings, refuse, tell
@@ -10,7 +11,7 @@ from app.store import registry
 from app.store.tables import Version
 from models.backtest import evaluate, origins_of, plan_for
 from models.calendar import parse_freq
-from models.forecaster import Forecast
+from models.forecaster import Forecast, check_covariates, predict
 from models.forecaster import forecast as make_forecast
 from models.panel import Panel
 
@@ -27,7 +28,7 @@ def forecast(source: Source, which: Which, horizon: int | None, levels: list[int
     with plain_errors():
         panel, version, loaded = _open(source, which)
         steps = horizon or loaded.forecaster.spec.horizon
-        made = make_forecast(loaded.forecaster, loaded.engine, panel, steps, levels)
+        made = make_forecast(loaded.networks, loaded.forecaster.calibration, panel, steps, levels)
     for note in made.notes:
         tell(f"note: {note.message}" + (f" ({note.unique_id})" if note.unique_id else ""))
     tell(f"{which[0]} version {version.number}, skill against seasonal naive {_percent(version.skill)}")
@@ -42,9 +43,10 @@ def backtest(source: Source, which: Which, horizon: int | None, output: str) -> 
         spec = loaded.forecaster.spec
         if panel.freq != parse_freq(spec.freq):
             refuse(f"the table has frequency {panel.freq}, the model was trained on {spec.freq}; give such a table")
-        plan = plan_for(panel, horizon or spec.horizon, spec.season)
-        origins = origins_of(panel, plan, max(spec.context, spec.season), spec.season)
-        report = evaluate(spec, loaded.engine, origins).report
+        for member in loaded.forecaster.members:
+            check_covariates(member.spec, panel)
+        origins = origins_of(panel, plan_for(panel, horizon or spec.horizon, spec.season), spec.season)
+        report = evaluate(partial(predict, loaded.networks), origins).report
     tell(f"{which[0]} version {version.number}: {report['windows']} windows from {report['origins']} origins")
     rows = [{"forecaster": name, **scores} for name, scores in report["scores"].items()]
     print_table(list(rows[0]), rows, output)
@@ -65,9 +67,9 @@ def _rows(made: Forecast) -> list[dict[str, Any]]:
     for i, unique_id in enumerate(made.ids):
         for step, ds in enumerate(made.stamps(i)):
             row: dict[str, Any] = {"unique_id": unique_id, "ds": ds, "mean": float(made.mean[i, step])}
-            for level, radius in made.radii.items():
-                row[f"lo-{level}"] = float(made.mean[i, step] - radius[i, step])
-                row[f"hi-{level}"] = float(made.mean[i, step] + radius[i, step])
+            for level, bounds in made.intervals.items():
+                row[f"lo-{level}"] = float(bounds.lo[i, step])
+                row[f"hi-{level}"] = float(bounds.hi[i, step])
             rows.append(row)
     return rows
 

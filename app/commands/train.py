@@ -29,6 +29,17 @@ POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """What few ask for: further members, a version to go on from, a search of so many seconds; no refit, no Theta."""
+
+    members: list[str]
+    warm_start_from: str | None
+    auto_s: float | None
+    refit: bool
+    baselines: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What the command line asked for; ``spec`` and ``training`` as NAME=VALUE."""
 
@@ -38,6 +49,7 @@ class Order:
     spec: list[str]
     training: list[str]
     promote: str
+    more: More
 
 
 def train(order: Order, if_missing: bool) -> None:
@@ -73,18 +85,33 @@ def _request(order: Order) -> TrainRequest:
         "spec": parse_pairs(order.spec),
         "training": parse_pairs(order.training),
         "promote": order.promote,
+        **_more(order.more),
     }
     try:
         return TrainRequest.model_validate(values)
     except ValidationError as error:
-        fields = [str(fault["loc"][0]) for fault in error.errors(include_input=False, include_url=False)]
+        wrong = error.errors(include_input=False, include_url=False)
+        raise InputError([_fault(values, fault["loc"], fault["msg"]) for fault in wrong]) from error
+
+
+def _more(more: More) -> dict[str, Any]:
+    """The fields of the request that are left out unless asked for."""
+    values: dict[str, Any] = {"refit": more.refit}
+    values |= {} if more.baselines else {"baselines": []}
+    values |= {"warm_start_from": more.warm_start_from} if more.warm_start_from else {}
+    values |= {"auto": {"budget_s": more.auto_s}} if more.auto_s is not None else {}
+    further = [parse_pairs(member.split(",")) for member in more.members]
+    return values | ({"ensemble": [{}, *further]} if further else {})
+
+
+def _fault(values: dict[str, Any], where: tuple[int | str, ...], message: str) -> Fault:
+    """A wrong part of the request in the words of the command line."""
+    if where and where[0] in ("model", "dataset"):
         hint = "use 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
-        raise InputError(
-            [
-                Fault(code="bad_name", message=f"{excerpt(values[name])} cannot name a {name}", hint=hint)
-                for name in fields
-            ]
-        ) from error
+        message = f"{excerpt(values[str(where[0])])} cannot name a {where[0]}"
+        return Fault(code="bad_name", message=message, hint=hint)
+    name = ".".join(map(str, where)) or "the options"
+    return Fault(code="bad_option", message=f"{name}: {message}", hint="see forecastle train --help")
 
 
 def _keep(service: Service, me: Principal, order: Order, name: str) -> None:
@@ -149,10 +176,14 @@ def _watch(look: Callable[[], JobAnswer]) -> JobAnswer:
 
 
 def _describe(progress: dict[str, Any]) -> str:
-    if progress.get("phase") != "fit":
+    if "epoch" not in progress or progress["phase"] == "search":
         return str(progress.get("phase", "is starting"))
-    loss = progress.get("validation_loss")
-    return f"epoch {progress['epoch']}/{progress['epochs']}" + ("" if loss is None else f", validation loss {loss:.3f}")
+    parts = [f"epoch {progress['epoch']}/{progress['epochs']}"]
+    if progress.get("members", 1) > 1:
+        parts.insert(0, f"member {progress['member']}/{progress['members']}")
+    if progress.get("validation_loss") is not None:
+        parts.append(f"validation loss {progress['validation_loss']:.3f}")
+    return ", ".join(parts)
 
 
 def _tell_end(service: Service, me: Principal, job: JobAnswer) -> None:

@@ -13,7 +13,7 @@ from app.telemetry import Telemetry
 from models import bundle
 from models.engines import Engine
 from models.engines.onnx import OnnxEngine
-from models.forecaster import Forecaster
+from models.forecaster import Forecaster, Ready, ready
 from models.spec import Spec
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -23,10 +23,10 @@ Fetch = Callable[[int, int], bytes]  # tenant id, version id -> the bundle, its 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A forecaster with an engine that runs it."""
+    """A forecaster, each of its members with an engine that runs it."""
 
     forecaster: Forecaster
-    engine: Engine
+    networks: tuple[Ready, ...]
     size_bytes: int
 
 
@@ -60,7 +60,7 @@ class LoadedModels:
     def _load(self, key: tuple[int, int]) -> Loaded:
         data = self._fetch(*key)
         forecaster = bundle.from_bytes(data)
-        return Loaded(forecaster, self._make_engine(forecaster.spec, forecaster.weights), len(data))
+        return Loaded(forecaster, ready(forecaster.members, self._make_engine), len(data))
 
     def _evict(self) -> None:
         size_bytes = sum(loaded.size_bytes for loaded in self._models.values())

@@ -14,12 +14,14 @@ from models.errors import excerpt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRevision:
-    """A write to a data set; ``sha256`` is of the whole content after it, ``chunk`` holds the added rows only."""
+    """A write to a data set; ``chunk`` and ``rows_added`` are of this write, the rest is of the content after it."""
 
     sha256: str
     rows_added: int
     rows_total: int
     series_total: int
+    missing_total: int
+    covariates: list[str]
     first_ds: str
     last_ds: str
     chunk: bytes

@@ -5,7 +5,10 @@ from sqlalchemy.orm import Session
 
 from app.store import datasets
 from app.store.tables import Revision
-from models.panel import Panel, concat
+from models.checks import fault_at, text_of
+from models.errors import Findings
+from models.joining import concat, extend
+from models.panel import Panel
 
 
 def load(session: Session, tenant_id: int, revision: Revision) -> Panel:
@@ -17,20 +20,29 @@ def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevisi
     """The write that adds ``rows`` to what was there ``before``.
 
     Raises:
-        InputError: the rows do not go on where the series ended.
+        InputError: the rows do not go on where the series ended; a series of which no value is known.
     """
-    whole = rows if before is None else before.extend(rows)
-    ends = [whole.times(i)[-1] for i in range(len(whole))]
+    whole = rows if before is None else extend(before, rows)
+    _check_observed(whole)
+    ends = [whole.moment(i, length - 1) for i, length in enumerate(whole.lengths)]
     return datasets.NewRevision(
         sha256=whole.fingerprint(),
         rows_added=len(rows.y),
         rows_total=len(whole.y),
         series_total=len(whole),
-        first_ds=_text(min(whole.starts), whole.utc),
-        last_ds=_text(max(ends), whole.utc),
+        missing_total=int(whole.missing.sum()),
+        covariates=list(whole.covariates),
+        first_ds=text_of(min(whole.starts)) + "Z" * whole.utc,
+        last_ds=text_of(max(ends)) + "Z" * whole.utc,
         chunk=rows.to_bytes(),
     )
 
 
-def _text(moment: np.datetime64, utc: bool) -> str:
-    return f"{np.datetime_as_string(moment, unit='s')}{'Z' * utc}"
+def _check_observed(panel: Panel) -> None:
+    found = Findings()
+    hint = "give it at least one value, or leave it out"
+    found.add(
+        np.flatnonzero(panel.observed_lengths == 0).tolist(),
+        lambda i: fault_at("no_values", "no row of the series has a value", hint, unique_id=panel.ids[i], field="y"),
+    )
+    found.check()

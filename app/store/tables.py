@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, CheckConstraint, Double, ForeignKey, Index, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -76,7 +87,8 @@ class Dataset(Owned, Base):
 class Revision(Owned, Base):
     """A data set after one write. Immutable: ``chunk`` holds the rows that this write added, and no others.
 
-    ``sha256`` is of the whole content up to here; ``first_ds`` and ``last_ds`` are ISO 8601 text.
+    ``sha256`` is of the whole content up to here, ``missing_total`` counts its points without a value, ``covariates``
+    names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text.
     """
 
     __tablename__ = "revisions"
@@ -89,6 +101,8 @@ class Revision(Owned, Base):
     rows_added: Mapped[int]
     rows_total: Mapped[int]
     series_total: Mapped[int]
+    missing_total: Mapped[int] = mapped_column(server_default="0")
+    covariates: Mapped[list[str]] = mapped_column(Json, server_default=text("'[]'"))
     first_ds: Mapped[str]
     last_ds: Mapped[str]
     chunk: Mapped[bytes] = mapped_column(LargeBinary, deferred=True, deferred_raiseload=True)

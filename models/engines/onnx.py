@@ -4,16 +4,19 @@ The graph is written node by node from spec and weights: a fused LSTM or GRU nee
 that an exporter would write. Time-distributed heads are applied to the last state only: all that a forecast reads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.cells import CELLS
-from models.spec import CHANNELS, Spec
+from models.engines import Arrays
+from models.network import join
+from models.ops import Ops, Shape, Shapes
+from models.spec import Spec
 
 OPSET = 20
 IR_VERSION = 10
@@ -31,40 +34,154 @@ class OnnxEngine:
         options.log_severity_level = 3
         graph = build_graph(spec, weights).SerializeToString()
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the network says after ``windows`` (B, T, C): (B, O)."""
-        steps_first = np.ascontiguousarray(windows.transpose(1, 0, 2))
-        said: NDArray[np.float32] = self._session.run(["said"], {"past": steps_first})[0]
-        return said
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """See ``models.engines.Engine``."""
+        said = self._session.run(self._outputs, {name: np.ascontiguousarray(x) for name, x in inputs.items()})
+        return dict(zip(self._outputs, said, strict=True))
 
 
 def build_graph(spec: Spec, weights: Weights) -> ModelProto:
-    """The graph from ``past`` (T, B, C) to ``said`` (B, O).
+    """The graph of ``models.network.join`` with ``weights`` in it.
 
     Raises:
         KeyError: a weight is missing.
     """
-    cell = CELLS[spec.cell]
-    nodes, constants, sequence = [], {"axis_0": np.array([0]), "axis_1": np.array([1])}, "past"
-    for layer in range(spec.depth):
-        names = [f"{part}_{layer}" for part in "WRB"]
-        own = {part: weights[f"cell_{layer}/{part}"] for part in ("kernel", "recurrent_kernel", "bias")}
-        constants.update(zip(names, cell.onnx_weights(own), strict=True))
-        outputs = [f"all_{layer}", f"last_{layer}"]
-        attributes: dict[str, Any] = {"hidden_size": spec.units, **cell.attributes}
-        nodes.append(helper.make_node(cell.operator, [sequence, *names], outputs, **attributes))
-        sequence = f"sequence_{layer}"
-        if layer < spec.depth - 1:  # (T, 1, B, U) -> (T, B, U)
-            nodes.append(helper.make_node("Squeeze", [f"all_{layer}", "axis_1"], [sequence]))
-    constants |= {"head_kernel": weights["head/kernel"], "head_bias": weights["head/bias"]}
-    nodes.append(helper.make_node("Squeeze", [f"last_{spec.depth - 1}", "axis_0"], ["state"]))  # (1, B, U) -> (B, U)
-    nodes.append(helper.make_node("Gemm", ["state", "head_kernel", "head_bias"], ["said"]))
-    graph = helper.make_graph(
-        nodes,
-        "forecaster",
-        [helper.make_tensor_value_info("past", TensorProto.FLOAT, [spec.context, "B", CHANNELS])],
-        [helper.make_tensor_value_info("said", TensorProto.FLOAT, ["B", spec.outputs])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
+    ops = OnnxOps(weights, any_length=spec.carries)
+    outputs = join(spec, ops)
+    for name, node in outputs.items():
+        ops.emit("Identity", [node.value], output=name)
+    infos = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", *node.shape]) for name, node in outputs.items()
+    ]
+    graph = helper.make_graph(ops.nodes, "forecaster", ops.inputs, infos, list(ops.constants.values()))
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+
+class OnnxOps(Ops):
+    """Writes nodes; a value is the name of a tensor."""
+
+    def __init__(self, weights: Weights, any_length: bool) -> None:
+        self.nodes: list[NodeProto] = []
+        self.inputs: list[Any] = []
+        self.constants: dict[str, TensorProto] = {}
+        self._weights, self._any_length = weights, any_length
+
+    def emit(self, operator: str, inputs: list[str], *, output: str = "", **attributes: Any) -> str:
+        """One node with one output, and that output's name."""
+        name = output or f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def constant(self, name: str, value: Any) -> str:
+        """A tensor of the graph's own, and its name."""
+        self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+        return name
+
+    def _ints(self, *values: int) -> str:
+        return self.constant(f"ints{values}", np.array(values, dtype=np.int64))
+
+    def _weight(self, name: str, part: str) -> str:
+        return self.constant(f"{name}/{part}", self._weights[f"{name}/{part}"])
+
+    def _input(self, name: str, shape: Shape) -> Any:
+        length = "T" if name == "past" and self._any_length else shape[0]
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", length, *shape[1:]]))
+        return name
+
+    def _dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
+        y = self.emit("MatMul", [x, self._weight(name, "kernel")])
+        y = self.emit("Add", [y, self._weight(name, "bias")])
+        return self.emit(activation.capitalize(), [y]) if activation else y
+
+    def _place(self, name: str, x: Any, shapes: Shapes) -> Any:
+        return self.emit("Add", [x, self._weight(name, "kernel")])
+
+    def _recur(
+        self, name: str, x: Any, cell: str, shapes: Shapes, start: list[Any], backward: bool
+    ) -> tuple[list[Any], Callable[[], Any]]:
+        kind = CELLS[cell]
+        weights = kind.onnx_weights({part: self._weights[f"{name}/{part}"] for part in shapes})
+        own = {part: self.constant(f"{name}/{part}", value) for part, value in weights.items()}
+        first = [self.emit("Unsqueeze", [state, self._ints(0)]) for state in start] or [""] * kind.states
+        steps_first = self.emit("Transpose", [x], perm=[1, 0, 2])
+        inputs = [steps_first, own["W"], own["R"], own["B"], "", *first, *([own["P"]] if "P" in own else [])]
+        outputs = [f"{name}/Y", *(f"{name}/Y{i}" for i in range(kind.states))]
+        attributes: dict[str, Any] = {"hidden_size": shapes["recurrent_kernel"][0], **kind.attributes}
+        direction = "reverse" if backward else "forward"
+        self.nodes.append(helper.make_node(kind.operator, inputs, outputs, direction=direction, **attributes))
+        states = [self.emit("Squeeze", [state, self._ints(0)]) for state in outputs[1:]]
+
+        def sequence() -> str:  # (n, 1, B, U) -> (B, n, U)
+            return self.emit("Transpose", [self.emit("Squeeze", [outputs[0], self._ints(1)])], perm=[1, 0, 2])
+
+        return states, sequence
+
+    def _convolve(self, name: str, x: Any, shapes: Shapes, size: Shape) -> tuple[Any, Callable[[], Any]]:
+        """Unrolled: one convolution of all steps' inputs, then one of the state for each step."""
+        steps, places, read = size
+        width, filters = shapes["kernel"][0], shapes["recurrent_kernel"][1]
+        pads = [(width - 1) // 2, width - 1 - (width - 1) // 2]
+        kernel = {  # (width, D, 4F) -> (4F, D, width)
+            part: self.constant(f"{name}/{part}", self._weights[f"{name}/{part}"].transpose(2, 1, 0))
+            for part in ("kernel", "recurrent_kernel")
+        }
+        space_last = self.emit("Transpose", [x], perm=[0, 1, 3, 2])  # (B, n, D, L)
+        folded = self._reshape(space_last, (read, places))
+        given = self.emit("Conv", [folded, kernel["kernel"], self._weight(name, "bias")], pads=pads)
+        given = self._reshape(given, (steps, 4 * filters, places))
+        hidden, memory, every = "", "", []
+        for step in range(steps):
+            gates = self.emit("Gather", [given, self.constant(f"step{step}", np.array(step))], axis=1)
+            if hidden:
+                gates = self.emit("Add", [gates, self.emit("Conv", [hidden, kernel["recurrent_kernel"]], pads=pads)])
+            hidden, memory = self._gates(gates, memory)
+            every.append(hidden)
+
+        def turned(state: str) -> str:  # (B, F, L) -> (B, L, F)
+            return self.emit("Transpose", [state], perm=[0, 2, 1])
+
+        def sequence() -> str:
+            apart = [self.emit("Unsqueeze", [turned(state), self._ints(1)]) for state in every]
+            return self.emit("Concat", apart, axis=1)
+
+        return turned(hidden), sequence
+
+    def _gates(self, gates: str, memory: str) -> tuple[str, str]:
+        """One step of an LSTM whose gates (B, 4F, L) are in Keras' order i, f, c, o."""
+        i, f, c, o = (f"{gates}/{gate}" for gate in "ifco")
+        self.nodes.append(helper.make_node("Split", [gates], [i, f, c, o], axis=1, num_outputs=4))
+        new = self.emit("Mul", [self.emit("Sigmoid", [i]), self.emit("Tanh", [c])])
+        if memory:
+            new = self.emit("Add", [new, self.emit("Mul", [self.emit("Sigmoid", [f]), memory])])
+        return self.emit("Mul", [self.emit("Sigmoid", [o]), self.emit("Tanh", [new])]), new
+
+    def _dropout(self, x: Any, rate: float) -> Any:
+        return x
+
+    def _concat(self, parts: list[Any]) -> Any:
+        return self.emit("Concat", parts, axis=-1)
+
+    def _reshape(self, x: Any, shape: Shape) -> Any:
+        return self.emit("Reshape", [x, self._ints(-1, *shape)])
+
+    def _repeat(self, x: Any, n: int) -> Any:
+        return self.emit("Expand", [self.emit("Unsqueeze", [x, self._ints(1)]), self._ints(1, n, 1)])
+
+    def _each_step(self, one: Any, x: Any) -> Any:
+        shape = [self._ints(1), self.emit("Shape", [x], start=1, end=2), self._ints(1)]
+        return self.emit("Expand", [self.emit("Unsqueeze", [one, self._ints(1)]), self.emit("Concat", shape, axis=0)])
+
+    def _binary(self, kind: str, a: Any, b: Any) -> Any:
+        return self.emit({"add": "Add", "multiply": "Mul"}[kind], [a, b])
+
+    def _total(self, x: Any) -> Any:
+        return self.emit("ReduceSum", [x, self._ints(-1)], keepdims=1)
+
+    def _attend(self, query: Any, memory: Any, seen: Any) -> Any:
+        likeness = self.emit("MatMul", [query, self.emit("Transpose", [memory], perm=[0, 2, 1])])
+        one, far = self.constant("one", np.float32(1)), self.constant("far", np.float32(1e4))
+        unseen = self.emit("Mul", [self.emit("Sub", [self.emit("Unsqueeze", [seen, self._ints(1)]), one]), far])
+        weight = self.emit("Softmax", [self.emit("Add", [likeness, unseen])], axis=-1)
+        return self.emit("MatMul", [weight, memory])

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import io
+import json
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,8 +82,107 @@ def test_csv_lines_end_as_people_end_them(ending: str, last: bool) -> None:
 
 
 def test_csv_columns_may_come_in_any_order_with_others_between() -> None:
-    panel = read(b" y ,note,ds,unique_id\n1,x,2026-01-01,a\n2,,2026-01-02,a\n3,x,2026-01-03,a\n", CSV)
+    panel = read(b" y ,note,ds,,unique_id\n1,x,2026-01-01,0,a\n2,,2026-01-02,1,a\n3,x,2026-01-03,2,a\n", CSV)
     assert (panel.ids, panel.y.tolist()) == (("a",), [1, 2, 3])
+    assert panel.categories == {"note": ("x",)}  # the column without a name is left out
+
+
+@pytest.mark.parametrize("text", ["", " ", "NaN", "nan", "NA", "null", "Null"])
+def test_a_missing_number_is_written_in_many_ways(text: str) -> None:
+    data = f"unique_id,ds,y,x\na,2026-01-01,1,{text}\na,2026-01-02,{text},2\na,2026-01-04,4,4\n".encode()
+    panel = read(data, CSV)
+    np.testing.assert_array_equal(panel.y, [1, np.nan, np.nan, 4])
+    np.testing.assert_array_equal(panel.covariates["x"], [np.nan, 2, np.nan, 4])
+
+
+CELLS = [
+    ("numbers", [1.5, None, -3.0], ()),
+    ("truth", [True, None, False], ()),
+    ("texts", ["b", None, "a"], ("a", "b")),
+    ("nothing", [None, None, None], ()),
+]
+
+
+@pytest.mark.parametrize(("name", "column", "categories"), CELLS, ids=[name for name, *_ in CELLS])
+def test_a_covariate_is_the_same_in_every_format(name: str, column: list[Any], categories: tuple[str, ...]) -> None:
+    rows = {"unique_id": IDS, "ds": ["2026-01-01", "2026-01-02", "2026-01-03"], "y": Y, name: column}
+    lines = [rows.keys(), *zip(*rows.values(), strict=True)]
+    text = "\n".join(",".join("" if cell is None else str(cell) for cell in line) for line in lines)
+    panels = [read(text.encode(), CSV), read(json.dumps(rows).encode(), JSON), read(parquet(**rows))]
+    assert [panel.categories.get(name, ()) for panel in panels] == [categories] * 3
+    assert len({panel.fingerprint() for panel in panels}) == 1
+
+
+def test_a_csv_column_is_text_where_the_data_set_says_so() -> None:
+    data = b"unique_id,ds,y,size\na,2026-01-01,1,36\na,2026-01-02,2,NA\na,2026-01-03,3,\n"
+    assert read(data, CSV).categories == {}
+    panel = read_panel(data, CSV, None, 10, texts=("size", "colour"))
+    assert panel.categories == {"size": ("36", "NA")}
+    np.testing.assert_array_equal(panel.covariates["size"], [0, 1, np.nan])
+
+
+def test_what_looks_like_a_number_in_some_rows_only_is_a_category() -> None:
+    data = b"unique_id,ds,y,size,on\na,2026-01-01,1,36,true\na,2026-01-02,2,XL,maybe\na,2026-01-03,3,1_0,false\n"
+    assert read(data, CSV).categories == {"size": ("1_0", "36", "XL"), "on": ("false", "maybe", "true")}
+
+
+def test_json_says_what_is_a_number_and_what_is_text() -> None:
+    rows = {"unique_id": IDS, "ds": ["2026-01-01", "2026-01-02", "2026-01-03"], "y": Y}
+    assert fault(json.dumps({**rows, "x": [1, "2", 3]}).encode(), JSON) == (
+        "bad_value",
+        "x is 1, but text in other rows",
+    )
+    assert fault(json.dumps({**rows, "x": [1, [2], 3]}).encode(), JSON)[0] == "bad_value"
+    assert fault(json.dumps({**rows, "x": [1, 2]}).encode(), JSON)[0] == "ragged_columns"
+    assert fault(json.dumps({**rows, "x": 1}).encode(), JSON)[0] == "bad_json"
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1, None, 3], pa.int8()),
+        pa.array([Decimal("1.00"), None, Decimal("3.00")]),
+        pa.array([1, None, 3], pa.int64()).dictionary_encode(),
+        pa.array([1.0, float("nan"), 3.0], pa.float32()),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_parquet_covariates_of_every_type_are_read(column: Any) -> None:
+    panel = read(parquet(unique_id=IDS, ds=MOMENTS, y=Y, x=column))
+    np.testing.assert_array_equal(panel.covariates["x"], [1, np.nan, 3])
+
+
+def test_parquet_columns_that_are_neither_numbers_nor_text_are_left_out() -> None:
+    others = {"seen": MOMENTS, "tags": [["a"]] * 3, "raw": [b"a"] * 3, "at": [{"x": 1}] * 3, "__index_level_0__": Y}
+    assert dict(read(parquet(unique_id=IDS, ds=MOMENTS, y=Y, **others)).covariates) == {}
+
+
+def test_there_is_a_most_of_columns_and_of_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"x{i}": [1.0, 2.0, 3.0] for i in range(51)}
+    header, cells = ",".join(many), ",".join(["1"] * 51)
+    data = f"unique_id,ds,y,{header}\na,2026-01-01,1,{cells}\n".encode()
+    assert fault(data, CSV)[0] == "bad_header"
+    assert fault(parquet(unique_id=IDS, ds=MOMENTS, y=Y, **many))[0] == "too_many_covariates"
+    del many["x50"]
+    most = parquet(unique_id=IDS, ds=MOMENTS, y=Y, **many)
+    assert len(read(most).covariates) == 50
+    monkeypatch.setattr(formats, "MOST_CELLS", 3 * 53 - 1)
+    assert fault(most)[0] == "too_large"
+
+
+def test_a_column_has_one_name_and_a_name_one_column() -> None:
+    assert fault(b"unique_id,ds,y,x,x\na,2026-01-01,1,2,3\n", CSV)[0] == "bad_header"
+    twice = pa.table([IDS, ["2026-01-01"] * 3, Y, Y, Y], names=["unique_id", "ds", "y", "x", "x"])
+    file = io.BytesIO()
+    pq.write_table(twice, file)
+    assert fault(file.getvalue()) == ("bad_column", "the file has two columns of one name")
+
+
+def test_rows_that_are_missing_between_others_count_as_rows() -> None:
+    data = b"unique_id,ds,y\na,2026-01-01,1\na,2026-01-19,2\n"
+    assert len(read_panel(data, CSV, "D", 19).y) == 19
+    with pytest.raises(InputError, match="more than 18 rows, those that are missing between others included"):
+        read_panel(data, CSV, "D", 18)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +192,7 @@ def test_plain_decimals_are_numbers(text: str, value: float) -> None:
     assert read(f"unique_id,ds,y\na,2026-01-01,{text}\n".encode(), CSV, "D").y.tolist() == [value]
 
 
-@pytest.mark.parametrize("text", ["0x10", "1_000", "NaN", "inf", "1,5", "1e", ".", "e5", "١", "1 2", "true", "1e99999"])
+@pytest.mark.parametrize("text", ["0x10", "1_000", "N/A", "inf", "1,5", "1e", ".", "e5", "١", "1 2", "true", "1e99999"])
 def test_what_is_no_plain_decimal_is_refused_with_its_row(text: str) -> None:
     data = f'unique_id,ds,y\na,2026-01-01,1\na,2026-01-02,"{text}"\na,2026-01-03,1\n'.encode()
     with pytest.raises(InputError) as caught:
@@ -170,9 +271,10 @@ def test_parquet_columns_of_another_type_are_refused_by_name(changes: dict[str, 
     assert f"'{next(iter(changes))}' has the type '{kind}" in message
 
 
-def test_parquet_nulls_are_refused_with_their_row() -> None:
+def test_parquet_nulls_are_refused_with_their_row_but_for_values() -> None:
+    panel = read(parquet(unique_id=IDS, ds=MOMENTS, y=[1.0, None, 2.0]))
+    np.testing.assert_array_equal(panel.y, [1, np.nan, 2])
     for name, values, code in [
-        ("y", [1.0, None, 2.0], "missing_value"),
         ("ds", [MOMENTS[0], None, MOMENTS[2]], "bad_timestamp"),
         ("unique_id", ["a", None, "a"], "bad_id"),
     ]:

@@ -13,8 +13,7 @@ from app.telemetry import Telemetry
 from models import bundle
 from models.engines.onnx import OnnxEngine
 from models.errors import BundleError
-from models.scaling import inputs
-from tests.fakes import random_forecaster, says
+from tests.fakes import random_forecaster, says, together
 
 DATA = {number: bundle.to_bytes(says(number)) for number in range(1, 6)}
 SIZE = len(DATA[1])
@@ -42,8 +41,8 @@ def models_of(shelf: Shelf, room: int) -> tuple[LoadedModels, Telemetry]:
 
 def said(models: LoadedModels, number: int) -> float:
     """What the version says: its own number."""
-    found = models.get(7, number)
-    return float(found.engine.run(inputs(np.zeros((1, 4), np.float32), 1))[0, 0])
+    (network,) = models.get(7, number).networks
+    return float(network.engine.run({"past": np.zeros((1, 4, 2), np.float32)})["said"][0, 0, 0])
 
 
 def test_a_version_is_fetched_once() -> None:
@@ -52,6 +51,13 @@ def test_a_version_is_fetched_once() -> None:
     assert [said(models, 1) for _ in range(3)] == [1, 1, 1]
     assert shelf.fetched == [1]
     assert models.get(7, 1) is models.get(7, 1)
+
+
+def test_each_member_has_an_engine_of_its_own() -> None:
+    models, _ = models_of(Shelf({1: bundle.to_bytes(together(says(1), says(2), says(3)))}), 1)
+    networks = models.get(7, 1).networks
+    past = {"past": np.zeros((1, 4, 2), np.float32)}
+    assert [network.engine.run(past)["said"].item() for network in networks] == [1, 2, 3]
 
 
 def test_the_one_not_used_for_longest_makes_room() -> None:
@@ -124,8 +130,8 @@ def test_a_slow_load_keeps_nobody_waiting_who_asks_for_another() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_engine_has_the_threads_of_the_settings(threads: int) -> None:
-    made = random_forecaster()
-    engine = engine_maker(Settings(threads=threads))(made.spec, made.weights)
+    (member,) = random_forecaster().members
+    engine = engine_maker(Settings(threads=threads))(member.spec, member.weights)
     assert isinstance(engine, OnnxEngine)
     assert engine._session.get_session_options().intra_op_num_threads == threads
 

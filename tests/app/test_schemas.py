@@ -4,7 +4,8 @@ from pydantic import BaseModel, ValidationError
 from app import schemas
 from app.schemas import Answer, Body, ForecastRequest, MoveRequest, TrainRequest
 
-BODIES = [ForecastRequest, TrainRequest, MoveRequest, schemas.History, schemas.DatasetRef]
+PARTS = [schemas.History, schemas.Future, schemas.DatasetRef, schemas.AutoRequest]
+BODIES = [ForecastRequest, TrainRequest, MoveRequest, *PARTS]
 
 
 def test_every_body_is_known_here() -> None:
@@ -35,3 +36,30 @@ def test_thousands_of_unknown_fields_are_one_error(body: type[BaseModel]) -> Non
     with pytest.raises(ValidationError) as caught:
         body.model_validate({f"f{i}": i for i in range(5000)})
     assert caught.value.error_count() == 1
+
+
+def test_covariates_are_numbers_truth_or_text_and_stay_what_they_are() -> None:
+    columns = {"x": [1, 2.5, None], "on": [True, False, None], "c": ["1", "b", None]}
+    history = schemas.History.model_validate({"ds": ["a"] * 3, "y": [1, None, 3], "covariates": columns})
+    assert history.covariates == columns
+    assert [type(cell) for cell in history.covariates["on"]] == [bool, bool, type(None)]
+    assert type(history.covariates["c"][0]) is str
+
+
+@pytest.mark.parametrize("covariates", [{"x": 1}, {"x": [[1]]}, {"x": [{}]}, {f"x{i}": [1] for i in range(51)}, [[1]]])
+def test_other_covariates_are_refused_in_few_errors(covariates: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        schemas.Future.model_validate({"ds": ["2026-01-01"], "covariates": covariates})
+    assert caught.value.error_count() <= 4
+
+
+def test_a_forecast_is_asked_of_a_history_a_data_set_or_a_future_alone() -> None:
+    future = {"ds": ["2026-01-01"], "covariates": {"x": [1]}}
+    history = {"ds": ["2025-12-31"], "y": [1]}
+    for source in ({"history": history}, {"dataset": {"name": "d"}}):
+        assert ForecastRequest.model_validate({"model": "m", **source}).future is None
+        assert ForecastRequest.model_validate({"model": "m", "future": future, **source}).future is not None
+    assert ForecastRequest.model_validate({"model": "m", "future": future}).history is None
+    for both in ({"history": history, "dataset": {"name": "d"}}, {}):
+        with pytest.raises(ValidationError):
+            ForecastRequest.model_validate({"model": "m", **both})

@@ -1,13 +1,20 @@
 """Small panels and networks that the tests of the library share."""
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from models.calendar import Freq, parse_freq
+from models.engines.onnx import OnnxEngine
 from models.errors import Fault, InputError
-from models.forecaster import Forecaster
+from models.forecaster import Forecaster, Member, Ready, ready
+from models.inputs import Reader, fact_shapes, facts_in
 from models.intervals import LEVELS, Calibration
+from models.network import weight_shapes
+from models.packing import MAGIC
 from models.panel import Panel, panel_from_columns
 from models.spec import Spec
 
@@ -54,16 +61,49 @@ def flat_calibration(horizon: int, count: int = 199) -> Calibration:
     return Calibration(np.tile(LEVELS / 100, (horizon, 1)).astype(np.float32), count)
 
 
-def forecaster_of(spec: Spec, weights: Any) -> Forecaster:
-    return Forecaster(spec, weights, flat_calibration(spec.horizon))
+def forecaster_of(*members: tuple[Spec, Any]) -> Forecaster:
+    return Forecaster(tuple(Member(*member) for member in members), flat_calibration(members[0][0].horizon))
+
+
+def with_covariates(panel: Panel, categories: Mapping[str, Sequence[str]] | None = None, **columns: Any) -> Panel:
+    """``panel`` with flat covariates beside its values; of text ones the indices into ``categories``."""
+    flat = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    return replace(panel, covariates=flat, categories={n: tuple(texts) for n, texts in (categories or {}).items()})
+
+
+def weights_of(spec: Spec, seed: int = 0) -> dict[str, Any]:
+    """Weights of which none is zero, biases included, so that a swapped gate or a lost bias shows; and plain facts."""
+    rng = np.random.default_rng(seed)
+    shapes = weight_shapes(spec).items()
+    weights = {name: rng.normal(0, 0.4, shape).astype(np.float32) for name, shape in shapes}
+    facts = {name: np.ones(shape, dtype=np.float32) for name, shape in fact_shapes(spec).items()}
+    return weights | facts | {"facts/mean": np.zeros_like(facts["facts/mean"])}
+
+
+def ready_of(spec: Spec, weights: Any) -> tuple[Ready, ...]:
+    """One network on ONNX Runtime."""
+    return ready([Member(spec, weights)], OnnxEngine)
+
+
+def reader_of(spec: Spec, panel: Panel) -> Reader:
+    return Reader(spec, facts_in(weights_of(spec)), panel)
 
 
 class Says:
-    """A hand-written engine: ``answer`` maps the last window (B, T, C) to (B, O); it counts its runs."""
+    """A hand-written engine: ``answer`` maps the inputs to what is said, (B, O); it keeps all that it was given."""
 
     def __init__(self, answer: Any) -> None:
-        self.answer, self.runs = answer, 0
+        self.answer, self.given = answer, []
 
-    def run(self, windows: np.ndarray) -> np.ndarray:
-        self.runs += 1
-        return np.asarray(self.answer(windows), dtype=np.float32)
+    def run(self, inputs: Any) -> dict[str, np.ndarray]:
+        self.given.append(inputs)
+        return {"said": np.asarray(self.answer(inputs), dtype=np.float32)[..., None]}
+
+
+def with_header(data: bytes, change: Any) -> bytes:
+    """A bundle with its JSON header changed and its length made right again."""
+    end = 16 + int.from_bytes(data[8:16], "little")
+    header = json.loads(data[16:end])
+    change(header)
+    text = json.dumps(header).encode()
+    return MAGIC + len(text).to_bytes(8, "little") + text + data[end:]

@@ -1,4 +1,4 @@
-"""Windows and their normalisation. Values equal their time indices, so that a leak can be seen."""
+"""Which moments are taught. Values equal their time indices, so that a leak can be seen."""
 
 import numpy as np
 import pytest
@@ -6,139 +6,113 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.scaling import FARTHEST, inputs, normalise, to_data_units, to_window_units
-from models.windows import split, windows_of
+from models.windows import Windows, newest_points, newest_windows, split, take, windows_of
 from tests.models.samples import panel_of
 
-
-def pairs(windows):
-    past, future = windows.take(np.arange(len(windows)))
-    return [(list(map(int, p)), list(map(int, f))) for p, f in zip(past, future, strict=True)]
+NAN = np.nan
 
 
-def test_every_run_within_one_series_is_a_window():
-    panel = panel_of(range(5), range(100, 102), range(10, 14))  # the second is too short
-    assert pairs(windows_of(panel, 2, 1)) == [
-        ([0, 1], [2]),
-        ([1, 2], [3]),
-        ([2, 3], [4]),
-        ([10, 11], [12]),
-        ([11, 12], [13]),
-    ]
+def moments(windows):
+    """Every moment as (series, at)."""
+    return [(i, at) for i in range(len(windows.first)) for at in range(windows.first[i], windows.last[i] + 1)]
 
 
-def test_without_leaves_out_futures_that_reach_into_the_end_and_last_keeps_only_them():
-    panel = panel_of(range(10))
-    assert pairs(windows_of(panel, 3, 2, without=3)) == [
-        ([0, 1, 2], [3, 4]),
-        ([1, 2, 3], [4, 5]),
-        ([2, 3, 4], [5, 6]),
-    ]
-    assert pairs(windows_of(panel, 3, 2, last=3)) == [([4, 5, 6], [7, 8]), ([5, 6, 7], [8, 9])]
+def drawn(windows, size=2000):
+    return windows.draw(np.random.default_rng(0), size)
 
 
-def test_windows_are_views_until_they_are_drawn():
-    panel = panel_of(range(1000))
-    windows = windows_of(panel, 50, 5)
-    assert np.shares_memory(windows.values, panel.y)
-    past, _ = windows.take(np.array([3]))
-    assert not np.shares_memory(past, panel.y)
+def test_every_point_with_a_context_before_and_a_horizon_after_it_is_a_moment():
+    panel = panel_of(range(6), range(10))
+    assert moments(windows_of(panel, 3, 2)) == [(0, 3), (0, 4), (1, 3), (1, 4), (1, 5), (1, 6), (1, 7), (1, 8)]
 
 
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(1, 12), st.integers(1, 8))
-def test_what_is_taught_never_overlaps_what_is_held(lengths, context, horizon):
-    panel = panel_of(*(np.arange(n) + 1000 * i for i, n in enumerate(lengths)))
-    if max(lengths) < context + horizon + max(horizon, int(0.1 * panel.median_length)):
-        with pytest.raises(InputError, match="longest series has"):
-            split(panel, context, horizon)
-        return
-    taught, held = split(panel, context, horizon)
-    futures = [{v for _, future in pairs(windows) for v in future} for windows in (taught, held)]
-    assert not futures[0] & futures[1]
-    for past, future in pairs(taught) + pairs(held):
-        run = past + future
-        assert run == list(range(run[0], run[0] + context + horizon))  # one series, in order, future after past
+def test_a_series_without_room_for_one_counts_from_its_half():
+    # of 5 points with a context of 9 and a horizon of 2: 3 or 4 points are before, 2 or 1 after them; 3 has its horizon
+    assert moments(windows_of(panel_of(range(5)), 9, 2)) == [(0, 3)]
+    assert moments(windows_of(panel_of(range(8)), 9, 2)) == [(0, 4), (0, 5), (0, 6)]
 
 
-def test_a_draw_takes_every_series_alike_however_long():
-    windows = windows_of(panel_of(range(1000), range(5000, 5006), range(2)), 3, 1)
-    past, _ = windows.take(windows.draw(np.random.default_rng(0), 4000))
-    assert 0.45 < (past[:, 0] >= 5000).mean() < 0.55
-    assert len(np.unique(past[:, 0])) > 800
+def test_a_series_shorter_than_the_horizon_counts_from_its_first_point():
+    assert moments(windows_of(panel_of(range(3)), 9, 4)) == [(0, 1), (0, 2)]
+    assert moments(windows_of(panel_of(range(1)), 9, 4)) == []
 
 
-def test_a_series_that_is_too_short_gives_no_window():
-    assert len(windows_of(panel_of(range(3)), 3, 1)) == 0
+def test_without_history_every_moment_with_its_future_counts_from_the_very_first():
+    assert moments(windows_of(panel_of(range(4)), 0, 2)) == [(0, 0), (0, 1), (0, 2)]
+    assert moments(windows_of(panel_of(range(2)), 0, 3)) == [(0, 0), (0, 1)]
 
 
-def test_the_shortest_history_that_can_be_split_gives_one_window_to_either():
-    taught, held = split(panel_of(range(22)), 14, 4)
-    assert (len(taught), len(held)) == (1, 1)
+def test_points_known_ahead_without_a_value_are_not_taught():
+    assert moments(windows_of(panel_of([0, 1, 2, 3, 4, NAN, NAN]), 2, 1)) == [(0, 2), (0, 3), (0, 4)]
+
+
+def test_points_left_out_are_in_no_future():
+    panel = panel_of(range(10), range(4))
+    # of 4 points 3 are left out: the one before them has no future that could be taught
+    assert moments(windows_of(panel, 3, 2, without=3)) == [(0, 3), (0, 4), (0, 5)]
+
+
+def test_the_newest_moments_are_those_whose_future_lies_in_the_end():
+    assert moments(newest_windows(panel_of(range(10), range(2)), 2, 3)) == [(0, 7), (0, 8)]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 12), st.integers(1, 8))
+def test_what_is_taught_never_reaches_into_what_is_held(lengths, context, horizon):
+    panel = panel_of(*map(range, lengths))
+    if max(lengths) < horizon + newest_points(panel.median_length, horizon) + 1:
+        return  # too short to be split
+    taught, held = split(panel, context, horizon, hold=True)
+    ends = {i: at + horizon for i, at in moments(taught)}  # the last of each series
+    begins = dict(reversed(moments(held)))  # the first
+    assert all(ends[i] <= begins[i] for i in ends.keys() & begins.keys())
+    assert all(begins[i] + horizon <= lengths[i] for i in begins)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 12), st.integers(1, 8))
+def test_every_moment_has_a_value_after_it_and_unless_there_is_no_context_one_before(lengths, context, horizon):
+    for i, at in moments(windows_of(panel_of(*map(range, lengths)), context, horizon)):
+        assert at < lengths[i]
+        assert at >= min(1, context)
+
+
+def test_with_nothing_held_all_is_taught():
+    taught, held = split(panel_of(range(10)), 3, 2, hold=False)
+    assert (len(taught), held) == (6, None)
 
 
 def test_a_split_that_cannot_be_says_what_it_needs():
-    with pytest.raises(InputError, match=r"longest series has 20 .* context 14 and horizon 4 need 22"):
-        split(panel_of(range(20)), 14, 4)
-    with pytest.raises(InputError, match="longest series has 0"):
-        split(panel_of(range(20)).cut(30), 14, 4)
+    with pytest.raises(InputError, match=r"longest series has 8 .* horizon of 4 needs at least 9"):
+        split(panel_of(range(8)), 14, 4, hold=True)
+    assert [len(part) for part in split(panel_of(range(9)), 14, 4, hold=True)] == [1, 1]
+    with pytest.raises(InputError, match=r"longest series has 1 .* needs at least 2"):
+        split(panel_of([7]), 14, 4, hold=False)
+    assert len(split(panel_of([7, 8]), 14, 4, hold=False)[0]) == 1
 
 
-def test_a_window_is_measured_from_its_last_season():
-    scaled = normalise(np.array([[9.0, 1.0, 2.0, 3.0]]), season=2)
-    assert scaled.level.tolist() == [[2.5]]  # mean of 2 and 3
-    assert scaled.spread.tolist() == [[(6.5 + 1.5 + 0.5 + 0.5) / 4]]
-    assert scaled.values[0].tolist() == pytest.approx([6.5 / 2.25, -1.5 / 2.25, -0.5 / 2.25, 0.5 / 2.25])
+def test_a_series_comes_up_as_the_square_root_of_its_moments():
+    series, at = drawn(Windows(np.array([0, 5, 3]), np.array([99, 2, 3])), 11_000)  # 100 moments, none, 1
+    assert np.bincount(series, minlength=3) == pytest.approx([10_000, 0, 1_000], rel=0.15)
+    assert set(at[series == 0]) == set(range(100))
+    assert set(at[series == 2]) == {3}
 
 
-@pytest.mark.parametrize("season", [1, 5, 100])
-def test_without_a_whole_season_it_is_measured_from_its_last_value(season):
-    assert normalise(np.array([[9.0, 1.0, 2.0, 3.0]]), season).level.tolist() == [[3.0]]
+def test_moments_spread_evenly_are_in_order_and_begin_and_end_with_the_first_and_last():
+    windows = Windows(np.array([2, 7]), np.array([4, 8]))
+    series, at = windows.spread(5)
+    assert list(zip(series.tolist(), at.tolist(), strict=True)) == moments(windows)
+    series, at = windows.spread(2)
+    assert list(zip(series.tolist(), at.tolist(), strict=True)) == [(0, 2), (1, 8)]
+    assert len(windows.spread(9)[0]) == 9
 
 
-@given(st.lists(st.floats(-1e3, 1e3), min_size=6, max_size=6), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
-def test_window_units_do_not_change_with_scale_and_shift(values, scale, shift):
-    past = np.array([values])
-    one, other = normalise(past, 3), normalise(scale * past + shift, 3)
-    if one.spread[0, 0] < 1e-3 or other.spread[0, 0] < 1e-3:
-        return  # lost in rounding
-    assert other.values == pytest.approx(one.values, rel=1e-4, abs=1e-4)
+def test_points_outside_of_their_series_are_missing_whoever_lies_beside_it():
+    panel = panel_of(range(5), range(10, 13))
+    found = take(panel.y, panel, np.array([0, 1, 1, 0]), np.array([3, -2, 2, 40]), 4)
+    expected = [[3, 4, NAN, NAN], [NAN, NAN, 10, 11], [12, NAN, NAN, NAN], [NAN] * 4]
+    assert found.ravel().tolist() == pytest.approx(np.ravel(expected).tolist(), nan_ok=True)
 
 
-@given(st.lists(st.floats(-1e90, 1e90), min_size=4, max_size=12), st.integers(1, 15))
-def test_data_units_undo_window_units(values, season):
-    past = np.array([values])
-    scaled = normalise(past, season)
-    assert np.isfinite(scaled.values).all()
-    back = to_data_units(scaled.values, scaled.level, scaled.spread)
-    assert back == pytest.approx(past, rel=1e-5, abs=1e-5 * np.abs(past).max())
-
-
-@pytest.mark.parametrize("value", [0.0, 7.0, -1e100, 1e-320])
-def test_a_constant_window_is_zero_and_so_is_all_that_follows(value):
-    scaled = normalise(np.full((1, 5), value), 2)
-    assert scaled.spread.tolist() == [[0.0]]
-    assert not scaled.values.any()
-    assert to_data_units(np.float32([[3, -3]]), scaled.level, scaled.spread).tolist() == [[value, value]]
-    assert to_window_units(np.array([[1e100, -1e100]]), scaled.level, scaled.spread).tolist() == [[0.0, 0.0]]
-
-
-def test_rounding_around_a_high_level_counts_as_constant():
-    assert normalise(1e12 + np.array([[1e-4, 0, 1e-4, 0]]), 1).spread.tolist() == [[0.0]]
-
-
-def test_a_jump_after_a_nearly_constant_window_stays_finite():
-    after = to_window_units(np.array([[1e100, -1e100, 2.0]]), np.array([[0.0]]), np.array([[1e-90]]))
-    assert after.tolist() == [[FARTHEST, -FARTHEST, FARTHEST]]
-
-
-def test_the_second_channel_is_the_value_a_season_before_the_next_one():
-    values = np.arange(6, dtype=np.float32)[None]
-    read = inputs(values, season=4)
-    assert read[0, :, 0].tolist() == [0, 1, 2, 3, 4, 5]
-    # after point 3 comes point 4, a season before it was point 0
-    assert read[0, :, 1].tolist() == [0, 0, 0, 0, 1, 2]
-
-
-@pytest.mark.parametrize("season", [1, 7])
-def test_the_second_channel_is_empty_where_there_is_no_season_to_look_back(season):
-    assert not inputs(np.ones((1, 6), np.float32), season)[:, :, 1].any()
+def test_nothing_is_copied_until_it_is_drawn():
+    windows = windows_of(panel_of(np.arange(20_000.0)), 500, 100)
+    assert len(windows) == 19_401
+    assert windows.first.nbytes + windows.last.nbytes == 16

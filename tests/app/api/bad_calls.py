@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from tests.app.api.conftest import forecast_request
 from tests.app.api.tables import CSV, JSON, KINDS, PARQUET, body, columns, days, parquet, series, table
 
-INF, NAN = float("inf"), float("nan")
+INF = float("inf")
 
 
 class Bad(NamedTuple):
@@ -42,12 +42,12 @@ def rows_that_cannot_be() -> Iterator[tuple[str, list[Any], dict[str, Any]]]:
     third = {"unique_id": "shop", "row": 7}
     yield "a duplicate", at(3, ds="2026-01-02"), {"code": "duplicate_timestamp", **third}
     yield "unsorted rows", at(3, ds="2025-12-31"), {"code": "unsorted_timestamps", **third}
-    yield "a gap", kiosk + good[:2] + good[3:], {"code": "gap", **third}
+    gap = {"code": "gap_too_long", "unique_id": "shop", "row": 8}
+    yield "a gap too long", [*kiosk, *good[:3], ("shop", "2026-06-01", 10)], gap
     yield "a moment off the grid", at(3, ds="2026-01-03T12:00"), {"code": "off_grid_timestamp", **third}
     for text in ("yesterday", "01/02/2026", "2026-02-30", "2026-01-03T10:00+02:00", "9999-01-01", "1677-01-01", "now"):
         yield f"the timestamp {text}", at(3, ds=text), {"code": "bad_timestamp", "field": "ds", **third}
     yield "zones on some rows", at(3, ds="2026-01-03T00:00:00Z"), {"code": "mixed_zones", "field": "ds"}
-    yield "a missing value", at(3, y=None), {"code": "missing_value", "field": "y", **third}
     yield "a value too large", at(3, y=1e101), {"code": "value_too_large", "field": "y", **third}
     yield "a name too long", at(3, unique_id="x" * 129), {"code": "bad_id", "field": "unique_id", "row": 7}
     yield "a name with space around it", at(3, unique_id=" shop"), {"code": "bad_id", "field": "unique_id", "row": 7}
@@ -63,23 +63,22 @@ def bad_rows() -> Iterator[Bad]:
             request = table(rows, kind)
             yield Bad(f"{label}, {kind}", "POST", "/v1/datasets?name=n", request, 422, "invalid_input", first)
     infinite = {"code": "infinite_value", "unique_id": "shop", "row": 2, "field": "y"}
-    missing = {**infinite, "code": "missing_value"}
     for kind, value, first in [
         ("csv", "1e999", infinite),
         ("json", INF, infinite),
         ("parquet", -INF, infinite),
-        ("csv", "NaN", {**infinite, "code": "bad_value"}),
         ("csv", "0x10", {**infinite, "code": "bad_value"}),
         ("csv", "1_000", {**infinite, "code": "bad_value"}),
         ("json", "5", {**infinite, "code": "bad_value"}),
         ("json", True, {**infinite, "code": "bad_value"}),
-        ("json", NAN, missing),
-        ("parquet", NAN, missing),
     ]:
         request = table(series("shop", [1.5, value, 2.5]), kind)
         yield Bad(f"{value} in {kind}", "POST", "/v1/datasets?name=n", request, 422, "invalid_input", first)
     for kind in KINDS:
-        path, request = "/v1/datasets?name=n", table([], kind)
+        path, request = "/v1/datasets?name=n", table(series("shop", [None, None, None]), kind)
+        first = {"code": "no_values", "unique_id": "shop", "field": "y"}
+        yield Bad(f"no values, {kind}", "POST", path, request, 422, "invalid_input", first)
+        request = table([], kind)
         yield Bad(f"no rows, {kind}", "POST", path, request, 422, "invalid_input", {"code": "no_rows"})
         request = table(series("shop", range(501)), kind)
         yield Bad(f"too many rows, {kind}", "POST", path, request, 422, "invalid_input", {"code": "too_many_rows"})
@@ -124,9 +123,9 @@ def bad_forecasts() -> Iterator[Bad]:
         ("ragged columns", {"history": {"ds": days(4), "y": [4, 6, 8]}}, {"code": "ragged_columns"}),
         ("an empty history", {"history": {"ds": [], "y": []}}, {"code": "no_rows"}),
         ("one row without freq", {"history": {"ds": days(1), "y": [1]}, "freq": None}, {"code": "unknown_frequency"}),
-        ("too short", history(series("shop", [4, 6, 8])), {"code": "too_short", "unique_id": "shop"}),
+        ("no value", history(series("shop", [None] * 4)), {"code": "no_history", "unique_id": "shop"}),
         ("freq fortnight", history(freq="fortnight"), {"code": "unknown_frequency", "field": "freq"}),
-        ("hours for a model of days", history(freq="h"), {"code": "gap", "row": 2}),
+        ("hours for a model of days", history(freq="h"), {"code": "gap_too_long", "row": 2}),
         ("other freq", history(series("a", range(4), "2026-01-05"), freq="B"), {"code": "other_frequency"}),
         ("an unknown series", {"dataset": {"name": "sales", "ids": ["x"]}}, {"code": "unknown_series"}),
         ("the end of the calendar", history(series("s", [4, 6, 8, 10], "2261-12-28")), {"code": "beyond_calendar"}),
@@ -151,7 +150,14 @@ def bad_bytes() -> Iterator[Bad]:
         ("JSON that is none", b"{", JSON, "bad_json"),
         ("JSON of nothing", b"", JSON, "bad_json"),
         ("a JSON list", b"[]", JSON, "bad_json"),
-        ("JSON with a column too many", b'{"unique_id":[],"ds":[],"y":[],"z":[]}', JSON, "bad_json"),
+        ("JSON without y", b'{"unique_id":[],"ds":[],"z":[]}', JSON, "bad_json"),
+        ("JSON with ragged columns", b'{"unique_id":[],"ds":[],"y":[],"z":[1]}', JSON, "ragged_columns"),
+        (
+            "JSON with an endless price",
+            b'{"unique_id":["a"],"ds":["2026-01-01"],"y":[1],"z":[1e999]}',
+            JSON,
+            "infinite_value",
+        ),
         ("JSON with y twice", b'{"unique_id":["a"],"ds":["2026-01-01"],"y":[1],"y":[2]}', JSON, "bad_json"),
         ("JSON with y a number", b'{"unique_id":["a"],"ds":["2026-01-01"],"y":1}', JSON, "bad_json"),
         ("JSON nested deep", b"[" * 100_000, JSON, "bad_json"),
@@ -179,7 +185,7 @@ def bad_bytes() -> Iterator[Bad]:
         yield Bad(label, "POST", path, table([], "csv"), 422, "invalid_request", {})
 
 
-def bad_elsewhere() -> Iterator[Bad]:
+def bad_jobs() -> Iterator[Bad]:
     job: dict[str, Any] = {"model": "demand", "dataset": "sales"}
     for label, changes, code, first in [
         ("no cell of the name", {"spec": {"cell": "gnu"}}, "invalid_spec", {"field": "cell"}),
@@ -190,15 +196,34 @@ def bad_elsewhere() -> Iterator[Bad]:
         ("a horizon of NaN digits", {"spec": {"horizon": 10**400}}, "invalid_spec", {"field": "horizon"}),
         ("epochs below 1", {"training": {"max_epochs": 0}}, "invalid_spec", {"field": "max_epochs"}),
         ("no rate of text", {"training": {"learning_rate": "fast"}}, "invalid_spec", {"field": "learning_rate"}),
-        ("series too short", {}, "invalid_input", {"code": "too_short"}),
+        ("series too short", {"spec": {"horizon": 4}}, "invalid_input", {"code": "too_short"}),
+        ("a context too long", {"spec": {"context": 5}}, "invalid_spec", {"code": "too_short", "field": "context"}),
+        ("no such covariate", {"spec": {"future_covariates": ["x"]}}, "invalid_input", {"field": "future_covariates"}),
+        ("no recipe of the name", {"recipe": "best"}, "invalid_spec", {"field": "recipe"}),
+        ("no refit", {"refit": "no"}, "invalid_request", {"pointer": "/refit"}),
+        ("no time", {"auto": {"budget_s": 0}}, "invalid_request", {"pointer": "/auto/budget_s"}),
+        ("endless time", {"auto": {"budget_s": INF}}, "invalid_request", {"pointer": "/auto/budget_s"}),
+        ("no members", {"ensemble": []}, "invalid_request", {"pointer": "/ensemble"}),
+        ("eleven members", {"ensemble": [{}] * 11}, "invalid_request", {"pointer": "/ensemble"}),
+        ("a member of another horizon", {"ensemble": [{"horizon": 2}]}, "invalid_spec", {"field": "ensemble"}),
+        ("a member of another field", {"ensemble": [{"unitz": 2}]}, "invalid_spec", {"code": "unknown_field"}),
+        ("two ways", {"ensemble": [{}], "auto": {"budget_s": 9}}, "invalid_request", {"code": "value_error"}),
+        ("a start of no version", {"warm_start_from": "demand"}, "invalid_request", {"pointer": "/warm_start_from"}),
+        ("an unknown baseline", {"baselines": ["arima"]}, "invalid_request", {"pointer": "/baselines/0"}),
         ("51 spec fields", {"spec": {f"f{i}": 1 for i in range(51)}}, "invalid_request", {"code": "too_long"}),
         ("another kind", {"kind": "tune"}, "invalid_request", {"pointer": "/kind"}),
         ("promote maybe", {"promote": "maybe"}, "invalid_request", {"pointer": "/promote"}),
         ("revision 2**31", {"revision": 2**31}, "invalid_request", {"pointer": "/revision"}),
     ]:
         yield Bad(f"a job: {label}", "POST", "/v1/jobs", {"json": {**job, **changes}}, 422, code, first)
+    for start in ("x@1", "demand@9", "demand@x", "demand@99999999999999999999", "demand@" + "9" * 128):
+        request = {"json": {**job, "warm_start_from": start}}
+        yield Bad(f"a job from {start[:20]}{len(start)}", "POST", "/v1/jobs", request, 404, "not_found", {})
     yield Bad("a job of no data", "POST", "/v1/jobs", {"json": {**job, "dataset": "x"}}, 404, "not_found", {})
     yield Bad("a job without body", "POST", "/v1/jobs", {}, 422, "invalid_request", {"code": "missing"})
+
+
+def bad_elsewhere() -> Iterator[Bad]:
     alias = "/v1/models/demand/aliases/champion"
     for label, move, status, code in [
         ("no version", {}, 422, "invalid_request"),
@@ -231,4 +256,4 @@ def bad_elsewhere() -> Iterator[Bad]:
     yield Bad("DELETE of a data set", "DELETE", "/v1/datasets/sales", {}, 405, "method_not_allowed", {})
 
 
-BAD_CALLS = [*bad_rows(), *bad_forecasts(), *bad_bytes(), *bad_elsewhere()]
+BAD_CALLS = [*bad_rows(), *bad_forecasts(), *bad_bytes(), *bad_jobs(), *bad_elsewhere()]

@@ -54,7 +54,7 @@ def test_the_table_covers_every_route_that_can_refuse() -> None:
 @pytest.mark.parametrize(
     ("text", "status", "code"),
     [
-        ('{"model": "demand", "history": {%s, "y": [4, 6, NaN, 10]}}', 422, "invalid_input"),
+        ('{"model": "demand", "history": {%s, "y": [NaN, null, NaN, null]}}', 422, "invalid_input"),
         ('{"model": "demand", "history": {%s, "y": [4, 6, Infinity, 10]}}', 422, "invalid_input"),
         ('{"model": "demand", "history": {%s, "y": [4, 6, 1e999, 10]}}', 422, "invalid_input"),
         ('{"model": "demand", "history": {%s, "y": [4, 6, "x", 10]}, "horizon": NaN}', 422, "invalid_request"),
@@ -94,7 +94,7 @@ def test_thousands_of_faults_are_counted_and_twenty_are_told(bad_house: House) -
     stamps = {"ds": ["2026-01-01"] * many, "y": [1] * many}
     for body, total in [
         ({"model": "demand", "history": {**stamps, "y": ["x"] * many}}, 1),
-        ({"model": "demand", "history": {**stamps, "y": [None] * many}}, many),
+        ({"model": "demand", "history": {**stamps, "y": [float("inf")] * many}}, many),
         ({"model": "demand", "history": {**stamps, "ds": [canary] * 1000, "y": [1] * 1000}}, 1000),
         ({"model": "demand", "dataset": {"name": "sales", "ids": [f"{canary}{i}" for i in range(100)]}}, 100),
         ({"model": "demand", **{f"f{i}": i for i in range(many)}}, 1),

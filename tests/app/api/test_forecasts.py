@@ -1,13 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
 
+from app.api.forecasts import make_forecast
+from app.schemas import ForecastRequest
 from app.store.tables import Version
 from models import bundle
+from models.errors import InputError
 from tests.app.api.conftest import Caller, House, forecast_request, on_both
 from tests.app.api.tables import columns, days, series
-from tests.fakes import random_forecaster, says
+from tests.fakes import random_forecaster, says, seasonal_naive, together
 
 # The history 4, 6, 8, 10: its level is the last value, 10; its spread is the mean of 6, 4, 2, 0, which is 3.
 # The model says 1, 2, -1 spreads.
@@ -37,6 +41,7 @@ def test_a_forecast_says_who_made_it_and_how_good_that_is(house: House) -> None:
         "sha256": bundle.sha256(bundle.to_bytes(made)),
         "cell": "gru",
         "strategy": "direct",
+        "members": 1,
         "trained_horizon": 3,
     }
     assert answer["skill"] == 0.25
@@ -105,9 +110,11 @@ def test_a_shorter_horizon_is_the_beginning_of_the_trained_one(acme: Caller) -> 
 def test_a_longer_horizon_rolls_on_and_says_so(acme: Caller) -> None:
     answer = acme.forecast(horizon=7)
     (shop,) = answer["forecasts"]
-    assert shop["mean"] == [13, 16, 7, 13, 16, 7, 13]
+    # What was said is read anew: 10, 13, 16, 7 have the level 7 and the spread (3 + 6 + 9 + 0) / 4 = 4.5; 7, 11.5, 16,
+    # 2.5 have 2.5 and 6.75.
+    assert shop["mean"] == [13, 16, 7, 11.5, 16, 2.5, 9.25]
     # Beyond step 3 the radius grows with the square root of the step: 2.4 * sqrt(6 / 3).
-    assert shop["intervals"]["80"]["hi"][5] - 7 == pytest.approx(2.4 * 2**0.5)
+    assert shop["intervals"]["80"]["hi"][5] - 2.5 == pytest.approx(2.4 * 2**0.5)
     assert [(warning["code"], warning["unique_id"]) for warning in answer["warnings"]] == [
         ("beyond_trained_horizon", None)
     ]
@@ -115,7 +122,36 @@ def test_a_longer_horizon_rolls_on_and_says_so(acme: Caller) -> None:
 
 def test_an_iterative_network_reads_what_it_said(house: House) -> None:
     house.register(says(2, strategy="iterative", horizon=1))
-    assert house.acme.forecast(horizon=3)["forecasts"][0]["mean"] == [16, 16, 16]
+    # 6, 8, 10, 16 have the spread 6, and 8, 10, 16, 28 have 12.5.
+    assert house.acme.forecast(horizon=3)["forecasts"][0]["mean"] == [16, 28, 53]
+
+
+@on_both
+def test_members_are_forecast_together(house: House) -> None:
+    house.register(together(says(1, 2, -1), says(3, 2, 1)))
+    answer = house.acme.forecast()
+    assert answer["forecasts"][0]["mean"] == [16, 16, 10]  # level 10, spread 3, and the means 2, 2, 0
+    assert answer["model"]["members"] == 2
+
+
+def test_arithmetic_is_bounded_for_all_members_together(house: House) -> None:
+    one = says(0, 0, 0, units=64)
+    steps = int(0.6e9 / one.spec.forecast_flop(3)) * 3  # 0.6 billion operations for one, 1.2 for two
+    limits = {"max_horizon": steps, "max_forecast_points": steps, "max_forecast_gflop": 1}
+    service = replace(house.app.state.service, settings=house.settings.model_copy(update=limits))
+    request = ForecastRequest.model_validate(forecast_request(horizon=steps, levels=[]))
+    house.register(one)
+    assert make_forecast(service, house.tenants["acme"], request).horizon == steps
+    house.register(together(one, one))
+    with pytest.raises(InputError, match="would take this model 1 billion operations"):
+        make_forecast(service, house.tenants["acme"], request)
+
+
+def test_a_baseline_is_never_served_in_silence(house: House) -> None:
+    house.register(seasonal_naive(season=2), skill=0.0)
+    answer = house.acme.forecast()
+    assert answer["forecasts"][0]["mean"] == pytest.approx([8, 10, 8])
+    assert [warning["code"] for warning in answer["warnings"]] == ["baseline_served"]
 
 
 @pytest.mark.parametrize("skill", [0.0, -0.5, None])
@@ -204,8 +240,8 @@ def test_bytes_that_are_no_bundle_are_never_served(house: House) -> None:
 
 @pytest.mark.parametrize("strategy", ["direct", "iterative"])
 def test_numbers_that_are_not_finite_are_never_served(house: House, strategy: str) -> None:
-    made = random_forecaster(strategy=strategy, units=8)
-    made.weights["head/kernel"][:] = 3e38
+    made = random_forecaster(strategy=strategy, units=64)  # the sum of so many states is over 1
+    made.members[0].weights["head/kernel"][:] = 3e38
     house.register(made)
     assert house.acme.refused("POST", "/v1/forecasts", json=forecast_request()) == (500, "model_broken", None)
 

@@ -114,4 +114,4 @@ def test_migrating_twice_is_harmless(forecastle: Forecastle, empty: Home) -> Non
     for _ in range(2):
         told = forecastle("migrate")
         assert (told.exit_code, told.stdout) == (0, "")
-        assert told.stderr.endswith("the database has schema 0001\n")
+        assert told.stderr.endswith("the database has schema 0002\n")

@@ -4,7 +4,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from tests.app.work.tiny import crown, environment, eventually, keep, weeks
 
 TINY = ["--spec", "units=4", "--spec", "context=12", "--horizon", "4"]
 QUICK = [f"--training={pair}" for pair in ("max_epochs=2", "steps_per_epoch=5", "batch_size=16")]
+QUICK += ["--no-baselines", "--no-refit"]
 STOLEN = 99  # the token of a worker that took the job over
 
 
@@ -76,13 +78,19 @@ def test_a_data_set_with_other_content_is_not_overwritten(forecastle: Forecastle
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--spec", "unitz=4"], "no field 'unitz'; the fields are freq, season, context, horizon, cell, strategy"),
+        (["--spec", "unitz=4"], "no field 'unitz'; the fields are freq, season, context, horizon, cell, encoder"),
         (["--training", "epochs=4"], "no field 'epochs'; the fields are max_epochs, steps_per_epoch"),
         (["--spec", "cell=transformer"], "no cell 'transformer'; use one of"),
         (["--spec", "units"], "'units' is not NAME=VALUE; write for example horizon=24"),
         (["--spec", "units=many"], "units: 'many' is not a whole number"),
         (["--spec", "freq=h"], "the frequency is that of the data set; leave it out"),
-        (["--spec", "context=80"], "ask for"),
+        (["--spec", "context=100"], "use a context of at most 90"),
+        (["--spec", 'past_covariates=["price"]'], "there is no covariate 'price'"),
+        (["--member", "loss=best"], "no loss 'best'; use one of"),
+        (["--member", "seed=1", "--auto", "9"], "give at most one of ensemble, warm_start_from, auto"),
+        (["--auto", "0"], "auto.budget_s: Input should be greater than or equal to 1; see forecastle train --help"),
+        (["--from", "demand"], "warm_start_from: String should match pattern"),
+        (["--from", "demand@1"], "no model 'demand'"),
         (["--model", "my model"], "'my model' cannot name a model; use 1 to 128 letters"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -110,6 +118,40 @@ def give_up(session: Session, job_id: str) -> None:
     jobs.mark_cancelled(session, job_id, STOLEN)
 
 
+@contextmanager
+def another_worker(home: Home, end: Callable[[Session, str], None]) -> Iterator[None]:
+    """One that takes the job over as soon as there is one, and ends it."""
+    database = home.database
+
+    def take_over() -> None:
+        [job_id] = eventually(lambda: job_ids(home))
+        with database.write() as session:
+            job = jobs.get(session, tenant_id(session, "default"), job_id)
+            job.state, job.token, job.attempt = "running", STOLEN, 1
+            session.flush()
+            end(session, job_id)
+
+    thread = threading.Thread(target=take_over)
+    thread.start()
+    yield
+    thread.join()
+    database.dispose()
+
+
+def test_what_few_ask_for_reaches_the_job(forecastle: Forecastle, home: Home) -> None:
+    words = ["--member", "seed=1", "--member", "seed=2,loss=mse", "--no-refit", "--no-baselines"]
+    with another_worker(home, give_up):
+        forecastle("train", home.csv(), "-m", "demand", *TINY, *words)
+    (job_id,) = job_ids(home)
+    with home.database.read() as session:
+        asked = jobs.get(session, tenant_id(session, "default"), job_id).request
+    members = [asked, *asked["others"]]
+    said = [(m["spec"]["units"], m["spec"]["loss"], m["training"]["seed"]) for m in members]
+    first = asked["spec"]["loss"]
+    assert said == [(4, first, 0), (4, first, 1), (4, "mse", 2)]
+    assert (asked["refit"], "baselines" in asked) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("end", "message"),
     [
@@ -121,21 +163,8 @@ def give_up(session: Session, job_id: str) -> None:
 def test_a_job_that_does_not_succeed_is_an_error_whichever_worker_had_it(
     forecastle: Forecastle, home: Home, end: Callable[[Session, str], None], message: str
 ) -> None:
-    database = home.database
-
-    def another_worker() -> None:
-        [job_id] = eventually(lambda: job_ids(home))
-        with database.write() as session:
-            job = jobs.get(session, tenant_id(session, "default"), job_id)
-            job.state, job.token, job.attempt = "running", STOLEN, 1
-            session.flush()
-            end(session, job_id)
-
-    thread = threading.Thread(target=another_worker)
-    thread.start()
-    told = forecastle("train", home.csv(), "-m", "demand", *TINY, *QUICK)
-    thread.join()
-    database.dispose()
+    with another_worker(home, end):
+        told = forecastle("train", home.csv(), "-m", "demand", *TINY, *QUICK)
     assert (told.exit_code, told.stdout) == (1, "")
     assert told.stderr.splitlines()[-1] == message
 

@@ -24,6 +24,8 @@ def new_revision(chunk: bytes = b"rows 1 to 3", rows_total: int = 3) -> NewRevis
         rows_added=3,
         rows_total=rows_total,
         series_total=1,
+        missing_total=0,
+        covariates=[],
         first_ds="2026-01-01",
         last_ds="2026-01-03",
         chunk=chunk,

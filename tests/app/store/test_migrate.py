@@ -7,8 +7,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
+from app.store import datasets
 from app.store.db import HEAD, Database, at_head
 from app.store.migrate import config, migrate
 from app.store.tables import Base
@@ -76,6 +77,26 @@ def test_downgrading_takes_every_table_away(database: Database) -> None:
         command.downgrade(config(session.connection()), "base")
         assert inspect(session.connection()).get_table_names() == ["alembic_version"]
     assert not at_head(database)
+
+
+def test_revisions_of_the_first_schema_have_nothing_missing_and_no_covariates(empty_url: str, tmp_path: Any) -> None:
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    database = Database(empty_url)
+    with database.write() as session:
+        command.upgrade(config(session.connection()), "0001")
+        for statement in (
+            "INSERT INTO tenants (id, name, created_at) VALUES (7, 'acme', '2026-01-01')",
+            "INSERT INTO datasets (id, name, freq, created_at, tenant_id) VALUES (3, 'sales', 'D', '2026-01-01', 7)",
+            "INSERT INTO revisions (dataset_id, number, sha256, rows_added, rows_total, series_total, first_ds,"
+            " last_ds, chunk, created_by, created_at, tenant_id)"
+            " VALUES (3, 1, '5a1e5', 3, 3, 1, '2026', '2026', '', 'cli', '2026-01-01', 7)",
+        ):
+            session.execute(text(statement))
+    migrate(empty_url)
+    with database.read() as session:
+        found = datasets.revision(session, 7, "sales")
+        assert (found.rows_total, found.missing_total, found.covariates) == (3, 0, [])
+    database.dispose()
 
 
 def test_a_serving_process_does_not_load_alembic() -> None:

@@ -1,55 +1,69 @@
-"""Which version becomes champion, and that both are measured on the same windows."""
+"""Which version becomes champion, and that both are measured where neither was taught."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from app.store import datasets, panels
 from app.store.db import Database
-from app.work.train import Champion, compare, verdict
-from models.backtest import evaluate, origins_of, plan_for
-from models.engines.onnx import OnnxEngine
-from models.forecaster import Forecaster
+from app.work.champion import Champion, Rival, compare, known_to, verdict
+from models.backtest import Origins, origins_of, plan_for, score
+from models.forecaster import Forecaster, predict
 from models.panel import Panel
 from tests.app.work.tiny import SPEC, claim, crown, keep, queue, untrained, weeks
-from tests.models.samples import panel_of
+from tests.models.samples import panel_of, ready_of, with_covariates
 
+NOT_COMPARED = "the two cannot be compared on these data, version 3 stays; move the alias by hand if you want"
 # champion, promote, becomes champion, reason
 TABLE = {
     "the first": (None, "if_better", True, "the first version"),
     "better": (
-        Champion(3, 1.25, 0.75),
+        Champion(number=3, theirs=1.25, ours=0.75),
         "if_better",
         True,
-        "MASE 0.75 is below the 1.25 of version 3 on the same windows",
+        "MASE 0.75 is below the 1.25 of version 3 on windows that neither was taught",
     ),
     "worse": (
-        Champion(3, 0.75, 1.25),
+        Champion(number=3, theirs=0.75, ours=1.25),
         "if_better",
         False,
-        "MASE 1.25 is not below the 0.75 of version 3 on the same windows",
+        "MASE 1.25 is not below the 0.75 of version 3 on windows that neither was taught",
     ),
     "equal": (
-        Champion(3, 0.75, 0.75),
+        Champion(number=3, theirs=0.75, ours=0.75),
         "if_better",
         False,
-        "MASE 0.75 is not below the 0.75 of version 3 on the same windows",
+        "MASE 0.75 is not below the 0.75 of version 3 on windows that neither was taught",
     ),
-    "not to be compared": (
-        Champion(3, None, 0.75),
-        "if_better",
-        False,
-        "version 3 cannot be compared on these data; move the alias by hand if you want",
-    ),
-    "not to be read": (
-        Champion(3, None, None, readable=False),
+    "more skill": (
+        Champion(number=3, measure="skill", theirs=0.125, ours=0.25),
         "if_better",
         True,
-        "version 3 cannot be read any more",
+        "skill 0.25 is above the 0.125 of version 3, each in its own backtest",
     ),
-    "not to be measured": (Champion(3, 0.75, None), "if_better", False, "no MASE: the series do not vary"),
-    "always, though worse": (Champion(3, 0.75, 1.25), "always", True, "the job says to promote always"),
+    "equal skill": (
+        Champion(number=3, measure="skill", theirs=0.25, ours=0.25),
+        "if_better",
+        False,
+        "skill 0.25 is not above the 0.25 of version 3, each in its own backtest",
+    ),
+    "not to be compared": (Champion(number=3, ours=0.75), "if_better", False, NOT_COMPARED),
+    "not to be measured": (Champion(number=3, theirs=0.75), "if_better", False, NOT_COMPARED),
+    "not to be used": (Champion(number=3, usable=False), "if_better", True, "version 3 cannot be used any more"),
+    "always, though worse": (
+        Champion(number=3, theirs=0.75, ours=1.25),
+        "always",
+        True,
+        "the job says to promote always",
+    ),
     "always, the first": (None, "always", True, "the job says to promote always"),
-    "never, though better": (Champion(3, 1.25, 0.75), "never", False, "the job says to promote never"),
+    "never, though better": (
+        Champion(number=3, theirs=1.25, ours=0.75),
+        "never",
+        False,
+        "the job says to promote never",
+    ),
     "never, though the first": (None, "never", False, "the job says to promote never"),
 }
 
@@ -59,19 +73,30 @@ def test_the_verdict(champion: Champion | None, promote: str, promoted: bool, re
     assert verdict(champion, promote) == (promoted, reason)
 
 
-def standing(database: Database, champion: Forecaster | None, panel: Panel, **changes: object) -> Champion | None:
-    """How ``champion`` does against an untrained forecaster on ``panel``."""
+def origins(panel: Panel) -> Origins:
+    return origins_of(panel, plan_for(panel, SPEC.horizon, SPEC.season), SPEC.season)
+
+
+def standing(
+    database: Database, champion: Forecaster | None, panel: Panel, known: int = 0, **changes: object
+) -> Champion | None:
+    """How ``champion`` does against an untrained forecaster on ``panel``; ``known``: points known to its parent."""
     revision = keep(database, panel)
     if champion is not None:
         crown(database, revision, champion, **changes)
     queue(database, revision)
-    return compare(database, claim(database), untrained(), panel, plan_for(panel, SPEC.horizon, SPEC.season))
+    points = np.full(len(panel), known)
+    rival = Rival(members=untrained().members, skill=0.5, origins=origins(panel), known=points)
+    return compare(database, claim(database), rival)
 
 
-def mase(forecaster: Forecaster, panel: Panel, width: int) -> float | None:
-    origins = origins_of(panel, plan_for(panel, SPEC.horizon, SPEC.season), width, SPEC.season)
-    engine = OnnxEngine(forecaster.spec, forecaster.weights)
-    return evaluate(forecaster.spec, engine, origins).report["scores"]["model"]["mase"]
+def mase(forecaster: Forecaster, panel: Panel) -> float | None:
+    networks, where = ready_of(*forecaster.members[0][:2]), origins(panel)
+    return score(lambda *asked: predict(networks, *asked), where, np.arange(len(where)))["mase"]
+
+
+def refit(scores: object = 0.25) -> dict[str, object]:
+    return {"skill": scores, "scores": {"skill": scores, "refit": True}}
 
 
 def test_there_is_nothing_to_beat_at_first(sqlite: Database) -> None:
@@ -79,35 +104,73 @@ def test_there_is_nothing_to_beat_at_first(sqlite: Database) -> None:
 
 
 def test_champion_and_rival_are_measured_on_the_same_windows(sqlite: Database) -> None:
-    panel, other = weeks(), untrained(replace(SPEC, units=6), scale=0.1)
-    assert standing(sqlite, other, panel) == Champion(1, mase(other, panel, 12), mase(untrained(), panel, 12))
-
-
-def test_a_champion_with_a_longer_context_is_met_where_its_context_fits(sqlite: Database) -> None:
-    panel = panel_of(weeks().series(0), weeks(points=40).series(0))
-    other = untrained(replace(SPEC, context=50))
+    panel, other = weeks(), untrained(replace(SPEC, units=6, context=20), seed=2)
     found = standing(sqlite, other, panel)
-    assert found == Champion(1, mase(other, panel, 50), mase(untrained(), panel, 50))
+    assert found == Champion(number=1, theirs=mase(other, panel), ours=mase(untrained(), panel))
+
+
+def test_a_champion_that_was_taught_the_windows_is_met_by_its_skill_alone(sqlite: Database) -> None:
+    found = standing(sqlite, untrained(), weeks(), **refit(0.125))
+    assert found == Champion(number=1, measure="skill", theirs=0.125, ours=0.5)
+
+
+def test_a_rival_whose_parent_was_taught_the_windows_has_no_skill_to_show(sqlite: Database) -> None:
+    found = standing(sqlite, untrained(), weeks(), known=90)
+    assert found == Champion(number=1, measure="skill", theirs=0.25, ours=None)
+
+
+def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -> None:
+    old, new = weeks(points=90), weeks(points=150)
+    revision = keep(sqlite, old)
+    version = crown(sqlite, revision, untrained(seed=2), **refit())
+    rows = panel_of(*(new.series(i)[90:] for i in range(3)), start="2024-03-31")
+    with sqlite.write() as session:
+        grown = datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, old), "cli")
+    whole = Rival(members=untrained().members, skill=0.5, origins=origins(new), known=np.zeros(3, dtype=np.int64))
+    assert known_to(sqlite, version, grown.id, new).tolist() == [90, 90, 90]
+    queue(sqlite, grown)
+    found = compare(sqlite, claim(sqlite), whole)
+    rows = np.flatnonzero(origins(new).at >= 90)
+    networks = ready_of(*untrained(seed=2).members[0][:2])
+    theirs = score(lambda *asked: predict(networks, *asked), origins(new), rows)["mase"]
     assert found is not None
-    assert found.rival != mase(untrained(), panel, 12)  # which counts the short series too
+    assert (found.measure, found.theirs) == ("MASE", theirs)
 
 
-def test_a_champion_whose_context_fits_nowhere_cannot_be_compared(sqlite: Database) -> None:
-    assert standing(sqlite, untrained(replace(SPEC, context=80)), weeks()) == Champion(1, None, None)
+def test_what_a_version_knew_ends_before_its_backtest_unless_it_was_taught_again(sqlite: Database) -> None:
+    panel = weeks(points=90)
+    revision = keep(sqlite, panel)
+    held_out = plan_for(panel, SPEC.horizon, SPEC.season).held_out
+    assert known_to(sqlite, crown(sqlite, revision), revision.id, panel).tolist() == [90 - held_out] * 3
+    again = crown(sqlite, revision, **refit())
+    assert known_to(sqlite, again, revision.id, panel.select(["s2", "s0"])).tolist() == [90, 90]
+    other = keep(sqlite, panel, name="other")
+    assert known_to(sqlite, again, other.id, panel).tolist() == [0, 0, 0]
 
 
 def test_a_champion_of_another_frequency_cannot_be_compared(sqlite: Database) -> None:
-    assert standing(sqlite, untrained(replace(SPEC, freq="h")), weeks()) == Champion(1, None, None)
+    assert standing(sqlite, untrained(replace(SPEC, freq="h")), weeks()) == Champion(number=1)
+
+
+def test_a_champion_that_reads_another_covariate_cannot_be_compared(sqlite: Database) -> None:
+    priced = with_covariates(weeks(), price=np.arange(270.0))
+    assert standing(sqlite, untrained(replace(SPEC, past_covariates=("cost",))), priced) == Champion(number=1)
 
 
 def test_a_champion_that_cannot_be_read_does_not_stop_its_successor(
     sqlite: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Champion(1, None, None, readable=False)
-    assert "the champion cannot be read" in caplog.text
+    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Champion(number=1, usable=False)
+    assert "the champion cannot be used" in caplog.text
+
+
+def test_a_champion_that_says_nothing_of_use_does_not_stop_its_successor(sqlite: Database) -> None:
+    broken = untrained(replace(SPEC, units=64))
+    broken.members[0].weights["head/kernel"][:] = 3e38
+    assert standing(sqlite, broken, weeks()) == Champion(number=1, usable=False)
 
 
 def test_series_that_do_not_vary_have_no_mase(sqlite: Database) -> None:
     flat = weeks(series=1)
     flat.y[:] = 5.0
-    assert standing(sqlite, untrained(replace(SPEC, units=6)), flat) == Champion(1, None, None)
+    assert standing(sqlite, untrained(replace(SPEC, units=6)), flat) == Champion(number=1)

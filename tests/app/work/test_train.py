@@ -11,13 +11,12 @@ from app.store import registry
 from app.store.db import Database
 from app.store.tables import Job, Revision, Version
 from app.work.runner import Exit, run
-from app.work.train import Reporter, train
+from app.work.train import train
 from models import bundle
-from models.errors import Cancelled, InputError
+from models.errors import InputError
 from models.forecaster import Forecaster
 from models.spec import Spec
-from models.training import Progress
-from tests.app.work.tiny import SPEC, cancel, claim, crown, keep, look, queue, versions, weeks
+from tests.app.work.tiny import SPEC, TRAINING, cancel, claim, crown, keep, look, queue, versions, weeks
 
 
 @contextmanager
@@ -46,11 +45,13 @@ def test_a_job_registers_one_version_with_all_that_there_is_to_know(database: Da
     assert done.progress == {"phase": "done", "share": 1.0, "eta_s": 0.0}
     assert (version.number, version.job_id, version.created_by) == (1, job.id, "a1b2c3d4")
     assert Spec.from_json(version.spec) == SPEC
+    assert version.scores["members"] == [{"spec": SPEC.to_json(), "training": TRAINING.to_json()}]
+    assert (version.scores["refit"], version.scores["warm_started_from"]) == (False, None)
     assert version.data_sha256 == sales.sha256 == weeks().fingerprint()
     assert version.revision_id == sales.id
 
     scores = version.scores["scores"]
-    assert set(scores) == {"model", "seasonal_naive", "naive"}
+    assert set(scores) == {"model", "seasonal_naive", "naive", "drift"}
     assert all(score["mase"] > 0 for score in scores.values())
     assert version.skill == pytest.approx(1 - scores["model"]["mase"] / scores["seasonal_naive"]["mase"])
     assert version.scores["engines_differ_by"] <= 1e-5
@@ -65,13 +66,15 @@ def test_a_job_registers_one_version_with_all_that_there_is_to_know(database: Da
     assert (move.from_version, move.to_version, move.reason, move.moved_by) == (None, 1, "the first version", job.id)
     assert made.spec == SPEC
     assert made.calibration.count == version.scores["windows"]
+    assert sum(m.share for m in made.members if m.spec != SPEC) == pytest.approx(version.scores["seasonal_naive_share"])
 
     phases = [report["phase"] for report in told]
     assert phases == sorted(phases, key=["fit", "backtest", "done"].index)
     shares = [report["share"] for report in told]
     assert shares == sorted(shares)
-    first = told[0]
-    assert (first["phase"], first["epoch"], first["epochs"]) == ("fit", 1, 2)
+    entered, first = told[:2]
+    assert entered == {"phase": "fit", "share": 0.0, "eta_s": None}
+    assert (first["phase"], first["member"], first["members"], first["epoch"], first["epochs"]) == ("fit", 1, 1, 1, 2)
     assert 0 < first["loss"] < 100
     assert first["eta_s"] >= 0
 
@@ -86,7 +89,7 @@ def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Dat
     mine = new.scores["scores"]["model"]["mase"]
     assert (new.number, new.scores["promoted"]) == (2, True)
     assert new.scores["promotion"].startswith(f"MASE {mine:.4g} is below the ")
-    assert new.scores["promotion"].endswith(f" of version {old.number} on the same windows")
+    assert new.scores["promotion"].endswith(f" of version {old.number} on windows that neither was taught")
     with sqlite.read() as session:
         moves = registry.alias_moves(session, job.tenant_id, "demand", "champion", None, 10)
     assert [(move.from_version, move.to_version, move.moved_by) for move in moves] == [(1, 2, job.id), (None, 1, "cli")]
@@ -127,14 +130,14 @@ def test_a_job_cancelled_while_it_runs_stops_at_its_next_report(sqlite: Database
 
 
 def test_series_too_short_fail_the_job_at_once_and_say_what_it_needs(database: Database) -> None:
-    queue(database, keep(database, weeks(points=20)))
+    queue(database, keep(database, weeks(points=4)))
     job = claim(database)
     assert run(database, job, train) == Exit.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
     assert failed.error is not None
     assert failed.error["code"] == "invalid_input"
-    assert "context 12 and horizon 4 need 20; ask for less, or send longer series" in failed.error["message"]
+    assert "0 points to teach with; a horizon of 4 needs at least 2; ask for less" in failed.error["message"]
     assert versions(database, job) == []
 
 
@@ -144,51 +147,6 @@ def test_a_spec_that_cannot_work_is_an_error_that_says_what_can(sqlite: Database
     job.request = {**job.request, "spec": {**job.request["spec"], "units": 0}}
     with pytest.raises(InputError, match="units is 0; give 1 to 1024"):
         train(sqlite, job)
-
-
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def at(share: float, epoch: int = 1) -> Progress:
-    return Progress(epoch=epoch, epochs=4, share=share, loss=0.5, validation_loss=None)
-
-
-def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Database) -> None:
-    job = queue(sqlite, keep(sqlite, weeks()))
-    job, clock = claim(sqlite), Clock()
-    reporter = Reporter(sqlite, job, clock)
-    clock.now_s += 10
-    reporter.fitting(at(0.25))
-    # a quarter took 10 s, so three quarters take 30
-    expected = {"phase": "fit", "epoch": 1, "epochs": 4, "loss": 0.5, "validation_loss": None, "eta_s": 30.0}
-    assert look(sqlite, job).progress == {**expected, "share": pytest.approx(0.95 * 0.25)}
-    clock.now_s += 0.4
-    reporter.fitting(at(0.3))
-    assert look(sqlite, job).progress["share"] == pytest.approx(0.95 * 0.25)
-    clock.now_s += 0.1
-    reporter.fitting(at(0.35, epoch=2))
-    assert look(sqlite, job).progress["epoch"] == 2
-    reporter.fitting(at(1.0, epoch=4))  # the end is written at any time
-    assert look(sqlite, job).progress["share"] == pytest.approx(0.95)
-
-
-def test_the_reporter_learns_from_the_row_that_it_is_to_stop(sqlite: Database) -> None:
-    queue(sqlite, keep(sqlite, weeks()))
-    job = claim(sqlite)
-    reporter = Reporter(sqlite, job, Clock())
-    reporter.fitting(at(0.25))
-    assert not reporter.should_stop()
-    cancel(sqlite, job)
-    with pytest.raises(Cancelled):
-        reporter.phase("backtest", 0.95)
-    assert reporter.should_stop()
 
 
 def test_a_champion_crowned_during_the_training_is_not_overruled(

@@ -14,13 +14,14 @@ import psutil
 from app.store import datasets, jobs, keys, panels, registry
 from app.store.db import Database
 from app.store.jobs import NewJob
+from app.store.orders import Order, Wanted
 from app.store.registry import Move, NewVersion
 from app.store.tables import Job, Revision, Version
 from models import bundle
-from models.cells import CELLS
-from models.forecaster import Forecaster
+from models.forecaster import Forecaster, Member
 from models.panel import Panel
-from models.spec import CHANNELS, Spec, Training
+from models.spec import Spec, Training
+from tests.fakes import scores, weights
 from tests.models.samples import flat_calibration, panel_of
 
 T = TypeVar("T")
@@ -50,16 +51,17 @@ def queue(
     *,
     spec: Spec = SPEC,
     training: Training = TRAINING,
-    promote: str = "if_better",
     max_attempts: int = 3,
+    **order: Any,
 ) -> Job:
-    """A training job of the model ``demand``, as the API queues it."""
+    """A training job of the model ``demand``, as the API queues it; ``order``: more of its fields."""
+    wanted = Order(**{"members": (Wanted(spec, training),), "refit": False, **order})
     new = NewJob(
         tenant_id=revision.tenant_id,
         kind="train",
         model="demand",
         revision_id=revision.id,
-        request={"spec": spec.to_json(), "training": training.to_json(), "promote": promote},
+        request=wanted.to_json(),
         max_attempts=max_attempts,
         created_by="a1b2c3d4",
     )
@@ -93,15 +95,9 @@ def versions(database: Database, job: Job) -> list[Version]:
         return registry.list_versions(session, job.tenant_id, job.model, None, 100)
 
 
-def untrained(spec: Spec = SPEC, scale: float = 0.3) -> Forecaster:
+def untrained(spec: Spec = SPEC, seed: int = 1) -> Forecaster:
     """A forecaster with random weights."""
-    rng = np.random.default_rng(1)
-    shapes: dict[str, tuple[int, ...]] = {"head/kernel": (spec.units, spec.outputs), "head/bias": (spec.outputs,)}
-    for layer in range(spec.depth):
-        own = CELLS[spec.cell].shapes(spec.units if layer else CHANNELS, spec.units)
-        shapes |= {f"cell_{layer}/{name}": shape for name, shape in own.items()}
-    weights = {name: scale * rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    return Forecaster(spec, weights, flat_calibration(spec.horizon))
+    return Forecaster((Member(spec, weights(spec, seed)),), flat_calibration(spec.horizon))
 
 
 def crown(database: Database, revision: Revision, forecaster: Forecaster | None = None, **changes: Any) -> Version:
@@ -109,13 +105,12 @@ def crown(database: Database, revision: Revision, forecaster: Forecaster | None 
     queue(database, revision)
     job = claim(database)
     made = forecaster or untrained()
-    report: dict[str, Any] = {"skill": 0.25, "horizon": made.spec.horizon, "windows": 30, "coverage": {"80": 0.8}}
-    report["scores"] = {"model": {"mase": 0.75}, "seasonal_naive": {"mase": 1.0}}
+    report = {**scores(0.25, made.spec.horizon), "refit": False, "promotion": "by hand"}
     fields: dict[str, Any] = {
         "model": job.model,
         "bundle": bundle.to_bytes(made),
         "spec": made.spec.to_json(),
-        "scores": {**report, "promoted": True, "promotion": "by hand"},
+        "scores": report,
         "skill": 0.25,
         "revision_id": revision.id,
         "data_sha256": revision.sha256,

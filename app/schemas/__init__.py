@@ -1,0 +1,57 @@
+"""Request and response bodies."""
+
+from app.schemas.base import NAME, Answer, Body, Name, Page
+from app.schemas.forecasts import (
+    DatasetRef,
+    ForecastAnswer,
+    ForecastRequest,
+    Future,
+    History,
+    Interval,
+    SeriesForecast,
+    Skill,
+    VersionRef,
+    WarningAnswer,
+)
+from app.schemas.resources import (
+    AliasAnswer,
+    AliasMoveAnswer,
+    AutoRequest,
+    Health,
+    JobAnswer,
+    MemberAnswer,
+    ModelAnswer,
+    MoveRequest,
+    RevisionAnswer,
+    TrainRequest,
+    VersionAnswer,
+)
+
+__all__ = [
+    "NAME",
+    "AliasAnswer",
+    "AliasMoveAnswer",
+    "Answer",
+    "AutoRequest",
+    "Body",
+    "DatasetRef",
+    "ForecastAnswer",
+    "ForecastRequest",
+    "Future",
+    "Health",
+    "History",
+    "Interval",
+    "JobAnswer",
+    "MemberAnswer",
+    "ModelAnswer",
+    "MoveRequest",
+    "Name",
+    "Page",
+    "RevisionAnswer",
+    "SeriesForecast",
+    "Skill",
+    "TrainRequest",
+    "VersionAnswer",
+    "VersionRef",
+    "WarningAnswer",
+]

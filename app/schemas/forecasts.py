@@ -1,0 +1,149 @@
+"""What a forecast is asked with, and what it is answered with."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, model_validator
+
+from app.schemas.base import Answer, Body, Columns, Name, Number, Texts, Values
+
+
+class History(Body):
+    """The past as columns of one length, a row for each series and moment; one name may stand for all rows.
+
+    Values may be null, and rows may be missing between others. A forecast begins after the last value of its series.
+    """
+
+    unique_id: Texts | str = "series"
+    ds: Texts
+    y: Values
+    covariates: Columns = Field({}, description="Further columns: numbers, true and false, or text.")
+
+
+class Future(Body):
+    """What is known of the time ahead, as columns of one length; one name may stand for all rows.
+
+    A series that has no history is forecast from the first of its rows on.
+    """
+
+    unique_id: Texts | str = "series"
+    ds: Texts
+    covariates: Columns
+
+
+class DatasetRef(Body):
+    """Series of a stored data set; the newest revision and all its series where nothing else is said."""
+
+    name: Name
+    revision: Number | None = None
+    ids: Annotated[list[str], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "DatasetRef":
+        if self.ids is not None and len(set(self.ids)) != len(self.ids):
+            raise ValueError("give each id once")
+        return self
+
+
+Level = Annotated[int, Field(ge=1, le=99)]
+
+
+class ForecastRequest(Body):
+    """What to forecast, with which model."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "electricity",
+                    "dataset": {"name": "electricity-hourly", "ids": ["PJME"]},
+                    "horizon": 24,
+                    "levels": [80, 95],
+                }
+            ]
+        }
+    )
+
+    model: Name
+    version: Number | None = None
+    alias: Name | None = None
+    history: History | None = None
+    dataset: DatasetRef | None = None
+    future: Future | None = Field(
+        None, description="Covariates of the steps to be forecast; rows of the data set with an empty y do the same."
+    )
+    freq: Annotated[str, Field(max_length=20)] | None = None
+    horizon: Annotated[int, Field(ge=1)] | None = Field(None, description="Steps; the trained horizon if left out.")
+    levels: list[Level] = Field([80], max_length=10, fail_fast=True)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ForecastRequest":
+        if self.history is not None and self.dataset is not None:
+            raise ValueError("give either 'history' or 'dataset'")
+        if self.history is None and self.dataset is None and self.future is None:
+            raise ValueError("give 'history' or 'dataset', or for series without history 'future'")
+        if self.version is not None and self.alias is not None:
+            raise ValueError("give either 'version' or 'alias'")
+        if self.dataset is not None and self.freq is not None:
+            raise ValueError("leave out 'freq': a data set has its own")
+        if len(set(self.levels)) != len(self.levels):
+            raise ValueError("give each level once")
+        return self
+
+
+class VersionRef(Answer):
+    """The version that answered; ``cell`` and ``strategy`` are those of the first of its members."""
+
+    name: str
+    version: int
+    sha256: str
+    cell: str
+    strategy: str
+    members: int
+    trained_horizon: int
+
+
+class Skill(Answer):
+    """How the version did in its backtest; ``skill`` is 1 - MASE / MASE of seasonal naive, above 0 is worth serving."""
+
+    skill: float | None
+    mase: float | None
+    seasonal_naive_mase: float | None
+    horizon: int
+    windows: int
+    coverage: dict[str, float | None]
+
+
+class WarningAnswer(Answer):
+    """Something the reader should know."""
+
+    code: str
+    message: str
+    unique_id: str | None = None
+
+
+class Interval(Answer):
+    """A central prediction interval, step by step."""
+
+    lo: list[float]
+    hi: list[float]
+
+
+class SeriesForecast(Answer):
+    """The forecast of one series; ``intervals`` by level in percent."""
+
+    unique_id: str
+    ds: list[str]
+    mean: list[float]
+    intervals: dict[str, Interval]
+
+
+class ForecastAnswer(Answer):
+    """Forecasts, the version that made them, how good it is, and what to know."""
+
+    model: VersionRef
+    freq: str
+    horizon: int
+    backtest: Skill
+    skill: float | None
+    warnings: list[WarningAnswer]
+    forecasts: list[SeriesForecast]

@@ -1,0 +1,87 @@
+"""What a training job was asked to do, as its row keeps it: every field settled, nothing left to be guessed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from models.spec import Spec, Training
+
+
+class Wanted(NamedTuple):
+    """One member of the forecaster to be made, and how it is taught."""
+
+    spec: Spec
+    training: Training
+
+    def to_json(self) -> dict[str, Any]:
+        """Both as JSON values."""
+        return {"spec": self.spec.to_json(), "training": self.training.to_json()}
+
+
+class WarmStart(NamedTuple):
+    """The version whose weights training goes on from: as it was named, as it is for good, and its row."""
+
+    name: str
+    version: int
+    version_id: int
+
+
+class Auto(NamedTuple):
+    """A search for the best spec within ``budget_s`` seconds; ``fixed``: the fields that it may not change."""
+
+    budget_s: float
+    fixed: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A training job's request.
+
+    ``baselines``: of Theta and ETS, those to be fitted beside it in the backtest; ``refit``: once scored, the members
+    are taught again on all data.
+    """
+
+    members: tuple[Wanted, ...]
+    promote: str = "if_better"
+    warm_start: WarmStart | None = None
+    auto: Auto | None = None
+    baselines: tuple[str, ...] = ()
+    refit: bool = True
+
+    @property
+    def first(self) -> Spec:
+        """The spec of the first member: frequency, season and horizon are those of all."""
+        return self.members[0].spec
+
+    def to_json(self) -> dict[str, Any]:
+        """The order as the column ``jobs.request`` holds it."""
+        first, *others = self.members
+        values = {**first.to_json(), "promote": self.promote, "refit": self.refit}
+        values |= {"others": [member.to_json() for member in others]} if others else {}
+        values |= {"warm_start": self.warm_start._asdict()} if self.warm_start else {}
+        values |= {"auto": self.auto._asdict()} if self.auto else {}
+        return values | ({"baselines": list(self.baselines)} if self.baselines else {})
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Order":
+        """The order that ``to_json`` described, or that an earlier release queued.
+
+        Raises:
+            SpecError: a field of a spec or a training that cannot work.
+        """
+        return cls(
+            members=tuple(
+                Wanted(Spec.from_json(each["spec"]), Training.from_json(each["training"]))
+                for each in members_of(values)
+            ),
+            promote=values["promote"],
+            warm_start=WarmStart(**values["warm_start"]) if "warm_start" in values else None,
+            auto=Auto(**values["auto"]) if "auto" in values else None,
+            baselines=tuple(values.get("baselines", ())),
+            refit=values.get("refit", True),
+        )
+
+
+def members_of(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What ``Order.to_json`` says of each member, the first included: ``spec`` and ``training``."""
+    return [values, *values.get("others", ())]

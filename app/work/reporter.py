@@ -1,0 +1,102 @@
+"""What a job's row says while it is worked on: phase, share done, seconds left."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.store import jobs
+from app.store.db import Database
+from app.store.tables import Job
+from models.errors import Cancelled
+from models.training import OnProgress, Progress
+
+REPORT_EVERY_S = 0.5
+# Shares of a whole job, roughly: a search or a second fit takes what the first fit would have.
+SEARCH, BACKTEST, REFIT = 0.5, 0.05, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Where the phases of a job begin and end, as shares of the whole; its ``members`` are taught one by one."""
+
+    members: int
+    searches: bool = False
+    refits: bool = False
+
+    def span(self, phase: str, member: int = 0) -> tuple[float, float]:
+        """Where ``phase`` begins and ends, for the member of that number (from 0)."""
+        searched, scored = SEARCH * self.searches, 1 - REFIT * self.refits
+        begin, end = {
+            "search": (0.0, searched),
+            "fit": (searched, scored - BACKTEST),
+            "backtest": (scored - BACKTEST, scored),
+            "refit": (scored, 1.0),
+        }[phase]
+        if phase not in ("fit", "refit"):
+            return begin, end
+        width = (end - begin) / self.members
+        return begin + member * width, begin + (member + 1) * width
+
+
+class Reporter:
+    """Writes progress into the job's row, at most twice a second, and learns there whether to stop."""
+
+    def __init__(
+        self, database: Database, job: Job, stages: Stages, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database, self._job, self._stages, self.clock = database, job, stages, clock
+        self._started_s, self._reported_s = clock(), -REPORT_EVERY_S
+        self._stop = False
+
+    def enter(self, phase: str) -> None:
+        """Report the beginning of a phase.
+
+        Raises:
+            Cancelled: the job's cancellation was asked for.
+        """
+        self._write({"phase": phase, "share": self._stages.span(phase)[0], "eta_s": None})
+        if self._stop:
+            raise Cancelled("the job's cancellation was asked for")
+
+    def progress(self, phase: str, member: int, progress: Progress) -> None:
+        """Report how far a member (from 0) is; ``eta_s`` of the whole job from the time taken so far."""
+        now_s = self.clock()
+        if now_s - self._reported_s < REPORT_EVERY_S and progress.share < 1:
+            return
+        begin, end = self._stages.span(phase, member)
+        share = begin + (end - begin) * progress.share
+        left_s = (now_s - self._started_s) * (1 - share) / share
+        of = {"phase": phase, "member": member + 1, "members": self._stages.members}
+        self._write({**of, **_numbers(progress), "share": share, "eta_s": round(left_s, 1)})
+
+    def searching(self, budget_s: float) -> OnProgress:
+        """Reports the progress of a search that takes its part of ``budget_s`` seconds."""
+
+        def report(progress: Progress) -> None:
+            now_s = self.clock()
+            if now_s - self._reported_s < REPORT_EVERY_S:
+                return
+            end = self._stages.span("search")[1]
+            share = min(end, (now_s - self._started_s) / budget_s)
+            self._write({"phase": "search", **_numbers(progress), "share": share, "eta_s": None})
+
+        return report
+
+    def should_stop(self) -> bool:
+        """Whether the job's cancellation was asked for, as of the last report."""
+        return self._stop
+
+    def _write(self, progress: dict[str, Any]) -> None:
+        self._reported_s = self.clock()
+        with self._database.write() as session:
+            self._stop = jobs.report(session, self._job.id, self._job.token, progress)
+
+
+def _numbers(progress: Progress) -> dict[str, Any]:
+    return {
+        "epoch": progress.epoch,
+        "epochs": progress.epochs,
+        "loss": progress.loss,
+        "validation_loss": progress.validation_loss,
+    }

@@ -1,0 +1,81 @@
+"""From what was measured to the rows of the table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.tasks import SETS
+from benchmarks.results import Row
+
+Found = Mapping[str, Mapping[str, Any]]
+
+TRAINING_S = 180.0  # of the two-sine task
+SET_S = 30.0
+COVERED = (0.75, 0.85)
+# Task -> measure, bar, stretch.
+BARS: dict[str, tuple[str, float, float]] = {
+    "two-sine/two-sine": ("mse", 0.0018, 0.0012),
+    "ett/etth1-96": ("mse", 0.365, 0.351),
+    "ett/etth1-192": ("mse", 0.410, 0.392),
+    "ett/etth1-336": ("mse", 0.445, 0.423),
+    "ett/etth1-720": ("mse", 0.490, 0.466),
+    "ett/ettm1-96": ("mse", 0.300, 0.293),
+    "m4/m4_hourly": ("owa", 0.52, 0.44),
+    "m4/m4_weekly": ("owa", 0.80, 0.70),
+}
+
+
+def rows(found: Found) -> list[Row]:
+    """The table: each published protocol, then the sets together."""
+    known = [row for task in BARS if task in found for row in _row(task, found[task])]
+    some = [found[task] for task in sorted(found) if task.startswith(f"{SETS}/")]
+    return known + (_sets(some) if some else [])
+
+
+def _row(task: str, found: Mapping[str, Any]) -> list[Row]:
+    measure, bar, stretch = BARS[task]
+    name = task.split("/")[1]
+    most_s = TRAINING_S if name == "two-sine" else None
+    return [
+        Row(name=name, value=found[measure], unit=measure.upper(), better="lower", bar=bar, stretch=stretch),
+        Row(name=f"{name}: training", value=found["seconds"], unit="s", better="lower", bar=most_s),
+    ]
+
+
+def _sets(some: list[Mapping[str, Any]]) -> list[Row]:
+    ratio = np.array([each["ratio"] for each in some])
+    theta = np.array([each["theta_ratio"] for each in some if each["theta_ratio"] is not None])
+    covered = np.array([each["coverage"] for each in some])
+    seconds = [each["seconds"] for each in some]
+    lo, hi = COVERED
+    count = f"{len(some)} sets"
+    shares = [
+        (f"{count}: better than seasonal naive", ratio < 1, 0.92, 1.0),
+        (f"{len(theta)} sets: better than AutoTheta", theta < 1, 0.70, 0.85),
+        (f"{count}: 75 to 85 % in intervals of 80 %", (lo <= covered) & (covered <= hi), 0.80, 1.0),
+    ]
+    mean = float(np.exp(np.log(ratio).mean()))
+    beside = f"{count}: MASE / seasonal naive's, geometric mean"
+    return [
+        Row(name=beside, value=mean, unit="ratio", better="lower", bar=0.80, stretch=0.72),
+        *(
+            Row(name=name, value=float(won.mean()), unit="share", better="higher", bar=bar, stretch=stretch)
+            for name, won, bar, stretch in shares
+            if len(won)
+        ),
+        Row(name=f"{count}: training, median", value=float(np.median(seconds)), unit="s", better="lower"),
+        Row(name=f"{count}: training, longest", value=max(seconds), unit="s", better="lower", bar=SET_S),
+    ]
+
+
+def print_sets(found: Found) -> None:
+    """The sets one by one."""
+    names = [task for task in sorted(found) if task.startswith(f"{SETS}/")]
+    if names:
+        print(f"\n{'':32} {'MASE':>8} {'/ naive':>8} {'/ Theta':>8} {'in 80 %':>8} {'s':>6}")
+    for task in names:
+        each = found[task]
+        theta = "" if each["theta_ratio"] is None else f"{each['theta_ratio']:.3f}"
+        scores = f"{each['mase']:8.3f} {each['ratio']:8.3f} {theta:>8} {each['coverage']:8.3f} {each['seconds']:6.1f}"
+        print(f"{task.split('/')[1]:32} {scores}")

@@ -1,0 +1,89 @@
+"""What there is to measure, and the processes that do it: one a task, each on cores of its own."""
+
+import hashlib
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.data import datasets
+from benchmarks.results import ROOT
+
+TWO_SINE, ETT, M4, SETS = SUITES = ("two-sine", "ett", "m4", "sets")
+LONG = ("ett/etth1-720", "ett/etth1-336", "ett/ettm1-96", "ett/etth1-192", "ett/etth1-96", "two-sine/two-sine")
+OFFICIAL = ("m4/m4_hourly", "m4/m4_weekly")
+ERROR_LINES = 5
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+class Task(NamedTuple):
+    """One figure, or one set, of a suite."""
+
+    suite: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.suite}/{self.name}"
+
+
+def tasks() -> list[Task]:
+    """All of them, the longest first, so that no core waits for the last one."""
+    every = [*LONG, *OFFICIAL, *(f"{SETS}/{name}" for name in datasets())]
+    return [Task(*each.split("/")) for each in every]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """``processes`` at a time, each with its share of the cores, on one Keras ``backend`` and from one ``seed``."""
+
+    processes: int
+    backend: str
+    seed: int
+    command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.accuracy.work")
+
+    def run(self, some: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]]]:
+        """Each task with what it found, as it ends; ``error`` instead where it failed."""
+        cores = sorted(os.sched_getaffinity(0))
+        free: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+        for i in range(self.processes):
+            free.put(cores[i :: self.processes] or cores)
+        with ThreadPoolExecutor(self.processes) as pool:
+            running = {pool.submit(self._one, task, free): task for task in some}
+            for done in as_completed(running):
+                yield running[done], done.result()
+
+    def _one(self, task: Task, free: "queue.SimpleQueue[list[int]]") -> dict[str, Any]:
+        cores = free.get()
+        try:
+            line = [*self.command, str(task), str(self.seed)]
+            env = {**os.environ, "KERAS_BACKEND": self.backend, **dict.fromkeys(THREADS, str(len(cores)))}
+            child = subprocess.Popen(line, env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            os.sched_setaffinity(child.pid, cores)
+            out, err = child.communicate()
+        finally:
+            free.put(cores)
+        if child.returncode:
+            return {"error": err.strip().splitlines()[-ERROR_LINES:]}
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return found
+
+
+def notebook(crew: Crew) -> Path:
+    """Where what was found is noted, a line a task: another file whenever the code, backend or seed is another."""
+    own = [ROOT / "benchmarks" / name for name in ("data.py", "learn.py")]
+    code = [*ROOT.glob("models/**/*.py"), *ROOT.glob("benchmarks/accuracy/*.py"), *own]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(code))).hexdigest()[:12]
+    return ROOT / "build" / "accuracy" / f"{digest}-{crew.backend}-{crew.seed}.jsonl"
+
+
+def noted(file: Path) -> dict[str, dict[str, Any]]:
+    """What was found so far, by task; failures are forgotten."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    found = {each.pop("task"): each for each in map(json.loads, lines)}
+    return {task: each for task, each in found.items() if "error" not in each}

@@ -1,0 +1,93 @@
+"""What AutoTheta reaches on the windows of each set, computed once: ``python -m benchmarks.accuracy.theta``.
+
+``results/theta.json`` has, for each set and plan, its mean MASE on at most 40 series, or why there is none.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy.protocol import Plan, Windows, mase_of, mean_error, plan_for, windows_of
+from benchmarks.data import Dataset, datasets
+from benchmarks.results import FOLDER
+from models.baselines import MOST_SEASON, theta
+from models.panel import Panel
+
+FILE = FOLDER / "theta.json"
+MOST_SERIES = 40
+
+
+def sample(panel: Panel, windows: Windows) -> NDArray[np.bool_]:
+    """Which windows are of one of the at most ``MOST_SERIES`` series, evenly chosen, that AutoTheta forecasts, (W,)."""
+    chosen = np.linspace(0, len(panel) - 1, min(len(panel), MOST_SERIES)).astype(np.int64)
+    return np.isin(windows.series, chosen)
+
+
+def known() -> dict[str, Any]:
+    """What was computed, by set."""
+    found: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
+    return found
+
+
+def recorded(entries: Mapping[str, Any], name: str, plan: Plan) -> float | None:
+    """AutoTheta's MASE on the set ``name``; None where it takes no part.
+
+    Raises:
+        LookupError: it was not computed, or for another plan.
+    """
+    entry = entries.get(name, {"plan": "nothing"})
+    if entry["plan"] != str(plan):
+        hint = "python -m benchmarks.accuracy.theta computes it"
+        raise LookupError(f"{FILE.name} has {entry['plan']} for {name}, not '{plan}'; {hint}")
+    value: float | None = entry["mase"]
+    return value
+
+
+def why_not() -> dict[str, str]:
+    """The sets that AutoTheta takes no part in, and why."""
+    return {name: entry["why"] for name, entry in known().items() if entry["mase"] is None}
+
+
+def compute(dataset: Dataset) -> dict[str, Any]:
+    """The entry of one set."""
+    panel = dataset.panel()
+    plan = plan_for(panel, dataset.horizon, dataset.season)
+    if plan.season > MOST_SEASON["theta"]:
+        why = f"a season of {plan.season} steps is more than {MOST_SEASON['theta']}"
+        return {"plan": str(plan), "mase": None, "why": why}
+    windows = windows_of(panel, plan)
+    began_s = time.perf_counter()
+    chosen = sample(panel, windows)
+    mean = np.full_like(windows.actual, np.nan)
+    for w in np.flatnonzero(chosen):
+        history = panel.series(int(windows.series[w]))[: windows.at[w]]
+        mean[w] = theta(history, plan.horizon, plan.season)
+    errors = np.where(chosen, mase_of(windows, mean), np.nan)
+    seconds = round(time.perf_counter() - began_s, 1)
+    return {
+        "plan": str(plan),
+        "mase": mean_error(errors, windows),
+        "windows": int(chosen.sum()),
+        "seconds": seconds,
+    }
+
+
+def main() -> int:
+    """Compute what is missing, one set after another."""
+    entries = known()
+    for name, dataset in sorted(datasets().items()):
+        plan = plan_for(dataset.panel(), dataset.horizon, dataset.season)
+        if entries.get(name, {}).get("plan") != str(plan):
+            entries[name] = compute(dataset)
+            print(f"{name}: {entries[name]}", flush=True)
+            FILE.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

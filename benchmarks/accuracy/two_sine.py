@@ -1,0 +1,50 @@
+"""The two-sine task: ten steps of 1,000 noisy sums of two sines, each told by the 50 steps before.
+
+After Géron, *Hands-On Machine Learning* (2nd ed., 2019), ch. 15: 7,000 series teach, 2,000 choose, 1,000 test. The
+noise alone, uniform over a tenth, has a variance of 0.1² / 12 = 0.00083; the true formula fitted to 50 noisy points
+reaches 0.00106.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.protocol import Teach, actual_of, taught
+from benchmarks.data import panel_of
+from models.calendar import Freq
+from models.checks import Floats
+from models.panel import Panel
+
+SERIES, POINTS, HORIZON, SEED = 10_000, 60, 10, 42
+TAUGHT, CHOOSING = 7_000, 2_000
+DAY = np.datetime64("2000-01-01", "us")
+
+
+def series() -> tuple[Floats, Floats]:
+    """The two sines (10,000, 60), and the noise on them: the draws that figures are published for."""
+    rng = np.random.RandomState(SEED)  # another generator would draw other series
+    first, second, early, late = rng.rand(4, SERIES, 1)
+    t = np.linspace(0, 1, POINTS)
+    waves = 0.5 * np.sin((t - early) * (10 * first + 10)) + 0.2 * np.sin((t - late) * (20 * second + 20))
+    return np.asarray(waves), 0.1 * (rng.rand(SERIES, POINTS) - 0.5)
+
+
+def panel(values: Floats) -> Panel:
+    """One series for each row of ``values``."""
+    return panel_of(Freq(1, "D"), ((str(i), DAY, row) for i, row in enumerate(values)))
+
+
+def measure(teach: Teach) -> dict[str, Any]:
+    """Mean squared error of all ten steps, on the series that choose and on those that test."""
+    waves, noise = series()
+    values = waves + noise
+    fields = {"season": 1, "context": POINTS - HORIZON, "horizon": HORIZON}
+    predictor, took = taught(teach, panel(values[:TAUGHT]), fields, held=0)
+    parts = {"validation_mse": values[TAUGHT : TAUGHT + CHOOSING], "mse": values[TAUGHT + CHOOSING :]}
+    found = {}
+    for name, part in parts.items():
+        each, rows = panel(part), np.arange(len(part))
+        at = np.full(len(part), POINTS - HORIZON)
+        said = predictor(each, rows, at, HORIZON).mean
+        found[name] = float(np.square(said - actual_of(each, rows, at, HORIZON)).mean())
+    return {**found, **took}

@@ -1,0 +1,100 @@
+"""Our side of ``make bench-training``: ``python -m benchmarks.contestants NAME RACE.npz`` prints seconds as JSON.
+
+``ours`` is ``models.training.fit`` on whatever backend ``KERAS_BACKEND`` names; ``keras`` is what one writes first: the
+same network, ``compile`` and ``fit`` as they come, on windows laid out in memory. ``memory`` says what ``ours`` weighs.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import psutil
+
+from benchmarks.learn import fit_only
+from benchmarks.race import Race, read
+from models.calendar import Freq
+from models.panel import Panel
+
+KIB = 1024
+
+
+def ours(race: Race) -> list[float]:
+    """Seconds of each timed round: an epoch of ``fit``, its validation included."""
+    ends: dict[int, float] = {}
+    fit_race(race, panel_of_race(race), lambda epoch: ends.update({epoch: time.perf_counter()}))
+    return [float(each) for each in np.diff([ends[epoch] for epoch in sorted(ends)])]
+
+
+def plain_keras(race: Race) -> list[float]:
+    """Seconds of each timed round: an epoch of Keras' own ``fit``."""
+    past, future = race.windows(race.updates * race.batch)
+    network = keras.Sequential(
+        [keras.Input((race.context, 1)), keras.layers.GRU(race.units), keras.layers.Dense(race.horizon)]
+    )
+    network.compile(optimizer="adam", loss="mae")
+    clock = _Clock()
+    network.fit(past[:, :, None], future, batch_size=race.batch, epochs=race.rounds + 1, verbose=0, callbacks=[clock])
+    return [float(each) for each in np.diff(clock.ends)]
+
+
+class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """When each epoch ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def panel_of_race(race: Race) -> Panel:
+    """The series of the race as a panel, each repeated ``tiles`` times; nothing larger is made on the way."""
+    lengths = race.tiles * race.lengths
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    y = np.empty(indptr[-1])
+    for i, part in enumerate(race.series()):
+        y[indptr[i] : indptr[i + 1]].reshape(race.tiles, -1)[:] = part
+    starts = np.full(len(lengths), "2000-01-01", dtype="datetime64[us]")
+    return Panel(tuple(map(str, range(len(lengths)))), starts, y, indptr, Freq(1, "h"))
+
+
+def memory(race: Race) -> list[float]:
+    """Bytes of the panel, and by how much the process grew, at most, while it was laid out and taught."""
+    empty_bytes = psutil.Process().memory_info().rss
+    panel = panel_of_race(race)
+    fit_race(race, panel, lambda epoch: None)
+    return [panel.y.nbytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB - empty_bytes]
+
+
+def fit_race(race: Race, panel: Panel, on_epoch: Callable[[int], None]) -> None:
+    """Teach the network of the race: the first epoch to warm up, then one for each timed round."""
+    fields = {
+        "season": race.season,
+        "context": race.context,
+        "horizon": race.horizon,
+        "cell": "gru",
+        "units": race.units,
+        "depth": 1,
+        "segment": race.segment,
+        "dropout": 0.0,
+        "strategy": "direct",
+    }
+    training = {
+        "max_epochs": race.rounds + 1,
+        "patience": race.rounds + 1,
+        "steps_per_epoch": race.updates,
+        "batch_size": race.batch,
+    }
+    fit_only(panel, fields, training, on_epoch)
+
+
+CONTESTANTS: dict[str, Callable[[Race], list[float]]] = {"ours": ours, "keras": plain_keras, "memory": memory}
+
+if __name__ == "__main__":
+    print(json.dumps(CONTESTANTS[sys.argv[1]](read(Path(sys.argv[2])))))

@@ -1,0 +1,114 @@
+"""The library in the benchmarks' words: how a panel becomes a predictor, and with which recipe each protocol is run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.protocol import Answer, Predictor
+from models.adaptation import adapt, fresh
+from models.backtest import plan_for
+from models.calendar import Ints
+from models.engines.onnx import OnnxEngine
+from models.forecaster import Member, Ready, predict, ready
+from models.intervals import Calibration, Prediction
+from models.making import Course, make
+from models.panel import Panel
+from models.recipes import schooling, suggest
+from models.training import fit
+from models.windows import take
+
+LEVEL = 80  # percent
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The library's recipe of that ``name``, and what a protocol gives it besides."""
+
+    name: str = "default"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+# By suite, never by data set: what is tuned to one set says nothing about the next.
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "two-sine": Recipe("alike"),
+        "ett": Recipe("long"),
+        "m4": Recipe(training={"max_epochs": 40}),  # hundreds of series: what is learned longer is learned better
+        "sets": Recipe(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """Teaches as ``recipe`` says, from one ``seed``."""
+
+    recipe: Recipe
+    seed: int
+
+    def __call__(self, panel: Panel, fields: Mapping[str, Any], held: int | None = None) -> Predictor:
+        """A predictor taught on ``panel``.
+
+        ``held`` None: made as a job of the service makes it, with intervals from its own backtest. Otherwise the newest
+        ``held`` points are not taught, and there are no intervals.
+        """
+        spec = suggest(panel, {**fields, **self.recipe.fields}, self.recipe.name)
+        training = schooling(panel, spec, {**self.recipe.training, "seed": self.seed}, self.recipe.name)
+        if held is None:
+            made = make(panel, plan_for(panel, spec.horizon, spec.season), [Course(spec, training)])
+            return Adapting(ready(made.forecaster.members, OnnxEngine), made.forecaster.calibration)
+        network = ready([Member(spec, fit(spec, training, panel.cut(held) if held else panel))], OnnxEngine)
+
+        def points(panel: Panel, series: Ints, at: Ints, horizon: int) -> Answer:
+            mean = predict(network, panel, series, at, horizon).mean
+            return Answer(mean, mean, mean)
+
+        return points
+
+
+@dataclass(slots=True)
+class Open:
+    """What was said of some series at some moment, and how many of its steps have been learned from, (B,)."""
+
+    series: Ints
+    at: Ints
+    prediction: Prediction
+    learned: Ints
+
+
+class Adapting:
+    """Forecasts whose intervals learn from what came of the ones before; asked in the order of time."""
+
+    def __init__(self, networks: tuple[Ready, ...], calibration: Calibration) -> None:
+        self._networks, self._calibration = networks, calibration
+        self._state, self._open = fresh(), list[Open]()
+
+    def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Answer:
+        """The forecast at the moments (series, at), with the interval at 80 %."""
+        for said in self._open:
+            self._learn(panel, said, dict(zip(series.tolist(), at.tolist(), strict=True)), horizon)
+        prediction = predict(self._networks, panel, series, at, horizon)
+        self._open.append(Open(series, at, prediction, np.zeros_like(at)))
+        lo, hi = self._calibration.intervals(prediction, [LEVEL], self._state.stretch)[LEVEL]
+        return Answer(prediction.mean, lo, hi)
+
+    def _learn(self, panel: Panel, said: Open, now: dict[int, int], horizon: int) -> None:
+        """Learn from the steps that have come since, up to what is known ``now`` of each series."""
+        known = np.array([now.get(int(i), at) for i, at in zip(said.series, said.at, strict=True)])
+        came, steps = np.clip(known - said.at, said.learned, horizon), np.arange(horizon)
+        actual = take(panel.y, panel, said.series, said.at, horizon)
+        new = (steps >= said.learned[:, None]) & (steps < came[:, None])
+        self._state = adapt(self._state, self._calibration, said.prediction, np.where(new, actual, np.nan))
+        said.learned = came
+
+
+def fit_only(
+    panel: Panel, fields: Mapping[str, Any], training: Mapping[str, Any], on_epoch: Callable[[int], None]
+) -> None:
+    """Teach and forget; ``on_epoch`` is called with the number of an epoch as it goes on, the last time at its end."""
+    spec = suggest(panel, fields)
+    fit(spec, schooling(panel, spec, training), panel, lambda progress: on_epoch(progress.epoch))

@@ -1,0 +1,124 @@
+"""make(panel, courses): from data to a forecaster that may be served, with what is known of how good it is.
+
+Importing this module imports Keras and its backend.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from models.backtest import Evaluation, Origins, Plan, evaluate, origins_of
+from models.blending import blend
+from models.engines.keras import KerasEngine
+from models.engines.onnx import OnnxEngine
+from models.engines.parity import check_parity
+from models.forecaster import Forecaster, Member, Weights, predict, ready
+from models.panel import Panel
+from models.spec import Spec, Training
+from models.strategies import STRATEGIES
+from models.training import Progress, fit
+
+SHARE_REFIT = 0.25  # of the epochs: the weights are nearly right, only the newest points are new to them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """One member to be: what it is, how it is taught, and the weights to begin with, if any."""
+
+    spec: Spec
+    training: Training
+    start: Weights | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """``forecaster`` is to be served; ``evaluation`` is of its members before they were taught the newest points too.
+
+    ``backtested`` are those members, to be compared with others on the same origins.
+    """
+
+    forecaster: Forecaster
+    evaluation: Evaluation
+    backtested: tuple[Member, ...]
+    origins: Origins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Who is told of each ``phase`` (``fit``, ``backtest``, ``refit``) and of progress in it, and who may stop it.
+
+    ``enough``: whether the time for the statistical baselines is up; see ``models.backtest.evaluate``.
+    """
+
+    on_phase: Callable[[str], None] = lambda phase: None
+    on_progress: Callable[[str, int, Progress], None] = lambda phase, member, progress: None
+    should_stop: Callable[[], bool] = lambda: False
+    enough: Callable[[], bool] = lambda: False
+
+
+def make(
+    panel: Panel,
+    plan: Plan,
+    courses: Sequence[Course],
+    *,
+    refit: bool = True,
+    statistical: Sequence[str] = (),
+    watch: Watch = Watch(),
+) -> Made:
+    """Teach each of ``courses`` what lies before the first origin of ``plan``, mix in as much of seasonal naive as
+    helps, score and calibrate that on the origins; then teach the members the rest as well.
+
+    The intervals remain those of the backtest: nothing that was taught can say how far off it is.
+
+    Raises:
+        InputError, Cancelled, Diverged: see ``models.training.fit``.
+        EngineMismatch: the engine that serves says another thing than the one that was taught.
+    """
+    season = courses[0].spec.season
+    members = _taught(panel.cut(plan.held_out), courses, "fit", watch)
+    watch.on_phase("backtest")
+    origins = origins_of(panel, plan, season)
+    mixed = blend(members, origins, OnnxEngine)
+    networks = ready(mixed, OnnxEngine)
+    evaluation = evaluate(lambda *asked: predict(networks, *asked), origins, statistical, watch.enough)
+    served = _refitted(panel, courses, mixed, watch) if refit else mixed
+    differ = max((_difference(member) for member in served), default=0.0)
+    evaluation.report.update(_facts(mixed, refit, differ))
+    return Made(Forecaster(served, evaluation.calibration), evaluation, mixed, origins)
+
+
+def _taught(panel: Panel, courses: Sequence[Course], phase: str, watch: Watch) -> list[Member]:
+    watch.on_phase(phase)
+    members = []
+    for number, course in enumerate(courses):
+
+        def told(progress: Progress, number: int = number) -> None:
+            watch.on_progress(phase, number, progress)
+
+        weights = fit(course.spec, course.training, panel, told, watch.should_stop, course.start)
+        members.append(Member(course.spec, weights))
+    return members
+
+
+def _refitted(panel: Panel, courses: Sequence[Course], mixed: Sequence[Member], watch: Watch) -> tuple[Member, ...]:
+    """The members that learn, taught on all of ``panel`` from where they are, at the shares they have."""
+    again, kept = [], [member for member in mixed if STRATEGIES[member.spec.strategy].learns]
+    if not kept:
+        return tuple(mixed)
+    learning = [course for course in courses if STRATEGIES[course.spec.strategy].learns]
+    for course, member in zip(learning, kept, strict=True):
+        epochs = max(1, round(SHARE_REFIT * course.training.max_epochs))
+        again.append(Course(course.spec, replace(course.training, max_epochs=epochs, patience=0), member.weights))
+    taught = _taught(panel, again, "refit", watch)
+    shared = [new._replace(share=old.share) for new, old in zip(taught, kept, strict=True)]
+    return (*shared, *(member for member in mixed if not STRATEGIES[member.spec.strategy].learns))
+
+
+def _difference(member: Member) -> float:
+    spec, weights = member.spec, member.weights
+    return check_parity(spec, KerasEngine(spec, weights), OnnxEngine(spec, weights))
+
+
+def _facts(mixed: Sequence[Member], refit: bool, differ: float) -> dict[str, Any]:
+    naive = sum(member.share for member in mixed if not STRATEGIES[member.spec.strategy].learns)
+    return {"seasonal_naive_share": naive / sum(m.share for m in mixed), "refit": refit, "engines_differ_by": differ}

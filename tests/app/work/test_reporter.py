@@ -1,0 +1,76 @@
+"""What a job's row says while it is worked on."""
+
+import pytest
+
+from app.store.db import Database
+from app.work.reporter import Reporter, Stages
+from models.errors import Cancelled
+from models.training import Progress
+from tests.app.work.tiny import cancel, claim, keep, look, queue, weeks
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def at(share: float, epoch: int = 1) -> Progress:
+    return Progress(epoch=epoch, epochs=4, share=share, loss=0.5, validation_loss=None)
+
+
+def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Database) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()))
+    job, clock = claim(sqlite), Clock()
+    reporter = Reporter(sqlite, job, Stages(members=2), clock)
+    clock.now_s += 10
+    reporter.progress("fit", 1, at(0.0))
+    # One of two members is 0.475 of the whole, which took 10 s: the other 0.525 take 11.05.
+    expected = {"phase": "fit", "member": 2, "members": 2, "epoch": 1, "epochs": 4, "loss": 0.5}
+    share = pytest.approx(0.475)
+    assert look(sqlite, job).progress == {**expected, "validation_loss": None, "share": share, "eta_s": 11.1}
+    clock.now_s += 0.4
+    reporter.progress("fit", 1, at(0.3))
+    assert look(sqlite, job).progress["share"] == share
+    clock.now_s += 0.1
+    reporter.progress("fit", 1, at(0.35, epoch=2))
+    assert look(sqlite, job).progress["epoch"] == 2
+    reporter.progress("fit", 1, at(1.0, epoch=4))  # the end is written at any time
+    assert look(sqlite, job).progress["share"] == pytest.approx(0.95)
+
+
+def test_the_phases_of_a_job_follow_each_other_without_a_gap() -> None:
+    for stages in (Stages(1), Stages(3), Stages(2, refits=True), Stages(1, searches=True, refits=True)):
+        members = range(stages.members)
+        spans = [stages.span("search"), *(stages.span("fit", m) for m in members), stages.span("backtest")]
+        spans += [stages.span("refit", m) for m in members]
+        ends = [0.0, *(end for _, end in spans)]
+        assert [begin for begin, _ in spans] == pytest.approx(ends[:-1])
+        assert ends[-1] == pytest.approx(1.0)
+
+
+def test_a_search_reports_the_time_that_it_took(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    job, clock = claim(sqlite), Clock()
+    report = Reporter(sqlite, job, Stages(1, searches=True), clock).searching(budget_s=60)
+    for seconds, share in [(15, 0.25), (0.4, 0.25), (30, 45.4 / 60), (30, 1.0)]:
+        clock.now_s += seconds
+        report(at(0.5))
+        assert look(sqlite, job).progress["share"] == pytest.approx(min(0.5, share))
+    assert look(sqlite, job).progress["phase"] == "search"
+
+
+def test_the_reporter_learns_from_the_row_that_it_is_to_stop(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    job = claim(sqlite)
+    reporter = Reporter(sqlite, job, Stages(1), Clock())
+    reporter.progress("fit", 0, at(0.25))
+    assert not reporter.should_stop()
+    cancel(sqlite, job)
+    with pytest.raises(Cancelled):
+        reporter.enter("backtest")
+    assert reporter.should_stop()

@@ -1,0 +1,111 @@
+"""Ensembles, warm starts, refits, searches and statistical baselines, each from the queue to the registry."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.store import registry
+from app.store.db import Database
+from app.store.orders import Auto, Wanted, WarmStart
+from app.store.tables import Revision, Version
+from app.work.runner import Exit, run
+from app.work.train import train
+from models import bundle
+from models.forecaster import Forecaster, Member
+from models.strategies import STRATEGIES
+from tests.app.work.tiny import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks
+
+SHORT = replace(TRAINING, max_epochs=1, steps_per_epoch=2)
+STILL = replace(SHORT, learning_rate=1e-6, weight_decay=0.0)  # what it is taught changes next to nothing
+
+
+@pytest.fixture(name="revision")
+def revision_fixture(sqlite: Database) -> Revision:
+    return keep(sqlite, weeks())
+
+
+def trained(database: Database, revision: Revision, **order: Any) -> tuple[Version, Forecaster]:
+    """The version that a job makes."""
+    queue(database, revision, **order)
+    job = claim(database)
+    assert run(database, job, train) == Exit.DONE
+    version = versions(database, job)[0]
+    with database.read() as session:
+        return version, bundle.from_bytes(registry.bundle(session, job.tenant_id, version.id))
+
+
+def learned(forecaster: Forecaster) -> list[Member]:
+    return [member for member in forecaster.members if STRATEGIES[member.spec.strategy].learns]
+
+
+def distance(one: Member, other: Member) -> float:
+    """The largest difference between their weights."""
+    return max(float(np.abs(one.weights[name] - other.weights[name]).max(initial=0)) for name in other.weights)
+
+
+def test_the_members_of_an_ensemble_are_one_version(sqlite: Database, revision: Revision) -> None:
+    specs = [SPEC, SPEC, replace(SPEC, loss="mse", context=20)]
+    trainings = [SHORT, replace(SHORT, seed=1), SHORT]
+    wanted = tuple(map(Wanted, specs, trainings))
+    version, made = trained(sqlite, revision, members=wanted)
+    assert [member.spec for member in learned(made)] == specs[: len(learned(made))]
+    assert version.scores["members"] == [member.to_json() for member in wanted]
+    assert version.number == 1
+    if learned(made):
+        assert distance(made.members[0], made.members[1]) > 0.01  # another seed, other weights
+
+
+def test_a_warm_start_goes_on_from_the_weights_of_its_parent(sqlite: Database, revision: Revision) -> None:
+    parent = untrained()
+    old = crown(sqlite, revision, parent)
+    start = WarmStart("demand@champion", old.number, old.id)
+    version, made = trained(sqlite, revision, training=STILL, warm_start=start)
+    assert all(distance(member, parent.members[0]) < 1e-3 for member in learned(made))
+    assert version.scores["warm_started_from"] == "demand@1"
+    assert version.scores["parent_knew_backtest"] is False  # it was taught what lies before its own backtest
+
+
+def test_a_parent_that_was_taught_the_backtest_is_said(sqlite: Database, revision: Revision) -> None:
+    old = crown(sqlite, revision, scores={"refit": True, "skill": 0.25}, skill=0.25)
+    version, _ = trained(sqlite, revision, training=STILL, warm_start=WarmStart("demand@1", old.number, old.id))
+    assert version.scores["parent_knew_backtest"] is True
+    assert version.scores["promoted"] is False
+    assert version.scores["promotion"].startswith("the two cannot be compared on these data, version 1 stays")
+
+
+def test_what_is_served_was_taught_the_newest_points_too(sqlite: Database, revision: Revision) -> None:
+    once, before = trained(sqlite, revision, training=SHORT)
+    again, after = trained(sqlite, revision, training=SHORT, refit=True)
+    assert (once.scores["refit"], again.scores["refit"]) == (False, True)
+    # The scores and the intervals are those of the backtest, where both were the same.
+    assert again.scores["scores"]["model"]["mase"] == pytest.approx(once.scores["scores"]["model"]["mase"])
+    np.testing.assert_allclose(after.calibration.radii, before.calibration.radii, rtol=1e-4)
+    assert [member.spec for member in after.members] == [member.spec for member in before.members]
+    assert all(distance(a, b) > 1e-6 for a, b in zip(learned(after), learned(before), strict=True))
+
+
+def test_a_search_says_what_it_tried_and_finishes_what_it_chose(sqlite: Database, revision: Revision) -> None:
+    # All that a search would change is given, so that there is one candidate beside seasonal naive.
+    fixed = {name: value for name, value in SPEC.to_json().items() if name not in ("freq", "categories")}
+    version, made = trained(sqlite, revision, training=TRAINING, auto=Auto(600.0, fixed))
+    report = version.scores["auto"]
+    assert report["budget_s"] == 600
+    naive, default = report["trials"]
+    assert [(trial["candidate"], trial["epochs"]) for trial in (naive, default)] == [
+        ("seasonal_naive", 1),
+        ("default", 1),
+    ]
+    # As little as it was taught, it is no match for seasonal naive; then that is what is served.
+    chosen = "seasonal_naive" if naive["error"] <= default["error"] else SPEC.strategy
+    assert chosen in {member.spec.strategy for member in made.members}
+    assert version.spec["horizon"] == 4
+
+
+def test_theta_and_ets_are_scored_beside_it_where_they_are_asked_for(sqlite: Database, revision: Revision) -> None:
+    pytest.importorskip("statsforecast")
+    version, _ = trained(sqlite, revision, training=SHORT, baselines=("theta", "ets"))
+    sample = version.scores["sample"]
+    assert {"model", "seasonal_naive", "naive2", "theta", "ets"} <= set(sample["scores"])
+    assert sample["windows"] >= 10
