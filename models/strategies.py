@@ -2,7 +2,7 @@
 
 A strategy says how a network that reads T points becomes a forecaster of any number of steps: what it is taught, how it
 ends, and how many steps one pass gives. A longer forecast is read off by rolling: the steps said are appended to the
-context and the network is run again, until the horizon is reached (see ``models.forecaster.roll``).
+context and the network is run again, until the horizon is reached (see ``models.rolling.roll``).
 
 Iterative, direct and seq2seq are those of Géron, Hands-On Machine Learning, 2nd ed., chapter 15; parallel is that of
 Lin et al., "SegRNN" (2023).
