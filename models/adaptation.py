@@ -18,7 +18,10 @@ from models.checks import Floats
 from models.errors import BundleError
 from models.intervals import LEVELS, Calibration, Interval, Prediction
 
-RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the width goes at one moment
+RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the width goes for one series at one moment
+# Many series at one moment are as many steps in one. More than this would go too far: at 80 % the coverage of a normal
+# error grows by 0.45 for each unit of the width's logarithm, and the whole way to where it should be is 1 / 0.45.
+FARTHEST = 2.0
 MEMORY = 0.95  # of past losses, at each moment: the last twenty or so decide
 SHARPNESS = 10.0  # of the weights: with 3, coverage stayed a point low for 200 moments after a shift
 WIDEST = float(np.log(1e3))  # the logarithms stay within this, and so what one wild value can do
@@ -69,7 +72,8 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     Args:
         state: before.
         calibration: of the model that made the prediction.
-        prediction: for (B, H) values; all that is learnt at one moment counts as one step, however much it is.
+        prediction: for (B, H) values; each series of which something came counts as one step, at most ``FARTHEST``
+            in all.
         actual: (B, H), NaN where nothing came or was counted before.
 
     Returns:
@@ -79,6 +83,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     if not came.any():
         return state
     widths, losses = state.widths.copy(), state.losses.copy()
+    steps = np.minimum(RATES * came.any(axis=1).sum(), FARTHEST)
     for level in range(1, calibration.highest_level + 1):
         made = calibration.intervals(prediction, [level])[level]
         ratios = _ratios(prediction, actual, made)[came]
@@ -86,7 +91,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
         share, outside = level / 100, (beyond > 0).mean(axis=1)
         pinball = np.maximum(share * beyond, (share - 1) * beyond).mean(axis=1)
         losses[:, level - 1] = MEMORY * losses[:, level - 1] + pinball
-        widths[:, level - 1] += RATES * (outside - (1 - share))
+        widths[:, level - 1] += steps * (outside - (1 - share))
     return Adaptation(np.clip(widths, -WIDEST, WIDEST), losses)
 
 

@@ -25,6 +25,7 @@ from models.windows import take
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
 Teach = Callable[[Panel], Predict]
+Fits = dict[str, tuple[Floats, list[str]]]  # name -> forecasts, reasons
 Enough = Callable[[], bool]  # whether the time for something is up
 
 MOST_ORIGINS = 30
@@ -268,8 +269,7 @@ def _scaled_naive(origins: Origins, rows: Ints) -> Prediction:
 def _sample(origins: Origins, errors: Mapping[str, Errors], names: Sequence[str], enough: Enough) -> dict[str, Any]:
     """Naive2 and the statistical baselines, and all others on the windows that those could be fitted to."""
     rows = origins.some(MOST_STATISTICAL)
-    found = {"naive2": _fitted("naive2", origins, rows, lambda: False)}
-    found |= {name: _fitted(name, origins, rows, enough) for name in names}
+    found = _fitted(["naive2"], origins, rows, lambda: False) | _fitted(names, origins, rows, enough)
     fit = {name: ~np.isnan(forecast[:, 0]) for name, (forecast, _) in found.items()}
     usable = {name for name, (_, failed) in found.items() if len(failed) < fit[name].sum()}
     both = np.logical_and.reduce([fit[name] for name in usable]) if usable else np.zeros(len(rows), dtype=bool)
@@ -283,16 +283,17 @@ def _sample(origins: Origins, errors: Mapping[str, Errors], names: Sequence[str]
     }
 
 
-def _fitted(name: str, origins: Origins, rows: Ints, enough: Enough) -> tuple[Floats, list[str]]:
-    """The forecasts of a statistical baseline, (B, H), NaN where there is none, and why it could not be fitted."""
-    forecasts, failed = np.full((len(rows), origins.horizon), np.nan), list[str]()
+def _fitted(names: Sequence[str], origins: Origins, rows: Ints, enough: Enough) -> Fits:
+    """Each baseline's forecasts, (B, H), NaN where there is none, and why it could not be fitted."""
+    found: Fits = {name: (np.full((len(rows), origins.horizon), np.nan), []) for name in names}
     # In random order, so that those fitted before the time was up are like the others.
-    for count, k in enumerate(np.random.default_rng(0).permutation(len(rows))):
+    for count, k in enumerate(np.random.default_rng(0).permutation(len(rows)) if names else ()):
         if count >= LEAST_STATISTICAL and enough():
             break
         history = origins.panel.series(int(origins.series[rows[k]]))[: origins.at[rows[k]]]
-        try:
-            forecasts[k] = FITTED[name](history, origins.horizon, origins.season)
-        except Unfit as error:
-            failed.append(str(error))
-    return forecasts, failed
+        for name, (forecasts, failed) in found.items():
+            try:
+                forecasts[k] = FITTED[name](history, origins.horizon, origins.season)
+            except Unfit as error:
+                failed.append(str(error))
+    return found

@@ -82,9 +82,9 @@ def test_the_same_works_from_the_command_line(url: str, workplace: Path) -> None
     assert trained == "shops 1"
     assert header == "unique_id,ds,mean,lo-80,hi-80"
     assert rows[:120][-1].startswith("Takeaway food services,2019-06-01T00:00:00,")
-    assert rows[120] == "forecaster,mase,smape,rmse,mse"
-    assert [row.split(",")[0] for row in rows[121:124]] == ["model", "seasonal_naive", "naive"]
-    assert re.fullmatch(r"fc_[a-z0-9]{8}_[\w-]{43}", rows[124])
+    assert rows[120] == "forecaster,mase,smape,rmse,mse,rmsse"
+    assert [row.split(",")[0] for row in rows[121:125]] == ["model", "seasonal_naive", "naive", "drift"]
+    assert re.fullmatch(r"fc_[a-z0-9]{8}_[\w-]{43}", rows[125])
     assert url
 
 

@@ -26,7 +26,7 @@ from models.spec import Spec, Training
 from models.strategies import STRATEGIES
 from models.training import fit
 
-STATISTICAL_S = 15.0  # for Theta and ETS in the backtest, which could take longer than all the rest
+STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 
 
 def train(database: Database, job: Job) -> None:

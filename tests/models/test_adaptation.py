@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from models.adaptation import RATES, Adaptation, adapt, fresh
+from models.adaptation import FARTHEST, RATES, Adaptation, adapt, fresh
 from models.errors import BundleError
 from models.intervals import Prediction, calibrate
 
 NAN = np.nan
 NINE = calibrate(Prediction(np.zeros((9, 1)), np.ones((9, 1))), np.arange(1.0, 10)[:, None])  # 80 percent: radius 8
+
+FIVE_STEPS = calibrate(Prediction(np.zeros((9, 5)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 5))
 
 
 def zero(count=1, horizon=1, spread=1.0):
@@ -31,10 +33,16 @@ def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
     assert state.widths[:, 79] == pytest.approx(np.zeros(len(RATES)), abs=1e-12)
 
 
-def test_all_that_comes_at_one_moment_is_one_step():
+def test_all_that_comes_of_one_series_at_one_moment_is_one_step():
     # two of five outside, where one should be
+    came = np.array([[9.0, -9.0, 1.0, 1.0, 1.0]])
+    assert adapt(fresh(), FIVE_STEPS, zero(1, 5), came).widths[:, 79] == pytest.approx(0.2 * RATES)
+
+
+def test_every_series_is_a_step_of_its_own_but_together_they_do_not_go_too_far():
     came = np.array([[9.0], [-9.0], [1.0], [1.0], [1.0]])
-    assert adapt(fresh(), NINE, zero(5), came).widths[:, 79] == pytest.approx(0.2 * RATES)
+    assert adapt(fresh(), NINE, zero(5), came).widths[:, 79] == pytest.approx(0.2 * np.minimum(5 * RATES, FARTHEST))
+    assert adapt(fresh(), NINE, zero(200), np.tile(came, (40, 1))).widths[:, 79] == pytest.approx(0.2 * FARTHEST)
 
 
 def test_what_did_not_come_or_has_no_unit_teaches_nothing():

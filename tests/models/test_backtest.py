@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backtest import CHUNK, MOST_IN_ALL, MOST_WINDOWS, Plan, backtest, evaluate, origins_of, plan_for
+from models.backtest import (
+    CHUNK,
+    LEAST_STATISTICAL,
+    MOST_IN_ALL,
+    MOST_WINDOWS,
+    Plan,
+    backtest,
+    evaluate,
+    origins_of,
+    plan_for,
+)
 from models.errors import InputError, ModelBroken
 from models.intervals import Prediction
 from tests.models.samples import panel_of
@@ -289,3 +299,17 @@ def test_a_model_is_taught_anew_with_what_was_known_by_then():
     teach = Teacher()
     backtest(panel_of(range(10)), TWO_STEPS, 1, teach, refit_every=2)
     assert [shown["s0"][-1] for shown in teach.shown] == [3, 7]
+
+
+def test_when_the_time_is_up_the_fitted_baselines_are_scored_where_they_got_to():
+    asked = []
+
+    def enough():
+        asked.append(True)
+        return len(asked) > 5
+
+    panel = panel_of(*(np.random.default_rng(i).normal(size=60) for i in range(4)))
+    origins = origins_of(panel, plan_for(panel, 3, 1), 1)
+    sample = evaluate(knows(0.1), origins, ("theta",), enough).report["sample"]
+    assert sample["windows"] == LEAST_STATISTICAL + 5
+    assert {"theta", "naive2", "model"} <= set(sample["scores"])

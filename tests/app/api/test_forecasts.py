@@ -11,7 +11,7 @@ from models import bundle
 from models.errors import InputError
 from tests.app.api.conftest import Caller, House, forecast_request, on_both
 from tests.app.api.tables import columns, days, series
-from tests.fakes import random_forecaster, says, seasonal_naive, together
+from tests.fakes import random_forecaster, says, scores, seasonal_naive, together
 
 # The history 4, 6, 8, 10: its level is the last value, 10; its spread is the mean of 6, 4, 2, 0, which is 3.
 # The model says 1, 2, -1 spreads.
@@ -145,6 +145,12 @@ def test_arithmetic_is_bounded_for_all_members_together(house: House) -> None:
     house.register(together(one, one))
     with pytest.raises(InputError, match="would take this model 1 billion operations"):
         make_forecast(service, house.tenants["acme"], request)
+
+
+def test_a_backtest_that_its_parent_knew_is_never_shown_in_silence(house: House, acme: Caller) -> None:
+    with house.database.write() as session:
+        session.execute(update(Version).values(scores={**scores(), "parent_knew_backtest": True}))
+    assert [warning["code"] for warning in acme.forecast()["warnings"]] == ["optimistic_backtest"]
 
 
 def test_a_baseline_is_never_served_in_silence(house: House) -> None:
