@@ -18,9 +18,10 @@ from models.checks import Floats
 from models.errors import BundleError
 from models.intervals import LEVELS, Calibration, Interval, Prediction
 
-RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the width goes for one series at one moment
-# Many series at one moment are as many steps in one. More than this would go too far: at 80 % the coverage of a normal
-# error grows by 0.45 for each unit of the width's logarithm, and the whole way to where it should be is 1 / 0.45.
+RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the width goes for one value
+# Many values at one moment are several steps in one: not as many as there are, for they err together, but their root.
+# More than this would go too far: at 80 % the coverage of a normal error grows by 0.45 for each unit of the width's
+# logarithm, and the whole way to where it should be is 1 / 0.45.
 FARTHEST = 2.0
 MEMORY = 0.95  # of past losses, at each moment: the last twenty or so decide
 SHARPNESS = 10.0  # of the weights: with 3, coverage stayed a point low for 200 moments after a shift
@@ -72,8 +73,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     Args:
         state: before.
         calibration: of the model that made the prediction.
-        prediction: for (B, H) values; each series of which something came counts as one step, at most ``FARTHEST``
-            in all.
+        prediction: for (B, H) values; n that came at once count as the root of n steps, at most ``FARTHEST`` in all.
         actual: (B, H), NaN where nothing came or was counted before.
 
     Returns:
@@ -83,7 +83,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     if not came.any():
         return state
     widths, losses = state.widths.copy(), state.losses.copy()
-    steps = np.minimum(RATES * came.any(axis=1).sum(), FARTHEST)
+    steps = np.minimum(RATES * np.sqrt(came.sum()), FARTHEST)
     for level in range(1, calibration.highest_level + 1):
         made = calibration.intervals(prediction, [level])[level]
         ratios = _ratios(prediction, actual, made)[came]

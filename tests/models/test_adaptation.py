@@ -12,7 +12,7 @@ from models.intervals import Prediction, calibrate
 NAN = np.nan
 NINE = calibrate(Prediction(np.zeros((9, 1)), np.ones((9, 1))), np.arange(1.0, 10)[:, None])  # 80 percent: radius 8
 
-FIVE_STEPS = calibrate(Prediction(np.zeros((9, 5)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 5))
+FOUR_STEPS = calibrate(Prediction(np.zeros((9, 4)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 4))
 
 
 def zero(count=1, horizon=1, spread=1.0):
@@ -33,16 +33,16 @@ def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
     assert state.widths[:, 79] == pytest.approx(np.zeros(len(RATES)), abs=1e-12)
 
 
-def test_all_that_comes_of_one_series_at_one_moment_is_one_step():
-    # two of five outside, where one should be
-    came = np.array([[9.0, -9.0, 1.0, 1.0, 1.0]])
-    assert adapt(fresh(), FIVE_STEPS, zero(1, 5), came).widths[:, 79] == pytest.approx(0.2 * RATES)
+def test_values_that_come_together_count_as_the_root_of_their_number():
+    # one of four outside, where one of five should be
+    came = np.array([[9.0, -1.0, 1.0, 1.0]])
+    assert adapt(fresh(), FOUR_STEPS, zero(1, 4), came).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
+    assert adapt(fresh(), NINE, zero(4), came.T).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
 
 
-def test_every_series_is_a_step_of_its_own_but_together_they_do_not_go_too_far():
-    came = np.array([[9.0], [-9.0], [1.0], [1.0], [1.0]])
-    assert adapt(fresh(), NINE, zero(5), came).widths[:, 79] == pytest.approx(0.2 * np.minimum(5 * RATES, FARTHEST))
-    assert adapt(fresh(), NINE, zero(200), np.tile(came, (40, 1))).widths[:, 79] == pytest.approx(0.2 * FARTHEST)
+def test_however_many_come_together_they_do_not_go_too_far():
+    came = np.tile([[9.0], [-1.0], [1.0], [1.0]], (10_000, 1))
+    assert adapt(fresh(), NINE, zero(40_000), came).widths[:, 79] == pytest.approx(0.05 * FARTHEST)
 
 
 def test_what_did_not_come_or_has_no_unit_teaches_nothing():
