@@ -84,10 +84,11 @@ def fit_race(race: Race, panel: Panel, on_epoch: Callable[[int], None]) -> None:
         "segment": race.segment,
         "dropout": 0.0,
         "strategy": "direct",
+        "loss": "mae",
+        "skip": False,
     }
     training = {
         "max_epochs": race.rounds + 1,
-        "patience": race.rounds + 1,
         "steps_per_epoch": race.updates,
         "batch_size": race.batch,
     }

@@ -1,5 +1,6 @@
 """The documentation is true: its commands run, and it names every endpoint and every setting."""
 
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,11 @@ import pytest
 from app.edge.access import ACCESS
 from app.settings import Settings
 from models.cells import CELLS
+from models.encoders import ENCODERS
+from models.losses import LOSSES
+from models.recipes import RECIPES
+from models.scaling import SCALINGS, TRANSFORMS
+from models.spec import Spec, Training
 from models.strategies import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +108,8 @@ def test_the_container_session_is_what_make_container_runs() -> None:
 
 def test_every_make_target_in_the_readme_exists() -> None:
     targets = re.findall(r"^make ([a-z-]+)", "".join(BLOCKS), re.MULTILINE)
-    assert set(targets) == {"serve", "test", "check", "container", "bench-accuracy", "bench-serving", "bench-start"}
+    benchmarks = {f"bench-{name}" for name in ("accuracy", "training", "serving", "start")}
+    assert set(targets) == {"serve", "test", "check", "container", *benchmarks}
     subprocess.run(["make", "--dry-run", *targets], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -114,6 +121,18 @@ def test_every_endpoint_is_in_the_readme(method: str, path: str) -> None:
 @pytest.mark.parametrize("name", [*CELLS, *STRATEGIES])
 def test_every_cell_and_strategy_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("name", [field.name for kind in (Spec, Training) for field in dataclasses.fields(kind)])
+def test_every_field_of_a_model_is_documented(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "modelling.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", [*CELLS, *ENCODERS.keys() - {"none"}, *STRATEGIES, *SCALINGS, "panel", *TRANSFORMS, *LOSSES, *RECIPES]
+)
+def test_every_word_that_a_field_may_have_is_documented(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "modelling.md").read_text()
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
