@@ -175,12 +175,12 @@ def evaluate(
     Raises:
         ModelBroken: ``predict`` gave a number that is not finite.
     """
-    return _assess(_predicted(predict, origins, np.arange(len(origins))), origins, statistical, enough)
+    return _assess(predicted(predict, origins, np.arange(len(origins))), origins, statistical, enough)
 
 
 def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
     """The mean errors of ``predict`` over the windows of number ``rows`` alone."""
-    return errors_of((origins.truth(part), said.mean) for part, said in _predicted(predict, origins, rows)).score()
+    return errors_of((origins.truth(part), said.mean) for part, said in predicted(predict, origins, rows)).score()
 
 
 def backtest(panel: Panel, plan: Plan, season: int, teach: Teach, refit_every: int | None = None) -> Evaluation:
@@ -197,7 +197,8 @@ def backtest(panel: Panel, plan: Plan, season: int, teach: Teach, refit_every: i
 Said = Iterable[tuple[Ints, Prediction]]  # numbers of windows, and what was said of them
 
 
-def _predicted(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[Ints, Prediction]]:
+def predicted(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[Ints, Prediction]]:
+    """What ``predict`` says of the windows of number ``rows`` (B,), ``CHUNK`` at a time; raises as ``evaluate``."""
     for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
         made = predict(origins.panel, origins.series[part], origins.at[part], origins.horizon)
         if not np.isfinite(made.mean).all():
@@ -212,7 +213,7 @@ def _retaught(
         rows = np.flatnonzero((origins.origin >= first) & (origins.origin < first + every))
         if len(rows):
             known = panel.cut(plan.horizon + (plan.origins - 1 - first) * plan.stride)
-            yield from _predicted(teach(known), origins, rows)
+            yield from predicted(teach(known), origins, rows)
 
 
 def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: Enough = lambda: False) -> Evaluation:

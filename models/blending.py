@@ -6,11 +6,12 @@ one number that many windows vouch for.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from models import metrics
-from models.backtest import CHUNK, Origins
+from models.backtest import Origins, predicted
 from models.calendar import Ints
 from models.checks import Floats
 from models.engines import Engine
@@ -28,6 +29,9 @@ def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, W
 
     Its share is that of the least mean MASE on ``origins``, which the members must not have been taught on. It may be
     all of it: then seasonal naive is all that is given back.
+
+    Raises:
+        ModelBroken: a member gave numbers that are not finite.
     """
     rows, naive = origins.some(MOST_WINDOWS), seasonal_naive_for(members[0].spec)
     ours, theirs = _means(members, origins, rows, engine), _means([naive], origins, rows, engine)
@@ -51,10 +55,9 @@ def seasonal_naive_for(spec: Spec) -> Member:
 def _means(
     members: Sequence[Member], origins: Origins, rows: Ints, engine: Callable[[Spec, Weights], Engine]
 ) -> Floats:
-    networks = ready(members, engine)
-    parts = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
-    said = [predict(networks, origins.panel, origins.series[p], origins.at[p], origins.horizon) for p in parts]
-    return np.concatenate([prediction.mean for prediction in said])
+    """The mean forecasts of the windows of number ``rows``, (B, H)."""
+    says = partial(predict, ready(members, engine))
+    return np.concatenate([prediction.mean for _, prediction in predicted(says, origins, rows)])
 
 
 def _best(errors: list[float]) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calendar import Ints, parse_freq
+from models.cells import CELLS
 from models.checks import Floats
 from models.features import calendar_features, holiday_features, times_of
 from models.panel import Panel
@@ -194,6 +195,12 @@ def _first_window(past: Floats, context: int) -> Floats:
     windows = past.reshape(len(past), -1, context)
     first = (~np.isnan(windows)).any(axis=2).argmax(axis=1)
     return np.asarray(windows[np.arange(len(past)), first])
+
+
+def zero_state(spec: Spec, rows: int) -> Inputs:
+    """The inputs ``state_0`` (B, U) … of a network that carries its state and has read nothing; none of any other."""
+    states = range(spec.depth * CELLS[spec.cell].states if spec.carries else 0)
+    return {f"state_{i}": np.zeros((rows, spec.units), dtype=np.float32) for i in states}
 
 
 def past_channels(spec: Spec, values: Float32, known: Float32) -> Float32:

@@ -5,6 +5,7 @@ Importing this module imports Keras and its backend.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from models.backtest import Evaluation, Origins, Plan, evaluate, origins_of
@@ -72,6 +73,7 @@ def make(
 
     Raises:
         InputError, Cancelled, Diverged: see ``models.training.fit``.
+        ModelBroken: a member gave numbers that are not finite.
         EngineMismatch: the engine that serves says another thing than the one that was taught.
     """
     season = courses[0].spec.season
@@ -80,7 +82,7 @@ def make(
     origins = origins_of(panel, plan, season)
     mixed = blend(members, origins, OnnxEngine)
     networks = ready(mixed, OnnxEngine)
-    evaluation = evaluate(lambda *asked: predict(networks, *asked), origins, statistical, watch.enough)
+    evaluation = evaluate(partial(predict, networks), origins, statistical, watch.enough)
     served = _refitted(panel, courses, mixed, watch) if refit else mixed
     differ = max((_difference(member) for member in served), default=0.0)
     evaluation.report.update(_facts(mixed, refit, differ))

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calendar import Ints
-from models.cells import CELLS
 from models.checks import Floats
 from models.engines import Engine
-from models.inputs import Batch, Inputs, Reader, window_inputs
+from models.inputs import Batch, Inputs, Reader, window_inputs, zero_state
 from models.intervals import Prediction
 from models.losses import LOSSES, Said
 from models.spec import Spec
@@ -83,8 +82,7 @@ class Memory(NamedTuple):
 
 def begin(spec: Spec, engine: Engine, batch: Batch) -> Memory:
     """Read a window from a state of zero."""
-    states = range(spec.depth * CELLS[spec.cell].states)
-    zero = {f"state_{i}": np.zeros((len(batch.values), spec.units), dtype=np.float32) for i in states}
+    zero = zero_state(spec, len(batch.values))
     return _read_on(spec, engine, batch, batch.values, zero, batch.values.shape[1])
 
 

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calendar import Ints
-from models.cells import CELLS
 from models.checks import Floats
 from models.engines.keras import Weights, build_taught, get_weights, set_weights
 from models.errors import Cancelled, Diverged
-from models.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs
+from models.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs, zero_state
 from models.panel import Panel
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES, frames
@@ -69,7 +68,7 @@ def fit(
     network = build_taught(spec, training.batch_size if training.carry > 1 else 0)
     if start is not None:
         set_weights(network, start)
-    # Without XLA, TensorFlow spends five times as long on a CPU dispatching the small operations of a recurrent step.
+    # Of small networks, XLA spares TensorFlow most of the time that dispatching the operations of a step would take.
     network.compile(optimizer=_optimizer(training), loss=loss_of(spec), jit_compile=True)
     callbacks: list[Any] = [_Reporter(training, on_progress, should_stop)]
     if held is not None:
@@ -106,9 +105,7 @@ def examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None = N
     ``past`` (B, T) stands in for the panel's values where it is given. A state that it carries begins at zero.
     """
     inputs, targets = _examples(reader, moments, past)
-    spec, rows = reader.spec, len(targets)
-    states = range(spec.depth * CELLS[spec.cell].states if spec.carries else 0)
-    return inputs | {f"state_{i}": np.zeros((rows, spec.units), dtype=np.float32) for i in states}, targets
+    return inputs | zero_state(reader.spec, len(targets)), targets
 
 
 def carried_examples(reader: Reader, moments: tuple[Ints, Ints], before: int) -> Examples:
