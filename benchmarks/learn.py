@@ -9,12 +9,12 @@ import numpy as np
 
 from benchmarks.accuracy.protocol import Answer, Predictor
 from models.adaptation import adapt, fresh
-from models.backtest import plan_for
 from models.calendar import Ints
 from models.engines.onnx import OnnxEngine
 from models.forecaster import Member, Ready, predict, ready
 from models.intervals import Calibration, Prediction
 from models.making import Course, make
+from models.origins import plan_for
 from models.panel import Panel
 from models.recipes import schooling, suggest
 from models.training import fit

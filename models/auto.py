@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from models.backtest import Origins, origins_of, plan_for, score
+from models.backtest import score
 from models.blending import seasonal_naive_for
 from models.engines import Engine
 from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.forecaster import Member, Weights, predict, ready
+from models.origins import Origins, origins_of, plan_for
 from models.panel import Panel
 from models.recipes import CANDIDATES, Candidate, suggest
 from models.spec import Spec, Training, check_training

@@ -1,9 +1,6 @@
 """Rolling-origin backtest: forecast from several moments of the past, compare with what came.
 
-Origins are counted from the last value of each series: the last one leaves ``horizon`` points to be forecast, each
-earlier one lies ``stride`` points before. What a model may be fitted to ends before the first origin. A moment is a
-series and the number of its points that are known; forecasts are made in chunks, so that memory does not grow with
-their number.
+Forecasts are made in chunks of moments, so that memory does not grow with their number.
 """
 
 import math
@@ -13,133 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from models import metrics
 from models.baselines import FITTED, QUICK, Unfit
 from models.calendar import Ints
 from models.checks import Floats
-from models.errors import Fault, InputError, ModelBroken
+from models.errors import ModelBroken
 from models.intervals import Calibration, Prediction, calibrate
+from models.origins import Origins, Plan, origins_of
 from models.panel import Panel
 from models.scoring import Errors, Score, Truth, errors_of, interval_score, owa, skill
-from models.windows import take
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
 Teach = Callable[[Panel], Predict]
 Fits = dict[str, tuple[Floats, list[str]]]  # name -> forecasts, reasons
 Enough = Callable[[], bool]  # whether the time for something is up
 
-MOST_ORIGINS = 30
-LEAST_ORIGINS = 5
-MOST_WINDOWS = 200  # beyond this, more origins than MOST_ORIGINS tell little more
-MOST_IN_ALL = 20_000  # windows: beyond this, fewer origins than MOST_ORIGINS tell enough
-WANTED_RESIDUALS = 19
-SHARE_HELD_OUT = 0.2
 CHUNK = 1_024  # windows forecast at a time
-MOST_PAST = 2**18  # values of history read at a time, 2 MB
 MOST_CALIBRATED = 200_000  # residuals: more make no radius better
 LEAST_STATISTICAL = 10
 MOST_STATISTICAL = 200  # windows for the baselines that are fitted to each of them
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """``origins`` moments, ``stride`` points apart, from each of which ``horizon`` steps are forecast."""
-
-    horizon: int
-    origins: int
-    stride: int
-
-    @property
-    def held_out(self) -> int:
-        """Points at the end of each series that no model may be fitted to."""
-        return self.horizon + (self.origins - 1) * self.stride
-
-
-def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
-    """A plan that holds out a fifth of the median series, at least twice the horizon.
-
-    Up to a third is held out where that gives the ``WANTED_RESIDUALS`` that an interval of 95 % needs. There are at
-    most 30 origins, more where the series are few, fewer where they are very many. The stride shares no factor with
-    the season, so that origins fall on every phase of it.
-    """
-    length, count = panel.median_length, max(1, len(panel))
-    wanted = min(horizon + WANTED_RESIDUALS - 1, length // 3)
-    room = max(2 * horizon, int(SHARE_HELD_OUT * length), wanted) - horizon
-    most = max(LEAST_ORIGINS, min(max(MOST_ORIGINS, MOST_WINDOWS // count), MOST_IN_ALL // count))
-    stride = max(1, room // (most - 1))
-    while math.gcd(stride, season) > 1:
-        stride -= 1
-    return Plan(horizon=horizon, origins=min(most, room // stride + 1), stride=stride)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Origins:
-    """The W moments of a plan, by origin (earliest first), then series.
-
-    ``series``, ``at`` and ``origin`` (its number from 0), (W,); ``scale`` and ``squared`` (N,), the units of MASE and
-    RMSSE of each series: what seasonal naive errs before the first origin.
-    """
-
-    panel: Panel
-    horizon: int
-    season: int
-    series: Ints
-    at: Ints
-    origin: Ints
-    scale: Floats
-    squared: Floats
-    left_out: int  # series that take part in no origin
-
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def truth(self, rows: Ints) -> Truth:
-        """What came after the moments of number ``rows`` (B,)."""
-        series = self.series[rows]
-        actual = take(self.panel.y, self.panel, series, self.at[rows], self.horizon)
-        return Truth(actual, self.scale[series], self.squared[series])
-
-    def pasts(self, rows: Ints) -> Iterator[tuple[Ints, Floats]]:
-        """All that was known at the moments of number ``rows``, padded with NaN on the left, some moments at a time."""
-        width = int(self.at[rows].max())
-        for part in np.array_split(rows, math.ceil(len(rows) * width / MOST_PAST)):
-            yield part, take(self.panel.y, self.panel, self.series[part], self.at[part] - width, width)
-
-    def some(self, most: int) -> Ints:
-        """The numbers of at most ``most`` windows, drawn alike from all, always the same ones."""
-        if most >= len(self):
-            return np.arange(len(self))
-        return np.sort(np.random.default_rng(0).choice(len(self), most, replace=False))
-
-
-def origins_of(panel: Panel, plan: Plan, season: int) -> Origins:
-    """The moments of ``plan`` that have a value before and one to be forecast.
-
-    Raises:
-        InputError: ``too_short`` where no series has any.
-    """
-    back = np.repeat(np.arange(plan.origins)[::-1], len(panel))
-    series, origin = np.tile(np.arange(len(panel)), plan.origins), np.repeat(np.arange(plan.origins), len(panel))
-    at = panel.observed_lengths[series] - plan.horizon - back * plan.stride
-    known = np.concatenate([[0], np.cumsum(~np.isnan(panel.y))])
-    begin = panel.indptr[series]
-    now = begin + np.maximum(at, 0)
-    takes_part = (at > 0) & (known[now] > known[begin]) & (known[now + np.where(at > 0, plan.horizon, 0)] > known[now])
-    if not takes_part.any():
-        raise InputError([_too_short(panel, plan)])
-    series, at, origin = series[takes_part], at[takes_part], origin[takes_part]
-    first = np.zeros(len(panel), dtype=np.int64)
-    first[series[::-1]] = at[::-1]
-    histories = [panel.series(i)[: first[i]] for i in range(len(panel))]
-    scale = np.array([metrics.naive_scale(y, season) for y in histories])
-    squared = np.array([metrics.squared_scale(y, season) for y in histories])
-    return Origins(panel, plan.horizon, season, series, at, origin, scale, squared, int((first == 0).sum()))
-
-
-def _too_short(panel: Panel, plan: Plan) -> Fault:
-    message = f"the longest series has {panel.observed_lengths.max(initial=0)} points"
-    hint = f"a backtest of {plan.horizon} steps needs {plan.horizon + 1}; ask for a shorter horizon, or send more"
-    return Fault(code="too_short", field="horizon", message=message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

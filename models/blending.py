@@ -11,12 +11,13 @@ from functools import partial
 import numpy as np
 
 from models import metrics
-from models.backtest import Origins, predicted
+from models.backtest import predicted
 from models.calendar import Ints
 from models.checks import Floats
 from models.engines import Engine
 from models.forecaster import Member, Weights, predict, ready
 from models.inputs import Facts
+from models.origins import Origins
 from models.spec import Spec
 
 SHARES = np.linspace(0, 1, 21)  # of seasonal naive

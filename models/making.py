@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from models.backtest import Evaluation, Origins, Plan, evaluate, origins_of
+from models.backtest import Evaluation, evaluate
 from models.blending import blend
 from models.engines.keras import KerasEngine
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
 from models.forecaster import Forecaster, Member, Weights, predict, ready
+from models.origins import Origins, Plan, origins_of
 from models.panel import Panel
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from models.backtest import plan_for
 from models.calendar import Freq, parse_freq
 from models.errors import Fault, SpecError
+from models.origins import plan_for
 from models.panel import Panel
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES

@@ -8,11 +8,11 @@ import numpy as np
 
 from app.schemas import TrainRequest
 from app.store.orders import Auto, Order, Wanted, WarmStart
-from models.backtest import origins_of, plan_for
 from models.calendar import parse_freq
 from models.errors import Fault, InputError, SpecError, excerpt
 from models.forecaster import Forecaster, check_covariates
 from models.network import weight_shapes
+from models.origins import origins_of, plan_for
 from models.panel import Panel
 from models.recipes import RECIPES, schooling, suggest
 from models.spec import Spec, Training, check_training

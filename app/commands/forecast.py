@@ -9,10 +9,11 @@ from app.main import create_service
 from app.serving.loaded import Loaded
 from app.store import registry
 from app.store.tables import Version
-from models.backtest import evaluate, origins_of, plan_for
+from models.backtest import evaluate
 from models.calendar import parse_freq
 from models.forecaster import Forecast, check_covariates, predict
 from models.forecaster import forecast as make_forecast
+from models.origins import origins_of, plan_for
 from models.panel import Panel
 
 Source = tuple[str, str | None]  # what to read, and its frequency

@@ -16,11 +16,12 @@ from app.store import datasets, panels, registry
 from app.store.db import Database
 from app.store.tables import Job, Version
 from models import bundle
-from models.backtest import Origins, plan_for, score
+from models.backtest import score
 from models.calendar import Ints, parse_freq
 from models.engines.onnx import OnnxEngine
 from models.errors import BundleError, InputError, ModelBroken
 from models.forecaster import Member, check_covariates, predict, ready
+from models.origins import Origins, plan_for
 from models.panel import Panel
 
 logger = logging.getLogger(__name__)

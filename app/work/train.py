@@ -16,11 +16,11 @@ from app.work.champion import Champion, Rival, compare, known_to, verdict
 from app.work.reporter import Reporter, Stages
 from models import bundle
 from models.auto import Choice, Tools, choose
-from models.backtest import plan_for
 from models.calendar import Ints
 from models.engines.onnx import OnnxEngine
 from models.forecaster import Weights
 from models.making import Course, Made, Watch, make
+from models.origins import plan_for
 from models.panel import Panel
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES

@@ -9,19 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backtest import (
-    CHUNK,
-    LEAST_STATISTICAL,
-    MOST_IN_ALL,
-    MOST_WINDOWS,
-    Plan,
-    backtest,
-    evaluate,
-    origins_of,
-    plan_for,
-)
+from models.backtest import CHUNK, LEAST_STATISTICAL, backtest, evaluate
+from models.blending import seasonal_naive_for
+from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
+from models.forecaster import predict, ready
 from models.intervals import Prediction
+from models.origins import MOST_IN_ALL, MOST_WINDOWS, Plan, origins_of, plan_for
+from models.spec import Spec
 from tests.models.samples import panel_of
 
 NAN = math.nan
@@ -78,10 +73,34 @@ def test_origins_are_counted_from_the_last_value_where_rows_without_one_follow()
 def test_an_origin_needs_a_value_before_and_one_after_it():
     nothing_before = panel_of([NAN, NAN, NAN, NAN, 4.0, 5, 6, 7, 8, 9])
     assert origins_of(nothing_before, TWO_STEPS, 1).at.tolist() == [6, 8]
-    nothing_after = panel_of([0.0, 1, 2, 3, NAN, NAN, 6, NAN, NAN, 9])
+    nothing_after = panel_of([0.0, 1, 2, 3, NAN, NAN, 6, 7, NAN, 9])
     origins = origins_of(nothing_after, TWO_STEPS, 1)
-    assert origins.at.tolist() == [6, 8]
-    assert everything(origins).actual.tolist() == pytest.approx(np.array([[6, NAN], [NAN, 9]]), nan_ok=True)
+    assert origins.at.tolist() == [8]
+    assert everything(origins).actual.tolist() == pytest.approx(np.array([[NAN, 9]]), nan_ok=True)
+
+
+def test_a_horizon_that_never_reaches_the_next_value_is_refused_with_the_reason():
+    every_third = np.where(np.arange(30) % 3 == 0, 1.0, NAN)
+    with pytest.raises(InputError, match="the gaps are as long as the horizon"):
+        origins_of(panel_of(every_third), TWO_STEPS, 1)
+
+
+def test_a_forecast_begins_after_a_value_as_in_serving_and_no_moment_counts_twice():
+    # from the end the origins are 3, 4 and 5; two values before the last of them are missing
+    panel = panel_of([0, 1, 2, NAN, NAN, 5, 6, 7], [10, 11, 12, 13, NAN, 15, 16, 17])
+    origins = origins_of(panel, Plan(horizon=3, origins=3, stride=1), season=1)
+    assert list(zip(origins.origin, origins.series, origins.at, strict=True)) == [(0, 1, 3), (2, 0, 3), (2, 1, 4)]
+    truth = [[13, NAN, 15], [NAN, NAN, 5], [NAN, 15, 16]]
+    assert everything(origins).actual == pytest.approx(np.array(truth), nan_ok=True)
+
+
+def test_a_gap_longer_than_a_member_reads_does_not_break_a_backtest():
+    values = np.sin(np.arange(120.0))
+    values[40:100] = NAN
+    origins = origins_of(panel_of(values), Plan(horizon=4, origins=20, stride=4), season=4)
+    naive = seasonal_naive_for(Spec(freq="h", season=4, context=16, horizon=4))  # reads two seasons
+    said = predict(ready([naive], OnnxEngine), origins.panel, origins.series, origins.at, 4)
+    assert np.isfinite(said.mean).all()
 
 
 def test_the_unit_of_mase_is_taken_before_the_first_origin():

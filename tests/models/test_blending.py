@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from models.backtest import Plan, origins_of
 from models.blending import blend, seasonal_naive_for
 from models.engines.onnx import OnnxEngine
 from models.forecaster import Member, predict, ready
 from models.inputs import Facts
+from models.origins import Plan, origins_of
 from tests.models.samples import panel_of, small_spec
 
 SPEC = small_spec(season=1, context=5, horizon=3, skip=False)

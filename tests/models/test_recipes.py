@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backtest import plan_for
 from models.calendar import parse_freq
 from models.errors import SpecError
+from models.origins import plan_for
 from models.recipes import RECIPES, default_horizon, schooling, suggest
 from models.spec import check_training
 from models.windows import split

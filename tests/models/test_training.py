@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from models import training as teaching
-from models.backtest import Plan, evaluate, origins_of
+from models.backtest import evaluate
 from models.engines.onnx import OnnxEngine
 from models.errors import Cancelled, Diverged, InputError
 from models.forecaster import predict
 from models.inputs import Reader, facts_of
+from models.origins import Plan, origins_of
 from models.rolling import roll
 from models.spec import Training
 from models.training import fit

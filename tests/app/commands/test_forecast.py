@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from app.store.tables import Version
-from models.backtest import evaluate, origins_of, plan_for
+from models.backtest import evaluate
 from models.forecaster import forecast as make_forecast
 from models.forecaster import predict
+from models.origins import origins_of, plan_for
 from tests.app.commands.conftest import Forecastle, Home, refused
 from tests.app.work.tiny import SPEC, crown, keep, untrained, weeks
 from tests.models.samples import ready_of, with_covariates

@@ -8,8 +8,9 @@ import pytest
 from app.store import datasets, panels
 from app.store.db import Database
 from app.work.champion import Champion, Rival, compare, known_to, verdict
-from models.backtest import Origins, origins_of, plan_for, score
+from models.backtest import score
 from models.forecaster import Forecaster, predict
+from models.origins import Origins, origins_of, plan_for
 from models.panel import Panel
 from tests.app.work.tiny import SPEC, claim, crown, keep, queue, untrained, weeks
 from tests.models.samples import panel_of, ready_of, with_covariates
