@@ -6,7 +6,9 @@ so that the two balance where ``level`` percent are within (Gibbs & Candès, "Ad
 Distribution Shift", 2021). The steps change the logarithm of the width, not the level, which could run out
 (Angelopoulos, Candès & Tibshirani, "Conformal PID Control for Time Series Prediction", 2023). Several rates run side by
 side and are weighed by their pinball losses of late (Gibbs & Candès, "Conformal Inference for Online Prediction with
-Arbitrary Distribution Shifts", 2024): quick after a shift, steady without one.
+Arbitrary Distribution Shifts", 2024): quick after a shift, steady without one. At first all of them take large steps,
+that shrink with every moment (Angelopoulos, Barber & Bates, "Online Conformal Prediction with Decaying Step Sizes",
+2024): the calibration is of a backtest, and how far the present is from that is known soonest from the first errors.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the
 # More than this would go too far: at 80 % the coverage of a normal error grows by 0.45 for each unit of the width's
 # logarithm, and the whole way to where it should be is 1 / 0.45.
 FARTHEST = 2.0
+BEGUN = 3  # moments that a calibration is worth: the first step is at most a third of the whole way
 MEMORY = 0.95  # of past losses, at each moment: the last twenty or so decide
 SHARPNESS = 10.0  # of the weights: with 3, coverage stayed a point low for 200 moments after a shift
 WIDEST = float(np.log(1e3))  # the logarithms stay within this, and so what one wild value can do
@@ -30,10 +33,14 @@ WIDEST = float(np.log(1e3))  # the logarithms stay within this, and so what one 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adaptation:
-    """``widths`` (K, 99): logarithms of the stretch by rate and level; ``losses`` (K, 99): of each, discounted."""
+    """``widths`` (K, 99): logarithms of the stretch by rate and level; ``losses`` (K, 99): of each, discounted.
+
+    ``moments``: how many it has learned from.
+    """
 
     widths: Floats
     losses: Floats
+    moments: int = 0
 
     @property
     def stretch(self) -> Floats:
@@ -43,7 +50,7 @@ class Adaptation:
 
     def to_json(self) -> dict[str, Any]:
         """The state as JSON values."""
-        return {"widths": self.widths.tolist(), "losses": self.losses.tolist()}
+        return {"widths": self.widths.tolist(), "losses": self.losses.tolist(), "moments": self.moments}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -53,12 +60,14 @@ class Adaptation:
             BundleError: it is not such a state.
         """
         try:
-            made = cls(*(np.asarray(values[name], dtype=np.float64) for name in ("widths", "losses")))
+            widths, losses = (np.asarray(values[name], dtype=np.float64) for name in ("widths", "losses"))
+            made = cls(widths, losses, int(values["moments"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the adaptation cannot be read: {error}") from error
         shape = (len(RATES), len(LEVELS))
-        if not all(array.shape == shape and np.isfinite(array).all() for array in (made.widths, made.losses)):
-            raise BundleError(f"the adaptation does not hold finite arrays of shape {shape}")
+        sound = all(array.shape == shape and np.isfinite(array).all() for array in (widths, losses))
+        if not sound or made.moments < 0:
+            raise BundleError(f"the adaptation does not hold finite arrays of shape {shape} and a number of moments")
         return made
 
 
@@ -83,7 +92,8 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     if not came.any():
         return state
     widths, losses = state.widths.copy(), state.losses.copy()
-    steps = np.minimum(RATES * np.sqrt(came.sum()), FARTHEST)
+    rates = np.maximum(RATES, FARTHEST / (BEGUN + state.moments))
+    steps = np.minimum(rates * np.sqrt(came.sum()), FARTHEST)
     for level in range(1, calibration.highest_level + 1):
         made = calibration.intervals(prediction, [level])[level]
         ratios = _ratios(prediction, actual, made)[came]
@@ -92,7 +102,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
         pinball = np.maximum(share * beyond, (share - 1) * beyond).mean(axis=1)
         losses[:, level - 1] = MEMORY * losses[:, level - 1] + pinball
         widths[:, level - 1] += steps * (outside - (1 - share))
-    return Adaptation(np.clip(widths, -WIDEST, WIDEST), losses)
+    return Adaptation(np.clip(widths, -WIDEST, WIDEST), losses, state.moments + 1)
 
 
 def _ratios(prediction: Prediction, actual: Floats, made: Interval) -> Floats:

@@ -1,11 +1,12 @@
 """Adaptation: steps by hand, and coverage that comes back after a shift."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from models.adaptation import FARTHEST, RATES, Adaptation, adapt, fresh
+from models.adaptation import BEGUN, FARTHEST, RATES, Adaptation, adapt, fresh
 from models.errors import BundleError
 from models.intervals import Prediction, calibrate
 
@@ -13,6 +14,9 @@ NAN = np.nan
 NINE = calibrate(Prediction(np.zeros((9, 1)), np.ones((9, 1))), np.arange(1.0, 10)[:, None])  # 80 percent: radius 8
 
 FOUR_STEPS = calibrate(Prediction(np.zeros((9, 4)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 4))
+
+
+LATER = replace(fresh(), moments=10_000)  # when the rates alone decide
 
 
 def zero(count=1, horizon=1, spread=1.0):
@@ -24,7 +28,7 @@ def test_a_state_that_has_seen_nothing_stretches_nothing():
 
 
 def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
-    outside = adapt(fresh(), NINE, zero(), np.array([[8.1]]))
+    outside = adapt(LATER, NINE, zero(), np.array([[8.1]]))
     assert outside.widths[:, 79] == pytest.approx(0.8 * RATES)
     assert outside.stretch[79] > 1
     state = outside
@@ -36,13 +40,21 @@ def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
 def test_values_that_come_together_count_as_the_root_of_their_number():
     # one of four outside, where one of five should be
     came = np.array([[9.0, -1.0, 1.0, 1.0]])
-    assert adapt(fresh(), FOUR_STEPS, zero(1, 4), came).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
-    assert adapt(fresh(), NINE, zero(4), came.T).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
+    assert adapt(LATER, FOUR_STEPS, zero(1, 4), came).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
+    assert adapt(LATER, NINE, zero(4), came.T).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
 
 
 def test_however_many_come_together_they_do_not_go_too_far():
     came = np.tile([[9.0], [-1.0], [1.0], [1.0]], (10_000, 1))
     assert adapt(fresh(), NINE, zero(40_000), came).widths[:, 79] == pytest.approx(0.05 * FARTHEST)
+
+
+def test_the_first_steps_are_large_and_shrink_with_every_moment():
+    first = adapt(fresh(), NINE, zero(), np.array([[9.0]]))
+    assert first.widths[0, 79] == pytest.approx(0.8 * FARTHEST / BEGUN)
+    second = adapt(first, NINE, zero(), np.array([[0.0]]))
+    assert second.widths[0, 79] - first.widths[0, 79] == pytest.approx(-0.2 * FARTHEST / (BEGUN + 1))
+    assert second.moments == 2
 
 
 def test_what_did_not_come_or_has_no_unit_teaches_nothing():
@@ -83,10 +95,18 @@ def test_a_state_goes_to_json_and_back():
     again = Adaptation.from_json(json.loads(json.dumps(state.to_json())))
     assert again.widths.tolist() == state.widths.tolist()
     assert again.losses.tolist() == state.losses.tolist()
+    assert again.moments == 1
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"widths": [1.0], "losses": [1.0]}, {"widths": "x", "losses": "y"}, {"widths": None, "losses": None}]
+    "values",
+    [
+        {},
+        {"widths": [1.0], "losses": [1.0]},
+        {"widths": "x", "losses": "y"},
+        {"widths": None, "losses": None},
+        {**fresh().to_json(), "moments": -1},
+    ],
 )
 def test_what_is_not_a_state_is_refused(values):
     with pytest.raises(BundleError, match="adaptation"):
