@@ -13,12 +13,15 @@ from models.engines import Engine
 from models.errors import Fault, Findings, InputError, ModelBroken
 from models.inputs import Reader, facts_in
 from models.intervals import Calibration, Interval, Prediction
-from models.joining import known_ahead
+from models.joining import beside, known_ahead
 from models.panel import Panel
 from models.rolling import roll
 from models.spec import Spec
 
 Weights = Mapping[str, NDArray[np.float32]]
+
+# Of a frequency's shortest step: business days over a weekend, long months.
+LONGEST_STEP, A_WEEK = 1.5, 7.0  # days
 
 
 class Member(NamedTuple):
@@ -75,6 +78,8 @@ def combine(said: Sequence[Prediction], shares: Sequence[float]) -> Prediction:
 
     Predictions whose quantiles are of different levels have none together.
     """
+    if len(said) == 1:
+        return said[0]
     mean = np.average([p.mean for p in said], axis=0, weights=shares)
     spread = np.average([p.spread for p in said], axis=0, weights=shares)
     levels = {tuple(p.levels) for p in said if p.quantiles is not None}
@@ -132,6 +137,14 @@ class Forecast:
         return pd.DataFrame(columns)
 
 
+class Ask(NamedTuple):
+    """The next ``horizon`` steps of every series of ``panel``, with a central interval for each level (percent)."""
+
+    panel: Panel
+    horizon: int
+    levels: Sequence[int]
+
+
 def forecast(
     networks: Sequence[Ready], calibration: Calibration, panel: Panel, horizon: int, levels: Sequence[int]
 ) -> Forecast:
@@ -144,20 +157,52 @@ def forecast(
         InputError: another frequency than the forecaster's, a series without history, a covariate that is missing or
             not known ahead, a level that the calibration cannot vouch for, timestamps beyond the calendar.
     """
-    specs, at = [network.member.spec for network in networks], panel.observed_lengths
+    return forecast_together(networks, calibration, [Ask(panel, horizon, levels)])[0]
+
+
+def forecast_together(networks: Sequence[Ready], calibration: Calibration, asks: Sequence[Ask]) -> list[Forecast]:
+    """What ``forecast`` says of each of ``asks``, by one pass of the networks over all of their series.
+
+    Panels with covariates go alone. What is wrong with one is raised for all: ask for each by itself then.
+
+    Raises:
+        ModelBroken, InputError: see ``forecast``.
+    """
+    specs, horizon = [network.member.spec for network in networks], max(ask.horizon for ask in asks)
+    panel = beside([ask.panel for ask in asks])
     check_request(specs, panel, horizon)
+    at = panel.observed_lengths
     said = predict(networks, panel, np.arange(len(panel)), at, horizon)
     if not np.isfinite(said.mean).all():
         raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
-    return Forecast(
-        ids=panel.ids,
-        freq=panel.freq,
-        starts=np.array([panel.moment(i, int(at[i])) for i in range(len(panel))]),
-        mean=said.mean,
-        intervals=calibration.intervals(said, levels),
-        notes=tuple(_notes(specs, panel, horizon, said.spread)),
-        utc=panel.utc,
-    )
+    return _parts(asks, specs, panel, said, calibration)
+
+
+def _parts(
+    asks: Sequence[Ask], specs: Sequence[Spec], panel: Panel, said: Prediction, calibration: Calibration
+) -> list[Forecast]:
+    """Of all that was ``said`` each ask's own rows and steps."""
+    starts, noted = panel.freq.after(panel.starts, panel.observed_lengths), _noted(specs, panel, said.spread)
+    bounds = {levels: calibration.intervals(said, levels) for levels in {tuple(ask.levels) for ask in asks}}
+    made, end = [], 0
+    for ask in asks:
+        rows, steps = slice(end, end := end + len(ask.panel)), slice(ask.horizon)
+        own = bounds[tuple(ask.levels)].items()
+        made.append(
+            Forecast(
+                ids=ask.panel.ids,
+                freq=panel.freq,
+                starts=starts[rows],
+                mean=said.mean[rows, steps],
+                intervals={level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in own},
+                notes=(
+                    *_beyond_trained(specs, ask.horizon),
+                    *(note for i, note in noted if rows.start <= i < rows.stop),
+                ),
+                utc=ask.panel.utc,
+            )
+        )
+    return made
 
 
 def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
@@ -207,10 +252,10 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
 
 
 def _beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
-    """The series whose forecast would end after the calendar does; the rough bound keeps the exact sum in range."""
-    steps = at + horizon - 1
-    beyond = steps * panel.freq.least_days > (LAST - panel.starts) / np.timedelta64(1, "D")
-    return [i for i in range(len(panel)) if beyond[i] or panel.moment(i, int(steps[i])) > LAST]
+    """The series whose forecast would end after the calendar does; only those near its end are worked out exactly."""
+    days, left = (at + horizon - 1) * panel.freq.least_days, (LAST - panel.starts) / np.timedelta64(1, "D")
+    near = np.flatnonzero(LONGEST_STEP * days + A_WEEK > left).tolist()
+    return [i for i in near if days[i] > left[i] or panel.moment(i, int(at[i]) + horizon - 1) > LAST]
 
 
 def _no_history(panel: Panel, i: int) -> Fault:
@@ -224,22 +269,27 @@ def _too_late(panel: Panel, horizon: int, i: int) -> Fault:
     return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint="ask for a shorter horizon")
 
 
-def _notes(specs: Sequence[Spec], panel: Panel, horizon: int, spread: Floats) -> Iterator[Note]:
-    trained, context = specs[0].horizon, max(spec.context for spec in specs)
+def _beyond_trained(specs: Sequence[Spec], horizon: int) -> Iterator[Note]:
+    trained = specs[0].horizon
     if horizon > trained:
         message = (
             f"the model was trained and calibrated for {trained} steps; those beyond are rolled forward, "
             "and their intervals are extrapolated"
         )
         yield Note(code="beyond_trained_horizon", message=message)
-    for i in np.flatnonzero(panel.observed_lengths < context) if context else ():
-        count = panel.observed_lengths[i]
-        message = f"the series has {count} points; the model reads up to {context}, with fewer it knows less"
-        yield Note(code="short_history", message=message, unique_id=panel.ids[i])
-    missing = panel.missing
-    for i in np.flatnonzero(missing):
+
+
+def _noted(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
+    """What should be known of some series, each with the series' number."""
+    context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
+    noted = []
+    for i in np.flatnonzero(lengths < context).tolist():
+        message = f"the series has {lengths[i]} points; the model reads up to {context}, with fewer it knows less"
+        noted.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
+    for i in np.flatnonzero(missing).tolist():
         message = f"{missing[i]} values are missing; they are left out, not filled in"
-        yield Note(code="missing_values", message=message, unique_id=panel.ids[i])
-    for i in np.flatnonzero(spread[:, 0] == 0):
+        noted.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
+    for i in np.flatnonzero(spread[:, 0] == 0).tolist():
         message = "the last values are constant; the forecast repeats them and the intervals have no width"
-        yield Note(code="constant_history", message=message, unique_id=panel.ids[i])
+        noted.append((i, Note(code="constant_history", message=message, unique_id=panel.ids[i])))
+    return noted

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -58,6 +59,31 @@ def concat(chunks: Iterable[bytes]) -> Panel:
     That each can follow the one before was checked when it was written, by ``extend``.
     """
     return joined([panel_from_bytes(chunk) for chunk in chunks])
+
+
+def beside(panels: Sequence[Panel]) -> Panel:
+    """The series of all panels, one panel after another, whatever their names; none has covariates where several are.
+
+    What they have in common is not checked but for the frequency.
+
+    Raises:
+        InputError: panels of several frequencies.
+    """
+    first, *others = panels
+    if not others:
+        return first
+    assert not any(panel.covariates for panel in panels), "panels with covariates are not put beside others"
+    if any(panel.freq != first.freq for panel in others):
+        raise InputError([fault_at("other_frequency", "the panels are of several frequencies", "ask for each alone")])
+    begins = np.cumsum([0, *(len(panel.y) for panel in panels)])
+    return Panel(
+        ids=tuple(chain.from_iterable(panel.ids for panel in panels)),
+        starts=np.concatenate([panel.starts for panel in panels]),
+        y=np.concatenate([panel.y for panel in panels]),
+        indptr=np.concatenate([[0], *(panel.indptr[1:] + begin for panel, begin in zip(panels, begins, strict=False))]),
+        freq=first.freq,
+        utc=first.utc,
+    )
 
 
 def joined(panels: Sequence[Panel]) -> Panel:

@@ -68,8 +68,8 @@ class Panel:
     @property
     def missing(self) -> Ints:
         """Points of each series without a value, but for those after its last one, shape (N,)."""
-        known = [int(np.isfinite(self.series(i)).sum()) for i in range(len(self))]
-        return self.observed_lengths - np.array(known, dtype=np.int64)
+        known = np.add.reduceat(~np.isnan(self.y), self.indptr[:-1], dtype=np.int64)
+        return np.asarray(self.observed_lengths - known)
 
     @property
     def median_length(self) -> int:
