@@ -57,16 +57,23 @@ def values_of(column: Column, found: Findings, name: str = "y") -> Floats:
     """
     if isinstance(column, np.ndarray) and column.dtype.kind in ("fiu" if name == "y" else "fiub"):
         values = column.astype(np.float64)
-    elif set(map(type, column)) <= {float, type(None)}:
-        values = np.array(column, dtype=np.float64)
     else:
-        # Only numbers: NumPy would read strings and nested lists as numbers too.
-        values = np.array([_number(value, name != "y") for value in column], dtype=np.float64)
+        values = _floats(column, truth=name != "y")
     # What is no number is infinite by now, and so told from what is missing.
     bad = np.flatnonzero(np.abs(values) > LARGEST)
     found.add(bad.tolist(), lambda at: _value_fault(column[at], at + 1, name))
     values[np.isnan(values)] = np.nan  # of one bit pattern, so that equal panels are equal bytes
     return values
+
+
+def _floats(column: Column, truth: bool) -> Floats:
+    """Numbers as they come from JSON or Python, infinite where one is none; NumPy would read strings as numbers too."""
+    if set(map(type, column)) <= {float, int, type(None)}:
+        try:
+            return np.array(column, dtype=np.float64)
+        except OverflowError:
+            pass  # of a whole number that no float holds: it is found below
+    return np.array([_number(value, truth) for value in column], dtype=np.float64)
 
 
 def covariate_of(name: str, column: Column, found: Findings) -> tuple[Floats, tuple[str, ...]]:

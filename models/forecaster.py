@@ -117,9 +117,18 @@ class Forecast:
 
     def stamps(self, i: int) -> list[str]:
         """The timestamps forecast for series ``i`` in ISO 8601, with a Z where the history had one."""
-        times = self.times(i)
+        return self._texts(self.times(i)[None])[0]
+
+    def every_stamp(self) -> list[list[str]]:
+        """``stamps`` of all series; those that begin at the same moment share one list."""
+        starts, where = np.unique(self.starts, return_inverse=True)
+        texts = self._texts(self.freq.after(starts[:, None], np.arange(self.mean.shape[1])))
+        return [texts[i] for i in where.tolist()]
+
+    def _texts(self, times: Times) -> list[list[str]]:
         whole = bool((times.astype(np.int64) % 1_000_000 == 0).all())
-        return [text + "Z" * self.utc for text in np.datetime_as_string(times, unit="s" if whole else "us").tolist()]
+        texts: list[list[str]] = np.datetime_as_string(times, unit="s" if whole else "us").tolist()
+        return [[text + "Z" for text in row] for row in texts] if self.utc else texts
 
     def to_frame(self) -> Any:
         """A long pandas frame: unique_id, ds, mean, and lo-L and hi-L for each level L."""

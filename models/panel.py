@@ -132,10 +132,16 @@ class Panel:
         rows = np.flatnonzero(self.observed_lengths > points)
         return self._pick(rows, self.observed_lengths[rows] - points)
 
-    def _pick(self, rows: Ints, lengths: Ints) -> "Panel":
-        """The first ``lengths`` points of the series ``rows``."""
+    def tail(self, points: int) -> "Panel":
+        """Of every series the last ``points`` up to its last value, and what follows that."""
+        begin = np.maximum(self.observed_lengths - points, 0)
+        picked = self._pick(np.arange(len(self)), self.lengths - begin, begin)
+        return replace(picked, starts=self.freq.after(self.starts, begin))
+
+    def _pick(self, rows: Ints, lengths: Ints, begin: Ints | int = 0) -> "Panel":
+        """``lengths`` points of the series ``rows``, from ``begin`` on; the starts are those of the whole series."""
         indptr = _indptr(lengths)
-        at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] + begin - indptr[:-1], lengths)
         return replace(
             self,
             ids=tuple(self.ids[i] for i in rows),

@@ -1,11 +1,13 @@
 """Frequencies and timestamps: parse, infer, count, go on."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calendar import FIRST, LAST, Freq, infer_freq, parse_freq, parse_times
+from models.calendar import FIRST, LAST, MANY, Freq, infer_freq, parse_freq, parse_times
 from models.errors import Findings, InputError
 from tests.models.samples import grid, helpful
 
@@ -232,3 +234,36 @@ def test_any_moment_that_python_writes_is_read_back(moment):
     times, utc = parse_times([moment.isoformat()], found)
     assert (times.tolist(), utc) == ([moment], False)
     assert found.total == 0
+
+
+STAMPS = st.datetimes(min_value=datetime(1678, 1, 1), max_value=datetime(2261, 12, 30))  # noqa: DTZ001 - without zone
+FORMS = st.sampled_from(
+    ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d+00:00"]
+)
+
+
+@given(st.lists(STAMPS, min_size=1, max_size=20), FORMS)
+def test_many_timestamps_are_read_as_one_by_one(moments, form):
+    texts = [moment.strftime(form) for moment in moments]
+    many, few = Findings(), Findings()
+    times, utc = parse_times(texts * MANY, many)
+    expected, expected_utc = parse_times(texts, few)
+    assert (times == np.tile(expected, MANY)).all()
+    assert utc == expected_utc
+    assert (many.total, few.total) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("2026-02-30", "2026-13-01", "2026-00-10", "2026-01-00", "1677-12-31", "2262-01-01", "2026/01-01"),
+        *("2026-01-1x", 7, None, "2026-01-01Z", "2026-01-012026-01-0", "2026-01-\u0661\u0661"),
+    ],
+)
+def test_among_many_timestamps_a_bad_one_is_found_with_its_row(wrong):
+    values = ["2026-01-01"] * MANY
+    values[3] = wrong
+    found = Findings()
+    parse_times(values, found)
+    expected = {("mixed_zones", None)} if wrong == "2026-01-01Z" else {("bad_timestamp", 4)}
+    assert {(fault.code, fault.row) for fault in found.faults} == expected

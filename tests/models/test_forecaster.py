@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.errors import InputError, ModelBroken
-from models.forecaster import Forecast, Member, Ready, combine, forecast, predict
+from models.forecaster import Ask, Forecast, Member, Ready, combine, forecast, forecast_together, predict
 from models.intervals import Prediction
 from models.panel import panel_from_columns
 from tests.models.samples import (
@@ -232,3 +232,43 @@ def test_large_and_small_numbers_come_out_as_numbers():
     found = forecast_of(panel, 2, [95])
     assert np.isfinite(found.mean).all()
     assert np.isfinite(found.intervals[95]).all()
+
+
+def test_several_panels_in_one_pass_are_what_each_is_alone():
+    engine = AND_ONE
+    asks = [
+        Ask(PANEL, 2, (80, 50)),
+        Ask(panel_of([3, 1, NAN, 2]), 1, ()),  # the same name as in the first panel
+        Ask(panel_of([0, 0, 0, 0], [1, 2]), 3, (80,)),
+    ]
+    calibration = flat_calibration(2)
+    made = forecast_together(networks(engine), calibration, asks)
+    for ask, found in zip(asks, made, strict=True):
+        alone = forecast(networks(engine), calibration, *ask)
+        assert (found.ids, found.notes, set(found.intervals)) == (alone.ids, alone.notes, set(ask.levels))
+        assert found.mean.tolist() == alone.mean.tolist()
+        assert [found.stamps(i) for i in range(len(found.ids))] == alone.every_stamp()
+        for level in ask.levels:
+            assert found.intervals[level].hi.tolist() == alone.intervals[level].hi.tolist()
+    assert [[note.code for note in found.notes] for found in made] == [
+        ["constant_history"],
+        ["missing_values"],
+        ["beyond_trained_horizon", "short_history", "constant_history"],
+    ]
+
+
+def test_what_is_wrong_with_one_of_several_panels_is_raised():
+    with pytest.raises(InputError, match="no value"):
+        forecast_together(networks(AND_ONE), flat_calibration(2), [Ask(PANEL, 2, ()), Ask(panel_of([NAN]), 2, ())])
+    hourly = panel_of([1, 2, 3, 4], freq="h")
+    with pytest.raises(InputError, match="frequenc"):
+        forecast_together(networks(AND_ONE), flat_calibration(2), [Ask(PANEL, 2, ()), Ask(hourly, 2, ())])
+
+
+def test_series_that_begin_at_different_moments_have_stamps_of_their_own():
+    made = forecast_of(panel_of([0, 1, 2, 3], [0, 1, 2], [5, 6, 7, 9]), 2)
+    assert [row[0] for row in made.every_stamp()] == [
+        "2024-01-05T00:00:00",
+        "2024-01-04T00:00:00",
+        "2024-01-05T00:00:00",
+    ]

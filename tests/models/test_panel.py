@@ -301,3 +301,11 @@ def test_rows_after_the_last_value_are_no_part_of_what_is_cut_off() -> None:
     assert panel.median_length == 5
     assert panel.cut(2).y.tolist() == [1.0, 2.0, 3.0]
     assert len(panel.cut(5)) == 0
+
+
+def test_the_tail_is_the_newest_points_and_what_is_known_ahead():
+    panel = panel_of([1, 2, 3, np.nan, 5, np.nan], [7, 8], start="2026-01-30")
+    tail = panel.tail(3)
+    assert [y.tolist() for _, y in tail] == [pytest.approx([3, np.nan, 5, np.nan], nan_ok=True), [7, 8]]
+    assert [str(start)[:10] for start in tail.starts] == ["2026-02-01", "2026-01-30"]
+    assert tail.moment(0, 3) == panel.moment(0, 5)
