@@ -1,7 +1,8 @@
 """Our side of ``make bench-training``: ``python -m benchmarks.contestants NAME RACE.npz`` prints seconds as JSON.
 
 ``ours`` is ``models.training.fit`` on whatever backend ``KERAS_BACKEND`` names; ``keras`` is what one writes first: the
-same network, ``compile`` and ``fit`` as they come, on windows laid out in memory. ``memory`` says what ``ours`` weighs.
+same network, ``compile`` and ``fit`` as they come, on windows laid out in memory. ``memory`` says what ``ours`` weighs,
+``products`` how long the matrix products of the network take by themselves: nobody can be faster.
 """
 
 import json
@@ -95,7 +96,38 @@ def fit_race(race: Race, panel: Panel, on_epoch: Callable[[int], None]) -> None:
     fit_only(panel, fields, training, on_epoch)
 
 
-CONTESTANTS: dict[str, Callable[[Race], list[float]]] = {"ours": ours, "keras": plain_keras, "memory": memory}
+def products(race: Race) -> list[float]:
+    """Seconds of each timed round of nothing but the matrix products that cannot be left out, each in one BLAS call.
+
+    At every step forward the state times the recurrent weights, back the gradient of the gates times the same, and at
+    the end the gradient of the weights over all steps at once. Gates, input and optimiser are left out.
+    """
+    rng, gates = np.random.default_rng(0), 3 * race.units
+    state, weights, gradient = (
+        rng.normal(size=size).astype(np.float32)
+        for size in ((race.batch, race.units), (race.units, gates), (race.batch, gates))
+    )
+    states, gradients = np.repeat(state, race.context, axis=0), np.repeat(gradient, race.context, axis=0)
+    forward, back, turned = np.empty_like(gradient), np.empty_like(state), np.ascontiguousarray(weights.T)
+    rounds = []
+    for _ in range(race.rounds + 1):
+        began_s = time.perf_counter()
+        for _ in range(race.updates):
+            for _ in range(race.context):
+                np.matmul(state, weights, out=forward)
+            for _ in range(race.context):
+                np.matmul(gradient, turned, out=back)
+            states.T @ gradients
+        rounds.append(time.perf_counter() - began_s)
+    return rounds[1:]
+
+
+CONTESTANTS: dict[str, Callable[[Race], list[float]]] = {
+    "ours": ours,
+    "keras": plain_keras,
+    "memory": memory,
+    "products": products,
+}
 
 if __name__ == "__main__":
     print(json.dumps(CONTESTANTS[sys.argv[1]](read(Path(sys.argv[2])))))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import race
-from benchmarks.contestants import panel_of_race
+from benchmarks.contestants import panel_of_race, products
 from benchmarks.race import Race
 from benchmarks.training import finish, ratios, start, weights
 
@@ -58,6 +58,7 @@ def test_ratios_are_those_of_medians_and_peers_count_with_their_faster_setting()
         "Darts, one thread": [3.0],
         "neuralforecast": [2.0],
         "neuralforecast, one thread": [4.0],
+        "matrix products alone": [0.75],
     }
     found = {row.name: (row.value, row.verdict) for row in ratios(rounds)}
     assert found == {
@@ -65,7 +66,14 @@ def test_ratios_are_those_of_medians_and_peers_count_with_their_faster_setting()
         "ours on JAX beside keras.fit": (12.0, "met"),
         "ours beside Darts": (3.0, "met"),
         "ours beside neuralforecast": (2.0, "MISSED"),
+        "the most that is possible beside keras.fit": (8.0, ""),
     }
+
+
+def test_the_matrix_products_are_timed_for_each_round(sizes: Race) -> None:
+    found = products(replace(sizes, rounds=2))
+    assert len(found) == 2
+    assert min(found) > 0
 
 
 def test_a_process_may_grow_by_its_panel_and_some() -> None:
