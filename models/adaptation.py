@@ -25,7 +25,6 @@ RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the
 # More than this would go too far: at 80 % the coverage of a normal error grows by 0.45 for each unit of the width's
 # logarithm, and the whole way to where it should be is 1 / 0.45.
 FARTHEST = 2.0
-BEGUN = 3  # moments that a calibration is worth: the first step is at most a third of the whole way
 MEMORY = 0.95  # of past losses, at each moment: the last twenty or so decide
 SHARPNESS = 10.0  # of the weights: with 3, coverage stayed a point low for 200 moments after a shift
 WIDEST = float(np.log(1e3))  # the logarithms stay within this, and so what one wild value can do
@@ -92,7 +91,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     if not came.any():
         return state
     widths, losses = state.widths.copy(), state.losses.copy()
-    rates = np.maximum(RATES, FARTHEST / (BEGUN + state.moments))
+    rates = np.maximum(RATES, FARTHEST / (1 + state.moments))  # the n-th moment goes an n-th of the way
     steps = np.minimum(rates * np.sqrt(came.sum()), FARTHEST)
     for level in range(1, calibration.highest_level + 1):
         made = calibration.intervals(prediction, [level])[level]

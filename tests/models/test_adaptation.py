@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.adaptation import BEGUN, FARTHEST, RATES, Adaptation, adapt, fresh
+from models.adaptation import FARTHEST, RATES, Adaptation, adapt, fresh
 from models.errors import BundleError
 from models.intervals import Prediction, calibrate
 
@@ -51,9 +51,9 @@ def test_however_many_come_together_they_do_not_go_too_far():
 
 def test_the_first_steps_are_large_and_shrink_with_every_moment():
     first = adapt(fresh(), NINE, zero(), np.array([[9.0]]))
-    assert first.widths[0, 79] == pytest.approx(0.8 * FARTHEST / BEGUN)
+    assert first.widths[0, 79] == pytest.approx(0.8 * FARTHEST)
     second = adapt(first, NINE, zero(), np.array([[0.0]]))
-    assert second.widths[0, 79] - first.widths[0, 79] == pytest.approx(-0.2 * FARTHEST / (BEGUN + 1))
+    assert second.widths[0, 79] - first.widths[0, 79] == pytest.approx(-0.2 * FARTHEST / 2)
     assert second.moments == 2
 
 
