@@ -27,14 +27,14 @@ bench-accuracy: .venv/.jax  ## forecasts by published protocols, and beside seas
 bench-training: .venv/.jax .venv-peers/.ready  ## how fast networks are taught, beside Keras, Darts and neuralforecast
 	$(BIN)/python -m benchmarks.training
 
-bench-serving: .venv/.dev  ## start, memory, latency
+bench-serving: .venv/.dev .venv-peers-serving/.ready  ## how fast forecasts are served, beside KServe, BentoML, Ray Serve and MLflow
 	$(BIN)/python -m benchmarks.serving
 
 bench-start: .venv/.dev  ## a fresh clone to its first forecast
 	$(BIN)/python -m benchmarks.start
 
 clean:  ## remove what the other commands made, but for the data in var/
-	rm -rf .venv .venv-peers build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-peers-serving build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.serve: pyproject.toml constraints.txt
 	@echo "installing Forecastle and what it stands on into .venv (a minute or two)" >&2
@@ -54,4 +54,10 @@ clean:  ## remove what the other commands made, but for the data in var/
 	@echo "installing Darts and neuralforecast into .venv-peers (several minutes)" >&2
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+.venv-peers-serving/.ready: benchmarks/peers-serving.txt
+	@echo "installing KServe, BentoML, Ray Serve and MLflow into .venv-peers-serving (several minutes)" >&2
+	$(PYTHON) -m venv .venv-peers-serving
+	.venv-peers-serving/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

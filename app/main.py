@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from anyio import CapacityLimiter
@@ -10,17 +11,26 @@ from fastapi.openapi.utils import get_openapi
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
-from app.api import datasets, forecasts, health, jobs, models
+from app import registered
+from app.api import datasets, forecasts, health, jobs, models, streams
+from app.api.raw import Shortcut, definitions
 from app.api.service import Service
 from app.edge.answers import install, problem_response
+from app.edge.encoding import Encoding
 from app.edge.guard import Guard
-from app.problems import Unavailable
-from app.serving.loaded import LoadedModels, engine_maker
+from app.problems import database_away
+from app.schemas import ForecastRequest
+from app.serving.batcher import Batcher
+from app.serving.loaded import LoadedModels, device_for
+from app.serving.panels import Panels
+from app.serving.resolving import Resolver
+from app.serving.sessions import Sessions
 from app.settings import Settings
-from app.store import keys, registry
+from app.store import keys
 from app.store.db import Database, now
-from app.telemetry import Telemetry
+from app.telemetry import Figure, Telemetry
 
+AWAY = (OperationalError, NoFreeConnection)  # what says that the database cannot be reached
 DESCRIPTION = "Post history, get forecasts with honest intervals; train, register and serve recurrent forecasters."
 
 
@@ -37,11 +47,15 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for room in (forecasts, datasets, jobs, models, health):
+    for room in (forecasts, streams, datasets, jobs, models, health):
         app.include_router(room.router)
     install(app)
-    for away in (OperationalError, NoFreeConnection):
-        app.add_exception_handler(away, _database_away)
+    for error in AWAY:
+        app.add_exception_handler(error, _database_away)
+    # The last is the outermost: the key is looked at first.
+    shortcuts = {("POST", "/v1/forecasts"): forecasts.post_forecast}
+    app.add_middleware(Shortcut, service=app, routes=shortcuts, away=AWAY)
+    app.add_middleware(Encoding, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(
         Guard,
         authenticate=lambda raw: _authenticate(service.database, raw),
@@ -55,35 +69,58 @@ def create_app(settings: Settings) -> FastAPI:
 def create_service(settings: Settings) -> Service:
     """The parts of the service, for the API and for the command line."""
     database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
+    device = device_for(settings.engine, settings.device, settings.threads)
+    loaded = LoadedModels(partial(registered.bundle, database), device, settings.cache_bytes)
+    resolver = Resolver(registered.reads(database), loaded)
+    telemetry.watch(*figures(loaded, resolver))
+    return Service(
+        settings=settings,
+        database=database,
+        resolver=resolver,
+        loaded=loaded,
+        panels=Panels(settings.data_cache_bytes),
+        sessions=Sessions(settings.session_bytes, settings.session_ttl_s, telemetry),
+        batcher=Batcher(settings.max_waiting, telemetry),
+        telemetry=telemetry,
+        forecast_slots=CapacityLimiter(settings.forecast_threads),
+        stream_slots=CapacityLimiter(settings.max_streams),
+    )
 
-    def fetch(tenant_id: int, version_id: int) -> bytes:
-        with database.read() as session:
-            return registry.bundle(session, tenant_id, version_id)
 
-    loaded = LoadedModels(fetch, engine_maker(settings), settings.cache_bytes, telemetry)
-    return Service(settings, database, loaded, telemetry, CapacityLimiter(settings.forecast_threads))
+def figures(loaded: LoadedModels, resolver: Resolver) -> list[Figure]:
+    """What the parts count themselves, as metrics."""
+    return [
+        Figure("forecastle_models_loaded", "Trained models in memory.", lambda: loaded.counts().models),
+        Figure("forecastle_models_loaded_bytes", "Memory that they take.", lambda: loaded.counts().size_bytes),
+        Figure("forecastle_models_loading", "Trained models waited for.", lambda: loaded.counts().loading),
+        Figure("forecastle_model_hits_total", "Look-ups that found a model.", lambda: loaded.counts().hits),
+        Figure("forecastle_model_misses_total", "Look-ups that found none.", lambda: loaded.counts().misses),
+        Figure("forecastle_model_loads_total", "Models loaded.", lambda: loaded.counts().loads),
+        Figure("forecastle_model_load_failures_total", "Models that failed to.", lambda: loaded.counts().failures),
+        Figure("forecastle_model_evictions_total", "Models let go of.", lambda: loaded.counts().evictions),
+        Figure("forecastle_model_load_seconds_total", "Time it took to load.", lambda: loaded.counts().load_seconds),
+        Figure("forecastle_alias_moves_total", "Moves of aliases followed.", lambda: resolver.moves().followed),
+        Figure("forecastle_alias_failures_total", "Moves that could not be.", lambda: resolver.moves().failed),
+        Figure("forecastle_aliases_fallen_back", "Aliases that fall back.", lambda: resolver.moves().fallen_back),
+    ]
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    app.state.service.database.dispose()
+    app.state.service.close()
 
 
 def _authenticate(database: Database, raw: str) -> keys.Principal | None:
     try:
         with database.read() as session:
             return keys.authenticate(session, raw, now(session))
-    except (OperationalError, NoFreeConnection) as error:
-        raise _unavailable() from error
+    except AWAY as error:
+        raise database_away() from error
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
-    return problem_response(_unavailable(), request.state.request_id, request.url.path)
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable("the database does not answer; try again in a few seconds")
+    return problem_response(database_away(), request.state.request_id, request.url.path)
 
 
 PROBLEM_SCHEMA = {
@@ -124,7 +161,7 @@ def _openapi(app: FastAPI) -> dict[str, object]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = schema.setdefault("components", {})
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+        components.setdefault("schemas", {}).update(definitions(ForecastRequest), Problem=PROBLEM_SCHEMA)
         schema["security"] = [{"key": []}]
         for path in ("/livez", "/readyz"):
             schema["paths"][path]["get"]["security"] = []

@@ -41,6 +41,19 @@ class Unavailable(ServiceError):
     """Something the service needs is not there at the moment; trying again later may help."""
 
 
+class TooManyRequests(ServiceError):
+    """More is waiting than the service takes on."""
+
+
+class DeadlinePassed(ServiceError):
+    """The time that the request had was over before there was an answer."""
+
+
+def database_away() -> Unavailable:
+    """What to say where the database cannot be reached."""
+    return Unavailable("the database does not answer; try again in a few seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """The HTTP face of an error: status, stable machine-readable code, human title."""
@@ -59,6 +72,8 @@ KINDS: dict[type[Exception], Kind] = {
     BodyTooLarge: Kind(413, "body_too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media_type", "The body's type is not supported"),
     CorruptBundle: Kind(500, "corrupt_bundle", "The stored model is damaged"),
+    TooManyRequests: Kind(429, "too_many_requests", "Too many requests are waiting"),
+    DeadlinePassed: Kind(504, "deadline_passed", "There was no answer in time"),
     Unavailable: Kind(503, "unavailable", "Not available at the moment"),
     SpecError: Kind(422, "invalid_spec", "The specification cannot work"),
     InputError: Kind(422, "invalid_input", "The data cannot be used"),

@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     engine: Literal["onnx", "keras"] = Field("onnx", description="What runs the networks: onnx (CPU) or keras (GPU).")
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Where the engine keras runs; without a GPU the service says so and goes on on the CPU."
+    )
     threads: int = Field(1, ge=1, description="Threads of one forward pass on the CPU.")
     max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="Largest request body, in bytes.")
     max_rows: int = Field(2_000_000, ge=1, description="Most rows in one data set.")
@@ -27,8 +30,15 @@ class Settings(BaseSettings):
         1_000_000, ge=1, description="Most numbers in one answer: series x steps x (1 + 2 x levels)."
     )
     max_forecast_gflop: int = Field(500, ge=1, description="Most arithmetic for one answer, in 10^9 operations.")
-    forecast_threads: int = Field(4, ge=1, description="Forecasts that are made at the same time.")
+    forecast_threads: int = Field(4, ge=1, description="Large forecast requests that are read at the same time.")
+    forecast_timeout_s: float = Field(30.0, gt=0, description="Seconds that a forecast waits for its turn.")
+    load_timeout_s: float = Field(10.0, gt=0, description="Seconds that a request waits for its model to be loaded.")
+    max_waiting: int = Field(1_000, ge=1, description="Forecasts that wait for their turn before more are refused.")
+    max_streams: int = Field(4, ge=1, description="Streams of forecasts that are sent at the same time.")
     cache_bytes: int = Field(256 * 1024**2, ge=0, description="Bytes of trained models kept in memory.")
+    data_cache_bytes: int = Field(64 * 1024**2, ge=0, description="Bytes of stored data sets kept in memory.")
+    session_bytes: int = Field(64 * 1024**2, ge=1024**2, description="Bytes of sessions kept in memory.")
+    session_ttl_s: float = Field(3_600.0, ge=1, le=604_800, description="Seconds that a session is kept unused.")
     lease_s: float = Field(30.0, gt=0, description="Seconds without a sign of life before a job is taken over.")
     poll_s: float = Field(0.5, gt=0, description="Seconds between two looks at the job table.")
     max_attempts: int = Field(3, ge=1, description="How often a job is started before it counts as failed.")

@@ -3,8 +3,9 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,11 +18,36 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 OTHER = "other"
 # From a cached answer (1 ms) to a large panel on a busy machine.
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Figure(NamedTuple):
+    """A number that is kept elsewhere: one that only rises where its ``name`` ends in ``_total``, a state otherwise."""
+
+    name: str
+    documentation: str
+    read: Callable[[], float]
+
+
+class _Read(Collector):
+    def __init__(self, figures: Sequence[Figure]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures as they are now."""
+        for name, documentation, read in self._figures:
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield kind(name, documentation, value=read())
+
+    def describe(self) -> Iterator[Metric]:
+        """The same; asked when they are registered."""
+        return self.collect()
 
 
 class Telemetry:
@@ -49,9 +75,22 @@ class Telemetry:
             "forecastle_forecasts_total", "Forecast requests, by outcome.", ("outcome",), registry=registry
         )
         self._series = Counter("forecastle_forecast_series_total", "Series forecast.", registry=registry)
-        self._models = Gauge("forecastle_models_loaded", "Trained models in memory.", registry=registry)
-        self._models_bytes = Gauge(
-            "forecastle_models_loaded_bytes", "Size of the trained models in memory.", registry=registry
+        self._batches = Counter(
+            "forecastle_batches_total",
+            "Times that waiting forecasts were taken, by lane.",
+            ("lane",),
+            registry=registry,
+        )
+        self._batched = Counter(
+            "forecastle_batched_requests_total", "Forecasts that were taken, by lane.", ("lane",), registry=registry
+        )
+        self._sessions = Gauge("forecastle_sessions", "Sessions in memory.", registry=registry)
+        self._sessions_bytes = Gauge("forecastle_sessions_bytes", "Memory that they take.", registry=registry)
+        self._session_requests = Counter(
+            "forecastle_session_requests_total", "Requests that named a session.", ("outcome",), registry=registry
+        )
+        self._sessions_dropped = Counter(
+            "forecastle_sessions_dropped_total", "Sessions that are no more.", ("reason",), registry=registry
         )
         self._jobs = Gauge("forecastle_jobs", "Jobs, by state.", ("state",), registry=registry)
         Info("forecastle_build", "The version that runs.", registry=registry).info({"version": version})
@@ -66,10 +105,27 @@ class Telemetry:
         self._forecasts.labels(outcome).inc()
         self._series.inc(series)
 
-    def models_loaded(self, count: int, size_bytes: int) -> None:
-        """State how many trained models are in memory, and how large they are."""
-        self._models.set(count)
-        self._models_bytes.set(size_bytes)
+    def batch_taken(self, lane: str, requests: int) -> None:
+        """Count one batch and the requests that it took."""
+        self._batches.labels(lane).inc()
+        self._batched.labels(lane).inc(requests)
+
+    def sessions_kept(self, count: int, size_bytes: int) -> None:
+        """State how many sessions are in memory, and how large they are."""
+        self._sessions.set(count)
+        self._sessions_bytes.set(size_bytes)
+
+    def session_asked(self, outcome: str) -> None:
+        """Count a request that named a session: ``found`` or ``unknown``."""
+        self._session_requests.labels(outcome).inc()
+
+    def session_dropped(self, reason: str) -> None:
+        """Count a session that is no more: ``expired`` or ``evicted``."""
+        self._sessions_dropped.labels(reason).inc()
+
+    def watch(self, *figures: "Figure") -> None:
+        """Render ``figures`` too, read anew whenever the metrics are asked for."""
+        self.registry.register(_Read(figures))
 
     def jobs_counted(self, counts: Mapping[str, int]) -> None:
         """State how many jobs are in each state; name the empty states too, or they keep their last number."""

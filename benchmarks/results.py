@@ -1,6 +1,7 @@
 """What every benchmark shares: rows, a table, and a JSON file beside it."""
 
 import json
+import math
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One measured figure; ``bar`` is what it must reach, ``stretch`` what would be excellent."""
+    """One measured figure, NaN where it was not; ``bar`` is what it must reach, ``stretch`` what would be excellent."""
 
     name: str
     value: float
@@ -26,6 +27,8 @@ class Row:
     @property
     def verdict(self) -> str:
         """Whether the bar is met."""
+        if math.isnan(self.value):
+            return "not run"
         if self.bar is None:
             return ""
         met = self.value <= self.bar if self.better == "lower" else self.value >= self.bar
@@ -51,7 +54,7 @@ def publish(name: str, rows: list[Row], notes: dict[str, Any]) -> int:
         "python": platform.python_version(),
         "date": datetime.now(UTC).date().isoformat(),
         **notes,
-        "rows": [asdict(row) for row in rows],
+        "rows": [{**asdict(row), "value": None if math.isnan(row.value) else row.value} for row in rows],
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
     return int(any(row.verdict == "MISSED" for row in rows))

@@ -24,7 +24,7 @@ RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the
 # Many values at one moment are several steps in one: not as many as there are, for they err together, but their root.
 # More than this would go too far: at 80 % the coverage of a normal error grows by 0.45 for each unit of the width's
 # logarithm, and the whole way to where it should be is 1 / 0.45.
-FARTHEST = 2.0
+FARTHEST = 2.2
 MEMORY = 0.95  # of past losses, at each moment: the last twenty or so decide
 SHARPNESS = 10.0  # of the weights: with 3, coverage stayed a point low for 200 moments after a shift
 WIDEST = float(np.log(1e3))  # the logarithms stay within this, and so what one wild value can do

@@ -1,16 +1,17 @@
 """Forecaster: networks and their calibration; turns a panel into a forecast and knows nothing of where it came from."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calendar import LAST, Freq, Ints, Times, parse_freq
+from models.calendar import LAST, Ints, parse_freq
 from models.checks import Floats
 from models.engines import Engine
 from models.errors import Fault, Findings, InputError, ModelBroken
+from models.forecast import Forecast, Note
 from models.inputs import Reader, facts_in
 from models.intervals import Calibration, Interval, Prediction
 from models.joining import beside, known_ahead
@@ -90,62 +91,6 @@ def combine(said: Sequence[Prediction], shares: Sequence[float]) -> Prediction:
     return Prediction(mean, spread, np.average(parts, axis=0, weights=shares), known)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """Something the reader of a forecast should know."""
-
-    code: str
-    message: str
-    unique_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Forecast:
-    """``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: each series' first moment."""
-
-    ids: tuple[str, ...]
-    freq: Freq
-    starts: Times
-    mean: Floats
-    intervals: Mapping[int, Interval]
-    notes: tuple[Note, ...] = field(default=())
-    utc: bool = False
-
-    def times(self, i: int) -> Times:
-        """The timestamps forecast for series ``i``, (horizon,)."""
-        return self.freq.after(self.starts[i], np.arange(self.mean.shape[1]))
-
-    def stamps(self, i: int) -> list[str]:
-        """The timestamps forecast for series ``i`` in ISO 8601, with a Z where the history had one."""
-        return self._texts(self.times(i)[None])[0]
-
-    def every_stamp(self) -> list[list[str]]:
-        """``stamps`` of all series; those that begin at the same moment share one list."""
-        starts, where = np.unique(self.starts, return_inverse=True)
-        texts = self._texts(self.freq.after(starts[:, None], np.arange(self.mean.shape[1])))
-        return [texts[i] for i in where.tolist()]
-
-    def _texts(self, times: Times) -> list[list[str]]:
-        whole = bool((times.astype(np.int64) % 1_000_000 == 0).all())
-        texts: list[list[str]] = np.datetime_as_string(times, unit="s" if whole else "us").tolist()
-        return [[text + "Z" for text in row] for row in texts] if self.utc else texts
-
-    def to_frame(self) -> Any:
-        """A long pandas frame: unique_id, ds, mean, and lo-L and hi-L for each level L."""
-        import pandas as pd  # noqa: PLC0415 - a serving process never needs it, and it costs 100 MB
-
-        steps = self.mean.shape[1]
-        columns: dict[str, Any] = {
-            "unique_id": np.repeat(np.array(self.ids, dtype=object), steps),
-            "ds": np.concatenate([self.times(i) for i in range(len(self.ids))]),
-            "mean": self.mean.ravel(),
-        }
-        for level, interval in self.intervals.items():
-            columns[f"lo-{level}"] = interval.lo.ravel()
-            columns[f"hi-{level}"] = interval.hi.ravel()
-        return pd.DataFrame(columns)
-
-
 class Ask(NamedTuple):
     """The next ``horizon`` steps of every series of ``panel``, with a central interval for each level (percent)."""
 
@@ -184,10 +129,10 @@ def forecast_together(networks: Sequence[Ready], calibration: Calibration, asks:
     said = predict(networks, panel, np.arange(len(panel)), at, horizon)
     if not np.isfinite(said.mean).all():
         raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
-    return _parts(asks, specs, panel, said, calibration)
+    return parts_of(asks, specs, panel, said, calibration)
 
 
-def _parts(
+def parts_of(
     asks: Sequence[Ask], specs: Sequence[Spec], panel: Panel, said: Prediction, calibration: Calibration
 ) -> list[Forecast]:
     """Of all that was ``said`` each ask's own rows and steps."""

@@ -146,11 +146,11 @@ class Reader:
             values, scale = normalise(change.there(begun), spec.season, spec.scaling)
         if begun is not raw:
             values = scale.to_window(change.there(raw))
-        known = self._known(series, at, raw.shape[1], ahead)
+        known = self.known(series, at, raw.shape[1], ahead)
         known[:, max(raw.shape[1] - said, 0) :, : known.shape[2] - spec.ahead_channels] = 0
         return Batch(values, known, self._static(series), scale, change)
 
-    def _known(self, series: Ints, at: Ints, back: int, ahead: int) -> Float32:
+    def known(self, series: Ints, at: Ints, back: int, ahead: int) -> Float32:
         """Past covariates, future covariates, calendar, holidays: (B, back + ahead, K), 0 where missing."""
         spec, begin, size = self.spec, at - back, back + ahead
         parts = []

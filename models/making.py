@@ -86,7 +86,8 @@ def make(
     evaluation = evaluate(partial(predict, networks), origins, statistical, watch.enough)
     served = _refitted(panel, courses, mixed, watch) if refit else mixed
     differ = max((_difference(member) for member in served), default=0.0)
-    evaluation.report.update(_facts(mixed, refit, differ))
+    carry = max(course.training.carry for course in courses)
+    evaluation.report.update(_facts(mixed, refit, differ), carry=carry)
     return Made(Forecaster(served, evaluation.calibration), evaluation, mixed, origins)
 
 

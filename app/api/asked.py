@@ -1,9 +1,11 @@
 """What a forecast is asked of, as one panel: what is known of each series, then what is known ahead of it."""
 
 from app.schemas import ForecastRequest, Future, History
+from models.calendar import parse_freq
 from models.errors import Fault, InputError
 from models.joining import with_future
 from models.panel import Panel, panel_from_columns
+from models.regular import Posted, panel_of_series
 
 
 def asked(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel:
@@ -16,16 +18,25 @@ def asked(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel:
         InputError: rows that cannot be read, or a future that does not follow.
     """
     ids = request.dataset.ids if request.dataset is not None else None
-    known = _history(request.history, request.freq) if request.history is not None else stored
+    known = _known(request, stored, freq)
     if known is not None and ids is not None:
         known = known.select(ids)
     if request.future is None:
         assert known is not None  # the schema: one of the three
         return known
-    ahead = _future(request.future, request.freq or freq if known is None else str(known.freq))
+    ahead = future_of(request.future, request.freq or freq if known is None else str(known.freq))
     if ids is not None:
         ahead = ahead.select([name for name in ahead.ids if name in set(ids)])
     return ahead if known is None else with_future(known, ahead)
+
+
+def _known(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel | None:
+    if request.history is not None:
+        return _history(request.history, request.freq)
+    if request.series is not None:
+        posted = [Posted(one.unique_id, one.start, one.y) for one in request.series]
+        return panel_of_series(posted, parse_freq(request.freq or freq))
+    return stored
 
 
 def _history(history: History, freq: str | None) -> Panel:
@@ -35,5 +46,6 @@ def _history(history: History, freq: str | None) -> Panel:
     return panel_from_columns(history.unique_id, history.ds, history.y, freq, history.covariates)
 
 
-def _future(future: Future, freq: str) -> Panel:
+def future_of(future: Future, freq: str) -> Panel:
+    """What is known ahead, as a panel without values."""
     return panel_from_columns(future.unique_id, future.ds, [None] * len(future.ds), freq, future.covariates)

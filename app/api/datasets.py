@@ -45,6 +45,7 @@ _BODY = {
         "content": {
             MEDIA_TYPES[".csv"]: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
             MEDIA_TYPES[".parquet"]: {"schema": {"type": "string", "format": "binary"}},
+            MEDIA_TYPES[".arrows"]: {"schema": {"type": "string", "format": "binary"}},
             MEDIA_TYPES[".json"]: {"schema": _TABLE, "example": _JSON_EXAMPLE},
         },
     }

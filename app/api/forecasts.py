@@ -1,73 +1,218 @@
 """POST /v1/forecasts: history in, forecasts with intervals out."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import asyncio
+from functools import partial
+from typing import NamedTuple
 
-import anyio.to_thread
-from fastapi import APIRouter, Response
+import numpy as np
+from anyio.to_thread import run_sync
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
-from app.api.asked import asked
-from app.api.service import Caller, Service, The, problems
-from app.problems import Unavailable
-from app.schemas import ForecastAnswer, ForecastRequest, Interval, SeriesForecast, Skill, VersionRef, WarningAnswer
+from app.api.answering import answer_json, origin_of
+from app.api.asked import asked, future_of
+from app.api.bulk import ARROW_ANSWER, ARROW_BODY, answer_arrow, is_arrow, queried, query_parameters
+from app.api.raw import RawRoute, body_schema, parsed
+from app.api.service import Service, problems
+from app.edge.preferences import media_type_for
+from app.formats import ARROW, load_arrow, panel_from_arrow
+from app.problems import CorruptBundle, Unavailable
+from app.schemas import ForecastAnswer, ForecastRequest, WarningAnswer
+from app.schemas.streams import ForecastQuery
+from app.serving.aliases import Target
+from app.serving.loaded import Loaded
+from app.serving.sessions import Held, Inline, Key, Source, Stored
 from app.settings import Settings
-from app.store import datasets, panels, registry
-from app.store.tables import Version
-from models.errors import Fault, InputError
-from models.forecaster import Forecast, forecast
-from models.spec import Spec
+from app.store import datasets, panels
+from models.calendar import Freq
+from models.errors import BundleError, Fault, InputError, ModelBroken
+from models.forecast import Forecast
+from models.forecaster import Ask
+from models.panel import Panel
+from models.sessions import forecast_session
 
-router = APIRouter(tags=["forecasts"])
+router = APIRouter(tags=["forecasts"], route_class=RawRoute)
 
-MOST_WAITING = 64
+ANSWERS = ("application/json", ARROW)
+NOTHING = Panel((), np.zeros(0, "datetime64[us]"), np.zeros(0), np.zeros(1, np.int64), Freq(1, "D"))
+MOST_INLINE_BYTES = 64 * 1024  # larger bodies are read in a thread: a millisecond of the event loop is everybody's
+PATIENCE_S = 0.25  # after this it is worth looking whether the client is still there
 
 
 @router.post(
-    "/v1/forecasts", response_model=ForecastAnswer, responses=problems(404, 500, 503), summary="Forecast series"
+    "/v1/forecasts",
+    response_model=ForecastAnswer,
+    responses={200: {"content": ARROW_ANSWER}, **problems(404, 406, 409, 415, 429, 500, 503, 504)},
+    openapi_extra={**body_schema(ForecastRequest, **ARROW_BODY), "parameters": query_parameters()},
+    summary="Forecast series",
 )
-async def post_forecast(request: ForecastRequest, the: The, caller: Caller) -> Response:
-    """Forecast inline history or series of a stored data set with a registered version of a model."""
-    if the.forecast_slots.statistics().tasks_waiting >= MOST_WAITING:
-        raise Unavailable("too many forecasts are waiting; try again in a few seconds")
-    # Threads of their own: however long forecasts take, the rest of the service answers.
-    content = await anyio.to_thread.run_sync(_forecast, the, caller.tenant_id, request, limiter=the.forecast_slots)
-    return Response(content, media_type="application/json")
+async def post_forecast(http: Request) -> Response:
+    """Forecast inline history or series of a stored data set with a registered version of a model.
 
-
-def _forecast(the: Service, tenant_id: int, request: ForecastRequest) -> bytes:
+    History in bulk may come as Arrow, with the rest of the request in the query; by ``Accept`` the answer is JSON or
+    Arrow. With ``session`` a model of carried state keeps it, so that later requests send only what is new.
+    """
+    the: Service = http.app.state.service
     try:
-        answer = make_forecast(the, tenant_id, request)
+        answer, series = await _forecast(the, http)
     except Exception:
         the.telemetry.forecast_made("error")
         raise
-    the.telemetry.forecast_made("ok", len(answer.forecasts))
-    return answer.model_dump_json().encode()
+    the.telemetry.forecast_made("ok", series)
+    return answer
 
 
-def make_forecast(the: Service, tenant_id: int, request: ForecastRequest) -> ForecastAnswer:
-    """The answer to ``request``.
+class Wanted(NamedTuple):
+    """A request as it was read; of a table, ``body``, only a query goes with it."""
+
+    request: ForecastRequest | ForecastQuery
+    body: bytes
+    media_type: str  # of the answer
+
+    @property
+    def large(self) -> bool:
+        """Whether reading it is for a thread of its own."""
+        stored = isinstance(self.request, ForecastRequest) and self.request.dataset is not None
+        return stored or isinstance(self.request, ForecastQuery) or len(self.body) > MOST_INLINE_BYTES
+
+
+async def _forecast(the: Service, http: Request) -> tuple[Response, int]:
+    media_type = media_type_for(http.headers.get("accept", ""), ANSWERS)
+    if media_type is None:
+        raise HTTPException(406, f"Forecasts can be had as {' or '.join(ANSWERS)}.")
+    if media_type == ARROW:
+        await run_sync(load_arrow)  # the first time it takes a third of a second
+    wanted = Wanted(await read(http), await http.body(), media_type)
+    target, loaded = await served(the, http.state.principal.tenant_id, wanted.request)
+    try:
+        return await _made(the, http, wanted, target, loaded)
+    except ModelBroken as error:
+        target = await asyncio.wrap_future(the.resolver.report_broken(target, error))
+        return await _made(the, http, wanted, target, await loading(the, target))
+
+
+async def read(http: Request) -> ForecastRequest | ForecastQuery:
+    """What the request says, but for a table that is its body."""
+    if is_arrow(http.headers):
+        return queried(http.query_params)
+    body = await http.body()
+    if len(body) > MOST_INLINE_BYTES:
+        return await run_sync(parsed, ForecastRequest, body)
+    return parsed(ForecastRequest, body)
+
+
+async def _made(the: Service, http: Request, wanted: Wanted, target: Target, loaded: Loaded) -> tuple[Response, int]:
+    request, media_type = wanted.request, wanted.media_type
+    horizon, levels = request.horizon or int(target.spec["horizon"]), tuple(request.levels)
+    origin = origin_of(target, request.model, len(loaded.networks))
+    told = tuple(WarningAnswer(code=code, message=message) for code, message in (*target.notes, *loaded.notes))
+
+    def finish(made: Forecast) -> bytes:
+        if media_type == ARROW:
+            return answer_arrow(origin, made, told)
+        return answer_json(origin, made, told)
+
+    if request.session is not None:
+        change = partial(go_on, the, target, loaded, wanted, Ask(NOTHING, horizon, levels))
+        made = await run_sync(change, limiter=the.forecast_slots) if wanted.large else change()
+        return Response(finish(made), media_type=media_type), len(made.ids)
+    known = partial(panel_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
+    panel = await run_sync(known, limiter=the.forecast_slots) if wanted.large else known()
+    gflop = cost_gflop(the.settings, loaded, len(panel), horizon, len(levels))
+    ask = Ask(newest(panel, loaded), horizon, levels)
+    waiting = the.batcher.put(loaded, ask, gflop, finish, the.settings.forecast_timeout_s)
+    return Response(await while_there(http, waiting), media_type=media_type), len(panel)
+
+
+async def served(the: Service, tenant_id: int, request: ForecastRequest | ForecastQuery) -> tuple[Target, Loaded]:
+    """The version that the request means, in memory; where it cannot be loaded, the one that its alias falls back to.
 
     Raises:
-        NotFound: no such model, version, alias, data set or revision for this tenant.
-        InputError: the history cannot be used, or too much is asked for.
-        CorruptBundle, BundleError, ModelBroken: the version cannot be served.
+        NotFound: no such model, version or alias for this tenant.
+        CorruptBundle, BundleError: the version cannot be served, and there is none to fall back to.
+        Unavailable: it is still being loaded.
     """
+    asked_for = (tenant_id, request.model, request.version, request.alias)
+    target = the.resolver.find(*asked_for) or await the.resolver.wait(*asked_for)
+    loaded = the.loaded.find(tenant_id, target.version_id)
+    if loaded is not None:
+        return target, loaded
+    try:
+        return target, await loading(the, target)
+    except (CorruptBundle, BundleError) as error:
+        target = await asyncio.wrap_future(the.resolver.report_broken(target, error))
+        return target, the.loaded.find(tenant_id, target.version_id) or await loading(the, target)
+
+
+async def loading(the: Service, target: Target) -> Loaded:
+    """The version, once it is loaded; other requests go on meanwhile."""
+    waiting = asyncio.wrap_future(the.loaded.load(target.tenant_id, target.version_id))
+    try:
+        return await asyncio.wait_for(waiting, the.settings.load_timeout_s)
+    except TimeoutError:
+        message = f"version {target.number} of {target.model} is being loaded; try again in a few seconds"
+        raise Unavailable(message) from None
+
+
+def panel_for(
+    the: Service, tenant_id: int, request: ForecastRequest | ForecastQuery, freq: str, body: bytes = b""
+) -> Panel:
+    """What the request is asked of; see ``asked``. ``body`` is the history where only a query goes with it."""
+    if isinstance(request, ForecastQuery):
+        return panel_from_arrow(body, request.freq, the.settings.max_rows)
+    if request.dataset is None:
+        return asked(request, None, freq)
     with the.database.read() as session:
-        version = registry.resolve(session, tenant_id, request.model, request.version, request.alias)
-        stored = None
-        if request.dataset is not None:
-            revision = datasets.revision(session, tenant_id, request.dataset.name, request.dataset.revision)
-            stored = panels.load(session, tenant_id, revision)
-    horizon = request.horizon or int(version.spec["horizon"])
-    panel = asked(request, stored, version.spec["freq"])
-    _check_size(the.settings, len(panel), horizon, len(request.levels))
-    loaded = the.loaded.get(tenant_id, version.id)
-    _check_work(the.settings, [member.spec for member in loaded.forecaster.members], len(panel), horizon)
-    made = forecast(loaded.networks, loaded.forecaster.calibration, panel, horizon, request.levels)
-    return _answer(request.model, version, len(loaded.networks), made)
+        revision = datasets.revision(session, tenant_id, request.dataset.name, request.dataset.revision)
+        key = (revision.dataset_id, revision.number)
+        stored = the.panels.get(key, lambda: panels.load(session, tenant_id, revision))
+    return asked(request, stored, freq)
 
 
-def _check_size(settings: Settings, series: int, horizon: int, levels: int) -> None:
+def go_on(the: Service, target: Target, loaded: Loaded, wanted: Wanted, ask: Ask) -> Forecast:
+    """The forecast after what is new, read by the session that the request names; ``ask`` has no panel of its own.
+
+    Raises:
+        InputError, Conflict: see ``app.serving.sessions``.
+    """
+    request, windows, networks = wanted.request, int(target.scores.get("carry", 1)), loaded.networks
+    assert request.session is not None
+    key = Key(target.tenant_id, target.version_id, request.session)
+
+    def update(source: Inline | Stored) -> Forecast:
+        def change(held: Held | None) -> tuple[Held, Forecast]:
+            after = source.go_on(networks, held, windows)
+            cost_gflop(the.settings, loaded, len(after.session), ask.horizon, len(ask.levels))
+            return after, forecast_session(
+                networks, loaded.forecaster.calibration, after.session, ask.horizon, ask.levels
+            )
+
+        return the.sessions.update(key, change)
+
+    if isinstance(request, ForecastQuery) or request.dataset is None:
+        return update(Inline(panel_for(the, target.tenant_id, request, target.spec["freq"], wanted.body)))
+    with the.database.read() as session:
+        revision = datasets.revision(session, target.tenant_id, request.dataset.name, request.dataset.revision)
+        ids = None if request.dataset.ids is None else tuple(request.dataset.ids)
+        read = partial(panels.newer, session, target.tenant_id, revision)
+        ahead = None if request.future is None else future_of(request.future, str(revision.dataset.freq))
+        return update(Stored(Source(revision.dataset_id, ids), revision.number, read, ahead))
+
+
+def newest(panel: Panel, loaded: Loaded) -> Panel:
+    """Of much longer series only what the networks read, and what is known ahead."""
+    context = max(network.member.spec.context for network in loaded.networks)
+    return panel.tail(context) if len(panel.y) > 2 * max(1, context) * len(panel) else panel
+
+
+def cost_gflop(settings: Settings, loaded: Loaded, series: int, horizon: int, levels: int) -> float:
+    """The arithmetic that a forecast takes.
+
+    Raises:
+        InputError: it is more than one request may ask for, or its answer would be.
+    """
     if horizon > settings.max_horizon:
         message = f"{horizon if horizon < 10**15 else 'so many'} steps are asked for"
         raise _too_much("horizon_too_long", message, f"ask for at most {settings.max_horizon}")
@@ -76,70 +221,42 @@ def _check_size(settings: Settings, series: int, horizon: int, levels: int) -> N
         message = f"{series} series of {horizon} steps with {levels} levels are {numbers} numbers"
         hint = f"ask for at most {settings.max_forecast_points} at a time: fewer series, steps or levels"
         raise _too_much("answer_too_large", message, hint)
-
-
-def _check_work(settings: Settings, specs: Sequence[Spec], series: int, horizon: int) -> None:
-    gflop = series * sum(spec.forecast_flop(horizon) for spec in specs) / 1e9
+    gflop = series * sum(network.member.spec.forecast_flop(horizon) for network in loaded.networks) / 1e9
     if gflop > settings.max_forecast_gflop:
         message = f"{series} series of {horizon} steps would take this model {gflop:.0f} billion operations"
         hint = f"ask for at most {settings.max_forecast_gflop} billion at a time: fewer series or steps"
         raise _too_much("too_much_work", message, hint)
+    return gflop
 
 
 def _too_much(code: str, message: str, hint: str) -> InputError:
     return InputError([Fault(code=code, field="horizon", message=message, hint=hint)])
 
 
-def _answer(model: str, version: Version, members: int, made: Forecast) -> ForecastAnswer:
-    backtest = skill_of(version.scores)
-    warnings = [WarningAnswer(code=n.code, message=n.message, unique_id=n.unique_id) for n in made.notes]
-    return ForecastAnswer(
-        model=VersionRef(
-            name=model,
-            version=version.number,
-            sha256=version.sha256,
-            cell=version.spec["cell"],
-            strategy=version.spec["strategy"],
-            members=members,
-            trained_horizon=version.spec["horizon"],
-        ),
-        freq=str(made.freq),
-        horizon=made.mean.shape[1],
-        skill=backtest.skill,
-        backtest=backtest,
-        warnings=[*_doubts(version, backtest), *warnings],
-        forecasts=[_series(made, i) for i in range(len(made.ids))],
-    )
+async def while_there(http: Request, waiting: "asyncio.Future[bytes]") -> bytes:
+    """What is waited for; given up where the client is gone before it comes.
+
+    Raises:
+        ClientDisconnect: it is gone.
+    """
+    if waiting.done():
+        return waiting.result()
+    loop = asyncio.get_running_loop()
+    watches: list[asyncio.Task[None]] = []
+    timer = loop.call_later(PATIENCE_S, lambda: watches.append(loop.create_task(_cancel_when_gone(http, waiting))))
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        if watches and watches[0].done():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        timer.cancel()
+        for watch in watches:
+            watch.cancel()
 
 
-def _doubts(version: Version, backtest: Skill) -> Iterator[WarningAnswer]:
-    """What is to be known of the version itself."""
-    if version.spec["strategy"] == "seasonal_naive":
-        message = "this version is seasonal naive itself: nothing that was taught did better when it was chosen"
-        yield WarningAnswer(code="baseline_served", message=message)
-    elif backtest.skill is None or backtest.skill <= 0:
-        message = "in its backtest this version was not better than seasonal naive"
-        yield WarningAnswer(code="no_skill", message=message)
-    if version.scores.get("parent_knew_backtest"):
-        message = "the version that this one went on from had been taught some of its backtest; expect less skill"
-        yield WarningAnswer(code="optimistic_backtest", message=message)
-
-
-def _series(made: Forecast, i: int) -> SeriesForecast:
-    intervals = {
-        str(level): Interval(lo=bounds.lo[i].tolist(), hi=bounds.hi[i].tolist())
-        for level, bounds in made.intervals.items()
-    }
-    return SeriesForecast(unique_id=made.ids[i], ds=made.stamps(i), mean=made.mean[i].tolist(), intervals=intervals)
-
-
-def skill_of(scores: dict[str, Any]) -> Skill:
-    """The short form of a version's scores."""
-    return Skill(
-        skill=scores["skill"],
-        mase=scores["scores"]["model"]["mase"],
-        seasonal_naive_mase=scores["scores"]["seasonal_naive"]["mase"],
-        horizon=scores["horizon"],
-        windows=scores["windows"],
-        coverage=scores["coverage"],
-    )
+async def _cancel_when_gone(http: Request, waiting: "asyncio.Future[bytes]") -> None:
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+    waiting.cancel()

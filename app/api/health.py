@@ -24,11 +24,15 @@ async def livez() -> Health:
 
 @router.get("/readyz", responses=_NOT_READY, summary="Can it serve?")
 def readyz(the: The, response: Response) -> Health:
-    """Whether the database answers and has the schema of this version; 503 with the reason if not."""
+    """Whether the database answers and has the schema of this version, 503 if not; and where networks run."""
     database = _database_state(the)
     if database != "ok":
         response.status_code = 503
-    return Health(status="ok" if database == "ok" else "unavailable", checks={"database": database})
+    device = the.loaded.device
+    checks = {"database": database, "device": "; ".join([device.name, *(note.message for note in device.notes)])}
+    if fallen_back := the.resolver.moves().fallen_back:
+        checks["aliases"] = f"{fallen_back} serve an earlier version than they point at"
+    return Health(status="ok" if database == "ok" else "unavailable", checks=checks)
 
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")

@@ -61,10 +61,18 @@ def list_aliases(name: PathName, the: The, caller: Caller) -> list[AliasAnswer]:
 
 @router.put("/v1/models/{name}/aliases/{alias}", responses=problems(403, 404, 409), summary="Move an alias")
 def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: The, caller: Caller) -> AliasAnswer:
-    """Point an alias at a version: promote, or roll back. Repeating it changes nothing."""
+    """Point an alias at a version: promote, or roll back. Repeating it changes nothing.
+
+    A version that cannot be loaded is refused. Every process serves it within a second, once it has it in memory.
+    """
+    with the.database.read() as session:
+        version = registry.resolve(session, caller.tenant_id, name, request.version, None)
+    the.loaded.get(caller.tenant_id, version.id)
     move = registry.Move(model=name, alias=alias, number=request.version, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
-        return _alias(registry.move_alias(session, caller.tenant_id, move))
+        answer = _alias(registry.move_alias(session, caller.tenant_id, move))
+    the.resolver.forget(caller.tenant_id, name, alias)
+    return answer
 
 
 @router.get("/v1/models/{name}/aliases/{alias}/moves", responses=problems(404), summary="History of an alias")

@@ -8,7 +8,11 @@ from fastapi import Depends, Path, Request
 
 from app.edge.guard import Principal
 from app.schemas import NAME
+from app.serving.batcher import Batcher
 from app.serving.loaded import LoadedModels
+from app.serving.panels import Panels
+from app.serving.resolving import Resolver
+from app.serving.sessions import Sessions
 from app.settings import Settings
 from app.store.db import Database
 from app.telemetry import Telemetry
@@ -20,9 +24,21 @@ class Service:
 
     settings: Settings
     database: Database
+    resolver: Resolver
     loaded: LoadedModels
+    panels: Panels
+    sessions: Sessions
+    batcher: Batcher
     telemetry: Telemetry
-    forecast_slots: CapacityLimiter  # how many forecasts are made at the same time
+    forecast_slots: CapacityLimiter  # how many large requests are read at the same time
+    stream_slots: CapacityLimiter  # how many streams are sent at the same time
+
+    def close(self) -> None:
+        """Answer what waits and end the threads; then let go of the database."""
+        self.batcher.stop()
+        self.resolver.close()
+        self.loaded.close()
+        self.database.dispose()
 
 
 def _service(request: Request) -> Service:
@@ -52,10 +68,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "The key may not write",
         404: "Not found",
         409: "Conflict",
+        406: "No answer that can be given is accepted",
         413: "The body is too large",
         415: "The body's type is not supported",
         422: "The request or its data cannot be used",
+        429: "Too many requests are waiting",
         500: "The stored model cannot be used",
         503: "Not available at the moment",
+        504: "There was no answer in time",
     }
     return {status: {"description": titles[status], **PROBLEM} for status in sorted({401, 413, 422, *statuses})}

@@ -11,7 +11,8 @@ from app.store import registry
 from app.store.tables import Version
 from models.backtest import evaluate
 from models.calendar import parse_freq
-from models.forecaster import Forecast, check_covariates, predict
+from models.forecast import Forecast
+from models.forecaster import check_covariates, predict
 from models.forecaster import forecast as make_forecast
 from models.origins import origins_of, plan_for
 from models.panel import Panel

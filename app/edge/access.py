@@ -24,6 +24,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/metrics"): Access.READ,
     ("GET", "/openapi.json"): Access.READ,
     ("POST", "/v1/forecasts"): Access.READ,
+    ("POST", "/v1/forecasts/stream"): Access.READ,
     ("GET", "/v1/datasets"): Access.READ,
     ("POST", "/v1/datasets"): Access.WRITE,
     ("GET", "/v1/datasets/{name}"): Access.READ,

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.problems import KINDS, Kind, ServiceError, Unauthorized, Unavailable, faults_of, kind_of
+from app.problems import KINDS, Kind, ServiceError, TooManyRequests, Unauthorized, Unavailable, faults_of, kind_of
 from models.errors import MAX_FAULTS, Fault, ForecastError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ INCOMPLETE = Kind(400, "incomplete_body", "The body ended early")
 # Refusals that only the framework raises.
 FRAMEWORK = {
     400: Kind(400, "bad_request", "The request cannot be understood"),
+    406: Kind(406, "not_acceptable", "No answer that can be given is accepted"),
     405: Kind(405, "method_not_allowed", "This method is not allowed here"),
 }
 HINTS = {
@@ -48,6 +49,7 @@ RETRY_AFTER_S = 5
 HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
     Unauthorized: {"WWW-Authenticate": "Bearer"},
     Unavailable: {"Retry-After": str(RETRY_AFTER_S)},
+    TooManyRequests: {"Retry-After": "1"},
 }
 DEFAULT_HINT = "see /openapi.json for what is accepted here"
 
@@ -138,7 +140,9 @@ def _of_fault(fault: Fault) -> dict[str, str | int]:
 def _of_validation(error: RequestValidationError) -> Problem:
     errors = error.errors()
     if errors and errors[0]["type"] == "json_invalid":
-        return Problem(kind=INVALID_JSON, detail=f"The JSON breaks off at character {errors[0]['loc'][-1]}.")
+        place = errors[0]["loc"][-1]
+        why = f"breaks off at character {place}" if isinstance(place, int) else f"cannot be read: {place}"
+        return Problem(kind=INVALID_JSON, detail=f"The JSON {why}.")
     total = len(errors)
     return Problem(
         kind=INVALID,

@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
+import random
 import time
-import uuid
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.edge.access import Access, required, template_of
 from app.edge.answers import problem_response
-from app.problems import Forbidden, Unauthorized
+from app.problems import Forbidden, Unauthorized, kind_of
 from app.telemetry import OTHER, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,11 @@ class Guard:
     async def _refuse(self, scope: Scope, exchange: "Exchange", error: Exception) -> None:
         response = problem_response(error, exchange.request_id, scope["path"])
         if response.status_code >= 500:
-            logger.error("unexpected error", exc_info=error, extra={"request_id": exchange.request_id})
+            extra = {"request_id": exchange.request_id}
+            if kind_of(error) is None:
+                logger.error("unexpected error", exc_info=error, extra=extra)
+            else:
+                logger.error("%s: %s", type(error).__name__, error, extra=extra)
         if exchange.status is None:
             await response(scope, exchange.receive, exchange.send)
 
@@ -162,7 +166,8 @@ class Exchange:
     """One request and its answer: counts what is read, names the answer, and sees to the connection."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
-        self.request_id = uuid.uuid4().hex  # ours: a client's could be anything, or another request's
+        # Ours: a client's could be anything, or another request's. Not secret, and no call to the system.
+        self.request_id = f"{random.getrandbits(128):032x}"
         self.headers = Headers(scope=scope)
         self.status: int | None = None
         self._receive = receive

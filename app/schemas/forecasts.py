@@ -19,6 +19,14 @@ class History(Body):
     covariates: Columns = Field({}, description="Further columns: numbers, true and false, or text.")
 
 
+class Series(Body):
+    """One regular series: a value for each step of the frequency from ``start`` on; null where one is missing."""
+
+    unique_id: str = "series"
+    start: str = Field(description="The timestamp of the first value.", examples=["2026-01-01T00:00:00Z"])
+    y: Values
+
+
 class Future(Body):
     """What is known of the time ahead, as columns of one length; one name may stand for all rows.
 
@@ -67,6 +75,9 @@ class ForecastRequest(Body):
     version: Number | None = None
     alias: Name | None = None
     history: History | None = None
+    series: Annotated[list[Series], Field(min_length=1, fail_fast=True)] | None = Field(
+        None, description="History of regular series without a timestamp for each value, at 'freq' or the model's own."
+    )
     dataset: DatasetRef | None = None
     future: Future | None = Field(
         None, description="Covariates of the steps to be forecast; rows of the data set with an empty y do the same."
@@ -74,13 +85,19 @@ class ForecastRequest(Body):
     freq: Annotated[str, Field(max_length=20)] | None = None
     horizon: Annotated[int, Field(ge=1)] | None = Field(None, description="Steps; the trained horizon if left out.")
     levels: list[Level] = Field([80], max_length=10, fail_fast=True)
+    session: Name | None = Field(
+        None,
+        description="For models of carried state: what was read is kept under this name, and the next request sends "
+        "(or a data set has) only what is new.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> "ForecastRequest":
-        if self.history is not None and self.dataset is not None:
-            raise ValueError("give either 'history' or 'dataset'")
-        if self.history is None and self.dataset is None and self.future is None:
-            raise ValueError("give 'history' or 'dataset', or for series without history 'future'")
+        given = [name for name in ("history", "series", "dataset") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give either '{given[0]}' or '{given[1]}'")
+        if not given and self.future is None:
+            raise ValueError("give 'history', 'series' or 'dataset', or for series without history 'future'")
         if self.version is not None and self.alias is not None:
             raise ValueError("give either 'version' or 'alias'")
         if self.dataset is not None and self.freq is not None:

@@ -78,12 +78,14 @@ def revision_by_id(session: Session, tenant_id: int, revision_id: int) -> Revisi
     return found
 
 
-def chunks(session: Session, tenant_id: int, dataset_id: int, up_to_number: int) -> list[bytes]:
-    """The bytes of revisions 1 to ``up_to_number``, in this order; empty where the data set is another tenant's."""
-    query = select(Revision.chunk).where(
-        Revision.tenant_id == tenant_id, Revision.dataset_id == dataset_id, Revision.number <= up_to_number
-    )
-    return list(session.scalars(query.order_by(Revision.number)))
+def chunks(session: Session, tenant_id: int, dataset_id: int, up_to_number: int, after: int = 0) -> list[bytes]:
+    """The bytes of the revisions after number ``after`` up to ``up_to_number``, in this order.
+
+    Empty where the data set is another tenant's.
+    """
+    query = select(Revision.chunk).where(Revision.tenant_id == tenant_id, Revision.dataset_id == dataset_id)
+    between = query.where(Revision.number > after, Revision.number <= up_to_number)
+    return list(session.scalars(between.order_by(Revision.number)))
 
 
 def list_page(session: Session, tenant_id: int, after_id: int, size: int) -> list[Dataset]:

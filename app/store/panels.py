@@ -13,7 +13,12 @@ from models.panel import Panel
 
 def load(session: Session, tenant_id: int, revision: Revision) -> Panel:
     """The whole content of a data set at ``revision``."""
-    return concat(datasets.chunks(session, tenant_id, revision.dataset_id, revision.number))
+    return newer(session, tenant_id, revision, 0)
+
+
+def newer(session: Session, tenant_id: int, revision: Revision, after: int) -> Panel:
+    """What the revisions after number ``after`` (at least one) say up to ``revision``."""
+    return concat(datasets.chunks(session, tenant_id, revision.dataset_id, revision.number, after))
 
 
 def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevision:

@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, CorruptBundle, NotFound
@@ -84,6 +84,14 @@ def resolve(session: Session, tenant_id: int, model: str, version: int | None, a
         names = ", ".join(a.name for a in list_aliases(session, tenant_id, model)) or "none"
         raise NotFound(f"model {excerpt(model)} has no alias {excerpt(wanted)}; aliases: {names}")
     return found.version
+
+
+def pointing(session: Session, names: Sequence[tuple[int, str, str]]) -> dict[tuple[int, str, str], int]:
+    """The id of the version that each alias (tenant id, model, alias) points at; those that are gone are left out."""
+    of_alias = (Model.tenant_id, Model.name, Alias.name)
+    query = select(*of_alias, Alias.version_id).join(Model, Model.id == Alias.model_id)
+    rows = session.execute(query.where(tuple_(*of_alias).in_(names)))
+    return {(tenant_id, model, alias): version_id for tenant_id, model, alias, version_id in rows}
 
 
 def version(session: Session, tenant_id: int, version_id: int) -> Version:

@@ -1,10 +1,12 @@
 """Engines: what runs a forecaster's network. Each builds its own network from spec and weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.spec import Spec
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -17,3 +19,6 @@ class Engine(Protocol):
 
         A network that carries its state reads any number of points, and gives ``next_0`` … to go on with.
         """
+
+
+MakeEngine = Callable[[Spec, Arrays], Engine]

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from models.cells import CELLS
 from models.engines import Arrays
+from models.engines.shapes import Outputs, in_passes, padded, piecewise, rungs
 from models.network import join
 from models.ops import Ops, Shape, Shapes
 from models.spec import Spec
 from models.strategies import STRATEGIES
 
 Weights = dict[str, NDArray[np.float32]]
+
+MOST_ROWS = 512  # of one pass
 
 
 def build(spec: Spec, every_step: bool = False) -> Any:
@@ -64,24 +67,66 @@ def _variables(network: Any) -> dict[str, Any]:
 
 
 class KerasEngine:
-    """A network under Keras; one call at a time, batches padded to powers of two so that few shapes are compiled."""
+    """A network under Keras on ``device``, ``cpu`` or ``gpu``; one call at a time.
 
-    def __init__(self, spec: Spec, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        self._network = build(spec)
-        set_weights(self._network, weights)
-        self._network.compile(jit_compile="auto")
+    Whatever is compiled is compiled for each shape anew, so there are few: a batch is padded to 1, 8, 64 …
+    ``most_rows`` rows, a larger one runs in several passes; and where a state is carried, points are read 1, 8, … or T
+    at a time. ``models.engines.parity.warm_up`` runs them all.
+
+    Raises:
+        KeyError: a weight is missing.
+        ValueError, RuntimeError: there is no GPU, but ``gpu`` was said.
+    """
+
+    def __init__(self, spec: Spec, weights: Arrays, device: str = "cpu", most_rows: int = MOST_ROWS) -> None:
+        self._device, self._rows = f"{device}:0", rungs(most_rows)
+        self._points = rungs(spec.context) if spec.carries else ()
+        with keras.device(self._device):
+            self._network = build(spec)
+            if device == "cpu":
+                _without_cudnn(self._network)
+            set_weights(self._network, weights)
+            if device == "gpu" and not all(_on_gpu(variable.value) for variable in _variables(self._network).values()):
+                raise ValueError("its weights are not on a GPU")  # TensorFlow quietly takes what device there is
+            self._network.compile(jit_compile="auto")  # on a GPU: cuDNN's kernels where there are any, XLA elsewhere
         self._lock = threading.Lock()  # Keras' predict functions are not safe to call from several threads
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Arrays) -> Outputs:
         """See ``models.engines.Engine``."""
-        size = len(next(iter(inputs.values())))
-        padded = {}
-        for name, value in inputs.items():
-            padded[name] = np.zeros((1 << (size - 1).bit_length(), *value.shape[1:]), dtype=np.float32)
-            padded[name][:size] = value
-        with self._lock:
-            said = self._network.predict_on_batch(padded)
-        return {name: np.asarray(value)[:size] for name, value in said.items()}
+        return in_passes(self._read, inputs, self._rows[-1])
+
+    def _read(self, inputs: Arrays) -> Outputs:
+        return piecewise(self._pass, inputs, self._points) if self._points else self._pass(inputs)
+
+    def _pass(self, inputs: Arrays) -> Outputs:
+        return padded(self._predict, inputs, self._rows)
+
+    def _predict(self, inputs: Arrays) -> Outputs:
+        with self._lock, keras.device(self._device):
+            said = self._network.predict_on_batch(inputs)
+        return {name: np.asarray(value) for name, value in said.items()}
+
+
+def sees_gpu() -> bool:
+    """Whether Keras computes on a GPU where it is told nothing else: the result of a sum knows where it lies."""
+    return _on_gpu(K.zeros((1,)) + 1.0)
+
+
+def backend() -> str:
+    """What Keras computes with: tensorflow, jax or torch, as ``KERAS_BACKEND`` said when it was imported."""
+    return str(keras.backend.backend())
+
+
+def _on_gpu(value: Any) -> bool:
+    where = str(value.device).lower()
+    return "gpu" in where or "cuda" in where
+
+
+def _without_cudnn(network: Any) -> None:
+    # Keras takes cuDNN's kernels wherever a GPU is visible, also for a network that is kept on the CPU.
+    for layer in network.layers:
+        if hasattr(layer, "use_cudnn"):
+            layer.use_cudnn = False
 
 
 class PeepholeCell(keras.layers.Layer):  # type: ignore[misc]

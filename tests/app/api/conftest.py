@@ -201,7 +201,8 @@ class House:
             if alias is not None:
                 move = Move(model=model, alias=alias, number=version.number, reason="better", moved_by=job.id)
                 registry.move_alias(session, tenant_id, move)
-            return version
+        self.app.state.service.resolver.forget(tenant_id, model, alias or "")
+        return version
 
 
 SALES = series("shop", [4, 6, 8, 10]) + series("kiosk", [1, 2, 3, 5])

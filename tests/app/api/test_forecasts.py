@@ -1,15 +1,12 @@
 import json
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
-from app.api.forecasts import make_forecast
-from app.schemas import ForecastRequest
 from app.store.tables import Version
 from models import bundle
-from models.errors import InputError
-from tests.app.api.conftest import Caller, House, forecast_request, on_both
+from tests.app.api.conftest import Caller, House, forecast_request, on_both, open_house
 from tests.app.api.tables import columns, days, series
 from tests.fakes import random_forecaster, says, scores, seasonal_naive, together
 
@@ -134,17 +131,16 @@ def test_members_are_forecast_together(house: House) -> None:
     assert answer["model"]["members"] == 2
 
 
-def test_arithmetic_is_bounded_for_all_members_together(house: House) -> None:
+def test_arithmetic_is_bounded_for_all_members_together(sqlite_template: Path, tmp_path: Path) -> None:
     one = says(0, 0, 0, units=64)
     steps = int(0.6e9 / one.spec.forecast_flop(3)) * 3  # 0.6 billion operations for one, 1.2 for two
     limits = {"max_horizon": steps, "max_forecast_points": steps, "max_forecast_gflop": 1}
-    service = replace(house.app.state.service, settings=house.settings.model_copy(update=limits))
-    request = ForecastRequest.model_validate(forecast_request(horizon=steps, levels=[]))
-    house.register(one)
-    assert make_forecast(service, house.tenants["acme"], request).horizon == steps
-    house.register(together(one, one))
-    with pytest.raises(InputError, match="would take this model 1 billion operations"):
-        make_forecast(service, house.tenants["acme"], request)
+    with open_house(sqlite_template, tmp_path, **limits) as house:
+        house.register(one)
+        assert house.acme.forecast(horizon=steps, levels=[])["horizon"] == steps
+        house.register(together(one, one))
+        request = {"json": forecast_request(horizon=steps, levels=[])}
+        assert house.acme.refused("POST", "/v1/forecasts", **request) == (422, "invalid_input", "too_much_work")
 
 
 def test_a_backtest_that_its_parent_knew_is_never_shown_in_silence(house: House, acme: Caller) -> None:

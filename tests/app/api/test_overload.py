@@ -1,13 +1,19 @@
 """What one request may cost, and what happens to the others meanwhile."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from app.api import forecasts
-from tests.app.api.conftest import Caller, House, forecast_request, open_house
+from models.engines.onnx import OnnxEngine
+from tests.app.api.conftest import House, forecast_request, open_house
 from tests.fakes import random_forecaster, says
+
+SLOW = {"json": forecast_request(horizon=12)}  # of steps said one by one: more passes than are made in the event loop
 
 
 def test_a_forecast_that_would_take_too_much_work_is_refused(sqlite_template: Path, tmp_path: Path) -> None:
@@ -19,40 +25,135 @@ def test_a_forecast_that_would_take_too_much_work_is_refused(sqlite_template: Pa
         assert len(house.acme.forecast(horizon=40)["forecasts"][0]["mean"]) == 40
 
 
+class Gate:
+    """Where every pass of a network waits while it is closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open, self.arrived = threading.Event(), threading.Event()
+        self.open.set()
+        run = OnnxEngine.run
+
+        def gated(engine: OnnxEngine, inputs: Any) -> Any:
+            self.arrived.set()
+            assert self.open.wait(30)
+            return run(engine, inputs)
+
+        monkeypatch.setattr(OnnxEngine, "run", gated)
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        self.arrived.clear()
+        self.open.clear()
+        try:
+            yield
+        finally:
+            self.open.set()
+
+
+class Asking:
+    """Requests on threads of their own."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self.answers, self.threads = house, list[httpx.Response](), list[threading.Thread]()
+
+    def ask(self, **request: Any) -> None:
+        def run() -> None:
+            self.answers.append(self.house.acme.ask("POST", "/v1/forecasts", **request))
+
+        self.threads.append(threading.Thread(target=run))
+        self.threads[-1].start()
+
+    def statuses(self) -> list[int]:
+        for thread in self.threads:
+            thread.join(30)
+        return sorted(answer.status_code for answer in self.answers)
+
+
+@contextmanager
+def slow_house(template: Path, folder: Path, **settings: Any) -> Iterator[House]:
+    """A house whose model says its steps one by one, and is in memory already."""
+    with open_house(template, folder, **settings) as house:
+        house.register(random_forecaster(strategy="iterative"))
+        house.acme.forecast(horizon=12)
+        yield house
+
+
 def test_forecasts_that_would_wait_too_long_are_turned_away(
-    house: House, acme: Caller, monkeypatch: pytest.MonkeyPatch
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forecasts, "MOST_WAITING", 0)
-    answer = acme.ask("POST", "/v1/forecasts", json=forecast_request())
-    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "5")
+    """One is being made and one waits: the third is told to come back."""
+    gate = Gate(monkeypatch)
+    with slow_house(sqlite_template, tmp_path, max_waiting=1) as house:
+        asking = Asking(house)
+        with gate.closed():
+            asking.ask(**SLOW)
+            assert gate.arrived.wait(10)
+            asking.ask(**SLOW)
+            wait_until(lambda: waiting(house) == 1)
+            answer = house.acme.ask("POST", "/v1/forecasts", **SLOW)
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+        assert answer.headers["retry-after"] == "1"
+        assert asking.statuses() == [200, 200]
+
+
+def test_who_waits_beyond_the_time_it_has_is_told_so(
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    with slow_house(sqlite_template, tmp_path, forecast_timeout_s=0.2) as house:
+        asking = Asking(house)
+        with gate.closed():
+            asking.ask(**SLOW)
+            assert gate.arrived.wait(10)
+            asking.ask(**SLOW)
+            wait_until(lambda: waiting(house) == 1)
+            threading.Event().wait(0.3)
+        assert asking.statuses() == [200, 504]
+        late = next(answer for answer in asking.answers if answer.status_code == 504)
+        assert late.json()["code"] == "deadline_passed"
+
+
+def waiting(house: House) -> int:
+    """How many forecasts wait in the small lane."""
+    count: int = house.app.state.service.batcher._small._waiting.qsize()
+    return count
+
+
+def wait_until(true: Any) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it never came to pass")
 
 
 def test_slow_forecasts_do_not_hold_up_the_rest(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight forecasts that hang, of which two may run: health and lists answer, and in the end so do they."""
-    go_on = threading.Event()
-    make_forecast = forecasts.make_forecast
+    """Eight forecasts that hang: health and lists answer, and in the end so do they."""
+    gate = Gate(monkeypatch)
+    with slow_house(sqlite_template, tmp_path) as house:
+        asking = Asking(house)
+        with gate.closed():
+            for _ in range(8):
+                asking.ask(**SLOW)
+            assert gate.arrived.wait(10)
+            assert house.acme.get("/readyz")["status"] == "ok"
+            assert len(house.acme.get("/v1/models")["items"]) == 1
+            assert asking.answers == []
+        assert asking.statuses() == [200] * 8
 
-    def slow(*arguments: object) -> object:
-        assert go_on.wait(30)
-        return make_forecast(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(forecasts, "make_forecast", slow)
-    with open_house(sqlite_template, tmp_path, forecast_threads=2) as house:
-        house.register(says(1, 2, -1))
-        statuses: list[int] = []
-
-        def ask() -> None:
-            statuses.append(house.acme.ask("POST", "/v1/forecasts", json=forecast_request()).status_code)
-
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        assert house.acme.get("/readyz")["status"] == "ok"
-        assert len(house.acme.get("/v1/models")["items"]) == 1
-        assert statuses == []
-        go_on.set()
-        for thread in threads:
-            thread.join()
-        assert statuses == [200] * 8
+def test_a_model_that_is_being_loaded_stalls_no_other_and_is_waited_for_in_bounds(
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    with open_house(sqlite_template, tmp_path, load_timeout_s=0.2) as house:
+        house.register(says(1, 2, 3), model="cold")
+        with gate.closed():  # the warm-up of a model is a pass of its network too
+            answer = house.acme.ask("POST", "/v1/forecasts", json=forecast_request(model="cold"))
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert answer.headers["retry-after"] == "5"
+            assert house.acme.get("/readyz")["status"] == "ok"
+        wait_until(lambda: house.app.state.service.loaded.counts().models == 1)
+        assert house.acme.forecast(model="cold")["model"]["version"] == 1

@@ -8,7 +8,7 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.telemetry import LineFormatter, Telemetry, escaped
+from app.telemetry import Figure, LineFormatter, Telemetry, escaped
 
 from .conftest import READ_KEY, Wire
 
@@ -18,7 +18,12 @@ def used() -> Telemetry:
     telemetry.request_answered("GET", "/v1/jobs", 200, 0.003)
     telemetry.forecast_made("ok", series=3)
     telemetry.forecast_made("refused")
-    telemetry.models_loaded(2, 4096)
+    telemetry.watch(
+        Figure("forecastle_models_loaded", "Trained models in memory.", lambda: 2),
+        Figure("forecastle_model_hits_total", "Found in memory.", lambda: 4096),
+    )
+    telemetry.batch_taken("quick", 3)
+    telemetry.batch_taken("quick", 2)
     telemetry.jobs_counted({"queued": 4, "running": 0})
     return telemetry
 
@@ -35,7 +40,14 @@ def test_what_is_told_is_what_is_rendered() -> None:
     assert value(telemetry, "forecasts_total", outcome="refused") == 1
     assert value(telemetry, "forecast_series_total") == 3
     assert value(telemetry, "models_loaded") == 2
-    assert value(telemetry, "models_loaded_bytes") == 4096
+    assert value(telemetry, "model_hits_total") == 4096
+    assert (
+        value(telemetry, "batches_total", lane="quick"),
+        value(telemetry, "batched_requests_total", lane="quick"),
+    ) == (
+        2,
+        5,
+    )
     assert value(telemetry, "jobs", state="queued") == 4
     assert value(telemetry, "build_info", version="1.2.3") == 1
     assert b"process_resident_memory_bytes" in telemetry.render()

@@ -1,0 +1,151 @@
+"""POST /v1/forecasts/stream: forecasts of any number of series, line by line or batch by batch."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.answering import head_of, origin_of
+from app.api.bulk import ARROW_ANSWER, ARROW_BODY, query_parameters
+from app.api.forecasts import cost_gflop, newest, panel_for, read, served
+from app.api.raw import RawRoute, body_schema
+from app.api.service import Service, problems
+from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, parts_of, pieces_of
+from app.edge.answers import problem_response
+from app.edge.preferences import media_type_for
+from app.formats import LINES, STREAMS
+from app.problems import TooManyRequests
+from app.schemas import ForecastRequest, WarningAnswer
+from app.schemas.streams import StreamedSeries, StreamEnd, StreamFailure, StreamHead
+from app.serving.aliases import Target
+from app.serving.loaded import Loaded
+from models.errors import Fault, InputError
+from models.forecast import Forecast
+from models.forecaster import Ask, check_request
+from models.panel import Panel
+from models.spec import Spec
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(tags=["forecasts"], route_class=RawRoute)
+
+# A part that finds the queue full waits and tries again: who asked for a million series has time.
+WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_MODEL = (
+    '{"name": "electricity", "version": 3, "sha256": "9f2c", "cell": "gru", "strategy": "direct", "members": 1, '
+    '"trained_horizon": 24}'
+)
+_BACKTEST = (
+    '{"skill": 0.21, "mase": 0.79, "seasonal_naive_mase": 1.0, "horizon": 24, "windows": 90, "coverage": {"80": 0.81}}'
+)
+_EXAMPLE = f"""\
+{{"model": {_MODEL}, "freq": "h", "horizon": 1, "skill": 0.21, "backtest": {_BACKTEST}, "warnings": []}}
+{{"unique_id": "PJME", "ds": ["2026-01-02T00:00:00"], "mean": [31542.1], \
+"intervals": {{"80": {{"lo": [30110.4], "hi": [32980.7]}}}}, "warnings": []}}
+{{"done": true, "series": 1}}
+"""
+
+
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The head, a line for each series, and how it ended.",
+        "model": StreamHead | StreamedSeries | StreamEnd | StreamFailure,
+        "content": {LINES: {"example": _EXAMPLE}, **ARROW_ANSWER},
+    }
+}
+
+
+@router.post(
+    "/v1/forecasts/stream",
+    status_code=200,
+    response_class=Streamed,
+    responses={**_ANSWER, **problems(404, 406, 415, 429, 500, 503)},
+    openapi_extra={**body_schema(ForecastRequest, **ARROW_BODY), "parameters": query_parameters()},
+    summary="Forecast series as a stream",
+)
+async def post_stream(http: Request) -> Response:
+    """Forecast any number of series: each is sent as soon as it is made, and none is made before it can be sent.
+
+    The request is that of ``POST /v1/forecasts``. By ``Accept`` the answer is lines of JSON (``application/x-ndjson``)
+    or an Arrow stream. What is wrong with the request is refused before the first line; what goes wrong later is the
+    last line. A stream without a last line that says ``done`` or ``error`` was cut off: in Arrow it stands in the
+    metadata of an empty last batch.
+    """
+    the: Service = http.app.state.service
+    try:
+        return await _stream(the, http)
+    except Exception:
+        the.telemetry.forecast_made("error")
+        raise
+
+
+async def _stream(the: Service, http: Request) -> Response:
+    media_type = media_type_for(http.headers.get("accept", ""), tuple(STREAMS))
+    if media_type is None:
+        raise HTTPException(406, f"Streams can be had as {' or '.join(STREAMS)}.")
+    tenant_id: int = http.state.principal.tenant_id
+    request, body = await read(http), await http.body()
+    if request.session is not None:
+        message, hint = "a stream keeps no state", "leave 'session' out, or ask for it by POST /v1/forecasts"
+        raise InputError([Fault(code="no_session", field="session", message=message, hint=hint)])
+    target, loaded = await served(the, tenant_id, request)
+    known = partial(panel_for, the, tenant_id, request, target.spec["freq"], body)
+    panel = await run_sync(known, limiter=the.forecast_slots)
+    horizon = request.horizon or int(target.spec["horizon"])
+    gflop = cost_gflop(the.settings, loaded, 1, horizon, len(request.levels))
+    numbers = horizon * (1 + 2 * len(request.levels))
+    size = most_series((numbers, the.settings.max_forecast_points), (gflop, the.settings.max_forecast_gflop))
+    specs = [network.member.spec for network in loaded.networks]
+    await run_sync(_check, specs, panel, horizon, size, limiter=the.forecast_slots)
+    make = _maker(the, loaded, Ask(panel, horizon, tuple(request.levels)), gflop)
+    telling = _telling(the, http, target, loaded, request.model)
+    pieces = pieces_of(parts_of(panel, size), make, await run_sync(STREAMS[media_type]), telling)
+    return Streamed(pieces, the.stream_slots, media_type)
+
+
+def _check(specs: Sequence[Spec], panel: Panel, horizon: int, size: int) -> None:
+    """Refuse what cannot be forecast while it still can be refused."""
+    for part in parts_of(panel, size):
+        check_request(specs, part, horizon)
+
+
+def _maker(the: Service, loaded: Loaded, whole: Ask, gflop: float) -> Make:
+    """What makes the forecast of some of the series; ``gflop`` is the arithmetic for one."""
+
+    async def make(part: Panel, finish: Finish) -> bytes:
+        ask, timeout_s = Ask(newest(part, loaded), whole.horizon, whole.levels), the.settings.forecast_timeout_s
+        put = partial(the.batcher.put, loaded, ask, gflop * len(part), finish, timeout_s)
+        for wait_s in WAITS_S:
+            with suppress(TooManyRequests):
+                return await put()
+            await asyncio.sleep(wait_s)
+        return await put()
+
+    return make
+
+
+def _telling(the: Service, http: Request, target: Target, loaded: Loaded, model: str) -> Telling:
+    origin = origin_of(target, model, len(loaded.networks))
+    told = tuple(WarningAnswer(code=code, message=message) for code, message in (*target.notes, *loaded.notes))
+
+    def head(made: Forecast) -> Facts:
+        return head_of(origin, made, told)
+
+    def failure(error: Exception) -> Facts:
+        request_id = http.state.request_id
+        response = problem_response(error, request_id, http.url.path)
+        if response.status_code >= 500:
+            logger.error("a stream broke off", exc_info=error, extra={"request_id": request_id})
+        problem: dict[str, Any] = json.loads(bytes(response.body))
+        return problem
+
+    return Telling(head, failure, the.telemetry.forecast_made)

@@ -1,0 +1,185 @@
+"""Arrow arrays into columns of NumPy, for Parquet and Arrow alike.
+
+Nothing here calls ``to_numpy`` or ``pa.array``: both import pandas where it is installed, a second and 100 MB that no
+forecast needs.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.formats.columnar import UNNAMED, Coded, Moments, Table
+from app.formats.refusals import MOST_COLUMNS, refusal
+from models.checks import MOST_COVARIATES, Floats
+from models.errors import excerpt
+from models.panel import COLUMNS
+
+LONGEST_TEXT = 10_000  # no timestamp or id comes near; a file can say one long text millions of times
+MOST_UNPACKED_BYTES = 512 * 1024**2
+MOST_CELLS = 30_000_000  # a file can say one value in a few bytes, however often; here each takes eight
+# Arrow's names of the types that can be read, and what to write instead of others.
+_TEXT = r"(large_)?string(_view)?"
+_NUMBERS = r"u?int\d+|halffloat|float|double|decimal\d+\(.*|null"
+_TYPES = {
+    "unique_id": (re.compile(rf"{_TEXT}|u?int\d+"), "text or whole numbers"),
+    "ds": (re.compile(rf"{_TEXT}|(timestamp|date).*"), "timestamps, dates or text"),
+    "y": (re.compile(_NUMBERS), "numbers"),
+}
+_COVARIATE_TYPES = re.compile(rf"{_TEXT}|bool|{_NUMBERS}")
+_IS_TEXT = re.compile(_TEXT)
+
+Arrays = Sequence[Any]  # a column in pieces: pyarrow.Array
+
+
+def load_arrow() -> Any:
+    """PyArrow: 40 MB that a process which gets no such table does without."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute  # noqa: PLC0415
+
+    return pa
+
+
+def kinds_of(schema: Any) -> dict[str, str]:
+    """The columns that are read and their types, once the three are known to be there and of a type that can be.
+
+    Raises:
+        InputError: a column is missing, there twice, or of another type; there are too many.
+    """
+    names = schema.names
+    for name in COLUMNS:
+        if names.count(name) != 1:
+            message = f"the table has the column '{name}' {names.count(name)} times"
+            raise refusal("missing_column", message, f"it needs {', '.join(COLUMNS)} once each")
+    kinds = {name: _kind(schema.field(name).type) for name in COLUMNS}
+    for name, (accepted, wanted) in _TYPES.items():
+        if not accepted.fullmatch(kinds[name]):
+            message = f"the column '{name}' has the type {excerpt(kinds[name], 80)}"
+            raise refusal("bad_column", message, f"write it as {wanted}", field=name)
+    others = [name for name in names if name not in COLUMNS and not UNNAMED.fullmatch(name)]
+    if len(set(others)) < len(others):
+        raise refusal("bad_column", "the table has two columns of one name", "name each column once")
+    types = {name: _kind(schema.field(name).type) for name in others}
+    kinds |= {name: kind for name, kind in types.items() if _COVARIATE_TYPES.fullmatch(kind)}
+    if len(kinds) > MOST_COLUMNS:
+        message = f"the table has {len(kinds)} columns of numbers or text"
+        raise refusal("too_many_covariates", message, f"send at most {MOST_COVARIATES} besides {', '.join(COLUMNS)}")
+    return kinds
+
+
+def check_cells(rows: int, columns: int) -> None:
+    """Refuse more cells than there is room for.
+
+    Raises:
+        InputError: ``too_large``.
+    """
+    if rows * columns > MOST_CELLS:
+        hint = f"send at most {MOST_CELLS} cells, or only the columns that matter"
+        raise refusal("too_large", f"the table has {rows} rows of {columns} columns", hint)
+
+
+def table_of(columns: Mapping[str, Arrays], kinds: Mapping[str, str]) -> Table:
+    """The columns ``kinds`` as NumPy has them.
+
+    Raises:
+        InputError: ``text_too_long``.
+        pyarrow.ArrowException: a value that its type cannot say.
+    """
+    read = {
+        name: _coded(columns[name]) if is_text(kind) else _numbers(columns[name])
+        for name, kind in kinds.items()
+        if name not in COLUMNS
+    }
+    ds = columns["ds"]
+    return Table(
+        _coded(columns["unique_id"]),
+        _coded(ds) if is_text(kinds["ds"]) else _moments(ds),
+        _numbers(columns["y"]),
+        read,
+    )
+
+
+def is_text(kind: str) -> bool:
+    """Whether a column of this type holds text."""
+    return _IS_TEXT.fullmatch(kind) is not None
+
+
+def view_bytes(array: Any) -> int:
+    """How many bytes the texts of an array would take if each had its own; of views, many may share the same."""
+    held = array.dictionary if _is_dictionary(array) else array
+    if str(held.type) != "string_view" or len(held) == 0:
+        return 0
+    # Of the 16 bytes of a view, the first four are the length of its text.
+    lengths = np.frombuffer(held.buffers()[1], np.int32)[held.offset * 4 : (held.offset + len(held)) * 4 : 4]
+    return int(np.abs(lengths.astype(np.int64)).sum())
+
+
+def _kind(type_: Any) -> str:
+    return str(type_.value_type if str(type_).startswith("dictionary<") else type_)
+
+
+def _is_dictionary(array: Any) -> bool:
+    return str(array.type).startswith("dictionary<")
+
+
+def _coded(arrays: Arrays) -> Coded:
+    """A column of texts or whole numbers."""
+    seen: dict[str, int] = {}
+    codes = [np.empty(0, np.int64)]
+    for array in arrays:
+        places, texts = _used(array)
+        known = [-1 if text is None else seen.setdefault(text, len(seen)) for text in texts]
+        codes.append(np.array([*known, -1])[places])
+    return Coded(np.concatenate(codes), list(seen))
+
+
+def _used(array: Any) -> tuple[NDArray[np.int64], list[str | None]]:
+    """For each row the place of its text, -1 where it is missing; and the texts that are used, each once."""
+    if _is_dictionary(array):
+        # Of the dictionary, which may be long, only what is used, in the order in which it is.
+        coded, texts = array.indices.dictionary_encode(), array.dictionary
+        texts = (texts.cast("string") if str(texts.type) == "string_view" else texts).take(coded.dictionary)
+    else:
+        coded = array.dictionary_encode()
+        texts = coded.dictionary
+    used = texts.to_pylist()
+    if any(len(text) > LONGEST_TEXT for text in used if isinstance(text, str)):
+        message = f"a text has over {LONGEST_TEXT} characters"
+        raise refusal("text_too_long", message, "send short ids, timestamps and categories")
+    return _ints(coded.indices, -1), [None if text is None else str(text) for text in used]
+
+
+def _moments(arrays: Arrays) -> Moments:
+    """A column of moments; with a zone they are kept in UTC, whatever the zone."""
+    times, utc = [np.empty(0, np.int64)], False
+    for array in arrays:
+        type_ = array.type.value_type if _is_dictionary(array) else array.type
+        times.append(_ints(array.cast(type_).cast("timestamp[us]"), _NAT))
+        utc = getattr(type_, "tz", None) is not None
+    return Moments(np.concatenate(times).view("datetime64[us]"), utc)
+
+
+_NAT = int(np.datetime64("NaT").astype(np.int64))
+
+
+def _numbers(arrays: Arrays) -> Floats:
+    """A column of numbers, NaN where one is missing."""
+    return np.concatenate([np.empty(0), *(_numpy(array.cast("float64", safe=False), np.nan) for array in arrays)])
+
+
+def _ints(array: Any, missing: int) -> NDArray[np.int64]:
+    return _numpy(array.cast("int64"), missing)
+
+
+def _numpy(array: Any, missing: float) -> NDArray[Any]:
+    """The values of an array of eight bytes each."""
+    dtype = np.float64 if str(array.type) == "double" else np.int64
+    if len(array) == 0:
+        return np.empty(0, dtype)
+    values = np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * 8)
+    if array.null_count == 0:
+        return values
+    known = array.is_valid().cast("uint8")
+    return np.where(np.frombuffer(known.buffers()[1], np.uint8, len(known), known.offset), values, missing)

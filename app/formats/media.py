@@ -1,0 +1,11 @@
+"""The media types of tables and forecasts."""
+
+ARROW = "application/vnd.apache.arrow.stream"
+LINES = "application/x-ndjson"
+# By the endings of files.
+MEDIA_TYPES = {
+    ".csv": "text/csv",
+    ".parquet": "application/vnd.apache.parquet",
+    ".json": "application/json",
+    ".arrows": ARROW,
+}

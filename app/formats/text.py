@@ -1,0 +1,136 @@
+"""Tables of text: CSV and JSON.
+
+Numbers are plain decimals: what looks like a number to one parser and not to another (``0x10``, ``1_000``) is refused
+with its row. Empty cells, NaN, NA and null are missing.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.formats.columnar import UNNAMED
+from app.formats.refusals import MOST_COLUMNS, refusal, too_many
+from models.errors import excerpt
+from models.panel import COLUMNS, Panel, panel_from_frame
+
+LONGEST_LINE_BYTES = 64 * 1024
+# Each digit fits in one place only, so that a long field which is no number is found out in one pass.
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+_MISSING = {"", "nan", "na", "null"}
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+def panel_from_csv(data: bytes, freq: str | None, max_rows: int, texts: Collection[str] = ()) -> Panel:
+    """The panel in a CSV file; the columns ``texts`` are text whatever they look like.
+
+    Raises:
+        InputError: it is no CSV of at most ``max_rows`` rows with a header; see ``models.panel.panel_from_columns``.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise refusal("bad_csv", f"byte {error.start + 1} is not UTF-8", "save the file as UTF-8") from error
+    header_line, _, body = text.partition("\n")
+    header = _header(header_line)
+    named = {name: column for name, column in zip(header, _cells(header, body, max_rows), strict=True) if name}
+    ids, ds, y = (named.pop(name) for name in COLUMNS)
+    read = {name: _covariate(column, name in texts) for name, column in named.items() if not UNNAMED.fullmatch(name)}
+    rows = {"unique_id": ids, "ds": _objects(ds), "y": [_number(text) for text in y], **read}
+    return panel_from_frame(rows, freq)
+
+
+def _cells(header: Sequence[str], body: str, max_rows: int) -> list[list[str]]:
+    """The cells of each column."""
+    cells: list[list[str]] = [[] for _ in header]
+    reader = csv.reader(io.StringIO(body))
+    try:
+        for row, fields in enumerate(filter(None, reader), 1):
+            if row > max_rows:
+                raise too_many(max_rows)
+            if len(fields) != len(header):
+                message = f"{len(fields)} fields where the header has {len(header)}"
+                raise refusal("ragged_row", message, "give every row one field for each column", row=row)
+            for column, field in zip(cells, fields, strict=True):
+                column.append(field)
+    except csv.Error as error:
+        raise refusal("bad_csv", f"line {reader.line_num + 1}: {error}", "quote fields with commas") from error
+    return cells
+
+
+def _header(line: str) -> list[str]:
+    # Before any table is built: a line of 100,000 equal names costs some parsers minutes.
+    if len(line) > LONGEST_LINE_BYTES or line.count(",") >= MOST_COLUMNS:
+        hint = "leave some out; with curl, send the file by --data-binary, because -d joins its lines"
+        raise refusal("bad_header", f"the header is too long or has over {MOST_COLUMNS} columns", hint)
+    try:
+        header = [name.strip() for name in next(csv.reader([line]), [])]
+    except csv.Error as error:
+        hint = "end lines with LF or CR LF, and quote names with commas"
+        raise refusal("bad_csv", f"the header cannot be read: {error}", hint) from error
+    for name in dict.fromkeys([*COLUMNS, *filter(None, header)]):
+        if header.count(name) != 1:
+            message = f"the header names the column {excerpt(name)} {header.count(name)} times: {excerpt(header, 80)}"
+            hint = f"begin with a header that names {', '.join(COLUMNS)} and others once each, with commas between"
+            raise refusal("bad_header", message, hint)
+    return header
+
+
+def _number(text: str) -> float | str | None:
+    """The number that ``text`` is; None where it is missing; ``text`` itself where it is neither."""
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    return None if text.strip().lower() in _MISSING else text
+
+
+def _covariate(cells: list[str], as_text: bool) -> list[Any]:
+    """A column as numbers, else as true and false, else as text in which only empty cells are missing."""
+    if not as_text:
+        numbers = [_number(text) for text in cells]
+        if all(not isinstance(value, str) for value in numbers):
+            return numbers
+        words = [text.strip().lower() for text in cells]
+        if set(words) <= _TRUTH.keys() | _MISSING:
+            return [_TRUTH.get(word) for word in words]
+    return [text if text.strip() else None for text in cells]
+
+
+def panel_from_json(data: bytes, freq: str | None, max_rows: int) -> Panel:
+    """The panel in a JSON object of columns.
+
+    Raises:
+        InputError: it is no such object of at most ``max_rows`` rows; see ``models.panel.panel_from_columns``.
+    """
+    hint = 'send {"unique_id": [...], "ds": [...], "y": [...]}, and covariates beside them if you like'
+    try:
+        body = json.loads(data, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as error:
+        raise refusal("bad_json", "the body is not JSON", hint) from error
+    if not isinstance(body, dict) or not set(COLUMNS) <= set(body):
+        raise refusal("bad_json", f"the body is not an object with {', '.join(COLUMNS)}", hint)
+    if not all(isinstance(column, list) for column in body.values()):
+        raise refusal("bad_json", "the columns are not all lists", hint)
+    if max(map(len, body.values())) > max_rows:
+        raise too_many(max_rows)
+    kinds = set(map(type, body["unique_id"]))
+    if bool in kinds or {int, str} <= kinds:  # 1 and "1" would become one series
+        message = "the names are true or false, or some are numbers and some text"
+        raise refusal("bad_id", message, "write them all as text, in quotes", field="unique_id")
+    return panel_from_frame({**body, "ds": _objects(body["ds"])}, freq)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Python would take the last of two columns of one name, and forget the other.
+    if len(dict(pairs)) < len(pairs):
+        raise refusal("bad_json", "a name is there twice in the body", "name each column once")
+    return dict(pairs)
+
+
+def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
+    # NumPy's own guess would look into nested lists, and give every text the room of the longest.
+    return np.fromiter(values, dtype=object, count=len(values))

@@ -1,0 +1,53 @@
+"""The registry as serving sees it: what its parts are given to ask the database with."""
+
+from collections.abc import Iterator, Sequence
+
+from app.serving.aliases import Target
+from app.serving.watching import Name, Reads
+from app.store import registry
+from app.store.db import Database
+from app.store.tables import Version
+
+MOST_MOVES = 20  # of an alias, looked back on for a version that can be served
+
+
+def bundle(database: Database, tenant_id: int, version_id: int) -> bytes:
+    """The version's bundle, checked. Raise CorruptBundle or NotFound."""
+    with database.read() as session:
+        return registry.bundle(session, tenant_id, version_id)
+
+
+def reads(database: Database) -> Reads:
+    """How ``app.serving.resolving`` asks ``database``."""
+
+    def look_up(tenant_id: int, model: str, number: int | None, alias: str | None) -> Target:
+        with database.read() as session:
+            found = registry.resolve(session, tenant_id, model, number, alias)
+            return target_of(found, model, alias if number is None else None)
+
+    def pointing(names: Sequence[Name]) -> dict[Name, int]:
+        with database.read() as session:
+            return registry.pointing(session, names)
+
+    def history(tenant_id: int, model: str, alias: str) -> Iterator[Target]:
+        with database.read() as session:
+            moves = registry.alias_moves(session, tenant_id, model, alias, None, MOST_MOVES)
+            numbers = dict.fromkeys(move.to_version for move in moves)
+            found = [registry.resolve(session, tenant_id, model, number, None) for number in numbers]
+            return iter([target_of(one, model, alias) for one in found])
+
+    return Reads(look_up, pointing, history)
+
+
+def target_of(version: Version, model: str, alias: str | None) -> Target:
+    """What answers say of ``version``."""
+    return Target(
+        tenant_id=version.tenant_id,
+        model=model,
+        alias=alias,
+        version_id=version.id,
+        number=version.number,
+        sha256=version.sha256,
+        spec=version.spec,
+        scores=version.scores,
+    )

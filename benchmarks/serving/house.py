@@ -1,0 +1,75 @@
+"""A database of ours, with a model that was trained as a newcomer would and as many others as are wanted."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app.commands.common import TENANT, caller
+from app.commands.serve import KEY_FILE
+from app.settings import Settings
+from app.store import jobs, keys, registry
+from app.store.db import Database
+from app.store.tables import Version
+from benchmarks.server import command
+from benchmarks.serving.contestants import House
+from benchmarks.serving.served import CARRIED, SPEC, forecaster
+from models import bundle
+from models.forecaster import Forecaster
+
+SAMPLE, TRAINED = "electricity-hourly", "electricity"
+
+
+def build(folder: Path) -> House:
+    """A database with one trained model, as a newcomer would make it, and the models ``gru`` and ``carried``."""
+    command(folder, "migrate")
+    command(folder, "train", f"sample:{SAMPLE}", "--model", TRAINED, "--training", "max_epochs=1")
+    with _database(folder).write() as session:
+        key = keys.create_key(session, TENANT, "benchmark", "write")
+    (folder / KEY_FILE).write_text(key)
+    register(folder, ["gru"], forecaster(SPEC))
+    register(folder, ["carried"], forecaster(CARRIED))
+    return House(folder, key)
+
+
+def register(folder: Path, names: Iterable[str], made: Forecaster) -> None:
+    """A version of each of ``names``, all else but the bundle as of the trained model; ``champion`` points at it."""
+    database, data = _database(folder), bundle.to_bytes(made)
+    tenant_id = caller(database).tenant_id
+    with database.write() as session:
+        like = registry.resolve(session, tenant_id, TRAINED, None, None)
+        for name in names:
+            new = registry.NewVersion(
+                model=name,
+                bundle=data,
+                spec=made.spec.to_json(),
+                scores={**like.scores, "horizon": made.spec.horizon},
+                skill=like.skill,
+                revision_id=like.revision_id,
+                data_sha256=like.data_sha256,
+                job_id=_job(session, tenant_id, like, name),
+                created_by="benchmark",
+            )
+            number = registry.add_version(session, tenant_id, new).number
+            move = registry.Move(model=name, alias=registry.CHAMPION, number=number, reason="", moved_by="benchmark")
+            registry.move_alias(session, tenant_id, move)
+
+
+def _job(session: Session, tenant_id: int, like: Version, name: str) -> str:
+    """A job that nobody will do: each version has one."""
+    new = jobs.NewJob(
+        tenant_id=tenant_id,
+        kind="train",
+        model=name,
+        revision_id=like.revision_id,
+        request={},
+        max_attempts=1,
+        created_by="benchmark",
+    )
+    job_id = jobs.enqueue(session, new).id
+    jobs.request_cancel(session, tenant_id, job_id)
+    return job_id
+
+
+def _database(folder: Path) -> Database:
+    return Database(Settings(data_dir=folder).url)

@@ -1,0 +1,86 @@
+"""What is measured of ours only: latency at a given rate, and what intervals and sessions cost or save."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from benchmarks.serving.contestants import Contestant, our_body, windows_of
+from benchmarks.serving.load import Arrivals, Floats, Source, arrive, once, percentile_ms, poisson, request_bytes
+from benchmarks.serving.measure import CONNECTIONS, SECONDS, Figures, in_turn, loaded
+from benchmarks.serving.processes import OK, NotRun, Running
+from benchmarks.serving.served import CARRIED
+from benchmarks.serving.work import Work
+
+IDLE, BUSY = 0.05, 0.7  # of what it can do
+LEVELS = (80, 95)
+SESSIONS = CONNECTIONS  # one over each connection: the points of a session come one after the other
+
+
+def latency(running: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
+    """p50 and p99 where arrivals take 5 % and 70 % of what it can do, each counted from its intended start."""
+    found: Figures = {}
+    requests = [contestant.request(window[None]) for window in work.few]
+    for name, share in (("idle", IDLE), ("busy", BUSY)):
+        made = open_load(running, requests, share * known["per_s"])
+        if (made.status != OK).any():
+            raise NotRun(f"{(made.status != OK).sum()} of {len(made.status)} answers were no forecasts")
+        found |= {f"{name}_p{p}_ms": percentile_ms(made.latency_s, p) for p in (50, 99)}
+        found[f"{name}_generator_late_p99_ms"] = percentile_ms(made.late_s, 99)
+    return found
+
+
+def open_load(running: Running, requests: Sequence[bytes], per_s: float) -> Arrivals:
+    """Requests, each as likely as any other, at random moments, for the time of two closed loads."""
+    rng = np.random.default_rng(0)
+    at_s = poisson(rng, per_s, 2 * SECONDS)
+    return arrive(running.port, at_s, [requests[i] for i in rng.integers(len(requests), size=len(at_s))], CONNECTIONS)
+
+
+def intervals(running: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
+    """CPU of single series and of many at once, each without and with intervals."""
+    found: Figures = {}
+    for name, levels in (("mean", ()), ("intervals", LEVELS)):
+        body = partial(our_body, levels=levels)
+        ones = [_request(contestant, body(window[None])) for window in work.few]
+        together = [_request(contestant, body(work.many))]
+        found[f"{name}_cpu_us"] = 1e6 * loaded(running, in_turn(ones), CONNECTIONS)[1]
+        found[f"{name}_many_cpu_ms"] = 1e3 * loaded(running, in_turn(together), 1)[1]
+    return found
+
+
+def sessions(running: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
+    """CPU of one point appended to a session, and of reading its 512 points anew.
+
+    Raises:
+        NotRun: this server has no sessions.
+    """
+    windows = windows_of(SESSIONS, CARRIED.context, seed=2)
+    ask = partial(our_body, model="carried")
+    name = f"bench-{running.port}"
+    for i, window in enumerate(windows):
+        status, content = once(running.port, _request(contestant, ask(window[None], session=f"{name}-{i}")))
+        if status != OK:
+            raise NotRun(f"a session was answered with {status} {content[:300]!r}")
+    again = [_request(contestant, ask(window[None])) for window in windows]
+    _, reread_s = loaded(running, in_turn(again), CONNECTIONS)
+    _, appended_s = loaded(running, _appended(contestant, ask, windows, name), SESSIONS)
+    return {"reread_cpu_us": 1e6 * reread_s, "appended_cpu_us": 1e6 * appended_s}
+
+
+def _appended(contestant: Contestant, ask: Callable[..., bytes], windows: Floats, name: str) -> Source:
+    """Over each connection the next point of its own session; the values come round again."""
+    length = windows.shape[1]
+    counts = [itertools.count(length) for _ in windows]
+
+    def next_point(connection: int) -> bytes:
+        at = next(counts[connection])
+        point = windows[connection, at % length].reshape(1, 1)
+        return _request(contestant, ask(point, session=f"{name}-{connection}", begin=at))
+
+    return next_point
+
+
+def _request(contestant: Contestant, body: bytes) -> bytes:
+    return request_bytes(contestant.path, body, contestant.headers)

@@ -1,0 +1,42 @@
+"""The networks that are served: small ones with random weights, as only speed is asked."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.engines.onnx import Weights
+from models.forecaster import Forecaster, Member
+from models.inputs import fact_shapes
+from models.intervals import LEVELS, Calibration
+from models.network import weight_shapes
+from models.spec import Spec
+
+SPEC = Spec(
+    freq="h",
+    season=1,
+    context=50,
+    horizon=10,
+    cell="gru",
+    strategy="direct",
+    units=20,
+    depth=2,
+    scaling="last",
+    skip=False,
+)
+CARRIED = replace(SPEC, context=512, state="carried")
+RESIDUALS = 999  # that the intervals are said to stand on
+SPREAD_OF_WEIGHTS = 0.3
+
+
+def random_weights(spec: Spec, seed: int = 0) -> Weights:
+    """Weights of the shapes that ``spec`` needs; nothing is known of its data."""
+    rng = np.random.default_rng(seed)
+    shapes = weight_shapes(spec)
+    weights = {name: rng.normal(0, SPREAD_OF_WEIGHTS, shape).astype(np.float32) for name, shape in shapes.items()}
+    return weights | {name: np.zeros(shape, np.float32) for name, shape in fact_shapes(spec).items()}
+
+
+def forecaster(spec: Spec) -> Forecaster:
+    """A forecaster of random weights, with a radius of level / 100 spreads at every step."""
+    radii = np.tile(LEVELS / 100, (spec.horizon, 1)).astype(np.float32)
+    return Forecaster((Member(spec, random_weights(spec)),), Calibration(radii, RESIDUALS))
