@@ -59,6 +59,11 @@ class Freq:
         return 1
 
     @property
+    def is_anchored(self) -> bool:
+        """Whether only some days are on its grid, as of months and business days."""
+        return self.unit not in _US
+
+    @property
     def least_days(self) -> float:
         """Days in the shortest step that there is."""
         if self.unit in _MONTHS:

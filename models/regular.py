@@ -1,13 +1,14 @@
 """Series as they are posted one by one: a name, a start, and the values that follow step by step."""
 
 from collections.abc import Sequence
-from itertools import chain
+from functools import lru_cache
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from models.calendar import Freq, parse_times
-from models.checks import fault_at, good_id, text_of, values_of
+from models.checks import LARGEST, fault_at, good_id, text_of, values_of
 from models.errors import Fault, Findings, InputError, excerpt
 from models.panel import Panel
 
@@ -26,6 +27,45 @@ def panel_of_series(series: Sequence[Posted], freq: Freq) -> Panel:
     Raises:
         InputError: with a fault for each thing wrong; ``row`` is the place of a value in its series, counted from 1.
     """
+    return _sound(series, freq) or _checked(series, freq)
+
+
+def _sound(series: Sequence[Posted], freq: Freq) -> Panel | None:
+    """The panel of series with which nothing is wrong, as it nearly always is, in a tenth of the time; else None."""
+    starts = [_start(one.start) for one in series]
+    zones = {start is not None and start.utc for start in starts}
+    names = tuple(one.unique_id for one in series)
+    flat = list(chain.from_iterable(one.y for one in series))
+    if None in starts or len(zones) > 1 or freq.is_anchored or not set(map(type, flat)) <= {float, int, type(None)}:
+        return None
+    lengths = [len(one.y) for one in series]
+    if 0 in lengths or len(set(names)) < len(names) or not all(map(good_id, names)):
+        return None
+    moments = np.array([start.at_us for start in starts if start is not None])
+    try:
+        values = np.array(flat, dtype=np.float64)
+    except OverflowError:  # a whole number that no float holds
+        return None
+    if (np.abs(values) > LARGEST).any():
+        return None
+    indptr = np.array(list(accumulate(lengths, initial=0)), dtype=np.int64)
+    return Panel(names, moments.astype("datetime64[us]"), values, indptr, freq, zones.pop())
+
+
+class _Start(NamedTuple):
+    at_us: int
+    utc: bool
+
+
+@lru_cache(maxsize=1_000)
+def _start(text: str) -> _Start | None:
+    """A timestamp, None where it is none; requests of one minute begin at much the same ones."""
+    found = Findings()
+    times, utc = parse_times([text], found)
+    return None if found.total else _Start(int(times.astype(np.int64)[0]), utc)
+
+
+def _checked(series: Sequence[Posted], freq: Freq) -> Panel:
     lengths = np.array([len(one.y) for one in series], dtype=np.int64)
     found = Findings()
     _check_names(series, lengths, found)

@@ -49,6 +49,8 @@ SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def template_of(method: str, path: str) -> str | None:
     """The template in the table that ``path`` fits, or None; HEAD counts as GET."""
     listed = _listed_method(method)
+    if (listed, path) in ACCESS and "{" not in path:
+        return path
     segments = path.split("/")
     return next((tpl for verb, tpl in ACCESS if verb == listed and _fits(tpl.split("/"), segments)), None)
 

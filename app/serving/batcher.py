@@ -3,7 +3,7 @@
 What waits is taken all at once -- never waiting for more --, what one forecaster is asked is put together, and each
 request is answered by itself. There are three ways, so that a large request holds up no small one:
 
-- what takes a millisecond is made in the event loop, after all requests that came in with it have been read: two threads
+- what takes a millisecond is made in the event loop, after all requests that came in with it were read: two threads
   that compute share one interpreter lock, and with a thread for it half as many requests a second were answered;
 - the small lane, a thread, puts together what takes longer; the large lane, another, takes one after the other.
 """

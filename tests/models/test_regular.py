@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models import regular
 from models.calendar import parse_freq
 from models.errors import InputError
 from models.panel import panel_from_columns
@@ -59,3 +60,12 @@ def test_whole_numbers_that_no_float_holds_are_refused_and_others_are_read():
     assert refused(("a", "2026-01-01", [1, True])) == [("bad_value", "a", 2)]
     assert panel_of_series([Posted("a", "2026-01-01", [1, 2**53, None])], DAYS).y[:2].tolist() == [1, 2**53]
     assert np.isnan(panel_of_series([Posted("a", "2026-01-01", [1, None])], DAYS).y[1])
+
+
+def test_what_is_sound_is_read_the_short_way_as_the_long_way_reads_it():
+    series = [Posted("a", "2026-01-31T22:00Z", [1.0, None, 3.5]), Posted("b", "2026-02-01T00:00Z", [7.0])]
+    quick, checked = regular._sound(series, HOURS), regular._checked(series, HOURS)
+    assert quick is not None
+    assert quick.to_bytes() == checked.to_bytes()
+    for wrong in ([1.0, 1e200], [10**400], [True], []):
+        assert regular._sound([Posted("a", "2026-01-31", wrong)], DAYS) is None
