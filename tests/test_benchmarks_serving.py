@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.store import datasets, jobs, panels, registry
 from app.store.db import Database
 from app.store.migrate import migrate
-from benchmarks.serving import measure
+from benchmarks.serving import measure, parts
 from benchmarks.serving.contestants import OURS, Contestant, our_body, windows_of
 from benchmarks.serving.graph import whole_graph
 from benchmarks.serving.house import TRAINED, register
@@ -258,3 +258,11 @@ def test_a_model_is_registered_under_as_many_names_as_are_wanted(tmp_path: Path)
         assert {version.sha256 for version in found} == {bundle.sha256(bundle.to_bytes(made))}
         assert [version.skill for version in found] == [0.5, 0.5, 0.5]
         assert jobs.claim(session, "worker", 30.0) is not None  # the first one's; nobody is to train the others
+
+
+def test_the_parts_of_a_request_are_all_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "REPEATS", 1)
+    monkeypatch.setattr(parts, "SECONDS", 0.0001)
+    timed = parts.rows()
+    assert len(timed) == 12
+    assert all(row.value > 0 and row.unit == "us a series" for row in timed)

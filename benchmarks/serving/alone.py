@@ -19,6 +19,7 @@ from app.store import datasets, panels, registry
 from app.store.db import Database
 from benchmarks.results import Row
 from benchmarks.server import serving
+from benchmarks.serving import parts
 from benchmarks.serving.contestants import House
 from benchmarks.serving.house import SAMPLE, TRAINED
 from models import bundle
@@ -41,7 +42,7 @@ def rows(house: House) -> list[Row]:
         version = registry.resolve(session, me.tenant_id, TRAINED, None, None)
         data = registry.bundle(session, me.tenant_id, version.id)
     inside = [in_library(data, panel), asyncio.run(in_process(settings, house.key, panel))]
-    return [help_time(), *inside, *over_http(house)]
+    return [help_time(), *inside, *over_http(house), *parts.rows()]
 
 
 def help_time() -> Row:

@@ -16,6 +16,7 @@ from benchmarks.serving.contestants import House
 from benchmarks.serving.served import CARRIED, SPEC, forecaster
 from models import bundle
 from models.forecaster import Forecaster
+from models.recipes import CARRY
 
 SAMPLE, TRAINED = "electricity-hourly", "electricity"
 
@@ -43,7 +44,7 @@ def register(folder: Path, names: Iterable[str], made: Forecaster) -> None:
                 model=name,
                 bundle=data,
                 spec=made.spec.to_json(),
-                scores={**like.scores, "horizon": made.spec.horizon},
+                scores={**like.scores, "horizon": made.spec.horizon, "carry": CARRY if made.spec.carries else 1},
                 skill=like.skill,
                 revision_id=like.revision_id,
                 data_sha256=like.data_sha256,

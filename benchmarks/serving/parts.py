@@ -1,0 +1,97 @@
+"""Where the time of a request goes, part by part, in one quiet thread: what is left of it over HTTP is the web's."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from app.api.answering import answer_json, origin_of
+from app.api.asked import asked
+from app.api.raw import parsed
+from app.schemas import ForecastRequest
+from app.serving.aliases import Target
+from benchmarks.results import Row
+from benchmarks.serving.contestants import our_body, windows_of
+from benchmarks.serving.served import SPEC, forecaster
+from models.engines.onnx import OnnxEngine
+from models.forecaster import Ask, forecast_together, ready
+from models.inputs import Reader, facts_in, window_inputs
+
+REPEATS, SECONDS = 20, 0.03
+TOGETHER, MANY = 32, 1_000
+SCORES = {"model": {"mase": 0.8}, "seasonal_naive": {"mase": 1.0}}
+FACTS = {"skill": 0.2, "scores": SCORES, "horizon": SPEC.horizon, "windows": 100, "coverage": {"80": 0.8}}
+
+
+class Part(NamedTuple):
+    """Some work, and for how many series."""
+
+    name: str
+    work: Callable[[], Any]
+    series: int = 1
+
+
+def rows() -> list[Row]:
+    """Microseconds of each part for a series: the least of several tries, which a busy machine changes least."""
+    return [
+        Row(name=f"part: {part.name}", value=1e6 * least_s(part.work) / part.series, unit="us a series", better="lower")
+        for part in parts()
+    ]
+
+
+def parts() -> list[Part]:
+    """A request from its bytes to those of its answer."""
+    made, few, many = forecaster(SPEC), our_body(windows_of(1, SPEC.context)), our_body(windows_of(MANY, SPEC.context))
+    networks, calibration = ready(made.members, OnnxEngine), made.calibration
+    one, all_of_them = parsed(ForecastRequest, few), parsed(ForecastRequest, many)
+    panel, large = asked(one, None, SPEC.freq), asked(all_of_them, None, SPEC.freq)
+    ask, wide, whole = (Ask(panel, SPEC.horizon, ()), Ask(panel, SPEC.horizon, (80, 95)), Ask(large, SPEC.horizon, ()))
+    origin = origin_of(target(), "gru", 1)
+    (said,), (large_said,) = (forecast_together(networks, calibration, [each]) for each in (ask, whole))
+    (((spec, weights, _), engine),) = networks
+    reader, series = Reader(spec, facts_in(weights), large), large.observed_lengths.argsort(kind="stable")
+    batch = reader.read(series, large.observed_lengths, spec.outputs)
+    inputs = window_inputs(spec, batch.values, batch)
+    first = {name: value[:1] for name, value in inputs.items()}
+    return [
+        Part("read the body", lambda: parsed(ForecastRequest, few)),
+        Part("make the panel", lambda: asked(one, None, SPEC.freq)),
+        Part("forecast, alone", lambda: forecast_together(networks, calibration, [ask])),
+        Part(
+            f"forecast, {TOGETHER} together",
+            lambda: forecast_together(networks, calibration, [ask] * TOGETHER),
+            TOGETHER,
+        ),
+        Part(
+            "the same with 80 and 95 %", lambda: forecast_together(networks, calibration, [wide] * TOGETHER), TOGETHER
+        ),
+        Part("of that the network, alone", lambda: engine.run(first)),
+        Part("write the answer", lambda: answer_json(origin, said)),
+        Part(f"{MANY:,} in one request: read the body", lambda: parsed(ForecastRequest, many), MANY),
+        Part(f"{MANY:,} in one request: make the panel", lambda: asked(all_of_them, None, SPEC.freq), MANY),
+        Part(f"{MANY:,} in one request: forecast", lambda: forecast_together(networks, calibration, [whole]), MANY),
+        Part(f"{MANY:,} in one request: of that the network", lambda: engine.run(inputs), MANY),
+        Part(f"{MANY:,} in one request: write the answer", lambda: answer_json(origin, large_said), MANY),
+    ]
+
+
+def target() -> Target:
+    """A version to answer for."""
+    return Target(
+        tenant_id=1, model="gru", alias=None, version_id=1, number=1, sha256="0" * 64, spec=SPEC.to_json(), scores=FACTS
+    )
+
+
+def least_s(work: Callable[[], Any]) -> float:
+    """Seconds of ``work``: the least mean of ``REPEATS`` tries of about ``SECONDS`` each."""
+    work()
+    began_s = time.perf_counter()
+    work()
+    count = max(1, int(SECONDS / max(time.perf_counter() - began_s, 1e-6)))
+    return min(_mean_s(work, count) for _ in range(REPEATS))
+
+
+def _mean_s(work: Callable[[], Any], count: int) -> float:
+    began_s = time.perf_counter()
+    for _ in range(count):
+        work()
+    return (time.perf_counter() - began_s) / count
