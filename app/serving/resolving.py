@@ -105,7 +105,6 @@ class Resolver:
         self._aliases.close()
         for asking in waited_for:
             fail(asking, _closing())
-        self._threads.shutdown(wait=True)
 
     def _once(self, key: Number | Name, make: Callable[[], Target]) -> "Future[Target]":
         """What ``make`` gives, made by one of the threads; one call for all who ask meanwhile."""

@@ -149,7 +149,6 @@ class Aliases:
             threads.shutdown(wait=False, cancel_futures=True)
         for given in waiting:
             fail(given, Unavailable("the service is being stopped; try again in a few seconds"))
-        self._watch.shutdown(wait=True)  # lest the database is let go of in the midst of a question
 
     def _remember(self, name: Name, target: Target, looked_s: float) -> Alias:
         alias = self._known[name] = Alias(target, looked_s, self._times)

@@ -30,7 +30,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 def test_a_working_service_is_alive_and_ready_without_a_key(house: House) -> None:
     nobody = Caller(house.client, "")
     assert nobody.get("/livez") == {"status": "ok", "checks": {}}
-    assert nobody.get("/readyz") == {"status": "ok", "checks": {"database": "ok"}}
+    assert nobody.get("/readyz") == {"status": "ok", "checks": {"database": "ok", "device": "cpu"}}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -50,7 +50,10 @@ def test_a_database_that_never_was_makes_503_of_every_call(tmp_path: Path) -> No
             caller = Caller(client, "fc_aaaaaaaa_" + "x" * 43)
             assert caller.get("/livez")["status"] == "ok"
             answer = caller.ask("GET", "/readyz")
-            assert (answer.status_code, answer.json()["checks"]) == (503, {"database": "it does not answer"})
+            assert (answer.status_code, answer.json()["checks"]) == (
+                503,
+                {"database": "it does not answer", "device": "cpu"},
+            )
             for method, path, request in CALLS:
                 assert caller.refused(method, path, **request) == (503, "unavailable", None)
 
