@@ -138,10 +138,20 @@ class Telemetry:
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send every log record of the process to stderr, one line each."""
+    """Send every log record of the process to stderr, one line each.
+
+    What no line shows is not looked up, as the documentation of ``logging`` advises: the caller's place in the source,
+    threads and processes take longer than all the rest.
+    """
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+# What every record has: all else in one is its ``extra``.
+STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
 
 
 class LineFormatter(logging.Formatter):
@@ -158,8 +168,7 @@ class LineFormatter(logging.Formatter):
         return " ".join((time, record.levelname, record.name, escaped(record.getMessage()), *fields))
 
     def _fields(self, record: logging.LogRecord) -> Iterator[tuple[str, str]]:
-        standard = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "color_message", "taskName"}
-        yield from ((key, str(value)) for key, value in record.__dict__.items() if key not in standard)
+        yield from ((key, str(value)) for key, value in record.__dict__.items() if key not in STANDARD)
         if record.exc_info:
             yield "traceback", self.formatException(record.exc_info)
 

@@ -58,6 +58,7 @@ class _Server(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,  # the guard logs each request
+                proxy_headers=False,  # nobody reads whom a proxy forwards for
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
