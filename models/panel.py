@@ -8,8 +8,7 @@ follow from its start and the frequency. What is missing -- an empty cell, a row
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -220,10 +219,33 @@ def panel_from_columns(
     read = {name: covariate_of(name, more[name], found) for name in sorted(more)}
     found.faults = [_named(fault, names) for fault in found.faults]
     found.check()
-    order = np.argsort(codes, kind="stable")
-    given = _indptr(np.bincount(codes))
-    step = parse_freq(freq) if freq is not None else _infer(times[order], given)
-    steps = steps_of(Rows(times[order], order, given, ids, step))
+    return panel_of_rows(RowsRead(codes, ids, times, utc, values, read), freq)
+
+
+class RowsRead(NamedTuple):
+    """R rows of which each cell was found sound: ``codes`` (R,) into ``ids``, ``times`` (R,), ``values`` (R,).
+
+    ``covariates``: name -> (R,), and the texts that the numbers stand for, none of numbers.
+    """
+
+    codes: Ints
+    ids: tuple[str, ...]
+    times: Times
+    utc: bool
+    values: Floats
+    covariates: Mapping[str, tuple[Floats, tuple[str, ...]]]
+
+
+def panel_of_rows(rows: RowsRead, freq: str | None) -> Panel:
+    """The panel of ``rows``; ``freq`` is read off the longest series where it is not given.
+
+    Raises:
+        InputError: the moments do not make series of one frequency.
+    """
+    order, given = np.argsort(rows.codes, kind="stable"), _indptr(np.bincount(rows.codes))
+    times = rows.times[order]
+    step = parse_freq(freq) if freq is not None else _infer(times, given)
+    steps = steps_of(Rows(times, order, given, rows.ids, step))
     indptr = _indptr(steps[given[1:] - 1] + 1)
     at = steps + np.repeat(indptr[:-1], np.diff(given))
 
@@ -232,43 +254,9 @@ def panel_from_columns(
         whole[at] = column[order]
         return whole
 
-    return Panel(
-        ids,
-        times[order][given[:-1]],
-        spread(values),
-        indptr,
-        step,
-        utc,
-        {name: spread(column) for name, (column, _) in read.items()},
-        {name: texts for name, (_, texts) in read.items() if texts},
-    )
-
-
-def panel_from_frame(frame: Mapping[str, Any], freq: str | None = None) -> Panel:
-    """A panel of a long frame (pandas, polars, or a dict of columns) with the columns ``unique_id, ds, y``.
-
-    Timestamps may be strings or datetimes. Every other column of numbers, true and false, or text is a covariate;
-    columns of datetimes are left out.
-
-    Raises:
-        InputError: see ``panel_from_columns``; ``missing_column`` where one of the three is not there.
-    """
-    for name in COLUMNS:
-        if name not in frame:
-            hint = "a long frame has one row for each series and moment"
-            raise InputError([fault_at("missing_column", f"the column '{name}' is missing", hint, field=name)])
-    ds = np.asarray(frame["ds"])
-    moments = np.datetime_as_string(ds.astype("datetime64[us]")) if ds.dtype.kind == "M" else ds
-    stamps = [m.isoformat() if isinstance(m, date) else m for m in moments.tolist()]
-    names = [str(n) if isinstance(n, int | np.integer) else n for n in np.asarray(frame["unique_id"], dtype=object)]
-    others = {str(name): _column(frame[name]) for name in getattr(frame, "columns", frame) if name not in COLUMNS}
-    kept = {n: c for n, c in others.items() if not isinstance(c, np.ndarray) or c.dtype.kind not in "mM"}
-    return panel_from_columns(names, stamps, _column(frame["y"]), freq, kept)
-
-
-def _column(values: Any) -> Column:
-    # NumPy would make one kind of what is of several in a list.
-    return values if isinstance(values, list) else np.asarray(values)
+    covariates = {name: spread(column) for name, (column, _) in rows.covariates.items()}
+    categories = {name: texts for name, (_, texts) in rows.covariates.items() if texts}
+    return Panel(rows.ids, times[given[:-1]], spread(rows.values), indptr, step, rows.utc, covariates, categories)
 
 
 def _check_columns(lengths: Mapping[str, int], covariates: Mapping[str, Column]) -> None:

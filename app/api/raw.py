@@ -79,9 +79,8 @@ def _refusal(error: ValidationError, body: bytes) -> RequestValidationError:
     return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors], body=json.loads(body))
 
 
-def body_schema(*schemas: type[BaseModel], **others: dict[str, Any]) -> dict[str, Any]:
-    """``openapi_extra`` of a raw route: its body as JSON of ``schemas``, and as each media type of ``others``."""
-    (schema,) = schemas
+def body_schema(schema: type[BaseModel], **others: dict[str, Any]) -> dict[str, Any]:
+    """``openapi_extra`` of a raw route: its body as JSON of ``schema``, and as each media type of ``others``."""
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema.__name__}"}}, **others}
     return {"requestBody": {"required": True, "content": content}}
 

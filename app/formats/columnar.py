@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calendar import FIRST, LAST, Ints, Times, infer_freq, parse_freq, parse_times
-from models.checks import Floats, Rows, covariate_of, good_id, steps_of, values_of
+from models.calendar import FIRST, LAST, Ints, Times, parse_times
+from models.checks import Floats, covariate_of, good_id, values_of
 from models.errors import Findings
-from models.panel import Panel, panel_from_frame
+from models.frames import panel_from_frame
+from models.panel import Panel, RowsRead, panel_of_rows
 
 # Columns that tables get from the tools that write them.
 UNNAMED = re.compile(r"|__index_level_\d+__")
@@ -67,28 +68,7 @@ def _panel_of_sound(table: Table, freq: str | None) -> Panel | None:
     is_sound = len(codes) > 0 and codes.min() >= 0 and all(map(good_id, ids)) and not found.total
     if not is_sound or not ((times >= FIRST) & (times <= LAST)).all():  # NaT is neither
         return None
-    order, given = np.argsort(codes, kind="stable"), _indptr(np.bincount(codes))
-    longest = int(np.argmax(np.diff(given)))
-    step = parse_freq(freq) if freq is not None else infer_freq(times[order][given[longest] : given[longest + 1]])
-    steps = steps_of(Rows(times[order], order, given, tuple(ids), step))
-    indptr = _indptr(steps[given[1:] - 1] + 1)
-    at = steps + np.repeat(indptr[:-1], np.diff(given))
-
-    def spread(column: Floats) -> Floats:
-        whole = np.full(indptr[-1], np.nan)
-        whole[at] = column[order]
-        return whole
-
-    return Panel(
-        tuple(ids),
-        times[order][given[:-1]],
-        spread(values),
-        indptr,
-        step,
-        utc,
-        {name: spread(column) for name, (column, _) in read.items()},
-        {name: texts for name, (_, texts) in read.items() if texts},
-    )
+    return panel_of_rows(RowsRead(codes, tuple(ids), times, utc, values, read), freq)
 
 
 def _times_of(ds: Coded | Moments, found: Findings) -> tuple[Times, bool]:
@@ -103,10 +83,6 @@ def _covariate_of(name: str, column: Coded | Floats, found: Findings) -> tuple[F
         return covariate_of(name, column, found)
     places, texts = covariate_of(name, column.texts, found)
     return np.append(places, np.nan)[column.codes], texts
-
-
-def _indptr(lengths: Ints) -> Ints:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def _spelt(table: Table) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from app.formats.columnar import UNNAMED
 from app.formats.refusals import MOST_COLUMNS, refusal, too_many
 from models.errors import excerpt
-from models.panel import COLUMNS, Panel, panel_from_frame
+from models.frames import panel_from_frame
+from models.panel import COLUMNS, Panel
 
 LONGEST_LINE_BYTES = 64 * 1024
 # Each digit fits in one place only, so that a long field which is no number is found out in one pass.

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BundleError, InputError
+from models.frames import panel_from_frame
 from models.packing import pack, unpack
-from models.panel import panel_from_bytes, panel_from_columns, panel_from_frame
+from models.panel import panel_from_bytes, panel_from_columns
 from tests.models.samples import days, panel_of, rows_of
 
 

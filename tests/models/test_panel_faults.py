@@ -9,7 +9,8 @@ import pytest
 
 from models.checks import most_missing
 from models.errors import MAX_FAULTS, InputError
-from models.panel import panel_from_columns, panel_from_frame
+from models.frames import panel_from_frame
+from models.panel import panel_from_columns
 from tests.models.samples import days, faults_of, helpful
 
 
