@@ -39,7 +39,8 @@ class NewJob:
 def enqueue(session: Session, new: NewJob) -> Job:
     """Put a job at the end of the queue. Raise NotFound where the revision is not this tenant's."""
     datasets.revision_by_id(session, new.tenant_id, new.revision_id)
-    job = Job(id=uuid4().hex, created_at=now(session), **asdict(new))
+    moment = now(session)
+    job = Job(id=uuid4().hex, created_at=moment, place=moment, **asdict(new))
     session.add(job)
     session.flush()
     return job

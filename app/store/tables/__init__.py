@@ -1,0 +1,46 @@
+"""The tables. Every row that belongs to a user has a ``tenant_id``; large bytes are never loaded unless asked for."""
+
+from app.store.tables.base import Base, Json, Owned
+from app.store.tables.data import ApiKey, Dataset, Revision, Scope, Tenant
+from app.store.tables.jobs import (
+    Artifact,
+    ArtifactPart,
+    Checkpoint,
+    IdempotencyKey,
+    Job,
+    JobAttempt,
+    JobEvent,
+    Resource,
+    State,
+)
+from app.store.tables.registry import Alias, AliasMove, Model, Version
+from app.store.tables.schedules import Decision, Delivery, Firing, Schedule, Webhook
+
+__all__ = [
+    "Alias",
+    "AliasMove",
+    "ApiKey",
+    "Artifact",
+    "ArtifactPart",
+    "Base",
+    "Checkpoint",
+    "Dataset",
+    "Decision",
+    "Delivery",
+    "Firing",
+    "IdempotencyKey",
+    "Job",
+    "JobAttempt",
+    "JobEvent",
+    "Json",
+    "Model",
+    "Owned",
+    "Resource",
+    "Revision",
+    "Schedule",
+    "Scope",
+    "State",
+    "Tenant",
+    "Version",
+    "Webhook",
+]

@@ -1,0 +1,76 @@
+"""Tenants, keys, data sets and their revisions."""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.store.tables.base import Base, Json, Owned
+
+Scope = Literal["read", "write"]
+
+
+class Tenant(Base):
+    """Whom rows belong to; tenants do not see each other."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
+class ApiKey(Owned, Base):
+    """A key: ``id`` is its public part, of the secret part only the SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (CheckConstraint("scope IN ('read', 'write')", name="scope"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    secret_sha256: Mapped[str]
+    scope: Mapped[Scope] = mapped_column(String)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Dataset(Owned, Base):
+    """A named set of series with one frequency; its content is in its revisions."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    freq: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Revision(Owned, Base):
+    """A data set after one write. Immutable: ``chunk`` holds the rows that this write added, and no others.
+
+    ``sha256`` is of the whole content up to here, ``missing_total`` counts its points without a value, ``covariates``
+    names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text.
+    """
+
+    __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
+    number: Mapped[int]
+    sha256: Mapped[str]
+    rows_added: Mapped[int]
+    rows_total: Mapped[int]
+    series_total: Mapped[int]
+    missing_total: Mapped[int] = mapped_column(server_default="0")
+    covariates: Mapped[list[str]] = mapped_column(Json, server_default=text("'[]'"))
+    first_ds: Mapped[str]
+    last_ds: Mapped[str]
+    chunk: Mapped[bytes] = mapped_column(LargeBinary, deferred=True, deferred_raiseload=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+
+    dataset: Mapped[Dataset] = relationship(lazy="joined", innerjoin=True)

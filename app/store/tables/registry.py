@@ -1,0 +1,73 @@
+"""Models, their versions, and the aliases that point at them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Double, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.store.tables.base import Base, Owned
+
+
+class Model(Owned, Base):
+    """A name under which versions are registered."""
+
+    __tablename__ = "models"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Version(Owned, Base):
+    """A trained forecaster, bundle included. Immutable; ``sha256`` is the bundle's, ``data_sha256`` its data's."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("model_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    number: Mapped[int]
+    bundle: Mapped[bytes] = mapped_column(LargeBinary, deferred=True, deferred_raiseload=True)
+    sha256: Mapped[str]
+    size_bytes: Mapped[int]
+    spec: Mapped[dict[str, Any]]
+    scores: Mapped[dict[str, Any]]
+    skill: Mapped[float | None] = mapped_column(Double)
+    revision_id: Mapped[int] = mapped_column(ForeignKey("revisions.id"))
+    data_sha256: Mapped[str]
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Alias(Owned, Base):
+    """A name that points at one version of a model, and moves."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (UniqueConstraint("model_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    name: Mapped[str]
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
+    moved_at: Mapped[datetime]
+
+    version: Mapped[Version] = relationship(lazy="joined", innerjoin=True)
+
+
+class AliasMove(Owned, Base):
+    """One move of an alias, by version numbers; ``from_version`` is None where the alias was new."""
+
+    __tablename__ = "alias_moves"
+    __table_args__ = (Index(None, "model_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    alias: Mapped[str]
+    from_version: Mapped[int | None]
+    to_version: Mapped[int]
+    reason: Mapped[str]
+    moved_by: Mapped[str]
+    moved_at: Mapped[datetime]

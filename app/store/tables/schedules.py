@@ -1,0 +1,113 @@
+"""What enqueues jobs by itself, what it fired, who is told of it, and why an alias moved or did not."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.store.tables.base import Base, Json, Owned
+
+
+class Schedule(Owned, Base):
+    """When to enqueue the job ``request``: by ``cron`` in ``zone``, or when a trigger says so.
+
+    ``gate`` is the policy that decides promotion. ``next_at`` is the next due time (None: paused, or without a cron).
+    ``rev`` rises with each edit and each firing: whoever read an older one changes nothing. ``watermark`` is what the
+    triggers last fired on.
+    """
+
+    __tablename__ = "schedules"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name"),
+        CheckConstraint("misfire IN ('once', 'skip', 'all')", name="misfire"),
+        Index(None, "next_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    cron: Mapped[str | None]
+    zone: Mapped[str]
+    misfire: Mapped[str]
+    grace_s: Mapped[float]
+    jitter_s: Mapped[float]
+    paused: Mapped[bool]
+    triggers: Mapped[dict[str, Any]]
+    request: Mapped[dict[str, Any]]
+    gate: Mapped[dict[str, Any]]
+    watermark: Mapped[dict[str, Any]]
+    next_at: Mapped[datetime | None]
+    rev: Mapped[int]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class Firing(Base):
+    """One due time of a schedule, or one time that a trigger said so: the job that was made of it, or why none was."""
+
+    __tablename__ = "firings"
+    __table_args__ = (UniqueConstraint("schedule_id", "due_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    schedule_id: Mapped[int] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    due_at: Mapped[datetime]
+    fired_at: Mapped[datetime]
+    cause: Mapped[str]
+    outcome: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    job_id: Mapped[str | None]
+
+
+class Decision(Owned, Base):
+    """What the gate said of a version: promoted, kept, pending (a person must say), approved or rejected.
+
+    ``numbers`` is what it was decided on, ``policy`` by which rule.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index(None, "model_id", "id"), UniqueConstraint("version_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
+    schedule_id: Mapped[int | None]
+    verdict: Mapped[str]
+    reason: Mapped[str]
+    policy: Mapped[dict[str, Any]]
+    numbers: Mapped[dict[str, Any]]
+    decided_by: Mapped[str]
+    decided_at: Mapped[datetime]
+
+
+class Webhook(Owned, Base):
+    """An address that is told of ``events``; ``secret`` signs what is sent there."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    url: Mapped[str]
+    events: Mapped[list[str]] = mapped_column(Json)
+    secret: Mapped[str]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """One message to one webhook, written in the transaction of what it tells of; sent until it is taken or too old."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index(None, "state", "next_at"), UniqueConstraint("webhook_id", "message_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    message_id: Mapped[str]
+    event: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    attempt: Mapped[int]
+    next_at: Mapped[datetime | None]
+    detail: Mapped[str | None]
+    created_at: Mapped[datetime]
