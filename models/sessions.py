@@ -15,9 +15,9 @@ from models import lanes
 from models.arrivals import arrived, newest, with_only
 from models.calendar import Ints
 from models.checks import fault_at
-from models.errors import Fault, Findings, InputError, ModelBroken
+from models.errors import Fault, Findings, InputError
 from models.forecast import Forecast, Note
-from models.forecaster import Ask, Ready, check_covariates, check_request, combine, parts_of
+from models.forecaster import Ask, Ready, check_covariates, check_finite, check_request, combine, parts_of
 from models.inputs import Reader, facts_in
 from models.intervals import Calibration, Prediction
 from models.panel import Panel
@@ -127,8 +127,7 @@ def forecast_session(
     specs = [network.member.spec for network in networks]
     check_request(specs, session.tail, horizon)
     said = predict(networks, session, horizon)
-    if not np.isfinite(said.mean).all():
-        raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
+    check_finite(said, specs[0].horizon)
     (made,) = parts_of([Ask(session.tail, horizon, levels)], specs, session.tail, said, calibration)
     return replace(made, notes=(*_notes(specs, session), *made.notes))
 
