@@ -174,16 +174,21 @@ def panel_for(
 def go_on(the: Service, target: Target, loaded: Loaded, wanted: Wanted, ask: Ask) -> Forecast:
     """The forecast after what is new, read by the session that the request names; ``ask`` has no panel of its own.
 
+    An alias has one session of a name, of the version that answered last: were there one for each, those of a version
+    that is rolled back to would lack the points that came meanwhile.
+
     Raises:
         InputError, Conflict: see ``app.serving.sessions``.
     """
     request, windows, networks = wanted.request, int(target.scores.get("carry", 1)), loaded.networks
     assert request.session is not None
-    key = Key(target.tenant_id, target.version_id, request.session)
+    key = Key(target.tenant_id, f"{target.model}@{target.alias or target.number}", request.session)
 
     def update(source: Inline | Stored) -> Forecast:
         def change(held: Held | None) -> tuple[Held, Forecast]:
-            after = source.go_on(networks, held, windows)
+            if held is not None and held.version_id != target.version_id:
+                held = None
+            after = source.go_on(networks, held, windows)._replace(version_id=target.version_id)
             cost_gflop(the.settings, loaded, len(after.session), ask.horizon, len(ask.levels))
             return after, forecast_session(
                 networks, loaded.forecaster.calibration, after.session, ask.horizon, ask.levels
