@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test check container bench-accuracy bench-training bench-serving bench-start clean
+.PHONY: serve test check container bench-accuracy bench-training bench-serving bench-start soak clean
 .DEFAULT_GOAL := serve
 
 serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
@@ -32,6 +32,9 @@ bench-serving: .venv/.dev .venv-peers-serving/.ready  ## how fast forecasts are 
 
 bench-start: .venv/.dev  ## a fresh clone to its first forecast
 	$(BIN)/python -m benchmarks.start
+
+soak: .venv/.dev  ## mixed load, hostile neighbours and promotions for SOAK_S seconds (20 minutes): no error, nothing wrong, flat memory
+	$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what the other commands made, but for the data in var/
 	rm -rf .venv .venv-peers .venv-peers-serving build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -45,14 +45,17 @@ class Running:
 
 
 @contextmanager
-def running(command: Sequence[str], env: Mapping[str, str], request: bytes, core: int, log: Path) -> Iterator[Running]:
-    """``command`` on one core, once it has answered ``request``; ``{port}`` in it stands for a free port.
+def running(
+    command: Sequence[str], env: Mapping[str, str], request: bytes, core: int | None, log: Path
+) -> Iterator[Running]:
+    """``command`` on one core (any, where None), once it has answered ``request``; ``{port}`` in it is a free port.
 
     Raises:
         NotRun: it ended, or did not forecast in ``START_TIMEOUT_S``.
     """
     port = _free_port()
-    line = pinned([word.replace("{port}", str(port)) for word in command], core)
+    words = [word.replace("{port}", str(port)) for word in command]
+    line = words if core is None else pinned(words, core)
     began_s = time.perf_counter()
     with log.open("wb") as output:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
