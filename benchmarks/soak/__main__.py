@@ -41,7 +41,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         sales = waves(np.random.default_rng(2), *[60] * 20)
         house, models = build(Path(name, "house"), sales)
-        record, asks = Record(), (of_one(models), good(models, sales), hostile(models))
+        record, asks = Record(), (of_one(models), good(models, sales, turns=2), hostile(models))
         tell(f"{len(models)} models, {sum(map(len, asks))} requests with their right answers; now {SOAK_S:.0f} s")
         servers = [stack.enter_context(server(house, Path(name, f"{i}.log"))) for i in range(SERVERS)]
         ports = [each.port for each in servers]

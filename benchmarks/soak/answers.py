@@ -54,7 +54,7 @@ def read(status: int, headers: Mapping[str, str], content: bytes) -> Said | Refu
         if status != 200:
             raise Unsound(f"status {status} with {body[:200]!r}")
         return {JSON: _of_json, LINES: _of_lines, ARROW: _of_arrow}[kind](body)
-    except (KeyError, ValueError, IndexError, StopIteration) as error:
+    except (KeyError, ValueError, IndexError, OSError) as error:
         raise Unsound(f"{type(error).__name__} {error} in {kind} {body[-200:]!r}") from error
 
 

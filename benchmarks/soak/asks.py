@@ -82,13 +82,13 @@ FORMS = (
 WANTS = ((1, ()), (4, (80,)), (3, (50, 80, 95)), (9, (80, 95)), (12, ()))  # steps and levels; 4 are what was taught
 
 
-def good(models: Models, sales: Panel, seed: int = 0) -> list[Ask]:
-    """Requests in order: every model in every form, over every kind of panel, a fifth by the version's number."""
-    rng = np.random.default_rng(seed)
+def good(models: Models, sales: Panel, turns: int) -> list[Ask]:
+    """Every model in every form, ``turns`` times over other panels; a fifth by the number of the version."""
+    rng = np.random.default_rng(0)
     plain = panels(rng)
     known, numbers = {name: with_price(panel, rng) for name, panel in plain.items()}, itertools.cycle((0, 0, 1, 0, 0))
     chosen, made = itertools.cycle(plain), []
-    for turn, form, model in itertools.product(range(2), FORMS, models):
+    for turn, form, model in itertools.product(range(turns), FORMS, models):
         if model == PRICED and form.sent in ("series", "stored"):
             continue  # these know no prices
         panel = sales if form.sent == "stored" else (known if model == PRICED else plain)[next(chosen)]
@@ -98,9 +98,9 @@ def good(models: Models, sales: Panel, seed: int = 0) -> list[Ask]:
     return made
 
 
-def of_one(models: Models, seed: int = 1) -> list[Ask]:
+def of_one(models: Models) -> list[Ask]:
     """What is asked most: one series, in JSON."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     names, lengths = [name for name in models if name != PRICED], rng.integers(12, 40, 40).tolist()
     return [
         _ask(models, names[i % len(names)], FORMS[0], waves(rng, length), (*WANTS[i % len(WANTS)], 0))
