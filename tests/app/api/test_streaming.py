@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from anyio import CapacityLimiter, to_thread
-from hypothesis import given
-from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
@@ -36,23 +34,6 @@ def panel(series: int, points: int = 4) -> Panel:
     starts = np.full(series, np.datetime64("2026-01-01", "us"))
     indptr = np.arange(series + 1) * points
     return Panel(names, starts, values, indptr, parse_freq("D"), covariates={"x": values + 0.5})
-
-
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=9), st.integers(1, 10))
-def test_parts_are_the_panel_one_after_another_without_a_copy(lengths: list[int], most: int) -> None:
-    whole = panel(len(lengths), 4).select([f"s{i}" for i in range(len(lengths))])
-    whole = Panel(whole.ids, whole.starts, whole.y[: sum(lengths)], np.cumsum([0, *lengths]), whole.freq)
-    parts = list(whole.parts(most))
-    assert [len(part) for part in parts[:-1]] == [most] * (len(parts) - 1)
-    assert all(np.shares_memory(part.y, whole.y) for part in parts)
-    together = [(name, values.tolist()) for part in parts for name, values in part]
-    assert together == [(name, values.tolist()) for name, values in whole]
-    assert np.concatenate([part.starts for part in parts]).tolist() == whole.starts.tolist()
-
-
-def test_covariates_come_with_their_series() -> None:
-    _, second = panel(5).parts(3)
-    assert (second.ids, second.covariates["x"].tolist()[:2]) == (("s3", "s4"), [300.5, 301.5])
 
 
 @pytest.mark.parametrize(
