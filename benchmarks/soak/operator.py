@@ -13,6 +13,7 @@ from benchmarks.soak.house import BROKEN, DAMAGED, DATASET, FAMILIES, GOOD, NO_N
 from benchmarks.soak.record import Move, Record
 
 PATIENCE_S = 60.0
+PROMOTED = "promote"
 TRAINED = {"kind": "train", "model": "nobody-waits-for", "dataset": DATASET}
 
 
@@ -51,7 +52,7 @@ class Operator:
         model = self._rng.choice(list(FAMILIES))
         number = self._rng.choice([number for number in GOOD if number != self._points_at[model]])
         began_s = time.monotonic()
-        if self._puts("promote", model, number, 200):
+        if self._puts(PROMOTED, model, number, 200):
             self._points_at[model] = number
             self._record.moved(Move(model, number, began_s, time.monotonic()))
 

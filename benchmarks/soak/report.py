@@ -10,7 +10,7 @@ from benchmarks.serving.load import percentile_ms
 from benchmarks.serving.many import metric
 from benchmarks.soak.answers import TOLERANCE
 from benchmarks.soak.asks import GONE, LATER, ONE_SERIES
-from benchmarks.soak.operator import call
+from benchmarks.soak.operator import PROMOTED, call
 from benchmarks.soak.record import HUNG_UP, Record, growth_percent, slowest_s
 
 MOST_GROWTH_PERCENT = 5.0
@@ -38,7 +38,7 @@ def rows(record: Record, memory_mb: Sequence[Sequence[float]], metrics: Sequence
         _count("requests given up by their clients", sum(n for outcome, n in outcomes if outcome == HUNG_UP)),
         _count("turned away: 429, 503, 504", sum(n for outcome, n in outcomes if outcome in later)),
         _count("forecasts by an earlier version, as the one promoted gives no numbers", record.fell_back),
-        _count("promotions and rollbacks", len(record.moves)),
+        _count("promotions and rollbacks", record.counts[PROMOTED, "200"]),
         *(_count(title, sum(metric(text, name) for text in metrics)) for name, title in COUNTED.items()),
         Row(name="p50 of one series", value=percentile_ms(latency_s, 50), unit="ms", better="lower"),
         Row(name="p99 of one series", value=percentile_ms(latency_s, 99), unit="ms", better="lower"),
