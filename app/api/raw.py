@@ -53,8 +53,9 @@ class Shortcut:
         if handler is None:
             await self.app(scope, receive, send)
             return
+        scope["app"] = self.service
         try:
-            response = await handler(Request({**scope, "app": self.service}, receive, send))
+            response = await handler(Request(scope, receive, send))
         except self.away as error:
             raise database_away() from error
         await response(scope, receive, send)
