@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.api.answering import answer_json, origin_of
 from app.api.asked import asked, future_of
 from app.api.bulk import ARROW_ANSWER, ARROW_BODY, answer_arrow, is_arrow, queried, query_parameters
-from app.api.raw import RawRoute, body_schema, parsed
+from app.api.raw import RawRoute, Whole, body_of, body_schema, header_of, parsed
 from app.api.service import Service, problems
 from app.edge.preferences import media_type_for
 from app.formats import ARROW, load_arrow, panel_from_arrow
@@ -79,12 +79,13 @@ class Wanted(NamedTuple):
 
 
 async def _forecast(the: Service, http: Request) -> tuple[Response, int]:
-    media_type = media_type_for(http.headers.get("accept", ""), ANSWERS)
+    media_type = media_type_for(header_of(http, b"accept"), ANSWERS)
     if media_type is None:
         raise HTTPException(406, f"Forecasts can be had as {' or '.join(ANSWERS)}.")
     if media_type == ARROW:
         await run_sync(load_arrow)  # the first time it takes a third of a second
-    wanted = Wanted(await read(http), await http.body(), media_type)
+    body = await body_of(http)
+    wanted = Wanted(await read(http, body), body, media_type)
     target, loaded = await served(the, http.state.principal.tenant_id, wanted.request)
     try:
         return await _made(the, http, wanted, target, loaded)
@@ -93,11 +94,10 @@ async def _forecast(the: Service, http: Request) -> tuple[Response, int]:
         return await _made(the, http, wanted, target, await loading(the, target))
 
 
-async def read(http: Request) -> ForecastRequest | ForecastQuery:
+async def read(http: Request, body: bytes) -> ForecastRequest | ForecastQuery:
     """What the request says, but for a table that is its body."""
-    if is_arrow(http.headers):
+    if is_arrow(header_of(http, b"content-type")):
         return queried(http.query_params)
-    body = await http.body()
     if len(body) > MOST_INLINE_BYTES:
         return await run_sync(parsed, ForecastRequest, body)
     return parsed(ForecastRequest, body)
@@ -117,13 +117,13 @@ async def _made(the: Service, http: Request, wanted: Wanted, target: Target, loa
     if request.session is not None:
         change = partial(go_on, the, target, loaded, wanted, Ask(NOTHING, horizon, levels))
         made = await run_sync(change, limiter=the.forecast_slots) if wanted.large else change()
-        return Response(finish(made), media_type=media_type), len(made.ids)
+        return Whole(finish(made), media_type), len(made.ids)
     known = partial(panel_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
     panel = await run_sync(known, limiter=the.forecast_slots) if wanted.large else known()
     gflop = cost_gflop(the.settings, loaded, len(panel), horizon, len(levels))
     ask = Ask(newest(panel, loaded), horizon, levels)
     waiting = the.batcher.put(loaded, ask, gflop, finish, the.settings.forecast_timeout_s)
-    return Response(await while_there(http, waiting), media_type=media_type), len(panel)
+    return Whole(await while_there(http, waiting), media_type), len(panel)
 
 
 async def served(the: Service, tenant_id: int, request: ForecastRequest | ForecastQuery) -> tuple[Target, Loaded]:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from app.api.answering import head_of, origin_of
 from app.api.bulk import ARROW_ANSWER, ARROW_BODY, query_parameters
 from app.api.forecasts import Wanted, cost_gflop, loading, newest, panel_for, read, served, while_there
-from app.api.raw import RawRoute, body_schema
+from app.api.raw import RawRoute, body_of, body_schema, header_of
 from app.api.service import Service, problems
 from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, pieces_of
 from app.edge.answers import problem_response
@@ -89,10 +89,11 @@ async def post_stream(http: Request) -> Response:
 
 
 async def _stream(the: Service, http: Request) -> Response:
-    media_type = media_type_for(http.headers.get("accept", ""), tuple(STREAMS))
+    media_type = media_type_for(header_of(http, b"accept"), tuple(STREAMS))
     if media_type is None:
         raise HTTPException(406, f"Streams can be had as {' or '.join(STREAMS)}.")
-    wanted = Wanted(await read(http), await http.body(), media_type)
+    body = await body_of(http)
+    wanted = Wanted(await read(http, body), body, media_type)
     if wanted.request.session is not None:
         message, hint = "a stream keeps no state", "leave 'session' out, or ask for it by POST /v1/forecasts"
         raise InputError([Fault(code="no_session", field="session", message=message, hint=hint)])
