@@ -1,6 +1,5 @@
 """``forecastle serve``: the HTTP API, with a worker beside it."""
 
-import gc
 import json
 import logging
 import shlex
@@ -74,8 +73,6 @@ class _Server(uvicorn.Server):
             name = f"[{host}]" if ":" in host else host
             example = None if self._key is None else _example(self._database)
             tell(banner(f"http://{name}:{port}", self._key, example))
-            # What is here by now stays: who looks for garbage need not look at it, which would hold all up for 60 ms.
-            gc.freeze()
 
 
 class _Worker:
