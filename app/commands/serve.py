@@ -58,7 +58,6 @@ class _Server(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,  # the guard logs each request
-                ws="none",  # nothing is served over them, and what speaks them takes half a megabyte
                 proxy_headers=False,  # nobody reads whom a proxy forwards for
                 timeout_graceful_shutdown=DRAIN_S,
             )
