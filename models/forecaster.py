@@ -175,7 +175,7 @@ def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
     found, at = Findings(), panel.observed_lengths
     if any(spec.context > 0 for spec in specs):
         found.add(np.flatnonzero(at == 0).tolist(), lambda i: _no_history(panel, i))
-    found.add(_beyond_calendar(panel, at, horizon), lambda i: _too_late(panel, horizon, i))
+    found.add(beyond_calendar(panel, at, horizon), lambda i: _too_late(panel, horizon, i))
     found.check()
     for spec in specs:
         check_covariates(spec, panel)
@@ -224,7 +224,7 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
         raise InputError(faults)
 
 
-def _beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
+def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     """The series whose forecast would end after the calendar does; only those near its end are worked out exactly."""
     days, left = (at + horizon - 1) * panel.freq.least_days, (LAST - panel.starts) / np.timedelta64(1, "D")
     near = np.flatnonzero(LONGEST_STEP * days + A_WEEK > left).tolist()

@@ -31,7 +31,7 @@ class Windows:
     def __len__(self) -> int:
         return int(self.counts.sum())
 
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[Ints, Ints]:
+    def draw(self, rng: "np.random.Generator", size: int) -> tuple[Ints, Ints]:
         """``size`` random moments, (series, at): a series comes up as the square root of how many it has.
 
         Between every series alike, as scores count them, and every window alike, which lets the long ones drown the

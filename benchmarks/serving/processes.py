@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from benchmarks.results import ROOT
+from benchmarks.server import installed
 from benchmarks.serving.load import HOST, once
 
 START_TIMEOUT_S = 120.0
@@ -58,7 +59,7 @@ def running(
     line = words if core is None else pinned(words, core)
     began_s = time.perf_counter()
     with log.open("wb") as output:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+        environment = {**installed(os.environ), "PYTHONPATH": str(ROOT), **env}
         root = psutil.Popen(line, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
         first = _first_answer(root, port, request, began_s + START_TIMEOUT_S, log)
