@@ -39,7 +39,7 @@ def list_jobs(
     after = after_text(page_token)
     with the.database.read() as session:
         try:
-            rows = jobs.list_page(session, caller.tenant_id, after, size, state)
+            rows = jobs.list_page(session, caller.tenant_id, after, size, jobs.Filter(state=state))
         except NotFound as error:
             raise foreign(page_token) from error
         items = [answer_of(session, row) for row in rows]

@@ -48,9 +48,9 @@ def main(arguments: list[str]) -> int:
     if job.token != token:
         return Exit.FENCED
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, which is now
-    from app.work.train import train  # noqa: PLC0415 - keeps TensorFlow out of processes that do not train
+    from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that run no job
 
-    return run(database, job, train)
+    return run(database, job, WORK[job.kind])
 
 
 def run(database: Database, job: Job, work: Callable[[Database, Job], None]) -> Exit:
