@@ -147,6 +147,14 @@ def get_model(session: Session, tenant_id: int, name: str) -> Model:
     return found
 
 
+def model_by_id(session: Session, tenant_id: int, model_id: int) -> Model:
+    """The model that a version belongs to. Raise NotFound."""
+    found = session.scalars(select(Model).where(Model.tenant_id == tenant_id, Model.id == model_id)).one_or_none()
+    if found is None:
+        raise NotFound(f"no model with the id {model_id}; GET /v1/models lists them")
+    return found
+
+
 def list_models(session: Session, tenant_id: int, after_id: int, size: int) -> list[Model]:
     """Up to ``size`` models, oldest first, that come after the id ``after_id`` (0: from the first)."""
     query = select(Model).where(Model.tenant_id == tenant_id, Model.id > after_id)

@@ -1,11 +1,12 @@
-"""What is done for each kind of job. Importing this module imports TensorFlow; only a process that runs jobs does."""
+"""What is done for each kind of job: the one table of them.
 
-from collections.abc import Callable, Mapping
+Importing this module imports TensorFlow; only a process that runs jobs does.
+"""
 
-from app.store.db import Database
-from app.store.tables import Job
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from app.work.desk import Work
 from app.work.train import train
 
-Work = Callable[[Database, Job], None]
-
-WORK: Mapping[str, Work] = {"train": train}
+WORK: Mapping[str, Work] = MappingProxyType({"train": train})

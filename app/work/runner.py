@@ -7,15 +7,14 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
 from enum import IntEnum
 
 from app.settings import Settings
-from app.store import jobs
+from app.store import tasks
 from app.store.db import Database
 from app.store.jobs import Fenced
-from app.store.tables import Job
 from app.telemetry import configure_logging
+from app.work.desk import DatabaseDesk, Desk, Work
 from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
 
 logger = logging.getLogger(__name__)
@@ -43,35 +42,35 @@ def main(arguments: list[str]) -> int:
     watch_parent()
     configure_logging()
     database = Database(Settings().url)
-    with database.read() as session:
-        job = jobs.get(session, tenant_id, job_id)
-    if job.token != token:
+    try:
+        with database.read() as session:
+            task = tasks.task(session, tenant_id, job_id, token)
+    except Fenced as error:
+        logger.warning("fenced", extra={"job": job_id, "reason": str(error)})
         return Exit.FENCED
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, which is now
-    from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that run no job
+    from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that do not train
 
-    return run(database, job, WORK[job.kind])
+    return run(DatabaseDesk(database, task), WORK[task.kind])
 
 
-def run(database: Database, job: Job, work: Callable[[Database, Job], None]) -> Exit:
-    """Do ``work`` on ``job``, and record an end that is the job's own doing."""
+def run(desk: Desk, work: Work) -> Exit:
+    """Do ``work``, and record how it ended; a crash is left to the dispatcher to see."""
     try:
-        return _run(database, job, work)
+        return _run(desk, work)
     except Fenced as error:
-        logger.warning("fenced", extra={"job": job.id, "reason": str(error)})
+        logger.warning("fenced", extra={"job": desk.job.id, "reason": str(error)})
         return Exit.FENCED
 
 
-def _run(database: Database, job: Job, work: Callable[[Database, Job], None]) -> Exit:
+def _run(desk: Desk, work: Work) -> Exit:
     try:
-        work(database, job)
+        desk.finish(work(desk))
     except Cancelled:
-        with database.write() as session:
-            jobs.mark_cancelled(session, job.id, job.token)
+        desk.cancelled()
         return Exit.CANCELLED
     except ForecastError as error:
-        with database.write() as session:
-            jobs.fail(session, job.id, job.token, code_of(error), str(error), retry=False)
+        desk.fail(code_of(error), str(error))
         return Exit.REFUSED
     return Exit.DONE
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict
+from app.store import artifacts, checkpoints
 from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.counting import children
@@ -130,6 +131,8 @@ def _close(session: Session, job: Job, state: State) -> None:
     """The end of ``job`` itself; its parent is told by ``_end``."""
     job.state, job.lease_until, job.finished_at = state, None, now(session)
     attempts.close(session, job, state)
+    artifacts.sweep(session, job.id, job.token if state == "succeeded" else None)
+    checkpoints.drop(session, job.id)
     events.say_state(session, job)
 
 

@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 import numpy as np
 import psutil
 
-from app.store import datasets, jobs, keys, panels, registry
+from app.store import datasets, jobs, keys, panels, registry, tasks
 from app.store.db import Database
 from app.store.jobs import NewJob
 from app.store.orders import Order, Wanted
+from app.store.outcomes import Outcome
 from app.store.registry import Move, NewVersion
 from app.store.tables import Job, Revision, Version
+from app.work.desk import DatabaseDesk, Desk
+from app.work.runner import Exit, run
 from models import bundle
 from models.forecaster import Forecaster, Member
 from models.panel import Panel
@@ -74,6 +77,17 @@ def claim(database: Database, worker: str = "w1", lease_s: float = 600.0) -> Job
         job = jobs.claim(session, worker, lease_s)
     assert job is not None
     return job
+
+
+def desk_of(database: Database, job: Job) -> DatabaseDesk:
+    """The desk of a job that was claimed."""
+    with database.read() as session:
+        return DatabaseDesk(database, tasks.task(session, job.tenant_id, job.id, job.token))
+
+
+def work_on(database: Database, job: Job, work: Callable[[Desk], Outcome]) -> Exit:
+    """Do the work of a claimed job in this process."""
+    return run(desk_of(database, job), work)
 
 
 def look(database: Database, job: Job) -> Job:
