@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.store import datasets, keys, panels, registry
 from app.store.db import Database, now
 from app.telemetry import configure_logging
-from app.work.dispatcher import close, end, environment
+from app.work.processes import close, end, environment
 
 logger = logging.getLogger(__name__)
 

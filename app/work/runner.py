@@ -1,33 +1,37 @@
-"""The child process of one job: ``python -m app.work.runner TENANT JOB TOKEN``.
-
-It lives no longer than its dispatcher: standard input is a pipe from there, and its end is the end of this process.
-"""
+"""One attempt at a job: what is done for its kind, and how that ended."""
 
 import logging
 import os
-import sys
 import threading
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
-from app.settings import Settings
-from app.store import tasks
+from sqlalchemy.exc import OperationalError
+
+from app.store import jobs, tasks
 from app.store.db import Database
 from app.store.jobs import Fenced
-from app.telemetry import configure_logging
+from app.store.tables import State
 from app.work.desk import DatabaseDesk, Desk, Work
 from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
 
 logger = logging.getLogger(__name__)
 
+Works = Callable[[], Mapping[str, Work]]
+
 
 class Exit(IntEnum):
-    """Why the process ended; anything else is a crash, after which the job is tried again."""
+    """Why an attempt ended; anything else is a crash, after which the job is tried again."""
 
     DONE = 0
     REFUSED = 64  # the job itself is wrong: trying again would not help
     CANCELLED = 65
     FENCED = 66
+    TEMPORARY = 75  # something around it was not there: later it may be
+    OUT_OF_MEMORY = 137  # tried again once
 
+
+ENDS: Mapping[State, Exit] = {"succeeded": Exit.DONE, "failed": Exit.REFUSED, "cancelled": Exit.CANCELLED}
 
 ERROR_CODES: dict[type[ForecastError], str] = {
     InputError: "invalid_input",
@@ -36,22 +40,42 @@ ERROR_CODES: dict[type[ForecastError], str] = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """Run the job named and say how it ended; a crash is left to the dispatcher to see."""
-    tenant_id, job_id, token = int(arguments[0]), arguments[1], int(arguments[2])
-    watch_parent()
-    configure_logging()
-    database = Database(Settings().url)
-    try:
-        with database.read() as session:
-            task = tasks.task(session, tenant_id, job_id, token)
-    except Fenced as error:
-        logger.warning("fenced", extra={"job": job_id, "reason": str(error)})
-        return Exit.FENCED
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, which is now
-    from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that do not train
+def works() -> Mapping[str, Work]:
+    """What is done for each kind of job."""
+    from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that run no job
 
-    return run(DatabaseDesk(database, task), WORK[task.kind])
+    return WORK
+
+
+def attempt(database: Database, order: tuple[int, str, int], works: Works = works) -> Exit:
+    """Do the job that ``order`` names: tenant, id and token. A crash is left to the dispatcher to see."""
+    try:
+        return _attempt(database, order, works)
+    except Fenced as error:
+        logger.warning("fenced", extra={"job": order[1], "reason": str(error)})
+        return Exit.FENCED
+    except OperationalError as error:
+        logger.error("the database does not answer", extra={"job": order[1], "reason": str(error.orig)})
+        return Exit.TEMPORARY
+    except MemoryError as error:
+        logger.error("out of memory", extra={"job": order[1], "reason": str(error)})
+        return Exit.OUT_OF_MEMORY
+
+
+def _attempt(database: Database, order: tuple[int, str, int], works: Works) -> Exit:
+    with database.read() as session:
+        task = tasks.task(session, *order)
+    desk, work = DatabaseDesk(database, task), works().get(task.kind)
+    if work is None:
+        desk.fail("unknown_kind", f"this worker knows no jobs of the kind {task.kind!r}; is it of an older release?")
+        return Exit.REFUSED
+    code = run(desk, work)
+    if code == Exit.FENCED:
+        # Where the answer to a commit was lost, what it wrote may have been done: then this is no other's doing.
+        with database.read() as session:
+            ended = jobs.ended_by(session, task.id, task.token)
+        return code if ended is None else ENDS[ended]
+    return code
 
 
 def run(desk: Desk, work: Work) -> Exit:
@@ -90,7 +114,3 @@ def _end_with_parent() -> None:
     while os.read(0, 1):
         pass
     os._exit(os.EX_TEMPFAIL)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -7,18 +7,22 @@ that froze and woke up cannot undo the work of the one that took over. All times
 knows how an attempt and a job end; ``attempts`` and ``events`` are their history, ``counting`` what metrics show.
 """
 
-from app.store.jobs.attempts import list_attempts
+from app.store.jobs.attempts import fenced, list_attempts
 from app.store.jobs.claiming import (
     RESOURCES,
+    Calls,
     Held,
+    Sign,
     adopt,
+    calls,
     claim,
     heartbeat,
     held,
     lost,
     reap,
+    running,
+    signs,
     take_back,
-    waiting,
 )
 from app.store.jobs.counting import Tally, children, counts, limit, slots, tally
 from app.store.jobs.ending import fail, finish, mark_cancelled, release, request_cancel
@@ -29,13 +33,16 @@ from app.store.jobs.rows import ENDED, Fenced, Filter, ended_by, get, hold, list
 __all__ = [
     "ENDED",
     "RESOURCES",
+    "Calls",
     "Fenced",
     "Filter",
     "Held",
     "NewJob",
     "News",
+    "Sign",
     "Tally",
     "adopt",
+    "calls",
     "children",
     "claim",
     "counts",
@@ -43,6 +50,7 @@ __all__ = [
     "enqueue",
     "enqueue_family",
     "fail",
+    "fenced",
     "finish",
     "get",
     "heartbeat",
@@ -59,8 +67,9 @@ __all__ = [
     "release",
     "report",
     "request_cancel",
+    "running",
+    "signs",
     "slots",
     "take_back",
     "tally",
-    "waiting",
 ]

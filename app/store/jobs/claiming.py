@@ -12,7 +12,7 @@ from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.ending import lose, miss
 from app.store.jobs.rows import Fenced, fresh, hold
-from app.store.tables import Job, Resource
+from app.store.tables import Job, Resource, State
 
 RESOURCES = ("cpu", "gpu")
 MOST = 100  # lost jobs that one transaction sees to
@@ -27,13 +27,43 @@ class Held:
     holder: dict[str, Any] | None
 
 
-def waiting(session: Session, resources: Sequence[str] = RESOURCES) -> bool:
-    """Whether there may be something to claim or to reap; reads only, so that idle workers lock nothing."""
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a worker has to know of a job that it has, or had."""
+
+    token: int
+    state: State
+    cancel_requested: bool
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What there is to do: jobs to claim if a slot is free, and jobs to reap."""
+
+    to_claim: bool
+    to_reap: bool
+
+
+def calls(session: Session, resources: Sequence[str] = RESOURCES) -> Calls:
+    """What there is to do for a worker; only reads, so that idle workers lock nothing."""
     moment = now(session)
-    for condition in (*(_ready(moment, name) for name in resources), _lost(moment), _overdue(moment)):
-        if session.scalars(select(Job.id).where(condition).limit(1)).one_or_none() is not None:
-            return True
-    return False
+    to_claim = any(_is_any(session, _ready(moment, name)) for name in resources)
+    return Calls(to_claim, _is_any(session, _lost(moment)) or _is_any(session, _overdue(moment)))
+
+
+def signs(session: Session, job_ids: Sequence[str]) -> dict[str, Sign]:
+    """How the jobs are that a worker has, by their ids."""
+    if not job_ids:
+        return {}
+    moment = now(session)
+    query = select(Job.id, Job.token, Job.state, Job.cancel_requested, Job.deadline_at).where(Job.id.in_(job_ids))
+    return {
+        row.id: Sign(
+            row.token, row.state, row.cancel_requested, row.deadline_at is not None and row.deadline_at < moment
+        )
+        for row in session.execute(query)
+    }
 
 
 def claim(
@@ -106,13 +136,18 @@ def reap(session: Session) -> int:
 
 def held(session: Session) -> list[Held]:
     """Every job that a worker has: who knows that one of their processes is dead need not wait for its lease."""
-    query = select(Job.id, Job.token, Job.holder).where(Job.state == "running", Job.children_total == 0)
-    return [Held(*row) for row in session.execute(query)]
+    return _held(session, Job.children_total == 0)
 
 
-def lost(session: Session) -> list[Job]:
+def lost(session: Session) -> list[Held]:
     """The jobs whose lease has run out, as ``reap`` would see them."""
-    return list(session.scalars(fresh(_lost(now(session))).limit(MOST)))
+    return _held(session, _lost(now(session)))
+
+
+def running(session: Session, job_id: str, token: int) -> Job | None:
+    """The job, if it runs under this token."""
+    mine = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
+    return session.scalars(fresh(mine)).one_or_none()
 
 
 def take_back(session: Session, job_id: str, token: int) -> None:
@@ -125,6 +160,15 @@ def adopt(session: Session, job: Job, worker: str, lease_s: float, holder: dict[
     mine = hold(session, job.id, job.token)
     mine.worker, mine.holder, mine.lease_until = worker, holder, now(session) + timedelta(seconds=lease_s)
     session.flush()
+
+
+def _held(session: Session, condition: ColumnElement[bool]) -> list[Held]:
+    query = select(Job.id, Job.token, Job.holder).where(Job.state == "running", condition)
+    return [Held(*row) for row in session.execute(query)]
+
+
+def _is_any(session: Session, condition: ColumnElement[bool]) -> bool:
+    return session.scalars(select(Job.id).where(condition).limit(1)).one_or_none() is not None
 
 
 def _ready(moment: datetime, resource: str) -> ColumnElement[bool]:
@@ -148,7 +192,7 @@ def _with_a_slot(session: Session, resources: Sequence[str]) -> list[str]:
         return list(resources)
     # The lock makes counting and taking one step; whoever finds it taken looks again at its next poll.
     locked = select(Resource.name, Resource.slots).where(Resource.name.in_(names)).with_for_update(skip_locked=True)
-    slots = dict(session.execute(locked).tuples().all())
+    slots = dict(session.execute(locked).all())
     running = select(Job.resource, func.count()).where(Job.state == "running", Job.children_total == 0)
-    used = dict(session.execute(running.group_by(Job.resource)).tuples().all())
+    used = dict(session.execute(running.group_by(Job.resource)).all())
     return [name for name in resources if name not in names or used.get(name, 0) < slots.get(name, 0)]

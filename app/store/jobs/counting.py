@@ -46,19 +46,19 @@ def tally(session: Session) -> Tally:
 
 def counts(session: Session) -> dict[State, int]:
     """How many jobs of all tenants are in each state."""
-    return _every(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples())
+    return _every(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
 
 
 def children(session: Session, parent_id: str) -> dict[State, int]:
     """How many children of a job are in each state."""
     query = select(Job.state, func.count()).where(Job.parent_id == parent_id).group_by(Job.state)
-    return _every(session.execute(query).tuples())
+    return _every(session.execute(query).all())
 
 
 def slots(session: Session) -> dict[str, tuple[int, int]]:
     """How many slots of each limited resource are taken, and how many there are."""
     running = select(Job.resource, func.count()).where(Job.state == "running", Job.children_total == 0)
-    used = dict(session.execute(running.group_by(Job.resource)).tuples().all())
+    used = dict(session.execute(running.group_by(Job.resource)).all())
     return {row.name: (used.get(row.name, 0), row.slots) for row in session.scalars(select(Resource))}
 
 

@@ -1,8 +1,4 @@
-"""The child process of one job: how it says why it ended, and that it never outlives its parent."""
-
-import os
-import subprocess
-import sys
+"""One attempt at a job: how it says why it ended."""
 
 import pytest
 
@@ -23,7 +19,7 @@ from models.errors import (
     ModelBroken,
     SpecError,
 )
-from tests.app.work.tiny import claim, environment, keep, look, queue, versions, weeks, work_on
+from tests.app.work.tiny import claim, look, queue, work_on
 
 FAULT = Fault(code="too_short", message="the longest series has 9 points", hint="send longer series")
 
@@ -79,7 +75,7 @@ def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job:
     assert Work(error).do(database, job) == Exit.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
-    assert failed.error == {"code": code_of(error), "message": str(error)}
+    assert failed.error == {"code": code_of(error), "message": str(error), "class": "job"}
 
 
 def test_cancelled_work_ends_its_job(database: Database, job: Job) -> None:
@@ -100,29 +96,3 @@ def test_a_crash_is_left_to_the_dispatcher_to_see(database: Database, job: Job) 
     with pytest.raises(ZeroDivisionError):
         Work(ZeroDivisionError()).do(database, job)
     assert look(database, job).state == "running"
-
-
-def runner(database: Database, job: Job, token: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "app.work.runner", str(job.tenant_id), job.id, str(token)]
-    env = environment(database_url=str(database.url))
-    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def test_a_process_with_an_old_token_ends_without_a_word(sqlite: Database) -> None:
-    queue(sqlite, keep(sqlite, weeks()))
-    job = claim(sqlite)
-    with runner(sqlite, job, token=0) as process:
-        assert process.wait(60) == Exit.FENCED
-    after = look(sqlite, job)
-    assert (after.state, after.token, after.progress, after.version_id) == ("running", 1, {}, None)
-    assert versions(sqlite, job) == []
-
-
-def test_a_process_ends_when_its_parent_does(sqlite: Database) -> None:
-    queue(sqlite, keep(sqlite, weeks()))
-    job = claim(sqlite)
-    with runner(sqlite, job, job.token) as process:
-        assert process.stdin is not None
-        process.stdin.close()  # as the death of the parent does
-        assert process.wait(60) == os.EX_TEMPFAIL
-    assert look(sqlite, job).state == "running"

@@ -74,6 +74,7 @@ def queue(
 
 def claim(database: Database, worker: str = "w1", lease_s: float = 600.0) -> Job:
     with database.write() as session:
+        jobs.reap(session)
         job = jobs.claim(session, worker, lease_s)
     assert job is not None
     return job
@@ -177,7 +178,7 @@ def put_away(process: Popen[Any] | psutil.Popen) -> None:
 
 def trainer_of(process: psutil.Popen) -> psutil.Process:
     """The child that trains for a worker, once there is one."""
-    return eventually(lambda: children_of(process, "app.work.runner"))[0]
+    return eventually(lambda: children_of(process, "app.work.child"))[0]
 
 
 def children_of(process: psutil.Process, word: str) -> list[psutil.Process]:
