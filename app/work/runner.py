@@ -8,10 +8,9 @@ from enum import IntEnum
 
 from sqlalchemy.exc import OperationalError
 
-from app.store import jobs, tasks
+from app.store import tasks
 from app.store.db import Database
 from app.store.jobs import Fenced
-from app.store.tables import State
 from app.work.desk import DatabaseDesk, Desk, Work
 from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
 
@@ -30,8 +29,6 @@ class Exit(IntEnum):
     TEMPORARY = 75  # something around it was not there: later it may be
     OUT_OF_MEMORY = 137  # tried again once
 
-
-ENDS: Mapping[State, Exit] = {"succeeded": Exit.DONE, "failed": Exit.REFUSED, "cancelled": Exit.CANCELLED}
 
 ERROR_CODES: dict[type[ForecastError], str] = {
     InputError: "invalid_input",
@@ -69,13 +66,7 @@ def _attempt(database: Database, order: tuple[int, str, int], works: Works) -> E
     if work is None:
         desk.fail("unknown_kind", f"this worker knows no jobs of the kind {task.kind!r}; is it of an older release?")
         return Exit.REFUSED
-    code = run(desk, work)
-    if code == Exit.FENCED:
-        # Where the answer to a commit was lost, what it wrote may have been done: then this is no other's doing.
-        with database.read() as session:
-            ended = jobs.ended_by(session, task.id, task.token)
-        return code if ended is None else ENDS[ended]
-    return code
+    return run(desk, work)
 
 
 def run(desk: Desk, work: Work) -> Exit:
