@@ -10,7 +10,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, CorruptBundle, NotFound
-from app.store import datasets
+from app.store import datasets, webhooks
 from app.store.db import insert_if_absent, now
 from app.store.tables import Alias, AliasMove, Job, Model, Version
 from models.errors import excerpt
@@ -218,18 +218,15 @@ def _lock(session: Session, tenant_id: int, name: str) -> Model:
 
 
 def _record(session: Session, model: Model, move: Move, from_version: int | None, moved_at: datetime) -> None:
-    session.add(
-        AliasMove(
-            tenant_id=model.tenant_id,
-            model_id=model.id,
-            alias=move.alias,
-            from_version=from_version,
-            to_version=move.number,
-            reason=move.reason,
-            moved_by=move.moved_by,
-            moved_at=moved_at,
-        )
-    )
+    said = {
+        "alias": move.alias,
+        "from_version": from_version,
+        "to_version": move.number,
+        "reason": move.reason,
+        "moved_by": move.moved_by,
+    }
+    session.add(AliasMove(tenant_id=model.tenant_id, model_id=model.id, moved_at=moved_at, **said))
+    webhooks.announce(session, model.tenant_id, "alias.moved", {"model": model.name, **said})
 
 
 def _numbered(session: Session, model: Model, number: int) -> Version:
