@@ -62,7 +62,7 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
-        self._database, self._key = database, key
+        self._database, self._key, self._watch = database, key, app.state.service.watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say where."""
@@ -71,6 +71,11 @@ class _Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             name = f"[{host}]" if ":" in host else host
             tell(banner(f"http://{name}:{port}", self._key, _example(self._database)))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of those who wait for jobs, which could take for ever; then end in good order."""
+        self._watch.stop()
+        await super().shutdown(sockets)
 
 
 class _Worker:

@@ -27,9 +27,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("route", sa.String(), nullable=False),
         sa.Column("request_sha256", sa.String(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("location", sa.String(), nullable=True),
-        sa.Column("body", json, nullable=True),
+        sa.Column("body", json, nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_idempotency_keys_tenant_id")),
@@ -82,7 +80,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "job_events",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("job_id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("data", json, nullable=False),

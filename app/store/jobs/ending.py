@@ -6,11 +6,12 @@
 import random
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict
-from app.store import artifacts, checkpoints
+from app.store import artifacts, checkpoints, webhooks
 from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.counting import children
@@ -134,6 +135,14 @@ def _close(session: Session, job: Job, state: State) -> None:
     artifacts.sweep(session, job.id, job.token if state == "succeeded" else None)
     checkpoints.drop(session, job.id)
     events.say_state(session, job)
+    webhooks.announce(session, job.tenant_id, f"job.{state}", _told(job))
+
+
+def _told(job: Job) -> dict[str, Any]:
+    """What a webhook is told of a job that has ended; GET /v1/jobs/{id} says the rest."""
+    version = (job.result or {}).get("version")
+    names = ("id", "kind", "model", "label", "state", "attempt", "error")
+    return {**{name: getattr(job, name) for name in names}, "version": version}
 
 
 def _child_ended(session: Session, child: Job) -> None:

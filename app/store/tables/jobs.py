@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
@@ -93,7 +93,8 @@ class JobEvent(Base):
     __tablename__ = "job_events"
     __table_args__ = (Index(None, "job_id", "id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    # SQLite counts up no other type; on a server there may be more of them than 32 bits count.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     kind: Mapped[str]
     data: Mapped[dict[str, Any]]
@@ -161,7 +162,5 @@ class IdempotencyKey(Owned, Base):
     key: Mapped[str]
     route: Mapped[str]
     request_sha256: Mapped[str]
-    status: Mapped[int | None]
-    location: Mapped[str | None]
-    body: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    body: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
