@@ -14,9 +14,10 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import registered
-from app.api import datasets, forecasts, health, jobs, models, streams
+from app.api import datasets, following, forecasts, health, jobs, models, streams
 from app.api.raw import Shortcut, definitions
 from app.api.service import Service
+from app.api.watching import JobWatch
 from app.edge.answers import install, problem_response
 from app.edge.encoding import Encoding
 from app.edge.guard import Guard
@@ -50,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for room in (forecasts, streams, datasets, jobs, models, health):
+    for room in (forecasts, streams, datasets, jobs, following, models, health):
         app.include_router(room.router)
     install(app)
     for error in AWAY:
@@ -99,6 +100,7 @@ def create_service(settings: Settings) -> Service:
         sessions=Sessions(settings.session_bytes, settings.session_ttl_s, telemetry),
         batcher=Batcher(settings.max_waiting, telemetry),
         telemetry=telemetry,
+        watch=JobWatch(database, settings.max_watchers),
         forecast_slots=CapacityLimiter(settings.forecast_threads),
         stream_slots=CapacityLimiter(settings.max_streams),
     )

@@ -42,6 +42,14 @@ class Settings(BaseSettings):
     lease_s: float = Field(30.0, gt=0, description="Seconds without a sign of life before a job is taken over.")
     poll_s: float = Field(0.5, gt=0, description="Seconds between two looks at the job table.")
     max_attempts: int = Field(3, ge=1, description="How often a job is started before it counts as failed.")
+    worker_slots: int = Field(1, ge=1, le=1_000, description="Jobs that one worker runs at the same time.")
+    worker_resources: Literal["cpu", "gpu", "cpu,gpu"] = Field(
+        "cpu,gpu", description="What the jobs that a worker takes may ask for: cpu, gpu or cpu,gpu."
+    )
+    job_threads: int | None = Field(
+        None, ge=1, description="Threads of one job's arithmetic; an equal share of the processors if unset."
+    )
+    max_watchers: int = Field(1_000, ge=1, description="Requests that wait for a job or follow its events.")
 
     @property
     def url(self) -> str:

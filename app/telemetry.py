@@ -93,7 +93,22 @@ class Telemetry:
         self._sessions_dropped = Counter(
             "forecastle_sessions_dropped_total", "Sessions that are no more.", ("reason",), registry=registry
         )
-        self._jobs = Gauge("forecastle_jobs", "Jobs, by state.", ("state",), registry=registry)
+        self._jobs = Gauge("forecastle_jobs", "Jobs, by state and kind.", ("state", "kind"), registry=registry)
+        self._oldest = Gauge(
+            "forecastle_job_oldest_queued_seconds", "For how long the oldest queued job has waited.", registry=registry
+        )
+        self._attempts = Gauge(
+            "forecastle_job_attempts",
+            "Attempts at jobs, by how they ended; fenced: by workers that were thought lost and woke up.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._waited = Gauge(
+            "forecastle_job_waited_seconds", "Time that all attempts together waited to be claimed.", registry=registry
+        )
+        self._slots = Gauge(
+            "forecastle_job_slots", "Slots of limited resources, by use.", ("resource", "use"), registry=registry
+        )
         self._of_route = cache(self._labelled)  # looking labels up takes longer than counting
         Info("forecastle_build", "The version that runs.", registry=registry).info({"version": version})
 
@@ -133,10 +148,25 @@ class Telemetry:
         """Render ``figures`` too, read anew whenever the metrics are asked for."""
         self.registry.register(_Read(figures))
 
-    def jobs_counted(self, counts: Mapping[str, int]) -> None:
-        """State how many jobs are in each state; name the empty states too, or they keep their last number."""
-        for state, count in counts.items():
-            self._jobs.labels(state).set(count)
+    def jobs_counted(self, jobs: Mapping[tuple[str, str], int], oldest_s: float) -> None:
+        """State how many jobs there are of each state and kind, and for how long the oldest queued one has waited."""
+        self._jobs.clear()  # or what there is none of any more would keep its last number
+        for (state, kind), count in jobs.items():
+            self._jobs.labels(state, kind).set(count)
+        self._oldest.set(oldest_s)
+
+    def attempts_counted(self, outcomes: Mapping[str, int], waited_s: float) -> None:
+        """State how many attempts at jobs ended how, and how long all of them waited for a worker."""
+        for outcome, count in outcomes.items():
+            self._attempts.labels(outcome).set(count)
+        self._waited.set(waited_s)
+
+    def slots_counted(self, slots: Mapping[str, tuple[int, int]]) -> None:
+        """State how many slots of each limited resource are used, and how many there are."""
+        self._slots.clear()
+        for resource, (used, total) in slots.items():
+            self._slots.labels(resource, "used").set(used)
+            self._slots.labels(resource, "total").set(total)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -1,10 +1,13 @@
 """/v1/datasets: series that the service keeps; each write is a new immutable revision."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from app.api.once import Keep, OnlyOnce, forget
 from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
 from app.api.service import Caller, PathName, Service, The, problems
 from app.formats import MEDIA_TYPES, read_panel
@@ -67,7 +70,12 @@ Table = Annotated[bytes, Depends(_body)]
     "/v1/datasets", status_code=201, responses=problems(403, 409, 415), openapi_extra=_BODY, summary="Create a data set"
 )
 async def post_dataset(
-    name: Annotated[str, Query(pattern=NAME)], table: Table, request: Request, response: Response, freq: Freq = None
+    name: Annotated[str, Query(pattern=NAME)],
+    table: Table,
+    request: Request,
+    response: Response,
+    once: OnlyOnce,
+    freq: Freq = None,
 ) -> RevisionAnswer:
     """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type says which kind of table.
 
@@ -76,7 +84,11 @@ async def post_dataset(
     """
     the, caller = _parts(request)
     media_type = request.headers.get("content-type", "")
-    created = await anyio.to_thread.run_sync(_create, the, caller, name, table, media_type, freq)
+
+    def create(keep: Keep) -> RevisionAnswer:
+        return create_dataset(the, caller, name, read_panel(table, media_type, freq, the.settings.max_rows), keep)
+
+    created = await anyio.to_thread.run_sync(once, RevisionAnswer, create)
     response.headers["Location"] = f"/v1/datasets/{name}"
     return created
 
@@ -88,11 +100,15 @@ async def post_dataset(
     openapi_extra=_BODY,
     summary="Append rows",
 )
-async def post_rows(name: PathName, table: Table, request: Request) -> RevisionAnswer:
+async def post_rows(name: PathName, table: Table, request: Request, once: OnlyOnce) -> RevisionAnswer:
     """Append the rows that follow the last values, with the columns of the data set; it gets a new revision."""
     the, caller = _parts(request)
     media_type = request.headers.get("content-type", "")
-    return await anyio.to_thread.run_sync(_append, the, caller, name, table, media_type)
+
+    def append(keep: Keep) -> RevisionAnswer:
+        return _append(the, caller, name, partial(read_panel, table, media_type), keep)
+
+    return await anyio.to_thread.run_sync(once, RevisionAnswer, append)
 
 
 @router.get("/v1/datasets", responses=problems(), summary="List data sets")
@@ -148,31 +164,28 @@ def answer_of(revision: Revision) -> RevisionAnswer:
     )
 
 
-def create_dataset(the: Service, caller: Caller, name: str, panel: Panel) -> RevisionAnswer:
-    """Keep ``panel`` as a new data set.
+def create_dataset(the: Service, caller: Caller, name: str, panel: Panel, keep: Keep = forget) -> RevisionAnswer:
+    """Keep ``panel`` as a new data set; ``keep`` is given the answer in the transaction that does.
 
     Raises:
         Conflict: there is one of this name.
     """
     first = panels.new_revision(panel)
     with the.database.write() as session:
-        row = datasets.create(session, caller.tenant_id, name, str(panel.freq), first, caller.key_id)
-        return answer_of(row)
+        answer = answer_of(datasets.create(session, caller.tenant_id, name, str(panel.freq), first, caller.key_id))
+        keep(session, answer)
+    return answer
 
 
 def _parts(request: Request) -> tuple[Service, Caller]:
     return request.app.state.service, request.state.principal
 
 
-def _create(the: Service, caller: Caller, name: str, table: bytes, media_type: str, freq: str | None) -> RevisionAnswer:
-    return create_dataset(the, caller, name, read_panel(table, media_type, freq, the.settings.max_rows))
-
-
-def _append(the: Service, caller: Caller, name: str, table: bytes, media_type: str) -> RevisionAnswer:
+def _append(the: Service, caller: Caller, name: str, read: Callable[..., Panel], keep: Keep) -> RevisionAnswer:
     with the.database.read() as session:
         newest = datasets.revision(session, caller.tenant_id, name)
         before = panels.load(session, caller.tenant_id, newest)
-    rows = read_panel(table, media_type, newest.dataset.freq, the.settings.max_rows, before.categories)
+    rows = read(newest.dataset.freq, the.settings.max_rows, before.categories)
     added = panels.new_revision(rows, before)
     if added.rows_total > the.settings.max_rows:
         message = f"with these there would be {added.rows_total} rows"
@@ -180,5 +193,6 @@ def _append(the: Service, caller: Caller, name: str, table: bytes, media_type: s
         raise InputError([Fault(code="too_many_rows", message=message, hint=hint)])
     # The rows were checked against this revision: should another have come in between, the caller is told.
     with the.database.write() as session:
-        row = datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id)
-        return answer_of(row)
+        answer = answer_of(datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id))
+        keep(session, answer)
+    return answer

@@ -37,9 +37,12 @@ def readyz(the: The, response: Response) -> Health:
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
 def metrics(the: The, request: Request) -> Response:
-    """The metrics of this process, and the number of jobs in each state."""
+    """The metrics of this process, and of the jobs that all processes share."""
     with the.database.read() as session:
-        the.telemetry.jobs_counted({str(state): count for state, count in jobs.counts(session).items()})
+        tally = jobs.tally(session)
+    the.telemetry.jobs_counted({(str(state), kind): n for (state, kind), n in tally.jobs.items()}, tally.oldest_s)
+    the.telemetry.attempts_counted(tally.attempts, tally.waited_s)
+    the.telemetry.slots_counted(tally.slots)
     return Response(the.telemetry.render(), media_type=METRICS_TYPE)
 
 

@@ -2,15 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.orm import Session
 
-from app.api.paging import MOST, PageSize, PageToken, after_text, foreign, next_token
+from app.api.once import Keep, OnlyOnce, forget
+from app.api.paging import LARGEST, MOST, PageSize, PageToken, after_text, foreign, next_token
 from app.api.service import Caller, PathName, Service, The, problems
 from app.api.settling import Parent, settled
 from app.problems import NotFound
-from app.schemas import JobAnswer, MemberAnswer, Page, TrainRequest
+from app.schemas import NAME, JobAnswer, MemberAnswer, Page, TrainRequest
 from app.store import datasets, jobs, panels, registry
+from app.store.jobs import ENDED, Filter
 from app.store.orders import WarmStart, members_of
 from app.store.tables import Job, State
 from models import bundle
@@ -18,39 +21,58 @@ from models import bundle
 router = APIRouter(tags=["jobs"])
 
 
+def _which(
+    state: Annotated[State | None, Query()] = None,
+    kind: Annotated[str | None, Query(pattern=NAME)] = None,
+    model: Annotated[str | None, Query(pattern=NAME)] = None,
+    schedule: Annotated[int | None, Query(ge=1, le=LARGEST, description="Id of the schedule that made them.")] = None,
+    parent: Annotated[str | None, Query(pattern=NAME, description="Id of the job that they are children of.")] = None,
+) -> Filter:
+    return Filter(state=state, kind=kind, model=model, schedule_id=schedule, parent_id=parent)
+
+
+Which = Annotated[Filter, Depends(_which)]
+
+
 @router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a training job")
-def post_job(request: TrainRequest, response: Response, the: The, caller: Caller) -> JobAnswer:
+def post_job(request: TrainRequest, response: Response, the: The, caller: Caller, once: OnlyOnce) -> JobAnswer:
     """Queue a training job; ask its address in ``Location`` how it goes. What cannot work is refused at once."""
-    job = submit(the, caller, request)
+    job = once(JobAnswer, lambda keep: submit(the, caller, request, keep))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
 @router.get("/v1/jobs", responses=problems(), summary="List jobs")
 def list_jobs(
-    the: The,
-    caller: Caller,
-    state: Annotated[State | None, Query()] = None,
-    page_token: PageToken = None,
-    page_size: PageSize = 50,
+    the: The, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[JobAnswer]:
     """Jobs, newest first."""
     size = min(page_size, MOST)
     after = after_text(page_token)
     with the.database.read() as session:
         try:
-            rows = jobs.list_page(session, caller.tenant_id, after, size, state)
+            rows = jobs.list_page(session, caller.tenant_id, after, size, which)
         except NotFound as error:
             raise foreign(page_token) from error
         items = [answer_of(session, row) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
-@router.get("/v1/jobs/{job_id}", responses=problems(404), summary="Show a job")
-def get_job(job_id: PathName, the: The, caller: Caller) -> JobAnswer:
+@router.get("/v1/jobs/{job_id}", responses=problems(404, 429), summary="Show a job")
+async def get_job(
+    job_id: PathName,
+    the: The,
+    caller: Caller,
+    wait: Annotated[
+        float, Query(ge=0, le=60, description="Answer when state or attempt change, or after so long.")
+    ] = 0,
+) -> JobAnswer:
     """A job as it is now: state, progress (epoch, loss, share done, seconds left), error or version."""
-    with the.database.read() as session:
-        return answer_of(session, jobs.get(session, caller.tenant_id, job_id))
+    job = await run_sync(_shown, the, caller, job_id)
+    if wait and job.state not in ENDED:
+        await the.watch.changed(job.id, (job.state, job.attempt), wait)
+        job = await run_sync(_shown, the, caller, job_id)
+    return job
 
 
 @router.post("/v1/jobs/{job_id}/cancel", status_code=202, responses=problems(403, 404, 409), summary="Cancel a job")
@@ -60,8 +82,10 @@ def cancel_job(job_id: PathName, the: The, caller: Caller) -> JobAnswer:
         return answer_of(session, jobs.request_cancel(session, caller.tenant_id, job_id))
 
 
-def submit(the: Service, caller: Caller, request: TrainRequest) -> JobAnswer:
+def submit(the: Service, caller: Caller, request: TrainRequest, keep: Keep = forget) -> JobAnswer:
     """Queue the training job that ``request`` describes, with every field of its spec settled.
+
+    ``keep`` is given the answer in the transaction that queues it.
 
     Raises:
         NotFound: no such data set or revision, or no such version to start from.
@@ -80,9 +104,19 @@ def submit(the: Service, caller: Caller, request: TrainRequest) -> JobAnswer:
         request=order.to_json(),
         max_attempts=the.settings.max_attempts,
         created_by=caller.key_id,
+        priority=request.priority,
+        resource=request.resource,
+        deadline_s=request.deadline_s,
     )
     with the.database.write() as session:
-        return answer_of(session, jobs.enqueue(session, new))
+        job = answer_of(session, jobs.enqueue(session, new))
+        keep(session, job)
+    return job
+
+
+def _shown(the: Service, caller: Caller, job_id: str) -> JobAnswer:
+    with the.database.read() as session:
+        return answer_of(session, jobs.get(session, caller.tenant_id, job_id))
 
 
 def _parent(session: Session, tenant_id: int, name: str | None) -> Parent | None:
@@ -120,6 +154,15 @@ def answer_of(session: Session, job: Job) -> JobAnswer:
         warm_start_from=None if warm_start is None else warm_start["name"],
         auto=asked.get("auto"),
         refit=asked.get("refit", True),
+        priority=job.priority,
+        resource=job.resource,
+        run_at=job.run_at,
+        deadline_at=job.deadline_at,
+        parent=job.parent_id,
+        label=job.label,
+        children=job.children_total,
+        schedule=job.schedule_id,
+        result=job.result,
         created_by=job.created_by,
         created_at=job.created_at,
         started_at=job.started_at,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Request
 
+from app.api.watching import JobWatch
 from app.edge.guard import Principal
 from app.schemas import NAME
 from app.serving.batcher import Batcher
@@ -30,6 +31,7 @@ class Service:
     sessions: Sessions
     batcher: Batcher
     telemetry: Telemetry
+    watch: JobWatch
     forecast_slots: CapacityLimiter  # how many large requests are read at the same time
     stream_slots: CapacityLimiter  # how many streams are sent at the same time
 

@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.store import datasets, keys, panels, registry
 from app.store.db import Database, now
 from app.telemetry import configure_logging
-from app.work.dispatcher import close, end, environment
+from app.work.processes import close, end, environment
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
-        self._database, self._key = database, key
+        self._database, self._key, self._watch = database, key, app.state.service.watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say where."""
@@ -72,6 +72,11 @@ class _Server(uvicorn.Server):
             name = f"[{host}]" if ":" in host else host
             example = None if self._key is None else _example(self._database)
             tell(banner(f"http://{name}:{port}", self._key, example))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of those who wait for jobs, which could take for ever; then end in good order."""
+        self._watch.stop()
+        await super().shutdown(sockets)
 
 
 class _Worker:

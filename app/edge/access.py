@@ -33,6 +33,8 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/v1/jobs"): Access.READ,
     ("POST", "/v1/jobs"): Access.WRITE,
     ("GET", "/v1/jobs/{job_id}"): Access.READ,
+    ("GET", "/v1/jobs/{job_id}/attempts"): Access.READ,
+    ("GET", "/v1/jobs/{job_id}/events"): Access.READ,
     ("POST", "/v1/jobs/{job_id}/cancel"): Access.WRITE,
     ("GET", "/v1/models"): Access.READ,
     ("GET", "/v1/models/{name}"): Access.READ,

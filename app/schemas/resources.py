@@ -32,7 +32,19 @@ class AutoRequest(Body):
     budget_s: Annotated[float, Field(ge=1, le=86_400, description="Seconds for the search and for training.")]
 
 
-class TrainRequest(Body):
+class Placed(Body):
+    """What every kind of job may be asked for with: when it is its turn, and until when it is of use."""
+
+    priority: Annotated[int, Field(ge=-10, le=10)] = Field(
+        0, description="More goes first; each step makes up for ten minutes of waiting."
+    )
+    resource: Literal["cpu", "gpu"] = Field("cpu", description="What it takes a slot of while it runs.")
+    deadline_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
+        None, description="It fails with 'timeout' if it is not done in so many seconds."
+    )
+
+
+class TrainRequest(Placed):
     """A training job: which data, under which name, and what to change of what the data suggest."""
 
     model_config = ConfigDict(
@@ -121,10 +133,34 @@ class JobAnswer(Answer):
     warm_start_from: str | None
     auto: dict[str, Any] | None
     refit: bool
+    priority: int
+    resource: str
+    run_at: datetime | None = Field(description="Not before then: after a failure the next attempt waits a little.")
+    deadline_at: datetime | None
+    parent: str | None
+    label: dict[str, Any] | None
+    children: int = Field(description="How many jobs this one is the parent of; GET /v1/jobs?parent= lists them.")
+    schedule: int | None
+    result: dict[str, Any] | None
     created_by: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class AttemptAnswer(Answer):
+    """One start of a job; ``outcome`` is null while it runs."""
+
+    number: int
+    worker: str
+    started_at: datetime
+    waited_s: float
+    ended_at: datetime | None
+    outcome: str | None = Field(
+        description="succeeded, cancelled, released (the worker was stopped), lost (it gave no sign of life), fenced "
+        "(and woke up later), or what kind of failure: job, infrastructure, oom, timeout."
+    )
+    message: str | None
 
 
 class VersionAnswer(Answer):

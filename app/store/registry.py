@@ -10,7 +10,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, CorruptBundle, NotFound
-from app.store import datasets
+from app.store import datasets, webhooks
 from app.store.db import insert_if_absent, now
 from app.store.tables import Alias, AliasMove, Job, Model, Version
 from models.errors import excerpt
@@ -147,6 +147,14 @@ def get_model(session: Session, tenant_id: int, name: str) -> Model:
     return found
 
 
+def model_by_id(session: Session, tenant_id: int, model_id: int) -> Model:
+    """The model that a version belongs to. Raise NotFound."""
+    found = session.scalars(select(Model).where(Model.tenant_id == tenant_id, Model.id == model_id)).one_or_none()
+    if found is None:
+        raise NotFound(f"no model with the id {model_id}; GET /v1/models lists them")
+    return found
+
+
 def list_models(session: Session, tenant_id: int, after_id: int, size: int) -> list[Model]:
     """Up to ``size`` models, oldest first, that come after the id ``after_id`` (0: from the first)."""
     query = select(Model).where(Model.tenant_id == tenant_id, Model.id > after_id)
@@ -210,18 +218,15 @@ def _lock(session: Session, tenant_id: int, name: str) -> Model:
 
 
 def _record(session: Session, model: Model, move: Move, from_version: int | None, moved_at: datetime) -> None:
-    session.add(
-        AliasMove(
-            tenant_id=model.tenant_id,
-            model_id=model.id,
-            alias=move.alias,
-            from_version=from_version,
-            to_version=move.number,
-            reason=move.reason,
-            moved_by=move.moved_by,
-            moved_at=moved_at,
-        )
-    )
+    said = {
+        "alias": move.alias,
+        "from_version": from_version,
+        "to_version": move.number,
+        "reason": move.reason,
+        "moved_by": move.moved_by,
+    }
+    session.add(AliasMove(tenant_id=model.tenant_id, model_id=model.id, moved_at=moved_at, **said))
+    webhooks.announce(session, model.tenant_id, "alias.moved", {"model": model.name, **said})
 
 
 def _numbered(session: Session, model: Model, number: int) -> Version:

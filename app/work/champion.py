@@ -6,15 +6,15 @@ MASE on the windows that neither knows; where there are too few, the skill that 
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
 
 from app.problems import CorruptBundle
-from app.store import datasets, panels, registry
-from app.store.db import Database
-from app.store.tables import Job, Version
+from app.store.outcomes import Ruling
+from app.store.tasks import VersionFacts
+from app.work.desk import Desk
 from models import bundle
 from models.backtest import score
 from models.calendar import Ints, parse_freq
@@ -53,20 +53,19 @@ class Rival:
     known: Ints
 
 
-def compare(database: Database, job: Job, rival: Rival) -> Champion | None:
+def compare(desk: Desk, rival: Rival) -> Champion | None:
     """The model's champion beside ``rival``; None where there is no champion."""
-    with database.read() as session:
-        version = registry.champion(session, job.tenant_id, job.model)
-        if version is None:
-            return None
-        try:
-            theirs = bundle.from_bytes(registry.bundle(session, job.tenant_id, version.id)).members
-        except (CorruptBundle, BundleError) as error:
-            return _useless(version.number, error)
+    version = desk.champion()
+    if version is None:
+        return None
+    try:
+        theirs = bundle.from_bytes(desk.bundle(version.id)).members
+    except (CorruptBundle, BundleError) as error:
+        return _useless(version.number, error)
     origins = rival.origins
     if not _can_forecast(theirs, origins.panel):
         return Champion(number=version.number)
-    known = np.maximum(rival.known, known_to(database, version, job.revision_id, origins.panel))
+    known = np.maximum(rival.known, known_to(desk, version, origins.panel))
     rows = np.flatnonzero(origins.at >= known[origins.series])
     if len(rows) < LEAST_COMPARED:
         ours = None if rival.known.any() else rival.skill  # which would count what its parent knew already
@@ -79,17 +78,14 @@ def compare(database: Database, job: Job, rival: Rival) -> Champion | None:
         return _useless(version.number, error)
 
 
-def known_to(database: Database, version: Version, revision_id: int, panel: Panel) -> Ints:
-    """How many points of each series of ``panel`` were taught to ``version``, (N,).
+def known_to(desk: Desk, version: VersionFacts, panel: Panel) -> Ints:
+    """How many points of each series of ``panel``, the job's own, were taught to ``version``, (N,).
 
-    ``panel`` is the content of the revision of that id. What was learned of another data set counts as unknown.
+    What was learned of another data set counts as unknown.
     """
-    with database.read() as session:
-        theirs = datasets.revision_by_id(session, version.tenant_id, version.revision_id)
-        ours = datasets.revision_by_id(session, version.tenant_id, revision_id)
-        if theirs.dataset_id != ours.dataset_id:
-            return np.zeros(len(panel), dtype=np.int64)
-        taught = panels.load(session, version.tenant_id, theirs)
+    if version.dataset_id != desk.job.dataset_id:
+        return np.zeros(len(panel), dtype=np.int64)
+    taught = desk.panel(version.revision_id)
     held_out = 0
     if not (version.scores.get("refit") or version.scores.get("warm_started_from")):
         held_out = plan_for(taught, version.spec["horizon"], version.spec["season"]).held_out
@@ -137,3 +133,16 @@ def verdict(champion: Champion | None, promote: str) -> tuple[bool, str]:
     better = ours > theirs
     both = f"skill {ours:.4g} is {'above' if better else 'not above'} the {theirs:.4g} of {name}"
     return better, f"{both}, each in its own backtest"
+
+
+def ruling(champion: Champion | None, promote: str) -> Ruling:
+    """The verdict with the numbers that it rests on; one that compared holds while the champion is still that one."""
+    promoted, reason = verdict(champion, promote)
+    return Ruling(
+        verdict="promoted" if promoted else "kept",
+        reason=reason,
+        policy={"promote": promote},
+        numbers={} if champion is None else asdict(champion),
+        compared=promote == "if_better",
+        champion=None if champion is None else champion.number,
+    )

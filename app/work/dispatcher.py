@@ -1,172 +1,243 @@
-"""The dispatcher: claims jobs, runs each in a fresh child process, keeps its lease, and settles how it ended."""
+"""The dispatcher: claims jobs, has an executor run each, keeps their leases, and settles how they ended."""
 
+import hashlib
 import logging
 import os
+import secrets
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from uuid import uuid4
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from app.settings import Settings
 from app.store import jobs
 from app.store.db import Database
-from app.store.jobs import Fenced
+from app.store.jobs import Fenced, Held, Sign
 from app.store.tables import Job
+from app.work.attempts import Attempt, give_back, settle
+from app.work.executors import Ended, Executor, Unknown
+from app.work.executors.local import LocalExecutor
+from app.work.processes import GRACE_S, holder, is_dead
+from app.work.runner import Exit
 
 logger = logging.getLogger(__name__)
 
-GRACE_S = 10.0  # between asking a child to stop and killing it
-
-Launch = Callable[[Job, Settings], "subprocess.Popen[bytes]"]
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """A job and its child process."""
-
-    job: Job
-    process: subprocess.Popen[bytes]
-    beat_s: float  # when the lease was last extended, monotonic
-    cancel_s: float | None = None  # when its cancellation was first seen
+TICK_S = 0.05  # between two looks at the attempts; at the table it looks every ``poll_s``
+NEIGHBOURS_S = 1.0  # between two looks for dispatchers of this machine that died
+AWAY = (OperationalError, InterfaceError, InternalError, NoFreeConnection)  # the database's fault, not ours
 
 
 class Dispatcher:
-    """One job at a time, one step at a time; ``run`` steps until it is told to stop.
+    """As many jobs at a time as ``executor`` takes; ``run`` steps until it is told to stop.
 
-    ``launch`` starts the child process of a job; one that goes on ``grace_s`` after it was to stop is killed.
+    ``executor``: child processes unless given. What goes on ``grace_s`` after it was to stop is killed.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, launch: Launch | None = None, grace_s: float = GRACE_S
+        self, database: Database, settings: Settings, executor: Executor | None = None, grace_s: float = GRACE_S
     ) -> None:
         self._database, self._settings = database, settings
-        self._launch, self._grace_s = launch or start, grace_s
+        self._executor, self._grace_s = executor or LocalExecutor(settings), grace_s
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._running: Running | None = None
-        self._quiet_until_s = 0.0
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set; a running job is then given back to the queue."""
-        logger.info("worker started", extra={"worker": self._name})
-        away = False
-        while not stop.is_set():
-            try:
-                self.step()
-                away = False
-            except OperationalError as error:
-                # Every lease looks expired after an outage: give their holders one lease's time to show up.
-                self._quiet_until_s = time.monotonic() + self._settings.lease_s
-                if not away:  # said once for each outage
-                    logger.error("the database does not answer", extra={"reason": str(error.orig)})
-                away = True
-            stop.wait(self._settings.poll_s)
-        self._give_back()
-
-    def step(self) -> None:
-        """Look once: claim a job if idle, else see to the one that runs."""
-        if self._running is None:
-            self._claim()
-        elif self._running.process.poll() is None:
-            self._attend(self._running)
-        else:
-            self._settle(self._running)
-            close(self._running.process)
-            self._running = None
-            self._claim()
+        self._holder = holder(uuid4().hex)
+        self._resources = settings.worker_resources.split(",")
+        self._attempts: list[Attempt] = []
+        self._looked_s = self._neighbours_s = self._beat_s = self._quiet_until_s = -float("inf")
 
     @property
     def busy(self) -> bool:
         """Whether a job runs."""
-        return self._running is not None
+        return bool(self._attempts)
 
-    def _claim(self) -> None:
-        if time.monotonic() < self._quiet_until_s:
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set; running jobs are then given back to the queue."""
+        logger.info("worker started", extra={"worker": self._name})
+        is_away = False
+        while not stop.is_set():
+            try:
+                self.step()
+                is_away = False
+            except AWAY as error:
+                # Every lease looks expired after an outage: give their holders one lease's time to show up.
+                self._quiet_until_s = time.monotonic() + self._settings.lease_s
+                if not is_away:  # said once for each outage
+                    logger.error("the database does not answer", extra={"reason": str(error)})
+                is_away = True
+            stop.wait(min(TICK_S, self._settings.poll_s) if self.busy and not is_away else self._settings.poll_s)
+        self.close()
+
+    def step(self) -> None:
+        """Look once: settle what has ended, see to what runs, claim what there is room for."""
+        ended = [attempt for attempt in self._attempts if self._is_over(attempt)]
+        for attempt in ended:
+            settle(self._database, attempt)
+            self._attempts.remove(attempt)
+            logger.info("job ended", extra={"job": attempt.job.id, "exit": attempt.code})
+        now_s = time.monotonic()
+        if ended or now_s - self._looked_s >= self._settings.poll_s:
+            self._looked_s = now_s
+            self._beat(now_s)
+            self._look(now_s)
+
+    def close(self) -> None:
+        """Give every job back and end what runs them; attempts that outlive this process are left to the next."""
+        try:
+            if self._executor.outlives:
+                self._let_go()
+            else:
+                self._give_back()
+        except AWAY as error:
+            logger.error("jobs could not be given back; their leases will run out", extra={"reason": str(error)})
+        finally:
+            self._executor.close()
+
+    def _is_over(self, attempt: Attempt) -> bool:
+        if attempt.code is not None:
+            return True  # its end could not be recorded yet
+        status, now_s = self._executor.poll(attempt.handle), time.monotonic()
+        if isinstance(status, Ended):
+            attempt.code = status.code
+        elif not isinstance(status, Unknown):
+            attempt.known_s = now_s
+        elif now_s - attempt.known_s > self._settings.lease_s:
+            # Its lease has run out with nobody to say how it is: who finds the job lost does what is to be done.
+            attempt.code = Exit.FENCED
+        return attempt.code is not None
+
+    def _beat(self, now_s: float) -> None:
+        """Keep the leases of what is known to run or waits to be settled, in one transaction."""
+        every_s = self._settings.lease_s / 3
+        if not self._attempts or now_s - self._beat_s < every_s:
             return
         with self._database.write() as session:
-            jobs.reap(session)
-            job = jobs.claim(session, self._name, self._settings.lease_s)
-        if job is not None:
-            logger.info("job started", extra={"job": job.id, "attempt": job.attempt})
-            self._running = Running(job, self._launch(job, self._settings), time.monotonic())
+            for attempt in self._attempts:
+                if now_s - attempt.known_s < every_s:
+                    jobs.heartbeat(session, *attempt.name, self._settings.lease_s)
+        self._beat_s = now_s
 
-    def _attend(self, running: Running) -> None:
-        now_s = time.monotonic()
-        if now_s - running.beat_s >= self._settings.lease_s / 3:
-            with self._database.write() as session:
-                held = jobs.heartbeat(session, running.job.id, running.job.token, self._settings.lease_s)
-            running.beat_s = now_s
-            if not held:
-                # Taken over, or finished this very moment.
-                logger.info("job not held any more", extra={"job": running.job.id})
-                running.process.kill()
-        if running.cancel_s is None and self._cancel_requested(running.job):
-            running.cancel_s = now_s
-        # The child stops by itself at its next report; one that hangs is killed.
-        if running.cancel_s is not None and now_s - running.cancel_s > self._grace_s:
-            running.process.kill()
-
-    def _cancel_requested(self, job: Job) -> bool:
+    def _look(self, now_s: float) -> None:
+        """One read of the table, and what follows from it: an idle worker writes nothing and locks nothing."""
+        looks_around = now_s - self._neighbours_s >= NEIGHBOURS_S
         with self._database.read() as session:
-            return jobs.get(session, job.tenant_id, job.id).cancel_requested
+            signs = jobs.signs(session, [attempt.job.id for attempt in self._attempts])
+            others = jobs.held(session) if looks_around else []
+            calls = jobs.calls(session, self._resources)
+        for attempt in self._attempts:
+            self._attend(attempt, signs.get(attempt.job.id), now_s)
+        if looks_around:
+            self._neighbours_s = now_s
+            self._look_around(others)
+        if calls.to_reap and now_s >= self._quiet_until_s:
+            self._reap()
+        if calls.to_claim or calls.to_reap:
+            self._claim()
 
-    def _settle(self, running: Running) -> None:
-        """Record the end of a child that did not record it itself; a fenced or finished job is left alone."""
-        code = running.process.returncode
-        ended = "by signal " + str(-code) if code < 0 else f"with exit status {code}"
-        message = f"the training process ended {ended}; see the worker's log"
+    def _attend(self, attempt: Attempt, sign: Sign | None, now_s: float) -> None:
+        if sign is None or sign.token != attempt.job.token or sign.state == "queued":
+            logger.info("job not held any more", extra={"job": attempt.job.id})
+            self._executor.stop(attempt.handle, 0.0)
+            return
+        if sign.state != "running":
+            return  # it has recorded its end, and will be over in a moment
+        attempt.is_late = attempt.is_late or sign.is_late
+        if sign.cancel_requested and attempt.cancel_s is None:
+            attempt.cancel_s = now_s
+        # What is cancelled stops by itself at its next report; for what does not, half of the grace is gone then.
+        is_slow = attempt.cancel_s is not None and now_s - attempt.cancel_s > self._grace_s / 2
+        if (is_slow or attempt.is_late) and not attempt.is_stopped:
+            self._executor.stop(attempt.handle, self._grace_s / 2)
+            attempt.is_stopped = True
+
+    def _look_around(self, others: list[Held]) -> None:
+        """Take back what dead dispatchers of this machine had: nobody needs to wait for their leases."""
+        known = {attempt.name for attempt in self._attempts}
+        for other in others:
+            if other.holder is None or (other.id, other.token) in known:
+                continue
+            # What is ours without our knowledge was claimed, and the answer to that was lost.
+            if other.holder["name"] == self._holder["name"] or is_dead(other.holder):
+                self._take_back(other)
+
+    def _take_back(self, other: Held) -> None:
+        if self._adopt(other):
+            return
         try:
             with self._database.write() as session:
-                if running.cancel_s is not None:
-                    jobs.mark_cancelled(session, running.job.id, running.job.token)
-                else:
-                    jobs.fail(session, running.job.id, running.job.token, "crashed", message, retry=True)
+                jobs.take_back(session, other.id, other.token)
         except Fenced:
-            pass
-        logger.info("job ended", extra={"job": running.job.id, "exit": code})
+            return  # somebody else was faster
+        logger.info("job taken back from a worker that died", extra={"job": other.id})
+
+    def _reap(self) -> None:
+        with self._database.read() as session:
+            lost = jobs.lost(session) if self._executor.outlives else []
+        for other in lost:
+            self._adopt(other)
+        with self._database.write() as session:
+            jobs.reap(session)
+
+    def _adopt(self, other: Held) -> bool:
+        """Go on with an attempt that has outlived its dispatcher; False where there is none."""
+        if not self._executor.outlives:
+            return False
+        with self._database.read() as session:
+            job = jobs.running(session, other.id, other.token)
+        handle = None if job is None else self._executor.adopt(job)
+        if job is None or handle is None:
+            return False
+        try:
+            with self._database.write() as session:
+                jobs.adopt(session, job, self._name, self._settings.lease_s, self._holder)
+        except Fenced:
+            return False
+        logger.info("job adopted", extra={"job": job.id, "attempt": job.attempt})
+        self._attempts.append(Attempt(job, handle, time.monotonic()))
+        return True
+
+    def _claim(self) -> None:
+        while self._executor.free() > 0:
+            secret = secrets.token_urlsafe(32)
+            with self._database.write() as session:
+                job = jobs.claim(
+                    session,
+                    self._name,
+                    self._settings.lease_s,
+                    resources=self._resources,
+                    holder=self._holder,
+                    runner_sha256=hashlib.sha256(secret.encode()).hexdigest(),
+                )
+            if job is None or not self._start(job, secret):
+                return
+
+    def _start(self, job: Job, secret: str) -> bool:
+        try:
+            handle = self._executor.start(job, secret)
+        except OSError as error:
+            logger.error("the job could not be started", extra={"job": job.id, "reason": str(error)})
+            with self._database.write() as session:
+                jobs.fail(session, job.id, job.token, "not_started", str(error), retry=True)
+            return False
+        logger.info("job started", extra={"job": job.id, "attempt": job.attempt})
+        self._attempts.append(Attempt(job, handle, time.monotonic()))
+        return True
 
     def _give_back(self) -> None:
-        if self._running is None:
-            return
-        running, self._running = self._running, None
-        end(running.process, self._grace_s)
-        try:
-            with self._database.write() as session:
-                jobs.release(session, running.job.id, running.job.token)
-        except Fenced:
-            return  # it ended in the meantime
-        logger.info("job given back", extra={"job": running.job.id})
+        for attempt in self._attempts:
+            self._executor.stop(attempt.handle, self._grace_s)
+        end_s = time.monotonic() + self._grace_s + 1.0  # the executor kills after the grace
+        while self._attempts and time.monotonic() < end_s:
+            for attempt in [attempt for attempt in self._attempts if self._is_over(attempt)]:
+                self._attempts.remove(attempt)
+                is_back = give_back(self._database, attempt)
+                logger.info("job given back" if is_back else "job ended", extra={"job": attempt.job.id})
+            time.sleep(TICK_S if self._attempts else 0)
 
-
-def start(job: Job, settings: Settings) -> subprocess.Popen[bytes]:
-    """The child process that runs ``job``; it ends when this process does."""
-    # -P: the working folder is the user's, and may hold an app.py or a models folder of its own.
-    command = [sys.executable, "-P", "-m", "app.work.runner", str(job.tenant_id), job.id, str(job.token)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(settings))  # noqa: S603 - our own module
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment in which a child process reads the same settings."""
-    own = {f"FORECASTLE_{name.upper()}": str(value) for name, value in settings if value is not None}
-    return {**os.environ, **own, "FORECASTLE_DATA_DIR": str(settings.data_dir.absolute())}
-
-
-def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
-    """Ask ``process`` to end, and kill it if it does not."""
-    process.terminate()
-    try:
-        process.wait(grace_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    close(process)
-
-
-def close(process: subprocess.Popen[bytes]) -> None:
-    """Close this side of the pipe to a process that has ended."""
-    if process.stdin is not None:
-        process.stdin.close()
+    def _let_go(self) -> None:
+        """Leave the attempts to whoever adopts them first."""
+        with self._database.write() as session:
+            for attempt in self._attempts:
+                jobs.heartbeat(session, *attempt.name, 0.0)
+        self._attempts.clear()

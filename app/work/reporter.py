@@ -1,13 +1,11 @@
-"""What a job's row says while it is worked on: phase, share done, seconds left."""
+"""What a job says of itself while it is worked on: phase, share done, seconds left."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.store import jobs
-from app.store.db import Database
-from app.store.tables import Job
+from app.work.desk import Desk
 from models.errors import Cancelled
 from models.training import OnProgress, Progress
 
@@ -40,12 +38,10 @@ class Stages:
 
 
 class Reporter:
-    """Writes progress into the job's row, at most twice a second, and learns there whether to stop."""
+    """Reports progress, at most twice a second, and learns whether to stop."""
 
-    def __init__(
-        self, database: Database, job: Job, stages: Stages, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._database, self._job, self._stages, self.clock = database, job, stages, clock
+    def __init__(self, desk: Desk, stages: Stages, clock: Callable[[], float] = time.monotonic) -> None:
+        self._desk, self._stages, self.clock = desk, stages, clock
         self._started_s, self._reported_s = clock(), -REPORT_EVERY_S
         self._stop = False
 
@@ -89,8 +85,7 @@ class Reporter:
 
     def _write(self, progress: dict[str, Any]) -> None:
         self._reported_s = self.clock()
-        with self._database.write() as session:
-            self._stop = jobs.report(session, self._job.id, self._job.token, progress)
+        self._stop = self._desk.report(progress)
 
 
 def _numbers(progress: Progress) -> dict[str, Any]:

@@ -1,33 +1,33 @@
-"""The child process of one job: ``python -m app.work.runner TENANT JOB TOKEN``.
-
-It lives no longer than its dispatcher: standard input is a pipe from there, and its end is the end of this process.
-"""
+"""One attempt at a job: what is done for its kind, and how that ended."""
 
 import logging
 import os
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
-from app.settings import Settings
-from app.store import jobs
+from sqlalchemy.exc import OperationalError
+
+from app.store import tasks
 from app.store.db import Database
 from app.store.jobs import Fenced
-from app.store.tables import Job
-from app.telemetry import configure_logging
+from app.work.desk import DatabaseDesk, Desk, Work
 from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
 
 logger = logging.getLogger(__name__)
 
+Works = Callable[[], Mapping[str, Work]]
+
 
 class Exit(IntEnum):
-    """Why the process ended; anything else is a crash, after which the job is tried again."""
+    """Why an attempt ended; anything else is a crash, after which the job is tried again."""
 
     DONE = 0
     REFUSED = 64  # the job itself is wrong: trying again would not help
     CANCELLED = 65
     FENCED = 66
+    TEMPORARY = 75  # something around it was not there: later it may be
+    OUT_OF_MEMORY = 137  # tried again once
 
 
 ERROR_CODES: dict[type[ForecastError], str] = {
@@ -37,41 +37,55 @@ ERROR_CODES: dict[type[ForecastError], str] = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """Run the job named and say how it ended; a crash is left to the dispatcher to see."""
-    tenant_id, job_id, token = int(arguments[0]), arguments[1], int(arguments[2])
-    watch_parent()
-    configure_logging()
-    database = Database(Settings().url)
-    with database.read() as session:
-        job = jobs.get(session, tenant_id, job_id)
-    if job.token != token:
-        return Exit.FENCED
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, which is now
-    from app.work.train import train  # noqa: PLC0415 - keeps TensorFlow out of processes that do not train
+def works() -> Mapping[str, Work]:
+    """What is done for each kind of job."""
+    from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that run no job
 
-    return run(database, job, train)
+    return WORK
 
 
-def run(database: Database, job: Job, work: Callable[[Database, Job], None]) -> Exit:
-    """Do ``work`` on ``job``, and record an end that is the job's own doing."""
+def attempt(database: Database, order: tuple[int, str, int], works: Works = works) -> Exit:
+    """Do the job that ``order`` names: tenant, id and token. A crash is left to the dispatcher to see."""
     try:
-        return _run(database, job, work)
+        return _attempt(database, order, works)
     except Fenced as error:
-        logger.warning("fenced", extra={"job": job.id, "reason": str(error)})
+        logger.warning("fenced", extra={"job": order[1], "reason": str(error)})
+        return Exit.FENCED
+    except OperationalError as error:
+        logger.error("the database does not answer", extra={"job": order[1], "reason": str(error.orig)})
+        return Exit.TEMPORARY
+    except MemoryError as error:
+        logger.error("out of memory", extra={"job": order[1], "reason": str(error)})
+        return Exit.OUT_OF_MEMORY
+
+
+def _attempt(database: Database, order: tuple[int, str, int], works: Works) -> Exit:
+    with database.read() as session:
+        task = tasks.task(session, *order)
+    desk, work = DatabaseDesk(database, task), works().get(task.kind)
+    if work is None:
+        desk.fail("unknown_kind", f"this worker knows no jobs of the kind {task.kind!r}; is it of an older release?")
+        return Exit.REFUSED
+    return run(desk, work)
+
+
+def run(desk: Desk, work: Work) -> Exit:
+    """Do ``work``, and record how it ended; a crash is left to the dispatcher to see."""
+    try:
+        return _run(desk, work)
+    except Fenced as error:
+        logger.warning("fenced", extra={"job": desk.job.id, "reason": str(error)})
         return Exit.FENCED
 
 
-def _run(database: Database, job: Job, work: Callable[[Database, Job], None]) -> Exit:
+def _run(desk: Desk, work: Work) -> Exit:
     try:
-        work(database, job)
+        desk.finish(work(desk))
     except Cancelled:
-        with database.write() as session:
-            jobs.mark_cancelled(session, job.id, job.token)
+        desk.cancelled()
         return Exit.CANCELLED
     except ForecastError as error:
-        with database.write() as session:
-            jobs.fail(session, job.id, job.token, code_of(error), str(error), retry=False)
+        desk.fail(code_of(error), str(error))
         return Exit.REFUSED
     return Exit.DONE
 
@@ -91,7 +105,3 @@ def _end_with_parent() -> None:
     while os.read(0, 1):
         pass
     os._exit(os.EX_TEMPFAIL)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""A training job: read the data, make a forecaster of them, and register it -- the last in one transaction.
+"""A training job: from data to a forecaster, and the verdict on it.
 
 Importing this module imports TensorFlow; only the process that runs a job does.
 """
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from app.store import datasets, jobs, panels, registry
-from app.store.db import Database
 from app.store.orders import Auto, Order
-from app.store.tables import Job
-from app.work.champion import Champion, Rival, compare, known_to, verdict
+from app.store.outcomes import Candidate, Outcome, Ruling
+from app.work.champion import Rival, compare, known_to, ruling
+from app.work.desk import Desk
 from app.work.reporter import Reporter, Stages
 from models import bundle
 from models.auto import Choice, Tools, choose
@@ -29,21 +28,19 @@ from models.training import fit
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 
 
-def train(database: Database, job: Job) -> None:
-    """Run ``job`` to its end: one new version of its model, or an error.
+def train(desk: Desk) -> Outcome:
+    """One new version of the job's model, or an error.
 
     Raises:
         InputError, Diverged, EngineMismatch, ModelBroken: the job cannot be done.
         Cancelled: its cancellation was asked for.
         Fenced: another worker has taken it over.
     """
-    order = Order.from_json(job.request)
-    with database.read() as session:
-        panel = panels.load(session, job.tenant_id, datasets.revision_by_id(session, job.tenant_id, job.revision_id))
-    stages = Stages(len(order.members), searches=order.auto is not None, refits=order.refit)
-    reporter = Reporter(database, job, stages)
+    order = Order.from_json(desk.job.request)
+    panel = desk.panel(desk.job.revision_id)
+    reporter = Reporter(desk, Stages(len(order.members), searches=order.auto is not None, refits=order.refit))
     plan = plan_for(panel, order.first.horizon, order.first.season)
-    courses, report = _courses(database, job, order), _lineage(order)
+    courses, report = _courses(desk, order), _lineage(order)
     if order.auto is not None:
         choice = _search(order.auto, order.members[0].training, panel.cut(plan.held_out), reporter)
         courses = [Course(choice.member.spec, choice.training, choice.member.weights)]
@@ -55,21 +52,30 @@ def train(database: Database, job: Job) -> None:
         enough=_time_is_up(STATISTICAL_S, reporter.clock),
     )
     made = make(panel, plan, courses, refit=order.refit, statistical=order.baselines, watch=watch)
-    known = _known_to_parent(database, job, order, panel)
+    known = _known_to_parent(desk, order, panel)
     report["parent_knew_backtest"] = bool((known[made.origins.series] > made.origins.at).any())
     rival = Rival(members=made.backtested, skill=made.evaluation.skill, origins=made.origins, known=known)
-    champion = compare(database, job, rival)
+    champion = compare(desk, rival)
     made.evaluation.report.update(report)
-    _register(database, job, made, verdict(champion, order.promote), champion)
+    return Outcome(version=_candidate(made, ruling(champion, order.promote)))
 
 
-def _courses(database: Database, job: Job, order: Order) -> list[Course]:
+def _candidate(made: Made, ruled: Ruling) -> Candidate:
+    return Candidate(
+        bundle=bundle.to_bytes(made.forecaster),
+        spec=made.forecaster.spec.to_json(),
+        scores=made.evaluation.report,
+        skill=made.evaluation.skill,
+        data_sha256=made.origins.panel.fingerprint(),
+        ruling=ruled,
+    )
+
+
+def _courses(desk: Desk, order: Order) -> list[Course]:
     """The members to be, each with the weights that it goes on from."""
     starts: Sequence[Weights | None] = [None for _ in order.members]
     if order.warm_start is not None:
-        with database.read() as session:
-            data = registry.bundle(session, job.tenant_id, order.warm_start.version_id)
-        members = bundle.from_bytes(data).members
+        members = bundle.from_bytes(desk.bundle(order.warm_start.version_id)).members
         starts = [member.weights for member in members if STRATEGIES[member.spec.strategy].learns]
     return [Course(spec, training, start) for (spec, training), start in zip(order.members, starts, strict=True)]
 
@@ -81,13 +87,11 @@ def _lineage(order: Order) -> dict[str, Any]:
     return {"warm_started_from": name, "members": [member.to_json() for member in order.members]}
 
 
-def _known_to_parent(database: Database, job: Job, order: Order, panel: Panel) -> Ints:
+def _known_to_parent(desk: Desk, order: Order, panel: Panel) -> Ints:
     """How many points of each series the version knew from which training went on, (N,)."""
     if order.warm_start is None:
         return np.zeros(len(panel), dtype=np.int64)
-    with database.read() as session:
-        version = registry.version(session, job.tenant_id, order.warm_start.version_id)
-    return known_to(database, version, job.revision_id, panel)
+    return known_to(desk, desk.version(order.warm_start.version_id), panel)
 
 
 def _search(auto: Auto, training: Training, known: Panel, reporter: Reporter) -> Choice:
@@ -113,36 +117,3 @@ def _time_is_up(seconds: float, clock: Callable[[], float]) -> Callable[[], bool
         return began[-1] - began[0] > seconds
 
     return is_up
-
-
-def _register(database: Database, job: Job, made: Made, judged: tuple[bool, str], champion: Champion | None) -> None:
-    """Version, alias and the job's end become visible together or not at all."""
-    data = bundle.to_bytes(made.forecaster)
-    promoted, reason = judged
-    with database.write() as session:
-        now = registry.champion(session, job.tenant_id, job.model)
-        compared = None if champion is None else champion.number
-        if job.request["promote"] == "if_better" and (None if now is None else now.number) != compared:
-            promoted, reason = False, "the alias moved while this version was trained; compare the two, then move it"
-        version = registry.add_version(
-            session,
-            job.tenant_id,
-            registry.NewVersion(
-                model=job.model,
-                bundle=data,
-                spec=made.forecaster.spec.to_json(),
-                scores={**made.evaluation.report, "promoted": promoted, "promotion": reason},
-                skill=made.evaluation.skill,
-                revision_id=job.revision_id,
-                data_sha256=made.origins.panel.fingerprint(),
-                job_id=job.id,
-                created_by=job.created_by,
-            ),
-        )
-        if promoted:
-            move = registry.Move(
-                model=job.model, alias=registry.CHAMPION, number=version.number, reason=reason, moved_by=job.id
-            )
-            registry.move_alias(session, job.tenant_id, move)
-        jobs.report(session, job.id, job.token, {"phase": "done", "share": 1.0, "eta_s": 0.0})
-        jobs.finish(session, job.id, job.token, version.id)

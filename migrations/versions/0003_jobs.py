@@ -27,9 +27,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("route", sa.String(), nullable=False),
         sa.Column("request_sha256", sa.String(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("location", sa.String(), nullable=True),
-        sa.Column("body", json, nullable=True),
+        sa.Column("body", json, nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_idempotency_keys_tenant_id")),
@@ -72,6 +70,7 @@ def upgrade() -> None:
         sa.Column("token", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(), nullable=False),
         sa.Column("started_at", moment, nullable=False),
+        sa.Column("waited_s", sa.Double(), nullable=False),
         sa.Column("ended_at", moment, nullable=True),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("message", sa.String(), nullable=True),
@@ -81,7 +80,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "job_events",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("job_id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("data", json, nullable=False),
@@ -100,7 +99,7 @@ def upgrade() -> None:
     )
     op.add_column("jobs", sa.Column("resource", sa.String(), server_default="cpu", nullable=False))
     op.add_column("jobs", sa.Column("priority", sa.Integer(), server_default="0", nullable=False))
-    op.add_column("jobs", sa.Column("place", moment, server_default=sa.text("'1970-01-01 00:00:00'"), nullable=False))
+    op.add_column("jobs", sa.Column("place", moment, nullable=True))
     op.add_column("jobs", sa.Column("run_at", moment, nullable=True))
     op.add_column("jobs", sa.Column("deadline_at", moment, nullable=True))
     op.add_column("jobs", sa.Column("dedup", sa.String(), nullable=True))
@@ -113,7 +112,10 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("children_total", sa.Integer(), server_default="0", nullable=False))
     op.add_column("jobs", sa.Column("children_at_once", sa.Integer(), nullable=True))
     op.create_index("ix_jobs_parent_id_state", "jobs", ["parent_id", "state"], unique=False)
-    op.create_index("ix_jobs_state_place", "jobs", ["state", "place"], unique=False)
+    op.create_index("ix_jobs_state_resource_place_id", "jobs", ["state", "resource", "place", "id"], unique=False)
+    op.create_index("ix_jobs_state_deadline_at", "jobs", ["state", "deadline_at"], unique=False)
+    op.drop_index("ix_jobs_state_created_at", table_name="jobs")
+    op.create_index("ix_jobs_state_kind_created_at", "jobs", ["state", "kind", "created_at"], unique=False)
     op.create_index("ix_jobs_tenant_id_dedup", "jobs", ["tenant_id", "dedup"], unique=True)
     # Those that wait already keep their places.
     op.execute("UPDATE jobs SET place = created_at")
@@ -121,7 +123,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_jobs_tenant_id_dedup", table_name="jobs")
-    op.drop_index("ix_jobs_state_place", table_name="jobs")
+    op.drop_index("ix_jobs_state_kind_created_at", table_name="jobs")
+    op.create_index("ix_jobs_state_created_at", "jobs", ["state", "created_at"], unique=False)
+    op.drop_index("ix_jobs_state_deadline_at", table_name="jobs")
+    op.drop_index("ix_jobs_state_resource_place_id", table_name="jobs")
     op.drop_index("ix_jobs_parent_id_state", table_name="jobs")
     op.drop_column("jobs", "children_at_once")
     op.drop_column("jobs", "children_total")

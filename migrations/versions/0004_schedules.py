@@ -48,6 +48,9 @@ def upgrade() -> None:
         sa.Column("url", sa.String(), nullable=False),
         sa.Column("events", json, nullable=False),
         sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("previous_secret", sa.String(), nullable=True),
+        sa.Column("previous_until", moment, nullable=True),
+        sa.Column("disabled", sa.String(), nullable=True),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.Column("tenant_id", sa.Integer(), nullable=False),
@@ -67,11 +70,13 @@ def upgrade() -> None:
         sa.Column("next_at", moment, nullable=True),
         sa.Column("detail", sa.String(), nullable=True),
         sa.Column("created_at", moment, nullable=False),
+        sa.CheckConstraint("state IN ('pending', 'taken', 'failed')", name=op.f("ck_deliveries_state")),
         sa.ForeignKeyConstraint(
             ["webhook_id"], ["webhooks.id"], name=op.f("fk_deliveries_webhook_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("webhook_id", "message_id", name=op.f("uq_deliveries_webhook_id_message_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_deliveries_state_next_at", "deliveries", ["state", "next_at"], unique=False)
     op.create_table(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
@@ -15,17 +15,19 @@ class Job(Owned, Base):
     """A unit of long work. ``token`` rises at each claim: who holds an older one may write no more.
 
     ``place`` orders the queue: the moment of its creation, moved forward by its priority, so that what is old enough
-    goes first whatever its priority. ``run_at``: not before then. ``dedup``: what was asked for is one job, however
-    often it is asked for. A parent has ``children_total`` > 0: no worker claims it, it ends with its last child.
-    ``holder`` says which process of which machine has it. ``version_id``, ``parent_id`` and ``schedule_id`` have no
-    foreign keys: SQLite could not add them to a table that others point to.
+    goes first whatever its priority; a child without one is not in the queue yet. ``run_at``: not before then.
+    ``dedup``: what was asked for is one job, however often it is asked for. A parent has ``children_total`` > 0: no
+    worker claims it, it ends with its last child. ``holder`` says which process of which machine has it.
+    ``version_id``, ``parent_id`` and ``schedule_id`` have no foreign keys: SQLite could not add them to a table that
+    others point to.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
-        Index(None, "state", "created_at"),
-        Index(None, "state", "place"),
+        Index(None, "state", "kind", "created_at"),
+        Index(None, "state", "resource", "place", "id"),
+        Index(None, "state", "deadline_at"),
         Index(None, "parent_id", "state"),
         Index(None, "tenant_id", "created_at", "id"),
         Index(None, "tenant_id", "dedup", unique=True),
@@ -53,7 +55,7 @@ class Job(Owned, Base):
 
     resource: Mapped[str] = mapped_column(server_default="cpu")
     priority: Mapped[int] = mapped_column(server_default="0")
-    place: Mapped[datetime] = mapped_column(server_default=text("'1970-01-01 00:00:00'"))
+    place: Mapped[datetime | None]
     run_at: Mapped[datetime | None]
     deadline_at: Mapped[datetime | None]
     dedup: Mapped[str | None]
@@ -68,7 +70,7 @@ class Job(Owned, Base):
 
 
 class JobAttempt(Base):
-    """One start of a job: who had it, and how that ended (None while it runs)."""
+    """One start of a job: who had it, how long it had waited for that, and how it ended (None while it runs)."""
 
     __tablename__ = "job_attempts"
     __table_args__ = (UniqueConstraint("job_id", "token"),)
@@ -79,6 +81,7 @@ class JobAttempt(Base):
     token: Mapped[int]
     worker: Mapped[str]
     started_at: Mapped[datetime]
+    waited_s: Mapped[float]
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
     message: Mapped[str | None]
@@ -90,7 +93,8 @@ class JobEvent(Base):
     __tablename__ = "job_events"
     __table_args__ = (Index(None, "job_id", "id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    # SQLite counts up no other type; on a server there may be more of them than 32 bits count.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     kind: Mapped[str]
     data: Mapped[dict[str, Any]]
@@ -158,7 +162,5 @@ class IdempotencyKey(Owned, Base):
     key: Mapped[str]
     route: Mapped[str]
     request_sha256: Mapped[str]
-    status: Mapped[int | None]
-    location: Mapped[str | None]
-    body: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    body: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]

@@ -81,7 +81,11 @@ class Decision(Owned, Base):
 
 
 class Webhook(Owned, Base):
-    """An address that is told of ``events``; ``secret`` signs what is sent there."""
+    """An address that is told of ``events``; ``secret`` signs what is sent there.
+
+    After a rotation ``previous_secret`` signs as well, until ``previous_until``. One that is disabled is told nothing,
+    for the reason ``disabled``.
+    """
 
     __tablename__ = "webhooks"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -91,15 +95,28 @@ class Webhook(Owned, Base):
     url: Mapped[str]
     events: Mapped[list[str]] = mapped_column(Json)
     secret: Mapped[str]
+    previous_secret: Mapped[str | None]
+    previous_until: Mapped[datetime | None]
+    disabled: Mapped[str | None]
     created_by: Mapped[str]
     created_at: Mapped[datetime]
 
 
 class Delivery(Base):
-    """One message to one webhook, written in the transaction of what it tells of; sent until it is taken or too old."""
+    """One message to one webhook, written in the transaction of what it tells of; sent until it is taken or too old.
+
+    ``next_at``: not sent before then; while it is being sent, when another sender may try. ``attempt`` rises with each
+    time that it is sent, and who sent it under a lower one changes nothing any more.
+    """
 
     __tablename__ = "deliveries"
-    __table_args__ = (Index(None, "state", "next_at"), UniqueConstraint("webhook_id", "message_id"))
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'taken', 'failed')", name="state"),
+        Index(None, "state", "next_at"),
+        UniqueConstraint("webhook_id", "message_id"),
+        # An id is never given again: it pages the list.
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))

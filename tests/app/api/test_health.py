@@ -114,8 +114,8 @@ def test_metrics_tell_requests_jobs_and_models(house: House, acme: Caller) -> No
         'forecastle_http_requests_total{method="GET",route="/v1/datasets/{name}",status="404"} 1.0',
         'forecastle_http_requests_total{method="GET",route="other",status="404"} 1.0',
         "forecastle_models_loaded 1.0",
-        'forecastle_jobs{state="queued"} 0.0',
-        'forecastle_jobs{state="cancelled"} 1.0',
+        'forecastle_jobs{kind="train",state="cancelled"} 1.0',
+        "forecastle_job_oldest_queued_seconds 0.0",
     ]:
         assert line in answer.text
     assert "process_resident_memory_bytes" in answer.text

@@ -77,7 +77,8 @@ def test_a_running_job_is_asked_to_stop_and_shows_its_progress(house: House, tra
     assert (asked["state"], asked["cancel_requested"], asked["progress"]) == ("running", True, {"share": 0.5})
     with house.database.write() as session:
         jobs.fail(session, claimed.id, claimed.token, "diverged", "the loss became NaN", retry=False)
-    assert trainer.get(f"/v1/jobs/{job['id']}")["error"] == {"code": "diverged", "message": "the loss became NaN"}
+    said = {"code": "diverged", "message": "the loss became NaN", "class": "job"}
+    assert trainer.get(f"/v1/jobs/{job['id']}")["error"] == said
 
 
 @on_both

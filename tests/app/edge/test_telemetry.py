@@ -24,7 +24,10 @@ def used() -> Telemetry:
     )
     telemetry.batch_taken("quick", 3)
     telemetry.batch_taken("quick", 2)
-    telemetry.jobs_counted({"queued": 4, "running": 0})
+    telemetry.jobs_counted({("failed", "train"): 1}, 0.0)
+    telemetry.jobs_counted({("queued", "train"): 4, ("running", "tune"): 1}, 2.5)
+    telemetry.attempts_counted({"succeeded": 7, "lost": 1}, 3.5)
+    telemetry.slots_counted({"gpu": (1, 2)})
     return telemetry
 
 
@@ -48,7 +51,11 @@ def test_what_is_told_is_what_is_rendered() -> None:
         2,
         5,
     )
-    assert value(telemetry, "jobs", state="queued") == 4
+    assert value(telemetry, "jobs", state="queued", kind="train") == 4
+    assert value(telemetry, "jobs", state="failed", kind="train") is None  # there is none any more
+    assert (value(telemetry, "job_oldest_queued_seconds"), value(telemetry, "job_waited_seconds")) == (2.5, 3.5)
+    assert value(telemetry, "job_attempts", outcome="lost") == 1
+    assert [value(telemetry, "job_slots", resource="gpu", use=use) for use in ("used", "total")] == [1, 2]
     assert value(telemetry, "build_info", version="1.2.3") == 1
     assert b"process_resident_memory_bytes" in telemetry.render()
 

@@ -41,6 +41,7 @@ def test_of_eight_workers_one_takes_over_a_lost_job(database: Database, sales: R
 
     def take(worker: str) -> int | None:
         with database.write() as session:
+            jobs.reap(session)
             job = jobs.claim(session, worker, LEASE_S)
             return None if job is None else job.token
 

@@ -12,7 +12,7 @@ from models.backtest import score
 from models.forecaster import Forecaster, predict
 from models.origins import Origins, origins_of, plan_for
 from models.panel import Panel
-from tests.app.work.tiny import SPEC, claim, crown, keep, queue, untrained, weeks
+from tests.app.work.tiny import SPEC, claim, crown, desk_of, keep, queue, untrained, weeks
 from tests.models.samples import panel_of, ready_of, with_covariates
 
 NOT_COMPARED = "the two cannot be compared on these data, version 3 stays; move the alias by hand if you want"
@@ -88,7 +88,7 @@ def standing(
     queue(database, revision)
     points = np.full(len(panel), known)
     rival = Rival(members=untrained().members, skill=0.5, origins=origins(panel), known=points)
-    return compare(database, claim(database), rival)
+    return compare(desk_of(database, claim(database)), rival)
 
 
 def mase(forecaster: Forecaster, panel: Panel) -> float | None:
@@ -128,9 +128,10 @@ def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -
     with sqlite.write() as session:
         grown = datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, old), "cli")
     whole = Rival(members=untrained().members, skill=0.5, origins=origins(new), known=np.zeros(3, dtype=np.int64))
-    assert known_to(sqlite, version, grown.id, new).tolist() == [90, 90, 90]
     queue(sqlite, grown)
-    found = compare(sqlite, claim(sqlite), whole)
+    desk = desk_of(sqlite, claim(sqlite))
+    assert known_to(desk, desk.version(version.id), new).tolist() == [90, 90, 90]
+    found = compare(desk, whole)
     rows = np.flatnonzero(origins(new).at >= 90)
     networks = ready_of(*untrained(seed=2).members[0][:2])
     theirs = score(lambda *asked: predict(networks, *asked), origins(new), rows)["mase"]
@@ -142,11 +143,14 @@ def test_what_a_version_knew_ends_before_its_backtest_unless_it_was_taught_again
     panel = weeks(points=90)
     revision = keep(sqlite, panel)
     held_out = plan_for(panel, SPEC.horizon, SPEC.season).held_out
-    assert known_to(sqlite, crown(sqlite, revision), revision.id, panel).tolist() == [90 - held_out] * 3
-    again = crown(sqlite, revision, **refit())
-    assert known_to(sqlite, again, revision.id, panel.select(["s2", "s0"])).tolist() == [90, 90]
-    other = keep(sqlite, panel, name="other")
-    assert known_to(sqlite, again, other.id, panel).tolist() == [0, 0, 0]
+    once, again = crown(sqlite, revision), crown(sqlite, revision, **refit())
+    queue(sqlite, revision)
+    desk = desk_of(sqlite, claim(sqlite))
+    assert known_to(desk, desk.version(once.id), panel).tolist() == [90 - held_out] * 3
+    assert known_to(desk, desk.version(again.id), panel.select(["s2", "s0"])).tolist() == [90, 90]
+    queue(sqlite, keep(sqlite, panel, name="other"))
+    other = desk_of(sqlite, claim(sqlite))
+    assert known_to(other, other.version(again.id), panel).tolist() == [0, 0, 0]
 
 
 def test_a_champion_of_another_frequency_cannot_be_compared(sqlite: Database) -> None:

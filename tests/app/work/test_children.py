@@ -1,4 +1,4 @@
-"""How a job's child process is started, told its settings, and ended."""
+"""How a child process is told its settings, and ended."""
 
 import subprocess
 import sys
@@ -7,20 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from app.store.db import Database
-from app.work.dispatcher import end, environment, start
-from tests.app.work.tiny import keep, look, queue, weeks
-
-
-def test_a_child_is_handed_its_job_and_ends_without_its_parent(sqlite: Database, tmp_path: Path) -> None:
-    job = queue(sqlite, keep(sqlite, weeks()))
-    settings = Settings(database_url=str(sqlite.url), data_dir=tmp_path)
-    with start(job, settings) as child:
-        assert child.args[-3:] == [str(job.tenant_id), job.id, "0"]  # type: ignore[index]
-        assert child.stdin is not None
-        child.stdin.close()
-        assert child.wait(60) != 0
-    assert look(sqlite, job).state == "queued"
+from app.work.processes import end, environment
 
 
 def test_settings_reach_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

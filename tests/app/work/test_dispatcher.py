@@ -14,7 +14,8 @@ from app.store import jobs
 from app.store.db import Database
 from app.store.tables import Job, Revision
 from app.work.dispatcher import Dispatcher
-from tests.app.work.tiny import cancel, claim, eventually, keep, look, put_away, queue, versions, weeks
+from app.work.executors.local import LocalExecutor
+from tests.app.work.tiny import cancel, claim, eventually, keep, look, queue, versions, weeks
 from tests.postgres import postgres_server
 
 SLEEP = "exec sleep 600"
@@ -23,16 +24,19 @@ BROKEN = "exit 3"
 STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
 
 
-class Children:
-    """Starts children by a script each, in turn, the last one for all further ones; keeps them to look at."""
+class Children(LocalExecutor):
+    """Runs children by a script each, in turn, the last one for all further ones; keeps them to look at."""
 
-    def __init__(self, *scripts: str) -> None:
+    def __init__(self, settings: Settings, *scripts: str) -> None:
+        super().__init__(settings)
         self.scripts, self.started = list(scripts), list[subprocess.Popen[bytes]]()
 
-    def __call__(self, job: Job, settings: Settings) -> subprocess.Popen[bytes]:
+    def start(self, job: Job, secret: str) -> str:
         script = self.scripts[min(len(self.started), len(self.scripts) - 1)]
-        self.started.append(subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE))
-        return self.started[-1]
+        self._command = ("sh", "-c", script, "sh")
+        handle = super().start(job, secret)
+        self.started.append(self._children[-1].process)
+        return handle
 
     def over(self) -> bool:
         """Whether none of them runs."""
@@ -47,15 +51,18 @@ def hire_fixture(database: Database) -> Iterator[Hire]:
     """Makes a dispatcher whose children run the scripts given."""
     everybody: list[Children] = []
 
-    def hire(*scripts: str, lease_s: float = 600.0, grace_s: float = 10.0) -> tuple[Dispatcher, Children]:
-        children = Children(*scripts)
-        everybody.append(children)
-        settings = Settings(lease_s=lease_s, poll_s=0.02)
-        return Dispatcher(database, settings, children, grace_s), children
+    def hire(
+        *scripts: str, lease_s: float = 600.0, grace_s: float = 10.0, slots: int = 1
+    ) -> tuple[Dispatcher, Children]:
+        settings = Settings(lease_s=lease_s, poll_s=0.02, worker_slots=slots)
+        everybody.append(Children(settings, *scripts))
+        return Dispatcher(database, settings, everybody[-1], grace_s), everybody[-1]
 
     yield hire
-    for child in [child for children in everybody for child in children.started]:
-        put_away(child)
+    for children in everybody:
+        for child in children.started:
+            child.kill()
+        children.close()
 
 
 @contextmanager
@@ -95,6 +102,8 @@ def test_a_child_that_is_killed_is_followed_by_another(hire: Hire, database: Dat
     dispatcher.step()
     eventually(children.over)
     dispatcher.step()
+    assert look(database, job).state == "queued"
+    eventually(lambda: dispatcher.step() or len(children.started) == 2)  # after a second or two
     again = look(database, job)
     assert (again.state, again.attempt, again.token) == ("running", 2, 2)
     assert again.error is not None
@@ -142,8 +151,7 @@ def test_a_worker_that_lost_its_lease_kills_its_child_and_writes_nothing(
     dispatcher.step()
     time.sleep(0.3)  # as if frozen
     theirs = claim(database, "w2")
-    dispatcher.step()
-    eventually(children.over)
+    eventually(lambda: dispatcher.step() or children.over())
     dispatcher.step()
     assert not dispatcher.busy
     now = look(database, job)
@@ -229,8 +237,9 @@ def test_an_outage_of_the_database_leaves_the_job_where_it_is() -> None:
     server = postgres_server()
     database = Database(server.new_database())
     job = queue(database, keep(database, weeks()))
-    children = Children(SLEEP)
-    dispatcher = Dispatcher(database, Settings(lease_s=1.0, poll_s=0.02), children)
+    settings = Settings(lease_s=1.0, poll_s=0.02)
+    children = Children(settings, SLEEP)
+    dispatcher = Dispatcher(database, settings, children)
     try:
         with at_work(dispatcher):
             eventually(lambda: children.started)
@@ -242,7 +251,7 @@ def test_an_outage_of_the_database_leaves_the_job_where_it_is() -> None:
             assert not children.over()
             assert (look(database, job).attempt, len(children.started)) == (1, 1)
     finally:
-        put_away(children.started[0])
+        children.close()
         database.dispose()
 
 
@@ -250,11 +259,12 @@ def test_after_an_outage_others_have_one_lease_to_show_up() -> None:
     server = postgres_server()
     database = Database(server.new_database())
     job = queue(database, keep(database, weeks()))
-    children = Children(SLEEP)
     lease_s = 2.0
+    settings = Settings(lease_s=lease_s, poll_s=0.02)
+    children = Children(settings, SLEEP)
     claim(database, "w1", lease_s)
     try:
-        with at_work(Dispatcher(database, Settings(lease_s=lease_s, poll_s=0.02), children)):
+        with at_work(Dispatcher(database, settings, children)):
             server.stop()
             time.sleep(lease_s + 0.5)
             server.start()

@@ -6,7 +6,7 @@ from app.store.db import Database
 from app.work.reporter import Reporter, Stages
 from models.errors import Cancelled
 from models.training import Progress
-from tests.app.work.tiny import cancel, claim, keep, look, queue, weeks
+from tests.app.work.tiny import cancel, claim, desk_of, keep, look, queue, weeks
 
 
 class Clock:
@@ -26,7 +26,7 @@ def at(share: float, epoch: int = 1) -> Progress:
 def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Database) -> None:
     job = queue(sqlite, keep(sqlite, weeks()))
     job, clock = claim(sqlite), Clock()
-    reporter = Reporter(sqlite, job, Stages(members=2), clock)
+    reporter = Reporter(desk_of(sqlite, job), Stages(members=2), clock)
     clock.now_s += 10
     reporter.progress("fit", 1, at(0.0))
     # One of two members is 0.475 of the whole, which took 10 s: the other 0.525 take 11.05.
@@ -56,7 +56,7 @@ def test_the_phases_of_a_job_follow_each_other_without_a_gap() -> None:
 def test_a_search_reports_the_time_that_it_took(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job, clock = claim(sqlite), Clock()
-    report = Reporter(sqlite, job, Stages(1, searches=True), clock).searching(budget_s=60)
+    report = Reporter(desk_of(sqlite, job), Stages(1, searches=True), clock).searching(budget_s=60)
     for seconds, share in [(15, 0.25), (0.4, 0.25), (30, 45.4 / 60), (30, 1.0)]:
         clock.now_s += seconds
         report(at(0.5))
@@ -67,7 +67,7 @@ def test_a_search_reports_the_time_that_it_took(sqlite: Database) -> None:
 def test_the_reporter_learns_from_the_row_that_it_is_to_stop(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    reporter = Reporter(sqlite, job, Stages(1), Clock())
+    reporter = Reporter(desk_of(sqlite, job), Stages(1), Clock())
     reporter.progress("fit", 0, at(0.25))
     assert not reporter.should_stop()
     cancel(sqlite, job)

@@ -1,15 +1,13 @@
-"""The child process of one job: how it says why it ended, and that it never outlives its parent."""
-
-import os
-import subprocess
-import sys
+"""One attempt at a job: how it says why it ended."""
 
 import pytest
 
 from app.store import jobs
 from app.store.db import Database
+from app.store.outcomes import Outcome
 from app.store.tables import Job, Revision
-from app.work.runner import Exit, code_of, run
+from app.work.desk import Desk
+from app.work.runner import Exit, code_of
 from models.errors import (
     BundleError,
     Cancelled,
@@ -21,7 +19,7 @@ from models.errors import (
     ModelBroken,
     SpecError,
 )
-from tests.app.work.tiny import claim, environment, keep, look, queue, versions, weeks
+from tests.app.work.tiny import claim, look, queue, work_on
 
 FAULT = Fault(code="too_short", message="the longest series has 9 points", hint="send longer series")
 
@@ -32,15 +30,17 @@ class Work:
     def __init__(self, error: Exception | None = None, *, stolen: bool = False) -> None:
         self.error, self.stolen = error, stolen
 
-    def __call__(self, database: Database, job: Job) -> None:
-        if self.stolen:
-            with database.write() as session:
-                jobs.release(session, job.id, job.token)
-            claim(database, "w2")
-        if self.error is not None:
-            raise self.error
-        with database.write() as session:
-            jobs.finish(session, job.id, job.token, None)
+    def do(self, database: Database, job: Job) -> Exit:
+        def work(desk: Desk) -> Outcome:
+            if self.stolen:
+                with database.write() as session:
+                    jobs.release(session, job.id, job.token)
+                claim(database, "w2")
+            if self.error is not None:
+                raise self.error
+            return Outcome(result={"found": 7})
+
+        return work_on(database, job, work)
 
 
 @pytest.fixture(name="job")
@@ -49,9 +49,10 @@ def job_fixture(database: Database, sales: Revision) -> Job:
     return claim(database)
 
 
-def test_work_that_is_done_is_left_as_it_is(database: Database, job: Job) -> None:
-    assert run(database, job, Work()) == Exit.DONE
-    assert look(database, job).state == "succeeded"
+def test_what_work_came_to_is_kept_with_its_job(database: Database, job: Job) -> None:
+    assert Work().do(database, job) == Exit.DONE
+    done = look(database, job)
+    assert (done.state, done.result, done.version_id) == ("succeeded", {"found": 7}, None)
 
 
 @pytest.mark.parametrize(
@@ -71,14 +72,14 @@ def test_each_error_has_its_code(error: ForecastError, code: str) -> None:
 
 @pytest.mark.parametrize("error", [InputError([FAULT]), Diverged("the loss became nan")], ids=["input", "diverged"])
 def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job: Job, error: ForecastError) -> None:
-    assert run(database, job, Work(error)) == Exit.REFUSED
+    assert Work(error).do(database, job) == Exit.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
-    assert failed.error == {"code": code_of(error), "message": str(error)}
+    assert failed.error == {"code": code_of(error), "message": str(error), "class": "job"}
 
 
 def test_cancelled_work_ends_its_job(database: Database, job: Job) -> None:
-    assert run(database, job, Work(Cancelled("asked"))) == Exit.CANCELLED
+    assert Work(Cancelled("asked")).do(database, job) == Exit.CANCELLED
     assert look(database, job).state == "cancelled"
 
 
@@ -86,38 +87,12 @@ def test_cancelled_work_ends_its_job(database: Database, job: Job) -> None:
 def test_a_job_taken_over_is_left_alone_however_the_work_ended(
     database: Database, job: Job, error: Exception | None
 ) -> None:
-    assert run(database, job, Work(error, stolen=True)) == Exit.FENCED
+    assert Work(error, stolen=True).do(database, job) == Exit.FENCED
     theirs = look(database, job)
     assert (theirs.state, theirs.worker, theirs.token, theirs.error) == ("running", "w2", 2, None)
 
 
 def test_a_crash_is_left_to_the_dispatcher_to_see(database: Database, job: Job) -> None:
     with pytest.raises(ZeroDivisionError):
-        run(database, job, Work(ZeroDivisionError()))
+        Work(ZeroDivisionError()).do(database, job)
     assert look(database, job).state == "running"
-
-
-def runner(database: Database, job: Job, token: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "app.work.runner", str(job.tenant_id), job.id, str(token)]
-    env = environment(database_url=str(database.url))
-    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def test_a_process_with_an_old_token_ends_without_a_word(sqlite: Database) -> None:
-    queue(sqlite, keep(sqlite, weeks()))
-    job = claim(sqlite)
-    with runner(sqlite, job, token=0) as process:
-        assert process.wait(60) == Exit.FENCED
-    after = look(sqlite, job)
-    assert (after.state, after.token, after.progress, after.version_id) == ("running", 1, {}, None)
-    assert versions(sqlite, job) == []
-
-
-def test_a_process_ends_when_its_parent_does(sqlite: Database) -> None:
-    queue(sqlite, keep(sqlite, weeks()))
-    job = claim(sqlite)
-    with runner(sqlite, job, job.token) as process:
-        assert process.stdin is not None
-        process.stdin.close()  # as the death of the parent does
-        assert process.wait(60) == os.EX_TEMPFAIL
-    assert look(sqlite, job).state == "running"

@@ -2,21 +2,37 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, update
+from sqlalchemy import event, update
 
 from app.store import registry
 from app.store.db import Database
-from app.store.tables import Job, Revision, Version
+from app.store.outcomes import Outcome
+from app.store.tables import Job, Revision
+from app.work.desk import DatabaseDesk
 from app.work.runner import Exit, run
 from app.work.train import train
 from models import bundle
 from models.errors import InputError
 from models.forecaster import Forecaster
 from models.spec import Spec
-from tests.app.work.tiny import SPEC, TRAINING, cancel, claim, crown, keep, look, queue, versions, weeks
+from tests.app.work.tiny import (
+    SPEC,
+    TRAINING,
+    cancel,
+    claim,
+    crown,
+    desk_of,
+    keep,
+    look,
+    queue,
+    versions,
+    weeks,
+    work_on,
+)
 
 
 @contextmanager
@@ -38,7 +54,7 @@ def test_a_job_registers_one_version_with_all_that_there_is_to_know(database: Da
     queue(database, sales)
     job = claim(database)
     with reports() as told:
-        assert run(database, job, train) == Exit.DONE
+        assert work_on(database, job, train) == Exit.DONE
 
     done, [version] = look(database, job), versions(database, job)
     assert (done.state, done.version_id, done.error) == ("succeeded", version.id, None)
@@ -84,7 +100,7 @@ def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Dat
     old = crown(sqlite, sales)
     queue(sqlite, sales)
     job = claim(sqlite)
-    assert run(sqlite, job, train) == Exit.DONE
+    assert work_on(sqlite, job, train) == Exit.DONE
     new, _ = versions(sqlite, job)
     mine = new.scores["scores"]["model"]["mase"]
     assert (new.number, new.scores["promoted"]) == (2, True)
@@ -96,24 +112,21 @@ def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Dat
     assert moves[0].reason == new.scores["promotion"]
 
 
-def test_a_job_taken_over_at_the_last_moment_leaves_nothing(postgres: Database) -> None:
-    job = queue(postgres, keep(postgres, weeks()))
-    taken = claim(postgres)
-    inserted: list[int] = []
+class TakenOver(DatabaseDesk):
+    """A desk whose job another worker takes over just before the end."""
 
-    def take_over(_mapper: object, _connection: Connection, version: Version) -> None:
-        inserted.append(version.number)
-        with postgres.write() as session:
-            session.execute(update(Job).where(Job.id == job.id).values(token=Job.token + 1, worker="w2"))
+    def finish(self, outcome: Outcome) -> None:
+        with self._database.write() as session:
+            session.execute(update(Job).where(Job.id == self.job.id).values(token=Job.token + 1, worker="w2"))
+        super().finish(outcome)
 
-    event.listen(Version, "after_insert", take_over)
-    try:
-        assert run(postgres, taken, train) == Exit.FENCED
-    finally:
-        event.remove(Version, "after_insert", take_over)
-    assert inserted == [1]
-    assert versions(postgres, job) == []
-    after = look(postgres, job)
+
+def test_a_job_taken_over_at_the_last_moment_leaves_nothing(database: Database, sales: Revision) -> None:
+    job = queue(database, sales)
+    desk = TakenOver(database, desk_of(database, claim(database)).job)
+    assert run(desk, train) == Exit.FENCED
+    assert versions(database, job) == []
+    after = look(database, job)
     assert (after.state, after.worker, after.token, after.version_id) == ("running", "w2", 2, None)
     assert after.progress["phase"] == "backtest"
 
@@ -122,7 +135,7 @@ def test_a_job_cancelled_while_it_runs_stops_at_its_next_report(sqlite: Database
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
     cancel(sqlite, job)
-    assert run(sqlite, job, train) == Exit.CANCELLED
+    assert work_on(sqlite, job, train) == Exit.CANCELLED
     done = look(sqlite, job)
     assert (done.state, done.version_id, done.progress["phase"]) == ("cancelled", None, "fit")
     assert done.progress["share"] < 0.5
@@ -132,7 +145,7 @@ def test_a_job_cancelled_while_it_runs_stops_at_its_next_report(sqlite: Database
 def test_series_too_short_fail_the_job_at_once_and_say_what_it_needs(database: Database) -> None:
     queue(database, keep(database, weeks(points=4)))
     job = claim(database)
-    assert run(database, job, train) == Exit.REFUSED
+    assert work_on(database, job, train) == Exit.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
     assert failed.error is not None
@@ -144,9 +157,9 @@ def test_series_too_short_fail_the_job_at_once_and_say_what_it_needs(database: D
 def test_a_spec_that_cannot_work_is_an_error_that_says_what_can(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    job.request = {**job.request, "spec": {**job.request["spec"], "units": 0}}
+    request = {**job.request, "spec": {**job.request["spec"], "units": 0}}
     with pytest.raises(InputError, match="units is 0; give 1 to 1024"):
-        train(sqlite, job)
+        train(DatabaseDesk(sqlite, replace(desk_of(sqlite, job).job, request=request)))
 
 
 def test_a_champion_crowned_during_the_training_is_not_overruled(
@@ -163,7 +176,7 @@ def test_a_champion_crowned_during_the_training_is_not_overruled(
         return to_bytes(forecaster)
 
     monkeypatch.setattr(bundle, "to_bytes", crown_meanwhile)
-    assert run(sqlite, job, train) == Exit.DONE
+    assert work_on(sqlite, job, train) == Exit.DONE
     late, early = sorted(versions(sqlite, job), key=lambda version: -version.number)
     assert (late.number, early.number, late.scores["promoted"]) == (2, 1, False)
     assert "the alias moved while this version was trained" in late.scores["promotion"]

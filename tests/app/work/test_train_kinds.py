@@ -10,12 +10,12 @@ from app.store import registry
 from app.store.db import Database
 from app.store.orders import Auto, Wanted, WarmStart
 from app.store.tables import Revision, Version
-from app.work.runner import Exit, run
+from app.work.runner import Exit
 from app.work.train import train
 from models import bundle
 from models.forecaster import Forecaster, Member
 from models.strategies import STRATEGIES
-from tests.app.work.tiny import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks
+from tests.app.work.tiny import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks, work_on
 
 SHORT = replace(TRAINING, max_epochs=1, steps_per_epoch=2)
 STILL = replace(SHORT, learning_rate=1e-6, weight_decay=0.0)  # what it is taught changes next to nothing
@@ -30,7 +30,7 @@ def trained(database: Database, revision: Revision, **order: Any) -> tuple[Versi
     """The version that a job makes."""
     queue(database, revision, **order)
     job = claim(database)
-    assert run(database, job, train) == Exit.DONE
+    assert work_on(database, job, train) == Exit.DONE
     version = versions(database, job)[0]
     with database.read() as session:
         return version, bundle.from_bytes(registry.bundle(session, job.tenant_id, version.id))

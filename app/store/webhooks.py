@@ -1,0 +1,214 @@
+"""Webhooks and their outbox: what is to be told is written in the transaction of what it tells of.
+
+What is sent follows Standard Webhooks 1.0: a message keeps its id however often it is sent, and is signed with a secret
+of 256 random bits, which is kept as it is because signing needs it.
+"""
+
+import base64
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from app.problems import Conflict, NotFound
+from app.store.db import insert_if_absent, now
+from app.store.tables import Delivery, Webhook
+from models.errors import excerpt
+
+EVENTS = ("job.succeeded", "job.failed", "job.cancelled", "alias.moved", "schedule.alarm")
+TEST = "webhook.test"  # sent when it is asked for, whatever a webhook wants to hear
+MOST = 20  # webhooks of one tenant
+OLD_SECRET = timedelta(hours=24)  # that the secret before a rotation signs as well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A delivery on its way: what to send where, and the attempt under which its end is to be recorded."""
+
+    id: int
+    attempt: int
+    webhook_id: int
+    url: str
+    secrets: tuple[str, ...]
+    message_id: str
+    event: str
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+def announce(session: Session, tenant_id: int, event: str, payload: dict[str, Any]) -> None:
+    """Tell the tenant's webhooks that want it of ``event``: in this transaction, or not at all.
+
+    ``event`` is one of ``EVENTS``; ``payload`` is what is to be known of it, as JSON values.
+    """
+    query = select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.disabled.is_(None))
+    wanting = [webhook for webhook in session.scalars(query) if event in webhook.events]
+    if wanting:
+        _post(session, wanting, event, payload)
+
+
+def create(session: Session, tenant_id: int, name: str, url: str, events: Sequence[str], created_by: str) -> Webhook:
+    """A new webhook, with its secret. Raise Conflict where the name exists, or where there are ``MOST`` already."""
+    count = session.scalars(select(func.count()).where(Webhook.tenant_id == tenant_id)).one()
+    if count >= MOST:
+        raise Conflict(f"there are {MOST} webhooks, which is the limit; delete one of them")
+    inserted = insert_if_absent(
+        session,
+        Webhook,
+        tenant_id=tenant_id,
+        name=name,
+        url=url,
+        events=list(events),
+        secret=_new_secret(),
+        created_by=created_by,
+        created_at=now(session),
+    )
+    if inserted is None:
+        raise Conflict(f"webhook {excerpt(name)} exists already; delete it or choose another name")
+    return session.get_one(Webhook, inserted)
+
+
+def rotate(session: Session, tenant_id: int, name: str) -> Webhook:
+    """Give a webhook a new secret; the one before signs as well for ``OLD_SECRET``. Raise NotFound."""
+    webhook = get(session, tenant_id, name)
+    webhook.previous_secret, webhook.secret = webhook.secret, _new_secret()
+    webhook.previous_until = now(session) + OLD_SECRET
+    session.flush()
+    return webhook
+
+
+def remove(session: Session, tenant_id: int, name: str) -> None:
+    """Delete a webhook and what it was still to be told. Raise NotFound."""
+    session.delete(get(session, tenant_id, name))
+    session.flush()
+
+
+def get(session: Session, tenant_id: int, name: str) -> Webhook:
+    """The webhook ``name``. Raise NotFound."""
+    found = session.scalars(select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.name == name)).one_or_none()
+    if found is None:
+        raise NotFound(f"no webhook {excerpt(name)}; GET /v1/webhooks lists them")
+    return found
+
+
+def list_all(session: Session, tenant_id: int) -> list[Webhook]:
+    """The tenant's webhooks by name, at most ``MOST``."""
+    return list(session.scalars(select(Webhook).where(Webhook.tenant_id == tenant_id).order_by(Webhook.name)))
+
+
+def send_test(session: Session, tenant_id: int, name: str) -> Delivery:
+    """Put a test message in the outbox. Raise NotFound, Conflict where the webhook is disabled."""
+    webhook = get(session, tenant_id, name)
+    if webhook.disabled is not None:
+        raise Conflict(f"webhook {excerpt(name)} is disabled ({webhook.disabled}); delete it and create it anew")
+    return _post(session, [webhook], TEST, {"webhook": name})[0]
+
+
+def list_deliveries(session: Session, tenant_id: int, name: str, after_id: int | None, size: int) -> list[Delivery]:
+    """Up to ``size`` deliveries, newest first, after the id ``after_id`` (None: from the newest). Raise NotFound."""
+    query = select(Delivery).where(Delivery.webhook_id == get(session, tenant_id, name).id)
+    if after_id is not None:
+        query = query.where(Delivery.id < after_id)
+    return list(session.scalars(query.order_by(Delivery.id.desc()).limit(size)))
+
+
+def take(session: Session, size: int, busy: Sequence[int], lease_s: float) -> list[Parcel]:
+    """Up to ``size`` deliveries that are due, of webhooks not in ``busy``: the caller's alone for ``lease_s`` seconds.
+
+    One for each webhook at the most, so that one who is slow to answer keeps nobody else waiting.
+    """
+    moment = now(session)
+    due = (Delivery.state == "pending") & (Delivery.next_at <= moment) & Delivery.webhook_id.not_in(busy)
+    oldest = select(func.min(Delivery.id)).where(due).group_by(Delivery.webhook_id)
+    query = select(Delivery).where(Delivery.id.in_(oldest), due).order_by(Delivery.next_at, Delivery.id).limit(size)
+    rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+    for row in rows:
+        row.attempt, row.next_at = row.attempt + 1, moment + timedelta(seconds=lease_s)
+    session.flush()
+    return [_parcel(session.get_one(Webhook, row.webhook_id), row, moment) for row in rows]
+
+
+def taken(session: Session, parcel: Parcel, detail: str) -> None:
+    """The receiver has it."""
+    _settle(session, parcel, state="taken", next_at=None, detail=detail)
+
+
+def again(session: Session, parcel: Parcel, detail: str, wait_s: float, most_s: float) -> None:
+    """It did not arrive: to be sent again in ``wait_s`` seconds, unless it is ``most_s`` seconds old by then."""
+    next_at = now(session) + timedelta(seconds=wait_s)
+    if next_at - parcel.created_at > timedelta(seconds=most_s):
+        _settle(session, parcel, state="failed", next_at=None, detail=detail)
+    else:
+        _settle(session, parcel, next_at=next_at, detail=detail)
+
+
+def disable(session: Session, parcel: Parcel, reason: str) -> None:
+    """The receiver wants no more: nothing is sent there again, nor what waits."""
+    session.execute(update(Webhook).where(Webhook.id == parcel.webhook_id).values(disabled=reason))
+    waiting = update(Delivery).where(Delivery.webhook_id == parcel.webhook_id, Delivery.state == "pending")
+    session.execute(waiting.values(state="failed", next_at=None, detail=reason))
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many deliveries of all tenants are in each state."""
+    totals = dict.fromkeys(("pending", "taken", "failed"), 0)
+    for state, count in session.execute(select(Delivery.state, func.count()).group_by(Delivery.state)):
+        totals[state] = count
+    return totals
+
+
+def forget(session: Session, older_than_s: float) -> int:
+    """Delete the deliveries that ended and are older than this; how many there were."""
+    old = Delivery.created_at < now(session) - timedelta(seconds=older_than_s)
+    gone = session.execute(delete(Delivery).where(Delivery.state != "pending", old).returning(Delivery.id))
+    return len(gone.all())
+
+
+def _post(session: Session, webhooks: Sequence[Webhook], event: str, payload: dict[str, Any]) -> list[Delivery]:
+    moment, message_id = now(session), f"msg_{uuid4().hex}"
+    rows = [
+        Delivery(
+            webhook_id=webhook.id,
+            message_id=message_id,
+            event=event,
+            payload=payload,
+            state="pending",
+            attempt=0,
+            next_at=moment,
+            created_at=moment,
+        )
+        for webhook in webhooks
+    ]
+    session.add_all(rows)
+    session.flush()
+    return rows
+
+
+def _parcel(webhook: Webhook, row: Delivery, moment: datetime) -> Parcel:
+    former = webhook.previous_secret if webhook.previous_until and webhook.previous_until > moment else None
+    return Parcel(
+        id=row.id,
+        attempt=row.attempt,
+        webhook_id=webhook.id,
+        url=webhook.url,
+        secrets=(webhook.secret,) if former is None else (webhook.secret, former),
+        message_id=row.message_id,
+        event=row.event,
+        payload=row.payload,
+        created_at=row.created_at,
+    )
+
+
+def _settle(session: Session, parcel: Parcel, **values: Any) -> None:
+    # Whoever took it since knows better.
+    mine = (Delivery.id == parcel.id) & (Delivery.attempt == parcel.attempt) & (Delivery.state == "pending")
+    session.execute(update(Delivery).where(mine).values(**values))
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

@@ -1,0 +1,12 @@
+"""What is done for each kind of job: the one table of them.
+
+Importing this module imports TensorFlow; only a process that runs jobs does.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from app.work.desk import Work
+from app.work.train import train
+
+WORK: Mapping[str, Work] = MappingProxyType({"train": train})
