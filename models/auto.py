@@ -6,23 +6,27 @@ Optimization"). Seasonal naive takes part without being taught, so that what is 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from models.backtest import score
 from models.blending import seasonal_naive_for
+from models.diary import Diary, Entry
 from models.engines import Engine
 from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.forecaster import Member, Weights, predict, ready
 from models.origins import Origins, origins_of, plan_for
 from models.panel import Panel
-from models.recipes import CANDIDATES, Candidate, suggest
+from models.recipes import CANDIDATES, Candidate, drawn, suggest
 from models.spec import Spec, Training, check_training
 
 SHARE_SEARCHED = 0.6  # of the budget; the rest is for teaching what was chosen
 MOST_VALIDATED = 2_000  # windows: more make no better choice
+MOST_DRAWN = 1_000  # to find those that can work
+TRIALS = "trial/"  # what the steps of the diary begin with
 BASELINE = Candidate("seasonal_naive", "what must be beaten")
 
 # spec, training, panel, the weights to start from, should_stop -> weights; see models.training.fit. should_stop is
@@ -32,12 +36,16 @@ Teach = Callable[[Spec, Training, Panel, Weights | None, Callable[[], bool]], We
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a search works with; ``clock`` gives seconds, for this library reads none itself."""
+    """What a search works with; ``clock`` gives seconds, for this library reads none itself.
+
+    ``diary``: the trials that were made before, which are not made again, and where new ones are noted.
+    """
 
     teach: Teach
     engine: Callable[[Spec, Weights], Engine]
     clock: Callable[[], float]
     should_stop: Callable[[], bool] = lambda: False
+    diary: Diary = field(default_factory=Diary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +77,14 @@ class Choice:
         return [asdict(trial) for trial in self.trials]
 
 
-def choose(panel: Panel, fields: Mapping[str, Any], training: Training, tools: Tools, budget_s: float) -> Choice:
+def choose(
+    panel: Panel,
+    fields: Mapping[str, Any],
+    training: Training,
+    tools: Tools,
+    budget_s: float,
+    most: int | None = None,
+) -> Choice:
     """The best of ``models.recipes.CANDIDATES`` for ``panel`` that leave ``fields`` of the spec as they are.
 
     Args:
@@ -79,24 +94,26 @@ def choose(panel: Panel, fields: Mapping[str, Any], training: Training, tools: T
         tools: see there.
         budget_s: seconds for the search and for teaching what it chose. When the search has used its share of them,
             what is being taught is stopped, and what has a score counts.
+        most: so many candidates; where those named are fewer, others are drawn at random. None: those named.
 
     Raises:
         InputError: no series is long enough to validate on.
         SpecError: a field that cannot work.
         Cancelled: ``tools.should_stop`` said so.
     """
-    end_s = tools.clock() + budget_s
+    spent_s = sum(entry.facts["trial"]["seconds"] for entry in tools.diary.under(TRIALS))
+    end_s = tools.clock() + budget_s - spent_s
     plan = plan_for(panel, fields["horizon"], fields["season"])
     origins = origins_of(panel, plan, fields["season"])
     race = _Race(panel.cut(plan.held_out), origins, tools, end_s - (1 - SHARE_SEARCHED) * budget_s)
-    specs = list(_specs(panel, fields, training))
+    wanted = CANDIDATES if most is None else islice(chain(CANDIDATES, drawn(fields)), MOST_DRAWN)
+    specs = list(islice(_specs(panel, fields, training, wanted), most))
     naive = seasonal_naive_for(suggest(panel, fields))
-    bar = race.run(_Runner(BASELINE, naive), replace(training, max_epochs=1), 0)
+    (bar,) = race.rung([_Runner(BASELINE, naive)], replace(training, max_epochs=1), 0)
     runners = [_Runner(candidate, Member(spec, {})) for candidate, spec in specs]
     tried = [bar]
     for rung, epochs in enumerate(_rungs(training.max_epochs, len(runners))):
-        some = replace(training, max_epochs=epochs)
-        ran = [race.run(runner, some, rung) for runner in runners if not race.over]
+        ran = race.rung(runners, replace(training, max_epochs=epochs), rung)
         tried += ran
         runners = sorted(ran, key=lambda runner: runner.error)[: math.ceil(len(ran) / 2)]
     best = min(tried, key=lambda runner: runner.error)
@@ -151,8 +168,23 @@ class _Race:
         """Whether the search's time is up."""
         return self.tools.clock() >= self.end_s
 
-    def run(self, runner: _Runner, training: Training, rung: int) -> _Runner:
-        """``runner`` after one more rung."""
+    def rung(self, runners: Sequence[_Runner], training: Training, rung: int) -> list[_Runner]:
+        """Those of ``runners`` for whom there is time, after one more rung: the one place where trials are made."""
+        ran = [
+            self._before(runner, rung) or (None if self.over else self._run(runner, training, rung))
+            for runner in runners
+        ]
+        return [runner for runner in ran if runner is not None]
+
+    def _before(self, runner: _Runner, rung: int) -> _Runner | None:
+        """``runner`` after this rung, if it was made before an interruption."""
+        found = self.tools.diary.done(_step(runner, rung))
+        if found is None:
+            return None
+        trial, pace = Trial(**found.facts["trial"]), _Pace(*found.facts["pace"])
+        return _Runner(runner.candidate, Member(runner.member.spec, found.arrays), trial, pace)
+
+    def _run(self, runner: _Runner, training: Training, rung: int) -> _Runner:
         begin_s, spec, failed = self.tools.clock(), runner.member.spec, None
         weights, error, asked_s = runner.member.weights, None, list[float]()
 
@@ -178,7 +210,11 @@ class _Race:
             error=error,
             failed=failed,
         )
-        return _Runner(runner.candidate, Member(spec, weights), trial, _Pace.of(begin_s, asked_s))
+        pace = _Pace.of(begin_s, asked_s)
+        self.tools.diary.close(
+            _step(runner, rung), Entry({"trial": asdict(trial), "pace": astuple(pace)}, dict(weights))
+        )
+        return _Runner(runner.candidate, Member(spec, weights), trial, pace)
 
     def _error(self, member: Member) -> float | None:
         says = partial(predict, ready([member], self.tools.engine))
@@ -186,10 +222,16 @@ class _Race:
         return found["rmse"] if found["mase"] is None else found["mase"]
 
 
-def _specs(panel: Panel, fields: Mapping[str, Any], training: Training) -> Iterator[tuple[Candidate, Spec]]:
+def _step(runner: _Runner, rung: int) -> str:
+    return f"{TRIALS}{rung}/{runner.candidate.name}"
+
+
+def _specs(
+    panel: Panel, fields: Mapping[str, Any], training: Training, candidates: Iterable[Candidate]
+) -> Iterator[tuple[Candidate, Spec]]:
     """The candidates that leave ``fields`` as they are, can work, and are not the same as an earlier one."""
     plain, seen = suggest(panel, fields), set[Spec]()
-    for candidate in CANDIDATES:
+    for candidate in candidates:
         changes = dict(candidate.spec)
         if candidate.context_times != 1:
             steps = max(1, round(plain.steps * candidate.context_times))

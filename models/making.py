@@ -4,32 +4,24 @@ Importing this module imports Keras and its backend.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from models.backtest import Evaluation, evaluate
 from models.blending import blend
+from models.diary import Diary, Entry
 from models.engines.keras import KerasEngine
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
-from models.forecaster import Forecaster, Member, Weights, predict, ready
+from models.forecaster import Forecaster, Member, predict, ready
+from models.intervals import Calibration
 from models.origins import Origins, Plan, origins_of
 from models.panel import Panel
-from models.spec import Spec, Training
 from models.strategies import STRATEGIES
-from models.training import Progress, fit
+from models.training import Course, Progress, teach
 
 SHARE_REFIT = 0.25  # of the epochs: the weights are nearly right, only the newest points are new to them
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Course:
-    """One member to be: what it is, how it is taught, and the weights to begin with, if any."""
-
-    spec: Spec
-    training: Training
-    start: Weights | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,13 +41,15 @@ class Made:
 class Watch:
     """Who is told of each ``phase`` (``fit``, ``backtest``, ``refit``) and of progress in it, and who may stop it.
 
-    ``enough``: whether the time for the statistical baselines is up; see ``models.backtest.evaluate``.
+    ``enough``: whether the time for the statistical baselines is up; see ``models.backtest.evaluate``. ``diary``: what
+    was done of it before, if anything was, and where it is noted how far it is.
     """
 
     on_phase: Callable[[str], None] = lambda phase: None
     on_progress: Callable[[str, int, Progress], None] = lambda phase, member, progress: None
     should_stop: Callable[[], bool] = lambda: False
     enough: Callable[[], bool] = lambda: False
+    diary: Diary = field(default_factory=Diary)
 
 
 def make(
@@ -82,8 +76,7 @@ def make(
     watch.on_phase("backtest")
     origins = origins_of(panel, plan, season)
     mixed = blend(members, origins, OnnxEngine)
-    networks = ready(mixed, OnnxEngine)
-    evaluation = evaluate(partial(predict, networks), origins, statistical, watch.enough)
+    evaluation = _evaluated(mixed, origins, statistical, watch)
     served = _refitted(panel, courses, mixed, watch) if refit else mixed
     differ = max((_difference(member) for member in served), default=0.0)
     carry = max(course.training.carry for course in courses)
@@ -99,9 +92,23 @@ def _taught(panel: Panel, courses: Sequence[Course], phase: str, watch: Watch) -
         def told(progress: Progress, number: int = number) -> None:
             watch.on_progress(phase, number, progress)
 
-        weights = fit(course.spec, course.training, panel, told, watch.should_stop, course.start)
-        members.append(Member(course.spec, weights))
+        step = f"{phase}/{number}"
+        found = watch.diary.done(step)
+        if found is None:
+            weights = teach(course, panel, watch.diary.page(step), told, watch.should_stop)
+            found = watch.diary.close(step, Entry(arrays=dict(weights)))
+        members.append(Member(course.spec, found.arrays))
     return members
+
+
+def _evaluated(mixed: Sequence[Member], origins: Origins, statistical: Sequence[str], watch: Watch) -> Evaluation:
+    found = watch.diary.done("backtest")
+    if found is None:
+        says = partial(predict, ready(mixed, OnnxEngine))
+        made = evaluate(says, origins, statistical, watch.enough)
+        facts = {"report": made.report, "count": made.calibration.count}
+        found = watch.diary.close("backtest", Entry(facts, {"radii": made.calibration.radii}))
+    return Evaluation(dict(found.facts["report"]), Calibration(found.arrays["radii"], found.facts["count"]))
 
 
 def _refitted(panel: Panel, courses: Sequence[Course], mixed: Sequence[Member], watch: Watch) -> tuple[Member, ...]:

@@ -4,10 +4,13 @@ What a panel suggests is worked out from its frequency, season and lengths alone
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from models.calendar import Freq, parse_freq
 from models.errors import Fault, SpecError
@@ -91,6 +94,33 @@ CANDIDATES = (
     Candidate("alike", RECIPES["alike"].why, recipe="alike"),
     Candidate("wide", "many series have more to tell than few", {"units": 256}),
 )
+
+
+# What is drawn of; what the data say themselves, season and horizon, is not among them.
+DRAWN: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "cell": ("gru", "lstm"),
+        "units": (32, 64, 128, 256),
+        "depth": (1, 2),
+        "dropout": (0.0, 0.1, 0.3),
+        "strategy": ("direct", "parallel", "seq2seq"),
+        "scaling": ("level", "last", "standard"),
+        "loss": ("quantile", "mae", "huber"),
+    }
+)
+
+
+def drawn(given: Collection[str] = ()) -> Iterator[Candidate]:
+    """Candidates without end: each field but those ``given`` is drawn at random, and always the same ones.
+
+    Bergstra & Bengio (2012), "Random Search for Hyper-Parameter Optimization".
+    """
+    rng = np.random.default_rng(0)
+    for number in count(1):
+        fields = {name: values[rng.integers(len(values))] for name, values in DRAWN.items()}
+        spec = {name: value for name, value in fields.items() if name not in given}
+        times = (0.5, 1.0, 2.0)[rng.integers(3)] if "context" not in given and "segment" not in given else 1.0
+        yield Candidate(f"drawn-{number}", "drawn at random", spec, times)
 
 
 def default_horizon(freq: Freq) -> int:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from models.calendar import Ints
 from models.checks import Floats
+from models.diary import Page
 from models.engines.keras import Weights, build_taught, get_weights, set_weights
 from models.errors import Cancelled, Diverged
 from models.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs, zero_state
 from models.panel import Panel
+from models.resuming import Noting, Patience, restored
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES, frames
 from models.teaching import loss_of
@@ -41,6 +43,15 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """One member to be: what it is, how it is taught, and the weights to begin with, if any."""
+
+    spec: Spec
+    training: Training
+    start: Mapping[str, NDArray[np.float32]] | None = None
+
+
 def fit(
     spec: Spec,
     training: Training,
@@ -49,16 +60,29 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     start: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Weights:
-    """The weights of ``spec``'s forecaster taught on ``panel``; equal input gives equal weights on a CPU.
+    """``teach`` without a page: the weights of ``spec``'s forecaster taught on ``panel``, from ``start`` if given."""
+    return teach(Course(spec, training, start), panel, Page(), on_progress, should_stop)
+
+
+def teach(
+    course: Course,
+    panel: Panel,
+    page: Page,
+    on_progress: OnProgress = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """The weights of the course's forecaster taught on ``panel``; equal input gives equal weights on a CPU.
 
     With ``training.patience`` the newest tenth of each series (at least one horizon) is not taught, but chooses the
-    epoch that is kept. ``start``: weights of the same spec to go on from.
+    epoch that is kept. The state is noted on ``page`` at the end of an epoch, if it is due; from a page with an entry
+    training goes on, and comes to the same weights as one that was not interrupted.
 
     Raises:
         InputError: ``too_short`` where no series holds a window for teaching, or for validation.
         Cancelled: ``should_stop`` said so; it is asked before the first batch and after every one.
         Diverged: the loss, in teaching or in validation, became NaN or infinite.
     """
+    spec, training = course.spec, course.training
     facts = facts_of(spec, panel)
     if not STRATEGIES[spec.strategy].learns:
         return facts.to_weights()
@@ -66,20 +90,21 @@ def fit(
     taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
     keras.utils.set_random_seed(training.seed)
     network = build_taught(spec, training.batch_size if training.carry > 1 else 0)
-    if start is not None:
-        set_weights(network, start)
+    if course.start is not None:
+        set_weights(network, course.start)
     # Of small networks, XLA spares TensorFlow most of the time that dispatching the operations of a step would take.
     network.compile(optimizer=_optimizer(training), loss=loss_of(spec), jit_compile=True)
-    callbacks: list[Any] = [_Reporter(training, on_progress, should_stop)]
-    if held is not None:
-        callbacks.insert(0, keras.callbacks.EarlyStopping(patience=training.patience, restore_best_weights=True))
+    patience = Patience(training.patience) if held is not None else None
+    begun = restored(network, patience, page.entry)
+    callbacks = [_Reporter(training, on_progress, should_stop), Noting(page, patience, training.max_epochs)]
     network.fit(
-        _Batches(reader, taught, training),
+        _Batches(reader, taught, training, begun),
         validation_data=None if held is None else _validation(reader, held, training),
         validation_batch_size=training.batch_size,
         epochs=training.max_epochs,
+        initial_epoch=begun,
         shuffle=False,
-        callbacks=callbacks,
+        callbacks=callbacks if patience is None else [patience, *callbacks],
         verbose=0,
     )
     return get_weights(network) | facts.to_weights()
@@ -150,9 +175,9 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     same series.
     """
 
-    def __init__(self, reader: Reader, windows: Windows, training: Training) -> None:
+    def __init__(self, reader: Reader, windows: Windows, training: Training, epoch: int) -> None:
         super().__init__()
-        self._reader, self._windows, self._training, self._epoch = reader, windows, training, 0
+        self._reader, self._windows, self._training, self._epoch = reader, windows, training, epoch
 
     def __len__(self) -> int:
         return self._training.steps_per_epoch

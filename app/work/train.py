@@ -18,12 +18,12 @@ from models.auto import Choice, Tools, choose
 from models.calendar import Ints
 from models.engines.onnx import OnnxEngine
 from models.forecaster import Weights
-from models.making import Course, Made, Watch, make
+from models.making import Made, Watch, make
 from models.origins import plan_for
 from models.panel import Panel
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES
-from models.training import fit
+from models.training import Course, fit
 
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 
