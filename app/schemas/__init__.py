@@ -1,6 +1,7 @@
 """Request and response bodies."""
 
 from app.schemas.base import NAME, Answer, Body, Name, Page
+from app.schemas.decisions import DecisionAnswer, GatePolicy, ReasonRequest
 from app.schemas.forecasts import (
     DatasetRef,
     ForecastAnswer,
@@ -39,9 +40,11 @@ __all__ = [
     "AutoRequest",
     "Body",
     "DatasetRef",
+    "DecisionAnswer",
     "ForecastAnswer",
     "ForecastRequest",
     "Future",
+    "GatePolicy",
     "Health",
     "History",
     "Interval",
@@ -52,6 +55,7 @@ __all__ = [
     "Name",
     "Page",
     "Placed",
+    "ReasonRequest",
     "RevisionAnswer",
     "Series",
     "SeriesForecast",
