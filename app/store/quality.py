@@ -79,7 +79,7 @@ def by_band(session: Session, version: Version, window_days: int) -> dict[int, Q
 
 def comparisons(session: Session, version: Version, window_days: int) -> list[Comparison]:
     """How the challengers did that forecast, unseen by anybody, what ``version`` was asked for."""
-    shadows = [*_since(session, window_days), Realised.beside == version.id, Realised.shadow]
+    shadows: Conditions = [*_since(session, window_days), Realised.beside == version.id, Realised.shadow.is_(True)]
     challengers = session.scalars(select(Realised.version_id).where(*shadows).distinct()).all()
     return [
         _compared(session, version, registry.version(session, version.tenant_id, other), window_days)

@@ -51,8 +51,7 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
     Raise NotFound where the job or the revision is not this tenant's, Conflict where the job has a version already.
     """
     _check_origin(session, tenant_id, new)
-    insert_if_absent(session, Model, tenant_id=tenant_id, name=new.model, created_at=now(session))
-    model = lock(session, tenant_id, new.model)
+    model = opened(session, tenant_id, new.model)
     last = session.scalars(select(func.max(Version.number)).where(Version.model_id == model.id)).one()
     fields = {name: value for name, value in asdict(new).items() if name != "model"}
     version = Version(
@@ -222,6 +221,12 @@ def _check_origin(session: Session, tenant_id: int, new: NewVersion) -> None:
     number = session.scalars(select(Version.number).where(Version.job_id == new.job_id)).one_or_none()
     if number is not None:
         raise Conflict(f"job {new.job_id} has registered version {number} already; a job registers one version only")
+
+
+def opened(session: Session, tenant_id: int, name: str) -> Model:
+    """The model, made if there is none of that name, and locked as by ``lock``."""
+    insert_if_absent(session, Model, tenant_id=tenant_id, name=name, created_at=now(session))
+    return lock(session, tenant_id, name)
 
 
 def lock(session: Session, tenant_id: int, name: str) -> Model:
