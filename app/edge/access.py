@@ -44,6 +44,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("PUT", "/v1/models/{name}/aliases/{alias}"): Access.WRITE,
     ("GET", "/v1/models/{name}/aliases/{alias}/moves"): Access.READ,
     ("POST", "/v1/models/{name}/aliases/{alias}/rollback"): Access.WRITE,
+    ("GET", "/v1/models/{name}/quality"): Access.READ,
     ("GET", "/v1/models/{name}/decisions"): Access.READ,
     ("POST", "/v1/models/{name}/decisions/{number}/approve"): Access.WRITE,
     ("POST", "/v1/models/{name}/decisions/{number}/reject"): Access.WRITE,

@@ -11,6 +11,8 @@ from models.adaptation import Adaptation, adapt, fresh
 from models.checks import Floats
 from models.intervals import Calibration, Prediction
 
+LEAST_MOMENTS = 10  # the first steps are large: what a version learned from fewer moments may be far off
+
 
 def learn(
     session: Session, version: Version, calibration: Calibration, moments: Iterable[tuple[Prediction, Floats]]
@@ -31,11 +33,12 @@ def learn(
 
 
 def stretches(session: Session, version_ids: Sequence[int]) -> dict[int, list[float]]:
-    """By how much the intervals of each version are widened, by level from 1 to 99 %; those that learned nothing are
-    left out.
+    """By how much the intervals of each version are widened, by level from 1 to 99 %; those that learned from fewer
+    than ``LEAST_MOMENTS`` are left out.
     """
     query = select(AdaptedIntervals.version_id, AdaptedIntervals.stretch)
-    rows = session.execute(query.where(AdaptedIntervals.version_id.in_(version_ids), AdaptedIntervals.moments > 0))
+    mine = AdaptedIntervals.version_id.in_(version_ids)
+    rows = session.execute(query.where(mine, AdaptedIntervals.moments >= LEAST_MOMENTS))
     return {row.version_id: row.stretch for row in rows}
 
 

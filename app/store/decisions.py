@@ -6,10 +6,11 @@ from sqlalchemy.orm import Session
 from app.problems import Conflict, NotFound
 from app.store import registry
 from app.store.db import now
-from app.store.tables import Decision, Version
+from app.store.tables import Alias, Decision, Model, Version
 from models.errors import excerpt
 
 PENDING = "pending"
+CHALLENGER = "challenger"
 
 
 def list_page(
@@ -34,6 +35,20 @@ def get(session: Session, tenant_id: int, model: str, number: int) -> Decision:
         raise NotFound(f"{message}; GET /v1/models/{excerpt(model)}/decisions lists the decisions")
     decision: Decision = found[0]
     return decision
+
+
+def challenger(session: Session, tenant_id: int, model: str) -> int | None:
+    """The id of the version that may take the champion's place: what the alias ``challenger`` points at, or else the
+    newest that waits for approval; None where there is neither.
+    """
+    named = select(Alias.version_id).join(Model, Model.id == Alias.model_id)
+    of_model = (Model.tenant_id == tenant_id, Model.name == model)
+    found = session.scalars(named.where(*of_model, Alias.name == CHALLENGER)).one_or_none()
+    if found is not None:
+        return found
+    waiting = select(Decision.version_id).join(Model, Model.id == Decision.model_id)
+    newest = waiting.where(*of_model, Decision.verdict == PENDING).order_by(Decision.id.desc())
+    return session.scalars(newest.limit(1)).one_or_none()
 
 
 def approve(session: Session, tenant_id: int, move: registry.Move) -> Decision:

@@ -136,7 +136,12 @@ def _drifting(session: Session, served: Conditions) -> float | None:
 def _compared(session: Session, version: Version, other: Version, window_days: int) -> Comparison:
     since = _since(session, window_days)
     theirs: Conditions = [*since, Realised.version_id == version.id, ~Realised.shadow, Realised.beside == other.id]
-    ours: Conditions = [*since, Realised.version_id == other.id, Realised.shadow, Realised.beside == version.id]
+    ours: Conditions = [
+        *since,
+        Realised.version_id == other.id,
+        Realised.shadow.is_(True),
+        Realised.beside == version.id,
+    ]
     (_, champion), (_, challenger) = _sums(session, theirs), _sums(session, ours)
     mases = _share(champion.scaled, champion.points), _share(challenger.scaled, challenger.points)
     gains = _blocks(session, theirs), _blocks(session, ours)
