@@ -92,10 +92,8 @@ def to_bytes(prediction: Prediction, row: int) -> bytes:
     """What was said of one series, to be kept."""
     arrays: Arrays = {"mean": prediction.mean[row], "spread": prediction.spread[row]}
     if prediction.quantiles is not None:
-        arrays |= {"quantiles": prediction.quantiles[row], "levels": np.asarray(prediction.levels, dtype=np.float64)}
-    return pack(
-        {}, {name: array.astype(np.float64 if name == "levels" else np.float32) for name, array in arrays.items()}
-    )
+        arrays["quantiles"] = prediction.quantiles[row]
+    return pack({"levels": list(prediction.levels)}, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
 def from_bytes(kept: Sequence[bytes]) -> Prediction:

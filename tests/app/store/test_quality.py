@@ -155,8 +155,9 @@ def test_errors_twice_those_of_the_backtest_are_a_drift_that_one_may_be_sure_of(
 
 def test_the_intervals_of_a_version_learn_and_another_begins_anew(sales: Growing) -> None:
     first, second = sales.version(), sales.version()
-    sales.serve(first, [6, 6, 6])
-    sales.append([60, 60, 60], [1, 1, 1])
+    for at in range(5, 5 + adapted.LEAST_MOMENTS):  # of a horizon of one: each is a moment
+        sales.serve(first, [6], at=at)
+    sales.append([60] * adapted.LEAST_MOMENTS, [1] * adapted.LEAST_MOMENTS)
     realise(sales)
     with sales.database.read() as session:
         found = adapted.stretches(session, [first.id, second.id])
