@@ -18,6 +18,7 @@ ADAPTED = "intervals_adapted"
 SHOWN_LEVEL = 80
 REFRESH_S = 5.0
 STOP_TIMEOUT_S = 10.0
+MOST_KNOWN = 10_000  # versions, of a kilobyte each
 
 Read = Callable[[Sequence[int]], Mapping[int, Sequence[float]]]  # ids of versions -> their stretches
 
@@ -32,8 +33,8 @@ class Fitted(NamedTuple):
 
 class Stretches:
     """The stretches of the versions in use, asked for anew every ``refresh_s`` seconds by a thread; safe to use from
-    several threads. Whoever asks waits for nothing: a version that is new here is as calibrated until the thread, which
-    looks at once, has found out.
+    several threads. Whoever asks waits for nothing: a version that is new here is as calibrated, one that was not used
+    for a while as it was then, until the thread, which looks at once, has found out.
     """
 
     def __init__(self, read: Read, refresh_s: float = REFRESH_S) -> None:
@@ -43,15 +44,14 @@ class Stretches:
         self._fitted: dict[int, Fitted] = {}
         self._wake, self._starting = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._idle, self._closed = True, False  # idle: nobody has asked since the last look
 
     def of(self, version_id: int) -> Floats | None:
         """The stretch (99,) of a version; None where its intervals are as calibrated."""
         self._used.add(version_id)
-        if version_id not in self._known:
+        if self._idle or version_id not in self._known:
             self._look_soon()
-            return None
-        return self._known[version_id]
+        return self._known.get(version_id)
 
     def fit(self, version_id: int, loaded: Loaded) -> Loaded:
         """The version with intervals as wide as they are now, and a note that says so; ``loaded`` where that is none.
@@ -85,7 +85,7 @@ class Stretches:
 
     def _work(self) -> None:
         while not self._closed:
-            self._wake.wait(self._refresh_s if self._known else None)
+            self._wake.wait(None if self._idle else self._refresh_s)
             self._wake.clear()
             if not self._closed:
                 self._look()
@@ -93,18 +93,19 @@ class Stretches:
     def _look(self) -> None:
         taken, self._used = self._used, set()
         used = sorted(taken)
-        if not used:
-            # What nobody uses keeps no network in memory; whoever comes back asks anew.
-            self._known, self._fitted = {}, {}
+        self._idle = not used
+        if self._idle:
+            self._fitted = {}  # what nobody uses keeps no network in memory
             return
         try:
             found = self._read(used)
         except Exception as error:  # whatever it is, intervals stay as they are
             logger.warning("how wide intervals are cannot be asked: %s", error)
+            self._known = {**dict.fromkeys(used), **self._known}  # not asked again before it is time
             return
         known = {version_id: _kept(self._known.get(version_id), found.get(version_id)) for version_id in used}
-        self._fitted = {version_id: one for version_id, one in self._fitted.items() if version_id in used}
-        self._known = known
+        self._fitted = {version_id: one for version_id, one in list(self._fitted.items()) if version_id in known}
+        self._known = {**(self._known if len(self._known) < MOST_KNOWN else {}), **known}
 
 
 def _kept(before: Floats | None, now: Sequence[float] | None) -> Floats | None:

@@ -85,6 +85,17 @@ def test_a_database_that_is_away_leaves_intervals_as_they_are() -> None:
     stretches.close()
 
 
+def test_while_the_database_is_away_requests_do_not_ask_it_one_by_one() -> None:
+    learned = Learned(v3=1.5)
+    learned.broken = True
+    stretches = Stretches(learned.read, refresh_s=60)
+    for _ in range(100):
+        assert stretches.of(3) is None
+        time.sleep(0.001)
+    assert len(learned.asked) <= 3
+    stretches.close()
+
+
 def test_nothing_is_asked_while_nobody_forecasts() -> None:
     learned = Learned(v3=1.5)
     stretches = Stretches(learned.read, refresh_s=0.02)
@@ -93,6 +104,8 @@ def test_nothing_is_asked_while_nobody_forecasts() -> None:
     asked = len(learned.asked)
     time.sleep(0.2)
     assert len(learned.asked) == asked
+    assert stretches.of(3) is not None  # who comes back finds what was known, and has it asked anew
+    eventually(lambda: len(learned.asked) > asked)
     stretches.close()
 
 
