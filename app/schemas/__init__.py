@@ -15,6 +15,7 @@ from app.schemas.forecasts import (
     VersionRef,
     WarningAnswer,
 )
+from app.schemas.quality import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
 from app.schemas.resources import (
     AliasAnswer,
     AliasMoveAnswer,
@@ -38,6 +39,7 @@ __all__ = [
     "Answer",
     "AttemptAnswer",
     "AutoRequest",
+    "BandAnswer",
     "Body",
     "DatasetRef",
     "DecisionAnswer",
@@ -55,10 +57,13 @@ __all__ = [
     "Name",
     "Page",
     "Placed",
+    "QualityAnswer",
+    "RealisedAnswer",
     "ReasonRequest",
     "RevisionAnswer",
     "Series",
     "SeriesForecast",
+    "ShadowAnswer",
     "Skill",
     "TrainRequest",
     "VersionAnswer",
