@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test check container bench-accuracy bench-training bench-serving bench-start clean
+.PHONY: serve test check container bench-accuracy bench-training bench-serving bench-start soak clean
 .DEFAULT_GOAL := serve
 
 serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
@@ -21,10 +21,10 @@ check: .venv/.dev  ## format, lint and types
 container:  ## build the images, run the stack, train and forecast in it
 	bash deploy/container-check.sh
 
-bench-accuracy: .venv/.jax  ## forecasts by published protocols, and beside seasonal naive on many sets (BENCH_DATA)
+bench-accuracy: .venv/.dev  ## forecasts by published protocols, and beside seasonal naive on many sets (BENCH_DATA)
 	$(BIN)/python -m benchmarks.accuracy
 
-bench-training: .venv/.jax .venv-peers/.ready  ## how fast networks are taught, beside Keras, Darts and neuralforecast
+bench-training: .venv/.dev .venv-peers/.ready  ## how fast networks are taught, beside Keras, Darts and neuralforecast
 	$(BIN)/python -m benchmarks.training
 
 bench-serving: .venv/.dev .venv-peers-serving/.ready  ## how fast forecasts are served, beside KServe, BentoML, Ray Serve and MLflow
@@ -32,6 +32,9 @@ bench-serving: .venv/.dev .venv-peers-serving/.ready  ## how fast forecasts are 
 
 bench-start: .venv/.dev  ## a fresh clone to its first forecast
 	$(BIN)/python -m benchmarks.start
+
+soak: .venv/.dev  ## mixed load, hostile neighbours and promotions for SOAK_S seconds (20 minutes): no error, nothing wrong, flat memory
+	$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what the other commands made, but for the data in var/
 	rm -rf .venv .venv-peers .venv-peers-serving build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -43,10 +46,6 @@ clean:  ## remove what the other commands made, but for the data in var/
 	touch $@
 
 .venv/.dev: .venv/.serve
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,dev]'
-	touch $@
-
-.venv/.jax: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,jax,dev]'
 	touch $@
 

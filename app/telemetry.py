@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import NamedTuple
 
 from prometheus_client import (
@@ -117,12 +118,17 @@ class Telemetry:
         self._coverage = Gauge(
             "forecastle_realised_coverage", "Share of values within served intervals.", ("level",), registry=registry
         )
+        self._of_route = cache(self._labelled)  # looking labels up takes longer than counting
         Info("forecastle_build", "The version that runs.", registry=registry).info({"version": version})
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request; ``route`` is a template of the access table or ``OTHER``, never the path."""
-        self._requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        count, times = self._of_route(method if method in METHODS else OTHER, route, status)
+        count.inc()
+        times.observe(seconds)
+
+    def _labelled(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, str(status)), self._request_seconds.labels(route)
 
     def forecast_made(self, outcome: str, series: int = 0) -> None:
         """Count one forecast request and the series that it forecast."""

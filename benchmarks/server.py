@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,12 @@ def _line(arguments: tuple[str, ...]) -> list[str]:
 
 
 def _env(folder: Path) -> dict[str, str]:
-    return {**os.environ, "FORECASTLE_DATA_DIR": str(folder)}
+    return {**installed(os.environ), "FORECASTLE_DATA_DIR": str(folder)}
+
+
+def installed(env: Mapping[str, str]) -> dict[str, str]:
+    """``env`` with bytecode that is kept, as where people install: to compile at each start takes over a second."""
+    return {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _read_banner(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calendar import Ints
-from models.checks import fault_at, most_missing, text_of
+from models.checks import Floats, fault_at, most_missing, text_of
 from models.errors import Fault, Findings, InputError
 from models.joining import joined
 from models.panel import Panel
@@ -50,9 +50,9 @@ def arrived(tail: Panel, rows: Panel) -> Panel:
         InputError: rows of another frequency or zone, off the grid of their series, with another value than was read,
             or so far after it that most points would be missing.
     """
-    if _goes_straight_on(tail, rows):
-        y = np.concatenate([tail.y.reshape(len(tail), -1), rows.y.reshape(len(rows), -1)], axis=1)
-        return replace(tail, y=y.ravel(), indptr=np.arange(len(tail) + 1) * y.shape[1])
+    values = straight(tail, rows)
+    if values is not None:
+        return lengthened(tail, values)
     _check_alike(tail, rows)
     seam = _seam_of(tail, rows)
     _check_seam(tail, rows, seam)
@@ -62,6 +62,29 @@ def arrived(tail: Panel, rows: Panel) -> Panel:
     return joined([tail, later]) if len(later) else tail
 
 
+def straight(tail: Panel, rows: Panel) -> Floats | None:
+    """The values of ``rows``, (N, k), if they are of the series of ``tail`` and follow on it at once, as nearly always.
+
+    Both have as many points of each series as of any other; None for whatever else.
+    """
+    if tail.covariates or rows.covariates or rows.ids != tail.ids or rows.freq != tail.freq or rows.utc != tail.utc:
+        return None
+    count = len(tail)
+    for panel in (tail, rows):
+        if count > 1 and (panel.indptr * count != np.arange(count + 1) * len(panel.y)).any():
+            return None
+    if (tail.freq.after(tail.starts, np.array(len(tail.y) // count)) != rows.starts).any():
+        return None
+    return rows.y.reshape(count, -1)
+
+
+def lengthened(tail: Panel, values: Floats) -> Panel:
+    """``tail``, of which all series are equally long, with ``values`` (N, k) after it."""
+    count = len(tail)
+    y = np.concatenate([tail.y.reshape(count, -1), values], axis=1)
+    return Panel(tail.ids, tail.starts, y.ravel(), np.arange(count + 1) * y.shape[1], tail.freq, tail.utc)
+
+
 class Seam(NamedTuple):
     """The series that both have: their numbers in each, and how many ``steps`` after the tail the rows begin."""
 
@@ -69,17 +92,6 @@ class Seam(NamedTuple):
     rows: Ints
     steps: Ints
     on_grid: NDArray[np.bool_]
-
-
-def _goes_straight_on(tail: Panel, rows: Panel) -> bool:
-    """Whether rows of the same series, as many of each, follow at once on as many of each."""
-    if tail.covariates or rows.ids != tail.ids or rows.freq != tail.freq or rows.utc != tail.utc:
-        return False
-    count = len(tail)
-    for panel in (tail, rows):
-        if count > 1 and (panel.indptr * count != np.arange(count + 1) * len(panel.y)).any():
-            return False
-    return bool((tail.freq.after(tail.starts, np.array(len(tail.y) // count)) == rows.starts).all())
 
 
 def _check_alike(tail: Panel, rows: Panel) -> None:

@@ -21,6 +21,7 @@ from models.spec import Spec
 
 Weights = Mapping[str, NDArray[np.float32]]
 
+LARGEST_SAID = 1e300
 # Of a frequency's shortest step: business days over a weekend, long months.
 LONGEST_STEP, A_WEEK = 1.5, 7.0  # days
 
@@ -127,8 +128,7 @@ def forecast_together(networks: Sequence[Ready], calibration: Calibration, asks:
     check_request(specs, panel, horizon)
     at = panel.observed_lengths
     said = predict(networks, panel, np.arange(len(panel)), at, horizon)
-    if not np.isfinite(said.mean).all():
-        raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
+    check_finite(said, specs[0].horizon)
     return parts_of(asks, specs, panel, said, calibration)
 
 
@@ -176,11 +176,30 @@ def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
     found, at = Findings(), panel.observed_lengths
     if any(spec.context > 0 for spec in specs):
         found.add(np.flatnonzero(at == 0).tolist(), lambda i: _no_history(panel, i))
-    found.add(_beyond_calendar(panel, at, horizon), lambda i: _too_late(panel, horizon, i))
+    found.add(beyond_calendar(panel, at, horizon), lambda i: _too_late(panel, horizon, i))
     found.check()
     for spec in specs:
         check_covariates(spec, panel)
         known_ahead(panel, spec.future_covariates, at, horizon)
+
+
+def check_finite(said: Prediction, trained: int) -> None:
+    """Refuse what is no number: of the ``trained`` steps the network is to blame, beyond them who asked for so many.
+
+    Raises:
+        ModelBroken: the network gave NaN or infinity.
+        InputError: ``horizon_too_long`` where the forecast, rolled on, leaves the range of numbers.
+    """
+    values = [said.mean[..., None], *([] if said.quantiles is None else [said.quantiles])]
+    # Not of infinity alone: what an interval adds to the mean is to be a number too.
+    sound = np.all([(np.abs(each) <= LARGEST_SAID).all(axis=(0, 2)) for each in values], axis=0)
+    if not sound[:trained].all():
+        raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
+    if not sound.all():
+        steps = int(sound.argmin())
+        message = f"the forecast grows beyond all numbers after {steps} steps; the model was trained for {trained}"
+        hint = f"ask for at most {steps}, better {trained}"
+        raise InputError([Fault(code="horizon_too_long", field="horizon", message=message, hint=hint)])
 
 
 def check_covariates(spec: Spec, panel: Panel) -> None:
@@ -206,7 +225,7 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
         raise InputError(faults)
 
 
-def _beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
+def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     """The series whose forecast would end after the calendar does; only those near its end are worked out exactly."""
     days, left = (at + horizon - 1) * panel.freq.least_days, (LAST - panel.starts) / np.timedelta64(1, "D")
     near = np.flatnonzero(LONGEST_STEP * days + A_WEEK > left).tolist()

@@ -208,14 +208,16 @@ def past_channels(spec: Spec, values: Float32, known: Float32) -> Float32:
 
     The lag is the value one season before the next point, 0 where that is not known.
     """
-    seen = ~np.isnan(values)
-    parts = [np.where(seen, values, 0), seen]
+    rows, count, gap = *values.shape, spec.season - 1
+    past = np.zeros((rows, count, 2 + spec.lags + known.shape[2]), dtype=np.float32)
+    past[..., 0] = values
+    past[..., 1] = values == values  # noqa: PLR0124 - false of NaN alone
     if spec.lags:
-        lag, gap = np.zeros_like(values), spec.season - 1
-        lag[:, gap:] = fill(values, spec.season)[:, : values.shape[1] - gap]
-        lag[np.isnan(lag)] = 0
-        parts.append(lag)
-    return np.concatenate([np.stack(parts, axis=2), known], axis=2, dtype=np.float32)
+        past[:, gap:, 2] = fill(values, spec.season)[:, : count - gap]
+    past[np.isnan(past)] = 0
+    if known.shape[2]:
+        past[..., 2 + spec.lags :] = known
+    return past
 
 
 def window_inputs(spec: Spec, values: Float32, batch: Batch) -> Inputs:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 
@@ -75,12 +75,13 @@ def beside(panels: Sequence[Panel]) -> Panel:
     assert not any(panel.covariates for panel in panels), "panels with covariates are not put beside others"
     if any(panel.freq != first.freq for panel in others):
         raise InputError([fault_at("other_frequency", "the panels are of several frequencies", "ask for each alone")])
-    begins = np.cumsum([0, *(len(panel.y) for panel in panels)])
+    begins, counts = list(accumulate((len(panel.y) for panel in panels), initial=0)), [len(panel) for panel in panels]
+    ends = np.concatenate([panel.indptr[1:] for panel in panels]) + np.repeat(begins[:-1], counts)
     return Panel(
         ids=tuple(chain.from_iterable(panel.ids for panel in panels)),
         starts=np.concatenate([panel.starts for panel in panels]),
         y=np.concatenate([panel.y for panel in panels]),
-        indptr=np.concatenate([[0], *(panel.indptr[1:] + begin for panel, begin in zip(panels, begins, strict=False))]),
+        indptr=np.concatenate([[0], ends]),
         freq=first.freq,
         utc=first.utc,
     )
@@ -120,6 +121,8 @@ def known_ahead(panel: Panel, names: Sequence[str], at: Ints, horizon: int) -> F
     Raises:
         InputError: ``missing_future`` for each series and covariate of which not all are known.
     """
+    if not names:
+        return {}
     steps = at[:, None] + np.arange(horizon)
     inside = steps < panel.lengths[:, None]
     places = panel.indptr[:-1, None] + np.minimum(steps, panel.lengths[:, None] - 1)

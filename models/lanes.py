@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.calendar import Ints
+from models.checks import Floats
 from models.engines import Engine
 from models.inputs import Reader
 from models.intervals import Prediction
@@ -49,11 +50,11 @@ def lane_length(spec: Spec, windows: int) -> int:
 def read(reader: Reader, engine: Engine, kept: Kept | None, points: Arrived, windows: int) -> Kept:
     """What is kept once all ``points`` of ``reader.panel`` are read, of which those before are in ``kept``."""
     (was, at), held = points, _held(reader.spec)
-    left, memory = np.zeros(len(at), dtype=np.int64), None
+    left, memory = was - at, None
     if kept is not None:
-        memory, left[: len(kept.left)] = kept
-    upto, anew = was - held, np.flatnonzero(at - was > left)
-    left -= at - was
+        memory = kept.memory
+        left[: len(kept.left)] += kept.left
+    upto, anew = was - held, np.flatnonzero(left < 0)
     if len(anew):
         start, left[anew] = _start(reader, anew, points, lane_length(reader.spec, windows))
         fresh = _begun(reader, engine, anew, start)
@@ -61,6 +62,17 @@ def read(reader: Reader, engine: Engine, kept: Kept | None, points: Arrived, win
         upto[anew] = start - held
     assert memory is not None, "a panel has a series, and a series that is new is begun"
     return Kept(_read_up(reader, engine, memory, upto, at - held), left)
+
+
+def can_step(kept: Kept, steps: int) -> bool:
+    """Whether each series may read so many more points where it is, and nothing is read beside them."""
+    return kept.memory.batch.known.shape[2] == 0 and bool((kept.left >= steps).all())
+
+
+def step(spec: Spec, engine: Engine, kept: Kept, values: Floats) -> Kept:
+    """What ``read`` gives once ``values`` (N, k) in data units came, none of them missing, to one that ``can_step``."""
+    memory = go_on(spec, engine, kept.memory, kept.memory.batch.to_window(values))
+    return Kept(bare(memory), kept.left - values.shape[1])
 
 
 def say(reader: Reader, engine: Engine, kept: Kept, at: Ints, horizon: int) -> Prediction:
@@ -128,19 +140,21 @@ def _read_up(reader: Reader, engine: Engine, memory: Memory, upto: Ints, end: In
         part = memory if len(rows) == len(left) else rows_of(memory, rows)
         part = bare(_go_on(reader, engine, _knowing(reader, part, points, ahead), points))
         memory = placed(memory, len(left), rows, part)
-        left = left - np.where(left >= size, size, 0)
+        left[rows] -= size
     return memory
 
 
 def _piece(left: Ints, most: int) -> int:
     """How many points to read at once: all where all series have as many, else a power of two, so that runs are few."""
-    ragged = bool(((left != most) & (left > 0)).any())
+    ragged = len(left) > 1 and bool(((left != most) & (left > 0)).any())
     return min(1 << (most.bit_length() - 1) if ragged else most, MOST_AT_ONCE)
 
 
 def _knowing(reader: Reader, memory: Memory, points: _Points, ahead: int) -> Memory:
     """``memory`` with what is known of the ``points`` that come, and of as many as ``ahead`` beyond them."""
     series, since, size = points
+    if memory.batch.known.shape[2] == 0:
+        return memory
     known = reader.known(series, since + size, size, ahead)
     known[:, size:, : known.shape[2] - reader.spec.ahead_channels] = 0  # covariates of the past end with the points
     return memory._replace(batch=memory.batch._replace(known=known))

@@ -8,6 +8,7 @@ follow from its start and the frequency. What is missing -- an empty cell, a row
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from models.packing import Arrays, pack, unpack
 COLUMNS = ("unique_id", "ds", "y")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: what is asked for at every turn is worked out once and kept
 class Panel:
     """N series of one frequency; ``starts`` (N,) datetime64[us], ``y`` flat float64, ``indptr`` (N + 1,).
 
@@ -59,7 +60,7 @@ class Panel:
         """Points of each series, those without a value included, shape (N,)."""
         return np.diff(self.indptr)
 
-    @property
+    @cached_property
     def observed_lengths(self) -> Ints:
         """Points of each series up to its last value, shape (N,); 0 where it has none."""
         return self._until_last(self.y)
@@ -67,6 +68,8 @@ class Panel:
     @property
     def missing(self) -> Ints:
         """Points of each series without a value, but for those after its last one, shape (N,)."""
+        if not np.isnan(self.y).any():
+            return np.zeros(len(self), dtype=np.int64)
         known = np.add.reduceat(~np.isnan(self.y), self.indptr[:-1], dtype=np.int64)
         return np.asarray(self.observed_lengths - known)
 
@@ -136,6 +139,15 @@ class Panel:
         begin = np.maximum(self.observed_lengths - points, 0)
         picked = self._pick(np.arange(len(self)), self.lengths - begin, begin)
         return replace(picked, starts=self.freq.after(self.starts, begin))
+
+    def parts(self, most: int) -> Iterator["Panel"]:
+        """The series in order, at most ``most`` in each part; the parts share the arrays."""
+        for begin in range(0, len(self), most):
+            series, indptr = slice(begin, begin + most), self.indptr[begin : begin + most + 1]
+            points = slice(indptr[0], indptr[-1])
+            ids, starts, y = self.ids[series], self.starts[series], self.y[points]
+            covariates = {name: values[points] for name, values in self.covariates.items()}
+            yield replace(self, ids=ids, starts=starts, y=y, indptr=indptr - indptr[0], covariates=covariates)
 
     def _pick(self, rows: Ints, lengths: Ints, begin: Ints | int = 0) -> "Panel":
         """``lengths`` points of the series ``rows``, from ``begin`` on; the starts are those of the whole series."""

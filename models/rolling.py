@@ -37,8 +37,9 @@ def roll(reader: Reader, engine: Engine, series: Ints, at: Ints, horizon: int) -
     if spec.carries:
         first = reader.read(series, at, passes(spec, horizon) * spec.outputs)
         return tell(spec, engine, begin(spec, engine, first), horizon)
-    first = reader.read(series, at, spec.outputs)
-    parts = islice(_slide(reader, engine, (series, at), first), passes(spec, horizon))
+    past = reader.past(series, at)
+    first = reader.read(series, at, spec.outputs, past)
+    parts = islice(_slide(reader, engine, (series, at), past, first), passes(spec, horizon))
     return _prediction(spec, list(parts), first.unit, horizon)
 
 
@@ -47,10 +48,9 @@ def passes(spec: Spec, horizon: int) -> int:
     return -(-horizon // spec.outputs)
 
 
-def _slide(reader: Reader, engine: Engine, moments: tuple[Ints, Ints], batch: Batch) -> Iterator[Steps]:
+def _slide(reader: Reader, engine: Engine, moments: tuple[Ints, Ints], past: Floats, batch: Batch) -> Iterator[Steps]:
     """Pass after pass, each of the last T points, said ones among them, normalised anew: as the network was taught."""
     spec, (series, at) = reader.spec, moments
-    past = reader.past(series, at)
     for said in count(spec.outputs, spec.outputs):
         steps = _in_data(batch, _read(spec, engine.run(window_inputs(spec, batch.values, batch))["said"]))
         yield steps

@@ -107,13 +107,20 @@ def _around(past: Floats, level: Floats, spread: Floats | None = None) -> Scaled
 
 
 def _units(away: Floats, spread: Floats) -> NDArray[np.float32]:
-    within = np.divide(away, spread, out=np.where(np.isnan(away), np.nan, 0.0), where=spread > 0)
-    return np.clip(within, -FARTHEST, FARTHEST).astype(np.float32)
+    if (spread > 0).all():
+        within = away / spread
+    else:
+        within = np.divide(away, spread, out=np.where(np.isnan(away), np.nan, 0.0), where=spread > 0)
+    np.minimum(within, FARTHEST, out=within)
+    return np.maximum(within, -FARTHEST, out=within).astype(np.float32)
 
 
 def _mean(values: Floats) -> Floats:
     """The mean of what is observed, (B, 1); NaN where nothing is."""
-    seen = ~np.isnan(values)
+    unseen = np.isnan(values)
+    if values.shape[1] and not unseen.any():  # as nearly always; the same sums in the same order
+        return np.asarray(values.sum(axis=1, keepdims=True) / values.shape[1])
+    seen = ~unseen
     count = seen.sum(axis=1, keepdims=True)
     total = np.where(seen, values, 0.0).sum(axis=1, keepdims=True)
     return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
@@ -121,6 +128,8 @@ def _mean(values: Floats) -> Floats:
 
 def _last(past: Floats) -> Floats:
     """The newest observed value, (B, 1)."""
+    if not np.isnan(past[:, -1]).any():
+        return past[:, -1:]
     newest = past.shape[1] - 1 - np.argmax(~np.isnan(past[:, ::-1]), axis=1)
     return np.take_along_axis(past, newest[:, None], axis=1)
 
@@ -156,8 +165,9 @@ def _box_cox_back(values: Floats) -> Floats:
     return np.power(np.maximum(values * POWER + 1, 0.0), 1 / POWER)
 
 
+UNCHANGED = Transform(lambda values: values, lambda values: values)
 TRANSFORMS: dict[str, Transform] = {
-    "none": Transform(lambda values: values, lambda values: values),
+    "none": UNCHANGED,
     "log": Transform(np.log, lambda values: np.exp(np.minimum(values, MOST_LOG))),
     "boxcox": Transform(_box_cox, _box_cox_back),  # Box & Cox (1964), "An Analysis of Transformations"
 }
@@ -171,16 +181,21 @@ class Change(NamedTuple):
 
     def there(self, values: Floats) -> Floats:
         """``values`` (B, any) transformed; a value that cannot be (0 or less after a positive past) is missing."""
+        if self.transform is UNCHANGED:
+            return values
         good = self.positive & (values > 0)
         changed = self.transform.there(np.where(good, values, 1.0))
         return np.where(self.positive, np.where(good, changed, np.nan), values)
 
     def back(self, values: Floats) -> Floats:
         """``there``, undone."""
+        if self.transform is UNCHANGED:
+            return values
         return np.where(self.positive, self.transform.back(np.where(self.positive, values, 0.0)), values)
 
 
 def change_of(transform: str, past: Floats) -> Change:
     """The named transform for the rows of ``past`` (B, T) that are positive throughout."""
-    positive = np.logical_not((past <= 0).any(axis=1, keepdims=True))
-    return Change(TRANSFORMS[transform], np.logical_and(positive, transform != "none"))
+    if transform == "none":
+        return Change(UNCHANGED, np.zeros((len(past), 1), dtype=np.bool_))
+    return Change(TRANSFORMS[transform], np.logical_not((past <= 0).any(axis=1, keepdims=True)))

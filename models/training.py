@@ -169,7 +169,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def on_epoch_end(self) -> None:
         self._epoch += 1
 
-    def _cut(self, rng: np.random.Generator, series: Ints, at: Ints) -> Floats:
+    def _cut(self, rng: "np.random.Generator", series: Ints, at: Ints) -> Floats:
         """The values of the windows, some of them without their older points."""
         past = self._reader.past(series, at)
         context = past.shape[1]

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 
 from app.api.answering import Origin, head_of
 from app.formats import ARROW, forecast_to_arrow
@@ -34,9 +34,9 @@ ARROW_ANSWER: dict[str, Any] = {
 }
 
 
-def is_arrow(headers: Headers) -> bool:
+def is_arrow(content_type: str) -> bool:
     """Whether the body is said to be a stream of Arrow."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower() == ARROW
+    return content_type.partition(";")[0].strip().lower() == ARROW
 
 
 def queried(params: QueryParams) -> ForecastQuery:

@@ -15,7 +15,7 @@ from app.api.answering import answer_json, origin_of
 from app.api.asked import future_of
 from app.api.bulk import ARROW_ANSWER, ARROW_BODY, answer_arrow, is_arrow, queried, query_parameters
 from app.api.known import known_for, logged
-from app.api.raw import RawRoute, body_schema, parsed
+from app.api.raw import RawRoute, Whole, body_of, body_schema, header_of, parsed
 from app.api.service import Service, problems
 from app.edge.preferences import media_type_for
 from app.formats import ARROW, load_arrow
@@ -80,12 +80,13 @@ class Wanted(NamedTuple):
 
 
 async def _forecast(the: Service, http: Request) -> tuple[Response, int]:
-    media_type = media_type_for(http.headers.get("accept", ""), ANSWERS)
+    media_type = media_type_for(header_of(http, b"accept"), ANSWERS)
     if media_type is None:
         raise HTTPException(406, f"Forecasts can be had as {' or '.join(ANSWERS)}.")
     if media_type == ARROW:
         await run_sync(load_arrow)  # the first time it takes a third of a second
-    wanted = Wanted(await read(http), await http.body(), media_type)
+    body = await body_of(http)
+    wanted = Wanted(await read(http, body), body, media_type)
     target, loaded = await served(the, http.state.principal.tenant_id, wanted.request)
     try:
         return await _made(the, http, wanted, target, loaded)
@@ -94,11 +95,10 @@ async def _forecast(the: Service, http: Request) -> tuple[Response, int]:
         return await _made(the, http, wanted, target, await loading(the, target))
 
 
-async def read(http: Request) -> ForecastRequest | ForecastQuery:
+async def read(http: Request, body: bytes) -> ForecastRequest | ForecastQuery:
     """What the request says, but for a table that is its body."""
-    if is_arrow(http.headers):
+    if is_arrow(header_of(http, b"content-type")):
         return queried(http.query_params)
-    body = await http.body()
     if len(body) > MOST_INLINE_BYTES:
         return await run_sync(parsed, ForecastRequest, body)
     return parsed(ForecastRequest, body)
@@ -118,7 +118,7 @@ async def _made(the: Service, http: Request, wanted: Wanted, target: Target, loa
     if request.session is not None:
         change = partial(go_on, the, target, loaded, wanted, Ask(NOTHING, horizon, levels))
         made = await run_sync(change, limiter=the.forecast_slots) if wanted.large else change()
-        return Response(finish(made), media_type=media_type), len(made.ids)
+        return Whole(finish(made), media_type), len(made.ids)
     read_it = partial(known_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
     known = await run_sync(read_it, limiter=the.forecast_slots) if wanted.large else read_it()
     panel = known.panel
@@ -126,7 +126,7 @@ async def _made(the: Service, http: Request, wanted: Wanted, target: Target, loa
     ask = Ask(newest(panel, loaded), horizon, levels)
     kept = logged(the, target, known, finish)
     waiting = the.batcher.put(loaded, ask, gflop, kept, the.settings.forecast_timeout_s)
-    return Response(await while_there(http, waiting), media_type=media_type), len(panel)
+    return Whole(await while_there(http, waiting), media_type), len(panel)
 
 
 async def served(the: Service, tenant_id: int, request: ForecastRequest | ForecastQuery) -> tuple[Target, Loaded]:
@@ -163,16 +163,21 @@ async def loading(the: Service, target: Target) -> Loaded:
 def go_on(the: Service, target: Target, loaded: Loaded, wanted: Wanted, ask: Ask) -> Forecast:
     """The forecast after what is new, read by the session that the request names; ``ask`` has no panel of its own.
 
+    An alias has one session of a name, of the version that answered last: were there one for each, those of a version
+    that is rolled back to would lack the points that came meanwhile.
+
     Raises:
         InputError, Conflict: see ``app.serving.sessions``.
     """
     request, windows, networks = wanted.request, int(target.scores.get("carry", 1)), loaded.networks
     assert request.session is not None
-    key = Key(target.tenant_id, target.version_id, request.session)
+    key = Key(target.tenant_id, f"{target.model}@{target.alias or target.number}", request.session)
 
     def update(source: Inline | Stored) -> Forecast:
         def change(held: Held | None) -> tuple[Held, Forecast]:
-            after = source.go_on(networks, held, windows)
+            if held is not None and held.version_id != target.version_id:
+                held = None
+            after = source.go_on(networks, held, windows)._replace(version_id=target.version_id)
             cost_gflop(the.settings, loaded, len(after.session), ask.horizon, len(ask.levels))
             return after, forecast_session(
                 networks, loaded.forecaster.calibration, after.session, ask.horizon, ask.levels

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -53,11 +53,41 @@ class Shortcut:
         if handler is None:
             await self.app(scope, receive, send)
             return
+        scope["app"] = self.service
         try:
-            response = await handler(Request({**scope, "app": self.service}, receive, send))
+            response = await handler(Request(scope, receive, send))
         except self.away as error:
             raise database_away() from error
         await response(scope, receive, send)
+
+
+async def body_of(http: Request) -> bytes:
+    """The whole body, which nearly always comes in one piece.
+
+    Raises:
+        ClientDisconnect: the client was gone before it had come.
+    """
+    pieces, more = list[bytes](), True
+    while more:
+        message = await http.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+def header_of(http: Request, name: bytes) -> str:
+    """The first header of this name, in lower case; nothing where there is none."""
+    return next((value.decode("latin-1") for known, value in http.scope["headers"] if known == name), "")
+
+
+class Whole(Response):
+    """An answer that is complete, with the two headers that it needs: what Starlette's own does, in a third of it."""
+
+    def __init__(self, content: bytes, media_type: str) -> None:
+        self.status_code, self.body, self.background = 200, content, None
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), (b"content-type", media_type.encode())]
 
 
 def parsed(schema: type[T], body: bytes) -> T:

@@ -1,6 +1,6 @@
 """Forecasts of many series part by part: none is made before the one before it is sent, and only one is kept."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,28 +24,13 @@ Make = Callable[[Panel, Finish], Awaitable[bytes]]  # some series, and what thei
 class Telling:
     """What a stream says besides its forecasts: ``head`` of the first part, ``failure`` of an error in the midst.
 
-    ``over`` is told how it went -- ok, error, or gone, where the client did not wait for the end -- and how many series
-    were forecast.
+    ``over`` is told how a stream went that began -- ok, error, or gone, where the client did not wait for the end --
+    and how many series were forecast.
     """
 
     head: Callable[[Forecast], Facts]
     failure: Callable[[Exception], Facts]
     over: Callable[[str, int], None]
-
-
-def parts_of(panel: Panel, most_series: int) -> Iterator[Panel]:
-    """The panel in parts of at most so many series; they share its arrays."""
-    for begin in range(0, len(panel), most_series):
-        end = min(begin + most_series, len(panel))
-        points = slice(panel.indptr[begin], panel.indptr[end])
-        yield replace(
-            panel,
-            ids=panel.ids[begin:end],
-            starts=panel.starts[begin:end],
-            y=panel.y[points],
-            indptr=panel.indptr[begin : end + 1] - panel.indptr[begin],
-            covariates={name: values[points] for name, values in panel.covariates.items()},
-        )
 
 
 def most_series(numbers: tuple[int, int], gflop: tuple[float, float]) -> int:
@@ -60,7 +45,8 @@ async def pieces_of(
 ) -> AsyncGenerator[bytes, None]:
     """The pieces of an answer: one for each part, and one that says how it ended.
 
-    What goes wrong with the first part is raised, for nothing has been said yet; what goes wrong later is told.
+    What goes wrong with the first part is raised, for nothing has been said yet, and ``telling`` hears nothing of it;
+    what goes wrong later is told.
 
     Raises:
         Exception: whatever ``make`` raises for the first part.
@@ -84,7 +70,8 @@ async def pieces_of(
             raise
         yield stream.end({"error": telling.failure(error)})
     finally:
-        telling.over(outcome, series)
+        if series or outcome != "error":
+            telling.over(outcome, series)
 
 
 class Streamed(StreamingResponse):

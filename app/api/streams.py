@@ -3,24 +3,24 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.api.answering import head_of, origin_of
 from app.api.bulk import ARROW_ANSWER, ARROW_BODY, query_parameters
-from app.api.forecasts import cost_gflop, newest, read, served
+from app.api.forecasts import Wanted, cost_gflop, loading, newest, read, served, while_there
 from app.api.known import known_for, logged
-from app.api.raw import RawRoute, body_schema
+from app.api.raw import RawRoute, body_of, body_schema, header_of
 from app.api.service import Service, problems
-from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, parts_of, pieces_of
+from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, pieces_of
 from app.edge.answers import problem_response
 from app.edge.preferences import media_type_for
 from app.formats import LINES, STREAMS
@@ -29,7 +29,7 @@ from app.schemas import ForecastRequest, WarningAnswer
 from app.schemas.streams import StreamedSeries, StreamEnd, StreamFailure, StreamHead
 from app.serving.aliases import Target
 from app.serving.loaded import Loaded
-from models.errors import Fault, InputError
+from models.errors import Fault, InputError, ModelBroken
 from models.forecast import Forecast
 from models.forecaster import Ask, check_request
 from models.panel import Panel
@@ -90,16 +90,52 @@ async def post_stream(http: Request) -> Response:
 
 
 async def _stream(the: Service, http: Request) -> Response:
-    media_type = media_type_for(http.headers.get("accept", ""), tuple(STREAMS))
+    media_type = media_type_for(header_of(http, b"accept"), tuple(STREAMS))
     if media_type is None:
         raise HTTPException(406, f"Streams can be had as {' or '.join(STREAMS)}.")
-    tenant_id: int = http.state.principal.tenant_id
-    request, body = await read(http), await http.body()
-    if request.session is not None:
+    body = await body_of(http)
+    wanted = Wanted(await read(http, body), body, media_type)
+    if wanted.request.session is not None:
         message, hint = "a stream keeps no state", "leave 'session' out, or ask for it by POST /v1/forecasts"
         raise InputError([Fault(code="no_session", field="session", message=message, hint=hint)])
-    target, loaded = await served(the, tenant_id, request)
-    read_it = partial(known_for, the, tenant_id, request, target.spec["freq"], body)
+    target, loaded = await served(the, http.state.principal.tenant_id, wanted.request)
+    pieces = await _pieces_by(the, http, wanted, target, loaded)
+    return Streamed(_pieces(the, http, wanted, target, pieces), the.stream_slots, media_type)
+
+
+async def _pieces(
+    the: Service, http: Request, wanted: Wanted, target: Target, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """``pieces``; where the network turns out at the first to be broken, those by what the alias falls back to."""
+    try:
+        try:
+            first = await _first(http, pieces)
+        except ModelBroken as error:
+            target = await asyncio.wrap_future(the.resolver.report_broken(target, error))
+            pieces = await _pieces_by(the, http, wanted, target, await loading(the, target))
+            first = await _first(http, pieces)
+    except ClientDisconnect:
+        raise  # which is no error
+    except Exception:
+        the.telemetry.forecast_made("error")
+        raise
+    async with aclosing(pieces):
+        yield first
+        async for piece in pieces:
+            yield piece
+
+
+async def _first(http: Request, pieces: AsyncGenerator[bytes, None]) -> bytes:
+    """The first piece; it is not made where the client is gone before its turn comes."""
+    return await while_there(http, asyncio.ensure_future(anext(pieces)))
+
+
+async def _pieces_by(
+    the: Service, http: Request, wanted: Wanted, target: Target, loaded: Loaded
+) -> AsyncGenerator[bytes, None]:
+    """The pieces of the answer by this version; what is wrong with the request is raised here."""
+    request = wanted.request
+    read_it = partial(known_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
     known = await run_sync(read_it, limiter=the.forecast_slots)
     panel = known.panel
     horizon = request.horizon or int(target.spec["horizon"])
@@ -113,14 +149,13 @@ async def _stream(the: Service, http: Request) -> Response:
         return logged(the, target, known._replace(panel=part), finish)
 
     make = _maker(the, loaded, Ask(panel, horizon, tuple(request.levels)), gflop, log)
-    telling = _telling(the, http, target, loaded, request.model)
-    pieces = pieces_of(parts_of(panel, size), make, await run_sync(STREAMS[media_type]), telling)
-    return Streamed(pieces, the.stream_slots, media_type)
+    stream = await run_sync(STREAMS[wanted.media_type])
+    return pieces_of(panel.parts(size), make, stream, _telling(the, http, target, loaded, request.model))
 
 
 def _check(specs: Sequence[Spec], panel: Panel, horizon: int, size: int) -> None:
     """Refuse what cannot be forecast while it still can be refused."""
-    for part in parts_of(panel, size):
+    for part in panel.parts(size):
         check_request(specs, part, horizon)
 
 
@@ -147,6 +182,8 @@ def _telling(the: Service, http: Request, target: Target, loaded: Loaded, model:
         return head_of(origin, made, told)
 
     def failure(error: Exception) -> Facts:
+        if isinstance(error, ModelBroken):
+            the.resolver.report_broken(target, error)  # too late for this stream, but not for the next
         request_id = http.state.request_id
         response = problem_response(error, request_id, http.url.path)
         if response.status_code >= 500:

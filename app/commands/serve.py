@@ -70,7 +70,8 @@ class _Server(uvicorn.Server):
         if not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             name = f"[{host}]" if ":" in host else host
-            tell(banner(f"http://{name}:{port}", self._key, _example(self._database)))
+            example = None if self._key is None else _example(self._database)
+            tell(banner(f"http://{name}:{port}", self._key, example))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let go of those who wait for jobs, which could take for ever; then end in good order."""
@@ -162,7 +163,7 @@ def banner(url: str, key: str | None, example: dict[str, object] | None) -> str:
     """What a newcomer needs: where it is, a key, and a line that forecasts."""
     shown = key or "make one with 'forecastle keys create --name NAME'"
     lines = ["", "  Forecastle is ready.", f"  URL      {url}", f"  API key  {shown}"]
-    if key is not None and example is not None:
+    if example is not None:
         body = shlex.quote(json.dumps(example))
         header = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
         lines += ["", "  Try it:", "", f"  curl -s {url}/v1/forecasts {header} -d {body}"]

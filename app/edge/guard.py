@@ -4,11 +4,10 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from anyio import CapacityLimiter, to_thread
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -99,7 +98,7 @@ class Guard:
         exchange.check_declared_size()
         return principal
 
-    async def _principal(self, headers: Headers) -> Principal:
+    async def _principal(self, headers: Mapping[bytes, bytes]) -> Principal:
         key = presented_key(headers)
         principal = None if key is None else await self.keys.principal(key)
         if principal is None:
@@ -168,18 +167,18 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
         # Ours: a client's could be anything, or another request's. Not secret, and no call to the system.
         self.request_id = f"{random.getrandbits(128):032x}"
-        self.headers = Headers(scope=scope)
+        self.headers = dict(reversed(scope["headers"]))  # the first of each name; such names are in lower case
         self.status: int | None = None
         self._receive = receive
         self._send = send
         self._max_body_bytes = max_body_bytes
         self._read_bytes = 0
-        self._unread = "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
+        self._unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
 
     def check_declared_size(self) -> None:
         """Refuse a body whose Content-Length is over the limit; one that is not a number is left to the counting."""
-        declared = self.headers.get("content-length", "")
-        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self._max_body_bytes):
+        declared = self.headers.get(b"content-length", b"")
+        if declared.isdigit() and (len(declared) > 18 or int(declared) > self._max_body_bytes):
             raise BodyOverLimit(self._max_body_bytes)
 
     async def receive(self) -> Message:
@@ -199,15 +198,14 @@ class Exchange:
         """Send a piece of the answer; an answer given before the body was read closes the connection."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self.request_id
-            if self._unread:
-                headers["connection"] = "close"
+            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+            message["headers"] = [*headers, (b"connection", b"close")] if self._unread else headers
         await self._send(message)
 
 
-def presented_key(headers: Headers) -> str | None:
+def presented_key(headers: Mapping[bytes, bytes]) -> str | None:
     """The key that a request carries, or None; ``Authorization: Bearer`` goes before ``X-API-Key``."""
-    scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    key = credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+    scheme, _, credentials = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    key = credentials if scheme.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")
+    key = key.strip()
     return key if key.isascii() and 0 < len(key) <= MAX_KEY_LENGTH else None

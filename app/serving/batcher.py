@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.problems import DeadlinePassed, TooManyRequests, Unavailable
@@ -36,8 +35,7 @@ STOP_TIMEOUT_S = 10.0
 Finish = Callable[[Forecast], bytes]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class Work(NamedTuple):
     """One forecast to be made: ``ask`` of ``loaded``, ``gflop`` of arithmetic, turned into an answer by ``finish``.
 
     ``answer`` belongs to the event loop ``loop``; who no longer waits has cancelled it, and who waited beyond
@@ -48,14 +46,10 @@ class Work:
     ask: Ask
     gflop: float
     finish: Finish
+    passes: int  # how often the network that says the fewest steps has to be run
     deadline_s: float
     answer: "asyncio.Future[bytes]"
     loop: asyncio.AbstractEventLoop
-
-    @property
-    def passes(self) -> int:
-        """How often the network that says the fewest steps has to be run."""
-        return max(-(-self.ask.horizon // network.member.spec.outputs) for network in self.loaded.networks)
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -89,8 +83,9 @@ class Batcher:
         Raises:
             TooManyRequests, Unavailable: too much waits already, or the service is being stopped.
         """
-        loop = asyncio.get_running_loop()
-        work = Work(loaded, ask, gflop, finish, self._clock() + timeout_s, loop.create_future(), loop)
+        loop, deadline_s = asyncio.get_running_loop(), self._clock() + timeout_s
+        passes = max(-(-ask.horizon // network.member.spec.outputs) for network in loaded.networks)
+        work = Work(loaded, ask, gflop, finish, passes, deadline_s, loop.create_future(), loop)
         self._way(work).put(work)
         return work.answer
 

@@ -31,10 +31,10 @@ ENTRY_BYTES = 1_000  # of a key, an entry and their places in the tables
 
 
 class Key(NamedTuple):
-    """Whose session of which version; ``name`` is the client's."""
+    """Whose session of which model, as it was asked for (``demand@champion``); ``name`` is the client's."""
 
     tenant_id: int
-    version_id: int
+    model: str
     name: str
 
 
@@ -46,11 +46,12 @@ class Source(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A session; of one that follows a data set also which, and up to which revision it has been read."""
+    """A session of a version; of one that follows a data set also which, and up to which revision it has been read."""
 
     session: Session
     source: Source | None = None
     revision: int = 0
+    version_id: int = 0
 
 
 class Inline(NamedTuple):

@@ -16,7 +16,8 @@ LEAST_SPREAD = 1e-30  # a constant window is all zeros in whatever unit
 
 def whole_graph(spec: Spec, weights: Weights) -> ModelProto:
     """``y`` (N, T) float32, nothing missing, to ``mean`` (N, H); for scaling ``last`` without season or covariates."""
-    inner = build_graph(spec, weights).graph
+    own = onnx.load_model_from_string(build_graph(spec, weights))
+    inner = own.graph
     constants = {
         "last": np.array([spec.context - 1]),
         "axis1": np.array([1]),
@@ -30,7 +31,6 @@ def whole_graph(spec: Spec, weights: Weights) -> ModelProto:
         [helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["N", spec.horizon])],
         [*inner.initializer, *(numpy_helper.from_array(value, name) for name, value in constants.items())],
     )
-    own = build_graph(spec, weights)
     model = helper.make_model(graph, opset_imports=own.opset_import, ir_version=own.ir_version)
     onnx.checker.check_model(model)
     return model

@@ -13,7 +13,7 @@ from app.store.db import Database
 from app.store.tables import Version
 from benchmarks.server import command
 from benchmarks.serving.contestants import House
-from benchmarks.serving.served import CARRIED, SPEC, forecaster
+from benchmarks.serving.served import CARRIED, SPEC, USUAL, forecaster
 from models import bundle
 from models.forecaster import Forecaster
 from models.recipes import CARRY
@@ -22,7 +22,7 @@ SAMPLE, TRAINED = "electricity-hourly", "electricity"
 
 
 def build(folder: Path) -> House:
-    """A database with one trained model, as a newcomer would make it, and the models ``gru`` and ``carried``."""
+    """A database with one trained model, as a newcomer would make it, and the models of ``served``."""
     command(folder, "migrate")
     command(folder, "train", f"sample:{SAMPLE}", "--model", TRAINED, "--training", "max_epochs=1")
     with _database(folder).write() as session:
@@ -30,6 +30,7 @@ def build(folder: Path) -> House:
     (folder / KEY_FILE).write_text(key)
     register(folder, ["gru"], forecaster(SPEC))
     register(folder, ["carried"], forecaster(CARRIED))
+    register(folder, ["usual"], forecaster(USUAL))
     return House(folder, key)
 
 

@@ -51,13 +51,18 @@ def intervals(running: Running, contestant: Contestant, work: Work, known: Figur
 
 
 def sessions(running: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
-    """CPU of one point appended to a session, and of reading its 512 points anew.
+    """CPU of one point appended to a session, and of reading its 512 points anew; of two networks.
 
     Raises:
         NotRun: this server has no sessions.
     """
+    small, usual = (_session_cpu(running, contestant, model) for model in ("carried", "usual"))
+    return small | {f"usual_{name}": value for name, value in usual.items()}
+
+
+def _session_cpu(running: Running, contestant: Contestant, model: str) -> Figures:
     windows = windows_of(SESSIONS, CARRIED.context, seed=2)
-    ask = partial(our_body, model="carried")
+    ask = partial(our_body, model=model)
     name = f"bench-{running.port}"
     for i, window in enumerate(windows):
         status, content = once(running.port, _request(contestant, ask(window[None], session=f"{name}-{i}")))

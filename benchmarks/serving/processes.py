@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from benchmarks.results import ROOT
+from benchmarks.server import installed
 from benchmarks.serving.load import HOST, once
 
 START_TIMEOUT_S = 120.0
@@ -45,17 +46,20 @@ class Running:
 
 
 @contextmanager
-def running(command: Sequence[str], env: Mapping[str, str], request: bytes, core: int, log: Path) -> Iterator[Running]:
-    """``command`` on one core, once it has answered ``request``; ``{port}`` in it stands for a free port.
+def running(
+    command: Sequence[str], env: Mapping[str, str], request: bytes, core: int | None, log: Path
+) -> Iterator[Running]:
+    """``command`` on one core (any, where None), once it has answered ``request``; ``{port}`` in it is a free port.
 
     Raises:
         NotRun: it ended, or did not forecast in ``START_TIMEOUT_S``.
     """
     port = _free_port()
-    line = pinned([word.replace("{port}", str(port)) for word in command], core)
+    words = [word.replace("{port}", str(port)) for word in command]
+    line = words if core is None else pinned(words, core)
     began_s = time.perf_counter()
     with log.open("wb") as output:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+        environment = {**installed(os.environ), "PYTHONPATH": str(ROOT), **env}
         root = psutil.Popen(line, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
         first = _first_answer(root, port, request, began_s + START_TIMEOUT_S, log)

@@ -24,6 +24,7 @@ SPEC = Spec(
     skip=False,
 )
 CARRIED = replace(SPEC, context=512, state="carried")
+USUAL = replace(CARRIED, units=64)  # as many as a spec has that does not say
 RESIDUALS = 999  # that the intervals are said to stand on
 SPREAD_OF_WEIGHTS = 0.3
 

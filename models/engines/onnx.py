@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.cells import CELLS
-from models.engines import Arrays
+from models.engines import Arrays, wire
 from models.engines.shapes import in_passes
 from models.network import join
 from models.ops import Ops, Shape, Shapes
 from models.spec import Spec
 
-OPSET = 20
-IR_VERSION = 10
 ROWS_OF_A_PASS = 64  # what they need stays in the processor's cache: a tenth faster than all at once
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -37,8 +34,9 @@ class OnnxEngine:
         # With an arena each session would keep the room of its largest batch for good: 33 MB for a small network.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
-        graph = build_graph(spec, weights).SerializeToString()
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            build_graph(spec, weights), options, providers=["CPUExecutionProvider"]
+        )
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
@@ -50,8 +48,8 @@ class OnnxEngine:
         return dict(zip(self._outputs, said, strict=True))
 
 
-def build_graph(spec: Spec, weights: Weights) -> ModelProto:
-    """The graph of ``models.network.join`` with ``weights`` in it.
+def build_graph(spec: Spec, weights: Weights) -> bytes:
+    """The graph of ``models.network.join`` with ``weights`` in it, as an ONNX model.
 
     Raises:
         KeyError: a weight is missing.
@@ -60,31 +58,28 @@ def build_graph(spec: Spec, weights: Weights) -> ModelProto:
     outputs = join(spec, ops)
     for name, node in outputs.items():
         ops.emit("Identity", [node.value], output=name)
-    infos = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", *node.shape]) for name, node in outputs.items()
-    ]
-    graph = helper.make_graph(ops.nodes, "forecaster", ops.inputs, infos, list(ops.constants.values()))
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    infos = [wire.value_info(name, ["B", *node.shape]) for name, node in outputs.items()]
+    return wire.model(wire.graph("forecaster", ops.nodes, ops.constants.values(), ops.inputs, infos))
 
 
 class OnnxOps(Ops):
     """Writes nodes; a value is the name of a tensor."""
 
     def __init__(self, weights: Weights, any_length: bool) -> None:
-        self.nodes: list[NodeProto] = []
-        self.inputs: list[Any] = []
-        self.constants: dict[str, TensorProto] = {}
+        self.nodes: list[bytes] = []
+        self.inputs: list[bytes] = []
+        self.constants: dict[str, bytes] = {}
         self._weights, self._any_length = weights, any_length
 
     def emit(self, operator: str, inputs: list[str], *, output: str = "", **attributes: Any) -> str:
         """One node with one output, and that output's name."""
         name = output or f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        self.nodes.append(wire.node(operator, inputs, [name], attributes))
         return name
 
     def constant(self, name: str, value: Any) -> str:
         """A tensor of the graph's own, and its name."""
-        self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+        self.constants[name] = wire.tensor(name, np.asarray(value))
         return name
 
     def _ints(self, *values: int) -> str:
@@ -95,7 +90,7 @@ class OnnxOps(Ops):
 
     def _input(self, name: str, shape: Shape) -> Any:
         length = "T" if name == "past" and self._any_length else shape[0]
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", length, *shape[1:]]))
+        self.inputs.append(wire.value_info(name, ["B", length, *shape[1:]]))
         return name
 
     def _dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
@@ -116,9 +111,13 @@ class OnnxOps(Ops):
         steps_first = self.emit("Transpose", [x], perm=[1, 0, 2])
         inputs = [steps_first, own["W"], own["R"], own["B"], "", *first, *([own["P"]] if "P" in own else [])]
         outputs = [f"{name}/Y", *(f"{name}/Y{i}" for i in range(kind.states))]
-        attributes: dict[str, Any] = {"hidden_size": shapes["recurrent_kernel"][0], **kind.attributes}
         direction = "reverse" if backward else "forward"
-        self.nodes.append(helper.make_node(kind.operator, inputs, outputs, direction=direction, **attributes))
+        attributes: dict[str, wire.Attribute] = {
+            "hidden_size": shapes["recurrent_kernel"][0],
+            "direction": direction,
+            **kind.attributes,
+        }
+        self.nodes.append(wire.node(kind.operator, inputs, outputs, attributes))
         states = [self.emit("Squeeze", [state, self._ints(0)]) for state in outputs[1:]]
 
         def sequence() -> str:  # (n, 1, B, U) -> (B, n, U)
@@ -159,7 +158,7 @@ class OnnxOps(Ops):
     def _gates(self, gates: str, memory: str) -> tuple[str, str]:
         """One step of an LSTM whose gates (B, 4F, L) are in Keras' order i, f, c, o."""
         i, f, c, o = (f"{gates}/{gate}" for gate in "ifco")
-        self.nodes.append(helper.make_node("Split", [gates], [i, f, c, o], axis=1, num_outputs=4))
+        self.nodes.append(wire.node("Split", [gates], [i, f, c, o], {"axis": 1, "num_outputs": 4}))
         new = self.emit("Mul", [self.emit("Sigmoid", [i]), self.emit("Tanh", [c])])
         if memory:
             new = self.emit("Add", [new, self.emit("Mul", [self.emit("Sigmoid", [f]), memory])])

@@ -71,6 +71,21 @@ def with_covariates(panel: Panel, categories: Mapping[str, Sequence[str]] | None
     return replace(panel, covariates=flat, categories={n: tuple(texts) for n, texts in (categories or {}).items()})
 
 
+def known_panel(rng: np.random.Generator, ahead: int, *histories: Any) -> Panel:
+    """The histories with all covariates of ``kinds.KNOWN``, which are known for ``ahead`` steps more."""
+    bare = panel_of(*(np.append(y, np.full(ahead, np.nan)) for y in histories))
+    count = len(bare.y)
+    return with_covariates(
+        bare,
+        {"promotion": ("none", "some"), "place": ("east", "north", "south")},
+        load=rng.normal(size=count),
+        price=rng.normal(size=count),
+        promotion=rng.integers(0, 2, count),
+        size=np.repeat(rng.normal(size=len(histories)), bare.lengths),
+        place=np.repeat(rng.integers(0, 3, len(histories)), bare.lengths),
+    )
+
+
 def weights_of(spec: Spec, seed: int = 0) -> dict[str, Any]:
     """Weights of which none is zero, biases included, so that a swapped gate or a lost bias shows; and plain facts."""
     rng = np.random.default_rng(seed)

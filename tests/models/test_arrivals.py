@@ -1,11 +1,13 @@
 """Rows that arrive after others were read: what may come, what comes again, and what is kept of both."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.arrivals import arrived, newest, with_only
+from models.arrivals import arrived, newest, straight, with_only
 from models.errors import InputError
 from models.panel import panel_from_columns
 from tests.models.samples import days, faults_of, helpful, panel_of, rows_of, with_covariates
@@ -54,6 +56,17 @@ def test_all_rows_are_taken_once_however_many_of_them_were_known(known, more, is
     later = whole.tail(more) if is_straight else whole
     assert later.starts[0] == end
     assert rows_of(arrived(tail, later)) == rows_of(whole)
+
+
+def test_points_that_follow_at_once_are_told_from_all_others():
+    assert straight(TAIL, rows([4, 5], [8, 9])).tolist() == [[4, 5], [8, 9]]
+    priced = with_covariates(rows([4], [8]), price=[1, 2])
+    zoned = replace(rows([4], [8]), utc=True)
+    uneven = panel_of([1, 2, 3], [5, 7])
+    others = [rows([4]), rows([4], [8, 9]), rows([4], [8], start="2024-01-05"), rows([4], [8], freq="h"), priced, zoned]
+    assert [straight(TAIL, other) for other in others] == [None] * len(others)
+    assert straight(uneven, rows([4], [8])) is None
+    assert straight(with_covariates(TAIL, price=range(6)), rows([4], [8])) is None
 
 
 REFUSED = {

@@ -16,7 +16,7 @@ from models.network import weight_shapes
 from models.spec import Spec
 from models.strategies import STRATEGIES, Vector
 from tests.models.kinds import OPTIONS, PARTS, name_of, spec_of
-from tests.models.samples import forecaster_of, panel_of, ready_of, weights_of, with_covariates
+from tests.models.samples import forecaster_of, known_panel, ready_of, weights_of
 
 
 class Built(NamedTuple):
@@ -47,17 +47,7 @@ def panel(change=lambda y: y, lengths=(30, 12, 17, 3, 2)):
     rng = np.random.default_rng(0)
     histories = [rng.normal(50, 5, length) for length in lengths]
     histories[0][[25, 28]] = np.nan
-    bare = panel_of(*(np.append(change(y), np.full(AHEAD, np.nan)) for y in histories))
-    count = len(bare.y)
-    return with_covariates(
-        bare,
-        {"promotion": ("none", "some"), "place": ("east", "north", "south")},
-        load=rng.normal(size=count),
-        price=rng.normal(size=count),
-        promotion=rng.integers(0, 2, count),
-        size=np.repeat(rng.normal(size=len(lengths)), bare.lengths),
-        place=np.repeat(rng.integers(0, 3, len(lengths)), bare.lengths),
-    )
+    return known_panel(rng, AHEAD, *map(change, histories))
 
 
 PANEL = panel()

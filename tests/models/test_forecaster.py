@@ -5,7 +5,7 @@ import pytest
 
 from models.errors import InputError, ModelBroken
 from models.forecast import Forecast
-from models.forecaster import Ask, Member, Ready, combine, forecast, forecast_together, predict
+from models.forecaster import Ask, Member, Ready, check_finite, combine, forecast, forecast_together, predict
 from models.intervals import Prediction
 from models.panel import panel_from_columns
 from tests.models.samples import (
@@ -223,6 +223,22 @@ def test_a_level_that_the_calibration_cannot_vouch_for_is_refused():
 def test_a_network_that_says_nonsense_is_never_served():
     with pytest.raises(ModelBroken):
         forecast_of(PANEL, 2, engine=lines(NAN))
+
+
+@pytest.mark.parametrize("unsound", [NAN, np.inf, -np.inf, 1e301])
+def test_a_number_that_is_none_is_the_models_fault_up_to_where_it_was_taught_and_beyond_that_the_requests(unsound):
+    mean, spread = np.ones((2, 4)), np.ones((2, 1))
+    check_finite(Prediction(mean, spread), 2)
+    mean[1, 2] = unsound  # the third step
+    check_finite(Prediction(mean[:, :2], spread), 2)
+    with pytest.raises(InputError) as caught:
+        check_finite(Prediction(mean, spread), 2)
+    assert [(fault.code, fault.field) for fault in caught.value.faults] == [("horizon_too_long", "horizon")]
+    assert "after 2 steps" in str(caught.value)
+    with pytest.raises(ModelBroken):
+        check_finite(Prediction(mean, spread), 3)
+    with pytest.raises(ModelBroken):  # a quantile is a number too
+        check_finite(Prediction(np.ones((2, 4)), spread, mean[..., None], (0.5,)), 3)
 
 
 def test_large_and_small_numbers_come_out_as_numbers():

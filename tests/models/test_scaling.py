@@ -146,3 +146,14 @@ def test_rows_that_are_not_positive_are_left_as_they_are(name):
 @pytest.mark.parametrize("name", ["log", "boxcox"])
 def test_what_lies_far_beyond_the_numbers_comes_back_as_a_number(name):
     assert np.isfinite(change_of(name, np.array([[1.0]])).back(np.array([[1e5, -1e5]]))).all()
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=30))
+def test_a_window_is_the_same_to_the_last_bit_whatever_lies_beside_it(scaling, values):
+    past = np.array(values).reshape(1, 30)
+    beside = np.concatenate([past, np.where(np.arange(30) % 4 == 3, np.nan, 1.5 * past), np.full((1, 30), 7.0)])
+    alone, together = normalise(past, 4, scaling), normalise(beside, 4, scaling)
+    np.testing.assert_array_equal(together.values[0], alone.values[0])
+    np.testing.assert_array_equal(together.scale.level[0], alone.scale.level[0])
+    np.testing.assert_array_equal(together.scale.spread[0], alone.scale.spread[0])

@@ -164,6 +164,28 @@ def test_a_new_point_costs_one_step():
     assert len(engine.steps) == 3  # what is known already is not read again
 
 
+@pytest.mark.parametrize("fields", [{}, {"season": 3, "cell": "lstm", "depth": 2}, {"transform": "log"}], ids=name_of)
+def test_the_short_way_of_a_point_leads_where_the_long_one_does(fields):
+    networks = carrying(**fields)
+    short = long = begin(networks, panel(0, 8), 9)  # a lane of 48
+    for i in range(8, 30):
+        short, long = append(networks, short, panel(i, i + 1)), append(networks, long, panel(i - 1, i + 1))
+        assert session_says(networks, short, 4).mean.tolist() == session_says(networks, long, 4).mean.tolist()
+        assert (short.tail.y.tolist(), short.at.tolist()) == (long.tail.y.tolist(), long.at.tolist())
+        assert short.size_bytes == long.size_bytes
+
+
+def test_a_session_at_the_end_of_the_calendar_is_told_so():
+    networks = carrying()
+    session = begin(networks, panel_of(range(1, 9), start="2261-12-20"), 3)
+    session = append(networks, session, panel_of([9.0], start="2261-12-28"))
+    assert forecast_session(networks, flat_calibration(4), session, 3, []).times(0)[-1] == np.datetime64("2261-12-31")
+    for horizon, code in ((4, "beyond_calendar"), (0, "bad_field")):
+        with pytest.raises(InputError) as caught:
+            forecast_session(networks, flat_calibration(4), session, horizon, [])
+        assert [fault.code for fault in caught.value.faults] == [code]
+
+
 def test_predicting_leaves_the_session_as_it_is():
     spec = spec_of({"state": "carried", "strategy": "iterative", "depth": 2})
     networks = ready_of(spec, weights_of(spec))

@@ -116,3 +116,10 @@ def test_nothing_is_copied_until_it_is_drawn():
     windows = windows_of(panel_of(np.arange(20_000.0)), 500, 100)
     assert len(windows) == 19_401
     assert windows.first.nbytes + windows.last.nbytes == 16
+
+
+def test_points_are_the_same_whether_or_not_those_beside_them_begin_before_their_series():
+    panel = panel_of(range(6), range(10))
+    inside, series, begin = take(panel.y, panel, np.array([1]), np.array([4]), 3), np.array([0, 1]), np.array([-1, 4])
+    assert inside.tolist() == [[4, 5, 6]]
+    np.testing.assert_array_equal(take(panel.y, panel, series, begin, 3), [[NAN, 0, 1], *inside])

@@ -1,4 +1,4 @@
-"""The same rows as CSV, JSON and Parquet, as people send them."""
+"""The same rows as CSV, JSON, Parquet and Arrow, as people send them."""
 
 import io
 import json
@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 Row = tuple[Any, Any, Any]  # unique_id, ds, y
 
 CSV, JSON, PARQUET = "text/csv", "application/json", "application/vnd.apache.parquet"
-KINDS = {"csv": CSV, "json": JSON, "parquet": PARQUET}
+ARROW = "application/vnd.apache.arrow.stream"
+KINDS = {"csv": CSV, "json": JSON, "parquet": PARQUET, "arrows": ARROW}
 
 
 def days(count: int, start: str = "2026-01-01") -> list[str]:
@@ -32,7 +33,7 @@ def columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 
 def table(rows: Sequence[Row], kind: str) -> dict[str, Any]:
-    """The arguments of a request that sends ``rows`` as ``kind`` (csv, json or parquet)."""
+    """The arguments of a request that sends ``rows`` as ``kind`` (csv, json, parquet or arrows)."""
     return body(WRITERS[kind](rows), KINDS[kind])
 
 
@@ -51,8 +52,16 @@ def as_json(rows: Sequence[Row]) -> bytes:
 
 
 def as_parquet(rows: Sequence[Row]) -> bytes:
+    return parquet(**_arrays(rows))
+
+
+def as_arrow(rows: Sequence[Row]) -> bytes:
+    return arrow(**_arrays(rows))
+
+
+def _arrays(rows: Sequence[Row]) -> dict[str, Any]:
     nothing = {"unique_id": pa.array([], "string"), "ds": pa.array([], "string"), "y": pa.array([], "double")}
-    return parquet(**(columns(rows) if rows else nothing))
+    return columns(rows) if rows else nothing
 
 
 def parquet(**named: Any) -> bytes:
@@ -62,4 +71,17 @@ def parquet(**named: Any) -> bytes:
     return file.getvalue()
 
 
-WRITERS = {"csv": as_csv, "json": as_json, "parquet": as_parquet}
+def arrow(chunk: int | None = None, **named: Any) -> bytes:
+    """An Arrow stream of these columns, ``chunk`` rows in a batch."""
+    return stream(pa.table(named), chunk)
+
+
+def stream(table: Any, chunk: int | None = None, **options: Any) -> bytes:
+    """An Arrow stream of ``table``."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table, max_chunksize=chunk)
+    return sink.getvalue()
+
+
+WRITERS = {"csv": as_csv, "json": as_json, "parquet": as_parquet, "arrows": as_arrow}

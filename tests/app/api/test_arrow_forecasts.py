@@ -11,8 +11,7 @@ import pytest
 
 from app.formats import ARROW
 from tests.app.api.conftest import Caller, House, forecast_request
-from tests.app.api.tables import columns, series
-from tests.app.formats.streams import arrow, stream
+from tests.app.api.tables import arrow, columns, series, stream
 from tests.fakes import says_price
 
 ROWS = series("shop", [4, 6, 8, 10]) + series("kiosk", [1, 2, 3, 5])

@@ -74,6 +74,33 @@ def test_sessions_are_their_tenants_own(house: House) -> None:
     assert refused == (422, "invalid_input", "unknown_session")
 
 
+def test_a_session_of_a_version_that_is_rolled_back_to_does_not_go_on_without_what_came_since(house: House) -> None:
+    """Version 1 reads up to day 12, version 2 up to day 14: for version 1 again, day 13 is not simply missing."""
+    house.register(random_forecaster(1, **CARRIED))
+    house.register(random_forecaster(2, **CARRIED), alias=None)
+    unknown = (422, "invalid_input", "unknown_session")
+    ask(house.acme, **posted(12, session="mine"))
+    house.acme.put("/v1/models/demand/aliases/champion", json={"version": 2})
+    assert house.acme.refused("POST", "/v1/forecasts", json=posted(1, begin=12, session="mine")) == unknown
+    assert ask(house.acme, **posted(13, session="mine"))["model"]["version"] == 2
+    assert codes(ask(house.acme, **posted(1, begin=13, session="mine"))) == []
+    house.acme.put("/v1/models/demand/aliases/champion", json={"version": 1})
+    assert house.acme.refused("POST", "/v1/forecasts", json=posted(1, begin=14, session="mine")) == unknown
+    again, whole = (ask(house.acme, **posted(15, session=name)) for name in ("mine", "another"))
+    assert (again["model"]["version"], codes(again)) == (1, ["session_begun"])
+    assert again["forecasts"] == whole["forecasts"]
+
+
+def test_a_session_is_of_what_it_was_asked_of(house: House) -> None:
+    """An alias and a number that mean the same version have a session each, though they are of one name."""
+    house.register(random_forecaster(**CARRIED))
+    ask(house.acme, **posted(12, session="mine"))
+    refused = house.acme.refused("POST", "/v1/forecasts", json=posted(1, begin=12, session="mine", version=1))
+    assert refused == (422, "invalid_input", "unknown_session")
+    assert codes(ask(house.acme, **posted(12, session="mine", version=1))) == ["session_begun"]
+    assert codes(ask(house.acme, **posted(1, begin=12, session="mine"))) == []
+
+
 @on_both
 def test_a_session_of_a_data_set_reads_what_was_appended_and_begins_again_by_itself(house: House) -> None:
     house.register(random_forecaster(**CARRIED))

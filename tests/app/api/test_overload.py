@@ -1,19 +1,13 @@
 """What one request may cost, and what happens to the others meanwhile."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from models.engines.onnx import OnnxEngine
-from tests.app.api.conftest import House, forecast_request, open_house
+from tests.app.api.conftest import forecast_request, open_house
+from tests.app.api.slow import SLOW, Asking, Gate, slow_house, wait_until, waiting
 from tests.fakes import random_forecaster, says
-
-SLOW = {"json": forecast_request(horizon=12)}  # of steps said one by one: more passes than are made in the event loop
 
 
 def test_a_forecast_that_would_take_too_much_work_is_refused(sqlite_template: Path, tmp_path: Path) -> None:
@@ -23,59 +17,6 @@ def test_a_forecast_that_would_take_too_much_work_is_refused(sqlite_template: Pa
         request = {"json": forecast_request(horizon=50)}
         assert house.acme.refused("POST", "/v1/forecasts", **request) == (422, "invalid_input", "too_much_work")
         assert len(house.acme.forecast(horizon=40)["forecasts"][0]["mean"]) == 40
-
-
-class Gate:
-    """Where every pass of a network waits while it is closed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.open, self.arrived = threading.Event(), threading.Event()
-        self.open.set()
-        run = OnnxEngine.run
-
-        def gated(engine: OnnxEngine, inputs: Any) -> Any:
-            self.arrived.set()
-            assert self.open.wait(30)
-            return run(engine, inputs)
-
-        monkeypatch.setattr(OnnxEngine, "run", gated)
-
-    @contextmanager
-    def closed(self) -> Iterator[None]:
-        self.arrived.clear()
-        self.open.clear()
-        try:
-            yield
-        finally:
-            self.open.set()
-
-
-class Asking:
-    """Requests on threads of their own."""
-
-    def __init__(self, house: House) -> None:
-        self.house, self.answers, self.threads = house, list[httpx.Response](), list[threading.Thread]()
-
-    def ask(self, **request: Any) -> None:
-        def run() -> None:
-            self.answers.append(self.house.acme.ask("POST", "/v1/forecasts", **request))
-
-        self.threads.append(threading.Thread(target=run))
-        self.threads[-1].start()
-
-    def statuses(self) -> list[int]:
-        for thread in self.threads:
-            thread.join(30)
-        return sorted(answer.status_code for answer in self.answers)
-
-
-@contextmanager
-def slow_house(template: Path, folder: Path, **settings: Any) -> Iterator[House]:
-    """A house whose model says its steps one by one, and is in memory already."""
-    with open_house(template, folder, **settings) as house:
-        house.register(random_forecaster(strategy="iterative"))
-        house.acme.forecast(horizon=12)
-        yield house
 
 
 def test_forecasts_that_would_wait_too_long_are_turned_away(
@@ -111,20 +52,6 @@ def test_who_waits_beyond_the_time_it_has_is_told_so(
         assert asking.statuses() == [200, 504]
         late = next(answer for answer in asking.answers if answer.status_code == 504)
         assert late.json()["code"] == "deadline_passed"
-
-
-def waiting(house: House) -> int:
-    """How many forecasts wait in the small lane."""
-    count: int = house.app.state.service.batcher._small._waiting.qsize()
-    return count
-
-
-def wait_until(true: Any) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it never came to pass")
 
 
 def test_slow_forecasts_do_not_hold_up_the_rest(

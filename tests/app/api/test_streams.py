@@ -15,8 +15,7 @@ from app.formats import ARROW, LINES
 from app.problems import TooManyRequests
 from app.schemas.streams import StreamedSeries, StreamEnd, StreamHead
 from tests.app.api.conftest import Caller, House, forecast_request, open_house
-from tests.app.api.tables import columns, series
-from tests.app.formats.streams import arrow
+from tests.app.api.tables import arrow, columns, series
 from tests.fakes import random_forecaster, says
 
 PATH = "/v1/forecasts/stream"

@@ -14,8 +14,7 @@ import pytest
 from app.formats import ARROW, arrays, read_panel
 from models.errors import InputError
 from models.panel import Panel
-from tests.app.api.tables import PARQUET, parquet
-from tests.app.formats.streams import arrow, stream
+from tests.app.api.tables import PARQUET, arrow, parquet, stream
 
 MOMENTS = [dt.datetime(2026, 1, day) for day in (1, 2, 3)]  # noqa: DTZ001 - moments without a zone are meant
 IDS, Y = ["a"] * 3, [1.5, 2.0, -3.0]

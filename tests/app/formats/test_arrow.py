@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from app.formats import arrays, messages, panel_from_arrow
 from models.errors import InputError
 from models.panel import Panel
-from tests.app.api.tables import parquet
-from tests.app.formats.streams import arrow, stream
+from tests.app.api.tables import arrow, parquet, stream
 
 DS = np.array([f"2026-01-{day:02}" for day in range(1, 13)], "datetime64[us]")
 ROWS: dict[str, Any] = {"unique_id": ["a"] * 12, "ds": DS, "y": np.arange(12.0), "c": ["x", "y"] * 6}

@@ -14,13 +14,9 @@ from app.formats import ARROW, parse_pairs, read_file, read_panel
 from app.problems import UnsupportedMedia
 from models.errors import InputError
 from models.panel import Panel
-from tests.app.api import tables
-from tests.app.api.tables import CSV, JSON, PARQUET, parquet, series
-from tests.app.formats.streams import arrow, as_arrow
+from tests.app.api.tables import CSV, JSON, KINDS, PARQUET, WRITERS, arrow, parquet, series
 
 IDS, DS, Y = ["a"] * 3, ["2026-01-01", "2026-01-02", "2026-01-03"], [1.5, 2.0, -3.0]
-KINDS = {**tables.KINDS, "arrows": ARROW}
-WRITERS = {**tables.WRITERS, "arrows": as_arrow}
 
 
 def read(data: bytes, media_type: str, freq: str | None = None) -> Panel:

@@ -24,7 +24,7 @@ from tests.models.samples import faults_of, helpful, panel_of, with_covariates
 NETWORKS = ready(random_forecaster(state="carried", strategy="iterative", season=3).members, OnnxEngine)
 WINDOWS = 3
 FIRST = np.datetime64("2024-01-01")
-KEY = Key(7, 1, "a")
+KEY = Key(7, "demand@champion", "a")
 Y = np.random.default_rng(0).normal(50, 5, (2, 60)).round(3)
 
 
@@ -101,7 +101,9 @@ def test_new_points_alone_say_what_the_whole_history_says() -> None:
     assert 0 < told.kept[1] < 2 * SIZE_BYTES
 
 
-@pytest.mark.parametrize("other", [Key(8, 1, "a"), Key(7, 2, "a"), Key(7, 1, "b")])
+@pytest.mark.parametrize(
+    "other", [Key(8, "demand@champion", "a"), Key(7, "demand@challenger", "a"), Key(7, "demand@champion", "b")]
+)
 def test_a_session_is_of_one_tenant_one_version_and_one_name(other: Key) -> None:
     sessions, _, _ = sessions_of()
     post(sessions, KEY, points(0, 8))
@@ -131,7 +133,7 @@ def test_what_is_not_used_for_long_is_no_more() -> None:
 def test_what_has_grown_old_is_cleared_away_when_others_are_kept() -> None:
     sessions, told, clock = sessions_of(ttl_s=60)
     for number in range(5):
-        post(sessions, Key(number, 1, "a"), points(0, 8))
+        post(sessions, Key(number, "demand@champion", "a"), points(0, 8))
     clock.now_s += 61
     post(sessions, KEY, points(0, 8))
     assert told.kept == (1, SIZE_BYTES)
@@ -140,7 +142,7 @@ def test_what_has_grown_old_is_cleared_away_when_others_are_kept() -> None:
 
 def test_the_one_not_used_for_longest_makes_room() -> None:
     sessions, told, _ = sessions_of(room=3.5)
-    keys = [Key(7, 1, name) for name in "abcd"]
+    keys = [Key(7, "demand@champion", name) for name in "abcd"]
     for key in keys[:3]:
         post(sessions, key, points(0, 8))
     sessions.find(keys[0])
@@ -151,13 +153,13 @@ def test_the_one_not_used_for_longest_makes_room() -> None:
 
 def test_who_has_most_makes_room_for_others() -> None:
     sessions, _, _ = sessions_of(room=4.5)
-    small = Key(1, 1, "a")
+    small = Key(1, "demand@champion", "a")
     post(sessions, small, points(0, 8))
     for number in range(20):
-        post(sessions, Key(2, 1, f"n{number}"), points(0, 8))
+        post(sessions, Key(2, "demand@champion", f"n{number}"), points(0, 8))
     assert sessions.find(small) is not None
-    assert sessions.find(Key(2, 1, "n16")) is None
-    assert [sessions.find(Key(2, 1, f"n{number}")) is not None for number in (17, 18, 19)] == [True] * 3
+    assert sessions.find(Key(2, "demand@champion", "n16")) is None
+    assert [sessions.find(Key(2, "demand@champion", f"n{number}")) is not None for number in (17, 18, 19)] == [True] * 3
     # one that needs nearly all the room is kept too: the others make room for it
     large = panel_of(*np.random.default_rng(1).normal(size=(10, 8)))
     sessions, _, _ = sessions_of(room=(ENTRY_BYTES + begin(NETWORKS, large, WINDOWS).size_bytes) / SIZE_BYTES + 0.1)
@@ -171,7 +173,7 @@ def test_a_session_larger_than_the_room_is_refused_and_nothing_is_lost() -> None
     sessions, _, _ = sessions_of(room=1.5)
     post(sessions, KEY, points(0, 8))
     with pytest.raises(InputError, match="fewer series in one session") as caught:
-        post(sessions, Key(7, 1, "b"), panel_of(*np.random.default_rng(1).normal(size=(60, 8))))
+        post(sessions, Key(7, "demand@champion", "b"), panel_of(*np.random.default_rng(1).normal(size=(60, 8))))
     assert all(map(helpful, caught.value.faults))
     assert sessions.find(KEY) is not None
 
@@ -194,7 +196,7 @@ def test_a_request_that_fails_leaves_the_session_as_it_was() -> None:
 def test_a_name_that_cannot_be_is_refused(name: str) -> None:
     sessions, _, _ = sessions_of()
     with pytest.raises(InputError) as caught:
-        post(sessions, Key(7, 1, name), points(0, 8))
+        post(sessions, Key(7, "demand@champion", name), points(0, 8))
     assert [(fault.code, fault.field) for fault in caught.value.faults] == [("bad_field", "session")]
 
 

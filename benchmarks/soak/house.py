@@ -1,0 +1,149 @@
+"""The models that are served: hand-made, of every family that is served in its own way, three good versions of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.settings import Settings
+from app.store import datasets, jobs, keys, panels, registry
+from app.store.db import Database
+from app.store.migrate import migrate
+from benchmarks.serving.contestants import House
+from benchmarks.serving.served import random_weights
+from models import bundle
+from models.engines.onnx import OnnxEngine
+from models.forecaster import Forecaster, Member, Ready, ready
+from models.intervals import LEVELS, Calibration
+from models.panel import Panel
+from models.spec import Spec
+
+TENANT, BY, DATASET = "default", "soak", "sales"
+GOOD = (1, 2, 3)  # the numbers of the versions that work,
+NO_NUMBERS, DAMAGED = 4, 5  # and of those of BROKEN that give none, and that cannot be loaded
+BROKEN = "direct"
+CARRIED, PRICED = "carried", "priced"
+CARRY = 2  # windows
+
+# Name -> the fields of each member.
+FAMILIES: Mapping[str, tuple[dict[str, Any], ...]] = {
+    BROKEN: ({},),
+    "iterative": ({"strategy": "iterative", "cell": "peephole"},),
+    "seq2seq": ({"strategy": "seq2seq", "cell": "lstm", "encoder": "bidirectional", "depth": 2},),
+    "attention": ({"strategy": "decoder", "attention": True},),
+    "quantiles": ({"strategy": "parallel", "loss": "quantile", "cell": "rnn"},),
+    PRICED: ({"future_covariates": ("price",)},),
+    CARRIED: ({"strategy": "iterative", "state": "carried", "cell": "lstm"},),
+    "several": ({}, {"cell": "lstm", "scaling": "standard"}),
+    "naive": ({"strategy": "seasonal_naive"},),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """A good version: what the library needs to say what it says."""
+
+    networks: tuple[Ready, ...]
+    calibration: Calibration
+
+
+Models = Mapping[str, Mapping[int, Served]]  # name -> number -> version
+
+
+def made(name: str, number: int) -> Forecaster:
+    """Version ``number`` of the model: random weights, and a radius of level / 100 spreads at every step."""
+    members = []
+    for i, fields in enumerate(FAMILIES[name]):
+        spec = Spec(**{"freq": "h", "season": 4, "context": 12, "horizon": 4, "units": 8, **fields})
+        members.append(Member(spec, random_weights(spec, seed=10 * number + i)))
+    radii = np.tile(LEVELS / 100, (members[0].spec.horizon, 1)).astype(np.float32)
+    return Forecaster(tuple(members), Calibration(radii, 999))
+
+
+def without_numbers(name: str) -> Forecaster:
+    """A version whose weights are so large that nothing finite comes of them."""
+    like = made(name, NO_NUMBERS)
+    spec = replace(like.spec, cell="rnn")
+    weights = random_weights(spec)
+    weights["encoder_0/bias"][:] = 50  # each unit says 1,
+    weights["head/kernel"][:] = 3e38  # and the sum of what they mean is beyond all numbers
+    return Forecaster((Member(spec, weights),), like.calibration)
+
+
+def build(folder: Path, sales: Panel) -> tuple[House, Models]:
+    """A database with the data set and all models, each of whose champions is its first version."""
+    folder.mkdir(parents=True)
+    url = Settings(data_dir=folder).url
+    migrate(url)
+    database = Database(url)
+    with database.write() as session:
+        key = keys.create_key(session, TENANT, BY, "write")
+        tenant_id = keys.tenant_id(session, TENANT)
+        datasets.create(session, tenant_id, DATASET, str(sales.freq), panels.new_revision(sales), BY)
+    for name in FAMILIES:
+        for number in GOOD:
+            _register(database, tenant_id, name, made(name, number))
+    _register(database, tenant_id, BROKEN, without_numbers(BROKEN))
+    _register(database, tenant_id, BROKEN, made(BROKEN, DAMAGED), data=b"no bundle at all")
+    database.dispose()
+    return House(folder, key), {name: {number: _served(name, number) for number in GOOD} for name in FAMILIES}
+
+
+def _served(name: str, number: int) -> Served:
+    forecaster = made(name, number)
+    return Served(ready(forecaster.members, OnnxEngine), forecaster.calibration)
+
+
+def _register(database: Database, tenant_id: int, name: str, forecaster: Forecaster, data: bytes | None = None) -> None:
+    with database.write() as session:
+        revision = datasets.revision(session, tenant_id, DATASET)
+        new = registry.NewVersion(
+            model=name,
+            bundle=bundle.to_bytes(forecaster) if data is None else data,
+            spec=forecaster.spec.to_json(),
+            scores=_scores(forecaster.spec),
+            skill=0.25,
+            revision_id=revision.id,
+            data_sha256=revision.sha256,
+            job_id=_job(session, tenant_id, name, revision.id, forecaster.spec),
+            created_by=BY,
+        )
+        number = registry.add_version(session, tenant_id, new).number
+        if number == 1:
+            move = registry.Move(model=name, alias=registry.CHAMPION, number=number, reason="", moved_by=BY)
+            registry.move_alias(session, tenant_id, move)
+
+
+def _job(session: Session, tenant_id: int, model: str, revision_id: int, spec: Spec) -> str:
+    """A job that nobody will do: each version has one."""
+    new = jobs.NewJob(
+        tenant_id=tenant_id,
+        kind="train",
+        model=model,
+        revision_id=revision_id,
+        request={"spec": spec.to_json(), "training": {}},
+        max_attempts=1,
+        created_by=BY,
+    )
+    job_id = jobs.enqueue(session, new).id
+    jobs.request_cancel(session, tenant_id, job_id)
+    return job_id
+
+
+def _scores(spec: Spec) -> dict[str, Any]:
+    """A backtest, as nobody did it: answers say what it found."""
+    model, naive = ({"mase": mase, "smape": 10.0, "rmse": 2.0, "mse": 4.0} for mase in (0.75, 1.0))
+    return {
+        "horizon": spec.horizon,
+        "season": spec.season,
+        "origins": 2,
+        "windows": 4,
+        "series_left_out": 0,
+        "scores": {"model": model, "seasonal_naive": naive, "naive": naive},
+        "skill": 0.25,
+        "coverage": {"80": 0.75, "95": None},
+        "carry": CARRY,
+    }
