@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import registered
-from app.api import datasets, following, forecasts, health, jobs, models, streams
+from app.api import datasets, decisions, following, forecasts, health, jobs, models, quality, streams
 from app.api.raw import Shortcut, definitions
 from app.api.service import Service
 from app.api.watching import JobWatch
@@ -23,11 +23,14 @@ from app.edge.encoding import Encoding
 from app.edge.guard import Guard
 from app.problems import database_away
 from app.schemas import ForecastRequest
+from app.serving.adapting import Stretches
 from app.serving.batcher import Batcher
 from app.serving.loaded import LoadedModels, device_for
 from app.serving.panels import Panels
 from app.serving.resolving import Resolver
+from app.serving.served import ForecastLog
 from app.serving.sessions import Sessions
+from app.serving.shadows import Shadows
 from app.settings import Settings
 from app.store import keys
 from app.store.db import Database, now
@@ -51,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for room in (forecasts, streams, datasets, jobs, following, models, health):
+    for room in (forecasts, streams, datasets, jobs, following, models, decisions, quality, health):
         app.include_router(room.router)
     install(app)
     for error in AWAY:
@@ -90,7 +93,10 @@ def create_service(settings: Settings) -> Service:
     device = device_for(settings.engine, settings.device, settings.threads)
     loaded = LoadedModels(partial(registered.bundle, database), device, settings.cache_bytes)
     resolver = Resolver(registered.reads(database), loaded)
-    telemetry.watch(*figures(loaded, resolver))
+    shadows = Shadows(partial(registered.challenger, database), loaded.load)
+    beside = shadows.beside if settings.shadows else None
+    served = ForecastLog(settings.forecast_log_share, partial(registered.log, database), beside)
+    telemetry.watch(*figures(loaded, resolver, served))
     return Service(
         settings=settings,
         database=database,
@@ -99,6 +105,8 @@ def create_service(settings: Settings) -> Service:
         panels=Panels(settings.data_cache_bytes),
         sessions=Sessions(settings.session_bytes, settings.session_ttl_s, telemetry),
         batcher=Batcher(settings.max_waiting, telemetry),
+        served=served,
+        stretches=Stretches(partial(registered.stretches, database) if settings.adapt_intervals else lambda _: {}),
         telemetry=telemetry,
         watch=JobWatch(database, settings.max_watchers),
         forecast_slots=CapacityLimiter(settings.forecast_threads),
@@ -106,7 +114,7 @@ def create_service(settings: Settings) -> Service:
     )
 
 
-def figures(loaded: LoadedModels, resolver: Resolver) -> list[Figure]:
+def figures(loaded: LoadedModels, resolver: Resolver, served: ForecastLog) -> list[Figure]:
     """What the parts count themselves, as metrics."""
     return [
         Figure("forecastle_models_loaded", "Trained models in memory.", lambda: loaded.counts().models),
@@ -120,6 +128,8 @@ def figures(loaded: LoadedModels, resolver: Resolver) -> list[Figure]:
         Figure("forecastle_model_load_seconds_total", "Time it took to load.", lambda: loaded.counts().load_seconds),
         Figure("forecastle_alias_moves_total", "Moves of aliases followed.", lambda: resolver.moves().followed),
         Figure("forecastle_alias_failures_total", "Moves that could not be.", lambda: resolver.moves().failed),
+        Figure("forecastle_forecasts_logged_total", "Forecasts kept.", lambda: served.counts().kept),
+        Figure("forecastle_forecasts_not_logged_total", "Too many to keep.", lambda: served.counts().dropped),
         Figure("forecastle_aliases_fallen_back", "Aliases that fall back.", lambda: resolver.moves().fallen_back),
     ]
 

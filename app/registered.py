@@ -1,11 +1,13 @@
-"""The registry as serving sees it: what its parts are given to ask the database with."""
+"""The store as serving sees it: what its parts are given to ask the database with, and to tell it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from app.serving.aliases import Target
+from app.serving.served import Record
 from app.serving.watching import Name, Reads
-from app.store import registry
+from app.store import adapted, decisions, registry, served
 from app.store.db import Database
+from app.store.served import NewServed
 from app.store.tables import Version
 
 MOST_MOVES = 20  # of an alias, looked back on for a version that can be served
@@ -37,6 +39,25 @@ def reads(database: Database) -> Reads:
             return iter([target_of(one, model, alias) for one in found])
 
     return Reads(look_up, pointing, history)
+
+
+def log(database: Database, records: Sequence[Record]) -> int:
+    """Keep served forecasts; how many are new."""
+    new = [NewServed(**{name: getattr(record, name) for name in Record.__slots__}) for record in records]
+    with database.write() as session:
+        return served.add(session, new)
+
+
+def stretches(database: Database, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:
+    """By how much the intervals of versions are widened by what came."""
+    with database.read() as session:
+        return adapted.stretches(session, version_ids)
+
+
+def challenger(database: Database, tenant_id: int, model: str) -> int | None:
+    """The id of the version that may become the model's champion: see ``app.store.decisions``."""
+    with database.read() as session:
+        return decisions.challenger(session, tenant_id, model)
 
 
 def target_of(version: Version, model: str, alias: str | None) -> Target:

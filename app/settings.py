@@ -39,6 +39,13 @@ class Settings(BaseSettings):
     data_cache_bytes: int = Field(64 * 1024**2, ge=0, description="Bytes of stored data sets kept in memory.")
     session_bytes: int = Field(64 * 1024**2, ge=1024**2, description="Bytes of sessions kept in memory.")
     session_ttl_s: float = Field(3_600.0, ge=1, le=604_800, description="Seconds that a session is kept unused.")
+    forecast_log_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the forecasts of stored data sets that are held against what comes."
+    )
+    forecast_log_days: int = Field(90, ge=1, description="Days that a forecast is kept to be held against what comes.")
+    quality_days: int = Field(400, ge=1, description="Days that the sums of realised errors are kept.")
+    shadows: bool = Field(True, description="Whether challengers forecast, unseen, what is held against what comes.")
+    adapt_intervals: bool = Field(True, description="Whether intervals are widened and narrowed by what came.")
     lease_s: float = Field(30.0, gt=0, description="Seconds without a sign of life before a job is taken over.")
     poll_s: float = Field(0.5, gt=0, description="Seconds between two looks at the job table.")
     max_attempts: int = Field(3, ge=1, description="How often a job is started before it counts as failed.")

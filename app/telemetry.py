@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from prometheus_client.registry import Collector
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 OTHER = "other"
+REALISED = {"points": "values that came", "mase": "mean error in MASE's unit", "drift": "that over the backtests'"}
 # From a cached answer (1 ms) to a large panel on a busy machine.
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -109,6 +111,13 @@ class Telemetry:
         self._slots = Gauge(
             "forecastle_job_slots", "Slots of limited resources, by use.", ("resource", "use"), registry=registry
         )
+        self._realised = {
+            name: Gauge(f"forecastle_realised_{name}", f"Of all served forecasts, lately: {what}.", registry=registry)
+            for name, what in REALISED.items()
+        }
+        self._coverage = Gauge(
+            "forecastle_realised_coverage", "Share of values within served intervals.", ("level",), registry=registry
+        )
         self._of_route = cache(self._labelled)  # looking labels up takes longer than counting
         Info("forecastle_build", "The version that runs.", registry=registry).info({"version": version})
 
@@ -167,6 +176,14 @@ class Telemetry:
         for resource, (used, total) in slots.items():
             self._slots.labels(resource, "used").set(used)
             self._slots.labels(resource, "total").set(total)
+
+    def quality_realised(self, figures: Mapping[str, float | None], coverage: Mapping[int, float | None]) -> None:
+        """State what came of served forecasts: the figures named in ``REALISED``, NaN where nothing can be said."""
+        for name, gauge in self._realised.items():
+            value = figures[name]
+            gauge.set(math.nan if value is None else value)
+        for level, share in coverage.items():
+            self._coverage.labels(str(level)).set(math.nan if share is None else share)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

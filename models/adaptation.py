@@ -43,7 +43,7 @@ class Adaptation:
 
     @property
     def stretch(self) -> Floats:
-        """By how much each level is widened, (99,), for ``Calibration.intervals``."""
+        """By how much each level is widened, (99,), for ``Calibration.stretched``."""
         weights = np.exp(-SHARPNESS * (self.losses - self.losses.min(axis=0)))
         return np.asarray(np.exp((weights * self.widths).sum(axis=0) / weights.sum(axis=0)))
 
@@ -80,7 +80,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
 
     Args:
         state: before.
-        calibration: of the model that made the prediction.
+        calibration: of the model that made the prediction, not stretched.
         prediction: for (B, H) values; n that came at once count as the root of n steps, at most ``FARTHEST`` in all.
         actual: (B, H), NaN where nothing came or was counted before.
 

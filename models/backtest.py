@@ -68,7 +68,17 @@ def evaluate(
 
 def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
     """The mean errors of ``predict`` over the windows of number ``rows`` alone."""
-    return errors_of((origins.truth(part), said.mean) for part, said in predicted(predict, origins, rows)).score()
+    return errors_at(predict, origins, rows).score()
+
+
+def errors_at(predict: Predict, origins: Origins, rows: Ints) -> Errors:
+    """The errors of ``predict`` on the windows of number ``rows``; raises as ``evaluate``."""
+    return errors_of((origins.truth(part), said.mean) for part, said in predicted(predict, origins, rows))
+
+
+def baseline_at(origins: Origins, rows: Ints) -> Errors:
+    """The errors of seasonal naive on the windows of number ``rows``."""
+    return errors_of(_quick("seasonal_naive", origins, rows))
 
 
 def backtest(panel: Panel, plan: Plan, season: int, teach: Teach, refit_every: int | None = None) -> Evaluation:

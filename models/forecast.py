@@ -9,7 +9,7 @@ import numpy as np
 
 from models.calendar import Freq, Times
 from models.checks import Floats
-from models.intervals import Interval
+from models.intervals import Interval, Prediction
 
 MOST_KEPT_STEPS = 200
 
@@ -32,7 +32,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Forecast:
-    """``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: each series' first moment."""
+    """``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: each series' first moment.
+
+    ``said``: all that the networks said of it, views of arrays that other forecasts share.
+    """
 
     ids: tuple[str, ...]
     freq: Freq
@@ -41,6 +44,7 @@ class Forecast:
     intervals: Mapping[int, Interval]
     notes: tuple[Note, ...] = field(default=())
     utc: bool = False
+    said: Prediction | None = None
 
     def times(self, i: int) -> Times:
         """The timestamps forecast for series ``i``, (horizon,)."""

@@ -154,6 +154,7 @@ def parts_of(
                     *(note for i, note in noted if rows.start <= i < rows.stop),
                 ),
                 utc=ask.panel.utc,
+                said=said.part(rows, steps),
             )
         )
     return made

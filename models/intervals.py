@@ -10,7 +10,7 @@ without their correction for all steps at once: each step is covered by itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -40,6 +40,11 @@ class Prediction(NamedTuple):
         """The prediction of some of the windows."""
         quantiles = None if self.quantiles is None else self.quantiles[keep]
         return Prediction(self.mean[keep], self.spread[keep], quantiles, self.levels)
+
+    def part(self, rows: slice, steps: slice) -> "Prediction":
+        """The prediction of some of the windows and steps, as views."""
+        quantiles = None if self.quantiles is None else self.quantiles[rows, steps]
+        return Prediction(self.mean[rows, steps], self.spread[rows], quantiles, self.levels)
 
 
 class Interval(NamedTuple):
@@ -82,11 +87,17 @@ def _quantile(prediction: Prediction, at: float) -> Floats:
 class Calibration:
     """``radii`` (H, 99) float32 in window units, level 1 to 99 %; NaN where a step has too few residuals for it.
 
-    ``count``: the residuals of the step that has fewest.
+    ``count``: the residuals of the step that has fewest; ``stretch``: (99,), by how much each level is widened about
+    the mean beyond that, by what came since (see ``models.adaptation``).
     """
 
     radii: NDArray[np.float32]
     count: int
+    stretch: Floats | None = None
+
+    def stretched(self, stretch: Floats | None) -> "Calibration":
+        """The same, with another ``stretch``."""
+        return replace(self, stretch=stretch)
 
     @property
     def highest_level(self) -> int:
@@ -113,15 +124,8 @@ class Calibration:
         growth = np.sqrt(np.arange(len(known) + 1, horizon + 1) / len(known))
         return np.concatenate([known, known[-1] * (growth if known[-1] > 0 else np.ones_like(growth))])[:horizon]
 
-    def intervals(
-        self, prediction: Prediction, levels: Sequence[int], stretch: Floats | None = None
-    ) -> Mapping[int, Interval]:
-        """The calibrated interval for each of ``levels`` (percent); a higher level holds every lower one.
-
-        Args:
-            prediction: of B windows.
-            levels: percent, 1 to 99.
-            stretch: (99,), by how much to widen each level about the mean; see ``models.adaptation``.
+    def intervals(self, prediction: Prediction, levels: Sequence[int]) -> Mapping[int, Interval]:
+        """The calibrated interval for each of ``levels`` (percent, 1 to 99); a higher level holds every lower one.
 
         Raises:
             InputError: see ``radius``.
@@ -130,9 +134,9 @@ class Calibration:
         inner: Interval | None = None
         for level in sorted(set(levels)):
             lo, hi = self._widened(prediction, level)
-            if stretch is not None:
+            if self.stretch is not None:
                 centre = np.clip(prediction.mean, lo, hi)
-                factor = stretch[level - 1]
+                factor = self.stretch[level - 1]
                 lo, hi = centre - (centre - lo) * factor, centre + (hi - centre) * factor
             if inner is not None:
                 lo, hi = np.minimum(lo, inner.lo), np.maximum(hi, inner.hi)

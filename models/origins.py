@@ -64,7 +64,7 @@ class Origins:
     """The W moments of a plan, by origin (earliest first), then series.
 
     ``series``, ``at`` and ``origin`` (its number from 0), (W,); ``scale`` and ``squared`` (N,), the units of MASE and
-    RMSSE of each series: what seasonal naive errs before the first origin.
+    RMSSE of each series: what seasonal naive errs before the first origin. ``stride``: points between two origins.
     """
 
     panel: Panel
@@ -76,6 +76,7 @@ class Origins:
     scale: Floats
     squared: Floats
     left_out: int  # series that take part in no origin
+    stride: int
 
     def __len__(self) -> int:
         return len(self.at)
@@ -122,7 +123,8 @@ def origins_of(panel: Panel, plan: Plan, season: int) -> Origins:
     histories = [panel.series(i)[: first[i]] for i in range(len(panel))]
     scale = np.array([metrics.naive_scale(y, season) for y in histories])
     squared = np.array([metrics.squared_scale(y, season) for y in histories])
-    return Origins(panel, plan.horizon, season, series, at, origin, scale, squared, int((first == 0).sum()))
+    left_out = int((first == 0).sum())
+    return Origins(panel, plan.horizon, season, series, at, origin, scale, squared, left_out, plan.stride)
 
 
 def _after_a_value(panel: Panel, series: Ints, at: Ints) -> Ints:

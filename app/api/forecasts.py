@@ -12,12 +12,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.api.answering import answer_json, origin_of
-from app.api.asked import asked, future_of
+from app.api.asked import future_of
 from app.api.bulk import ARROW_ANSWER, ARROW_BODY, answer_arrow, is_arrow, queried, query_parameters
+from app.api.known import known_for, logged
 from app.api.raw import RawRoute, Whole, body_of, body_schema, header_of, parsed
 from app.api.service import Service, problems
 from app.edge.preferences import media_type_for
-from app.formats import ARROW, load_arrow, panel_from_arrow
+from app.formats import ARROW, load_arrow
 from app.problems import CorruptBundle, Unavailable
 from app.schemas import ForecastAnswer, ForecastRequest, WarningAnswer
 from app.schemas.streams import ForecastQuery
@@ -118,11 +119,13 @@ async def _made(the: Service, http: Request, wanted: Wanted, target: Target, loa
         change = partial(go_on, the, target, loaded, wanted, Ask(NOTHING, horizon, levels))
         made = await run_sync(change, limiter=the.forecast_slots) if wanted.large else change()
         return Whole(finish(made), media_type), len(made.ids)
-    known = partial(panel_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
-    panel = await run_sync(known, limiter=the.forecast_slots) if wanted.large else known()
+    read_it = partial(known_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
+    known = await run_sync(read_it, limiter=the.forecast_slots) if wanted.large else read_it()
+    panel = known.panel
     gflop = cost_gflop(the.settings, loaded, len(panel), horizon, len(levels))
     ask = Ask(newest(panel, loaded), horizon, levels)
-    waiting = the.batcher.put(loaded, ask, gflop, finish, the.settings.forecast_timeout_s)
+    kept = logged(the, target, known, finish)
+    waiting = the.batcher.put(loaded, ask, gflop, kept, the.settings.forecast_timeout_s)
     return Whole(await while_there(http, waiting), media_type), len(panel)
 
 
@@ -138,37 +141,23 @@ async def served(the: Service, tenant_id: int, request: ForecastRequest | Foreca
     target = the.resolver.find(*asked_for) or await the.resolver.wait(*asked_for)
     loaded = the.loaded.find(tenant_id, target.version_id)
     if loaded is not None:
-        return target, loaded
+        return target, the.stretches.fit(target.version_id, loaded)
     try:
         return target, await loading(the, target)
     except (CorruptBundle, BundleError) as error:
         target = await asyncio.wrap_future(the.resolver.report_broken(target, error))
-        return target, the.loaded.find(tenant_id, target.version_id) or await loading(the, target)
+        return target, await loading(the, target)
 
 
 async def loading(the: Service, target: Target) -> Loaded:
     """The version, once it is loaded; other requests go on meanwhile."""
     waiting = asyncio.wrap_future(the.loaded.load(target.tenant_id, target.version_id))
     try:
-        return await asyncio.wait_for(waiting, the.settings.load_timeout_s)
+        loaded = await asyncio.wait_for(waiting, the.settings.load_timeout_s)
     except TimeoutError:
         message = f"version {target.number} of {target.model} is being loaded; try again in a few seconds"
         raise Unavailable(message) from None
-
-
-def panel_for(
-    the: Service, tenant_id: int, request: ForecastRequest | ForecastQuery, freq: str, body: bytes = b""
-) -> Panel:
-    """What the request is asked of; see ``asked``. ``body`` is the history where only a query goes with it."""
-    if isinstance(request, ForecastQuery):
-        return panel_from_arrow(body, request.freq, the.settings.max_rows)
-    if request.dataset is None:
-        return asked(request, None, freq)
-    with the.database.read() as session:
-        revision = datasets.revision(session, tenant_id, request.dataset.name, request.dataset.revision)
-        key = (revision.dataset_id, revision.number)
-        stored = the.panels.get(key, lambda: panels.load(session, tenant_id, revision))
-    return asked(request, stored, freq)
+    return the.stretches.fit(target.version_id, loaded)
 
 
 def go_on(the: Service, target: Target, loaded: Loaded, wanted: Wanted, ask: Ask) -> Forecast:
@@ -197,7 +186,7 @@ def go_on(the: Service, target: Target, loaded: Loaded, wanted: Wanted, ask: Ask
         return the.sessions.update(key, change)
 
     if isinstance(request, ForecastQuery) or request.dataset is None:
-        return update(Inline(panel_for(the, target.tenant_id, request, target.spec["freq"], wanted.body)))
+        return update(Inline(known_for(the, target.tenant_id, request, target.spec["freq"], wanted.body).panel))
     with the.database.read() as session:
         revision = datasets.revision(session, target.tenant_id, request.dataset.name, request.dataset.revision)
         ids = None if request.dataset.ids is None else tuple(request.dataset.ids)

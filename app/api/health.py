@@ -7,11 +7,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.service import Service, The, problems
 from app.schemas import Health
-from app.store import jobs
+from app.store import jobs, quality
 from app.store.db import at_head
 
 router = APIRouter(tags=["health"])
 
+METRICS_DAYS = 7  # of which values came, for the figures of quality
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Not ready to serve"}}
 
@@ -37,12 +38,14 @@ def readyz(the: The, response: Response) -> Health:
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
 def metrics(the: The, request: Request) -> Response:
-    """The metrics of this process, and of the jobs that all processes share."""
+    """The metrics of this process, of the jobs that all processes share, and of what came of served forecasts."""
     with the.database.read() as session:
-        tally = jobs.tally(session)
+        tally, found = jobs.tally(session), quality.totals(session, METRICS_DAYS)
     the.telemetry.jobs_counted({(str(state), kind): n for (state, kind), n in tally.jobs.items()}, tally.oldest_s)
     the.telemetry.attempts_counted(tally.attempts, tally.waited_s)
     the.telemetry.slots_counted(tally.slots)
+    figures = {"points": found.points, "mase": found.mase, "drift": found.drift}
+    the.telemetry.quality_realised(figures, found.coverage)
     return Response(the.telemetry.render(), media_type=METRICS_TYPE)
 
 

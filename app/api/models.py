@@ -56,7 +56,7 @@ def get_version(name: PathName, number: Number, the: The, caller: Caller) -> Ver
 def list_aliases(name: PathName, the: The, caller: Caller) -> list[AliasAnswer]:
     """Where every alias of a model points."""
     with the.database.read() as session:
-        return [_alias(row) for row in registry.list_aliases(session, caller.tenant_id, name)]
+        return [alias_answer(row) for row in registry.list_aliases(session, caller.tenant_id, name)]
 
 
 @router.put("/v1/models/{name}/aliases/{alias}", responses=problems(403, 404, 409), summary="Move an alias")
@@ -70,7 +70,7 @@ def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: The, c
     the.loaded.get(caller.tenant_id, version.id)
     move = registry.Move(model=name, alias=alias, number=request.version, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
-        answer = _alias(registry.move_alias(session, caller.tenant_id, move))
+        answer = alias_answer(registry.move_alias(session, caller.tenant_id, move))
     the.resolver.forget(caller.tenant_id, name, alias)
     return answer
 
@@ -88,11 +88,12 @@ def list_moves(
 
 
 def _model(session: Session, tenant_id: int, name: str) -> ModelAnswer:
-    aliases = [_alias(row) for row in registry.list_aliases(session, tenant_id, name)]
+    aliases = [alias_answer(row) for row in registry.list_aliases(session, tenant_id, name)]
     return ModelAnswer(model=name, aliases=aliases, created_at=registry.get_model(session, tenant_id, name).created_at)
 
 
-def _alias(row: Alias) -> AliasAnswer:
+def alias_answer(row: Alias) -> AliasAnswer:
+    """Where an alias points."""
     return AliasAnswer(alias=row.name, version=row.version.number, moved_at=row.moved_at)
 
 

@@ -9,10 +9,12 @@ from fastapi import Depends, Path, Request
 from app.api.watching import JobWatch
 from app.edge.guard import Principal
 from app.schemas import NAME
+from app.serving.adapting import Stretches
 from app.serving.batcher import Batcher
 from app.serving.loaded import LoadedModels
 from app.serving.panels import Panels
 from app.serving.resolving import Resolver
+from app.serving.served import ForecastLog
 from app.serving.sessions import Sessions
 from app.settings import Settings
 from app.store.db import Database
@@ -30,6 +32,8 @@ class Service:
     panels: Panels
     sessions: Sessions
     batcher: Batcher
+    served: ForecastLog
+    stretches: Stretches
     telemetry: Telemetry
     watch: JobWatch
     forecast_slots: CapacityLimiter  # how many large requests are read at the same time
@@ -38,6 +42,8 @@ class Service:
     def close(self) -> None:
         """Answer what waits and end the threads; then let go of the database."""
         self.batcher.stop()
+        self.served.close()
+        self.stretches.close()
         self.resolver.close()
         self.loaded.close()
         self.database.dispose()

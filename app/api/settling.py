@@ -11,6 +11,7 @@ from app.store.orders import Auto, Order, Wanted, WarmStart
 from models.calendar import parse_freq
 from models.errors import Fault, InputError, SpecError, excerpt
 from models.forecaster import Forecaster, check_covariates
+from models.gate import Policy
 from models.network import weight_shapes
 from models.origins import origins_of, plan_for
 from models.panel import Panel
@@ -53,6 +54,7 @@ def settled(request: TrainRequest, panel: Panel, parent: Parent | None) -> Order
     return Order(
         members=tuple(members),
         promote=request.promote,
+        gate=Policy(**request.gate.model_dump()),
         warm_start=None if parent is None else parent.where,
         auto=None if request.auto is None else Auto(request.auto.budget_s, fixed),
         baselines=tuple(dict.fromkeys(request.baselines)),

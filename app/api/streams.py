@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
@@ -16,7 +16,8 @@ from starlette.responses import Response
 
 from app.api.answering import head_of, origin_of
 from app.api.bulk import ARROW_ANSWER, ARROW_BODY, query_parameters
-from app.api.forecasts import Wanted, cost_gflop, loading, newest, panel_for, read, served, while_there
+from app.api.forecasts import Wanted, cost_gflop, loading, newest, read, served, while_there
+from app.api.known import known_for, logged
 from app.api.raw import RawRoute, body_of, body_schema, header_of
 from app.api.service import Service, problems
 from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, pieces_of
@@ -134,15 +135,20 @@ async def _pieces_by(
 ) -> AsyncGenerator[bytes, None]:
     """The pieces of the answer by this version; what is wrong with the request is raised here."""
     request = wanted.request
-    known = partial(panel_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
-    panel = await run_sync(known, limiter=the.forecast_slots)
+    read_it = partial(known_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
+    known = await run_sync(read_it, limiter=the.forecast_slots)
+    panel = known.panel
     horizon = request.horizon or int(target.spec["horizon"])
     gflop = cost_gflop(the.settings, loaded, 1, horizon, len(request.levels))
     numbers = horizon * (1 + 2 * len(request.levels))
     size = most_series((numbers, the.settings.max_forecast_points), (gflop, the.settings.max_forecast_gflop))
     specs = [network.member.spec for network in loaded.networks]
     await run_sync(_check, specs, panel, horizon, size, limiter=the.forecast_slots)
-    make = _maker(the, loaded, Ask(panel, horizon, tuple(request.levels)), gflop)
+
+    def log(part: Panel, finish: Finish) -> Finish:
+        return logged(the, target, known._replace(panel=part), finish)
+
+    make = _maker(the, loaded, Ask(panel, horizon, tuple(request.levels)), gflop, log)
     stream = await run_sync(STREAMS[wanted.media_type])
     return pieces_of(panel.parts(size), make, stream, _telling(the, http, target, loaded, request.model))
 
@@ -153,12 +159,12 @@ def _check(specs: Sequence[Spec], panel: Panel, horizon: int, size: int) -> None
         check_request(specs, part, horizon)
 
 
-def _maker(the: Service, loaded: Loaded, whole: Ask, gflop: float) -> Make:
-    """What makes the forecast of some of the series; ``gflop`` is the arithmetic for one."""
+def _maker(the: Service, loaded: Loaded, whole: Ask, gflop: float, log: Callable[[Panel, Finish], Finish]) -> Make:
+    """What makes the forecast of some of the series, and may ``log`` it; ``gflop`` is the arithmetic for one."""
 
     async def make(part: Panel, finish: Finish) -> bytes:
         ask, timeout_s = Ask(newest(part, loaded), whole.horizon, whole.levels), the.settings.forecast_timeout_s
-        put = partial(the.batcher.put, loaded, ask, gflop * len(part), finish, timeout_s)
+        put = partial(the.batcher.put, loaded, ask, gflop * len(part), log(part, finish), timeout_s)
         for wait_s in WAITS_S:
             with suppress(TooManyRequests):
                 return await put()

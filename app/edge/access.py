@@ -43,6 +43,11 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/v1/models/{name}/aliases"): Access.READ,
     ("PUT", "/v1/models/{name}/aliases/{alias}"): Access.WRITE,
     ("GET", "/v1/models/{name}/aliases/{alias}/moves"): Access.READ,
+    ("POST", "/v1/models/{name}/aliases/{alias}/rollback"): Access.WRITE,
+    ("GET", "/v1/models/{name}/quality"): Access.READ,
+    ("GET", "/v1/models/{name}/decisions"): Access.READ,
+    ("POST", "/v1/models/{name}/decisions/{number}/approve"): Access.WRITE,
+    ("POST", "/v1/models/{name}/decisions/{number}/reject"): Access.WRITE,
 }
 
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -1,6 +1,7 @@
 """Request and response bodies."""
 
 from app.schemas.base import NAME, Answer, Body, Name, Page
+from app.schemas.decisions import DecisionAnswer, GatePolicy, ReasonRequest
 from app.schemas.forecasts import (
     DatasetRef,
     ForecastAnswer,
@@ -14,6 +15,7 @@ from app.schemas.forecasts import (
     VersionRef,
     WarningAnswer,
 )
+from app.schemas.quality import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
 from app.schemas.resources import (
     AliasAnswer,
     AliasMoveAnswer,
@@ -37,11 +39,14 @@ __all__ = [
     "Answer",
     "AttemptAnswer",
     "AutoRequest",
+    "BandAnswer",
     "Body",
     "DatasetRef",
+    "DecisionAnswer",
     "ForecastAnswer",
     "ForecastRequest",
     "Future",
+    "GatePolicy",
     "Health",
     "History",
     "Interval",
@@ -52,9 +57,13 @@ __all__ = [
     "Name",
     "Page",
     "Placed",
+    "QualityAnswer",
+    "RealisedAnswer",
+    "ReasonRequest",
     "RevisionAnswer",
     "Series",
     "SeriesForecast",
+    "ShadowAnswer",
     "Skill",
     "TrainRequest",
     "VersionAnswer",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from app.schemas.base import VERSION_NAME, Answer, Body, Name, Number, Reason
+from app.schemas.decisions import GatePolicy
 
 
 class RevisionAnswer(Answer):
@@ -95,6 +96,9 @@ class TrainRequest(Placed):
     )
     promote: Literal["if_better", "always", "never"] = Field(
         "if_better", description="When the alias 'champion' moves to the new version."
+    )
+    gate: GatePolicy = Field(
+        GatePolicy(), description="What 'if_better' means; 'always' and 'never' have their way whatever it says."
     )
 
     @model_validator(mode="after")

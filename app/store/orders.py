@@ -1,9 +1,10 @@
 """What a training job was asked to do, as its row keeps it: every field settled, nothing left to be guessed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from models.gate import Policy
 from models.spec import Spec, Training
 
 
@@ -37,12 +38,13 @@ class Auto(NamedTuple):
 class Order:
     """A training job's request.
 
-    ``baselines``: of Theta and ETS, those to be fitted beside it in the backtest; ``refit``: once scored, the members
-    are taught again on all data.
+    ``gate``: by what rule the version becomes champion, where ``promote`` is ``if_better``. ``baselines``: of Theta and
+    ETS, those to be fitted beside it in the backtest; ``refit``: once scored, the members are taught again on all data.
     """
 
     members: tuple[Wanted, ...]
     promote: str = "if_better"
+    gate: Policy = field(default_factory=Policy)
     warm_start: WarmStart | None = None
     auto: Auto | None = None
     baselines: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Order:
         """The order as the column ``jobs.request`` holds it."""
         first, *others = self.members
         values = {**first.to_json(), "promote": self.promote, "refit": self.refit}
+        values |= {"gate": self.gate.to_json()} if self.gate != Policy() else {}
         values |= {"others": [member.to_json() for member in others]} if others else {}
         values |= {"warm_start": self.warm_start._asdict()} if self.warm_start else {}
         values |= {"auto": self.auto._asdict()} if self.auto else {}
@@ -75,6 +78,7 @@ class Order:
                 for each in members_of(values)
             ),
             promote=values["promote"],
+            gate=Policy.from_json(values.get("gate", {})),
             warm_start=WarmStart(**values["warm_start"]) if "warm_start" in values else None,
             auto=Auto(**values["auto"]) if "auto" in values else None,
             baselines=tuple(values.get("baselines", ())),

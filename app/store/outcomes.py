@@ -68,6 +68,7 @@ def settle(session: Session, task: Task, outcome: Outcome) -> None:
 
 
 def _register(session: Session, job: Job, made: Candidate) -> tuple[Version, Ruling]:
+    registry.opened(session, job.tenant_id, job.model)  # from here on no alias of it moves
     now_champion = registry.champion(session, job.tenant_id, job.model)
     ruling = _still_true(made.ruling, None if now_champion is None else now_champion.number)
     promoted = ruling.verdict == "promoted"

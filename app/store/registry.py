@@ -51,8 +51,7 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
     Raise NotFound where the job or the revision is not this tenant's, Conflict where the job has a version already.
     """
     _check_origin(session, tenant_id, new)
-    insert_if_absent(session, Model, tenant_id=tenant_id, name=new.model, created_at=now(session))
-    model = _lock(session, tenant_id, new.model)
+    model = opened(session, tenant_id, new.model)
     last = session.scalars(select(func.max(Version.number)).where(Version.model_id == model.id)).one()
     fields = {name: value for name, value in asdict(new).items() if name != "model"}
     version = Version(
@@ -122,7 +121,7 @@ def move_alias(session: Session, tenant_id: int, move: Move) -> Alias:
 
     Raise NotFound for the model or the version, Conflict where the model would get more than ``MAX_ALIASES``.
     """
-    model = _lock(session, tenant_id, move.model)
+    model = lock(session, tenant_id, move.model)
     version = _numbered(session, model, move.number)
     aliases = {alias.name: alias for alias in list_aliases(session, tenant_id, move.model)}
     alias = aliases.get(move.alias)
@@ -137,6 +136,20 @@ def move_alias(session: Session, tenant_id: int, move: Move) -> Alias:
     session.add(alias)
     session.flush()
     return alias
+
+
+def before_last_move(session: Session, tenant_id: int, model: str, alias: str) -> int:
+    """The number of the version that the alias pointed at before its last move.
+
+    Raise NotFound for the model or the alias, Conflict where it has pointed at nothing else.
+    """
+    moves = alias_moves(session, tenant_id, model, alias, None, 1)
+    if not moves:
+        raise NotFound(f"model {excerpt(model)} has no alias {excerpt(alias)}; it has never pointed at anything")
+    if moves[0].from_version is None:
+        message = f"alias {excerpt(alias)} has pointed at version {moves[0].to_version} only"
+        raise Conflict(f"{message}; there is nothing to roll back to")
+    return moves[0].from_version
 
 
 def get_model(session: Session, tenant_id: int, name: str) -> Model:
@@ -210,8 +223,17 @@ def _check_origin(session: Session, tenant_id: int, new: NewVersion) -> None:
         raise Conflict(f"job {new.job_id} has registered version {number} already; a job registers one version only")
 
 
-def _lock(session: Session, tenant_id: int, name: str) -> Model:
-    # Versions are numbered and aliases moved one at a time for each model.
+def opened(session: Session, tenant_id: int, name: str) -> Model:
+    """The model, made if there is none of that name, and locked as by ``lock``."""
+    insert_if_absent(session, Model, tenant_id=tenant_id, name=name, created_at=now(session))
+    return lock(session, tenant_id, name)
+
+
+def lock(session: Session, tenant_id: int, name: str) -> Model:
+    """The model, locked until the transaction ends: versions are numbered, aliases moved and decisions made one by one.
+
+    Raise NotFound.
+    """
     model = get_model(session, tenant_id, name)
     session.execute(select(Model.id).where(Model.id == model.id).with_for_update())
     return model

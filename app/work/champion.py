@@ -1,43 +1,37 @@
 """Whether a new version becomes champion: compared with the present one where both forecast what they were not taught.
 
 A version that was taught again after its own backtest knows most of the windows of the next one. What is compared is
-MASE on the windows that neither knows; where there are too few, the skill that each had in its own backtest.
+MASE on the windows that neither knows, with seasonal naive's beside it and how sure the difference is; where there are
+too few, the skill that each had in its own backtest. ``models.gate`` makes a verdict of it.
 """
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from app.problems import CorruptBundle
+from app.store.orders import Order
 from app.store.outcomes import Ruling
 from app.store.tasks import VersionFacts
 from app.work.desk import Desk
 from models import bundle
-from models.backtest import score
+from models.backtest import baseline_at, errors_at
 from models.calendar import Ints, parse_freq
+from models.checks import Floats
 from models.engines.onnx import OnnxEngine
 from models.errors import BundleError, InputError, ModelBroken
 from models.forecaster import Member, check_covariates, predict, ready
+from models.gate import Evidence, judge
 from models.origins import Origins, plan_for
+from models.paired import confidence
 from models.panel import Panel
 
 logger = logging.getLogger(__name__)
 
 LEAST_COMPARED = 10  # windows: fewer tell nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Champion:
-    """The version that the new one must beat, and the ``measure`` of both; None where that cannot be said."""
-
-    number: int
-    measure: str = "MASE"  # on the same windows; or skill, each in its own backtest
-    theirs: float | None = None
-    ours: float | None = None
-    usable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,27 +47,26 @@ class Rival:
     known: Ints
 
 
-def compare(desk: Desk, rival: Rival) -> Champion | None:
-    """The model's champion beside ``rival``; None where there is no champion."""
+def compare(desk: Desk, rival: Rival) -> Evidence:
+    """The model's champion beside ``rival``."""
     version = desk.champion()
     if version is None:
-        return None
+        return Evidence()
     try:
         theirs = bundle.from_bytes(desk.bundle(version.id)).members
     except (CorruptBundle, BundleError) as error:
         return _useless(version.number, error)
     origins = rival.origins
     if not _can_forecast(theirs, origins.panel):
-        return Champion(number=version.number)
+        return Evidence(champion=version.number)
     known = np.maximum(rival.known, known_to(desk, version, origins.panel))
     rows = np.flatnonzero(origins.at >= known[origins.series])
     if len(rows) < LEAST_COMPARED:
         ours = None if rival.known.any() else rival.skill  # which would count what its parent knew already
-        return Champion(number=version.number, measure="skill", theirs=version.skill, ours=ours)
+        return Evidence(champion=version.number, measure="skill", theirs=version.skill, ours=ours)
     try:
-        return Champion(
-            number=version.number, theirs=_mase(theirs, origins, rows), ours=_mase(rival.members, origins, rows)
-        )
+        both = [_mases(members, origins, rows) for members in (theirs, rival.members)]
+        return _evidence(version.number, both[0], both[1], origins, rows)
     except ModelBroken as error:
         return _useless(version.number, error)
 
@@ -93,14 +86,33 @@ def known_to(desk: Desk, version: VersionFacts, panel: Panel) -> Ints:
     return np.array([max(0, points.get(name, 0)) for name in panel.ids], dtype=np.int64)
 
 
-def _mase(members: Sequence[Member], origins: Origins, rows: Ints) -> float | None:
-    return score(partial(predict, ready(members, OnnxEngine)), origins, rows)["mase"]
+def _evidence(champion: int, theirs: Floats, ours: Floats, origins: Origins, rows: Ints) -> Evidence:
+    """What the MASE of both on the windows of number ``rows`` says, (B,) each, NaN where it cannot be said."""
+    said, baseline = ~np.isnan(theirs), baseline_at(origins, rows).windows[0]
+    if not said.any():
+        return Evidence(champion=champion)
+    origin, numbers = np.unique(origins.origin[rows[said]], return_inverse=True)
+    # Each origin counts by its windows, so that the mean over origins is the difference of the two mean errors.
+    gains = np.bincount(numbers, (theirs - ours)[said]) * (len(origin) / said.sum())
+    return Evidence(
+        champion=champion,
+        ours=float(ours[said].mean()),
+        theirs=float(theirs[said].mean()),
+        baseline=float(baseline[said].mean()),
+        confidence=confidence(gains, -(-origins.horizon // origins.stride)),
+        origins=len(origin),
+        windows=int(said.sum()),
+    )
 
 
-def _useless(number: int, error: Exception) -> Champion:
+def _mases(members: Sequence[Member], origins: Origins, rows: Ints) -> Floats:
+    return np.asarray(errors_at(partial(predict, ready(members, OnnxEngine)), origins, rows).windows[0])
+
+
+def _useless(number: int, error: Exception) -> Evidence:
     # No reason to fail: the new version is what replaces it.
     logger.warning("the champion cannot be used", extra={"version": number, "reason": str(error)})
-    return Champion(number=number, usable=False)
+    return Evidence(champion=number, usable=False)
 
 
 def _can_forecast(members: Sequence[Member], panel: Panel) -> bool:
@@ -115,34 +127,14 @@ def _can_forecast(members: Sequence[Member], panel: Panel) -> bool:
     return True
 
 
-def verdict(champion: Champion | None, promote: str) -> tuple[bool, str]:
-    """Whether the new version becomes champion, and the reason to be kept."""
-    if promote != "if_better":
-        return promote == "always", f"the job says to promote {promote}"
-    if champion is None:
-        return True, "the first version"
-    name, ours, theirs = f"version {champion.number}", champion.ours, champion.theirs
-    if not champion.usable:
-        return True, f"{name} cannot be used any more"
-    if ours is None or theirs is None:
-        return False, f"the two cannot be compared on these data, {name} stays; move the alias by hand if you want"
-    if champion.measure == "MASE":
-        better = ours < theirs
-        both = f"MASE {ours:.4g} is {'below' if better else 'not below'} the {theirs:.4g} of {name}"
-        return better, f"{both} on windows that neither was taught"
-    better = ours > theirs
-    both = f"skill {ours:.4g} is {'above' if better else 'not above'} the {theirs:.4g} of {name}"
-    return better, f"{both}, each in its own backtest"
-
-
-def ruling(champion: Champion | None, promote: str) -> Ruling:
-    """The verdict with the numbers that it rests on; one that compared holds while the champion is still that one."""
-    promoted, reason = verdict(champion, promote)
+def ruling(evidence: Evidence, order: Order) -> Ruling:
+    """The gate's verdict with what it rests on; one that compared holds while the champion is still that one."""
+    verdict = judge(order.gate, evidence, order.promote)
     return Ruling(
-        verdict="promoted" if promoted else "kept",
-        reason=reason,
-        policy={"promote": promote},
-        numbers={} if champion is None else asdict(champion),
-        compared=promote == "if_better",
-        champion=None if champion is None else champion.number,
+        verdict=verdict.outcome,
+        reason=verdict.reason,
+        policy={"promote": order.promote, **order.gate.to_json()},
+        numbers=verdict.numbers,
+        compared=order.promote == "if_better",
+        champion=evidence.champion,
     )

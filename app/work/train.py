@@ -55,9 +55,9 @@ def train(desk: Desk) -> Outcome:
     known = _known_to_parent(desk, order, panel)
     report["parent_knew_backtest"] = bool((known[made.origins.series] > made.origins.at).any())
     rival = Rival(members=made.backtested, skill=made.evaluation.skill, origins=made.origins, known=known)
-    champion = compare(desk, rival)
+    evidence = compare(desk, rival)
     made.evaluation.report.update(report)
-    return Outcome(version=_candidate(made, ruling(champion, order.promote)))
+    return Outcome(version=_candidate(made, ruling(evidence, order)))
 
 
 def _candidate(made: Made, ruled: Ruling) -> Candidate:

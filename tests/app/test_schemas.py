@@ -5,7 +5,7 @@ from app import schemas
 from app.schemas import Answer, Body, ForecastRequest, MoveRequest, TrainRequest
 
 PARTS = [schemas.History, schemas.Series, schemas.Future, schemas.DatasetRef, schemas.AutoRequest]
-BODIES = [ForecastRequest, TrainRequest, MoveRequest, *PARTS]
+BODIES = [ForecastRequest, TrainRequest, MoveRequest, schemas.GatePolicy, schemas.ReasonRequest, *PARTS]
 
 
 def test_every_body_is_known_here() -> None:

@@ -120,7 +120,7 @@ def live(deviations, level, adaptive):
     state, shares = fresh(), []
     for deviation in deviations:
         actual = deviation * rng.normal(size=(1, 6))
-        lo, hi = calibration.intervals(zero(1, 6), [level], state.stretch)[level]
+        lo, hi = calibration.stretched(state.stretch).intervals(zero(1, 6), [level])[level]
         shares.append(((lo <= actual) & (actual <= hi)).mean())
         state = adapt(state, calibration, zero(1, 6), actual) if adaptive else state
     return np.array(shares)

@@ -13,10 +13,12 @@ from app.store.tables.jobs import (
     Resource,
     State,
 )
+from app.store.tables.quality import AdaptedIntervals, Realised, ServedForecast
 from app.store.tables.registry import Alias, AliasMove, Model, Version
 from app.store.tables.schedules import Decision, Delivery, Firing, Schedule, Webhook
 
 __all__ = [
+    "AdaptedIntervals",
     "Alias",
     "AliasMove",
     "ApiKey",
@@ -35,10 +37,12 @@ __all__ = [
     "Json",
     "Model",
     "Owned",
+    "Realised",
     "Resource",
     "Revision",
     "Schedule",
     "Scope",
+    "ServedForecast",
     "State",
     "Tenant",
     "Version",

@@ -17,9 +17,10 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import Settings
 from app.store import datasets, jobs, keys, registry
+from app.store.db import now
 from app.store.jobs import NewJob
 from app.store.registry import Move, NewVersion
-from app.store.tables import Version
+from app.store.tables import Decision, Version
 from models import bundle
 from models.forecaster import Forecaster
 from tests.app.api.tables import days, series, table
@@ -203,6 +204,24 @@ class House:
                 registry.move_alias(session, tenant_id, move)
         self.app.state.service.resolver.forget(tenant_id, model, alias or "")
         return version
+
+    def decide(self, version: Version, verdict: str, **numbers: Any) -> None:
+        """What the gate writes when it has judged ``version``."""
+        with self.database.write() as session:
+            session.add(
+                Decision(
+                    tenant_id=version.tenant_id,
+                    model_id=version.model_id,
+                    version_id=version.id,
+                    schedule_id=None,
+                    verdict=verdict,
+                    reason="MASE 0.75 is below the 1 of version 1",
+                    policy={"approval": "manual"},
+                    numbers=numbers,
+                    decided_by=version.job_id,
+                    decided_at=now(session),
+                )
+            )
 
 
 SALES = series("shop", [4, 6, 8, 10]) + series("kiosk", [1, 2, 3, 5])

@@ -7,71 +7,17 @@ import pytest
 
 from app.store import datasets, panels
 from app.store.db import Database
-from app.work.champion import Champion, Rival, compare, known_to, verdict
-from models.backtest import score
+from app.store.orders import Order
+from app.work.champion import Rival, compare, known_to, ruling
+from models.backtest import errors_at, score
 from models.forecaster import Forecaster, predict
+from models.gate import Evidence, Policy
 from models.origins import Origins, origins_of, plan_for
+from models.paired import confidence
 from models.panel import Panel
 from tests.app.work.tiny import SPEC, claim, crown, desk_of, keep, queue, untrained, weeks
+from tests.fakes import seasonal_naive
 from tests.models.samples import panel_of, ready_of, with_covariates
-
-NOT_COMPARED = "the two cannot be compared on these data, version 3 stays; move the alias by hand if you want"
-# champion, promote, becomes champion, reason
-TABLE = {
-    "the first": (None, "if_better", True, "the first version"),
-    "better": (
-        Champion(number=3, theirs=1.25, ours=0.75),
-        "if_better",
-        True,
-        "MASE 0.75 is below the 1.25 of version 3 on windows that neither was taught",
-    ),
-    "worse": (
-        Champion(number=3, theirs=0.75, ours=1.25),
-        "if_better",
-        False,
-        "MASE 1.25 is not below the 0.75 of version 3 on windows that neither was taught",
-    ),
-    "equal": (
-        Champion(number=3, theirs=0.75, ours=0.75),
-        "if_better",
-        False,
-        "MASE 0.75 is not below the 0.75 of version 3 on windows that neither was taught",
-    ),
-    "more skill": (
-        Champion(number=3, measure="skill", theirs=0.125, ours=0.25),
-        "if_better",
-        True,
-        "skill 0.25 is above the 0.125 of version 3, each in its own backtest",
-    ),
-    "equal skill": (
-        Champion(number=3, measure="skill", theirs=0.25, ours=0.25),
-        "if_better",
-        False,
-        "skill 0.25 is not above the 0.25 of version 3, each in its own backtest",
-    ),
-    "not to be compared": (Champion(number=3, ours=0.75), "if_better", False, NOT_COMPARED),
-    "not to be measured": (Champion(number=3, theirs=0.75), "if_better", False, NOT_COMPARED),
-    "not to be used": (Champion(number=3, usable=False), "if_better", True, "version 3 cannot be used any more"),
-    "always, though worse": (
-        Champion(number=3, theirs=0.75, ours=1.25),
-        "always",
-        True,
-        "the job says to promote always",
-    ),
-    "always, the first": (None, "always", True, "the job says to promote always"),
-    "never, though better": (
-        Champion(number=3, theirs=1.25, ours=0.75),
-        "never",
-        False,
-        "the job says to promote never",
-    ),
-    "never, though the first": (None, "never", False, "the job says to promote never"),
-}
-
-
-@pytest.mark.parametrize(("champion", "promote", "promoted", "reason"), TABLE.values(), ids=TABLE)
-def test_the_verdict(champion: Champion | None, promote: str, promoted: bool, reason: str) -> None:
-    assert verdict(champion, promote) == (promoted, reason)
 
 
 def origins(panel: Panel) -> Origins:
@@ -80,7 +26,7 @@ def origins(panel: Panel) -> Origins:
 
 def standing(
     database: Database, champion: Forecaster | None, panel: Panel, known: int = 0, **changes: object
-) -> Champion | None:
+) -> Evidence:
     """How ``champion`` does against an untrained forecaster on ``panel``; ``known``: points known to its parent."""
     revision = keep(database, panel)
     if champion is not None:
@@ -96,28 +42,61 @@ def mase(forecaster: Forecaster, panel: Panel) -> float | None:
     return score(lambda *asked: predict(networks, *asked), where, np.arange(len(where)))["mase"]
 
 
+def windows(forecaster: Forecaster, panel: Panel) -> np.ndarray:
+    networks, where = ready_of(*forecaster.members[0][:2]), origins(panel)
+    return errors_at(lambda *asked: predict(networks, *asked), where, np.arange(len(where))).windows[0]
+
+
+def naive() -> Forecaster:
+    return seasonal_naive(season=SPEC.season, context=2 * SPEC.season, horizon=SPEC.horizon)
+
+
 def refit(scores: object = 0.25) -> dict[str, object]:
     return {"skill": scores, "scores": {"skill": scores, "refit": True}}
 
 
 def test_there_is_nothing_to_beat_at_first(sqlite: Database) -> None:
-    assert standing(sqlite, None, weeks()) is None
+    assert standing(sqlite, None, weeks()) == Evidence()
 
 
 def test_champion_and_rival_are_measured_on_the_same_windows(sqlite: Database) -> None:
     panel, other = weeks(), untrained(replace(SPEC, units=6, context=20), seed=2)
     found = standing(sqlite, other, panel)
-    assert found == Champion(number=1, theirs=mase(other, panel), ours=mase(untrained(), panel))
+    assert (found.champion, found.measure, found.origins, found.windows) == (1, "MASE", 19, 57)
+    errors = [found.theirs, found.ours, found.baseline]
+    assert errors == pytest.approx([mase(other, panel), mase(untrained(), panel), mase(naive(), panel)])
+
+
+def test_a_gain_is_as_sure_as_its_origins_say(sqlite: Database) -> None:
+    panel = weeks(series=1)
+    found = standing(sqlite, untrained(replace(SPEC, units=6), seed=2), panel)
+    gains = windows(untrained(replace(SPEC, units=6), seed=2), panel) - windows(untrained(), panel)
+    assert found.confidence == pytest.approx(confidence(gains, 4))  # of four steps, an origin each day
+
+
+def test_a_version_beside_itself_gains_nothing_and_nobody_is_sure(sqlite: Database) -> None:
+    found = standing(sqlite, untrained(), weeks())
+    assert (found.gain, found.confidence) == (0.0, 0.5)
+
+
+def test_the_ruling_holds_while_the_champion_is_the_one_compared_with() -> None:
+    evidence = Evidence(champion=3, ours=0.5, theirs=1.0, baseline=0.75, confidence=0.75, origins=9, windows=9)
+    order = Order(members=(), gate=Policy(confidence=0.9))
+    ruled = ruling(evidence, order)
+    assert (ruled.verdict, ruled.compared, ruled.champion) == ("kept", True, 3)
+    assert ruled.policy == {"promote": "if_better", **order.gate.to_json()}
+    assert ruled.numbers["confidence"] == 0.75
+    assert not ruling(evidence, replace(order, promote="always")).compared
 
 
 def test_a_champion_that_was_taught_the_windows_is_met_by_its_skill_alone(sqlite: Database) -> None:
     found = standing(sqlite, untrained(), weeks(), **refit(0.125))
-    assert found == Champion(number=1, measure="skill", theirs=0.125, ours=0.5)
+    assert found == Evidence(champion=1, measure="skill", theirs=0.125, ours=0.5)
 
 
 def test_a_rival_whose_parent_was_taught_the_windows_has_no_skill_to_show(sqlite: Database) -> None:
     found = standing(sqlite, untrained(), weeks(), known=90)
-    assert found == Champion(number=1, measure="skill", theirs=0.25, ours=None)
+    assert found == Evidence(champion=1, measure="skill", theirs=0.25, ours=None)
 
 
 def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -> None:
@@ -135,7 +114,6 @@ def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -
     rows = np.flatnonzero(origins(new).at >= 90)
     networks = ready_of(*untrained(seed=2).members[0][:2])
     theirs = score(lambda *asked: predict(networks, *asked), origins(new), rows)["mase"]
-    assert found is not None
     assert (found.measure, found.theirs) == ("MASE", theirs)
 
 
@@ -154,28 +132,28 @@ def test_what_a_version_knew_ends_before_its_backtest_unless_it_was_taught_again
 
 
 def test_a_champion_of_another_frequency_cannot_be_compared(sqlite: Database) -> None:
-    assert standing(sqlite, untrained(replace(SPEC, freq="h")), weeks()) == Champion(number=1)
+    assert standing(sqlite, untrained(replace(SPEC, freq="h")), weeks()) == Evidence(champion=1)
 
 
 def test_a_champion_that_reads_another_covariate_cannot_be_compared(sqlite: Database) -> None:
     priced = with_covariates(weeks(), price=np.arange(270.0))
-    assert standing(sqlite, untrained(replace(SPEC, past_covariates=("cost",))), priced) == Champion(number=1)
+    assert standing(sqlite, untrained(replace(SPEC, past_covariates=("cost",))), priced) == Evidence(champion=1)
 
 
 def test_a_champion_that_cannot_be_read_does_not_stop_its_successor(
     sqlite: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Champion(number=1, usable=False)
+    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Evidence(champion=1, usable=False)
     assert "the champion cannot be used" in caplog.text
 
 
 def test_a_champion_that_says_nothing_of_use_does_not_stop_its_successor(sqlite: Database) -> None:
     broken = untrained(replace(SPEC, units=64))
     broken.members[0].weights["head/kernel"][:] = 3e38
-    assert standing(sqlite, broken, weeks()) == Champion(number=1, usable=False)
+    assert standing(sqlite, broken, weeks()) == Evidence(champion=1, usable=False)
 
 
 def test_series_that_do_not_vary_have_no_mase(sqlite: Database) -> None:
     flat = weeks(series=1)
     flat.y[:] = 5.0
-    assert standing(sqlite, untrained(replace(SPEC, units=6)), flat) == Champion(number=1)
+    assert standing(sqlite, untrained(replace(SPEC, units=6)), flat) == Evidence(champion=1)

@@ -1,0 +1,92 @@
+"""What was decided of a model's versions; what a person decides; and the way back."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from app.api.models import Number, alias_answer
+from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
+from app.api.service import Caller, PathName, Service, The, problems
+from app.edge.guard import Principal
+from app.schemas import AliasAnswer, DecisionAnswer, Page, ReasonRequest
+from app.store import decisions, registry
+from app.store.registry import CHAMPION, Move
+from app.store.tables import Decision
+
+router = APIRouter(tags=["models"])
+
+Why = Annotated[ReasonRequest, Body(default_factory=ReasonRequest)]
+
+
+@router.get("/v1/models/{name}/decisions", responses=problems(404), summary="List decisions")
+def list_decisions(
+    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[DecisionAnswer]:
+    """Why each version became champion or did not, newest first."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = decisions.list_page(session, caller.tenant_id, name, after_id(page_token), size)
+    items = [_decision(name, number, row) for row, number in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1][0].id if rows else None))
+
+
+@router.post(
+    "/v1/models/{name}/decisions/{number}/approve", responses=problems(403, 404, 409), summary="Approve a version"
+)
+def approve(name: PathName, number: Number, the: The, caller: Caller, request: Why) -> DecisionAnswer:
+    """Promote a version whose decision is pending; one that cannot be loaded is refused."""
+    _check_loadable(the, caller, name, number)
+    move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
+    with the.database.write() as session:
+        answer = _decision(name, number, decisions.approve(session, caller.tenant_id, move))
+    the.resolver.forget(caller.tenant_id, name, CHAMPION)
+    return answer
+
+
+@router.post(
+    "/v1/models/{name}/decisions/{number}/reject", responses=problems(403, 404, 409), summary="Reject a version"
+)
+def reject(name: PathName, number: Number, the: The, caller: Caller, request: Why) -> DecisionAnswer:
+    """Let the champion stay where the decision about a version is pending."""
+    move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
+    with the.database.write() as session:
+        return _decision(name, number, decisions.reject(session, caller.tenant_id, move))
+
+
+@router.post(
+    "/v1/models/{name}/aliases/{alias}/rollback", responses=problems(403, 404, 409), summary="Roll an alias back"
+)
+def roll_back(name: PathName, alias: PathName, the: The, caller: Caller, request: Why) -> AliasAnswer:
+    """Point an alias at what it pointed at before its last move; doing it twice undoes it.
+
+    A version that cannot be loaded is refused, and so is an alias that has pointed at one version only.
+    """
+    with the.database.read() as session:
+        number = registry.before_last_move(session, caller.tenant_id, name, alias)
+    _check_loadable(the, caller, name, number)
+    reason = f"rolled back: {request.reason}"
+    move = Move(model=name, alias=alias, number=number, reason=reason, moved_by=caller.key_id)
+    with the.database.write() as session:
+        answer = alias_answer(registry.move_alias(session, caller.tenant_id, move))
+    the.resolver.forget(caller.tenant_id, name, alias)
+    return answer
+
+
+def _check_loadable(the: Service, caller: Principal, name: str, number: int) -> None:
+    with the.database.read() as session:
+        version = registry.resolve(session, caller.tenant_id, name, number, None)
+    the.loaded.get(caller.tenant_id, version.id)
+
+
+def _decision(model: str, number: int, row: Decision) -> DecisionAnswer:
+    return DecisionAnswer(
+        model=model,
+        version=number,
+        verdict=row.verdict,
+        reason=row.reason,
+        policy=row.policy,
+        numbers=row.numbers,
+        schedule_id=row.schedule_id,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+    )

@@ -1,0 +1,87 @@
+"""/v1/models/{name}/quality: how good served forecasts turned out to be."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlalchemy.orm import Session
+
+from app.api.service import Caller, PathName, The, problems
+from app.schemas import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
+from app.store import adapted, quality, registry
+from app.store.quality import WINDOW_DAYS, Quality
+from app.store.tables import Version
+from models.scoring import REPORTED_LEVELS
+
+router = APIRouter(tags=["models"])
+
+Number = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The champion's where left out.")]
+Days = Annotated[int, Query(ge=1, le=3_650, description="Values that came in the last so many days.")]
+
+
+@router.get("/v1/models/{name}/quality", responses=problems(404), summary="Show realised quality")
+def get_quality(
+    name: PathName, the: The, caller: Caller, version: Number = None, days: Days = WINDOW_DAYS
+) -> QualityAnswer:
+    """Of a sample of what a version forecast from stored data sets: error, bias and coverage once the values came,
+    beside its backtest and beside the challengers that forecast the same.
+    """
+    with the.database.read() as session:
+        found = registry.resolve(session, caller.tenant_id, name, version, None)
+        return QualityAnswer(
+            model=name,
+            version=found.number,
+            days=days,
+            served=_realised(quality.of_version(session, found, days)),
+            bands=[_band(band, one) for band, one in quality.by_band(session, found, days).items()],
+            shadows=_shadows(session, found, days),
+            adapted=_adapted(session, found),
+        )
+
+
+def _realised(found: Quality) -> RealisedAnswer:
+    return RealisedAnswer(
+        forecasts=found.forecasts,
+        points=found.points,
+        mase=found.mase,
+        backtest_mase=found.backtest_mase,
+        drift=found.drift,
+        confidence=found.confidence,
+        bias=found.bias,
+        coverage=_texts(found.coverage),
+    )
+
+
+def _band(band: int, found: Quality) -> BandAnswer:
+    return BandAnswer(
+        from_step=2**band,
+        to_step=2 ** (band + 1) - 1,
+        points=found.points,
+        mase=found.mase,
+        backtest_mase=found.backtest_mase,
+        bias=found.bias,
+        coverage=_texts(found.coverage),
+    )
+
+
+def _shadows(session: Session, version: Version, days: int) -> list[ShadowAnswer]:
+    return [
+        ShadowAnswer(
+            challenger=one.challenger,
+            points=one.points,
+            mase=one.mase,
+            served_mase=one.champion_mase,
+            gain=one.gain,
+            confidence=one.confidence,
+        )
+        for one in quality.comparisons(session, version, days)
+    ]
+
+
+def _adapted(session: Session, version: Version) -> dict[str, float] | None:
+    stretch = adapted.stretches(session, [version.id]).get(version.id)
+    return None if stretch is None else {str(level): stretch[level - 1] for level in REPORTED_LEVELS}
+
+
+def _texts(coverage: Mapping[int, float | None]) -> dict[str, float | None]:
+    return {str(level): share for level, share in coverage.items()}

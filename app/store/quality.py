@@ -1,0 +1,169 @@
+"""How good served forecasts turned out to be: realised MASE beside the backtest's, bias and coverage."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from app.store import registry
+from app.store.db import now
+from app.store.tables import Realised, Version
+from models.paired import confidence
+from models.realised import Tally
+
+WINDOW_DAYS = 30
+MOST_BLOCKS = 500  # the newest: more make nobody surer
+OVERLAP = 2  # blocks: forecasts that begin in one end in the next
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What came of ``forecasts`` served by a version, over ``points`` values; None is what cannot be said.
+
+    ``mase`` is what was realised, ``backtest_mase`` what the backtest's errors at the same steps would have come to,
+    ``drift`` the one over the other: above 1 the present is harder than the backtest was, and ``confidence`` says how
+    sure that is (0 to 1). ``bias`` is the mean error in MASE's unit, above 0 where forecasts were too high;
+    ``coverage`` the share of values within the intervals of 80 and 95 percent, as they were served.
+    """
+
+    forecasts: int = 0
+    points: int = 0
+    mase: float | None = None
+    backtest_mase: float | None = None
+    drift: float | None = None
+    confidence: float | None = None
+    bias: float | None = None
+    coverage: Mapping[int, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A challenger and the version that was served, held against the same values.
+
+    ``gain``: by what share the challenger's error is smaller; ``confidence``: how sure it is that it is.
+    """
+
+    challenger: int
+    champion: int
+    points: int
+    mase: float | None
+    champion_mase: float | None
+    gain: float | None
+    confidence: float | None
+
+
+def quality_of(session: Session, tenant_id: int, model: str, window_days: int = WINDOW_DAYS) -> Quality:
+    """What came of the forecasts that the model's champion served, of the last ``window_days`` in which values came.
+
+    Nothing is known where the model has no champion.
+    """
+    champion = registry.champion(session, tenant_id, model)
+    return Quality(coverage={}) if champion is None else of_version(session, champion, window_days)
+
+
+def of_version(session: Session, version: Version, window_days: int) -> Quality:
+    """What came of the forecasts that ``version`` served."""
+    served = _served(session, version, window_days)
+    return _quality(_sums(session, served), _drifting(session, served))
+
+
+def by_band(session: Session, version: Version, window_days: int) -> dict[int, Quality]:
+    """The same by band: of the steps from 2^band to before the next power of two."""
+    served = _served(session, version, window_days)
+    bands = session.scalars(select(Realised.band).where(*served).distinct().order_by(Realised.band)).all()
+    return {band: _quality(_sums(session, [*served, Realised.band == band]), None) for band in bands}
+
+
+def comparisons(session: Session, version: Version, window_days: int) -> list[Comparison]:
+    """How the challengers did that forecast, unseen by anybody, what ``version`` was asked for."""
+    shadows: Conditions = [*_since(session, window_days), Realised.beside == version.id, Realised.shadow.is_(True)]
+    challengers = session.scalars(select(Realised.version_id).where(*shadows).distinct()).all()
+    return [
+        _compared(session, version, registry.version(session, version.tenant_id, other), window_days)
+        for other in sorted(challengers)
+    ]
+
+
+def totals(session: Session, window_days: int) -> Quality:
+    """What came of all forecasts that were served, of all tenants."""
+    return _quality(_sums(session, [*_since(session, window_days), ~Realised.shadow]), None)
+
+
+Conditions = Sequence[ColumnElement[bool]]
+
+
+def _since(session: Session, window_days: int) -> list[ColumnElement[bool]]:
+    return [Realised.day > (now(session) - timedelta(days=window_days)).date()]
+
+
+def _served(session: Session, version: Version, window_days: int) -> list[ColumnElement[bool]]:
+    return [*_since(session, window_days), Realised.version_id == version.id, ~Realised.shadow]
+
+
+def _sums(session: Session, where: Conditions) -> tuple[int, Tally]:
+    """How many forecasts there were, and the sums over them."""
+    columns = [func.coalesce(func.sum(getattr(Realised, name)), 0) for name in ("forecasts", *Tally._fields)]
+    forecasts, *sums = session.execute(select(*columns).where(*where)).one()
+    return int(forecasts), Tally(*sums)
+
+
+def _quality(found: tuple[int, Tally], sure: float | None) -> Quality:
+    forecasts, sums = found
+    covered = {80: (sums.covered_80, sums.judged_80), 95: (sums.covered_95, sums.judged_95)}
+    return Quality(
+        forecasts=forecasts,
+        points=int(sums.points),
+        mase=_share(sums.scaled, sums.points),
+        backtest_mase=_share(sums.expected, sums.points) or None,
+        drift=_share(sums.scaled, sums.expected),
+        confidence=sure,
+        bias=_share(sums.signed, sums.points),
+        coverage={level: _share(*counts) for level, counts in covered.items()},
+    )
+
+
+def _drifting(session: Session, served: Conditions) -> float | None:
+    """How sure it is that errors are larger than in the backtest: block by block, for neighbours err alike."""
+    gains = (func.sum(Realised.scaled) - func.sum(Realised.expected)).label("gain")
+    query = select(gains).where(*served, Realised.expected > 0).group_by(Realised.horizon, Realised.block)
+    found = session.scalars(query.order_by(Realised.block.desc()).limit(MOST_BLOCKS)).all()
+    return confidence(np.array(found[::-1], dtype=np.float64), OVERLAP)
+
+
+def _compared(session: Session, version: Version, other: Version, window_days: int) -> Comparison:
+    since = _since(session, window_days)
+    theirs: Conditions = [*since, Realised.version_id == version.id, ~Realised.shadow, Realised.beside == other.id]
+    ours: Conditions = [
+        *since,
+        Realised.version_id == other.id,
+        Realised.shadow.is_(True),
+        Realised.beside == version.id,
+    ]
+    (_, champion), (_, challenger) = _sums(session, theirs), _sums(session, ours)
+    mases = _share(champion.scaled, champion.points), _share(challenger.scaled, challenger.points)
+    gains = _blocks(session, theirs), _blocks(session, ours)
+    both = sorted(gains[0].keys() & gains[1].keys())[-MOST_BLOCKS:]
+    paired = np.array([gains[0][block] - gains[1][block] for block in both], dtype=np.float64)
+    return Comparison(
+        challenger=other.number,
+        champion=version.number,
+        points=int(challenger.points),
+        mase=mases[1],
+        champion_mase=mases[0],
+        gain=None if not mases[0] or mases[1] is None else 1 - mases[1] / mases[0],
+        confidence=confidence(paired, OVERLAP),
+    )
+
+
+def _blocks(session: Session, where: Conditions) -> dict[tuple[int, int], float]:
+    """The sum of errors by block and horizon."""
+    query = select(Realised.block, Realised.horizon, func.sum(Realised.scaled)).where(*where)
+    rows = session.execute(query.group_by(Realised.block, Realised.horizon))
+    return {(block, horizon): float(scaled) for block, horizon, scaled in rows}
+
+
+def _share(part: float, whole: float) -> float | None:
+    return float(part) / float(whole) if whole else None

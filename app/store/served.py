@@ -1,0 +1,58 @@
+"""The log of served forecasts: what was said of which series, kept until it can be held against what came."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from app.store.db import insert_if_absent, now
+from app.store.tables import Realised, ServedForecast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewServed:
+    """One series' forecast, as the table describes it; ``revision`` is the data set's from which it was made."""
+
+    tenant_id: int
+    version_id: int
+    dataset_id: int
+    revision: int
+    series: str
+    start_us: int
+    horizon: int
+    said: bytes
+    scale: float | None
+    stretch: dict[str, float]
+    shadow: bool = False
+    beside: int | None = None
+
+
+def add(session: Session, served: Sequence[NewServed]) -> int:
+    """Keep forecasts, each once however often it was served; how many are new.
+
+    A shadow is kept only where the forecast beside it is new, so that the two are always held against the same values.
+    """
+    moment, fresh, count = now(session), set(), 0
+    for one in sorted(served, key=lambda each: each.shadow):
+        place = (one.dataset_id, one.series, one.start_us, one.horizon)
+        if one.shadow and (one.beside, *place) not in fresh:
+            continue
+        values = asdict(one)
+        seen = values.pop("revision")
+        made = insert_if_absent(session, ServedForecast, **values, seen=seen, points=0, done=False, served_at=moment)
+        if made is not None:
+            fresh.add((one.version_id, *place))
+            count += 1
+    return count
+
+
+def forget(session: Session, log_days: int, quality_days: int, most: int) -> int:
+    """Delete up to ``most`` forecasts and as many sums that are older than so many days; how many there were."""
+    moment = now(session)
+    old = select(ServedForecast.id).where(ServedForecast.served_at < moment - timedelta(days=log_days)).limit(most)
+    past = select(Realised.id).where(Realised.day < (moment - timedelta(days=quality_days)).date()).limit(most)
+    gone = session.scalars(delete(ServedForecast).where(ServedForecast.id.in_(old)).returning(ServedForecast.id)).all()
+    sums = session.scalars(delete(Realised).where(Realised.id.in_(past)).returning(Realised.id)).all()
+    return len(gone) + len(sums)

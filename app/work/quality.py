@@ -1,0 +1,43 @@
+"""What is done now and then about served forecasts: hold them against what came, forget what is old."""
+
+import logging
+import threading
+
+from sqlalchemy.exc import OperationalError
+
+from app.settings import Settings
+from app.store import realising, served
+from app.store.db import Database
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 200  # forecasts in one transaction
+MOST_TURNS = 50  # transactions of one step: who comes back soon need not do everything now
+FORGOTTEN_AT_ONCE = 1_000
+EVERY_S = 30.0
+
+
+def run(database: Database, settings: Settings, stop: threading.Event, every_s: float = EVERY_S) -> None:
+    """Take a step every so many seconds until ``stop``; a database that is away is waited for."""
+    while not stop.wait(every_s):
+        try:
+            step(database, settings)
+        except OperationalError as error:
+            logger.warning("served forecasts cannot be held against what came: %s", error.orig)
+
+
+def step(database: Database, settings: Settings) -> int:
+    """Join served forecasts with the values that came since, some at a time; how many were looked at.
+
+    Any number of processes may do so at once, as often as they like.
+    """
+    total = 0
+    for _ in range(MOST_TURNS):
+        with database.write() as session:
+            count = realising.realise(session, AT_ONCE)
+        total += count
+        if not count:
+            break
+    with database.write() as session:
+        served.forget(session, settings.forecast_log_days, settings.quality_days, FORGOTTEN_AT_ONCE)
+    return total

@@ -1,0 +1,81 @@
+"""Challengers in the shadow: who is asked, how often, and that none of it can fail."""
+
+from concurrent.futures import Future
+
+import pytest
+
+from app.problems import NotFound, Unavailable
+from app.serving.loaded import Loaded
+from app.serving.served import Source
+from app.serving.shadows import FRESH_S, Shadows
+from tests.fakes import says
+from tests.models.samples import panel_of, ready_of
+
+SOURCE = Source(tenant_id=7, model="demand", version_id=3, season=1, stretch=None, dataset_id=5, revision=2)
+PANEL = panel_of([4.0, 6.0, 8.0, 10.0])
+
+
+class House:
+    """A registry of one challenger and the time, both as a test sets them."""
+
+    def __init__(self, challenger: int | None = 9, error: Exception | None = None) -> None:
+        self.challenger, self.error, self.now_s, self.asked = challenger, error, 100.0, 0
+        self.shadows = Shadows(self.find, self.load, lambda: self.now_s)
+
+    def find(self, tenant_id: int, model: str) -> int | None:
+        assert (tenant_id, model) == (7, "demand")
+        self.asked += 1
+        return self.challenger
+
+    def load(self, tenant_id: int, version_id: int) -> "Future[Loaded]":
+        loading: Future[Loaded] = Future()
+        made = says(2, 2, 2)
+        if self.error is not None:
+            loading.set_exception(self.error)
+        else:
+            loading.set_result(Loaded(made, ready_of(*made.members[0][:2]), 1))
+        return loading
+
+
+def test_a_challenger_says_what_it_would_have_said() -> None:
+    other = House().shadows.beside(SOURCE, PANEL, 2)
+    assert other is not None
+    assert (other.version_id, other.said.mean.shape) == (9, (1, 2))
+
+
+@pytest.mark.parametrize("challenger", [None, 3])
+def test_nobody_is_compared_with_itself_or_with_nobody(challenger: int | None) -> None:
+    assert House(challenger).shadows.beside(SOURCE, PANEL, 3) is None
+
+
+def test_who_the_challenger_is_is_asked_now_and_then() -> None:
+    house = House()
+    for _ in range(5):
+        house.shadows.beside(SOURCE, PANEL, 3)
+    assert house.asked == 1
+    house.now_s += FRESH_S
+    house.shadows.beside(SOURCE, PANEL, 3)
+    assert house.asked == 2
+
+
+@pytest.mark.parametrize("error", [NotFound("no version"), Unavailable("the service stops"), TimeoutError()])
+def test_a_challenger_that_cannot_be_had_is_left_alone_for_a_while(error: Exception) -> None:
+    house = House(error=error)
+    assert house.shadows.beside(SOURCE, PANEL, 3) is None
+    house.error = None
+    assert house.shadows.beside(SOURCE, PANEL, 3) is None
+    house.now_s += FRESH_S
+    assert house.shadows.beside(SOURCE, PANEL, 3) is not None
+
+
+def test_a_series_that_a_challenger_cannot_forecast_is_no_error() -> None:
+    hours = panel_of([4.0, 6.0, 8.0, 10.0], freq="h")
+    assert House().shadows.beside(SOURCE, hours, 3) is None
+
+
+def test_after_much_arithmetic_there_is_none_for_as_long_as_it_is_worth() -> None:
+    house, many = House(), panel_of(*([4.0, 6.0, 8.0, 10.0] for _ in range(20)))
+    assert house.shadows.beside(SOURCE, many, 5_000) is not None
+    assert house.shadows.beside(SOURCE, PANEL, 3) is None
+    house.now_s += 1
+    assert house.shadows.beside(SOURCE, PANEL, 3) is not None

@@ -1,0 +1,75 @@
+"""Served forecasts are held against what came by a thread that outlives a database that is away."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.settings import Settings
+from app.store import quality as found
+from app.store.db import Database
+from app.work import quality
+from tests.app.store.growing import Growing
+
+
+class Flaky:
+    """A database that is away the first time that it is asked."""
+
+    def __init__(self, database: Database) -> None:
+        self.database, self.asked = database, 0
+
+    def write(self) -> AbstractContextManager[Session]:
+        self.asked += 1
+        if self.asked == 1:
+            raise OperationalError("BEGIN", {}, ConnectionError("no route"))
+        return self.database.write()
+
+
+@contextmanager
+def running(database: object) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=quality.run, args=(database, Settings(), stop, 0.01))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 60
+    while not look():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
+def test_what_comes_is_joined_though_the_database_was_away(sqlite: Database, caplog: pytest.LogCaptureFixture) -> None:
+    sales = Growing(sqlite, [1, 2, 3, 4, 5])
+    sales.serve(sales.version(), [6, 7, 4])
+
+    def points() -> int:
+        with sqlite.read() as session:
+            return found.quality_of(session, sales.tenant_id, "demand").points
+
+    with running(Flaky(sqlite)):
+        sales.append([6])
+        eventually(lambda: points() == 1)
+        sales.append([6, 6])
+        eventually(lambda: points() == 3)
+    assert "cannot be held against what came" in caplog.text
+
+
+def test_more_than_one_transaction_holds_is_done_in_several(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "AT_ONCE", 2)
+    sales = Growing(sqlite, [1, 2, 3, 4, 5])
+    version = sales.version()
+    for at in range(5, 10):
+        sales.serve(version, [6], at=at)
+    sales.append([6] * 5)
+    assert [quality.step(sqlite, Settings()) for _ in range(2)] == [5, 0]
