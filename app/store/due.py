@@ -1,8 +1,8 @@
 """The due times of a cron expression in a time zone, as cronsim has them, which follows Debian's cron.
 
-What is set for a fixed time of day fires once a day whatever the clocks do: a time that is left out in spring fires when
-the gap ends, one that comes twice in autumn the first time. Hours and minutes that begin with a star fire by the time
-that has really passed.
+What is set for a fixed time of day fires once a day whatever the clocks do: a time that is left out in spring fires
+when the gap ends, one that comes twice in autumn the first time. Where the minutes or the hours begin with a star, it
+fires by the time that has really passed.
 """
 
 import difflib
@@ -24,7 +24,7 @@ FORM = "give minute, hour, day of month, month and day of week, such as '30 2 * 
 
 
 class Times(NamedTuple):
-    """When a schedule is due: a cron expression of five fields, an IANA time zone, and the most seconds to wait then."""
+    """When a schedule is due: a cron expression of five fields, an IANA zone, and how many seconds it may wait then."""
 
     cron: str
     zone: str
@@ -35,7 +35,7 @@ class Passed(NamedTuple):
     """Due times that have passed: the newest of them in order, how many there were at least, and the next one."""
 
     newest: list[datetime]
-    count: int
+    total: int
     following: datetime | None
 
 
@@ -59,23 +59,23 @@ def next_after(times: Times, moment: datetime) -> datetime | None:
     return next(after(times, moment), None)
 
 
-def passed(times: Times, key: str, first: datetime, moment: datetime) -> Passed:
+def passed(times: Times, schedule_id: int, first: datetime, moment: datetime) -> Passed:
     """The due times from ``first`` on whose jitter is over at ``moment``; at most ``CAUGHT_UP`` of them.
 
     Of a long time without a scheduler only the last ``LOOK_BACK`` is looked through, and ``first`` itself.
     """
-    newest, count = [first], 1
+    newest, total = [first], 1
     start = max(first, moment - LOOK_BACK)
     for due in after(times, start):
-        if due + jitter(times, key, due) > moment:
-            return Passed(newest, count, due)
-        newest, count = [*newest[1 - CAUGHT_UP :], due], count + 1
-    return Passed(newest, count, None)
+        if due + jitter(times, schedule_id, due) > moment:
+            return Passed(newest, total, due)
+        newest, total = [*newest[1 - CAUGHT_UP :], due], total + 1
+    return Passed(newest, total, None)
 
 
-def jitter(times: Times, key: str, due: datetime) -> timedelta:
-    """How long to wait at ``due``: less than ``jitter_s``, and the same whoever asks. ``key`` names the schedule."""
-    digest = sha256(f"{key}@{due.isoformat()}".encode()).digest()
+def jitter(times: Times, schedule_id: int, due: datetime) -> timedelta:
+    """How long to wait at ``due``: less than ``jitter_s``, and the same whoever asks."""
+    digest = sha256(f"{schedule_id}@{due.isoformat()}".encode()).digest()
     return timedelta(seconds=times.jitter_s * int.from_bytes(digest[:8]) / 2**64)
 
 

@@ -14,8 +14,8 @@ class Schedule(Owned, Base):
 
     ``gate`` is the policy that decides promotion; None leaves it to the request. ``due_at`` is the next due time (None:
     paused, or without a cron), ``next_at`` when somebody is to look at the schedule again, for that or for its
-    triggers. ``rev`` rises with each change of the row: whoever read an older one changes nothing. ``watermark`` is what
-    the triggers last fired on.
+    triggers. ``rev`` rises with each change of the row: whoever read an older one changes nothing. ``watermark`` is
+    what the triggers last fired on.
     """
 
     __tablename__ = "schedules"
