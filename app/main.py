@@ -12,7 +12,19 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from app import registered
-from app.api import datasets, decisions, following, forecasts, health, jobs, models, quality, streams
+from app.api import (
+    datasets,
+    decisions,
+    following,
+    forecasts,
+    health,
+    jobs,
+    models,
+    quality,
+    schedules,
+    streams,
+    webhooks,
+)
 from app.api.raw import Shortcut, definitions
 from app.api.service import Service
 from app.api.watching import JobWatch
@@ -51,7 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for room in (forecasts, streams, datasets, jobs, following, models, decisions, quality, health):
+    rooms = (forecasts, streams, datasets, jobs, following, models, decisions, quality, schedules, webhooks, health)
+    for room in rooms:
         app.include_router(room.router)
     install(app)
     for error in AWAY:

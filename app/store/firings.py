@@ -20,6 +20,7 @@ from app.store.tables import Firing, Job, Pulse, Schedule
 from models.errors import excerpt
 
 Outcome = Literal["fired", "refused", "skipped", "missed", "alarm"]
+SCHEDULER = "scheduler"  # the pulse of those who tick
 UNFINISHED = ("queued", "running")
 TOLD = ("refused", "alarm")  # what the webhooks hear of: a person has to do something
 

@@ -6,6 +6,7 @@ while, and two who do it at once settle twice and fire once.
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.problems import ServiceError
-from app.store import due, firings, schedules
+from app.store import due, firings, schedules, webhooks
 from app.store.db import Database, now
 from app.store.due import Passed
 from app.store.firings import NewFiring, Turn
@@ -29,10 +30,11 @@ from models.errors import ForecastError
 
 logger = logging.getLogger(__name__)
 
-PULSE = "scheduler"
 AT_ONCE = 100  # schedules that are seen to in one tick
 BROKEN_S = 300.0  # that a schedule is left alone after an error that is nobody's fault but ours
 MOST_SAID = 500  # characters of a refusal that are kept
+TIDY_S = 3600.0  # between two times that what is old is forgotten
+FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
 
 Settle = Callable[[int, dict[str, Any], str], NewJob]  # tenant, the body of POST /v1/jobs, who asks for it
 QualityOf = Callable[[Session, int, str], Quality | None]  # tenant and model
@@ -69,16 +71,19 @@ def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counte
             with database.write() as session:
                 firings.postpone(session, seen, moment + timedelta(seconds=BROKEN_S))
     with database.write() as session:
-        firings.beat(session, PULSE, moment)
+        firings.beat(session, firings.SCHEDULER, moment)
     return outcomes
 
 
 def run(database: Database, parts: Parts, stop: threading.Event, poll_s: float) -> None:
-    """Tick until ``stop`` is set."""
+    """Tick until ``stop`` is set, and now and then forget what is old."""
     logger.info("scheduler started")
-    away = False
+    away, tidy_at_s = False, time.monotonic()
     while not stop.is_set():
         try:
+            if time.monotonic() >= tidy_at_s:
+                tidy(database)
+                tidy_at_s = time.monotonic() + TIDY_S
             for outcome, count in tick(database, parts).items():
                 logger.info("schedules fired", extra={"outcome": outcome, "count": count})
             away = False
@@ -87,6 +92,13 @@ def run(database: Database, parts: Parts, stop: threading.Event, poll_s: float) 
                 logger.error("the database does not answer", extra={"reason": str(error.orig)})
             away = True
         stop.wait(poll_s)
+
+
+def tidy(database: Database) -> None:
+    """Forget firings and deliveries that ended long ago."""
+    with database.write() as session:
+        firings.forget(session, FIRINGS_KEPT_S)
+        webhooks.forget(session, DELIVERIES_KEPT_S)
 
 
 def outstanding(seen: Schedule, moment: datetime) -> tuple[list[datetime], Passed]:

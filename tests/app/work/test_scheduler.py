@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.problems import Conflict, NotFound
 from app.store import firings, schedules, webhooks
 from app.store.db import Database
-from app.work.scheduler import PULSE, Parts, tick
+from app.work.scheduler import Parts, tick
 from app.work.triggers import Quality
 from tests.app.work.clockwork import Clockwork, at
 
@@ -260,11 +260,11 @@ def test_those_who_wait_longest_are_seen_to_first(one: Clockwork) -> None:
 
 def test_a_tick_leaves_a_sign_of_life_and_its_lag_is_known(clock: Clockwork) -> None:
     with clock.database.read() as session:
-        assert firings.last_beat(session, PULSE) is None
+        assert firings.last_beat(session, firings.SCHEDULER) is None
     clock.tick("10:00")
     clock.tick("09:00")  # a second scheduler, whose clock would be behind
     with clock.database.read() as session:
-        assert firings.last_beat(session, PULSE) == at("10:00")
+        assert firings.last_beat(session, firings.SCHEDULER) == at("10:00")
         assert firings.lag_s(session) == 0.0
     clock.add(now="2026-01-01T09:30")
     with clock.database.read() as session:
