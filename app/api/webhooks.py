@@ -23,11 +23,11 @@ def post_webhook(request: WebhookRequest, response: Response, the: The, caller: 
 
 
 @router.get("/v1/webhooks", responses=problems(), summary="List webhooks")
-def list_webhooks(the: The, caller: Caller) -> list[WebhookAnswer]:
-    """All webhooks by name, without their secrets."""
+def list_webhooks(the: The, caller: Caller) -> Page[WebhookAnswer]:
+    """All webhooks by name, without their secrets, on one page."""
     with the.database.read() as session:
         rows = webhooks.list_all(session, caller.tenant_id)
-    return [WebhookAnswer.model_validate(row) for row in rows]
+    return Page(items=[WebhookAnswer.model_validate(row) for row in rows], next_page_token=None)
 
 
 @router.get("/v1/webhooks/{name}", responses=problems(404), summary="Show a webhook")

@@ -90,7 +90,7 @@ class ScheduleRequest(_Plan):
         json_schema_extra={
             "examples": [
                 {
-                    "name": "electricity-nightly",
+                    "name": "electricity",
                     "cron": "30 2 * * *",
                     "zone": "Europe/Paris",
                     "triggers": {"new_rows": 168},

@@ -15,7 +15,9 @@ class WebhookRequest(Body):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"name": "desk", "url": "https://9.9.9.9/forecastle", "events": ["job.failed", "alias.moved"]}]
+            "examples": [
+                {"name": "electricity", "url": "https://9.9.9.9/forecastle", "events": ["job.failed", "alias.moved"]}
+            ]
         }
     )
 
