@@ -101,6 +101,9 @@ class Sender:
         free = AT_ONCE - len(self._sending)
         if free == 0:
             return 0
+        with self._database.read() as session:
+            if not webhooks.is_due(session):
+                return 0
         with self._database.write() as session:
             parcels = webhooks.take(session, free, list(self._sending), LEASE_S)
         for parcel in parcels:

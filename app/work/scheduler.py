@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 100  # schedules that are seen to in one tick
 BROKEN_S = 300.0  # that a schedule is left alone after an error that is nobody's fault but ours
+BEAT_S = 5.0  # between two signs of life
 MOST_SAID = 500  # characters of a refusal that are kept
 TIDY_S = 3600.0  # between two times that what is old is forgotten
 FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
@@ -59,6 +60,7 @@ def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counte
     with database.read() as session:
         moment = at or now(session)
         waiting = firings.waiting(session, moment, AT_ONCE)
+        beat_at = firings.last_beat(session, firings.SCHEDULER)
     outcomes: Counter[str] = Counter()
     for seen in waiting:
         try:
@@ -70,8 +72,9 @@ def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counte
             outcomes["broken"] += 1
             with database.write() as session:
                 firings.postpone(session, seen, moment + timedelta(seconds=BROKEN_S))
-    with database.write() as session:
-        firings.beat(session, firings.SCHEDULER, moment)
+    if beat_at is None or (moment - beat_at).total_seconds() >= BEAT_S:  # idle, it writes nothing
+        with database.write() as session:
+            firings.beat(session, firings.SCHEDULER, moment)
     return outcomes
 
 
