@@ -16,6 +16,8 @@ cli = typer.Typer(
 )
 keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
+schedules = typer.Typer(help="Have jobs made by themselves, at due times and by triggers.", no_args_is_help=True)
+cli.add_typer(schedules, name="schedules")
 
 
 class Format(StrEnum):
@@ -30,6 +32,21 @@ class Scope(StrEnum):
 
     READ = "read"
     WRITE = "write"
+
+
+class Misfire(StrEnum):
+    """What becomes of due times at which no scheduler ran."""
+
+    ONCE = "once"
+    SKIP = "skip"
+    ALL = "all"
+
+
+class Overlap(StrEnum):
+    """What becomes of a due time while the last job is unfinished."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
 
 
 class Promote(StrEnum):
@@ -62,9 +79,9 @@ def _command(name: str) -> ModuleType:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
-    worker: Annotated[bool, typer.Option(help="Also run a worker, and show a first API key.")] = True,
+    worker: Annotated[bool, typer.Option(help="Also run a worker and a scheduler, and show a first API key.")] = True,
 ) -> None:
-    """Serve the HTTP API, with a worker beside it.
+    """Serve the HTTP API, with a worker and a scheduler beside it.
 
     Example: forecastle serve --port 8000
     """
@@ -80,6 +97,17 @@ def worker(
     Example: forecastle worker
     """
     _command("worker").worker(with_parent)
+
+
+@cli.command()
+def scheduler(
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Fire schedules and tell webhooks until told to stop; any number of them may run.
+
+    Example: forecastle scheduler
+    """
+    _command("scheduler").scheduler(with_parent)
 
 
 @cli.command()
@@ -193,3 +221,79 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="The 8 characters afte
     Example: forecastle keys revoke a1b2c3d4
     """
     _command("keys").revoke(key_id)
+
+
+ScheduleName = Annotated[str, typer.Argument(help="Name of the schedule.")]
+
+
+@schedules.command("add")
+def add_schedule(
+    name: ScheduleName,
+    job: Annotated[str, typer.Option(help="The body of POST /v1/jobs, as JSON.")],
+    cron: Annotated[
+        str | None, typer.Option(help="Minute, hour, day of month, month, day of week: '30 2 * * *'.")
+    ] = None,
+    zone: Annotated[str, typer.Option(help="By whose clocks: a name of the IANA database.")] = "UTC",
+    misfire: Annotated[Misfire, typer.Option(help="What becomes of missed due times.")] = Misfire.ONCE,
+    overlap: Annotated[Overlap, typer.Option(help="What to do while the last job is unfinished.")] = Overlap.SKIP,
+    grace: Annotated[float, typer.Option(min=0, help="Seconds that a due time may be late.")] = 300.0,
+    jitter: Annotated[float, typer.Option(min=0, max=3600, help="Seconds to spread due times over.")] = 0.0,
+    triggers: Annotated[
+        str | None, typer.Option(help="As in POST /v1/schedules, as JSON: '{\"new_rows\": 24}'.")
+    ] = None,
+    gate: Annotated[str | None, typer.Option(help="The policy of promotion, as JSON.")] = None,
+) -> None:
+    """Have a job made at each due time, or when a trigger says so.
+
+    Example: forecastle schedules add nightly --cron '30 2 * * *' --job '{"model": "demand", "dataset": "sales"}'
+    """
+    texts = {"job": job, "triggers": triggers, "gate": gate}
+    plan = {"cron": cron, "zone": zone, "misfire": misfire.value, "overlap": overlap.value}
+    _command("schedules").add({"name": name, **plan, "grace_s": grace, "jitter_s": jitter}, texts)
+
+
+@schedules.command("list")
+def list_schedules(
+    output: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.CSV,
+) -> None:
+    """List the schedules and when they are due.
+
+    Example: forecastle schedules list
+    """
+    _command("schedules").show_all(output.value)
+
+
+@schedules.command("show")
+def show_schedule(name: ScheduleName) -> None:
+    """Show a schedule and what it last came to, as JSON.
+
+    Example: forecastle schedules show nightly
+    """
+    _command("schedules").show(name)
+
+
+@schedules.command("pause")
+def pause_schedule(name: ScheduleName) -> None:
+    """Let nothing come of a schedule until it is resumed.
+
+    Example: forecastle schedules pause nightly
+    """
+    _command("schedules").pause(name)
+
+
+@schedules.command("resume")
+def resume_schedule(name: ScheduleName) -> None:
+    """Go on with a paused schedule, from now.
+
+    Example: forecastle schedules resume nightly
+    """
+    _command("schedules").resume(name)
+
+
+@schedules.command("delete")
+def delete_schedule(name: ScheduleName) -> None:
+    """Delete a schedule; the jobs that it has made stay.
+
+    Example: forecastle schedules delete nightly
+    """
+    _command("schedules").delete(name)

@@ -14,7 +14,19 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import registered
-from app.api import datasets, decisions, following, forecasts, health, jobs, models, quality, streams
+from app.api import (
+    datasets,
+    decisions,
+    following,
+    forecasts,
+    health,
+    jobs,
+    models,
+    quality,
+    schedules,
+    streams,
+    webhooks,
+)
 from app.api.raw import Shortcut, definitions
 from app.api.service import Service
 from app.api.watching import JobWatch
@@ -54,7 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for room in (forecasts, streams, datasets, jobs, following, models, decisions, quality, health):
+    rooms = (forecasts, streams, datasets, jobs, following, models, decisions, quality, schedules, webhooks, health)
+    for room in rooms:
         app.include_router(room.router)
     install(app)
     for error in AWAY:

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.addresses import networks_of
 
 
 class Settings(BaseSettings):
@@ -57,6 +59,15 @@ class Settings(BaseSettings):
         None, ge=1, description="Threads of one job's arithmetic; an equal share of the processors if unset."
     )
     max_watchers: int = Field(1_000, ge=1, description="Requests that wait for a job or follow its events.")
+    webhook_private_networks: str = Field(
+        "", description="Networks that are not public and webhooks may be in, such as 10.1.0.0/16, fd00::/8."
+    )
+
+    @field_validator("webhook_private_networks")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        networks_of(text)
+        return text
 
     @property
     def url(self) -> str:

@@ -118,6 +118,23 @@ class Telemetry:
         self._coverage = Gauge(
             "forecastle_realised_coverage", "Share of values within served intervals.", ("level",), registry=registry
         )
+        self._firings = Gauge(
+            "forecastle_schedule_firings_last_day",
+            "What schedules have come to in the last 24 hours, by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "forecastle_schedule_lag_seconds", "For how long the most late schedule has been due.", registry=registry
+        )
+        self._tick = Gauge(
+            "forecastle_scheduler_last_tick_timestamp_seconds",
+            "When a scheduler last did its work; 0 where none ever has.",
+            registry=registry,
+        )
+        self._deliveries = Gauge(
+            "forecastle_webhook_deliveries", "Messages to webhooks, by state.", ("state",), registry=registry
+        )
         self._of_route = cache(self._labelled)  # looking labels up takes longer than counting
         Info("forecastle_build", "The version that runs.", registry=registry).info({"version": version})
 
@@ -184,6 +201,18 @@ class Telemetry:
             gauge.set(math.nan if value is None else value)
         for level, share in coverage.items():
             self._coverage.labels(str(level)).set(math.nan if share is None else share)
+
+    def schedules_seen(self, firings: Mapping[str, int], lag_s: float, ticked_at: datetime | None) -> None:
+        """State what schedules have come to, how late the latest is, and when a scheduler last was alive."""
+        for outcome, count in firings.items():
+            self._firings.labels(outcome).set(count)
+        self._lag.set(lag_s)
+        self._tick.set(0.0 if ticked_at is None else ticked_at.timestamp())
+
+    def deliveries_counted(self, counts: Mapping[str, int]) -> None:
+        """State how many messages are in each state."""
+        for state, count in counts.items():
+            self._deliveries.labels(state).set(count)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -7,13 +7,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.service import Service, The, problems
 from app.schemas import Health
-from app.store import jobs, quality
+from app.store import firings, jobs, quality, webhooks
 from app.store.db import at_head
 
 router = APIRouter(tags=["health"])
 
 METRICS_DAYS = 7  # of which values came, for the figures of quality
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+DAY_S = 86_400.0
 _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Not ready to serve"}}
 
 
@@ -38,9 +39,12 @@ def readyz(the: The, response: Response) -> Health:
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
 def metrics(the: The, request: Request) -> Response:
-    """The metrics of this process, of the jobs that all processes share, and of what came of served forecasts."""
+    """The metrics of this process, and of what all processes share: jobs, schedules, webhooks, served forecasts."""
     with the.database.read() as session:
         tally, found = jobs.tally(session), quality.totals(session, METRICS_DAYS)
+        ticked_at = firings.last_beat(session, firings.SCHEDULER)
+        the.telemetry.schedules_seen(firings.counts(session, DAY_S), firings.lag_s(session), ticked_at)
+        the.telemetry.deliveries_counted(webhooks.counts(session))
     the.telemetry.jobs_counted({(str(state), kind): n for (state, kind), n in tally.jobs.items()}, tally.oldest_s)
     the.telemetry.attempts_counted(tally.attempts, tally.waited_s)
     the.telemetry.slots_counted(tally.slots)

@@ -10,9 +10,12 @@ from app.api.once import Keep, OnlyOnce, forget
 from app.api.paging import LARGEST, MOST, PageSize, PageToken, after_text, foreign, next_token
 from app.api.service import Caller, PathName, Service, The, problems
 from app.api.settling import Parent, settled
+from app.edge.guard import Principal
 from app.problems import NotFound
 from app.schemas import NAME, JobAnswer, MemberAnswer, Page, TrainRequest
+from app.settings import Settings
 from app.store import datasets, jobs, panels, registry
+from app.store.db import Database
 from app.store.jobs import ENDED, Filter
 from app.store.orders import WarmStart, members_of
 from app.store.tables import Job, State
@@ -83,35 +86,41 @@ def cancel_job(job_id: PathName, the: The, caller: Caller) -> JobAnswer:
 
 
 def submit(the: Service, caller: Caller, request: TrainRequest, keep: Keep = forget) -> JobAnswer:
-    """Queue the training job that ``request`` describes, with every field of its spec settled.
+    """Queue the job that ``request`` describes. Raise as ``new_job``.
 
     ``keep`` is given the answer in the transaction that queues it.
+    """
+    new = new_job(the.database, the.settings, caller, request)
+    with the.database.write() as session:
+        job = answer_of(session, jobs.enqueue(session, new))
+        keep(session, job)
+    return job
+
+
+def new_job(database: Database, settings: Settings, caller: Principal, request: TrainRequest) -> jobs.NewJob:
+    """The training job that ``request`` describes, with every field of its spec settled on the data as they are now.
 
     Raises:
         NotFound: no such data set or revision, or no such version to start from.
         SpecError, InputError: a field that cannot work, or series too short for it.
     """
-    with the.database.read() as session:
+    with database.read() as session:
         revision = datasets.revision(session, caller.tenant_id, request.dataset, request.revision)
         panel = panels.load(session, caller.tenant_id, revision)
         parent = _parent(session, caller.tenant_id, request.warm_start_from)
     order = settled(request, panel, parent)
-    new = jobs.NewJob(
+    return jobs.NewJob(
         tenant_id=caller.tenant_id,
         kind=request.kind,
         model=request.model,
         revision_id=revision.id,
         request=order.to_json(),
-        max_attempts=the.settings.max_attempts,
+        max_attempts=settings.max_attempts,
         created_by=caller.key_id,
         priority=request.priority,
         resource=request.resource,
         deadline_s=request.deadline_s,
     )
-    with the.database.write() as session:
-        job = answer_of(session, jobs.enqueue(session, new))
-        keep(session, job)
-    return job
 
 
 def _shown(the: Service, caller: Caller, job_id: str) -> JobAnswer:

@@ -1,4 +1,4 @@
-"""``forecastle serve``: the HTTP API, with a worker beside it."""
+"""``forecastle serve``: the HTTP API, with a worker and a scheduler beside it."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ DRAIN_S = 20
 
 
 def serve(host: str | None, port: int | None, worker: bool) -> None:
-    """Serve until SIGTERM or SIGINT; ``worker``: run one beside it, and show a first key."""
+    """Serve until SIGTERM or SIGINT; ``worker``: run one beside it, and a scheduler, and show a first key."""
     configure_logging()
     # uvicorn shuts down and then raises the signal anew, whose default would end this process before its worker.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,7 +42,7 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
     if not worker:
         server.run()
         return
-    with _Worker(settings):
+    with _Beside(settings, "scheduler"), _Beside(settings, "worker"):
         server.run()
 
 
@@ -79,13 +79,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class _Worker:
-    """A worker process that lives as long as the server, and is started anew should it die."""
+class _Beside:
+    """A process that lives as long as the server, and is started anew should it die; ``command`` says which."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._stop = settings, threading.Event()
+    def __init__(self, settings: Settings, command: str) -> None:
+        self._settings, self._command, self._stop = settings, command, threading.Event()
         self._process = self._start()
-        self._thread = threading.Thread(target=self._keep, name="keep-worker", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=f"keep-{command}", daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -96,8 +96,8 @@ class _Worker:
         self._thread.join()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "app", "worker", "--with-parent"]
-        # Its own process group: Ctrl-C reaches the server, which then ends the worker in good order.
+        command = [sys.executable, "-P", "-m", "app", self._command, "--with-parent"]
+        # Its own process group: Ctrl-C reaches the server, which then ends the others in good order.
         return subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, env=environment(self._settings), start_new_session=True
         )
@@ -108,7 +108,7 @@ class _Worker:
             close(self._process)
             if self._stop.wait(RESTART_AFTER_S):
                 return
-            logger.error("the worker ended; starting another", extra={"exit": status})
+            logger.error("the %s ended; starting another", self._command, extra={"exit": status})
             self._process = self._start()
             if self._stop.is_set():
                 # Told to stop while it started: __exit__ may have seen the old process only.

@@ -48,6 +48,22 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/v1/models/{name}/decisions"): Access.READ,
     ("POST", "/v1/models/{name}/decisions/{number}/approve"): Access.WRITE,
     ("POST", "/v1/models/{name}/decisions/{number}/reject"): Access.WRITE,
+    ("GET", "/v1/schedules"): Access.READ,
+    ("POST", "/v1/schedules"): Access.WRITE,
+    ("GET", "/v1/schedules/{name}"): Access.READ,
+    ("PATCH", "/v1/schedules/{name}"): Access.WRITE,
+    ("DELETE", "/v1/schedules/{name}"): Access.WRITE,
+    ("POST", "/v1/schedules/{name}/pause"): Access.WRITE,
+    ("POST", "/v1/schedules/{name}/resume"): Access.WRITE,
+    ("POST", "/v1/schedules/{name}/run"): Access.WRITE,
+    ("GET", "/v1/schedules/{name}/firings"): Access.READ,
+    ("GET", "/v1/webhooks"): Access.READ,
+    ("POST", "/v1/webhooks"): Access.WRITE,
+    ("GET", "/v1/webhooks/{name}"): Access.READ,
+    ("DELETE", "/v1/webhooks/{name}"): Access.WRITE,
+    ("POST", "/v1/webhooks/{name}/rotate"): Access.WRITE,
+    ("POST", "/v1/webhooks/{name}/test"): Access.WRITE,
+    ("GET", "/v1/webhooks/{name}/deliveries"): Access.READ,
 }
 
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

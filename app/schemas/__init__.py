@@ -31,6 +31,8 @@ from app.schemas.resources import (
     TrainRequest,
     VersionAnswer,
 )
+from app.schemas.schedules import FiringAnswer, ScheduleAnswer, ScheduleEdit, ScheduleRequest
+from app.schemas.webhooks import DeliveryAnswer, NewWebhookAnswer, WebhookAnswer, WebhookRequest
 
 __all__ = [
     "NAME",
@@ -43,6 +45,8 @@ __all__ = [
     "Body",
     "DatasetRef",
     "DecisionAnswer",
+    "DeliveryAnswer",
+    "FiringAnswer",
     "ForecastAnswer",
     "ForecastRequest",
     "Future",
@@ -55,12 +59,16 @@ __all__ = [
     "ModelAnswer",
     "MoveRequest",
     "Name",
+    "NewWebhookAnswer",
     "Page",
     "Placed",
     "QualityAnswer",
     "RealisedAnswer",
     "ReasonRequest",
     "RevisionAnswer",
+    "ScheduleAnswer",
+    "ScheduleEdit",
+    "ScheduleRequest",
     "Series",
     "SeriesForecast",
     "ShadowAnswer",
@@ -69,4 +77,6 @@ __all__ = [
     "VersionAnswer",
     "VersionRef",
     "WarningAnswer",
+    "WebhookAnswer",
+    "WebhookRequest",
 ]

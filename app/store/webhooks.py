@@ -117,6 +117,12 @@ def list_deliveries(session: Session, tenant_id: int, name: str, after_id: int |
     return list(session.scalars(query.order_by(Delivery.id.desc()).limit(size)))
 
 
+def is_due(session: Session) -> bool:
+    """Whether there is something to be sent: to be asked before ``take``, which locks."""
+    due = (Delivery.state == "pending") & (Delivery.next_at <= now(session))
+    return session.scalars(select(Delivery.id).where(due).limit(1)).one_or_none() is not None
+
+
 def take(session: Session, size: int, busy: Sequence[int], lease_s: float) -> list[Parcel]:
     """Up to ``size`` deliveries that are due, of webhooks not in ``busy``: the caller's alone for ``lease_s`` seconds.
 

@@ -22,13 +22,15 @@ def upgrade() -> None:
         sa.Column("cron", sa.String(), nullable=True),
         sa.Column("zone", sa.String(), nullable=False),
         sa.Column("misfire", sa.String(), nullable=False),
+        sa.Column("overlap", sa.String(), nullable=False),
         sa.Column("grace_s", sa.Double(), nullable=False),
         sa.Column("jitter_s", sa.Double(), nullable=False),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("triggers", json, nullable=False),
         sa.Column("request", json, nullable=False),
-        sa.Column("gate", json, nullable=False),
+        sa.Column("gate", json, nullable=True),
         sa.Column("watermark", json, nullable=False),
+        sa.Column("due_at", moment, nullable=True),
         sa.Column("next_at", moment, nullable=True),
         sa.Column("rev", sa.Integer(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
@@ -36,9 +38,11 @@ def upgrade() -> None:
         sa.Column("changed_at", moment, nullable=False),
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.CheckConstraint("misfire IN ('once', 'skip', 'all')", name=op.f("ck_schedules_misfire")),
+        sa.CheckConstraint("overlap IN ('skip', 'queue')", name=op.f("ck_schedules_overlap")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_schedules_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
         sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_schedules_tenant_id_name")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_schedules_next_at", "schedules", ["next_at"], unique=False)
     op.create_table(
@@ -89,11 +93,25 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("detail", json, nullable=False),
         sa.Column("job_id", sa.String(), nullable=True),
+        sa.CheckConstraint(
+            "outcome IN ('fired', 'refused', 'skipped', 'missed', 'alarm')", name=op.f("ck_firings_outcome")
+        ),
         sa.ForeignKeyConstraint(
             ["schedule_id"], ["schedules.id"], name=op.f("fk_firings_schedule_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_firings")),
         sa.UniqueConstraint("schedule_id", "due_at", name=op.f("uq_firings_schedule_id_due_at")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_firings_fired_at", "firings", ["fired_at"], unique=False)
+    op.create_index("ix_firings_schedule_id_id", "firings", ["schedule_id", "id"], unique=False)
+    op.create_table(
+        "pulses",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("at", moment, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pulses")),
+        sa.UniqueConstraint("name", name=op.f("uq_pulses_name")),
     )
     op.create_table(
         "decisions",
@@ -120,6 +138,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_decisions_model_id_id", table_name="decisions")
     op.drop_table("decisions")
+    op.drop_table("pulses")
+    op.drop_index("ix_firings_schedule_id_id", table_name="firings")
+    op.drop_index("ix_firings_fired_at", table_name="firings")
     op.drop_table("firings")
     op.drop_index("ix_deliveries_state_next_at", table_name="deliveries")
     op.drop_table("deliveries")

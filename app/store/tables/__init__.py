@@ -15,7 +15,7 @@ from app.store.tables.jobs import (
 )
 from app.store.tables.quality import AdaptedIntervals, Realised, ServedForecast
 from app.store.tables.registry import Alias, AliasMove, Model, Version
-from app.store.tables.schedules import Decision, Delivery, Firing, Schedule, Webhook
+from app.store.tables.schedules import Decision, Delivery, Firing, Pulse, Schedule, Webhook
 
 __all__ = [
     "AdaptedIntervals",
@@ -37,6 +37,7 @@ __all__ = [
     "Json",
     "Model",
     "Owned",
+    "Pulse",
     "Realised",
     "Resource",
     "Revision",

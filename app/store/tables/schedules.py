@@ -12,16 +12,20 @@ from app.store.tables.base import Base, Json, Owned
 class Schedule(Owned, Base):
     """When to enqueue the job ``request``: by ``cron`` in ``zone``, or when a trigger says so.
 
-    ``gate`` is the policy that decides promotion. ``next_at`` is the next due time (None: paused, or without a cron).
-    ``rev`` rises with each edit and each firing: whoever read an older one changes nothing. ``watermark`` is what the
-    triggers last fired on.
+    ``gate`` is the policy that decides promotion; None leaves it to the request. ``due_at`` is the next due time (None:
+    paused, or without a cron), ``next_at`` when somebody is to look at the schedule again, for that or for its
+    triggers. ``rev`` rises with each change of the row: whoever read an older one changes nothing. ``watermark`` is
+    what the triggers last fired on.
     """
 
     __tablename__ = "schedules"
     __table_args__ = (
         UniqueConstraint("tenant_id", "name"),
         CheckConstraint("misfire IN ('once', 'skip', 'all')", name="misfire"),
+        CheckConstraint("overlap IN ('skip', 'queue')", name="overlap"),
         Index(None, "next_at"),
+        # An id is never given again: jobs that were made of a due time are known by it.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -29,13 +33,15 @@ class Schedule(Owned, Base):
     cron: Mapped[str | None]
     zone: Mapped[str]
     misfire: Mapped[str]
+    overlap: Mapped[str]
     grace_s: Mapped[float]
     jitter_s: Mapped[float]
     paused: Mapped[bool]
     triggers: Mapped[dict[str, Any]]
     request: Mapped[dict[str, Any]]
-    gate: Mapped[dict[str, Any]]
+    gate: Mapped[dict[str, Any] | None] = mapped_column(Json)
     watermark: Mapped[dict[str, Any]]
+    due_at: Mapped[datetime | None]
     next_at: Mapped[datetime | None]
     rev: Mapped[int]
     created_by: Mapped[str]
@@ -47,7 +53,13 @@ class Firing(Base):
     """One due time of a schedule, or one time that a trigger said so: the job that was made of it, or why none was."""
 
     __tablename__ = "firings"
-    __table_args__ = (UniqueConstraint("schedule_id", "due_at"),)
+    __table_args__ = (
+        UniqueConstraint("schedule_id", "due_at"),
+        CheckConstraint("outcome IN ('fired', 'refused', 'skipped', 'missed', 'alarm')", name="outcome"),
+        Index(None, "schedule_id", "id"),
+        Index(None, "fired_at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     schedule_id: Mapped[int] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
@@ -57,6 +69,16 @@ class Firing(Base):
     outcome: Mapped[str]
     detail: Mapped[dict[str, Any]]
     job_id: Mapped[str | None]
+
+
+class Pulse(Base):
+    """When the processes of a kind last did what they are there for: the absence of which is an alarm."""
+
+    __tablename__ = "pulses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    at: Mapped[datetime]
 
 
 class Decision(Owned, Base):

@@ -95,6 +95,9 @@ class Caller:
     def put(self, path: str, **request: Any) -> Any:
         return self._works(self.ask("PUT", path, **request))
 
+    def patch(self, path: str, **request: Any) -> Any:
+        return self._works(self.ask("PATCH", path, **request))
+
     def forecast(self, **changes: Any) -> Any:
         """What ``demand`` says after the history 4, 6, 8, 10, or after what ``changes`` say."""
         return self.post("/v1/forecasts", json=forecast_request(**changes))

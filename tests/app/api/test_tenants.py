@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from app.edge.access import stale, unlisted
+from app.store import schedules
 from tests.app.api.conftest import Caller, House, forecast_request, on_both
 from tests.app.api.tables import series, table
+from tests.app.work.clockwork import PLAN
 from tests.fakes import says
 
 NOBODY = {"name": "never-was", "job_id": "f" * 32, "number": "77", "alias": "champion"}
@@ -16,6 +18,7 @@ TABLE = table([("shop", "2026-01-05", 1)], "csv")
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/datasets/{name}/rows"): TABLE,
     ("PUT", "/v1/models/{name}/aliases/{alias}"): {"json": {"version": 1}},
+    ("PATCH", "/v1/schedules/{name}"): {"json": {}},
 }
 
 
@@ -31,6 +34,13 @@ def names_of(house: House, path: str) -> dict[str, str]:
     return {"name": name, "job_id": job, "number": "1", "alias": "champion"}
 
 
+def furnish(house: House) -> None:
+    """A schedule and a webhook of acme's, both named ``demand``."""
+    house.acme.post("/v1/webhooks", json={"name": "demand", "url": "https://9.9.9.9/", "events": ["job.failed"]})
+    with house.database.write() as session:
+        schedules.create(session, house.tenants["acme"], "demand", PLAN, "cli")
+
+
 def said(caller: Caller, method: str, path: str, **request: Any) -> tuple[int, str]:
     """Status and body, without what must differ: the request's id and the names that were asked for."""
     answer = caller.ask(method, path, **request)
@@ -44,19 +54,19 @@ def said(caller: Caller, method: str, path: str, **request: Any) -> tuple[int, s
 @on_both
 def test_every_route_that_names_a_thing_hides_the_things_of_others(house: House) -> None:
     house.register(says(1, 2, -1))
+    furnish(house)
     before = house.acme.get("/v1/models/demand/versions"), house.acme.get("/v1/jobs")
     named = {(method, path) for method, path in routes(house) if "{" in path}
     assert len(named) >= 11
-    for method, path in sorted(named):
+    for method, path in sorted(named, key=lambda route: (route[0] == "DELETE", route)):
         request = BODIES.get((method, path), {})
         theirs = said(house.rival, method, path.format(**names_of(house, path)), **request)
         nobodys = said(house.rival, method, path.format(**NOBODY), **request)
         assert theirs == nobodys, (method, path)
         assert theirs[0] == 404, (method, path)
-        if (method, path) not in BODIES and not path.endswith(
-            ("cancel", "approve", "reject", "rollback")
-        ):  # it is there, for its owner
-            assert house.acme.ask(method, path.format(**names_of(house, path))).status_code == 200
+        done = ("cancel", "approve", "reject", "rollback", "run")
+        if (method, path) not in BODIES and not path.endswith(done):  # it is there, for its owner
+            assert house.acme.ask(method, path.format(**names_of(house, path))).status_code < 300
     assert (house.acme.get("/v1/models/demand/versions"), house.acme.get("/v1/jobs")) == before
 
 
@@ -82,8 +92,9 @@ def test_names_in_bodies_hide_the_things_of_others_too(house: House) -> None:
 @on_both
 def test_lists_hold_nothing_of_others(house: House) -> None:
     house.register(says(1, 2, -1))
+    furnish(house)
     lists = {path for method, path in routes(house) if method == "GET" and "{" not in path and path.startswith("/v1")}
-    assert lists == {"/v1/datasets", "/v1/jobs", "/v1/models"}
+    assert lists == {"/v1/datasets", "/v1/jobs", "/v1/models", "/v1/schedules", "/v1/webhooks"}
     for path in lists:
         assert house.rival.get(path) == {"items": [], "next_page_token": None}
         assert len(house.acme.get(path)["items"]) == 1

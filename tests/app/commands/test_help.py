@@ -6,11 +6,13 @@ import sys
 
 import pytest
 
+from app.store.db import HEAD
 from tests.app.commands.conftest import Forecastle, Home, refused
 
 COMMANDS = [
     ["serve"],
     ["worker"],
+    ["scheduler"],
     ["migrate"],
     ["train"],
     ["forecast"],
@@ -18,6 +20,12 @@ COMMANDS = [
     ["keys", "create"],
     ["keys", "list"],
     ["keys", "revoke"],
+    ["schedules", "add"],
+    ["schedules", "list"],
+    ["schedules", "show"],
+    ["schedules", "pause"],
+    ["schedules", "resume"],
+    ["schedules", "delete"],
 ]
 HEAVY = {"numpy", "sqlalchemy", "fastapi", "pandas", "tensorflow", "onnxruntime"}
 
@@ -114,4 +122,4 @@ def test_migrating_twice_is_harmless(forecastle: Forecastle, empty: Home) -> Non
     for _ in range(2):
         told = forecastle("migrate")
         assert (told.exit_code, told.stdout) == (0, "")
-        assert told.stderr.endswith("the database has schema 0002\n")
+        assert told.stderr.endswith(f"the database has schema {HEAD}\n")

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
-from app.store import datasets, decisions, jobs, registry
+from app.store import datasets, decisions, firings, freshness, jobs, registry, schedules, webhooks
 from app.store.db import Database
 from app.store.tables import Decision, Job, Revision, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
+from tests.app.work.clockwork import PLAN
 
 Try = Callable[[Session, int, Revision, Version], object]
 
@@ -41,6 +42,20 @@ REFUSED: dict[str, Try] = {
     "jobs.request_cancel": lambda s, t, r, v: jobs.request_cancel(s, t, v.job_id),
     "jobs.get": lambda s, t, r, v: jobs.get(s, t, v.job_id),
     "jobs.list_attempts": lambda s, t, r, v: jobs.list_attempts(s, t, v.job_id, 0, 9),
+    "schedules.edit": lambda s, t, r, v: schedules.edit(s, t, "nightly", PLAN, PLAN),
+    "schedules.pause": lambda s, t, r, v: schedules.pause(s, t, "nightly"),
+    "schedules.resume": lambda s, t, r, v: schedules.resume(s, t, "nightly"),
+    "schedules.get": lambda s, t, r, v: schedules.get(s, t, "nightly"),
+    "schedules.lock": lambda s, t, r, v: schedules.lock(s, t, "nightly"),
+    "firings.run_now": lambda s, t, r, v: firings.run_now(s, t, "nightly", new_job(r)),
+    "firings.list_page": lambda s, t, r, v: firings.list_page(s, t, "nightly", None, 9),
+    "webhooks.rotate": lambda s, t, r, v: webhooks.rotate(s, t, "desk"),
+    "webhooks.get": lambda s, t, r, v: webhooks.get(s, t, "desk"),
+    "webhooks.send_test": lambda s, t, r, v: webhooks.send_test(s, t, "desk"),
+    "webhooks.list_deliveries": lambda s, t, r, v: webhooks.list_deliveries(s, t, "desk", None, 9),
+    # The last, for after them there is nothing to be found.
+    "schedules.remove": lambda s, t, r, v: schedules.remove(s, t, "nightly"),
+    "webhooks.remove": lambda s, t, r, v: webhooks.remove(s, t, "desk"),
 }
 # Gives nothing.
 EMPTY: dict[str, Try] = {
@@ -50,9 +65,13 @@ EMPTY: dict[str, Try] = {
     "registry.list_models": lambda s, t, r, v: registry.list_models(s, t, 0, 9),
     "jobs.list_page": lambda s, t, r, v: jobs.list_page(s, t, None, 9),
     "decisions.challenger": lambda s, t, r, v: decisions.challenger(s, t, "demand"),
+    "schedules.list_page": lambda s, t, r, v: schedules.list_page(s, t, 0, 9),
+    "webhooks.list_all": lambda s, t, r, v: webhooks.list_all(s, t),
+    "freshness.freshness": lambda s, t, r, v: freshness.freshness(s, t, {"model": "demand", "dataset": "sales"}),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
-CREATES = {"datasets.create", "registry.opened"}  # see test_datasets: the same name for two tenants
+# The same name for two tenants: see the tests of each; so that another is not told: see test_webhooks.
+CREATES = {"datasets.create", "registry.opened", "schedules.create", "webhooks.create", "webhooks.announce"}
 # The job has its version already; the alias has pointed at nothing else; who approved does not reject.
 NOT_TWICE = {"registry.add_version", "registry.before_last_move", "decisions.reject"}
 
@@ -63,6 +82,8 @@ def version(database: Database, acme: int, sales: Revision) -> Version:
     with database.write() as session:
         registry.move_alias(session, acme, point(1))
         session.add(pending(made))
+        schedules.create(session, acme, "nightly", PLAN, "cli")
+        webhooks.create(session, acme, "desk", "https://example.org/", ["job.failed"], "cli")
     return made
 
 
@@ -97,7 +118,7 @@ def test_a_stranger_lists_nothing(
 
 
 def test_the_owner_is_not_refused(database: Database, acme: int, sales: Revision, version: Version) -> None:
-    for name in sorted(REFUSED.keys() - NOT_TWICE):
+    for name in (each for each in REFUSED if each not in NOT_TWICE):
         with database.write() as session:
             REFUSED[name](session, acme, sales, version)
 
@@ -122,7 +143,7 @@ def test_paging_cannot_start_at_anothers_job(database: Database, rival: int, ver
 def test_every_function_that_takes_a_tenant_is_tried_here() -> None:
     takes_tenant = {
         f"{room.__name__.removeprefix('app.store.')}.{name}"
-        for room in (datasets, registry, jobs, decisions)
+        for room in (datasets, registry, jobs, decisions, schedules, firings, freshness, webhooks)
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if function.__module__.startswith(room.__name__)
         and not name.startswith("_")

@@ -1,0 +1,110 @@
+"""Where the service may send something to: addresses that somebody else names, and that must not reach inside.
+
+An address is resolved once, what was found is checked, and the connection is made to exactly that: a name that means
+something else a moment later changes nothing.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from models.errors import Fault, InputError, excerpt
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+PORTS = {"http": 80, "https": 443}
+UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that anybody has been given
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: a gateway passes on to the IPv4 address in the last 32 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect to (``ip``, ``port``), and what to ask there for: ``path`` of ``host``, over TLS or not."""
+
+    host: str
+    ip: str
+    port: int
+    tls: bool
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """What the header Host says."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == PORTS["https" if self.tls else "http"] else f"{name}:{self.port}"
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """The networks that ``text`` lists, such as ``10.1.0.0/16, fd00::/8``. Raise ValueError."""
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def target_of(url: str, private: Sequence[Network] = ()) -> Target:
+    """Where ``url`` leads; what is not public must be within one of ``private``.
+
+    Raises:
+        InputError: it is no URL that can be used, its name is not known, or it leads where nothing is sent.
+    """
+    scheme, host, port, path = _parts(url)
+    found = sorted(_resolve(host, port), key=lambda address: address.version)  # IPv4 first: what most can reach
+    for address in found:
+        if not _may(address, private):
+            message = f"{excerpt(host)} is {address}, which is not a public address"
+            hint = "use a public one, or have the operator name its network in FORECASTLE_WEBHOOK_PRIVATE_NETWORKS"
+            raise _refusal("private_address", message, hint)
+    return Target(host, str(found[0]), port, scheme == "https", path)
+
+
+def _parts(url: str) -> tuple[str, str, int, str]:
+    hint = "give one such as https://example.org/hook"
+    if not url.isascii() or any(char <= " " or char == "\x7f" for char in url):
+        raise _refusal("bad_url", "there is a space or a character that is not ASCII in the URL", hint)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _refusal("bad_url", f"{excerpt(url)} is no URL: {error}", hint) from error
+    if parts.scheme not in PORTS or not host or port == 0:
+        raise _refusal("bad_url", f"{excerpt(url)} is no URL of http or https", hint)
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise _refusal("bad_url", "the URL has a user, a password or a fragment", "leave it out; messages are signed")
+    return (
+        parts.scheme,
+        host,
+        port or PORTS[parts.scheme],
+        (parts.path or "/") + (f"?{parts.query}" * bool(parts.query)),
+    )
+
+
+def _resolve(host: str, port: int) -> Iterator[Address]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label of more than 63 characters
+        message = f"{excerpt(host)} has no address: {getattr(error, 'strerror', None) or error}"
+        raise _refusal("unknown_host", message, "check the name") from error
+    for *_, place in found:
+        yield ipaddress.ip_address(str(place[0]).partition("%")[0])
+
+
+def _may(address: Address, private: Sequence[Network]) -> bool:
+    plain = _unwrapped(address)
+    if any(plain in network for network in private):
+        return True
+    known = plain.version == 4 or plain in UNICAST
+    return known and plain.is_global and not plain.is_multicast
+
+
+def _unwrapped(address: Address) -> Address:
+    """The IPv4 address that ``address`` leads to in the end, where there is one."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _refusal(code: str, message: str, hint: str) -> InputError:
+    return InputError([Fault(code=code, field="url", message=message, hint=hint)])

@@ -1,0 +1,97 @@
+"""/v1/schedules: jobs that are made by themselves, at due times and by triggers."""
+
+from fastapi import APIRouter, Response
+
+from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
+from app.api.planning import Planner, answer_of, asked_of, edited, new_plan
+from app.api.service import Caller, PathName, The, problems
+from app.schemas import FiringAnswer, Page, ScheduleAnswer, ScheduleEdit, ScheduleRequest
+from app.store import firings, schedules
+
+router = APIRouter(tags=["schedules"])
+
+
+@router.post("/v1/schedules", status_code=201, responses=problems(403, 409), summary="Create a schedule")
+def post_schedule(request: ScheduleRequest, response: Response, the: The, caller: Caller) -> ScheduleAnswer:
+    """Have a job made at each due time, or when a trigger says so. What could never work is refused at once."""
+    plan = new_plan(request)
+    Planner(the.database, the.settings).check(caller.tenant_id, plan)
+    with the.database.write() as session:
+        row = schedules.create(session, caller.tenant_id, request.name, plan, caller.key_id)
+    response.headers["Location"] = f"/v1/schedules/{row.name}"
+    return answer_of(row)
+
+
+@router.get("/v1/schedules", responses=problems(), summary="List schedules")
+def list_schedules(
+    the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[ScheduleAnswer]:
+    """All schedules, oldest first."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = schedules.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
+    items = [answer_of(row) for row in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+
+@router.get("/v1/schedules/{name}", responses=problems(404), summary="Show a schedule")
+def get_schedule(name: PathName, the: The, caller: Caller) -> ScheduleAnswer:
+    """A schedule as it is now, with its next five due times."""
+    with the.database.read() as session:
+        return answer_of(schedules.get(session, caller.tenant_id, name))
+
+
+@router.patch("/v1/schedules/{name}", responses=problems(403, 404, 409), summary="Edit a schedule")
+def patch_schedule(name: PathName, request: ScheduleEdit, the: The, caller: Caller) -> ScheduleAnswer:
+    """Change what is given and leave the rest; the whole is checked as at its creation."""
+    with the.database.read() as session:
+        seen = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
+    plan = edited(seen, request)
+    Planner(the.database, the.settings).check(caller.tenant_id, plan)
+    with the.database.write() as session:
+        return answer_of(schedules.edit(session, caller.tenant_id, name, seen, plan))
+
+
+@router.delete("/v1/schedules/{name}", status_code=204, responses=problems(403, 404), summary="Delete a schedule")
+def delete_schedule(name: PathName, the: The, caller: Caller) -> None:
+    """Delete a schedule and the list of its firings; the jobs that it has made stay."""
+    with the.database.write() as session:
+        schedules.remove(session, caller.tenant_id, name)
+
+
+@router.post("/v1/schedules/{name}/pause", responses=problems(403, 404), summary="Pause a schedule")
+def pause_schedule(name: PathName, the: The, caller: Caller) -> ScheduleAnswer:
+    """Let nothing come of it until it is resumed; what comes due meanwhile is not made good. Twice is harmless."""
+    with the.database.write() as session:
+        return answer_of(schedules.pause(session, caller.tenant_id, name))
+
+
+@router.post("/v1/schedules/{name}/resume", responses=problems(403, 404), summary="Resume a schedule")
+def resume_schedule(name: PathName, the: The, caller: Caller) -> ScheduleAnswer:
+    """Go on from now. Twice is harmless."""
+    with the.database.write() as session:
+        return answer_of(schedules.resume(session, caller.tenant_id, name))
+
+
+@router.post("/v1/schedules/{name}/run", status_code=202, responses=problems(403, 404, 409), summary="Run it now")
+def run_schedule(name: PathName, response: Response, the: The, caller: Caller) -> FiringAnswer:
+    """Make its job now, paused or not; its due times stay. The job's address is in ``Location``."""
+    with the.database.read() as session:
+        plan = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
+    job = Planner(the.database, the.settings).settle(caller.tenant_id, asked_of(plan), caller.key_id)
+    with the.database.write() as session:
+        row = firings.run_now(session, caller.tenant_id, name, job)
+    response.headers["Location"] = f"/v1/jobs/{row.job_id}"
+    return FiringAnswer.model_validate(row)
+
+
+@router.get("/v1/schedules/{name}/firings", responses=problems(404), summary="List firings")
+def list_firings(
+    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[FiringAnswer]:
+    """What has come of a schedule within the last 30 days, newest first."""
+    size = min(page_size, MOST)
+    with the.database.read() as session:
+        rows = firings.list_page(session, caller.tenant_id, name, after_id(page_token), size)
+    items = [FiringAnswer.model_validate(row) for row in rows]
+    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))

@@ -1,0 +1,41 @@
+"""``forecastle scheduler``."""
+
+import signal
+import threading
+
+from sqlalchemy.orm import Session
+
+from app.addresses import networks_of
+from app.api.planning import Planner
+from app.commands.common import migrated, plain_errors, read_settings
+from app.telemetry import configure_logging
+from app.work.deliveries import Sender
+from app.work.runner import watch_parent
+from app.work.scheduler import Parts, run
+from app.work.triggers import Quality
+
+
+def scheduler(with_parent: bool) -> None:
+    """Fire schedules and tell webhooks until SIGTERM or SIGINT; ``with_parent``: also until standard input closes."""
+    configure_logging()
+    if with_parent:
+        watch_parent()
+    settings = read_settings()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with plain_errors():
+        database = migrated(settings)
+        sender = Sender(database, networks_of(settings.webhook_private_networks))
+        sending = threading.Thread(target=sender.run, args=(stop, settings.poll_s), name="sender")
+        sending.start()
+        try:
+            run(database, Parts(Planner(database, settings).settle, quality_of), stop, settings.poll_s)
+        finally:
+            stop.set()
+            sending.join()
+
+
+def quality_of(session: Session, tenant_id: int, model: str) -> Quality | None:
+    """How the served forecasts of a model did."""
+    return None

@@ -1,0 +1,144 @@
+"""Schedules, their triggers and firings, as they are asked for and shown."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from app.schemas.base import Answer, Body, Name
+from app.schemas.resources import TrainRequest
+
+Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86_400)]
+Cron = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        description="Five fields: minute, hour, day of month, month, day of week; by the clock of 'zone'.",
+        examples=["30 2 * * MON-FRI"],
+    ),
+]
+Zone = Annotated[str, Field(max_length=64, description="A name of the IANA database.", examples=["Europe/Paris"])]
+Misfire = Annotated[
+    Literal["once", "skip", "all"],
+    Field(
+        description="What becomes of due times at which no scheduler ran: one job for all of them, none for those more "
+        "than 'grace_s' late, or one for each of the newest 100."
+    ),
+]
+Overlap = Annotated[
+    Literal["skip", "queue"],
+    Field(description="What becomes of a due time while the job of the last one is unfinished."),
+]
+Grace = Annotated[Seconds, Field(description="How late a due time may be and still be on time.")]
+Jitter = Annotated[
+    float, Field(ge=0, le=3600, description="Fire up to so much later: of each due time always by the same.")
+]
+Gate = Annotated[
+    dict[str, Any], Field(max_length=20, description="The policy that decides promotion, in place of the job's own.")
+]
+
+
+class Drift(Body):
+    """The error of served forecasts has grown to more than ``ratio`` times that of the backtest."""
+
+    ratio: Annotated[float, Field(gt=1, le=1_000)] = 1.5
+    least: Annotated[int, Field(ge=1, le=1_000_000, description="Forecasts whose actual value must be known.")] = 50
+
+
+class CoverageBelow(Body):
+    """Fewer actual values than this share lie within the intervals that were served."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    least: Annotated[int, Field(ge=1, le=1_000_000, description="Forecasts whose actual value must be known.")] = 50
+
+
+class Triggers(Body):
+    """What fires beside the cron expression, or in its place: the first that says so, then none for ``pause_s``."""
+
+    new_rows: Annotated[int, Field(ge=1, le=2**31 - 1, description="Rows since the last training.")] | None = None
+    older_than_s: Annotated[float, Field(gt=0, le=1e9, description="Seconds since the last training.")] | None = None
+    drift: Drift | None = None
+    coverage_below: CoverageBelow | None = None
+    data_alarm_s: (
+        Annotated[
+            float,
+            Field(
+                gt=0, le=1e9, description="Fires no job: say so, once, where the data set has had no rows for so long."
+            ),
+        ]
+        | None
+    ) = None
+    pause_s: Seconds = 3600.0
+
+
+class _Plan(Body):
+    cron: Cron | None = None
+    zone: Zone = "UTC"
+    misfire: Misfire = "once"
+    overlap: Overlap = "skip"
+    grace_s: Grace = 300.0
+    jitter_s: Jitter = 0.0
+    triggers: Triggers = Field(default_factory=Triggers)
+    gate: Gate | None = None
+
+
+class ScheduleRequest(_Plan):
+    """When to do what: the body of a job, which is settled anew on the newest data whenever it is due."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "electricity",
+                    "cron": "30 2 * * *",
+                    "zone": "Europe/Paris",
+                    "triggers": {"new_rows": 168},
+                    "job": {"model": "electricity", "dataset": "electricity-hourly", "spec": {"horizon": 24}},
+                }
+            ]
+        }
+    )
+
+    name: Name
+    job: TrainRequest
+
+
+class ScheduleEdit(_Plan):
+    """What is to be different. What is left out stays as it is; null takes 'cron' or 'gate' away."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 4 * * *", "misfire": "skip"}]})
+
+    job: TrainRequest | None = None
+
+
+class FiringAnswer(Answer):
+    """What a due time or a trigger has come to: a job, or in ``detail`` the reason why there is none."""
+
+    due_at: datetime
+    fired_at: datetime
+    cause: str = Field(description="cron, manual, new_rows, older_than, drift, coverage or data_age.")
+    outcome: Literal["fired", "refused", "skipped", "missed", "alarm"]
+    detail: dict[str, Any]
+    job_id: str | None
+
+
+class ScheduleAnswer(Answer):
+    """A schedule as it is now; ``next_due``: the next five due times by the clock of its zone, without jitter."""
+
+    name: str
+    paused: bool
+    cron: str | None
+    zone: str
+    misfire: Misfire
+    overlap: Overlap
+    grace_s: float
+    jitter_s: float
+    triggers: dict[str, Any]
+    job: dict[str, Any]
+    gate: dict[str, Any] | None
+    next_due: list[datetime]
+    next_at: datetime | None = Field(description="When it is looked at again: at a due time, or for its triggers.")
+    created_by: str
+    created_at: datetime
+    changed_at: datetime

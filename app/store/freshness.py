@@ -1,0 +1,56 @@
+"""How fresh a model is, and the data it is to learn from: what the triggers of a schedule look at."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.store.tables import Dataset, Model, Revision, Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """A data set as it is now, and the newest version of a model that was trained on it.
+
+    ``rows`` are in the newest revision, of the id ``revision_id``, which came at ``data_at``. The version was made at
+    ``trained_at`` of the first ``trained_rows``; both are None where there is none.
+    """
+
+    revision_id: int
+    rows: int
+    data_at: datetime
+    trained_rows: int | None = None
+    trained_at: datetime | None = None
+
+
+def freshness(session: Session, tenant_id: int, request: dict[str, Any]) -> Freshness | None:
+    """Of what ``request``, the body of a job, trains: the model it names on the data set it names.
+
+    Where it names none, on that of the model's newest version. None where there is no such data set.
+    """
+    of_model = (Model.tenant_id == tenant_id) & (Model.name == request.get("model"))
+    query = select(Version, Revision).join(Model, Model.id == Version.model_id)
+    query = query.join(Revision, Revision.id == Version.revision_id).where(of_model)
+    named = request.get("dataset")
+    if named is not None:
+        query = query.join(Dataset, Dataset.id == Revision.dataset_id).where(Dataset.name == named)
+    last = session.execute(query.order_by(Version.id.desc()).limit(1)).one_or_none()
+    newest = _newest(session, tenant_id, named, None if last is None else last[1].dataset_id)
+    if newest is None:
+        return None
+    return Freshness(
+        revision_id=newest.id,
+        rows=newest.rows_total,
+        data_at=newest.created_at,
+        trained_rows=None if last is None else last[1].rows_total,
+        trained_at=None if last is None else last[0].created_at,
+    )
+
+
+def _newest(session: Session, tenant_id: int, name: str | None, dataset_id: int | None) -> Revision | None:
+    query = select(Revision).join(Dataset, Dataset.id == Revision.dataset_id).where(Dataset.tenant_id == tenant_id)
+    mine = query.where(Dataset.id == dataset_id if name is None else Dataset.name == name)
+    numbers = select(func.max(Revision.number)).where(Revision.dataset_id == Dataset.id).correlate(Dataset)
+    return session.scalars(mine.where(Revision.number == numbers.scalar_subquery())).one_or_none()

@@ -1,0 +1,175 @@
+"""The scheduler: makes a job of each due time and of each trigger that says so. Any number of them may run.
+
+What a schedule asks for is settled anew each time, on the newest data, before the transaction that fires: that takes a
+while, and two who do it at once settle twice and fire once.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.problems import ServiceError
+from app.store import due, firings, schedules, webhooks
+from app.store.db import Database, now
+from app.store.due import Passed
+from app.store.firings import NewFiring, Turn
+from app.store.freshness import freshness
+from app.store.jobs import NewJob
+from app.store.tables import Schedule
+from app.work import triggers
+from app.work.triggers import Quality, Seen
+from models.errors import ForecastError
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 100  # schedules that are seen to in one tick
+BROKEN_S = 300.0  # that a schedule is left alone after an error that is nobody's fault but ours
+BEAT_S = 5.0  # between two signs of life
+MOST_SAID = 500  # characters of a refusal that are kept
+TIDY_S = 3600.0  # between two times that what is old is forgotten
+FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
+
+Settle = Callable[[int, dict[str, Any], str], NewJob]  # tenant, the body of POST /v1/jobs, who asks for it
+QualityOf = Callable[[Session, int, str], Quality | None]  # tenant and model
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a tick needs of others: how a request becomes a job, and how a model's forecasts did."""
+
+    settle: Settle
+    quality_of: QualityOf
+
+
+def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counter[str]:
+    """See once to every schedule whose time has come; what came of it, counted by outcome. ``at``: the time it is.
+
+    A schedule that cannot work is refused, and written down; nothing that one does holds up another.
+
+    Raises:
+        OperationalError: the database does not answer.
+    """
+    with database.read() as session:
+        moment = at or now(session)
+        waiting = firings.waiting(session, moment, AT_ONCE)
+        beat_at = firings.last_beat(session, firings.SCHEDULER)
+    outcomes: Counter[str] = Counter()
+    for seen in waiting:
+        try:
+            outcomes.update(_see_to(database, parts, seen, moment))
+        except OperationalError:
+            raise
+        except Exception:
+            logger.exception("a schedule cannot be seen to", extra={"schedule": seen.name, "id": seen.id})
+            outcomes["broken"] += 1
+            with database.write() as session:
+                firings.postpone(session, seen, moment + timedelta(seconds=BROKEN_S))
+    if beat_at is None or (moment - beat_at).total_seconds() >= BEAT_S:  # idle, it writes nothing
+        with database.write() as session:
+            firings.beat(session, firings.SCHEDULER, moment)
+    return outcomes
+
+
+def run(database: Database, parts: Parts, stop: threading.Event, poll_s: float) -> None:
+    """Tick until ``stop`` is set, and now and then forget what is old."""
+    logger.info("scheduler started")
+    away, tidy_at_s = False, time.monotonic()
+    while not stop.is_set():
+        try:
+            if time.monotonic() >= tidy_at_s:
+                tidy(database)
+                tidy_at_s = time.monotonic() + TIDY_S
+            for outcome, count in tick(database, parts).items():
+                logger.info("schedules fired", extra={"outcome": outcome, "count": count})
+            away = False
+        except OperationalError as error:
+            if not away:  # said once for each outage
+                logger.error("the database does not answer", extra={"reason": str(error.orig)})
+            away = True
+        stop.wait(poll_s)
+
+
+def tidy(database: Database) -> None:
+    """Forget firings and deliveries that ended long ago."""
+    with database.write() as session:
+        firings.forget(session, FIRINGS_KEPT_S)
+        webhooks.forget(session, DELIVERIES_KEPT_S)
+
+
+def outstanding(seen: Schedule, moment: datetime) -> tuple[list[datetime], Passed]:
+    """Which of the due times that have passed are to be made jobs of, by what the schedule says of misfires."""
+    times = schedules.plan_of(seen).times
+    assert times is not None  # without a cron expression nothing is due
+    assert seen.due_at is not None
+    gone = due.passed(times, seen.id, seen.due_at, moment)
+    if seen.misfire == "all":
+        return gone.newest, gone
+    if seen.misfire == "once":
+        return gone.newest[-1:], gone
+    latest = moment - timedelta(seconds=seen.grace_s)
+    return [each for each in gone.newest if each + due.jitter(times, seen.id, each) >= latest], gone
+
+
+def _see_to(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> list[str]:
+    """Take the schedule's turn; the outcomes, none where somebody else has taken it."""
+    times = schedules.plan_of(seen).times
+    is_due = times and seen.due_at and seen.due_at + due.jitter(times, seen.id, seen.due_at) <= moment
+    turn = _by_cron(parts, seen, moment) if is_due else _by_triggers(database, parts, seen, moment)
+    with database.write() as session:
+        made = firings.take_turn(session, seen, turn, moment)
+    return [row.outcome for row in made or ()]
+
+
+def _by_cron(parts: Parts, seen: Schedule, moment: datetime) -> Turn:
+    wanted, gone = outstanding(seen, moment)
+    fired = [_firing(parts, seen, wanted[-1], "cron", {})] if wanted else []
+    if fired and fired[0].job is not None:  # a refusal is said once, however many due times it is for
+        fired = [replace(fired[0], due_at=each) for each in wanted]
+    if missed := gone.total - len(fired):
+        assert seen.due_at is not None
+        detail = {"missed": missed, "until": gone.newest[-1].isoformat()}
+        fired.insert(0, NewFiring(due_at=seen.due_at, cause="cron", outcome="missed", detail=detail))
+    return Turn(firings=fired, due_at=gone.following, watermark=seen.watermark)
+
+
+def _by_triggers(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> Turn:
+    sight = _look(database, parts, seen, moment)
+    if sight is None:
+        return Turn(due_at=seen.due_at, watermark=seen.watermark)
+    fired, watermark = [], seen.watermark
+    if (late := triggers.alarm(seen.triggers, watermark, sight)) is not None:
+        since = sight.data.data_at + timedelta(seconds=seen.triggers["data_alarm_s"])
+        fired.append(NewFiring(due_at=since, cause=late.name, outcome="alarm", detail=late.detail))
+        watermark = triggers.alarmed(watermark, sight)
+    if (cause := triggers.cause(seen.triggers, watermark, sight)) is not None:
+        fired.append(_firing(parts, seen, moment, cause.name, cause.detail))
+        watermark = triggers.fired(watermark, sight)
+    return Turn(firings=fired, due_at=seen.due_at, watermark=watermark)
+
+
+def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> Seen | None:
+    """What the triggers look at; None where there is nothing to see, as the data set or the model is gone."""
+    with database.read() as session:
+        data = freshness(session, seen.tenant_id, seen.request)
+        asked = not {"drift", "coverage_below"}.isdisjoint(seen.triggers)
+        quality = parts.quality_of(session, seen.tenant_id, seen.request["model"]) if asked else None
+    return None if data is None else Seen(moment=moment, data=data, quality=quality)
+
+
+def _firing(parts: Parts, seen: Schedule, due_at: datetime, cause: str, detail: dict[str, Any]) -> NewFiring:
+    """The job of the schedule, settled on the data as they are now, or why it cannot be."""
+    request = seen.request if seen.gate is None else {**seen.request, "gate": seen.gate}
+    try:
+        job = parts.settle(seen.tenant_id, request, f"schedule:{seen.name}")
+    except (ServiceError, ForecastError) as error:
+        reason = {"error": type(error).__name__, "message": str(error)[:MOST_SAID]}
+        return NewFiring(due_at=due_at, cause=cause, outcome="refused", detail={**detail, **reason})
+    return NewFiring(due_at=due_at, cause=cause, outcome="fired", detail=detail, job=job)

@@ -1,0 +1,105 @@
+"""Whether the triggers of a schedule say that it is time, by what is known of its model and of its data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from app.store.freshness import Freshness
+
+PAUSE_S = 3600.0  # between two firings of a schedule by its triggers, unless it says otherwise
+
+
+class Quality(NamedTuple):
+    """How a model's served forecasts did, over the newest ``n`` whose actual values are known.
+
+    ``ratio`` is their MASE divided by that of the backtest, ``coverage`` the share of values within the interval.
+    """
+
+    ratio: float | None
+    coverage: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What there is to look at; ``quality`` is None where nothing is known of it."""
+
+    moment: datetime
+    data: Freshness
+    quality: Quality | None
+
+
+class Cause(NamedTuple):
+    """What fired, and the numbers that it fired on."""
+
+    name: str
+    detail: dict[str, Any]
+
+
+def cause(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen) -> Cause | None:
+    """The first trigger that says so, or None; ``watermark`` is what ``fired`` made of the last time."""
+    since = _at(watermark)
+    if since is not None and (seen.moment - since).total_seconds() < triggers.get("pause_s", PAUSE_S):
+        return None
+    found = (
+        _new_rows(triggers.get("new_rows"), watermark, seen.data),
+        _older(triggers.get("older_than_s"), since, seen),
+        _drift(triggers.get("drift"), seen.quality),
+        _coverage(triggers.get("coverage_below"), seen.quality),
+    )
+    return next((each for each in found if each is not None), None)
+
+
+def fired(watermark: Mapping[str, Any], seen: Seen) -> dict[str, Any]:
+    """The watermark once something has fired on what was ``seen``."""
+    return {**watermark, "rows": seen.data.rows, "at": seen.moment.isoformat()}
+
+
+def alarm(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen) -> Cause | None:
+    """That no data have come for too long; said once, until some come. ``alarmed`` is the watermark then."""
+    most_s = triggers.get("data_alarm_s")
+    age_s = (seen.moment - seen.data.data_at).total_seconds()
+    if most_s is None or age_s <= most_s or watermark.get("alarm") == seen.data.revision_id:
+        return None
+    return Cause("data_age", {"data_age_s": round(age_s), "data_alarm_s": most_s})
+
+
+def alarmed(watermark: Mapping[str, Any], seen: Seen) -> dict[str, Any]:
+    """The watermark once the alarm was given for the data ``seen``."""
+    return {**watermark, "alarm": seen.data.revision_id}
+
+
+def _new_rows(least: int | None, watermark: Mapping[str, Any], data: Freshness) -> Cause | None:
+    """Rows since the last training, or since the last firing: one that failed is not tried again without new data."""
+    if least is None:
+        return None
+    new = data.rows - max(data.trained_rows or 0, watermark.get("rows", 0))
+    return Cause("new_rows", {"new_rows": new}) if new >= least else None
+
+
+def _older(most_s: float | None, since: datetime | None, seen: Seen) -> Cause | None:
+    if most_s is None:
+        return None
+    times = [moment for moment in (seen.data.trained_at, since) if moment is not None]
+    if not times:
+        return Cause("older_than", {"age_s": None})
+    age_s = (seen.moment - max(times)).total_seconds()
+    return Cause("older_than", {"age_s": round(age_s)}) if age_s > most_s else None
+
+
+def _drift(limit: Mapping[str, Any] | None, quality: Quality | None) -> Cause | None:
+    if limit is None or quality is None or quality.ratio is None or quality.n < limit["least"]:
+        return None
+    return Cause("drift", {"ratio": quality.ratio, "n": quality.n}) if quality.ratio > limit["ratio"] else None
+
+
+def _coverage(limit: Mapping[str, Any] | None, quality: Quality | None) -> Cause | None:
+    if limit is None or quality is None or quality.coverage is None or quality.n < limit["least"]:
+        return None
+    below = quality.coverage < limit["coverage"]
+    return Cause("coverage", {"coverage": quality.coverage, "n": quality.n}) if below else None
+
+
+def _at(watermark: Mapping[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(watermark["at"]) if "at" in watermark else None

@@ -1,0 +1,121 @@
+"""A tenant with a data set and schedules, and a clock that goes as a test says."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.store import datasets, firings, keys, schedules
+from app.store.db import Database
+from app.store.jobs import NewJob
+from app.store.schedules import Plan
+from app.store.tables import Firing, Job, Schedule
+from app.work.scheduler import Parts, tick
+from app.work.triggers import Quality
+from tests.app.store.conftest import new_revision
+
+PLAN = Plan(
+    cron="0 * * * *",
+    zone="UTC",
+    misfire="once",
+    overlap="queue",
+    grace_s=60.0,
+    jitter_s=0.0,
+    triggers={},
+    request={"model": "demand", "dataset": "sales"},
+    gate=None,
+)
+
+
+def at(text: str) -> datetime:
+    """``at("10:30")`` on the first of May, or any moment of which the date is given; in UTC."""
+    whole = text if "T" in text else f"2026-05-01T{text}"
+    return datetime.fromisoformat(whole).replace(tzinfo=UTC)
+
+
+@dataclass
+class Clockwork:
+    """Schedules of one tenant on its data set ``sales``, of which the newest revision is what a job is settled on."""
+
+    database: Database
+    tenant_id: int = 0
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    quality: Quality | None = None
+
+    def __post_init__(self) -> None:
+        with self.database.write() as session:
+            self.tenant_id = keys.tenant_id(session, "acme")
+            datasets.create(session, self.tenant_id, "sales", "D", new_revision(), "cli")
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(self.settle, lambda session, tenant_id, model: self.quality)
+
+    def settle(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
+        """A job on the newest revision. Raise NotFound for the data set, RuntimeError for the model ``bug``."""
+        self.asked.append(request)
+        if request["model"] == "bug":
+            raise RuntimeError("nobody thought of this")
+        with self.database.read() as session:
+            revision = datasets.revision(session, tenant_id, request["dataset"])
+        return NewJob(
+            tenant_id=tenant_id,
+            kind="train",
+            model=request["model"],
+            revision_id=revision.id,
+            request={"rows": revision.rows_total},
+            max_attempts=3,
+            created_by=created_by,
+        )
+
+    def add(self, name: str = "nightly", now: str = "09:30", **changes: Any) -> Schedule:
+        with self.database.write() as session:
+            plan = Plan(**{**{f: getattr(PLAN, f) for f in PLAN.__slots__}, **changes})
+            return schedules.create(session, self.tenant_id, name, plan, "a1b2c3d4", at(now))
+
+    def look(self, name: str = "nightly") -> Schedule:
+        with self.database.read() as session:
+            return schedules.get(session, self.tenant_id, name)
+
+    def edit(self, name: str = "nightly", now: str = "09:30", **changes: Any) -> Schedule:
+        with self.database.write() as session:
+            seen = schedules.plan_of(schedules.get(session, self.tenant_id, name))
+            plan = Plan(**{**{f: getattr(seen, f) for f in seen.__slots__}, **changes})
+            return schedules.edit(session, self.tenant_id, name, seen, plan, at(now))
+
+    def pause(self, name: str = "nightly", now: str = "09:30") -> Schedule:
+        with self.database.write() as session:
+            return schedules.pause(session, self.tenant_id, name, at(now))
+
+    def resume(self, name: str = "nightly", now: str = "09:30") -> Schedule:
+        with self.database.write() as session:
+            return schedules.resume(session, self.tenant_id, name, at(now))
+
+    def tick(self, now: str, plus_s: float = 0.0) -> dict[str, int]:
+        return dict(tick(self.database, self.parts, at(now) + timedelta(seconds=plus_s)))
+
+    def grow(self, rows_total: int) -> None:
+        """A new revision of ``sales``."""
+        with self.database.write() as session:
+            number = datasets.revision(session, self.tenant_id, "sales").number
+            datasets.append(session, self.tenant_id, "sales", number, new_revision(rows_total=rows_total), "cli")
+
+    def firings(self, name: str = "nightly") -> list[Firing]:
+        """Oldest first."""
+        with self.database.read() as session:
+            return firings.list_page(session, self.tenant_id, name, None, 10_000)[::-1]
+
+    def said(self, name: str = "nightly") -> list[tuple[str, str, str]]:
+        """Of each firing the due time on the clock, the cause and the outcome."""
+        return [(row.due_at.strftime("%H:%M"), row.cause, row.outcome) for row in self.firings(name)]
+
+    def jobs(self) -> list[Job]:
+        """Oldest first."""
+        with self.database.read() as session:
+            rows = session.query(Job).order_by(Job.created_at, Job.id).all()
+            return [row for row in rows if row.tenant_id == self.tenant_id]
+
+    def end_jobs(self) -> None:
+        """As if all that was queued had been done."""
+        with self.database.write() as session:
+            for job in session.query(Job):
+                job.state = "succeeded"

@@ -1,0 +1,220 @@
+"""Messages are sent to real servers on this machine: signed, again where they were not taken, and never inside."""
+
+import base64
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+import pytest
+from sqlalchemy import update
+
+from app.addresses import networks_of
+from app.store import keys, webhooks
+from app.store.db import Database, now
+from app.store.tables import Delivery
+from app.store.webhooks import Parcel
+from app.work.deliveries import Sender, signature, signed, wait_s
+from tests.app.receivers import Receiver, raw_receiver, receiver
+from tests.app.work.tiny import eventually
+
+LOOPBACK = networks_of("127.0.0.0/8")
+
+
+@pytest.fixture(name="desk")
+def desk_fixture() -> Iterator[Receiver]:
+    with receiver() as it:
+        yield it
+
+
+@pytest.fixture
+def acme(sqlite: Database) -> int:
+    with sqlite.write() as session:
+        return keys.tenant_id(session, "acme")
+
+
+def make(database: Database, tenant_id: int, url: str, name: str = "desk") -> str:
+    """A webhook that wants to hear of failures; its secret."""
+    with database.write() as session:
+        return webhooks.create(session, tenant_id, name, url, ["job.failed"], "cli").secret
+
+
+def tell(database: Database, tenant_id: int, **payload: object) -> None:
+    with database.write() as session:
+        webhooks.announce(session, tenant_id, "job.failed", payload)
+
+
+def send(database: Database, timeout_s: float = 10.0, private: bool = True) -> None:
+    """Send once all that is due, and wait for what comes of it."""
+    sender = Sender(database, LOOPBACK if private else (), timeout_s)
+    sender.step()
+    sender.close()
+
+
+def row(database: Database, tenant_id: int, name: str = "desk") -> Delivery:
+    with database.read() as session:
+        [found] = webhooks.list_deliveries(session, tenant_id, name, None, 10)
+        return found
+
+
+def make_due(database: Database) -> None:
+    with database.write() as session:
+        session.execute(update(Delivery).where(Delivery.state == "pending").values(next_at=now(session)))
+
+
+def test_a_signature_is_that_of_the_standard() -> None:
+    # An example that receivers' libraries are tested with.
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    made = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_while_secrets_change_a_message_is_signed_with_both() -> None:
+    old, new = ("whsec_" + base64.b64encode(bytes([digit]) * 32).decode() for digit in (1, 2))
+    moment = datetime(2026, 5, 1, tzinfo=UTC)
+    parcel = Parcel(
+        id=1,
+        attempt=1,
+        webhook_id=1,
+        url="",
+        secrets=(new, old),
+        message_id="msg_1",
+        event="job.failed",
+        payload={"job": "a1"},
+        created_at=moment,
+    )
+    body, headers = signed(parcel, 1_777_777_777)
+    assert body == b'{"type":"job.failed","timestamp":"2026-05-01T00:00:00+00:00","data":{"job":"a1"}}'
+    each = [signature(secret, "msg_1", 1_777_777_777, body) for secret in (new, old)]
+    assert headers["webhook-signature"] == " ".join(each)
+    assert each[0] != each[1]
+
+
+def test_what_was_told_arrives_signed(sqlite: Database, acme: int, desk: Receiver) -> None:
+    secret = make(sqlite, acme, f"{desk.url}/hook?from=us")
+    tell(sqlite, acme, job="a1")
+    send(sqlite)
+    [told] = desk.told
+    assert told.path == "/hook?from=us"
+    message = json.loads(told.body)
+    assert (message["type"], message["data"]) == ("job.failed", {"job": "a1"})
+    assert datetime.fromisoformat(message["timestamp"]).utcoffset() == timedelta(0)
+    assert told.headers["host"] == desk.url.removeprefix("http://")
+    assert abs(int(told.headers["webhook-timestamp"]) - time.time()) < 60
+    # As a receiver would check it.
+    text = f"{told.headers['webhook-id']}.{told.headers['webhook-timestamp']}.".encode() + told.body
+    digest = hmac.digest(base64.b64decode(secret[6:]), text, "sha256")
+    assert told.headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+    sent = row(sqlite, acme)
+    assert (sent.state, sent.attempt, sent.detail) == ("taken", 1, "it answered 200")
+    assert sent.message_id == told.headers["webhook-id"]
+
+
+@pytest.mark.parametrize("status", [301, 308, 400, 404, 429, 500, 503])
+def test_what_is_not_taken_is_sent_again_under_the_same_id(
+    sqlite: Database, acme: int, desk: Receiver, status: int
+) -> None:
+    desk.answers, desk.location = [status], f"{desk.url}/elsewhere"
+    make(sqlite, acme, desk.url)
+    tell(sqlite, acme)
+    send(sqlite)
+    waiting = row(sqlite, acme)
+    assert (waiting.state, waiting.detail) == ("pending", f"it answered {status}")
+    send(sqlite)
+    assert len(desk.told) == 1  # not before its time, and redirects are not followed
+    make_due(sqlite)
+    send(sqlite)
+    assert row(sqlite, acme).state == "taken"
+    assert desk.told[0].path == desk.told[1].path == "/"
+    assert desk.told[0].headers["webhook-id"] == desk.told[1].headers["webhook-id"]
+
+
+def test_who_answers_410_is_left_alone(sqlite: Database, acme: int, desk: Receiver) -> None:
+    desk.answers = [410]
+    make(sqlite, acme, desk.url)
+    tell(sqlite, acme)
+    send(sqlite)
+    tell(sqlite, acme)
+    assert row(sqlite, acme).state == "failed"
+    with sqlite.read() as session:
+        assert webhooks.get(session, acme, "desk").disabled == "it answered 410"
+
+
+def test_who_is_slow_is_given_up_and_keeps_nobody_waiting(sqlite: Database, acme: int, desk: Receiver) -> None:
+    with receiver() as slow:
+        slow.hold.clear()
+        make(sqlite, acme, slow.url, "slow")
+        make(sqlite, acme, desk.url)
+        sender = Sender(sqlite, LOOPBACK, timeout_s=1.0)
+        for number in (1, 2, 3):
+            tell(sqlite, acme, number=number)
+        eventually(lambda: (sender.step(), len(desk.told) == 3)[1])
+        sender.close()
+        assert len(slow.told) == 1
+    with sqlite.read() as session:
+        first = webhooks.list_deliveries(session, acme, "slow", None, 10)[-1]
+    assert (first.state, first.detail) == ("pending", "no answer within 1 s")
+
+
+@pytest.mark.parametrize("drip", [b"x", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_who_never_ends_his_answer_is_given_up(sqlite: Database, acme: int, drip: bytes) -> None:
+    with raw_receiver(drip, 0.05) as url:
+        make(sqlite, acme, url)
+        tell(sqlite, acme)
+        send(sqlite, timeout_s=0.5)
+        assert row(sqlite, acme).detail == "no answer within 0.5 s"
+
+
+def test_who_talks_nonsense_or_is_not_there_is_tried_again(sqlite: Database, acme: int, desk: Receiver) -> None:
+    with raw_receiver(b"\r\nnonsense\r\n", 0.0) as url:
+        make(sqlite, acme, url, "nonsense")
+        make(sqlite, acme, desk.url.replace("http:", "https:"), "plain")
+        make(sqlite, acme, "http://127.0.0.1:1/", "nobody")
+        tell(sqlite, acme)
+        send(sqlite)
+        details = {name: row(sqlite, acme, name) for name in ("nonsense", "plain", "nobody")}
+    assert {delivery.state for delivery in details.values()} == {"pending"}
+    assert "refused" in str(details["nobody"].detail)
+    assert "SSL" in str(details["plain"].detail).upper()
+    assert desk.told == []
+
+
+def test_an_address_that_became_private_is_refused_when_it_is_to_be_used(
+    sqlite: Database, acme: int, desk: Receiver
+) -> None:
+    make(sqlite, acme, desk.url.replace("127.0.0.1", "localhost"))
+    tell(sqlite, acme)
+    send(sqlite, private=False)
+    assert desk.told == []
+    refused = row(sqlite, acme)
+    assert refused.state == "pending"
+    assert "not a public address" in str(refused.detail)
+
+
+def test_waits_grow_fourfold_to_four_hours() -> None:
+    for attempt, mean_s in [(1, 5), (2, 20), (3, 80), (4, 320), (7, 14_400), (400, 14_400)]:
+        assert 0.8 * mean_s <= wait_s(attempt) <= 1.2 * mean_s
+
+
+def test_a_sender_that_runs_outlives_an_outbox_that_cannot_be_read(
+    sqlite: Database, acme: int, desk: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(sqlite, acme, desk.url)
+    with sqlite.write() as session:
+        session.connection().exec_driver_sql("ALTER TABLE deliveries RENAME TO away")
+    stop = Event()
+    thread = Thread(target=Sender(sqlite, LOOPBACK).run, args=(stop, 0.02))
+    thread.start()
+    try:
+        eventually(lambda: "the outbox cannot be read" in caplog.text)
+        with sqlite.write() as session:
+            session.connection().exec_driver_sql("ALTER TABLE away RENAME TO deliveries")
+        tell(sqlite, acme)
+        eventually(lambda: desk.told)
+    finally:
+        stop.set()
+        thread.join()
+    assert caplog.text.count("the outbox cannot be read") == 1
+    assert row(sqlite, acme).state == "taken"

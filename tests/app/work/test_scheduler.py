@@ -1,0 +1,312 @@
+"""A scheduler's tick under a clock that the test holds: what fires when, what is missed, skipped, refused, and why."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.problems import Conflict, NotFound
+from app.store import firings, schedules, webhooks
+from app.store.db import Database
+from app.work.scheduler import Parts, tick
+from app.work.triggers import Quality
+from tests.app.work.clockwork import Clockwork, at
+
+FIRED = {"fired": 1}
+
+
+@pytest.fixture
+def clock(database: Database) -> Clockwork:
+    return Clockwork(database)
+
+
+@pytest.fixture
+def one(sqlite: Database) -> Clockwork:
+    """On SQLite only, for what does not depend on the kind of database."""
+    return Clockwork(sqlite)
+
+
+def test_each_due_time_is_made_one_job_of_on_the_newest_data(clock: Clockwork) -> None:
+    clock.add()
+    assert clock.tick("09:59") == {}
+    assert clock.tick("10:00") == FIRED
+    assert clock.tick("10:00") == clock.tick("10:59") == {}
+    clock.grow(rows_total=6)
+    assert clock.tick("11:00", plus_s=0.5) == FIRED
+    assert clock.said() == [("10:00", "cron", "fired"), ("11:00", "cron", "fired")]
+    assert [job.request for job in clock.jobs()] == [{"rows": 3}, {"rows": 6}]
+    first, second = clock.jobs()
+    assert [row.job_id for row in clock.firings()] == [first.id, second.id]
+    assert (first.schedule_id, first.created_by) == (clock.look().id, "schedule:nightly")
+    assert first.dedup == f"schedule:{first.schedule_id}@2026-05-01T10:00:00+00:00"
+
+
+def test_a_schedule_is_due_by_the_clock_of_its_zone(one: Clockwork) -> None:
+    one.add(cron="30 2 * * *", zone="Europe/Paris", now="2026-10-24T12:00")
+    for now in ("2026-10-25T00:29", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-26T01:29", "2026-10-26T01:30"):
+        one.tick(now)
+    assert [row.due_at for row in one.firings()] == [at("2026-10-25T00:30"), at("2026-10-26T01:30")]
+
+
+@pytest.mark.parametrize(
+    ("misfire", "outcomes", "said"),
+    [
+        ("once", {"missed": 1, "fired": 1}, [("10:00", "missed"), ("13:00", "fired")]),
+        ("skip", {"missed": 1}, [("10:00", "missed")]),
+        ("all", {"fired": 4}, [("10:00", "fired"), ("11:00", "fired"), ("12:00", "fired"), ("13:00", "fired")]),
+    ],
+)
+def test_after_three_hours_without_a_scheduler(
+    clock: Clockwork, misfire: str, outcomes: dict[str, int], said: list[tuple[str, str]]
+) -> None:
+    clock.add(misfire=misfire)
+    assert clock.tick("13:02") == outcomes
+    assert [(due, outcome) for due, _, outcome in clock.said()] == said
+    assert clock.tick("13:03") == {}
+    assert clock.tick("14:00") == FIRED
+    missed = [row.detail for row in clock.firings() if row.outcome == "missed"]
+    count = {"once": 3, "skip": 4, "all": 0}[misfire]
+    assert missed == [{"missed": count, "until": at("13:00").isoformat()}] * (count > 0)
+
+
+def test_what_is_late_by_no_more_than_the_grace_is_on_time(one: Clockwork) -> None:
+    one.add(misfire="skip", grace_s=90)
+    assert one.tick("10:01", plus_s=30) == FIRED
+    assert one.tick("11:01", plus_s=31) == {"missed": 1}
+
+
+def test_all_makes_good_a_hundred_at_the_most(one: Clockwork) -> None:
+    one.add(cron="* * * * *", misfire="all", now="00:00")
+    assert one.tick("02:30") == {"fired": 100, "missed": 1}
+    assert one.firings()[0].detail == {"missed": 50, "until": at("02:30").isoformat()}
+    assert len(one.asked) == 1  # settled once for all of them
+    assert len(one.jobs()) == 100
+
+
+def test_a_job_waits_for_its_jitter_which_is_always_the_same(one: Clockwork) -> None:
+    row = one.add(jitter_s=1800)
+    assert row.due_at == at("10:00")
+    assert row.next_at is not None
+    wait_s = (row.next_at - at("10:00")).total_seconds()
+    assert 0 < wait_s < 1800
+    assert one.tick("10:00", wait_s - 0.001) == {}
+    assert one.tick("10:00", wait_s) == FIRED
+    assert one.firings()[0].due_at == at("10:00")
+
+
+def test_while_the_last_job_is_unfinished_no_other_is_made(clock: Clockwork) -> None:
+    clock.add(overlap="skip")
+    assert clock.tick("10:00") == FIRED
+    assert clock.tick("11:00") == {"skipped": 1}
+    [job] = clock.jobs()
+    assert clock.firings()[1].detail == {"unfinished": job.id}
+    assert clock.firings()[1].job_id is None
+    clock.end_jobs()
+    assert clock.tick("12:00") == FIRED
+
+
+def test_a_request_that_does_not_work_any_more_is_refused_and_stops_nobody(clock: Clockwork) -> None:
+    with clock.database.write() as session:
+        webhooks.create(session, clock.tenant_id, "desk", "https://example.org", ["schedule.alarm"], "cli")
+    clock.add("gone", request={"model": "demand", "dataset": "gone"}, misfire="all")
+    clock.add("sound")
+    assert clock.tick("12:00") == {"missed": 2, "refused": 1, "fired": 1}
+    assert clock.said("gone") == [("10:00", "cron", "missed"), ("12:00", "cron", "refused")]
+    refused = clock.firings("gone")[1]
+    assert refused.detail == {"error": "NotFound", "message": "no data set 'gone'; GET /v1/datasets lists them"}
+    assert refused.job_id is None
+    with clock.database.read() as session:
+        [told] = webhooks.list_deliveries(session, clock.tenant_id, "desk", None, 10)
+    assert (told.event, told.payload["schedule"], told.payload["outcome"]) == ("schedule.alarm", "gone", "refused")
+    assert clock.tick("13:00") == {"refused": 1, "fired": 1}  # asked anew at the next due time
+
+
+def test_a_schedule_that_breaks_the_scheduler_is_left_alone_for_a_while(
+    one: Clockwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    one.add("broken", request={"model": "bug", "dataset": "sales"})
+    one.add("sound")
+    assert one.tick("10:00") == {"broken": 1, "fired": 1}
+    assert "nobody thought of this" in caplog.text
+    assert one.tick("10:04") == {}
+    assert one.tick("10:05") == {"broken": 1}
+    assert one.said("broken") == []
+
+
+def test_the_policy_of_a_schedule_goes_with_each_of_its_requests(one: Clockwork) -> None:
+    one.add(gate={"minimum_gain": 0.02})
+    one.tick("10:00")
+    assert one.asked == [{"model": "demand", "dataset": "sales", "gate": {"minimum_gain": 0.02}}]
+
+
+def test_what_comes_due_in_a_pause_is_not_made_good(clock: Clockwork) -> None:
+    clock.add()
+    assert clock.pause(now="09:45").next_at is None
+    assert clock.tick("11:30") == {}
+    assert clock.resume(now="11:30").due_at == at("12:00")
+    assert clock.tick("11:30") == {}
+    assert clock.tick("12:00") == FIRED
+
+
+def test_a_new_cron_or_zone_counts_from_the_edit_on(one: Clockwork) -> None:
+    one.add()
+    assert one.edit(cron="30 * * * *", now="09:40").due_at == at("10:30")
+    assert one.edit(zone="Asia/Kolkata", now="09:45").due_at == at("10:00")  # 15:30 there
+    assert one.edit(cron=None, triggers={"new_rows": 1}, now="09:45").due_at is None
+
+
+def test_an_edit_of_something_else_leaves_what_is_due_alone(one: Clockwork) -> None:
+    one.add()
+    assert one.edit(grace_s=5.0, now="10:30").due_at == at("10:00")
+    assert one.tick("10:30") == FIRED
+
+
+def test_when_the_clock_is_set_back_an_hour_no_due_time_fires_again(clock: Clockwork) -> None:
+    clock.add(cron="*/10 * * * *", now="09:55")
+    for now in ("10:00", "10:10", "10:20"):
+        clock.tick(now, plus_s=1)
+    assert [clock.tick(now) for now in ("09:21", "09:30", "10:00", "10:20")] == [{}] * 4
+    # Nor where it is edited or resumed in between.
+    clock.edit(cron="0,10,20,30 * * * *", now="09:25")
+    clock.pause(now="09:26")
+    clock.resume(now="09:27")
+    assert [clock.tick(now) for now in ("09:30", "10:00", "10:20")] == [{}] * 3
+    assert clock.tick("10:30") == FIRED
+    assert [due for due, _, _ in clock.said()] == ["10:00", "10:10", "10:20", "10:30"]
+
+
+def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
+    one.add(cron=None, triggers={"new_rows": 4, "pause_s": 60})
+    assert one.tick("09:31") == {}  # 3 rows
+    one.grow(rows_total=7)
+    assert one.tick("09:31", plus_s=29) == {}  # looked at every 30 s
+    assert one.tick("09:32") == FIRED
+    assert one.firings()[0].detail == {"new_rows": 7}
+    assert one.tick("09:40") == {}
+    one.grow(rows_total=10)
+    assert one.tick("09:41") == {}
+    one.grow(rows_total=11)
+    assert one.tick("09:42") == FIRED
+    assert one.firings()[1].detail == {"new_rows": 4}
+
+
+def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: Clockwork) -> None:
+    one.add(triggers={"new_rows": 3, "pause_s": 60})
+    assert one.tick("09:31") == FIRED
+    assert one.tick("10:00") == FIRED
+    assert [cause for _, cause, _ in one.said()] == ["new_rows", "cron"]
+
+
+def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
+    one.add(cron=None, triggers={"drift": {"ratio": 1.5, "least": 50}, "pause_s": 600})
+    assert one.tick("09:31") == {}
+    one.quality = Quality(1.8, None, 60)
+    assert one.tick("09:32") == FIRED
+    assert one.tick("09:41") == {}  # the pause
+    assert one.tick("09:43") == FIRED
+
+
+def test_data_that_do_not_come_are_an_alarm_once_and_no_job(clock: Clockwork) -> None:
+    clock.add(cron=None, triggers={"data_alarm_s": 3600.0}, now="2036-05-01T09:30")
+    assert clock.tick("2036-05-01T09:31") == {"alarm": 1}
+    assert clock.tick("2036-05-01T10:31") == {}
+    [row] = clock.firings()
+    assert (row.cause, row.outcome, row.job_id) == ("data_age", "alarm", None)
+    clock.grow(rows_total=6)
+    assert clock.tick("2036-05-01T10:32") == {"alarm": 1}  # they came, and then again none
+    assert clock.jobs() == []
+
+
+def test_a_model_of_which_there_is_nothing_yet_fires_nothing(one: Clockwork) -> None:
+    one.add(cron=None, triggers={"older_than_s": 60.0}, request={"kind": "retrain", "model": "unborn"})
+    assert one.tick("09:31") == {}
+
+
+def test_running_now_is_a_firing_too_paused_or_not(clock: Clockwork) -> None:
+    clock.add(overlap="skip")
+    clock.pause()
+    job = clock.settle(clock.tenant_id, {"model": "demand", "dataset": "sales"}, "a1b2c3d4")
+
+    def run(session: Session, now: str) -> None:
+        firings.run_now(session, clock.tenant_id, "nightly", job, at(now))
+
+    with clock.database.write() as session:
+        run(session, "09:50")
+    with pytest.raises(Conflict, match="is unfinished"), clock.database.write() as session:
+        run(session, "09:51")
+    clock.end_jobs()
+    with pytest.raises(Conflict, match="this very moment"), clock.database.write() as session:
+        run(session, "09:50")
+    assert clock.said() == [("09:50", "manual", "fired")]
+
+
+def test_a_turn_that_somebody_else_has_taken_is_not_taken_again(clock: Clockwork) -> None:
+    clock.add()
+    with clock.database.read() as session:
+        [stale] = firings.waiting(session, at("10:00"), 10)
+    turn = firings.Turn(due_at=at("11:00"), watermark={})
+    for expected in ([], None):
+        with clock.database.write() as session:
+            assert firings.take_turn(session, stale, turn, at("10:00")) == expected
+
+
+def test_those_who_wait_longest_are_seen_to_first(one: Clockwork) -> None:
+    for number in range(3):
+        one.add(f"n{number}", cron=f"{30 - number} 10 * * *")
+    with one.database.read() as session:
+        assert [row.name for row in firings.waiting(session, at("10:30"), 2)] == ["n2", "n1"]
+        assert firings.waiting(session, at("10:27"), 9) == []
+
+
+def test_a_tick_leaves_a_sign_of_life_and_its_lag_is_known(clock: Clockwork) -> None:
+    with clock.database.read() as session:
+        assert firings.last_beat(session, firings.SCHEDULER) is None
+    clock.tick("10:00")
+    clock.tick("09:00")  # a second scheduler, whose clock would be behind
+    with clock.database.read() as session:
+        assert firings.last_beat(session, firings.SCHEDULER) == at("10:00")
+        assert firings.lag_s(session) == 0.0
+    clock.add(now="2026-01-01T09:30")
+    with clock.database.read() as session:
+        assert firings.lag_s(session) > 86_400
+        assert firings.counts(session, 86_400) == dict.fromkeys(("fired", "refused", "skipped", "missed", "alarm"), 0)
+
+
+def test_without_a_time_it_is_the_databases_own(one: Clockwork) -> None:
+    one.add(cron="* * * * *", now="2026-05-01T09:30")
+    assert tick(one.database, one.parts)["fired"] == 1
+    row = one.look()
+    assert row.due_at is not None
+    with one.database.read() as session:
+        assert timedelta(0) < row.due_at - firings.now(session) < timedelta(minutes=1)
+
+
+def test_firings_are_forgotten_after_a_while(clock: Clockwork) -> None:
+    clock.add(now="2026-01-01T09:30")
+    clock.tick("2026-01-01T10:00")
+    with clock.database.write() as session:
+        assert firings.forget(session, 1e9) == 0
+        assert firings.forget(session, 86_400) == 1
+    assert clock.firings() == []
+
+
+def test_a_deleted_schedule_takes_its_firings_and_leaves_its_jobs(clock: Clockwork) -> None:
+    row = clock.add()
+    clock.tick("10:00")
+    with clock.database.write() as session:
+        schedules.remove(session, clock.tenant_id, "nightly")
+    with clock.database.read() as session, pytest.raises(NotFound):
+        schedules.get(session, clock.tenant_id, "nightly")
+    assert len(clock.jobs()) == 1
+    again = clock.add()  # its id is another, so its due times are others too
+    assert again.id > row.id
+    assert clock.tick("10:00") == FIRED
+    assert len(clock.jobs()) == 2
+
+
+def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:
+    def nobody_asks(session: Session, tenant_id: int, model: str) -> Quality | None:
+        raise AssertionError("there is no trigger for quality")
+
+    one.add(cron=None, triggers={"new_rows": 1})
+    assert dict(tick(one.database, Parts(one.settle, nobody_asks), at("09:31"))) == FIRED

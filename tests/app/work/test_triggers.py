@@ -1,0 +1,85 @@
+"""What makes a trigger fire, number by number."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.store.freshness import Freshness
+from app.work.triggers import Quality, Seen, alarm, alarmed, cause, fired
+from tests.app.work.clockwork import at
+
+NOON = at("12:00")
+NEVER: dict[str, Any] = {}
+
+
+def seen(quality: Quality | None = None, **data: Any) -> Seen:
+    """At noon; 100 rows that came at 11:00, of which the newest version knows 90; it was made at 10:00."""
+    known = {"revision_id": 7, "rows": 100, "data_at": at("11:00"), "trained_rows": 90, "trained_at": at("10:00")}
+    return Seen(moment=NOON, data=Freshness(**{**known, **data}), quality=quality)
+
+
+@pytest.mark.parametrize(
+    ("triggers", "sight", "detail"),
+    [
+        ({"new_rows": 10}, seen(), {"new_rows": 10}),
+        ({"new_rows": 11}, seen(), None),
+        ({"new_rows": 100}, seen(trained_rows=None, trained_at=None), {"new_rows": 100}),
+        ({"older_than_s": 7199.0}, seen(), {"age_s": 7200}),
+        ({"older_than_s": 7200.0}, seen(), None),
+        ({"older_than_s": 1e9}, seen(trained_rows=None, trained_at=None), {"age_s": None}),
+        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(1.6, None, 50)), {"ratio": 1.6, "n": 50}),
+        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(1.6, None, 49)), None),
+        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(1.5, None, 50)), None),
+        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(None, 0.1, 50)), None),
+        ({"drift": {"ratio": 1.5, "least": 50}}, seen(), None),
+        ({"coverage_below": {"coverage": 0.7, "least": 5}}, seen(Quality(9, 0.69, 5)), {"coverage": 0.69, "n": 5}),
+        ({"coverage_below": {"coverage": 0.7, "least": 5}}, seen(Quality(9, 0.7, 5)), None),
+        ({"coverage_below": {"coverage": 0.7, "least": 5}}, seen(Quality(9, None, 5)), None),
+        ({}, seen(Quality(9, 0.0, 99)), None),
+    ],
+)
+def test_a_trigger_fires_from_its_limit_on(
+    triggers: dict[str, Any], sight: Seen, detail: dict[str, Any] | None
+) -> None:
+    found = cause(triggers, NEVER, sight)
+    assert (None if found is None else found.detail) == detail
+
+
+def test_after_a_firing_there_is_a_pause_whatever_the_triggers_say() -> None:
+    watermark = {"at": (NOON - timedelta(seconds=59)).isoformat(), "rows": 0}
+    triggers = {"new_rows": 1, "older_than_s": 1.0}
+    assert cause({**triggers, "pause_s": 60.0}, watermark, seen()) is None
+    assert cause({**triggers, "pause_s": 59.0}, watermark, seen()) is not None
+    assert cause(triggers, watermark, seen()) is None  # an hour, if nothing is said
+
+
+def test_a_training_that_failed_is_not_tried_again_without_new_rows() -> None:
+    watermark = fired(NEVER, seen())
+    assert watermark == {"rows": 100, "at": NOON.isoformat()}
+    assert cause({"new_rows": 1, "pause_s": 0.0}, watermark, seen()) is None
+    assert cause({"new_rows": 1, "pause_s": 0.0}, watermark, seen(rows=101)) == ("new_rows", {"new_rows": 1})
+
+
+def test_the_age_counts_from_the_last_firing_too() -> None:
+    watermark = {"at": at("11:59").isoformat(), "rows": 100}
+    assert cause({"older_than_s": 60.0, "pause_s": 0.0}, watermark, seen()) is None
+    assert cause({"older_than_s": 59.0, "pause_s": 0.0}, watermark, seen()) == ("older_than", {"age_s": 60})
+
+
+def test_the_first_of_several_is_named() -> None:
+    both = {"older_than_s": 1.0, "new_rows": 1}
+    found = cause(both, NEVER, seen())
+    assert found is not None
+    assert found.name == "new_rows"
+
+
+def test_the_alarm_is_given_once_for_the_same_data() -> None:
+    limit = {"data_alarm_s": 3599.0}
+    assert alarm({"data_alarm_s": 3600.0}, NEVER, seen()) is None
+    assert alarm({}, NEVER, seen()) is None
+    assert alarm(limit, NEVER, seen()) == ("data_age", {"data_age_s": 3600, "data_alarm_s": 3599.0})
+    watermark = alarmed({"rows": 5}, seen())
+    assert watermark == {"rows": 5, "alarm": 7}
+    assert alarm(limit, watermark, seen()) is None
+    assert alarm(limit, watermark, seen(revision_id=8)) is not None
