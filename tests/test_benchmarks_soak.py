@@ -20,14 +20,14 @@ from benchmarks.soak.answers import JSON, PROBLEM, Said, Unsound, difference, re
 from benchmarks.soak.asks import FORMS, ONE_SERIES, Ask, good, hostile, of_one, session_asks
 from benchmarks.soak.clients import Clients
 from benchmarks.soak.house import CARRIED, FAMILIES, GOOD, Models, build
-from benchmarks.soak.operator import Operator
+from benchmarks.soak.operator import PROMOTED, Operator
 from benchmarks.soak.panels import MANY, panels, waves
 from benchmarks.soak.record import HUNG_UP, Move, Record, Seen, growth_percent, slowest_s
 from benchmarks.soak.report import metrics_of, notes, rows
 from models.panel import Panel
 from tests.app.edge.conftest import listening
 
-SECONDS = 5.0
+SECONDS, MOST_SECONDS = 4.0, 60.0
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,13 @@ def mixed(built: tuple[House, Models], sales: Panel) -> list[Ask]:
     return good(built[1], sales, turns=1)
 
 
+def enough(record: Record) -> bool:
+    """Whether every model was asked, many were answered, some gave up, and some versions were promoted."""
+    answered, gave_up = record.counts[ONE_SERIES, "200"] > 100, record.counts[ONE_SERIES, HUNG_UP] > 0
+    asked = {seen.model for seen in record.seen[:]} == set(FAMILIES)
+    return answered and gave_up and asked and record.counts[PROMOTED, "200"] > 2
+
+
 def test_what_64_are_told_at_once_is_what_the_library_says_of_each(
     built: tuple[House, Models], mixed: list[Ask]
 ) -> None:
@@ -60,17 +67,16 @@ def test_what_64_are_told_at_once_is_what_the_library_says_of_each(
         clients.start(mixed, 16, gone=0.1)
         clients.start(hostile(models), 8)
         clients.start_sessions(models, 6)
-        time.sleep(SECONDS)
+        began_s = time.monotonic()
+        while not (time.monotonic() - began_s > SECONDS and enough(record)):
+            assert time.monotonic() - began_s < MOST_SECONDS
+            time.sleep(0.1)
         clients.end()
         operator.end()
         metrics = metrics_of(port, house.key)
     assert (record.failed, record.wrong) == ([], [])
     assert record.largest_difference <= 1e-6
-    assert record.counts[ONE_SERIES, "200"] > 100
-    assert record.counts[ONE_SERIES, HUNG_UP] > 0
-    assert {seen.model for seen in record.seen} == set(FAMILIES)
-    assert len(record.moves) > len(FAMILIES) + 3
-    assert slowest_s(record.moves, record.seen) < 5  # on any machine; the soak has the second
+    assert slowest_s(record.moves, record.seen) < 10  # on any machine; the soak has the second
     taken, together = metric(metrics, "batches_total"), metric(metrics, "batched_requests_total")
     assert together > 1.05 * taken  # many were made in one pass with others
 

@@ -111,7 +111,7 @@ def of_one(models: Models) -> list[Ask]:
 def hostile(models: Models) -> list[Ask]:
     """Requests that cannot be answered, each with the one refusal that is right."""
     return [
-        Ask(kind, BROKEN, path, headers, body, refusals=frozenset({told})) for kind, path, headers, body, told in _bad()
+        Ask(kind, BROKEN, path, headers, body, refusals=LATER | {told}) for kind, path, headers, body, told in _bad()
     ]
 
 
