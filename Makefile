@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test check container bench-accuracy bench-training bench-serving bench-start soak clean
+.PHONY: serve test test-faults check container bench-accuracy bench-training bench-jobs bench-serving bench-start soak clean
 .DEFAULT_GOAL := serve
 
 serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
@@ -12,6 +12,9 @@ serve: .venv/.serve  ## set up, train a first model on bundled data, and serve o
 
 test: .venv/.dev  ## the whole test suite, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+
+test-faults: .venv/.dev  ## processes killed, frozen and cut off for minutes: nothing may be lost or done twice
+	$(BIN)/python -m pytest tests/faults -m "chaos or not chaos" --capture=no
 
 check: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -26,6 +29,9 @@ bench-accuracy: .venv/.dev  ## forecasts by published protocols, and beside seas
 
 bench-training: .venv/.dev .venv-peers/.ready  ## how fast networks are taught, beside Keras, Darts and neuralforecast
 	$(BIN)/python -m benchmarks.training
+
+bench-jobs: .venv/.dev  ## how fast jobs are queued, claimed and done, and what a worker costs
+	$(BIN)/python -m benchmarks.jobs
 
 bench-serving: .venv/.dev .venv-peers-serving/.ready  ## how fast forecasts are served, beside KServe, BentoML, Ray Serve and MLflow
 	$(BIN)/python -m benchmarks.serving

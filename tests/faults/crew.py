@@ -1,0 +1,117 @@
+"""Real workers on a real database, jobs for them, and what is to be known of both."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import select
+
+from app.store import jobs
+from app.store.db import Database
+from app.store.jobs import NewJob
+from app.store.tables import Artifact, Job, JobAttempt, Revision, Version
+from tests.app.work.tiny import environment, eventually, keep, look, put_away, weeks
+
+ROOT = Path(__file__).parents[2]
+GRACE_S = 1.0
+
+
+class Crew:
+    """A database with a data set, and the workers that were hired for it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.revision: Revision = keep(database, weeks(20))
+        self.workers: list[psutil.Popen] = []
+
+    def hire(self, slots: int = 1, lease_s: float = 60.0) -> psutil.Popen:
+        """Start a worker that runs so many jobs at once."""
+        url = self.database.url.render_as_string(hide_password=False)
+        env = environment(database_url=url, lease_s=lease_s, poll_s=0.1, worker_slots=slots)
+        self.workers.append(
+            psutil.Popen([sys.executable, "-m", "tests.faults.worker", str(GRACE_S)], env=env, cwd=ROOT)
+        )
+        return self.workers[-1]
+
+    def queue(self, kind: str, request: dict[str, Any] | None = None, **changes: Any) -> Job:
+        """Put a job in the queue; ``changes``: of its other fields."""
+        fields: dict[str, Any] = {"model": "demand", "max_attempts": 3, "created_by": "cli"}
+        new = NewJob(
+            tenant_id=self.revision.tenant_id,
+            revision_id=self.revision.id,
+            kind=kind,
+            request=request or {},
+            **(fields | changes),
+        )
+        with self.database.write() as session:
+            return jobs.enqueue(session, new)
+
+    def look(self, job: Job) -> Job:
+        return look(self.database, job)
+
+    def ended(self, job: Job) -> Job:
+        """The job once it is over."""
+        return eventually(lambda: (found := self.look(job)).finished_at and found)
+
+    def reached(self, job: Job, step: int) -> psutil.Process:
+        """The process that does the job, once it has done so many steps."""
+
+        def there() -> int | None:
+            progress = self.look(job).progress
+            return progress["pid"] if progress.get("step", 0) >= step else None
+
+        return psutil.Process(eventually(there))
+
+    def attempts(self, job: Job) -> list[JobAttempt]:
+        with self.database.read() as session:
+            return jobs.list_attempts(session, job.tenant_id, job.id, 0, 100)
+
+    def outcomes(self, job: Job) -> list[str | None]:
+        return [attempt.outcome for attempt in self.attempts(job)]
+
+    def versions(self, *of: Job) -> list[Version]:
+        with self.database.read() as session:
+            return list(session.scalars(select(Version).where(Version.job_id.in_([job.id for job in of]))))
+
+    def artifacts(self, job: Job) -> list[int]:
+        """The tokens under which files of the job are kept."""
+        with self.database.read() as session:
+            return list(session.scalars(select(Artifact.token).where(Artifact.job_id == job.id)))
+
+    def assert_one_version(self, *of: Job) -> None:
+        """Each of the jobs has succeeded with a version of its own, and with the files of one attempt."""
+        assert sorted(version.job_id for version in self.versions(*of)) == sorted(job.id for job in of)
+        for job in of:
+            done = self.look(job)
+            assert (done.state, done.error) == ("succeeded", None)
+            assert len(self.artifacts(job)) <= 1
+
+    def dismiss(self) -> None:
+        """End every worker, and whatever is left of it."""
+        for worker in self.workers:
+            children = worker.children() if worker.is_running() else []
+            put_away(worker)
+            for child in children:
+                if child.is_running():
+                    child.kill()
+        self.workers.clear()
+
+
+@contextmanager
+def crew_on(database: Database) -> Iterator[Crew]:
+    """A crew; nothing of it is left at the end of the block."""
+    crew = Crew(database)
+    try:
+        yield crew
+    finally:
+        crew.dismiss()
+        database.dispose()
+
+
+def log_of(file: Path, word: str = "begin") -> Sequence[str]:
+    """The jobs that a log of works names with this word."""
+    lines = [line.split() for line in file.read_text().splitlines()]
+    return [job for said, job, *_ in lines if said == word]

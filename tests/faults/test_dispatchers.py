@@ -1,0 +1,154 @@
+"""Dispatchers that are killed or frozen, and several at once: F2, F5, F6, F7, F8."""
+
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.store import jobs
+from app.store.tables import Job
+from tests.app.work.tiny import eventually, gone
+from tests.faults.crew import Crew, log_of
+
+LIMITS = {"cpu": 2, "gpu": 1}
+
+
+def test_a_killed_dispatcher_takes_its_trainer_along_and_a_neighbour_goes_on_long_before_the_lease_is_over(
+    crew: Crew,
+) -> None:
+    job = crew.queue("steps", {"steps": 40})
+    first = crew.hire(lease_s=600.0)
+    trainer = crew.reached(job, 3)
+    crew.hire(lease_s=600.0)
+    first.kill()
+    assert eventually(lambda: gone(trainer), 15.0)
+    assert eventually(lambda: crew.look(job).token == 2, 60.0)
+    done = crew.ended(job)
+    assert crew.outcomes(job) == ["lost", "succeeded"]
+    assert done.result is not None
+    assert done.result["resumed_from"] >= 3
+    crew.assert_one_version(job)
+
+
+def test_a_frozen_worker_with_its_trainer_wakes_up_to_find_that_another_did_the_job(crew: Crew) -> None:
+    job = crew.queue("steps", {"steps": 30})
+    frozen = crew.hire(lease_s=2.0)
+    trainer = crew.reached(job, 3)
+    for process in (frozen, trainer):
+        process.send_signal(signal.SIGSTOP)
+    crew.hire(lease_s=2.0)
+    done = crew.ended(job)
+    assert done.token >= 2
+    for process in (frozen, trainer):
+        process.send_signal(signal.SIGCONT)
+    assert eventually(lambda: gone(trainer), 60.0)
+    crew.assert_one_version(job)
+    assert crew.artifacts(job) == [done.token]  # what the others left is swept away
+    assert crew.look(job).token == done.token
+    assert frozen.poll() is None
+
+
+def each_once(crew: Crew, log: Path, count: int) -> None:
+    queued = [crew.queue("nothing", {"log": str(log)}).id for _ in range(count)]
+    for _ in range(2):
+        crew.hire(slots=2)
+    assert eventually(lambda: tally(crew)["succeeded"] == count)
+    assert Counter(log_of(log)) == Counter(queued)
+
+
+def tally(crew: Crew) -> dict[str, int]:
+    with crew.database.read() as session:
+        return {str(state): count for state, count in jobs.counts(session).items()}
+
+
+def test_two_workers_do_a_hundred_jobs_each_once(crew: Crew, log: Path) -> None:
+    each_once(crew, log, 100)
+
+
+@pytest.mark.chaos
+def test_two_workers_do_five_hundred_jobs_each_once(crew: Crew, log: Path) -> None:
+    each_once(crew, log, 500)
+
+
+@dataclass(frozen=True, slots=True)
+class Rampage:
+    """What became of jobs whose workers and trainers were killed all the time."""
+
+    kills: int
+    jobs: int
+    versions: int
+    duplicates: int
+    lost: int
+    most_slots: dict[str, int]
+
+
+def rampage(crew: Crew, count: int, steps: int, pause_s: tuple[float, float]) -> Rampage:
+    """Kill workers, trainers or both until ``count`` jobs of so many steps are done."""
+    rng = random.Random(7)
+    with crew.database.write() as session:
+        for name, slots in LIMITS.items():
+            jobs.limit(session, name, slots)
+    order = {"steps": steps, "step_s": 0.2}
+    queued = [crew.queue("steps", order, resource=rng.choice(["cpu", "gpu"]), max_attempts=1000) for _ in range(count)]
+    workers = [crew.hire(slots=2, lease_s=5.0) for _ in range(2)]
+    kills, most = 0, dict.fromkeys(LIMITS, 0)
+    until_s = time.monotonic() + rng.uniform(*pause_s)
+    while any(job.finished_at is None for job in map(crew.look, queued)):
+        with crew.database.read() as session:
+            most = {name: max(most[name], used) for name, (used, _) in jobs.slots(session).items()}
+        if time.monotonic() > until_s:
+            number = rng.randrange(2)
+            kills += kill(rng.choice(["worker", "trainer", "both"]), workers[number])
+            if workers[number].poll() is not None:
+                workers[number] = crew.hire(slots=2, lease_s=5.0)
+            until_s = time.monotonic() + rng.uniform(*pause_s)
+        time.sleep(0.05)
+    return summed(crew, queued, kills, most)
+
+
+def kill(what: str, worker: psutil.Popen) -> int:
+    """How many were killed."""
+    trainers = worker.children() if what != "worker" else []
+    victims = [*trainers[:1], *([worker] if what != "trainer" else [])]
+    for victim in victims:
+        if victim.is_running():
+            victim.kill()
+    if what != "trainer":
+        worker.wait()
+    return len(victims)
+
+
+def summed(crew: Crew, queued: list[Job], kills: int, most: dict[str, int]) -> Rampage:
+    made = Counter(version.job_id for version in crew.versions(*queued))
+    duplicates = sum(count - 1 for count in made.values())
+    lost = sum(crew.look(job).state != "succeeded" or made[job.id] == 0 for job in queued)
+    return Rampage(kills, len(queued), made.total(), duplicates, lost, most)
+
+
+def assert_nothing_was_lost(crew: Crew, found: Rampage) -> None:
+    print(f"\n{crew.database.url.get_backend_name()}: {found}")
+    assert (found.versions, found.duplicates, found.lost) == (found.jobs, 0, 0)
+    assert all(found.most_slots[name] <= limit for name, limit in LIMITS.items())
+    assert eventually(lambda: slots_used(crew) == 0)
+
+
+def slots_used(crew: Crew) -> int:
+    with crew.database.read() as session:
+        return sum(used for used, _ in jobs.slots(session).values())
+
+
+def test_nothing_is_lost_or_done_twice_while_workers_and_trainers_are_killed(crew: Crew) -> None:
+    found = rampage(crew, count=4, steps=5, pause_s=(2.0, 4.0))
+    assert_nothing_was_lost(crew, found)
+
+
+@pytest.mark.chaos
+def test_nothing_is_lost_or_done_twice_in_minutes_of_chaos(crew: Crew) -> None:
+    found = rampage(crew, count=50, steps=20, pause_s=(2.0, 5.0))
+    assert found.kills >= 10
+    assert_nothing_was_lost(crew, found)

@@ -1,0 +1,25 @@
+"""A worker whose children do the works of the tests: ``python -m tests.faults.worker GRACE_S``."""
+
+import signal
+import sys
+import threading
+
+from app.settings import Settings
+from app.store.db import Database
+from app.telemetry import configure_logging
+from app.work.dispatcher import Dispatcher
+from app.work.executors.local import LocalExecutor
+
+
+def main(grace_s: float) -> None:
+    """Work until SIGTERM."""
+    configure_logging()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings = Settings()
+    executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.works"))
+    Dispatcher(Database(settings.url), settings, executor, grace_s).run(stop)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

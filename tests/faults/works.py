@@ -1,0 +1,110 @@
+"""Works that are nothing but their faults, and the child process that does them: ``python -m tests.faults.works PIPE``.
+
+What a work is to do stands in its job's request: ``steps`` of ``step_s`` seconds each, ``log``: a file to which each
+run adds a line. They keep checkpoints, leave a file behind and register a version as training does, in milliseconds.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.store.outcomes import Candidate, Outcome, Ruling
+from app.work.child import main
+from app.work.desk import Desk, Work
+from models import bundle
+from models.errors import Cancelled, Fault, InputError
+from tests.fakes import says, scores
+
+
+def version() -> Candidate:
+    made = says(1, 2, -1)
+    ruling = Ruling(verdict="promoted", reason="the first version")
+    return Candidate(
+        bundle=bundle.to_bytes(made),
+        spec=made.spec.to_json(),
+        scores=scores(),
+        skill=0.25,
+        data_sha256="5a1e5",
+        ruling=ruling,
+    )
+
+
+def note(desk: Desk, word: str) -> None:
+    """Add a line to the log of the test; one write of a few bytes is not torn apart."""
+    if (log := desk.job.request.get("log")) is not None:
+        with Path(log).open("a") as file:
+            file.write(f"{word} {desk.job.id} {desk.job.token} {os.getpid()}\n")
+
+
+def steps(desk: Desk) -> Outcome:
+    """Go on from the newest checkpoint, a step at a time; leave a file behind, and a version."""
+    total, begin = desk.job.request["steps"], int(desk.checkpoint() or b"0")
+    note(desk, "begin")
+    for number in range(begin, total):
+        time.sleep(desk.job.request.get("step_s", 0.1))
+        desk.keep(b"%d" % (number + 1))
+        if desk.report({"step": number + 1, "pid": os.getpid()}):
+            raise Cancelled("asked")
+    with desk.artifact("steps.txt", "text/plain") as file:
+        file.write(b"%d" % total)
+    note(desk, "end")
+    return Outcome(result={"resumed_from": begin}, version=version())
+
+
+def nothing(desk: Desk) -> Outcome:
+    """Only say that it ran."""
+    note(desk, "begin")
+    return Outcome()
+
+
+def stubborn(desk: Desk) -> Outcome:
+    """Hear nothing and say nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    desk.report({"pid": os.getpid()})
+    while True:
+        time.sleep(0.1)
+
+
+def poison(desk: Desk) -> Outcome:
+    """Kill the process that does it."""
+    note(desk, "begin")
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def greedy(desk: Desk) -> Outcome:
+    """End as the kernel ends what takes too much memory."""
+    os._exit(137)
+
+
+def bad(desk: Desk) -> Outcome:
+    """Have data that cannot be used."""
+    raise InputError([Fault(code="too_short", message="3 points are too few", hint="send more")])
+
+
+def uncommitted(desk: Desk) -> Outcome:
+    """Die once, after the file is written and before the end is."""
+    with desk.artifact("steps.txt", "text/plain") as file:
+        file.write(b"attempt %d" % desk.job.attempt)
+    if desk.job.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Outcome(version=version())
+
+
+def unanswered(desk: Desk) -> Outcome:
+    """Die after the end is written and before anybody is told."""
+    note(desk, "begin")
+    desk.finish(Outcome(version=version()))
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+WORKS: Mapping[str, Work] = {
+    work.__name__: work for work in (steps, nothing, stubborn, poison, greedy, bad, uncommitted, unanswered)
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], lambda: WORKS))
