@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from app import registered
-from app.api import datasets, following, forecasts, health, jobs, models, streams
+from app.api import artifacts, datasets, following, forecasts, health, jobs, models, streams
 from app.api.raw import Shortcut, definitions
 from app.api.service import Service
 from app.api.watching import JobWatch
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for room in (forecasts, streams, datasets, jobs, following, models, health):
+    for room in (forecasts, streams, datasets, jobs, following, artifacts, models, health):
         app.include_router(room.router)
     install(app)
     for error in AWAY:

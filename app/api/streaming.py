@@ -1,6 +1,6 @@
 """Forecasts of many series part by part: none is made before the one before it is sent, and only one is kept."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,7 @@ from app.formats import LINES, Stream
 from app.problems import TooManyRequests
 from models.forecast import Forecast
 from models.panel import Panel
-
-MOST_SERIES = 256  # of one part: more would be no quicker for each
+from models.parts import MOST_SERIES
 
 Facts = Mapping[str, Any]  # JSON
 Finish = Callable[[Forecast], bytes]
@@ -31,21 +30,6 @@ class Telling:
     head: Callable[[Forecast], Facts]
     failure: Callable[[Exception], Facts]
     over: Callable[[str, int], None]
-
-
-def parts_of(panel: Panel, most_series: int) -> Iterator[Panel]:
-    """The panel in parts of at most so many series; they share its arrays."""
-    for begin in range(0, len(panel), most_series):
-        end = min(begin + most_series, len(panel))
-        points = slice(panel.indptr[begin], panel.indptr[end])
-        yield replace(
-            panel,
-            ids=panel.ids[begin:end],
-            starts=panel.starts[begin:end],
-            y=panel.y[points],
-            indptr=panel.indptr[begin : end + 1] - panel.indptr[begin],
-            covariates={name: values[points] for name, values in panel.covariates.items()},
-        )
 
 
 def most_series(numbers: tuple[int, int], gflop: tuple[float, float]) -> int:

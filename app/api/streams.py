@@ -19,7 +19,7 @@ from app.api.bulk import ARROW_ANSWER, ARROW_BODY, query_parameters
 from app.api.forecasts import cost_gflop, newest, panel_for, read, served
 from app.api.raw import RawRoute, body_schema
 from app.api.service import Service, problems
-from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, parts_of, pieces_of
+from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, pieces_of
 from app.edge.answers import problem_response
 from app.edge.preferences import media_type_for
 from app.formats import LINES, STREAMS
@@ -32,6 +32,7 @@ from models.errors import Fault, InputError
 from models.forecast import Forecast
 from models.forecaster import Ask, check_request
 from models.panel import Panel
+from models.parts import parts_of
 from models.spec import Spec
 
 logger = logging.getLogger(__name__)
