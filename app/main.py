@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import registered
 from app.api import (
+    artifacts,
     datasets,
     decisions,
     following,
@@ -66,8 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    rooms = (forecasts, streams, datasets, jobs, following, models, decisions, quality, schedules, webhooks, health)
-    for room in rooms:
+    work, kept = (forecasts, streams, jobs, following, artifacts), (datasets, models, decisions, quality)
+    for room in (*work, *kept, schedules, webhooks, health):
         app.include_router(room.router)
     install(app)
     for error in AWAY:

@@ -59,7 +59,7 @@ def make(
     *,
     refit: bool = True,
     statistical: Sequence[str] = (),
-    watch: Watch = Watch(),
+    watch: Watch | None = None,
 ) -> Made:
     """Teach each of ``courses`` what lies before the first origin of ``plan``, mix in as much of seasonal naive as
     helps, score and calibrate that on the origins; then teach the members the rest as well.
@@ -72,6 +72,7 @@ def make(
         EngineMismatch: the engine that serves says another thing than the one that was taught.
     """
     season = courses[0].spec.season
+    watch = watch or Watch()
     members = _taught(panel.cut(plan.held_out), courses, "fit", watch)
     watch.on_phase("backtest")
     origins = origins_of(panel, plan, season)

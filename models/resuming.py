@@ -54,11 +54,19 @@ class Noting(keras.callbacks.Callback):  # type: ignore[misc]
             self._page.note(lambda: _entry(self.model, self._patience, epoch + 1))
 
 
+def begin_anew(network: Any, fresh: Any) -> None:
+    """Bring a compiled network to where ``fresh``, one of the same graph, begins; its optimizer has seen nothing."""
+    network.optimizer.build(network.trainable_variables)
+    for variable, value in zip(_state(network), _state(fresh), strict=True):
+        variable.assign(value)
+    for variable in network.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+
+
 def restored(network: Any, patience: Patience | None, entry: Entry | None) -> int:
     """Bring a compiled network to where ``entry`` is; the epoch to begin with, 0 where it is of no use."""
     if entry is None or entry.facts.get("made_by") != MADE_BY:
         return 0
-    network.optimizer.build(network.trainable_variables)
     own = {"network": _state(network), "optimizer": network.optimizer.variables}
     kept = {part: _parts(entry.arrays, part, len(variables)) for part, variables in own.items()}
     if any(_shapes(own[part]) != _shapes(kept[part]) for part in own):

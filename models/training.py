@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from models.calendar import Ints
 from models.checks import Floats
 from models.diary import Page
-from models.engines.keras import Weights, build_taught, get_weights, set_weights
+from models.engines.keras import Weights, get_weights, set_weights
 from models.errors import Cancelled, Diverged
 from models.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs, zero_state
 from models.panel import Panel
 from models.resuming import Noting, Patience, restored
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES, frames
-from models.teaching import loss_of
 from models.windows import Windows, split, take
 
 MOST_VALIDATION_BATCHES = 8
+MOST_COMPILED = 4  # networks: some tens of MB each
 SHARE_WARM_UP = 0.03  # of all steps
+LEAST_RATE = 0.01  # of the highest, at the end
 SHARE_CUT = 0.1  # of the windows: they lose their older points, as those of young series have none
 
 
@@ -89,11 +90,9 @@ def teach(
     reader = Reader(spec, facts, panel)
     taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
     keras.utils.set_random_seed(training.seed)
-    network = build_taught(spec, training.batch_size if training.carry > 1 else 0)
+    network = begun(spec, training)
     if course.start is not None:
         set_weights(network, course.start)
-    # Of small networks, XLA spares TensorFlow most of the time that dispatching the operations of a step would take.
-    network.compile(optimizer=_optimizer(training), loss=loss_of(spec), jit_compile=True)
     patience = Patience(training.patience) if held is not None else None
     begun = restored(network, patience, page.entry)
     callbacks = [_Reporter(training, on_progress, should_stop), Noting(page, patience, training.max_epochs)]
@@ -108,17 +107,6 @@ def teach(
         verbose=0,
     )
     return get_weights(network) | facts.to_weights()
-
-
-def _optimizer(training: Training) -> Any:
-    """AdamW with a short warm-up and a cosine decay to the very end: the tail is where accuracy is made."""
-    steps = training.max_epochs * training.steps_per_epoch
-    warm_up = max(1, int(SHARE_WARM_UP * steps))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), alpha=0.01, warmup_target=training.learning_rate, warmup_steps=warm_up
-    )
-    clip = {"clipvalue": training.clip_value} if training.clip_value else {"global_clipnorm": training.clip_norm}
-    return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **clip)
 
 
 Examples = tuple[Inputs, NDArray[np.float32]]

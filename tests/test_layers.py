@@ -149,6 +149,7 @@ def test_only_training_and_its_engine_import_keras() -> None:
         "app/work/kinds.py",
         "app/work/reporter.py",
         "app/work/train.py",
+        "app/work/tuning.py",
     }
 
 

@@ -7,19 +7,15 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.orm import Session
 
 from app.api.once import Keep, OnlyOnce, forget
+from app.api.ordering import new_job
 from app.api.paging import LARGEST, MOST, PageSize, PageToken, after_text, foreign, next_token
 from app.api.service import Caller, PathName, Service, The, problems
-from app.api.settling import Parent, settled
-from app.edge.guard import Principal
 from app.problems import NotFound
-from app.schemas import NAME, JobAnswer, MemberAnswer, Page, TrainRequest
-from app.settings import Settings
-from app.store import datasets, jobs, panels, registry
-from app.store.db import Database
+from app.schemas import NAME, JobAnswer, JobRequest, MemberAnswer, Page
+from app.store import datasets, jobs, registry
 from app.store.jobs import ENDED, Filter
-from app.store.orders import WarmStart, members_of
+from app.store.orders import members_of
 from app.store.tables import Job, State
-from models import bundle
 
 router = APIRouter(tags=["jobs"])
 
@@ -37,9 +33,9 @@ def _which(
 Which = Annotated[Filter, Depends(_which)]
 
 
-@router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a training job")
-def post_job(request: TrainRequest, response: Response, the: The, caller: Caller, once: OnlyOnce) -> JobAnswer:
-    """Queue a training job; ask its address in ``Location`` how it goes. What cannot work is refused at once."""
+@router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")
+def post_job(request: JobRequest, response: Response, the: The, caller: Caller, once: OnlyOnce) -> JobAnswer:
+    """Queue a job; ask its address in ``Location`` how it goes. What cannot work is refused at once."""
     job = once(JobAnswer, lambda keep: submit(the, caller, request, keep))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
@@ -85,10 +81,13 @@ def cancel_job(job_id: PathName, the: The, caller: Caller) -> JobAnswer:
         return answer_of(session, jobs.request_cancel(session, caller.tenant_id, job_id))
 
 
-def submit(the: Service, caller: Caller, request: TrainRequest, keep: Keep = forget) -> JobAnswer:
-    """Queue the job that ``request`` describes. Raise as ``new_job``.
+def submit(the: Service, caller: Caller, request: JobRequest, keep: Keep = forget) -> JobAnswer:
+    """Queue the job that ``request`` describes, with every field settled on the data as they are now.
 
     ``keep`` is given the answer in the transaction that queues it.
+
+    Raises:
+        NotFound, SpecError, InputError: see ``app.api.ordering.new_job``.
     """
     new = new_job(the.database, the.settings, caller, request)
     with the.database.write() as session:
@@ -97,53 +96,16 @@ def submit(the: Service, caller: Caller, request: TrainRequest, keep: Keep = for
     return job
 
 
-def new_job(database: Database, settings: Settings, caller: Principal, request: TrainRequest) -> jobs.NewJob:
-    """The training job that ``request`` describes, with every field of its spec settled on the data as they are now.
-
-    Raises:
-        NotFound: no such data set or revision, or no such version to start from.
-        SpecError, InputError: a field that cannot work, or series too short for it.
-    """
-    with database.read() as session:
-        revision = datasets.revision(session, caller.tenant_id, request.dataset, request.revision)
-        panel = panels.load(session, caller.tenant_id, revision)
-        parent = _parent(session, caller.tenant_id, request.warm_start_from)
-    order = settled(request, panel, parent)
-    return jobs.NewJob(
-        tenant_id=caller.tenant_id,
-        kind=request.kind,
-        model=request.model,
-        revision_id=revision.id,
-        request=order.to_json(),
-        max_attempts=settings.max_attempts,
-        created_by=caller.key_id,
-        priority=request.priority,
-        resource=request.resource,
-        deadline_s=request.deadline_s,
-    )
-
-
 def _shown(the: Service, caller: Caller, job_id: str) -> JobAnswer:
     with the.database.read() as session:
         return answer_of(session, jobs.get(session, caller.tenant_id, job_id))
-
-
-def _parent(session: Session, tenant_id: int, name: str | None) -> Parent | None:
-    """The version ``name``, NAME@NUMBER or NAME@ALIAS, as it stands."""
-    if name is None:
-        return None
-    model, _, which = name.partition("@")
-    number = int(which) if which.isdigit() and int(which) < 2**31 else None
-    version = registry.resolve(session, tenant_id, model, number, which)
-    made = bundle.from_bytes(registry.bundle(session, tenant_id, version.id))
-    return Parent(WarmStart(name, version.number, version.id), made)
 
 
 def answer_of(session: Session, job: Job) -> JobAnswer:
     """The public face of a job."""
     revision = datasets.revision_by_id(session, job.tenant_id, job.revision_id)
     version = None if job.version_id is None else registry.version(session, job.tenant_id, job.version_id).number
-    asked, warm_start = job.request, job.request.get("warm_start")
+    asked, trains, warm_start = job.request, "spec" in job.request, job.request.get("warm_start")
     return JobAnswer(
         id=job.id,
         kind=job.kind,
@@ -157,12 +119,15 @@ def answer_of(session: Session, job: Job) -> JobAnswer:
         progress=job.progress,
         error=job.error,
         version=version,
-        spec=asked["spec"],
-        training=asked["training"],
-        members=[MemberAnswer(spec=each["spec"], training=each["training"]) for each in members_of(asked)],
+        order=None if trains else asked,
+        spec=asked.get("spec"),
+        training=asked.get("training"),
+        members=[MemberAnswer(**{of: each[of] for of in ("spec", "training")}) for each in members_of(asked)]
+        if trains
+        else [],
         warm_start_from=None if warm_start is None else warm_start["name"],
         auto=asked.get("auto"),
-        refit=asked.get("refit", True),
+        refit=asked.get("refit", trains),
         priority=job.priority,
         resource=job.resource,
         run_at=job.run_at,

@@ -5,11 +5,11 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from app.api.jobs import new_job
+from app.api.ordering import new_job
 from app.problems import NotFound
-from app.schemas import ScheduleAnswer, ScheduleEdit, ScheduleRequest, TrainRequest
+from app.schemas import JobRequest, ScheduleAnswer, ScheduleEdit, ScheduleRequest
 from app.settings import Settings
 from app.store import due
 from app.store.db import Database, now
@@ -21,6 +21,7 @@ from app.store.tables import Schedule
 from models.errors import Fault, InputError
 
 SHOWN = 5  # due times of an answer
+JOB: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
 
 
 class Planner:
@@ -36,7 +37,7 @@ class Planner:
             NotFound, SpecError, InputError: it cannot work, or not any more.
         """
         try:
-            asked = TrainRequest.model_validate(request)
+            asked = JOB.validate_python(request)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in ("job", *first["loc"]))
@@ -97,7 +98,7 @@ def answer_of(row: Schedule) -> ScheduleAnswer:
     return ScheduleAnswer(job=row.request, next_due=coming, **same)
 
 
-def _job(request: TrainRequest) -> dict[str, Any]:
+def _job(request: JobRequest) -> dict[str, Any]:
     # What was left out stays open: it is settled on the data of each day.
     return {"kind": request.kind, **request.model_dump(mode="json", exclude_unset=True)}
 

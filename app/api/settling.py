@@ -62,6 +62,23 @@ def settled(request: TrainRequest, panel: Panel, parent: Parent | None) -> Order
     )
 
 
+def retaught(order: Order, members: Sequence[Mapping[str, Any]] | None, panel: Panel) -> Order:
+    """``order`` once more on the data ``panel``; ``members``: what was made of it, where that was searched for.
+
+    The values of covariates that are text are those of ``panel``.
+
+    Raises:
+        SpecError, InputError: it cannot work any more.
+    """
+    before = [Wanted(Spec.from_json(each["spec"]), Training.from_json(each["training"])) for each in members or []]
+    wanted = [
+        Wanted(suggest(panel, {name: v for name, v in spec.to_json().items() if name != "categories"}), training)
+        for spec, training in before or order.members
+    ]
+    _check(panel, wanted)
+    return replace(order, members=tuple(wanted), auto=None, warm_start=None, register=True)
+
+
 def _member(request: TrainRequest, panel: Panel, changes: Mapping[str, Any]) -> Wanted:
     """The member that has ``changes``, fields of spec and of training, on top of the request's own."""
     known = {field.name: kind for kind in (Spec, Training) for field in fields(kind)}

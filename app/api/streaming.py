@@ -12,8 +12,7 @@ from app.formats import LINES, Stream
 from app.problems import TooManyRequests
 from models.forecast import Forecast
 from models.panel import Panel
-
-MOST_SERIES = 256  # of one part: more would be no quicker for each
+from models.parts import MOST_SERIES
 
 Facts = Mapping[str, Any]  # JSON
 Finish = Callable[[Forecast], bytes]

@@ -15,6 +15,14 @@ from app.schemas.forecasts import (
     VersionRef,
     WarningAnswer,
 )
+from app.schemas.kinds import (
+    ArtifactAnswer,
+    BacktestRequest,
+    BatchRequest,
+    JobRequest,
+    RetrainRequest,
+    TuneRequest,
+)
 from app.schemas.quality import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
 from app.schemas.resources import (
     AliasAnswer,
@@ -39,9 +47,12 @@ __all__ = [
     "AliasAnswer",
     "AliasMoveAnswer",
     "Answer",
+    "ArtifactAnswer",
     "AttemptAnswer",
     "AutoRequest",
+    "BacktestRequest",
     "BandAnswer",
+    "BatchRequest",
     "Body",
     "DatasetRef",
     "DecisionAnswer",
@@ -55,6 +66,7 @@ __all__ = [
     "History",
     "Interval",
     "JobAnswer",
+    "JobRequest",
     "MemberAnswer",
     "ModelAnswer",
     "MoveRequest",
@@ -65,6 +77,7 @@ __all__ = [
     "QualityAnswer",
     "RealisedAnswer",
     "ReasonRequest",
+    "RetrainRequest",
     "RevisionAnswer",
     "ScheduleAnswer",
     "ScheduleEdit",
@@ -74,6 +87,7 @@ __all__ = [
     "ShadowAnswer",
     "Skill",
     "TrainRequest",
+    "TuneRequest",
     "VersionAnswer",
     "VersionRef",
     "WarningAnswer",

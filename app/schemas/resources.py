@@ -45,7 +45,18 @@ class Placed(Body):
     )
 
 
-class TrainRequest(Placed):
+class Judged(Placed):
+    """A job that makes a version: what decides whether it is served."""
+
+    promote: Literal["if_better", "always", "never"] = Field(
+        "if_better", description="When the alias 'champion' moves to the new version."
+    )
+    gate: GatePolicy = Field(
+        GatePolicy(), description="What 'if_better' means; 'always' and 'never' have their way whatever it says."
+    )
+
+
+class TrainRequest(Judged):
     """A training job: which data, under which name, and what to change of what the data suggest."""
 
     model_config = ConfigDict(
@@ -94,12 +105,24 @@ class TrainRequest(Placed):
     refit: bool = Field(
         True, description="After the backtest, teach the newest points as well; the scores stay those of the backtest."
     )
-    promote: Literal["if_better", "always", "never"] = Field(
-        "if_better", description="When the alias 'champion' moves to the new version."
+
+    by: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        None,
+        description="A model for each value of this static covariate, or 'unique_id' for each series: a job with as "
+        "many children, whose models are named MODEL-VALUE.",
     )
-    gate: GatePolicy = Field(
-        GatePolicy(), description="What 'if_better' means; 'always' and 'never' have their way whatever it says."
+    children_at_once: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
+        None, description="How many of them may be under way at the same time."
     )
+    skip_unfit: bool = Field(False, description="Leave groups out that cannot be trained, instead of refusing all.")
+
+    @model_validator(mode="after")
+    def _for_groups(self) -> "TrainRequest":
+        if self.by is not None and self.warm_start_from is not None:
+            raise ValueError("give either 'by' or 'warm_start_from': each group would go on from the same weights")
+        if self.by is None and (self.children_at_once is not None or self.skip_unfit):
+            raise ValueError("'children_at_once' and 'skip_unfit' are for groups: give 'by' as well")
+        return self
 
     @model_validator(mode="after")
     def _one_way(self) -> "TrainRequest":
@@ -117,7 +140,10 @@ class MemberAnswer(Answer):
 
 
 class JobAnswer(Answer):
-    """A job as it is now; ``spec`` and ``training`` are those of the first of its ``members``."""
+    """A job as it is now; ``spec`` and ``training`` are those of the first of its ``members``, of one that trains.
+
+    ``order``: what any other is asked to do, every field settled.
+    """
 
     id: str
     kind: str
@@ -131,8 +157,9 @@ class JobAnswer(Answer):
     progress: dict[str, Any]
     error: dict[str, Any] | None
     version: int | None
-    spec: dict[str, Any]
-    training: dict[str, Any]
+    order: dict[str, Any] | None
+    spec: dict[str, Any] | None
+    training: dict[str, Any] | None
     members: list[MemberAnswer]
     warm_start_from: str | None
     auto: dict[str, Any] | None

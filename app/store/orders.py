@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from models.errors import Fault, InputError, excerpt
 from models.gate import Policy
+from models.panel import Panel
 from models.spec import Spec, Training
 
 
@@ -28,10 +32,21 @@ class WarmStart(NamedTuple):
 
 
 class Auto(NamedTuple):
-    """A search for the best spec within ``budget_s`` seconds; ``fixed``: the fields that it may not change."""
+    """A search for the best spec within ``budget_s`` seconds; ``fixed``: the fields that it may not change.
+
+    ``trials``: so many candidates; None: those that ``models.recipes`` names.
+    """
 
     budget_s: float
     fixed: Mapping[str, Any]
+    trials: int | None = None
+
+
+class Group(NamedTuple):
+    """The series whose static covariate ``column`` is ``value``; of ``unique_id`` the one series of that name."""
+
+    column: str
+    value: str | float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +54,8 @@ class Order:
     """A training job's request.
 
     ``gate``: by what rule the version becomes champion, where ``promote`` is ``if_better``. ``baselines``: of Theta and
-    ETS, those to be fitted beside it in the backtest; ``refit``: once scored, the members are taught again on all data.
+    ETS, those to be fitted beside it in the backtest; ``refit``: once scored, the members are taught again on all data;
+    ``register``: what a search finds becomes a version; ``only``: of all series these.
     """
 
     members: tuple[Wanted, ...]
@@ -49,11 +65,17 @@ class Order:
     auto: Auto | None = None
     baselines: tuple[str, ...] = ()
     refit: bool = True
+    register: bool = True
+    only: Group | None = None
 
     @property
     def first(self) -> Spec:
         """The spec of the first member: frequency, season and horizon are those of all."""
         return self.members[0].spec
+
+    def only_of(self, panel: Panel) -> Panel:
+        """The series of ``panel`` that are meant."""
+        return panel if self.only is None else group_of(panel, self.only)
 
     def to_json(self) -> dict[str, Any]:
         """The order as the column ``jobs.request`` holds it."""
@@ -63,6 +85,8 @@ class Order:
         values |= {"others": [member.to_json() for member in others]} if others else {}
         values |= {"warm_start": self.warm_start._asdict()} if self.warm_start else {}
         values |= {"auto": self.auto._asdict()} if self.auto else {}
+        values |= {"only": list(self.only)} if self.only else {}
+        values |= {} if self.register else {"register": False}
         return values | ({"baselines": list(self.baselines)} if self.baselines else {})
 
     @classmethod
@@ -83,9 +107,29 @@ class Order:
             auto=Auto(**values["auto"]) if "auto" in values else None,
             baselines=tuple(values.get("baselines", ())),
             refit=values.get("refit", True),
+            register=values.get("register", True),
+            only=Group(*values["only"]) if "only" in values else None,
         )
 
 
 def members_of(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What ``Order.to_json`` says of each member, the first included: ``spec`` and ``training``."""
     return [values, *values.get("others", ())]
+
+
+def group_of(panel: Panel, group: Group) -> Panel:
+    """The series of ``panel`` that belong to ``group``.
+
+    Raises:
+        InputError: there are none.
+    """
+    if group.column == "unique_id":
+        return panel.select([str(group.value)])
+    texts = panel.categories.get(group.column)
+    own = panel.latest(group.column).tolist()
+    named = own if texts is None else [None if np.isnan(code) else texts[int(code)] for code in own]
+    found = [name for name, value in zip(panel.ids, named, strict=True) if value == group.value]
+    if not found:
+        message = f"no series has {group.column} = {excerpt(group.value)}"
+        raise InputError([Fault(code="unknown_group", field="by", message=message, hint="group the newest data anew")])
+    return panel.select(found)

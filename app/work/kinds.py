@@ -6,7 +6,10 @@ Importing this module imports TensorFlow; only a process that runs jobs does.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from app.work.batches import backtest_one, forecast_all
 from app.work.desk import Work
 from app.work.train import train
 
-WORK: Mapping[str, Work] = MappingProxyType({"train": train})
+WORK: Mapping[str, Work] = MappingProxyType(
+    {"train": train, "retrain": train, "tune": train, "forecast": forecast_all, "backtest": backtest_one}
+)

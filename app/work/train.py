@@ -3,27 +3,26 @@
 Importing this module imports TensorFlow; only the process that runs a job does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from app.store.orders import Auto, Order
+from app.store.orders import Order
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.work.champion import Rival, compare, known_to, ruling
 from app.work.desk import Desk
-from app.work.reporter import Reporter, Stages
+from app.work.diaries import diary_of
+from app.work.reporter import Reporter, Stages, time_is_up
+from app.work.tuning import search
 from models import bundle
-from models.auto import Choice, Tools, choose
 from models.calendar import Ints
-from models.engines.onnx import OnnxEngine
 from models.forecaster import Weights
 from models.making import Made, Watch, make
 from models.origins import plan_for
 from models.panel import Panel
-from models.spec import Spec, Training
 from models.strategies import STRATEGIES
-from models.training import Course, fit
+from models.training import Course
 
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 
@@ -37,19 +36,23 @@ def train(desk: Desk) -> Outcome:
         Fenced: another worker has taken it over.
     """
     order = Order.from_json(desk.job.request)
-    panel = desk.panel(desk.job.revision_id)
+    panel = order.only_of(desk.panel(desk.job.revision_id))
     reporter = Reporter(desk, Stages(len(order.members), searches=order.auto is not None, refits=order.refit))
+    diary = diary_of(desk)
     plan = plan_for(panel, order.first.horizon, order.first.season)
-    courses, report = _courses(desk, order), _lineage(order)
+    courses, report, result = _courses(desk, order), _lineage(order), {}
     if order.auto is not None:
-        choice = _search(order.auto, order.members[0].training, panel.cut(plan.held_out), reporter)
-        courses = [Course(choice.member.spec, choice.training, choice.member.weights)]
-        report["auto"] = {"budget_s": order.auto.budget_s, "trials": choice.to_json()}
+        found = search(order, panel.cut(plan.held_out), reporter, diary)
+        courses, result = [found.course], {"trials": list(found.trials)}
+        report |= {"auto": {"budget_s": order.auto.budget_s, **result}, "members": [found.wanted.to_json()]}
+        if not order.register:
+            return Outcome(result={**result, "best": found.wanted.to_json()})
     watch = Watch(
         on_phase=reporter.enter,
         on_progress=reporter.progress,
         should_stop=reporter.should_stop,
-        enough=_time_is_up(STATISTICAL_S, reporter.clock),
+        enough=time_is_up(STATISTICAL_S, reporter.clock),
+        diary=diary,
     )
     made = make(panel, plan, courses, refit=order.refit, statistical=order.baselines, watch=watch)
     known = _known_to_parent(desk, order, panel)
@@ -57,7 +60,7 @@ def train(desk: Desk) -> Outcome:
     rival = Rival(members=made.backtested, skill=made.evaluation.skill, origins=made.origins, known=known)
     evidence = compare(desk, rival)
     made.evaluation.report.update(report)
-    return Outcome(version=_candidate(made, ruling(evidence, order)))
+    return Outcome(result=result, version=_candidate(made, ruling(evidence, order)))
 
 
 def _candidate(made: Made, ruled: Ruling) -> Candidate:
@@ -92,28 +95,3 @@ def _known_to_parent(desk: Desk, order: Order, panel: Panel) -> Ints:
     if order.warm_start is None:
         return np.zeros(len(panel), dtype=np.int64)
     return known_to(desk, desk.version(order.warm_start.version_id), panel)
-
-
-def _search(auto: Auto, training: Training, known: Panel, reporter: Reporter) -> Choice:
-    """What does best on origins before the backtest's."""
-    reporter.enter("search")
-
-    def teach(
-        spec: Spec, training: Training, panel: Panel, start: Weights | None, should_stop: Callable[[], bool]
-    ) -> Weights:
-        return fit(spec, training, panel, reporter.searching(auto.budget_s), should_stop, start)
-
-    return choose(
-        known, auto.fixed, training, Tools(teach, OnnxEngine, reporter.clock, reporter.should_stop), auto.budget_s
-    )
-
-
-def _time_is_up(seconds: float, clock: Callable[[], float]) -> Callable[[], bool]:
-    """Whether ``seconds`` have gone by since it was first asked."""
-    began: list[float] = []
-
-    def is_up() -> bool:
-        began.append(clock())
-        return began[-1] - began[0] > seconds
-
-    return is_up

@@ -1,7 +1,7 @@
 """How a job gets into the queue, alone or with its children, and where in it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -25,7 +25,7 @@ class NewJob:
     ``priority``: -10 to 10, more goes first; each step is worth ten minutes of waiting. ``resource``: what it takes a
     slot of while it runs. ``run_at``: not before then. ``deadline_s``: it fails if it is not done in so many seconds.
     ``dedup``: of two with the same text there is only one. ``children_at_once``: of a parent, how many of its children
-    may be under way at the same time.
+    may be under way at the same time. ``children``: of a parent, which no worker claims itself.
     """
 
     tenant_id: int
@@ -44,14 +44,17 @@ class NewJob:
     parent_id: str | None = None
     label: dict[str, Any] | None = None
     children_at_once: int | None = None
+    children: tuple["NewJob", ...] = ()
 
 
 def enqueue(session: Session, new: NewJob) -> Job:
-    """Put a job in the queue; where there is one of the same ``dedup`` already, that one is returned.
+    """Put a job in the queue, with its children; where there is one of the same ``dedup``, that one is returned.
 
     Raises:
         NotFound: the revision is not this tenant's.
     """
+    if new.children:
+        return enqueue_family(session, replace(new, children=()), new.children)
     datasets.revision_by_id(session, new.tenant_id, new.revision_id)
     values = _values(new, now(session))
     if insert_if_absent(session, Job, **values) is None:
@@ -112,7 +115,7 @@ def admit(session: Session, parent: Job) -> None:
 
 def _values(new: NewJob, moment: datetime) -> dict[str, Any]:
     values = asdict(new)
-    deadline_s = values.pop("deadline_s")
+    deadline_s, _ = values.pop("deadline_s"), values.pop("children")
     deadline_at = None if deadline_s is None else moment + timedelta(seconds=deadline_s)
     place = moment - new.priority * AGEING
     return {**values, "id": uuid4().hex, "created_at": moment, "place": place, "deadline_at": deadline_at}

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-from app.api.streaming import MOST_SERIES, Finish, Streamed, Telling, most_series, pieces_of
+from app.api.streaming import Finish, Streamed, Telling, most_series, pieces_of
 from app.formats import LINES, LineStream
 from app.problems import TooManyRequests
 from models.calendar import parse_freq
@@ -23,6 +23,7 @@ from models.engines.onnx import OnnxEngine
 from models.errors import ModelBroken
 from models.forecaster import forecast, ready
 from models.panel import Panel
+from models.parts import MOST_SERIES
 from tests.app.edge.conftest import listening
 from tests.fakes import says
 

@@ -1,0 +1,58 @@
+"""/v1/jobs/{id}/artifacts: the files that a job left behind, sent part by part."""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from app.api.service import Caller, PathName, Service, The, problems
+from app.schemas import ArtifactAnswer, Page
+from app.store import artifacts, jobs
+
+router = APIRouter(tags=["jobs"])
+
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"application/octet-stream": {}}}
+}
+
+
+@router.get("/v1/jobs/{job_id}/artifacts", responses=problems(404), summary="List the files of a job")
+def list_artifacts(job_id: PathName, the: The, caller: Caller) -> Page[ArtifactAnswer]:
+    """The files that a job left behind, by name; there are none before it has succeeded."""
+    with the.database.read() as session:
+        rows = artifacts.of_job(session, jobs.get(session, caller.tenant_id, job_id))
+        return Page(items=[ArtifactAnswer.model_validate(row) for row in rows], next_page_token=None)
+
+
+@router.get(
+    "/v1/jobs/{job_id}/artifacts/{name}",
+    responses={200: _FILE, **problems(404)},
+    response_class=StreamingResponse,
+    summary="Download a file of a job",
+)
+def get_artifact(job_id: PathName, name: PathName, the: The, caller: Caller) -> StreamingResponse:
+    """The file ``name``, with its SHA-256 as ``Repr-Digest`` (RFC 9530) and as ``ETag``."""
+    with the.database.read() as session:
+        row = artifacts.named(session, jobs.get(session, caller.tenant_id, job_id), name)
+    assert row.sha256 is not None
+    headers = {
+        "Content-Length": str(row.size_bytes),
+        "Content-Disposition": f'attachment; filename="{row.name}"',
+        "ETag": f'"{row.sha256}"',
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(row.sha256)).decode()}:",
+    }
+    return StreamingResponse(_parts(the, row.id), media_type=row.media_type, headers=headers)
+
+
+def _parts(the: Service, artifact_id: int) -> Iterator[bytes]:
+    """The parts one by one, each in a transaction of its own: a slow client holds no connection of the database."""
+    number = 1
+    while True:
+        with the.database.read() as session:
+            part = artifacts.part(session, artifact_id, number)
+        if part is None:
+            return
+        yield part
+        number += 1

@@ -1,0 +1,155 @@
+"""Jobs that ask versions that are there: the forecast of a whole data set, and a backtest, each with a file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from app.formats.tables import FORMATS, Columns, TableWriter
+from app.store.outcomes import Outcome
+from app.store.questions import BacktestOrder, BatchOrder
+from app.work.champion import known_to
+from app.work.desk import Desk
+from app.work.reporter import Counting, time_is_up
+from models import bundle
+from models.backtest import Predict, evaluate
+from models.blending import seasonal_naive_for
+from models.calendar import Ints
+from models.engines.onnx import OnnxEngine
+from models.forecast import Forecast
+from models.forecaster import Member, forecast, predict, ready
+from models.intervals import Prediction
+from models.origins import Origins, origins_of, plan_for
+from models.panel import Panel
+from models.parts import MOST_SERIES, parts_of
+from models.spec import Spec
+from models.windows import take
+
+MOST_NUMBERS = 1_000_000  # of one part: with its text, some tens of MB
+STATISTICAL_S = 60.0  # for Theta and ETS, which could take longer than all the rest
+
+
+def forecast_all(desk: Desk) -> Outcome:
+    """The next steps of every series, as a file ``forecast``.
+
+    Raises:
+        InputError, ModelBroken: the job cannot be done.
+        Cancelled: its cancellation was asked for.
+        Fenced: another worker has taken it over.
+    """
+    order = BatchOrder.from_json(desk.job.request)
+    panel = desk.panel(desk.job.revision_id)
+    if order.ids is not None:
+        panel = panel.select(order.ids)
+    made = bundle.from_bytes(desk.bundle(order.version.id))
+    networks = ready(made.members, OnnxEngine)
+    most = MOST_NUMBERS // (order.horizon * (1 + 2 * len(order.levels)))
+    counting, notes = Counting(desk, "forecast", len(panel)), dict[str, int]()
+    with _table(desk, "forecast", order.format, panel.utc) as table:
+        for part in parts_of(panel, min(MOST_SERIES, max(1, most))):
+            said = forecast(networks, made.calibration, part, order.horizon, order.levels)
+            table.write(_forecast_rows(said))
+            for note in said.notes:
+                notes[note.code] = notes.get(note.code, 0) + 1
+            counting.add(len(part))
+    result = {"series": len(panel), "rows": len(panel) * order.horizon, "horizon": order.horizon, "notes": notes}
+    return Outcome(result={**result, "of": f"{order.version.name.partition('@')[0]}@{order.version.number}"})
+
+
+def backtest_one(desk: Desk) -> Outcome:
+    """The report of a backtest as a version has one, and a file ``windows`` if it is wanted.
+
+    ``windows_taught`` counts the windows that the version was taught: what it says of those is worth nothing.
+
+    Raises:
+        InputError, ModelBroken: the job cannot be done.
+        Cancelled: its cancellation was asked for.
+        Fenced: another worker has taken it over.
+    """
+    order = BacktestOrder.from_json(desk.job.request)
+    panel = desk.panel(desk.job.revision_id)
+    members = _members(desk, order, panel)
+    origins = origins_of(panel, plan_for(panel, order.horizon, order.season), order.season)
+    says = _Counted(partial(predict, ready(members, OnnxEngine)), Counting(desk, "backtest", len(origins)))
+    enough = time_is_up(STATISTICAL_S)
+    if order.windows is None:
+        evaluation = evaluate(says, origins, order.baselines, enough)
+    else:
+        with _table(desk, "windows", order.windows, panel.utc) as table:
+            evaluation = evaluate(_Written(says, table), origins, order.baselines, enough)
+    return Outcome(result=evaluation.report | _standing(desk, order, origins))
+
+
+def _standing(desk: Desk, order: BacktestOrder, origins: Origins) -> dict[str, Any]:
+    if order.version is None:
+        return {"of": "seasonal_naive", "windows_taught": 0}
+    known = known_to(desk, desk.version(order.version.id), origins.panel)
+    taught = int((origins.at < known[origins.series]).sum())
+    return {"of": f"{order.version.name.partition('@')[0]}@{order.version.number}", "windows_taught": taught}
+
+
+def _members(desk: Desk, order: BacktestOrder, panel: Panel) -> tuple[Member, ...]:
+    if order.version is not None:
+        return bundle.from_bytes(desk.bundle(order.version.id)).members
+    plain = Spec(freq=str(panel.freq), season=order.season, context=2, horizon=order.horizon)
+    return (seasonal_naive_for(plain),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A ``Predict`` that counts the windows that it was asked for."""
+
+    says: Predict
+    counting: Counting
+
+    def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
+        said = self.says(panel, series, at, horizon)
+        self.counting.add(len(at))
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A ``Predict`` whose forecasts are written down beside what came."""
+
+    says: Predict
+    table: TableWriter
+
+    def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
+        said = self.says(panel, series, at, horizon)
+        steps = np.arange(horizon)
+        first = panel.freq.after(panel.starts[series], at)
+        cutoff = panel.freq.after(panel.starts[series], at - 1)
+        self.table.write(
+            {
+                "unique_id": np.repeat(np.array(panel.ids, dtype=object)[series], horizon),
+                "cutoff": np.repeat(cutoff, horizon),
+                "ds": np.concatenate([panel.freq.after(begin, steps) for begin in first]),
+                "y": take(panel.y, panel, series, at, horizon).ravel(),
+                "mean": said.mean.ravel(),
+            }
+        )
+        return said
+
+
+def _forecast_rows(said: Forecast) -> Columns:
+    horizon = said.mean.shape[1]
+    columns = {
+        "unique_id": np.repeat(np.array(said.ids, dtype=object), horizon),
+        "ds": np.concatenate([said.times(i) for i in range(len(said.ids))]),
+        "mean": said.mean.ravel(),
+    }
+    for level, bounds in said.intervals.items():
+        columns |= {f"lo-{level}": bounds.lo.ravel(), f"hi-{level}": bounds.hi.ravel()}
+    return columns
+
+
+@contextmanager
+def _table(desk: Desk, name: str, kind: str, utc: bool) -> Iterator[TableWriter]:
+    with desk.artifact(f"{name}.{kind}", FORMATS[kind]) as file:
+        writer = TableWriter(file, kind, utc)
+        yield writer
+        writer.end()
