@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from app.api.ordering import new_job
 from app.problems import NotFound
@@ -21,7 +21,6 @@ from app.store.tables import Schedule
 from models.errors import Fault, InputError
 
 SHOWN = 5  # due times of an answer
-JOB: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
 
 
 class Planner:
@@ -37,12 +36,12 @@ class Planner:
             NotFound, SpecError, InputError: it cannot work, or not any more.
         """
         try:
-            asked = JOB.validate_python(request)
+            asked = ScheduleEdit.model_validate({"job": request}).job
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in ("job", *first["loc"]))
-            hint = "edit the schedule so that it is a body that POST /v1/jobs takes"
-            raise InputError([Fault(code="bad_field", field=where, message=first["msg"], hint=hint)]) from error
+            where = ".".join(str(part) for part in first["loc"])
+            raise _refusal("bad_field", where, first["msg"], "edit 'job' to be a body for POST /v1/jobs") from error
+        assert asked is not None
         return new_job(self._database, self._settings, Principal(tenant_id, created_by, "write"), asked)
 
     def check(self, tenant_id: int, plan: Plan) -> None:
@@ -73,7 +72,7 @@ def asked_of(plan: Plan) -> dict[str, Any]:
 def new_plan(request: ScheduleRequest) -> Plan:
     """The plan of a new schedule."""
     values = {field.name: getattr(request, field.name) for field in fields(Plan) if field.name != "request"}
-    return Plan(**{**values, "triggers": _triggers(request), "request": _job(request.job)})
+    return Plan(**{**values, "triggers": _triggers(request), "request": _job(request.job), "gate": _gate(request)})
 
 
 def edited(plan: Plan, request: ScheduleEdit) -> Plan:
@@ -82,6 +81,8 @@ def edited(plan: Plan, request: ScheduleEdit) -> Plan:
     given = {name: getattr(request, name) for name in request.model_fields_set if name in values}
     if "triggers" in given:
         given["triggers"] = _triggers(request)
+    if "gate" in given:
+        given["gate"] = _gate(request)
     if request.job is not None:
         given["request"] = _job(request.job)
     return Plan(**(values | given))
@@ -106,6 +107,10 @@ def _job(request: JobRequest) -> dict[str, Any]:
 def _triggers(request: ScheduleRequest | ScheduleEdit) -> dict[str, Any]:
     given = request.triggers.model_dump(mode="json", exclude_none=True)
     return {} if given.keys() == {"pause_s"} else given
+
+
+def _gate(request: ScheduleRequest | ScheduleEdit) -> dict[str, Any] | None:
+    return None if request.gate is None else request.gate.model_dump(mode="json")
 
 
 def _refusal(code: str, field: str, message: str, hint: str) -> InputError:

@@ -3,16 +3,14 @@
 import signal
 import threading
 
-from sqlalchemy.orm import Session
-
 from app.addresses import networks_of
 from app.api.planning import Planner
 from app.commands.common import migrated, plain_errors, read_settings
+from app.store.quality import quality_of
 from app.telemetry import configure_logging
 from app.work.deliveries import Sender
 from app.work.runner import watch_parent
 from app.work.scheduler import Parts, run
-from app.work.triggers import Quality
 
 
 def scheduler(with_parent: bool) -> None:
@@ -34,8 +32,3 @@ def scheduler(with_parent: bool) -> None:
         finally:
             stop.set()
             sending.join()
-
-
-def quality_of(session: Session, tenant_id: int, model: str) -> Quality | None:
-    """How the served forecasts of a model did."""
-    return None

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.schemas.base import Answer, Body, Name
-from app.schemas.resources import TrainRequest
+from app.schemas.decisions import GatePolicy
+from app.schemas.kinds import JobRequest
 
 Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86_400)]
 Cron = Annotated[
@@ -34,23 +35,23 @@ Grace = Annotated[Seconds, Field(description="How late a due time may be and sti
 Jitter = Annotated[
     float, Field(ge=0, le=3600, description="Fire up to so much later: of each due time always by the same.")
 ]
-Gate = Annotated[
-    dict[str, Any], Field(max_length=20, description="The policy that decides promotion, in place of the job's own.")
-]
+Least = Annotated[int, Field(ge=1, le=1_000_000, description="Actual values that must have come.")]
 
 
 class Drift(Body):
     """The error of served forecasts has grown to more than ``ratio`` times that of the backtest."""
 
     ratio: Annotated[float, Field(gt=1, le=1_000)] = 1.5
-    least: Annotated[int, Field(ge=1, le=1_000_000, description="Forecasts whose actual value must be known.")] = 50
+    confidence: Annotated[float, Field(ge=0, lt=1, description="How sure it must be that it has grown at all.")] = 0.9
+    least: Least = 50
 
 
 class CoverageBelow(Body):
     """Fewer actual values than this share lie within the intervals that were served."""
 
     coverage: Annotated[float, Field(gt=0, lt=1)]
-    least: Annotated[int, Field(ge=1, le=1_000_000, description="Forecasts whose actual value must be known.")] = 50
+    level: Annotated[Literal[80, 95], Field(description="Of which intervals, in percent.")] = 80
+    least: Least = 50
 
 
 class Triggers(Body):
@@ -80,7 +81,7 @@ class _Plan(Body):
     grace_s: Grace = 300.0
     jitter_s: Jitter = 0.0
     triggers: Triggers = Field(default_factory=Triggers)
-    gate: Gate | None = None
+    gate: GatePolicy | None = Field(None, description="What decides promotion, in place of the job's own.")
 
 
 class ScheduleRequest(_Plan):
@@ -101,7 +102,7 @@ class ScheduleRequest(_Plan):
     )
 
     name: Name
-    job: TrainRequest
+    job: JobRequest
 
 
 class ScheduleEdit(_Plan):
@@ -109,7 +110,7 @@ class ScheduleEdit(_Plan):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 4 * * *", "misfire": "skip"}]})
 
-    job: TrainRequest | None = None
+    job: JobRequest | None = None
 
 
 class FiringAnswer(Answer):

@@ -23,9 +23,10 @@ from app.store.due import Passed
 from app.store.firings import NewFiring, Turn
 from app.store.freshness import freshness
 from app.store.jobs import NewJob
+from app.store.quality import Quality
 from app.store.tables import Schedule
 from app.work import triggers
-from app.work.triggers import Quality, Seen
+from app.work.triggers import Seen
 from models.errors import ForecastError
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ TIDY_S = 3600.0  # between two times that what is old is forgotten
 FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
 
 Settle = Callable[[int, dict[str, Any], str], NewJob]  # tenant, the body of POST /v1/jobs, who asks for it
-QualityOf = Callable[[Session, int, str], Quality | None]  # tenant and model
+QualityOf = Callable[[Session, int, str], Quality]  # tenant and model
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.store.freshness import Freshness
+from app.store.quality import Quality
 
 PAUSE_S = 3600.0  # between two firings of a schedule by its triggers, unless it says otherwise
-
-
-class Quality(NamedTuple):
-    """How a model's served forecasts did, over the newest ``n`` whose actual values are known.
-
-    ``ratio`` is their MASE divided by that of the backtest, ``coverage`` the share of values within the interval.
-    """
-
-    ratio: float | None
-    coverage: float | None
-    n: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +79,21 @@ def _older(most_s: float | None, since: datetime | None, seen: Seen) -> Cause | 
 
 
 def _drift(limit: Mapping[str, Any] | None, quality: Quality | None) -> Cause | None:
-    if limit is None or quality is None or quality.ratio is None or quality.n < limit["least"]:
+    """Errors larger than in the backtest by a factor, and that not by chance."""
+    if limit is None or quality is None or quality.drift is None or quality.points < limit["least"]:
         return None
-    return Cause("drift", {"ratio": quality.ratio, "n": quality.n}) if quality.ratio > limit["ratio"] else None
+    if quality.drift <= limit["ratio"] or (quality.confidence or 0.0) < limit["confidence"]:
+        return None
+    return Cause("drift", {"ratio": quality.drift, "confidence": quality.confidence, "points": quality.points})
 
 
 def _coverage(limit: Mapping[str, Any] | None, quality: Quality | None) -> Cause | None:
-    if limit is None or quality is None or quality.coverage is None or quality.n < limit["least"]:
+    if limit is None or quality is None or quality.points < limit["least"]:
         return None
-    below = quality.coverage < limit["coverage"]
-    return Cause("coverage", {"coverage": quality.coverage, "n": quality.n}) if below else None
+    coverage = quality.coverage.get(limit["level"])
+    if coverage is None or coverage >= limit["coverage"]:
+        return None
+    return Cause("coverage", {"coverage": coverage, "level": limit["level"], "points": quality.points})
 
 
 def _at(watermark: Mapping[str, Any]) -> datetime | None:

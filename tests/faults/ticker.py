@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 from app.store import datasets
 from app.store.db import Database
 from app.store.jobs import NewJob
+from app.store.quality import quality_of
 from app.work.scheduler import Parts, tick
 
 
@@ -29,7 +30,7 @@ def main(url: str, start: str, steps: str, step_s: str, moment: str = "never") -
 
 
 def parts_of(database: Database) -> Parts:
-    """Jobs on the newest revision of ``sales``; nothing is known of quality."""
+    """Jobs on the newest revision of ``sales``."""
 
     def settle(tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
         with database.read() as session:
@@ -44,7 +45,7 @@ def parts_of(database: Database) -> Parts:
             created_by=created_by,
         )
 
-    return Parts(settle, lambda session, tenant_id, model: None)
+    return Parts(settle, quality_of)
 
 
 def listen(moment: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from app.api.planning import Planner
-from app.store import firings
+from app.store import firings, jobs
+from app.store.quality import quality_of
 from app.work.scheduler import Parts, tick
 from tests.app.api.conftest import Caller, House, on_both, open_house
 from tests.app.api.tables import series
@@ -132,6 +133,19 @@ def test_an_edit_changes_what_it_names(acme: Caller) -> None:
     assert changed["triggers"] == {"older_than_s": 9.0, "pause_s": 3600.0}
 
 
+def test_a_policy_of_promotion_is_that_of_each_job(house: House) -> None:
+    acme = house.acme
+    acme.post("/v1/schedules", json={**PLAN, "gate": {"minimum_gain": 0.1, "approval": "manual"}})
+    gate = acme.get("/v1/schedules/nightly")["gate"]
+    assert gate == {"minimum_gain": 0.1, "confidence": None, "must_beat_baseline": True, "approval": "manual"}
+    job = acme.ask("POST", "/v1/schedules/nightly/run").headers["location"].split("/")[-1]
+    with house.database.read() as session:
+        assert jobs.get(session, house.tenants["acme"], job).request["gate"] == gate
+    assert acme.patch("/v1/schedules/nightly", json={"gate": None})["gate"] is None
+    said = acme.refused("PATCH", "/v1/schedules/nightly", json={"gate": {"approval": "perhaps"}})
+    assert said == (422, "invalid_request", "literal_error")
+
+
 def test_a_paused_schedule_is_not_due_until_it_is_resumed(acme: Caller) -> None:
     acme.post("/v1/schedules", json=PLAN)
     for _ in range(2):
@@ -162,7 +176,7 @@ def test_a_scheduler_settles_the_request_anew_on_the_data_of_the_day(house: Hous
     acme = house.acme
     job = {"model": "demand", "dataset": "days", "training": {"max_epochs": 1}}
     acme.post("/v1/schedules", json={**PLAN, "cron": "0 * * * *", "job": job})
-    parts = Parts(Planner(house.database, house.settings).settle, lambda session, tenant_id, model: None)
+    parts = Parts(Planner(house.database, house.settings).settle, quality_of)
     later = datetime.now(UTC) + timedelta(hours=2)
     assert tick(house.database, parts, later)["fired"] == 1
     [fired, missed] = acme.get("/v1/schedules/nightly/firings")["items"]
@@ -178,7 +192,7 @@ def test_a_request_that_a_later_release_does_not_take_any_more_is_refused_and_no
     with house.database.write() as session:
         row = firings.waiting(session, datetime.now(UTC) + timedelta(days=2), 1)[0]
         row.request = {**row.request, "kind": "train", "colour": "red"}
-    parts = Parts(Planner(house.database, house.settings).settle, lambda session, tenant_id, model: None)
+    parts = Parts(Planner(house.database, house.settings).settle, quality_of)
     assert tick(house.database, parts, datetime.now(UTC) + timedelta(days=1))["refused"] == 1
     said = acme.get("/v1/schedules/nightly/firings")["items"][0]
     assert "job.colour" in said["detail"]["message"]
@@ -204,7 +218,7 @@ def test_the_metrics_know_of_schedules_and_messages(house: House) -> None:
     assert "forecastle_schedule_lag_seconds 0.0" in text
     assert "forecastle_scheduler_last_tick_timestamp_seconds 0.0" in text
     assert 'forecastle_webhook_deliveries{state="pending"} 0.0' in text
-    parts = Parts(Planner(house.database, house.settings).settle, lambda session, tenant_id, model: None)
+    parts = Parts(Planner(house.database, house.settings).settle, quality_of)
     tick(house.database, parts)
     [line] = [
         line for line in acme.ask("GET", "/metrics").text.splitlines() if line.startswith("forecastle_scheduler_")

@@ -7,10 +7,10 @@ from typing import Any
 from app.store import datasets, firings, keys, schedules
 from app.store.db import Database
 from app.store.jobs import NewJob
+from app.store.quality import Quality
 from app.store.schedules import Plan
 from app.store.tables import Firing, Job, Schedule
 from app.work.scheduler import Parts, tick
-from app.work.triggers import Quality
 from tests.app.store.conftest import new_revision
 
 PLAN = Plan(
@@ -39,7 +39,7 @@ class Clockwork:
     database: Database
     tenant_id: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
-    quality: Quality | None = None
+    quality: Quality = field(default_factory=lambda: Quality(coverage={}))
 
     def __post_init__(self) -> None:
         with self.database.write() as session:

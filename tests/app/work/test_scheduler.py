@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from app.problems import Conflict, NotFound
 from app.store import firings, schedules, webhooks
 from app.store.db import Database
+from app.store.quality import Quality
 from app.work.scheduler import Parts, tick
-from app.work.triggers import Quality
 from tests.app.work.clockwork import Clockwork, at
 
 FIRED = {"fired": 1}
@@ -198,9 +198,9 @@ def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: Clockwork
 
 
 def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
-    one.add(cron=None, triggers={"drift": {"ratio": 1.5, "least": 50}, "pause_s": 600})
+    one.add(cron=None, triggers={"drift": {"ratio": 1.5, "confidence": 0.9, "least": 50}, "pause_s": 600})
     assert one.tick("09:31") == {}
-    one.quality = Quality(1.8, None, 60)
+    one.quality = Quality(points=60, drift=1.8, confidence=0.95, coverage={})
     assert one.tick("09:32") == FIRED
     assert one.tick("09:41") == {}  # the pause
     assert one.tick("09:43") == FIRED
@@ -305,7 +305,7 @@ def test_a_deleted_schedule_takes_its_firings_and_leaves_its_jobs(clock: Clockwo
 
 
 def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:
-    def nobody_asks(session: Session, tenant_id: int, model: str) -> Quality | None:
+    def nobody_asks(session: Session, tenant_id: int, model: str) -> Quality:
         raise AssertionError("there is no trigger for quality")
 
     one.add(cron=None, triggers={"new_rows": 1})

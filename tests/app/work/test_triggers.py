@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.store.freshness import Freshness
-from app.work.triggers import Quality, Seen, alarm, alarmed, cause, fired
+from app.store.quality import Quality
+from app.work.triggers import Seen, alarm, alarmed, cause, fired
 from tests.app.work.clockwork import at
 
 NOON = at("12:00")
@@ -15,8 +16,17 @@ NEVER: dict[str, Any] = {}
 
 def seen(quality: Quality | None = None, **data: Any) -> Seen:
     """At noon; 100 rows that came at 11:00, of which the newest version knows 90; it was made at 10:00."""
-    known = {"revision_id": 7, "rows": 100, "data_at": at("11:00"), "trained_rows": 90, "trained_at": at("10:00")}
-    return Seen(moment=NOON, data=Freshness(**{**known, **data}), quality=quality)
+    fresh = {"revision_id": 7, "rows": 100, "data_at": at("11:00"), "trained_rows": 90, "trained_at": at("10:00")}
+    return Seen(moment=NOON, data=Freshness(**{**fresh, **data}), quality=quality)
+
+
+DRIFT = {"ratio": 1.5, "confidence": 0.9, "least": 50}
+COVERAGE = {"coverage": 0.7, "level": 95, "least": 5}
+
+
+def known(within: float | None = None, points: int = 50, **figures: float | None) -> Quality:
+    """What came of forecasts: ``within`` the intervals of 95 percent, and all within those of 80."""
+    return Quality(points=points, coverage={80: 1.0, 95: within}, **{"confidence": 0.9, **figures})
 
 
 @pytest.mark.parametrize(
@@ -28,15 +38,19 @@ def seen(quality: Quality | None = None, **data: Any) -> Seen:
         ({"older_than_s": 7199.0}, seen(), {"age_s": 7200}),
         ({"older_than_s": 7200.0}, seen(), None),
         ({"older_than_s": 1e9}, seen(trained_rows=None, trained_at=None), {"age_s": None}),
-        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(1.6, None, 50)), {"ratio": 1.6, "n": 50}),
-        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(1.6, None, 49)), None),
-        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(1.5, None, 50)), None),
-        ({"drift": {"ratio": 1.5, "least": 50}}, seen(Quality(None, 0.1, 50)), None),
-        ({"drift": {"ratio": 1.5, "least": 50}}, seen(), None),
-        ({"coverage_below": {"coverage": 0.7, "least": 5}}, seen(Quality(9, 0.69, 5)), {"coverage": 0.69, "n": 5}),
-        ({"coverage_below": {"coverage": 0.7, "least": 5}}, seen(Quality(9, 0.7, 5)), None),
-        ({"coverage_below": {"coverage": 0.7, "least": 5}}, seen(Quality(9, None, 5)), None),
-        ({}, seen(Quality(9, 0.0, 99)), None),
+        ({"drift": DRIFT}, seen(known(drift=1.6)), {"ratio": 1.6, "confidence": 0.9, "points": 50}),
+        ({"drift": DRIFT}, seen(known(drift=1.6, points=49)), None),
+        ({"drift": DRIFT}, seen(known(drift=1.6, confidence=0.89)), None),
+        ({"drift": DRIFT}, seen(known(drift=1.6, confidence=None)), None),
+        ({"drift": DRIFT}, seen(known(drift=1.5)), None),
+        ({"drift": DRIFT}, seen(known(drift=None)), None),
+        ({"drift": DRIFT}, seen(), None),
+        ({"coverage_below": COVERAGE}, seen(known(within=0.69)), {"coverage": 0.69, "level": 95, "points": 50}),
+        ({"coverage_below": COVERAGE}, seen(known(within=0.7)), None),
+        ({"coverage_below": COVERAGE}, seen(known(within=None)), None),
+        ({"coverage_below": COVERAGE}, seen(known(within=0.69, points=4)), None),
+        ({"coverage_below": COVERAGE}, seen(), None),
+        ({}, seen(known(drift=9, within=0.0)), None),
     ],
 )
 def test_a_trigger_fires_from_its_limit_on(

@@ -1,0 +1,190 @@
+"""A schedule on a data set that grows: it retrains three times, the better version is promoted, the worse is not.
+
+Everything is as in service: the request is settled by the API's own rules, the scheduler ticks (by a clock of the
+test's), a worker claims, the gate compares on rolling origins, webhooks are told. Only what the networks learn is given
+by hand, so that it is known which of them is better.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.addresses import networks_of
+from app.api.planning import Planner
+from app.store import jobs
+from app.store.orders import Order
+from app.store.outcomes import Candidate, Outcome
+from app.store.quality import quality_of
+from app.work.champion import Rival, compare, ruling
+from app.work.deliveries import Sender
+from app.work.desk import Desk
+from app.work.runner import Exit
+from app.work.scheduler import Parts, tick
+from models import bundle
+from models.backtest import evaluate
+from models.engines.onnx import OnnxEngine
+from models.forecaster import Forecaster, predict, ready
+from models.origins import origins_of, plan_for
+from tests.app.api.conftest import House, open_house
+from tests.app.api.tables import series, table
+from tests.app.receivers import receiver
+from tests.app.work.tiny import SPEC, eventually, untrained, work_on
+from tests.fakes import seasonal_naive
+from tests.postgres import postgres_server
+
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
+DAILY = f"0 {(START + timedelta(hours=1)).hour} * * *"  # an hour after the start, and each day from then on
+JOB = {"model": "demand", "dataset": "days", "spec": {"season": 7, "horizon": SPEC.horizon}, "refit": False}
+
+
+def noisy_weeks(count: int) -> list[float]:
+    rng = np.random.default_rng(0)
+    values = 10 + 5 * np.sin(np.arange(count) * 2 * np.pi / 7) + 0.5 * rng.normal(size=count)
+    return [float(value) for value in values]
+
+
+WEEKS = noisy_weeks(400)
+
+
+@dataclass
+class Works:
+    """A service with its scheduler and its worker, one step at a time."""
+
+    house: House
+    known: int = 120  # days of the data set
+
+    def grow(self, days: int) -> None:
+        """Rows come in."""
+        more = series("shop", WEEKS)[self.known : self.known + days]
+        self.house.acme.post("/v1/datasets/days/rows", **table(more, "json"))
+        self.known += days
+
+    def tick(self, days: float) -> dict[str, int]:
+        """The scheduler looks, so many days after the start."""
+        parts = Parts(Planner(self.house.database, self.house.settings).settle, quality_of)
+        return dict(tick(self.house.database, parts, START + timedelta(days=days)))
+
+    def train(self, learned: Forecaster) -> dict[str, Any]:
+        """A worker does the one job that is queued, and learns this; the decision that came of it."""
+        with self.house.database.write() as session:
+            job = jobs.claim(session, "w1", 600.0)
+        assert job is not None
+        assert work_on(self.house.database, job, partial(learns, learned)) is Exit.DONE
+        shown = self.house.acme.get(f"/v1/jobs/{job.id}")
+        assert shown["state"] == "succeeded", shown
+        decision: dict[str, Any] = self.house.acme.get("/v1/models/demand/decisions")["items"][0]
+        assert decision["version"] == shown["version"]
+        return decision
+
+    def champion(self) -> int:
+        [alias] = self.house.acme.get("/v1/models/demand/aliases")
+        number: int = alias["version"]
+        return number
+
+
+def learns(learned: Forecaster, desk: Desk) -> Outcome:
+    """What a training job does, but for the training."""
+    order, panel = Order.from_json(desk.job.request), desk.panel(desk.job.revision_id)
+    origins = origins_of(panel, plan_for(panel, order.first.horizon, order.first.season), order.first.season)
+    scored = evaluate(partial(predict, ready(learned.members, OnnxEngine)), origins)
+    nothing = np.zeros(len(panel), dtype=np.int64)
+    rival = Rival(members=learned.members, skill=scored.skill, origins=origins, known=nothing)
+    made = Candidate(
+        bundle=bundle.to_bytes(learned),
+        spec=learned.spec.to_json(),
+        scores={**scored.report, "refit": False},
+        skill=scored.skill,
+        data_sha256=panel.fingerprint(),
+        ruling=ruling(compare(desk, rival), order),
+    )
+    return Outcome(version=made)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def works(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[Works]:
+    url = postgres_server().new_database() if request.param == "postgresql" else None
+    with open_house(sqlite_template, tmp_path, url, webhook_private_networks="127.0.0.0/8") as house:
+        made = Works(house)
+        house.acme.keep("days", series("shop", WEEKS[: made.known]))
+        yield made
+
+
+def weekly() -> Forecaster:
+    """What knows the weeks: better than anything untrained."""
+    return seasonal_naive(season=7, context=14, horizon=SPEC.horizon)
+
+
+def test_a_schedule_on_a_growing_data_set_keeps_the_best_and_can_be_rolled_back(works: Works) -> None:
+    acme = works.house.acme
+    with receiver() as desk:
+        hook = {"name": "desk", "url": desk.url, "events": ["alias.moved", "job.succeeded"]}
+        acme.post("/v1/webhooks", json=hook)
+        plan = {"name": "daily", "cron": DAILY, "triggers": {"new_rows": 20, "pause_s": 60}, "job": JOB}
+        acme.post("/v1/schedules", json=plan)
+
+        # The first time there are rows enough: the first version is promoted, for there is none to be beaten.
+        assert works.tick(0.0) == {"fired": 1}
+        first = works.train(untrained(seed=1))
+        assert (first["verdict"], first["version"], works.champion()) == ("promoted", 1, 1)
+        assert first["schedule_id"] is not None
+
+        # At the due time, on more data: what knows the weeks is better, and takes its place.
+        works.grow(15)
+        assert works.tick(1.05)["fired"] == 1
+        second = works.train(weekly())
+        assert (second["verdict"], works.champion()) == ("promoted", 2)
+        assert second["numbers"]["ours"] < second["numbers"]["theirs"]
+        assert second["numbers"]["champion"] == 1
+
+        # Twenty rows later, before the next due time: what has learned nothing is refused.
+        works.grow(20)
+        assert works.tick(1.2) == {"fired": 1}
+        third = works.train(untrained(seed=2))
+        assert (third["verdict"], works.champion()) == ("kept", 2)
+        assert third["numbers"]["ours"] > third["numbers"]["theirs"]
+        assert "is not below the" in third["reason"]
+
+        # One call rolls back.
+        acme.post("/v1/models/demand/aliases/champion/rollback", json={"reason": "the desk prefers it"})
+        assert works.champion() == 1
+
+        sender = Sender(works.house.database, networks_of("127.0.0.0/8"))
+        eventually(lambda: not sender.step() and all(each["state"] == "taken" for each in deliveries(works)))
+        sender.close()
+
+    fired = acme.get("/v1/schedules/daily/firings")["items"][::-1]
+    assert [each["cause"] for each in fired if each["outcome"] == "fired"] == ["new_rows", "cron", "new_rows"]
+    revisions = [acme.get(f"/v1/jobs/{each['job_id']}")["revision"] for each in fired if each["job_id"]]
+    assert revisions == [1, 2, 3]
+    told = [json.loads(each.body) for each in desk.told]
+    moves = [each["data"] for each in told if each["type"] == "alias.moved"]
+    assert [(move["from_version"], move["to_version"]) for move in moves] == [(None, 1), (1, 2), (2, 1)]
+    assert sum(each["type"] == "job.succeeded" for each in told) == 3
+
+
+def deliveries(works: Works) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = works.house.acme.get("/v1/webhooks/desk/deliveries")["items"]
+    return found
+
+
+def test_a_schedule_with_a_policy_of_its_own_leaves_the_last_word_to_a_person(works: Works) -> None:
+    acme = works.house.acme
+    plan = {"name": "daily", "cron": DAILY, "gate": {"approval": "manual"}, "job": JOB}
+    acme.post("/v1/schedules", json=plan)
+    assert works.tick(0.05)["fired"] == 1
+    assert works.train(untrained(seed=1))["verdict"] == "pending"
+    acme.post("/v1/models/demand/decisions/1/approve", json={"reason": "seen"})
+    assert works.champion() == 1
+    works.grow(15)
+    assert works.tick(1.05)["fired"] == 1
+    decision = works.train(weekly())
+    assert (decision["verdict"], decision["policy"]["approval"], works.champion()) == ("pending", "manual", 1)
+    acme.post("/v1/models/demand/decisions/2/approve", json={"reason": "seen"})
+    assert works.champion() == 2
