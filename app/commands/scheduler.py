@@ -8,13 +8,14 @@ from app.api.planning import Planner
 from app.commands.common import migrated, plain_errors, read_settings
 from app.store.quality import quality_of
 from app.telemetry import configure_logging
+from app.work import quality
 from app.work.deliveries import Sender
 from app.work.runner import watch_parent
 from app.work.scheduler import Parts, run
 
 
 def scheduler(with_parent: bool) -> None:
-    """Fire schedules and tell webhooks until SIGTERM or SIGINT; ``with_parent``: also until standard input closes."""
+    """Fire schedules, tell webhooks, hold forecasts against what came, until SIGTERM or SIGINT; ``with_parent``: also until standard input closes."""
     configure_logging()
     if with_parent:
         watch_parent()
@@ -25,10 +26,15 @@ def scheduler(with_parent: bool) -> None:
     with plain_errors():
         database = migrated(settings)
         sender = Sender(database, networks_of(settings.webhook_private_networks))
-        sending = threading.Thread(target=sender.run, args=(stop, settings.poll_s), name="sender")
-        sending.start()
+        beside = [
+            threading.Thread(target=sender.run, args=(stop, settings.poll_s), name="sender"),
+            threading.Thread(target=quality.run, args=(database, settings, stop), name="quality"),
+        ]
+        for thread in beside:
+            thread.start()
         try:
             run(database, Parts(Planner(database, settings).settle, quality_of), stop, settings.poll_s)
         finally:
             stop.set()
-            sending.join()
+            for thread in beside:
+                thread.join()
