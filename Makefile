@@ -43,11 +43,11 @@ clean:  ## remove what the other commands made, but for the data in var/
 	touch $@
 
 .venv/.dev: .venv/.serve
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,ray,dev]'
 	touch $@
 
 .venv/.jax: .venv/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,jax,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,ray,jax,dev]'
 	touch $@
 
 .venv-peers/.ready: benchmarks/peers.txt

@@ -12,13 +12,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from app import registered
-from app.api import datasets, forecasts, health, jobs, models, streams
+from app.api import datasets, forecasts, health, jobs, models, runners, streams
 from app.api.raw import Shortcut, definitions
 from app.api.service import Service
 from app.edge.answers import install, problem_response
 from app.edge.encoding import Encoding
 from app.edge.guard import Guard
-from app.problems import database_away
+from app.problems import Conflict, database_away
 from app.schemas import ForecastRequest
 from app.serving.batcher import Batcher
 from app.serving.loaded import LoadedModels, device_for
@@ -27,7 +27,9 @@ from app.serving.resolving import Resolver
 from app.serving.sessions import Sessions
 from app.settings import Settings
 from app.store import keys
+from app.store import runners as attempts
 from app.store.db import Database, now
+from app.store.jobs import Fenced
 from app.telemetry import Figure, Telemetry
 
 AWAY = (OperationalError, NoFreeConnection)  # what says that the database cannot be reached
@@ -47,11 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for room in (forecasts, streams, datasets, jobs, models, health):
+    for room in (forecasts, streams, datasets, jobs, models, runners, health):
         app.include_router(room.router)
     install(app)
     for error in AWAY:
         app.add_exception_handler(error, _database_away)
+    app.add_exception_handler(Fenced, _fenced)
     # The last is the outermost: the key is looked at first.
     shortcuts = {("POST", "/v1/forecasts"): forecasts.post_forecast}
     app.add_middleware(Shortcut, service=app, routes=shortcuts, away=AWAY)
@@ -59,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(
         Guard,
         authenticate=lambda raw: _authenticate(service.database, raw),
+        attempts=lambda *claim: _attempt(service.database, *claim),
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
     )
@@ -117,6 +121,18 @@ def _authenticate(database: Database, raw: str) -> keys.Principal | None:
             return keys.authenticate(session, raw, now(session))
     except AWAY as error:
         raise database_away() from error
+
+
+def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempts.Attempt | None:
+    try:
+        with database.read() as session:
+            return attempts.holder(session, job_id, token, secret)
+    except AWAY as error:
+        raise database_away() from error
+
+
+async def _fenced(request: Request, error: Exception) -> Response:
+    return problem_response(Conflict(str(error)), request.state.request_id, request.url.path)
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
