@@ -15,7 +15,6 @@ from app.problems import Unauthorized
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
 from app.store.parcels import outcome_from_bytes
 from app.store.runners import Attempt
-from models import bundle
 
 OCTETS = "application/octet-stream"
 MOST_ID = 2**63 - 1
@@ -165,8 +164,6 @@ def post_complete(artifact_id: Id, complete: Complete, the: The, mine: Mine) -> 
 def post_finish(data: Octets, the: The, mine: Mine) -> None:
     """The work is done: what it came to and the job's end become visible together."""
     outcome = outcome_from_bytes(data)
-    if outcome.version is not None:
-        bundle.from_bytes(outcome.version.bundle)  # what cannot be served is not registered
     with the.database.write() as session:
         outcomes.settle(session, tasks.task(session, mine.tenant_id, mine.job_id, mine.token), outcome)
 

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from app.store.outcomes import Outcome
-from models.errors import Fault, InputError
+from models import bundle
+from models.errors import BundleError, Fault, InputError
 
 MOST_JSON_BYTES = 16 * 1024**2
 
@@ -19,13 +20,13 @@ def outcome_to_bytes(outcome: Outcome) -> bytes:
     """``outcome`` as bytes."""
     values = asdict(outcome)
     version = values["version"]
-    bundle: bytes = b"" if version is None else version.pop("bundle")
+    made: bytes = b"" if version is None else version.pop("bundle")
     text = json.dumps(values, allow_nan=False).encode()
-    return b"".join([len(text).to_bytes(8, "little"), text, bundle])
+    return b"".join([len(text).to_bytes(8, "little"), text, made])
 
 
 def outcome_from_bytes(data: bytes) -> Outcome:
-    """What ``outcome_to_bytes`` was given. Raise InputError for any other bytes."""
+    """What ``outcome_to_bytes`` was given. Raise InputError for other bytes, and for a version that is no bundle."""
     end = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or end > len(data) or end > MOST_JSON_BYTES:
         raise _refused(f"{len(data)} bytes that should begin with {end - 8} bytes of JSON")
@@ -35,9 +36,12 @@ def outcome_from_bytes(data: bytes) -> Outcome:
             values["version"]["bundle"] = data[end:]
         elif end != len(data):
             raise _refused("bytes of a version that is not described")
-        return TypeAdapter(Outcome).validate_python(values)
-    except (ValidationError, ValueError) as error:
+        outcome = TypeAdapter(Outcome).validate_python(values)
+        if outcome.version is not None:
+            bundle.from_bytes(outcome.version.bundle)  # what cannot be served is not registered
+    except (ValidationError, ValueError, BundleError) as error:
         raise _refused(f"an outcome that cannot be read: {error}") from error
+    return outcome
 
 
 def _refused(message: str) -> InputError:
