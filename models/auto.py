@@ -18,6 +18,7 @@ from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.forecaster import Member, Weights, predict, ready
 from models.origins import Origins, origins_of, plan_for
 from models.panel import Panel
+from models.pieces import Each, one_by_one
 from models.recipes import CANDIDATES, Candidate, suggest
 from models.spec import Spec, Training, check_training
 
@@ -30,14 +31,24 @@ BASELINE = Candidate("seasonal_naive", "what must be beaten")
 Teach = Callable[[Spec, Training, Panel, Weights | None, Callable[[], bool]], Weights]
 
 
+def never() -> bool:
+    """No."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a search works with; ``clock`` gives seconds, for this library reads none itself."""
+    """What a search works with; ``clock`` gives seconds, for this library reads none itself.
+
+    ``each`` does the trials of a rung. Where it sends them to other machines, these tools go along, and the clock must
+    be one that those machines share.
+    """
 
     teach: Teach
     engine: Callable[[Spec, Weights], Engine]
     clock: Callable[[], float]
-    should_stop: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = never
+    each: Each = one_by_one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +107,13 @@ def choose(panel: Panel, fields: Mapping[str, Any], training: Training, tools: T
     tried = [bar]
     for rung, epochs in enumerate(_rungs(training.max_epochs, len(runners))):
         some = replace(training, max_epochs=epochs)
-        ran = [race.run(runner, some, rung) for runner in runners if not race.over]
+        trials = tools.each([partial(race.run_in_time, runner, some, rung) for runner in runners])
+        ran = [runner for runner in trials if runner is not None]
         tried += ran
         runners = sorted(ran, key=lambda runner: runner.error)[: math.ceil(len(ran) / 2)]
     best = min(tried, key=lambda runner: runner.error)
-    trials = tuple(runner.trial for runner in tried if runner.trial is not None)
-    return Choice(member=best.member, training=_rest(training, best, end_s - tools.clock()), trials=trials)
+    told = tuple(runner.trial for runner in tried if runner.trial is not None)
+    return Choice(member=best.member, training=_rest(training, best, end_s - tools.clock()), trials=told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +162,10 @@ class _Race:
     def over(self) -> bool:
         """Whether the search's time is up."""
         return self.tools.clock() >= self.end_s
+
+    def run_in_time(self, runner: _Runner, training: Training, rung: int) -> _Runner | None:
+        """``runner`` after one more rung; None where the time was up before it began."""
+        return None if self.over else self.run(runner, training, rung)
 
     def run(self, runner: _Runner, training: Training, rung: int) -> _Runner:
         """``runner`` after one more rung."""

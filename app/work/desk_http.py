@@ -16,6 +16,7 @@ from app.work.errand import Errand
 from app.work.peer import Answer, Away, Peer
 from models.errors import Fault, InputError
 from models.panel import Panel, panel_from_bytes
+from models.pieces import Each, one_by_one
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,10 @@ class HttpDesk:
     Every method raises ``Fenced`` once the attempt has lost its job, and ``Away`` when patience is over.
     """
 
-    def __init__(self, errand: Errand, patience_s: float = PATIENCE_S, retry_s: float = RETRY_S) -> None:
-        self._service = Peer(errand.url, errand.secret, TIMEOUT_S)
+    def __init__(
+        self, errand: Errand, patience_s: float = PATIENCE_S, retry_s: float = RETRY_S, each: Each = one_by_one
+    ) -> None:
+        self._service, self._each = Peer(errand.url, errand.secret, TIMEOUT_S), each
         self._patience_s, self._retry_s = patience_s, retry_s
         self._job: Task | None = None
         self._stop = False
@@ -41,6 +44,11 @@ class HttpDesk:
         if self._job is None:
             self._job = Task(**self._ask("GET", "").json())
         return self._job
+
+    @property
+    def each(self) -> Each:
+        """See ``Desk``."""
+        return self._each
 
     def panel(self, revision_id: int) -> Panel:
         """See ``Desk``."""

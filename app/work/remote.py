@@ -7,13 +7,16 @@ fences it where the cluster cannot.
 import logging
 import os
 import sys
+from contextlib import ExitStack
 
 from app.store.jobs import Fenced
 from app.telemetry import configure_logging
 from app.work.desk_http import HttpDesk
 from app.work.errand import Errand
+from app.work.fanout import Cluster
 from app.work.peer import Away
 from app.work.runner import Exit, run
+from models.pieces import one_by_one
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,10 @@ def main() -> int:
         logger.error("this process cannot run", extra={"reason": str(error)})
         return os.EX_CONFIG
     try:
-        return work_at(HttpDesk(errand))
+        with ExitStack() as stack:
+            # Ray names itself to what it starts; without it the work is done here.
+            each = stack.enter_context(Cluster()).each if "RAY_ADDRESS" in os.environ else one_by_one
+            return work_at(HttpDesk(errand, each=each))
     except Away as error:
         logger.error("the service is away", extra={"reason": str(error)})
         return os.EX_TEMPFAIL

@@ -3,7 +3,9 @@
 Importing this module imports TensorFlow; only the process that runs a job does.
 """
 
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,10 @@ from models.forecaster import Weights
 from models.making import Course, Made, Watch, make
 from models.origins import plan_for
 from models.panel import Panel
+from models.pieces import Each, one_by_one
 from models.spec import Spec, Training
 from models.strategies import STRATEGIES
-from models.training import fit
+from models.training import OnProgress, Progress, fit
 
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 
@@ -42,7 +45,7 @@ def train(desk: Desk) -> Outcome:
     plan = plan_for(panel, order.first.horizon, order.first.season)
     courses, report = _courses(desk, order), _lineage(order)
     if order.auto is not None:
-        choice = _search(order.auto, order.members[0].training, panel.cut(plan.held_out), reporter)
+        choice = _search(order.auto, order.members[0].training, panel.cut(plan.held_out), reporter, desk.each)
         courses = [Course(choice.member.spec, choice.training, choice.member.weights)]
         report["auto"] = {"budget_s": order.auto.budget_s, "trials": choice.to_json()}
     watch = Watch(
@@ -94,18 +97,31 @@ def _known_to_parent(desk: Desk, order: Order, panel: Panel) -> Ints:
     return known_to(desk, desk.version(order.warm_start.version_id), panel)
 
 
-def _search(auto: Auto, training: Training, known: Panel, reporter: Reporter) -> Choice:
+def _search(auto: Auto, training: Training, known: Panel, reporter: Reporter, each: Each) -> Choice:
     """What does best on origins before the backtest's."""
     reporter.enter("search")
+    if each is one_by_one:
+        teach = partial(_teach, reporter.searching(auto.budget_s))
+        tools = Tools(teach, OnnxEngine, reporter.clock, reporter.should_stop)
+    else:
+        # Trials elsewhere report nothing, and share no clock with this machine but that on the wall.
+        tools = Tools(partial(_teach, _in_silence), OnnxEngine, time.time, each=each)
+    return choose(known, auto.fixed, training, tools, auto.budget_s)
 
-    def teach(
-        spec: Spec, training: Training, panel: Panel, start: Weights | None, should_stop: Callable[[], bool]
-    ) -> Weights:
-        return fit(spec, training, panel, reporter.searching(auto.budget_s), should_stop, start)
 
-    return choose(
-        known, auto.fixed, training, Tools(teach, OnnxEngine, reporter.clock, reporter.should_stop), auto.budget_s
-    )
+def _teach(
+    on_progress: OnProgress,
+    spec: Spec,
+    training: Training,
+    panel: Panel,
+    start: Weights | None,
+    should_stop: Callable[[], bool],
+) -> Weights:
+    return fit(spec, training, panel, on_progress, should_stop, start)
+
+
+def _in_silence(progress: Progress) -> None:
+    """Nobody is told."""
 
 
 def _time_is_up(seconds: float, clock: Callable[[], float]) -> Callable[[], bool]:
