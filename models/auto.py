@@ -99,7 +99,8 @@ def choose(panel: Panel, fields: Mapping[str, Any], training: Training, tools: T
     end_s = tools.clock() + budget_s
     plan = plan_for(panel, fields["horizon"], fields["season"])
     origins = origins_of(panel, plan, fields["season"])
-    race = _Race(panel.cut(plan.held_out), origins, tools, end_s - (1 - SHARE_SEARCHED) * budget_s)
+    along = replace(tools, each=one_by_one)  # what takes the trials elsewhere stays here
+    race = _Race(panel.cut(plan.held_out), origins, along, end_s - (1 - SHARE_SEARCHED) * budget_s)
     specs = list(_specs(panel, fields, training))
     naive = seasonal_naive_for(suggest(panel, fields))
     bar = race.run(_Runner(BASELINE, naive), replace(training, max_epochs=1), 0)
