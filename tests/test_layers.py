@@ -31,11 +31,7 @@ DOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 # First-party imports inside a function: each keeps TensorFlow out of a process that does not train.
-INSIDE = {
-    ("app/serving/loaded.py", "models.engines.keras"),
-    ("app/work/runner.py", "app.work.kinds"),
-    ("app/work/remote.py", "app.work.kinds"),
-}
+INSIDE = {("app/serving/loaded.py", "models.engines.keras"), ("app/work/runner.py", "app.work.kinds")}
 FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "yaml", "torch", "importlib"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "load_model", "read_pickle"}
 FORBIDDEN_ARGUMENTS = {("allow_pickle", True), ("safe_mode", False)}

@@ -6,7 +6,6 @@ name, used once). Who reads a log learns nothing that opens the service.
 """
 
 import hmac
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,14 +38,6 @@ class Errand:
 def errand_for(api_url: str, job_id: str, token: int, secret: str) -> Errand:
     """The errand of the attempt ``token`` of a job; ``api_url`` is where the cluster reaches the service."""
     return Errand(f"{api_url.rstrip('/')}/internal/v1/attempts/{job_id}/{token}", secret)
-
-
-def cluster_token(environment: Mapping[str, str] = os.environ) -> str:
-    """The cluster's token. Raise ValueError without one: a cluster that anybody may use is not used."""
-    token = environment.get(CLUSTER_TOKEN, "").strip()
-    if not token:
-        raise ValueError(f"set {CLUSTER_TOKEN} to the token that the cluster was started with (see deploy/ray)")
-    return token
 
 
 def _mask(data: bytes, name: str, key: str) -> bytes:

@@ -7,21 +7,26 @@ can say is Unknown, and then the lease decides. https://docs.ray.io/en/latest/cl
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.problems import ServiceError
+from app.settings import Settings
 from app.store.tables import Job
-from app.work.errand import errand_for
+from app.work.errand import CLUSTER_TOKEN, errand_for
 from app.work.executors import Ended, Handle, Running, Status, Unknown
 from app.work.peer import Answer, Away, Peer
+from app.work.runner import Exit
 
 logger = logging.getLogger(__name__)
 
 ENTRYPOINT = "python -P -m app.work.remote"
+ADDRESS = "RAY_ADDRESS"  # Ray's own name for it
 POLL_S = 1.0
+TIMEOUT_S = 15.0  # the first job of a cluster takes seconds to be accepted
 STALE_S = 10.0
 FORGET_S = 60.0
-TEMPORARY = 75
 STOPPED = -15
 
 
@@ -172,13 +177,33 @@ class RayExecutor:
             answer = self._head.say("POST", "/api/jobs/", run.order)
             if answer.status == 400:
                 logger.error("the cluster refuses a job", extra={"run": run.name})
-                return Ended(TEMPORARY)
+                return Ended(Exit.TEMPORARY)
             if b"already exists" not in answer.body:  # it is there: the answer to an earlier try was lost
                 _check(answer)
             run.order = None
         if run.to_stop:
             self._head.ask("POST", f"/api/jobs/{run.name}/stop")
         return state_of(self._head.ask("GET", f"/api/jobs/{run.name}"))
+
+
+def on_cluster(settings: Settings, environment: Mapping[str, str]) -> RayExecutor:
+    """The executor for the cluster that Ray's own variables name.
+
+    Raises:
+        ServiceError: something is not set; a cluster that needs no token, where anybody may run anything, is not used.
+    """
+    names = {ADDRESS: "http://head:8265", CLUSTER_TOKEN: "the token that the cluster was started with"}
+    missing = [f"{name} ({what})" for name, what in names.items() if not environment.get(name, "").strip()]
+    missing += [] if settings.api_url else ["FORECASTLE_API_URL (where the cluster reaches the API)"]
+    if missing or settings.api_url is None:
+        raise ServiceError(f"FORECASTLE_EXECUTOR=ray needs {', '.join(missing)}; see deploy/ray/README.md")
+    token = environment[CLUSTER_TOKEN].strip()
+    try:
+        head = Peer(environment[ADDRESS].strip(), token, TIMEOUT_S)
+        Peer(settings.api_url, "", TIMEOUT_S)
+    except ValueError as error:
+        raise ServiceError(str(error)) from error
+    return RayExecutor(head, token, settings.api_url, settings.worker_slots, settings.lease_s / 3)
 
 
 def name_of(job: Job) -> str:
@@ -200,7 +225,7 @@ def state_of(answer: Answer) -> Status:
     if status == "STOPPED":
         return Ended(STOPPED)
     # Without a code the process never ran, or the machine under it is gone: that is not the job's doing.
-    return Ended(code if isinstance(code, int) and code else TEMPORARY)
+    return Ended(code if isinstance(code, int) and code else Exit.TEMPORARY)
 
 
 def _check(answer: Answer) -> None:

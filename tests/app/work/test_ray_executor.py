@@ -7,11 +7,13 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from app.problems import ServiceError
+from app.settings import Settings
 from app.store.tables import Job
-from app.work.errand import Errand, cluster_token
+from app.work.errand import Errand
 from app.work.executors import Ended, Running, Unknown
 from app.work.executors import ray as ray_executor
-from app.work.executors.ray import RayExecutor
+from app.work.executors.ray import RayExecutor, on_cluster
 from app.work.peer import Peer
 from tests.app.work.rayhead import TOKEN, FakeHead, fake_head
 from tests.app.work.tiny import eventually
@@ -183,10 +185,19 @@ def test_an_order_that_is_refused_ends_and_a_wrong_token_is_said_once(
     assert not any(word in line for word in (TOKEN, SECRET) for line in said)
 
 
-def test_the_token_is_asked_for_where_there_is_none() -> None:
-    assert cluster_token({"RAY_AUTH_TOKEN": " t\n"}) == "t"
-    with pytest.raises(ValueError, match="RAY_AUTH_TOKEN"):
-        cluster_token({})
+def test_what_is_not_set_is_asked_for_by_name() -> None:
+    settings = Settings(executor="ray", api_url="http://api:8000")
+    whole = {"RAY_ADDRESS": "http://127.0.0.1:9", "RAY_AUTH_TOKEN": "t\n"}
+    executor = on_cluster(settings, whole)
+    assert executor.free() == 0
+    executor.close()
+    for name in whole:
+        with pytest.raises(ServiceError, match=name):
+            on_cluster(settings, {**whole, name: " "})
+    with pytest.raises(ServiceError, match="FORECASTLE_API_URL"):
+        on_cluster(Settings(executor="ray"), whole)
+    with pytest.raises(ServiceError, match="got the address 'head:8265'"):
+        on_cluster(settings, {**whole, "RAY_ADDRESS": "head:8265"})
 
 
 @pytest.mark.parametrize("url", ["head:8265", "ftp://head", "http://", "http://head?x=1"])
