@@ -19,9 +19,10 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 240  # of a machine that has much else to do
 OBJECT_STORE_BYTES = 80_000_000  # about the least that Ray takes
 PROGRAMS = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
 
 
 def missing() -> str | None:
@@ -73,10 +74,11 @@ class Cluster:
 
     def start(self) -> None:
         """Start Ray on both machines and wait until the head takes jobs. Raise TimeoutError with what Ray said."""
-        head = self._ray("head", "--head", "--port=6379", f"--dashboard-host={self.head_host}")
-        node = self._ray("node", f"--address={self.head_host}:6379")  # tries until the head is there
-        for machine, process in {"head": head, "node": node}.items():
-            if process.wait(START_TIMEOUT_S) != 0:
+        # One after the other: a node does not wait for long for its head.
+        options = {"head": ["--head", "--port=6379", f"--dashboard-host={self.head_host}", "--disable-usage-stats"]}
+        options["node"] = [f"--address={self.head_host}:6379"]
+        for machine in self._hosts:
+            if self._ray(machine, *options[machine]).wait(START_TIMEOUT_S) != 0:
                 raise TimeoutError(f"Ray did not start on the {machine}:\n{(self._folder / machine).read_text()}")
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
@@ -92,15 +94,27 @@ class Cluster:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
 
+    def end(self, pid: int) -> None:
+        """Kill one process of either machine."""
+        if pid not in [each for machine in self._hosts for each in self.pids(machine)]:
+            raise ValueError(f"process {pid} is on none of the machines")
+        os.kill(pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Everything is gone, and started anew on the same machines."""
+        for machine in self._hosts:
+            self.kill(machine)
+        self.start()
+
     def pids(self, machine: str) -> list[int]:
         """The processes of ``machine``."""
         found = subprocess.run(["ip", "netns", "pids", self._namespace(machine)], capture_output=True, check=False)
         return [int(pid) for pid in found.stdout.split()]
 
-    def entrypoints(self) -> list[int]:
-        """The processes of either machine that run a job of ours."""
-        every = [pid for machine in self._hosts for pid in self.pids(machine)]
-        return [pid for pid in every if b"app.work.remote" in _command(pid).split(b"\0")]
+    def running(self, word: str, *machines: str) -> list[int]:
+        """The processes of either machine, or of ``machines``, whose command line has ``word`` in it."""
+        every = [pid for machine in machines or self._hosts for pid in self.pids(machine)]
+        return [pid for pid in every if word.encode() in _command(pid) and b"/bin/sh" not in _command(pid)]
 
     def logs(self) -> Iterator[Path]:
         """The files in which Ray writes what happened."""
@@ -121,12 +135,13 @@ class Cluster:
         command = ["ip", "netns", "exec", self._namespace(machine), PROGRAMS / "ray", "start", *options]
         command += [f"--node-ip-address={self._hosts[machine]}", "--num-cpus=1", "--num-gpus=0"]
         command += [f"--object-store-memory={OBJECT_STORE_BYTES}", f"--temp-dir={self._folder / (machine + '.d')}"]
-        command += ["--disable-usage-stats"] if machine == "head" else []
         own = {
+            "PYTHONPATH": str(ROOT),  # what runs there may be a test's
             "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": str(START_TIMEOUT_S),
         }
         with (self._folder / machine).open("wb") as said:
             return subprocess.Popen(command, env={**os.environ, **own}, stdout=said, stderr=said)

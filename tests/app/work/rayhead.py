@@ -22,9 +22,13 @@ TOKEN = "of-the-cluster"
 
 @dataclass
 class FakeHead:
-    """A head on a free port. ``submitted``: every order that was taken; ``runs``: the processes, by submission id."""
+    """A head on a free port. ``submitted``: every order that was taken; ``runs``: the processes, by submission id.
+
+    ``instead``: what it runs in place of what it is told to.
+    """
 
     token: str = TOKEN
+    instead: str | None = None
     port: int = 0
     submitted: list[dict[str, Any]] = field(default_factory=list)
     runs: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
@@ -110,7 +114,9 @@ class FakeHead:
         self.submitted.append(order)
         own = {**os.environ, **order["runtime_env"]["env_vars"], "RAY_AUTH_TOKEN": self.token}
         own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
-        self.runs[name] = subprocess.Popen(shlex.split(order["entrypoint"]), env=own, stdin=subprocess.DEVNULL)
+        self.runs[name] = subprocess.Popen(
+            shlex.split(self.instead or order["entrypoint"]), env=own, stdin=subprocess.DEVNULL
+        )
         if self.lost_answers:
             self.lost_answers -= 1
             return 0, b""
@@ -126,9 +132,9 @@ class FakeHead:
 
 
 @contextmanager
-def fake_head() -> Iterator[FakeHead]:
+def fake_head(instead: str | None = None) -> Iterator[FakeHead]:
     """A head that listens; gone with all that it runs at the end of the block."""
-    head = FakeHead()
+    head = FakeHead(instead=instead)
     head.start()
     try:
         yield head
