@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test check container bench-accuracy bench-training bench-serving bench-start clean
+.PHONY: serve test test-faults check container bench-accuracy bench-training bench-serving bench-start clean
 .DEFAULT_GOAL := serve
 
 serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
@@ -12,6 +12,9 @@ serve: .venv/.serve  ## set up, train a first model on bundled data, and serve o
 
 test: .venv/.dev  ## the whole test suite, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+
+test-faults: .venv/.dev  ## everything that is killed, cut off and started anew, for as long as it takes
+	$(BIN)/python -m pytest -m "long or not long" tests/faults
 
 check: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.problems import CorruptBundle, NotFound, ServiceError
-from app.store import artifacts, checkpoints, jobs, outcomes
+from app.store import artifacts, checkpoints, jobs, keys, outcomes
 from app.store.db import Database
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.store.parcels import outcome_from_bytes, outcome_to_bytes
@@ -153,6 +153,17 @@ def test_a_secret_opens_its_own_attempt_and_nothing_else(
     for path in ("/panels/4711", "/versions/4711/bundle", "/artifacts/4711/parts/1"):
         method = "PUT" if "parts" in path else "GET"
         assert ask(api, method, f"/internal/v1/attempts/{job.id}/{job.token}{path}") == 404
+
+
+def test_a_key_is_no_secret_of_an_attempt_even_where_only_the_router_knows_the_path(
+    database: Database, job: Job, api: Api
+) -> None:
+    with database.write() as session:
+        key = keys.create_key(session, job.tenant_id, "me", "write")
+    assert ask(api, "GET", "/v1/jobs", secret=key) == 200
+    for identity in (job.id, "-a"):
+        assert ask(api, "POST", f"/internal/v1/attempts/{identity}/{job.token}/cancelled", secret=key) == 401
+    assert look(database, job).state == "running"
 
 
 def test_the_service_may_be_started_anew_while_a_job_runs(database: Database, job: Job, api: Api) -> None:
