@@ -4,12 +4,14 @@
 #
 #   docker build -t forecastle .                               for CPUs
 #   docker build -t forecastle --build-arg VARIANT=gpu .       for NVIDIA GPUs (CUDA comes with the wheels)
+#   docker build -t forecastle --build-arg CLUSTER=ray .       for the machines of a Ray cluster, see deploy/ray
 
 FROM python:3.13-slim-trixie AS base
 
 # ---- What Forecastle stands on: a layer of its own, made again only when pyproject.toml or constraints.txt change.
 FROM base AS dependencies
 ARG VARIANT=cpu
+ARG CLUSTER=
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \
@@ -20,8 +22,9 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt ./
 # The C++ headers are a fifth of TensorFlow and serve only to build extensions of it.
 RUN case "${VARIANT}" in cpu|gpu) ;; *) echo "VARIANT is '${VARIANT}': give cpu or gpu" >&2; exit 1 ;; esac \
+ && case "${CLUSTER}" in ''|ray) ;; *) echo "CLUSTER is '${CLUSTER}': give ray or nothing" >&2; exit 1 ;; esac \
  && uv venv --python "$(command -v python3)" "${VIRTUAL_ENV}" \
- && uv pip install --requirements pyproject.toml --extra "${VARIANT}" --extra worker --constraints constraints.txt \
+ && uv pip install --requirements pyproject.toml --extra "${VARIANT}" --extra worker ${CLUSTER:+--extra ray} --constraints constraints.txt \
  && rm -r "${VIRTUAL_ENV}"/lib/python3.*/site-packages/tensorflow/include
 
 # ---- Forecastle itself: a layer of a megabyte, laid over the one above.

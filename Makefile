@@ -14,7 +14,7 @@ test: .venv/.dev  ## the whole test suite, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 test-faults: .venv/.dev  ## processes killed, frozen and cut off for minutes: nothing may be lost or done twice
-	$(BIN)/python -m pytest tests/faults -m "chaos or not chaos" --capture=no
+	$(BIN)/python -m pytest tests/faults -m "long or not long" --capture=no
 
 check: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -52,7 +52,7 @@ clean:  ## remove what the other commands made, but for the data in var/
 	touch $@
 
 .venv/.dev: .venv/.serve
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,jax,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,worker,ray,jax,dev]'
 	touch $@
 
 .venv-peers/.ready: benchmarks/peers.txt

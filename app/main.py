@@ -24,6 +24,7 @@ from app.api import (
     jobs,
     models,
     quality,
+    runners,
     schedules,
     streams,
     webhooks,
@@ -34,7 +35,7 @@ from app.api.watching import JobWatch
 from app.edge.answers import install, problem_response
 from app.edge.encoding import Encoding
 from app.edge.guard import Guard
-from app.problems import database_away
+from app.problems import Conflict, database_away
 from app.schemas import ForecastRequest
 from app.serving.adapting import Stretches
 from app.serving.batcher import Batcher
@@ -46,7 +47,9 @@ from app.serving.sessions import Sessions
 from app.serving.shadows import Shadows
 from app.settings import Settings
 from app.store import keys
+from app.store import runners as attempts
 from app.store.db import Database, now
+from app.store.jobs import Fenced
 from app.telemetry import Figure, Telemetry
 
 AWAY = (OperationalError, NoFreeConnection)  # what says that the database cannot be reached
@@ -67,15 +70,17 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    work, kept = (forecasts, streams, jobs, following, artifacts), (datasets, models, decisions, quality)
+    work, kept = (forecasts, streams, jobs, following, artifacts, runners), (datasets, models, decisions, quality)
     for room in (*work, *kept, schedules, webhooks, health):
         app.include_router(room.router)
     install(app)
     for error in AWAY:
         app.add_exception_handler(error, _database_away)
+    app.add_exception_handler(Fenced, _fenced)
     app.door = Guard(
         Encoding(_shortcut(app), settings.max_body_bytes),
         authenticate=lambda raw: _authenticate(service.database, raw),
+        attempts=lambda *claim: _attempt(service.database, *claim),
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
     )
@@ -178,6 +183,18 @@ def _authenticate(database: Database, raw: str) -> keys.Principal | None:
             return keys.authenticate(session, raw, now(session))
     except AWAY as error:
         raise database_away() from error
+
+
+def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempts.Attempt | None:
+    try:
+        with database.read() as session:
+            return attempts.holder(session, job_id, token, secret)
+    except AWAY as error:
+        raise database_away() from error
+
+
+async def _fenced(request: Request, error: Exception) -> Response:
+    return problem_response(Conflict(str(error)), request.state.request_id, request.url.path)
 
 
 async def _database_away(request: Request, error: Exception) -> Response:

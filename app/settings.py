@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     job_threads: int | None = Field(
         None, ge=1, description="Threads of one job's arithmetic; an equal share of the processors if unset."
     )
+    executor: Literal["local", "ray"] = Field(
+        "local", description="Where jobs run: local (child processes of the worker) or ray (a cluster)."
+    )
+    api_url: str | None = Field(None, description="Address at which the machines of a cluster reach the API.")
     max_watchers: int = Field(1_000, ge=1, description="Requests that wait for a job or follow its events.")
     webhook_private_networks: str = Field(
         "", description="Networks that are not public and webhooks may be in, such as 10.1.0.0/16, fd00::/8."

@@ -10,10 +10,13 @@ cd "$(dirname "$0")/.."
 POSTGRES_PASSWORD=$(python3 -c 'import secrets; print("@:/%$" + secrets.token_hex(24))')
 # Its own project name and port: a stack that is in use here is left alone.
 export POSTGRES_PASSWORD COMPOSE_PROJECT_NAME=forecastle-check FORECASTLE_PORT=18000
+# Only so that the files can be read: no cluster is started here, tests/faults does that.
+export RAY_AUTH_TOKEN=none
 
 if docker info >/dev/null 2>&1; then
   docker compose config --quiet
   docker compose --file docker-compose.yml --file docker-compose.gpu.yml config --quiet
+  docker compose --file docker-compose.yml --file deploy/ray/docker-compose.yml config --quiet
   trap 'status=$?; ((status == 0)) || docker compose logs --no-color --tail 40; docker compose down --volumes --timeout 10' EXIT
   docker compose build
   docker compose up --detach --wait --wait-timeout 180
@@ -30,4 +33,5 @@ fi
   --standin python:3.13-slim-trixie=python/trixie \
   --standin postgres:17=postgres/trixie \
   --cache "${XDG_CACHE_HOME:-$HOME/.cache}/forecastle-standins" \
-  --exec 'docker compose --file docker-compose.yml --file docker-compose.gpu.yml config --quiet && python3 deploy/smoke.py'
+  --exec 'docker compose --file docker-compose.yml --file docker-compose.gpu.yml config --quiet &&
+    docker compose --file docker-compose.yml --file deploy/ray/docker-compose.yml config --quiet && python3 deploy/smoke.py'

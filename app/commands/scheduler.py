@@ -15,7 +15,10 @@ from app.work.scheduler import Parts, run
 
 
 def scheduler(with_parent: bool) -> None:
-    """Fire schedules, tell webhooks, hold forecasts against what came, until SIGTERM or SIGINT; ``with_parent``: also until standard input closes."""
+    """Fire schedules, tell webhooks and hold forecasts against what came, until SIGTERM or SIGINT.
+
+    ``with_parent``: also until standard input closes.
+    """
     configure_logging()
     if with_parent:
         watch_parent()

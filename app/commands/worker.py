@@ -1,11 +1,14 @@
 """``forecastle worker``."""
 
+import os
 import signal
 import threading
 
 from app.commands.common import migrated, plain_errors, read_settings
 from app.telemetry import configure_logging
 from app.work.dispatcher import Dispatcher
+from app.work.executors.local import LocalExecutor
+from app.work.executors.ray import on_cluster
 from app.work.runner import watch_parent
 
 
@@ -19,4 +22,5 @@ def worker(with_parent: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with plain_errors():
-        Dispatcher(migrated(settings), settings).run(stop)
+        executor = on_cluster(settings, os.environ) if settings.executor == "ray" else LocalExecutor(settings)
+        Dispatcher(migrated(settings), settings, executor).run(stop)

@@ -10,11 +10,15 @@ from starlette.routing import BaseRoute, Mount
 
 
 class Access(StrEnum):
-    """What a caller needs: nothing, any valid key, or a key that may write."""
+    """What a caller needs: nothing, any valid key, a key that may write, or the secret of the attempt in the path."""
 
     PUBLIC = "public"
     READ = "read"
     WRITE = "write"
+    ATTEMPT = "attempt"
+
+
+ATTEMPTS = "/internal/v1/attempts/{job_id}/{token}"
 
 
 # A forecast is a POST that stores nothing, so it needs no more than READ.
@@ -66,6 +70,21 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/v1/webhooks/{name}/rotate"): Access.WRITE,
     ("POST", "/v1/webhooks/{name}/test"): Access.WRITE,
     ("GET", "/v1/webhooks/{name}/deliveries"): Access.READ,
+    ("GET", ATTEMPTS): Access.ATTEMPT,
+    ("GET", f"{ATTEMPTS}/panels/{{revision_id}}"): Access.ATTEMPT,
+    ("GET", f"{ATTEMPTS}/champion"): Access.ATTEMPT,
+    ("GET", f"{ATTEMPTS}/versions/{{version_id}}"): Access.ATTEMPT,
+    ("GET", f"{ATTEMPTS}/versions/{{version_id}}/bundle"): Access.ATTEMPT,
+    ("GET", f"{ATTEMPTS}/checkpoint"): Access.ATTEMPT,
+    ("PUT", f"{ATTEMPTS}/checkpoint"): Access.ATTEMPT,
+    ("POST", f"{ATTEMPTS}/report"): Access.ATTEMPT,
+    ("POST", f"{ATTEMPTS}/log"): Access.ATTEMPT,
+    ("POST", f"{ATTEMPTS}/artifacts"): Access.ATTEMPT,
+    ("PUT", f"{ATTEMPTS}/artifacts/{{artifact_id}}/parts/{{number}}"): Access.ATTEMPT,
+    ("POST", f"{ATTEMPTS}/artifacts/{{artifact_id}}/complete"): Access.ATTEMPT,
+    ("POST", f"{ATTEMPTS}/finish"): Access.ATTEMPT,
+    ("POST", f"{ATTEMPTS}/fail"): Access.ATTEMPT,
+    ("POST", f"{ATTEMPTS}/cancelled"): Access.ATTEMPT,
 }
 
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

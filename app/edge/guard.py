@@ -22,6 +22,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY_TTL_S = 1.0
 MAX_CACHED_KEYS = 1_000
 MAX_KEY_LENGTH = 256
+MAX_TOKEN_DIGITS = 9  # of a fencing token
 # Of their own, so that a flood of bad keys cannot take the threads that the service's own work needs.
 AUTHENTICATION_THREADS = 8
 
@@ -46,18 +47,21 @@ class Guard:
     """ASGI middleware around the whole service: deny by default, before anything is read.
 
     A good key leaves ``principal`` in the request's state (None on a public route), every request ``request_id``.
+    ``attempts``: who reports for the attempt of this job and token, by its secret.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         authenticate: Callable[[str], Principal | None],
+        attempts: Callable[[str, int, str], Principal | None],
         max_body_bytes: int,
         telemetry: Telemetry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app = app
         self.keys = KeyCache(authenticate, clock)
+        self.attempts = attempts
         self.max_body_bytes = max_body_bytes
         self.telemetry = telemetry
         self.clock = clock
@@ -89,7 +93,10 @@ class Guard:
         """Who asks, None on a public route; raises where the request must not go on."""
         method: str = scope["method"]
         access = required(method, scope["path"])
-        principal = None if access is Access.PUBLIC else await self._principal(exchange.headers)
+        if access is Access.ATTEMPT:
+            principal: Principal | None = await self._attempt(scope["path"], exchange.headers)
+        else:
+            principal = None if access is Access.PUBLIC else await self._principal(exchange.headers)
         # The router matches more than the table does. So that a key for reading never gets to a handler that writes,
         # what the table does not have counts as writing unless the method is a safe one.
         writes = access is Access.WRITE or (access is None and method not in SAFE_METHODS)
@@ -103,6 +110,16 @@ class Guard:
         principal = None if key is None else await self.keys.principal(key)
         if principal is None:
             raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
+        return principal
+
+    async def _attempt(self, path: str, headers: Mapping[bytes, bytes]) -> Principal:
+        job_id, token = path.split("/")[4:6]
+        key, principal = presented_key(headers), None
+        if key is not None and token.isdecimal() and len(token) <= MAX_TOKEN_DIGITS:
+            # Asked anew each time: the attempt may have lost its job this very moment.
+            principal = await self.keys.apart(self.attempts, job_id, int(token), key)
+        if principal is None:
+            raise Unauthorized("Send the secret of an attempt that has its job as 'Authorization: Bearer <secret>'.")
         return principal
 
     async def _refuse(self, scope: Scope, exchange: "Exchange", error: Exception) -> None:
@@ -145,13 +162,17 @@ class KeyCache:
         known = self._known.get(digest)
         if known is not None and asked_s - known[0] < KEY_TTL_S:
             return known[1]
-        principal = await to_thread.run_sync(self._authenticate, key, limiter=self._limiter)
+        principal = await self.apart(self._authenticate, key)
         self._known.pop(digest, None)
         if principal is not None:
             self._known[digest] = (asked_s, principal)
         if len(self._known) > MAX_CACHED_KEYS:
             del self._known[next(iter(self._known))]  # the one looked up longest ago
         return principal
+
+    async def apart(self, ask: Callable[..., Principal | None], *arguments: str | int) -> Principal | None:
+        """What ``ask`` says, in one of the threads that are kept for such questions."""
+        return await to_thread.run_sync(ask, *arguments, limiter=self._limiter)
 
 
 class BodyOverLimit(HTTPException):

@@ -19,6 +19,7 @@ from app.store.outcomes import Outcome
 from app.store.tables import Job, State
 from app.store.tasks import Task, VersionFacts
 from models.panel import Panel
+from models.pieces import Each, one_by_one
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,10 @@ class Desk(Protocol):
     @property
     def job(self) -> Task:
         """What is to be done."""
+
+    @property
+    def each(self) -> Each:
+        """Does independent pieces of the work: here, or on other machines."""
 
     def panel(self, revision_id: int) -> Panel:
         """The whole content of a data set at a revision. Raise NotFound."""
@@ -86,6 +91,11 @@ class DatabaseDesk:
     def job(self) -> Task:
         """See ``Desk``."""
         return self._job
+
+    @property
+    def each(self) -> Each:
+        """See ``Desk``; here, one by one."""
+        return one_by_one
 
     def panel(self, revision_id: int) -> Panel:
         """See ``Desk``."""

@@ -62,11 +62,16 @@ def attempt(database: Database, order: tuple[int, str, int], works: Works = work
 def _attempt(database: Database, order: tuple[int, str, int], works: Works) -> Exit:
     with database.read() as session:
         task = tasks.task(session, *order)
-    desk, work = DatabaseDesk(database, task), works().get(task.kind)
-    if work is None:
-        desk.fail("unknown_kind", f"this worker knows no jobs of the kind {task.kind!r}; is it of an older release?")
+    return do(DatabaseDesk(database, task), works())
+
+
+def do(desk: Desk, works: Mapping[str, Work]) -> Exit:
+    """Do the job of ``desk`` by what is done for its kind."""
+    kind = desk.job.kind
+    if kind not in works:
+        desk.fail("unknown_kind", f"this worker knows no jobs of the kind {kind!r}; is it of an older release?")
         return Exit.REFUSED
-    return run(desk, work)
+    return run(desk, works[kind])
 
 
 def run(desk: Desk, work: Work) -> Exit:

@@ -42,7 +42,7 @@ def train(desk: Desk) -> Outcome:
     plan = plan_for(panel, order.first.horizon, order.first.season)
     courses, report, result = _courses(desk, order), _lineage(order), {}
     if order.auto is not None:
-        found = search(order, panel.cut(plan.held_out), reporter, diary)
+        found = search(order, panel.cut(plan.held_out), reporter, diary, desk.each)
         courses, result = [found.course], {"trials": list(found.trials)}
         report |= {"auto": {"budget_s": order.auto.budget_s, **result}, "members": [found.wanted.to_json()]}
         if not order.register:

@@ -1,7 +1,9 @@
 """The search for the spec of a job, the trials that were made before an interruption included."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from app.store.orders import Auto, Order, Wanted
@@ -11,8 +13,9 @@ from models.diary import Diary, Entry
 from models.engines.onnx import OnnxEngine
 from models.forecaster import Weights
 from models.panel import Panel
+from models.pieces import Each, one_by_one
 from models.spec import Spec, Training
-from models.training import Course, fit
+from models.training import Course, OnProgress, Progress, fit
 
 STEP = "search"
 
@@ -30,8 +33,10 @@ class Found:
         return Wanted(self.course.spec, self.course.training)
 
 
-def search(order: Order, known: Panel, reporter: Reporter, diary: Diary) -> Found:
+def search(order: Order, known: Panel, reporter: Reporter, diary: Diary, each: Each = one_by_one) -> Found:
     """What does best on the newest origins of ``known``, which ends before those of the backtest.
+
+    ``each`` does the trials of a rung, here or elsewhere.
 
     Raises:
         InputError, SpecError, Cancelled: see ``models.auto.choose``.
@@ -40,20 +45,36 @@ def search(order: Order, known: Panel, reporter: Reporter, diary: Diary) -> Foun
     reporter.enter("search")
     entry = diary.done(STEP)
     if entry is None:
-        entry = diary.close(STEP, _searched(order.auto, order.members[0].training, known, (reporter, diary)))
+        tools = _tools(order.auto, reporter, diary, each)
+        entry = diary.close(STEP, _searched(order.auto, order.members[0].training, known, tools))
     spec, training = Spec.from_json(entry.facts["spec"]), Training.from_json(entry.facts["training"])
     return Found(Course(spec, training, entry.arrays), tuple(entry.facts["trials"]))
 
 
-def _searched(auto: Auto, training: Training, known: Panel, parts: tuple[Reporter, Diary]) -> Entry:
-    reporter, diary = parts
-
-    def teach(
-        spec: Spec, training: Training, panel: Panel, start: Weights | None, should_stop: Callable[[], bool]
-    ) -> Weights:
-        return fit(spec, training, panel, reporter.searching(auto.budget_s), should_stop, start)
-
-    tools = Tools(teach, OnnxEngine, reporter.clock, reporter.should_stop, diary)
+def _searched(auto: Auto, training: Training, known: Panel, tools: Tools) -> Entry:
     choice = choose(known, auto.fixed, training, tools, auto.budget_s, auto.trials)
     facts = {"spec": choice.member.spec.to_json(), "training": choice.training.to_json()}
     return Entry(facts | {"trials": [asdict(trial) for trial in choice.trials]}, dict(choice.member.weights))
+
+
+def _tools(auto: Auto, reporter: Reporter, diary: Diary, each: Each) -> Tools:
+    if each is one_by_one:
+        teach = partial(_teach, reporter.searching(auto.budget_s))
+        return Tools(teach, OnnxEngine, reporter.clock, reporter.should_stop, diary)
+    # Trials elsewhere report nothing, and share no clock with this machine but that on the wall.
+    return Tools(partial(_teach, _in_silence), OnnxEngine, time.time, diary=diary, each=each)
+
+
+def _teach(
+    on_progress: OnProgress,
+    spec: Spec,
+    training: Training,
+    panel: Panel,
+    start: Weights | None,
+    should_stop: Callable[[], bool],
+) -> Weights:
+    return fit(spec, training, panel, on_progress, should_stop, start)
+
+
+def _in_silence(progress: Progress) -> None:
+    """Nobody is told."""

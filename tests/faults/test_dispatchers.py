@@ -70,7 +70,7 @@ def test_two_workers_do_a_hundred_jobs_each_once(crew: Crew, log: Path) -> None:
     each_once(crew, log, 100)
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_two_workers_do_five_hundred_jobs_each_once(crew: Crew, log: Path) -> None:
     each_once(crew, log, 500)
 
@@ -147,7 +147,7 @@ def test_nothing_is_lost_or_done_twice_while_workers_and_trainers_are_killed(cre
     assert_nothing_was_lost(crew, found)
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_nothing_is_lost_or_done_twice_in_minutes_of_chaos(crew: Crew) -> None:
     found = rampage(crew, count=50, steps=20, pause_s=(2.0, 5.0))
     assert found.kills >= 10

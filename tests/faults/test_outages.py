@@ -66,7 +66,7 @@ def test_a_job_waits_while_another_program_locks_the_database(local: Crew) -> No
     outlives_a_lock(local, 2 * LEASE_S)
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_a_job_waits_while_the_database_is_locked_for_longer_than_anybody_waits_for_a_lock(local: Crew) -> None:
     outlives_a_lock(local, 25.0)
 

@@ -5,14 +5,18 @@ say that the value rises by one each step is to be right; seasonal naive with a 
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from models.auto import Choice, Tools, choose
+from models.auto import Choice, Tools, choose, never
 from models.engines.onnx import OnnxEngine
 from models.errors import Cancelled, Diverged, InputError
 from models.forecaster import Weights
@@ -69,6 +73,15 @@ class School:
         return choose(panel or panel_of(np.arange(100.0)), {**FIELDS, **fields}, TRAINING, tools, budget_s)
 
 
+def teach_at_once(spec: Spec, training: Training, *_: object) -> Weights:
+    """``wide_is_best``, as a function with a name, which may be sent elsewhere."""
+    return School(wide_is_best).teach(spec, training, panel_of(np.arange(3.0)), None, never)
+
+
+def done(piece: Callable[[], object]) -> tuple[int, object]:
+    return os.getpid(), piece()
+
+
 def wide_is_best(spec: Spec, epochs: int) -> float:
     return 0.25 if spec.units == 256 else 0.5
 
@@ -103,6 +116,27 @@ def test_the_better_half_goes_on_with_twice_as_many_epochs_from_the_weights_it_h
         assert {trial.candidate for trial in above} == {trial.candidate for trial in best}
     starts = [start for _, _, start in school.taught]
     assert all((start is None) == (number < counts[0]) for number, start in enumerate(starts))
+
+
+def test_trials_that_are_done_in_other_processes_come_to_the_same() -> None:
+    processes: set[int] = set()
+
+    def each(pieces: Sequence[Callable[[], object]]) -> list[object]:
+        found = list(pool.map(done, pieces))
+        processes.update(process for process, _ in found)
+        return [result for _, result in found]
+
+    panel = panel_of(np.arange(100.0))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        far = choose(panel, FIELDS, TRAINING, Tools(teach_at_once, OnnxEngine, time.time, each=each), 1e6)
+    near = choose(panel, FIELDS, TRAINING, Tools(teach_at_once, OnnxEngine, time.time), 1e6)
+    assert processes
+    assert os.getpid() not in processes
+    assert [replace(trial, seconds=0.0) for trial in far.trials] == [
+        replace(trial, seconds=0.0) for trial in near.trials
+    ]
+    assert far.member.spec == near.member.spec
+    np.testing.assert_array_equal(far.member.weights["head/bias"], near.member.weights["head/bias"])
 
 
 def test_who_learns_slowly_may_win_in_the_end() -> None:

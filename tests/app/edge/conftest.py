@@ -22,6 +22,7 @@ from models.errors import Diverged, Fault, InputError
 
 READ_KEY = "fk_read_canary_5b1e"
 WRITE_KEY = "fk_write_canary_77aa"
+ATTEMPT_SECRET = "attempt_canary_90cd"
 LIMIT_BYTES = 1024 * 1024
 GONE = b"<the client has gone away>"
 
@@ -47,6 +48,11 @@ class KeyRing:
         if key == "database-is-down":
             raise Unavailable("The key store does not answer.")
         return self.keys.get(key)
+
+
+def holder(job_id: str, token: int, secret: str) -> Caller | None:
+    """Attempt 3 of the job ``j1`` has it."""
+    return Caller(7, job_id, "write") if (job_id, token, secret) == ("j1", 3, ATTEMPT_SECRET) else None
 
 
 @dataclass
@@ -77,6 +83,7 @@ class ForecastBody(BaseModel):
 
 
 router = APIRouter(prefix="/v1")
+inner = APIRouter(prefix="/internal/v1/attempts/{job_id}/{token}")
 ERRORS: dict[str, Exception] = {
     "gone": NotFound("There is no job 'gone'."),
     "busy": Conflict("busy \ud800 " + "\U0001f600" * 10_000),
@@ -113,6 +120,11 @@ async def upload(request: Request) -> dict[str, int]:
     return {"size_bytes": len(await request.body())}
 
 
+@inner.post("/report")
+def report(request: Request) -> str:
+    return str(request.state.principal.key_id)
+
+
 @router.put("/models/{name}/aliases/{alias}")
 def move(name: str, alias: str) -> str:
     return f"{name}/{alias}"
@@ -133,6 +145,7 @@ def toy_app() -> FastAPI:
 
     app = FastAPI(docs_url=None, redoc_url=None, lifespan=lifespan)
     app.include_router(router)
+    app.include_router(inner)
     app.add_api_route("/livez", lambda: "alive")
     install(app)
     return app
@@ -215,9 +228,11 @@ def guarded(app: FastAPI, *, inside: bool = False) -> Wire:
     ring = KeyRing({READ_KEY: Caller(7, "k1", "read"), WRITE_KEY: Caller(7, "k2", "write")})
     telemetry, clock = Telemetry("1.2.3"), Clock()
     if inside:
-        app.add_middleware(Guard, authenticate=ring, max_body_bytes=LIMIT_BYTES, telemetry=telemetry, clock=clock)
+        app.add_middleware(
+            Guard, authenticate=ring, attempts=holder, max_body_bytes=LIMIT_BYTES, telemetry=telemetry, clock=clock
+        )
         return Wire(app, ring, telemetry, clock)
-    return Wire(Guard(app, ring, LIMIT_BYTES, telemetry, clock), ring, telemetry, clock)
+    return Wire(Guard(app, ring, holder, LIMIT_BYTES, telemetry, clock), ring, telemetry, clock)
 
 
 @pytest.fixture(params=["guard around the app", "guard as middleware"])

@@ -10,7 +10,7 @@ from app.edge.access import ACCESS, Access
 from app.edge.guard import MAX_CACHED_KEYS, KeyCache
 from app.telemetry import LineFormatter
 
-from .conftest import LIMIT_BYTES, READ_KEY, WRITE_KEY, Caller, Clock, KeyRing, Wire, guarded, toy_app
+from .conftest import ATTEMPT_SECRET, LIMIT_BYTES, READ_KEY, WRITE_KEY, Caller, Clock, KeyRing, Wire, guarded, toy_app
 from .test_access import concrete
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -73,6 +73,29 @@ def test_a_key_for_reading_does_not_write_through_a_name_that_only_the_router_kn
 def test_a_key_for_writing_reads_and_writes(wire: Wire) -> None:
     assert wire.ask("GET", "/v1/jobs", key=WRITE_KEY).json == 10
     assert wire.ask("PUT", "/v1/models/a/aliases/b", key=WRITE_KEY).status == 200
+
+
+ATTEMPT = "/internal/v1/attempts/j1/3/report"
+
+
+def test_the_secret_of_an_attempt_opens_that_attempt_and_nothing_else(wire: Wire) -> None:
+    assert wire.ask("POST", ATTEMPT, key=ATTEMPT_SECRET).json == "j1"
+    for path in ("/internal/v1/attempts/j1/4/report", "/internal/v1/attempts/j2/3/report", "/v1/jobs"):
+        method = "GET" if path == "/v1/jobs" else "POST"
+        answer = wire.ask(method, path, key=ATTEMPT_SECRET, body=[b"{}"])
+        assert (answer.status, answer.receives) == (401, 0), path
+
+
+@pytest.mark.parametrize("token", ["x", "-3", "+3", "3.0", "0x3", "٣", "3" * 10])
+def test_what_is_no_token_is_nobodys(wire: Wire, token: str) -> None:
+    assert wire.ask("POST", f"/internal/v1/attempts/j1/{token}/report", key=ATTEMPT_SECRET).status == 401
+
+
+def test_a_key_opens_no_attempt(wire: Wire) -> None:
+    for key in (READ_KEY, WRITE_KEY):
+        answer = wire.ask("POST", ATTEMPT, key=key, body=[b"{}"])
+        assert (answer.status, answer.receives) == (401, 0)
+    assert wire.keys.asked == 0
 
 
 def test_both_headers_carry_a_key_and_the_handler_learns_whose_it_is(wire: Wire) -> None:

@@ -1,0 +1,46 @@
+"""A process on a cluster, ``python -m tests.app.work.errands``, whose work needs no TensorFlow.
+
+It counts to ``STEPS``, ten a second, keeps what it has counted, and registers a version that nobody trained.
+"""
+
+import os
+import sys
+import time
+
+from app.store.outcomes import Candidate, Outcome, Ruling
+from app.telemetry import configure_logging
+from app.work.desk import Desk
+from app.work.errand import Errand
+from app.work.remote import attempt
+from models import bundle
+from models.errors import Cancelled
+from tests.app.work.tiny import untrained
+from tests.fakes import scores
+
+COMMAND = "python -m tests.app.work.errands"
+STEPS = 30
+
+
+def count(desk: Desk) -> Outcome:
+    """Count, from where the attempt before this one was."""
+    begun = int(desk.checkpoint() or b"0")
+    for step in range(begun, STEPS):
+        if desk.report({"phase": "fit", "step": step}):
+            raise Cancelled("asked for")
+        desk.keep(b"%d" % (step + 1))
+        time.sleep(0.1)
+    made = untrained()
+    version = Candidate(
+        bundle=bundle.to_bytes(made),
+        spec=made.spec.to_json(),
+        scores=scores(0.5, made.spec.horizon),
+        skill=0.5,
+        data_sha256=desk.panel(desk.job.revision_id).fingerprint(),
+        ruling=Ruling(verdict="promoted", reason="the first version"),
+    )
+    return Outcome(result={"begun": begun}, version=version)
+
+
+if __name__ == "__main__":
+    configure_logging()
+    sys.exit(attempt(Errand.from_environment(os.environ), lambda: {"train": count}))

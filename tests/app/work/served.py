@@ -1,0 +1,84 @@
+"""The service over a test's database, on a real socket; it can be stopped and started again at the same address."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+from app.store import jobs
+from app.store.db import Database
+from app.store.runners import digest_of
+from app.store.tables import Job
+from app.work.desk_http import HttpDesk
+from app.work.errand import errand_for
+from tests.app.work.tiny import eventually
+
+SECRET = "an-attempts-own-secret"
+
+
+class Api:
+    """``forecastle serve`` without a process of its own."""
+
+    def __init__(self, database: Database, host: str = "127.0.0.1", **settings: object) -> None:
+        url = database.url.render_as_string(hide_password=False)
+        self._settings = Settings.model_validate({"database_url": url, **settings})
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            self.host, self.port = probe.getsockname()
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Answer from now on."""
+        config = uvicorn.Config(
+            create_app(self._settings),
+            host=self.host,
+            port=self.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=server.run)
+        self._thread.start()
+        eventually(lambda: server.started, 20)
+
+    def stop(self) -> None:
+        """Be gone; harmless when repeated."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(20)
+            self._server = None
+
+
+@contextmanager
+def api_of(database: Database, host: str = "127.0.0.1", **settings: object) -> Iterator[Api]:
+    """The service, for as long as the block lasts."""
+    api = Api(database, host, **settings)
+    api.start()
+    try:
+        yield api
+    finally:
+        api.stop()
+
+
+def claim_with_secret(database: Database, secret: str = SECRET, lease_s: float = 600.0) -> Job:
+    """The next job, as a dispatcher claims it for a runner elsewhere."""
+    with database.write() as session:
+        job = jobs.claim(session, "w1", lease_s, runner_sha256=digest_of(secret))
+    assert job is not None
+    return job
+
+
+def http_desk(api: Api, job: Job, secret: str = SECRET, patience_s: float = 20.0) -> HttpDesk:
+    """The desk of a runner elsewhere."""
+    return HttpDesk(errand_for(api.url, job.id, job.token, secret), patience_s, retry_s=0.05)

@@ -1,0 +1,170 @@
+"""A real cluster of Ray, two machines with a network of their own: what it runs, and what outlives what."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from app.settings import Settings
+from app.store.db import Database
+from app.store.orders import Auto
+from app.store.tables import Job
+from app.work.dispatcher import Dispatcher
+from app.work.executors import Ended
+from app.work.executors import ray as ray_executor
+from app.work.executors.ray import RayExecutor, name_of, on_cluster
+from models.spec import Training
+from tests.app.work.errands import COMMAND
+from tests.app.work.served import SECRET, Api, api_of, claim_with_secret
+from tests.app.work.tiny import SPEC, eventually, keep, look, queue, versions, weeks
+from tests.faults.raycluster import Cluster, cluster, missing
+
+WHY_NOT = missing()
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+LEASE_S = 9.0
+
+
+@pytest.fixture(scope="module", name="ray")
+def ray_fixture() -> Iterator[Cluster]:
+    with cluster() as started:
+        yield started
+
+
+@pytest.fixture(name="api")
+def api_fixture(sqlite: Database, ray: Cluster) -> Iterator[Api]:
+    with api_of(sqlite, ray.here) as api:
+        yield api
+
+
+@pytest.fixture(name="light")
+def light_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is run needs no TensorFlow."""
+    monkeypatch.setattr(ray_executor, "ENTRYPOINT", COMMAND)
+
+
+def executor_of(ray: Cluster, api: Api) -> RayExecutor:
+    settings = Settings(executor="ray", api_url=api.url, worker_slots=4, lease_s=LEASE_S)
+    return on_cluster(settings, {"RAY_ADDRESS": ray.head_url, "RAY_AUTH_TOKEN": ray.token})
+
+
+@contextmanager
+def worker_of(database: Database, ray: Cluster, api: Api) -> Iterator[None]:
+    """What ``forecastle worker`` does, in a thread."""
+    stop = threading.Event()
+    settings = Settings(lease_s=LEASE_S, poll_s=0.2)
+    dispatcher = Dispatcher(database, settings, executor_of(ray, api))
+    thread = threading.Thread(target=dispatcher.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def counting(database: Database, job: Job, least: int = 3) -> Job:
+    return eventually(lambda: (found := look(database, job)).progress.get("step", 0) >= least and found)
+
+
+def assert_one_version(database: Database, job: Job) -> Job:
+    done = eventually(lambda: (found := look(database, job)).finished_at and found)
+    assert (done.state, done.error) == ("succeeded", None)
+    [version] = versions(database, job)
+    assert version.id == done.version_id
+    return done
+
+
+def words_in_logs(ray: Cluster, *words: str) -> list[str]:
+    said = [file.read_bytes() for file in ray.logs()]
+    assert said
+    return [word for word in words if any(word.encode() in data for data in said)]
+
+
+def test_a_network_is_taught_on_a_cluster(sqlite: Database, ray: Cluster, api: Api) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()))
+    with worker_of(sqlite, ray, api):
+        done = assert_one_version(sqlite, job)
+    assert (done.attempt, done.progress["phase"]) == (1, "done")
+
+
+@pytest.mark.usefixtures("light")
+def test_an_attempt_is_run_once_and_its_secret_is_in_no_log(sqlite: Database, ray: Cluster, api: Api) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    job = claim_with_secret(sqlite)
+    first, second = executor_of(ray, api), executor_of(ray, api)
+    try:
+        for executor in (first, second):  # as two dispatchers would that both think it theirs
+            assert executor.start(job, SECRET) == name_of(job)
+        for executor in (first, second):
+            assert isinstance(end := eventually(lambda e=executor: ended(e.poll(name_of(job)))), Ended)
+            assert end.code == 0
+    finally:
+        first.close()
+        second.close()
+    assert_one_version(sqlite, job)
+    assert words_in_logs(ray, name_of(job), SECRET, ray.token) == [name_of(job)]
+
+
+def ended(status: object) -> Ended | None:
+    return status if isinstance(status, Ended) else None
+
+
+@pytest.mark.usefixtures("light")
+def test_a_killed_entrypoint_is_followed_by_one_that_goes_on(sqlite: Database, ray: Cluster, api: Api) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()))
+    with worker_of(sqlite, ray, api):
+        counting(sqlite, job)
+        [pid] = ray.running("tests.app.work.errands")
+        ray.end(pid)
+        done = assert_one_version(sqlite, job)
+    assert (done.attempt, done.token) == (2, 2)
+    assert done.result["begun"] >= 3
+
+
+@pytest.mark.usefixtures("light")
+def test_who_comes_after_a_worker_adopts_what_runs(sqlite: Database, ray: Cluster, api: Api) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()))
+    with worker_of(sqlite, ray, api):
+        counting(sqlite, job)
+    assert ray.running("tests.app.work.errands")
+    with worker_of(sqlite, ray, api):
+        assert assert_one_version(sqlite, job).token == 1
+
+
+@pytest.mark.long
+def test_a_search_of_twenty_trials_is_done_on_both_machines(sqlite: Database, ray: Cluster, api: Api) -> None:
+    training = Training(max_epochs=8, steps_per_epoch=5, batch_size=16)
+    fixed = {"season": SPEC.season, "horizon": SPEC.horizon, "freq": SPEC.freq}
+    job = queue(sqlite, keep(sqlite, weeks()), training=training, auto=Auto(600.0, fixed))
+    seen: set[str] = set()
+
+    def is_over() -> bool:
+        seen.update(machine for machine in ("head", "node") if ray.running("PoolActor", machine))
+        return look(sqlite, job).finished_at is not None
+
+    with worker_of(sqlite, ray, api):
+        eventually(is_over)
+    done = assert_one_version(sqlite, job)
+    trials = versions(sqlite, done)[0].scores["auto"]["trials"]
+    assert len(trials) >= 20
+    assert [trial["failed"] for trial in trials] == [None] * len(trials)
+    assert seen == {"head", "node"}
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("light")
+def test_a_job_outlives_the_death_of_its_cluster(sqlite: Database, ray: Cluster, api: Api) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()))
+    with worker_of(sqlite, ray, api):
+        counting(sqlite, job)
+        ray.kill("head")
+        ray.kill("node")
+        eventually(lambda: look(sqlite, job).state == "queued")
+        time.sleep(1)
+        assert look(sqlite, job).state == "queued"  # nobody takes it to a head that is not there
+        ray.restart()
+        done = assert_one_version(sqlite, job)
+    assert (done.token, len(versions(sqlite, job))) == (2, 1)
+    assert done.result["begun"] >= 3
