@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from app.api.jobs import new_job
+from app.api.ordering import new_job
 from app.problems import NotFound
-from app.schemas import ScheduleAnswer, ScheduleEdit, ScheduleRequest, TrainRequest
+from app.schemas import ScheduleAnswer, ScheduleEdit, ScheduleRequest
+from app.schemas.schedules import JobRequest
 from app.settings import Settings
 from app.store import due
 from app.store.db import Database, now
@@ -99,9 +100,9 @@ def answer_of(row: Schedule) -> ScheduleAnswer:
     return ScheduleAnswer(job=row.request, next_due=coming, **same)
 
 
-def _job(request: TrainRequest) -> dict[str, Any]:
+def _job(request: JobRequest) -> dict[str, Any]:
     # What was left out stays open: it is settled on the data of each day.
-    return {"kind": request.kind, **request.model_dump(mode="json", exclude_unset=True)}
+    return {"kind": request.kind, **request.model_dump(mode="json", exclude_unset=True, by_alias=True)}
 
 
 def _triggers(request: ScheduleRequest | ScheduleEdit) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from app.schemas.base import Answer, Body, Name
 from app.schemas.decisions import GatePolicy
 from app.schemas.resources import TrainRequest
 
+JobRequest = TrainRequest  # whatever POST /v1/jobs takes
 Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86_400)]
 Cron = Annotated[
     str,
@@ -102,7 +103,7 @@ class ScheduleRequest(_Plan):
     )
 
     name: Name
-    job: TrainRequest
+    job: JobRequest
 
 
 class ScheduleEdit(_Plan):
@@ -110,7 +111,7 @@ class ScheduleEdit(_Plan):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 4 * * *", "misfire": "skip"}]})
 
-    job: TrainRequest | None = None
+    job: JobRequest | None = None
 
 
 class FiringAnswer(Answer):
