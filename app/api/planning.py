@@ -101,7 +101,7 @@ def answer_of(row: Schedule) -> ScheduleAnswer:
 
 def _job(request: JobRequest) -> dict[str, Any]:
     # What was left out stays open: it is settled on the data of each day.
-    return {"kind": request.kind, **request.model_dump(mode="json", exclude_unset=True)}
+    return {"kind": request.kind, **request.model_dump(mode="json", exclude_unset=True, by_alias=True)}
 
 
 def _triggers(request: ScheduleRequest | ScheduleEdit) -> dict[str, Any]:

@@ -26,9 +26,9 @@ class Freshness:
 
 
 def freshness(session: Session, tenant_id: int, request: dict[str, Any]) -> Freshness | None:
-    """Of what ``request``, the body of a job, trains: the model it names on the data set it names.
+    """Of what ``request``, the body of a job, names: a model, and the data set that it is trained on.
 
-    Where it names none, on that of the model's newest version. None where there is no such data set.
+    Where it names no data set, that of the model's newest version. None where there is no such data set.
     """
     of_model = (Model.tenant_id == tenant_id) & (Model.name == request.get("model"))
     query = select(Version, Revision).join(Model, Model.id == Version.model_id)

@@ -160,8 +160,10 @@ def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) ->
     """What the triggers look at; None where there is nothing to see, as the data set or the model is gone."""
     with database.read() as session:
         data = freshness(session, seen.tenant_id, seen.request)
-        asked = not {"drift", "coverage_below"}.isdisjoint(seen.triggers)
-        quality = parts.quality_of(session, seen.tenant_id, seen.request["model"]) if asked else None
+        model: str | None = seen.request.get("model")
+        quality = None
+        if model is not None and not {"drift", "coverage_below"}.isdisjoint(seen.triggers):
+            quality = parts.quality_of(session, seen.tenant_id, model)
     return None if data is None else Seen(moment=moment, data=data, quality=quality)
 
 

@@ -93,6 +93,7 @@ def test_a_newcomer_pastes_the_line_shown_and_gets_a_forecast(home: Home) -> Non
         assert kept.read_text().strip() == server.key
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
+        scheduler = eventually(lambda: children_of(server.process, "scheduler"))[0]
         first = server.worker()
         first.kill()
         second = eventually(lambda: (found := server.worker()).pid != first.pid and found)
@@ -102,6 +103,7 @@ def test_a_newcomer_pastes_the_line_shown_and_gets_a_forecast(home: Home) -> Non
         server.process.terminate()
         assert server.process.wait(60) == 0
         assert gone(second)
+        assert gone(scheduler)
         assert gone(trainer)
         back = look(database, job)
         assert (back.state, back.attempt) == ("queued", 0)
