@@ -72,7 +72,7 @@ def test_the_first_session_runs_as_it_stands(url: str, workplace: Path) -> None:
         if found.start() >= at:
             answer, at = decoder.raw_decode(printed, found.start())
             answers.append(answer)
-    created, appended, retail, office = answers
+    created, appended, retail, office, nightly = answers
     assert (appended["revision"], appended["rows_added"]) == (2, 1)
     assert (created["dataset"], created["rows_total"]) == ("retail", 8820)
     assert '"state":"succeeded"' in printed
@@ -81,6 +81,7 @@ def test_the_first_session_runs_as_it_stands(url: str, workplace: Path) -> None:
     assert set(retail["forecasts"][0]["intervals"]) == {"80", "95"}
     assert retail["skill"] > 0
     assert office["forecasts"][0]["ds"] == ["2026-01-04T00:00:00", "2026-01-04T01:00:00", "2026-01-04T02:00:00"]
+    assert len(nightly["next_due"]) == 5
 
 
 def test_the_same_works_from_the_command_line(url: str, workplace: Path) -> None:
@@ -108,9 +109,10 @@ def test_the_container_session_is_what_make_container_runs() -> None:
 
 def test_every_make_target_in_the_readme_exists() -> None:
     targets = re.findall(r"^make ([a-z-]+)", "".join(BLOCKS), re.MULTILINE)
-    benchmarks = {f"bench-{name}" for name in ("accuracy", "training", "serving", "start")}
-    assert set(targets) == {"serve", "test", "check", "container", *benchmarks}
-    subprocess.run(["make", "--dry-run", *targets], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    assert set(targets) == {"serve", "test", "test-faults", "soak", "check", "container"}
+    benchmarks = set(re.findall(r"make (bench-[a-z]+)", README))
+    assert benchmarks == {f"bench-{name}" for name in ("accuracy", "training", "serving", "jobs", "start")}
+    subprocess.run(["make", "--dry-run", *targets, *benchmarks], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route, who in ACCESS.items() if who is not Access.ATTEMPT])
