@@ -41,6 +41,7 @@ class Service:
 
     def close(self) -> None:
         """Answer what waits and end the threads; then let go of the database."""
+        self.watch.stop()
         self.batcher.stop()
         self.served.close()
         self.stretches.close()

@@ -101,12 +101,14 @@ class JobWatch:
     def stop(self) -> None:
         """Wake everybody: the service is about to stop."""
         self.is_stopping = True
+        if self._task is not None:
+            self._task.cancel()
         for watcher in self._watchers:
             watcher.woken.set()
 
     async def _ask(self) -> None:
         try:
-            while self._watchers and not self.is_stopping:
+            while self._watchers:
                 await self._ask_once()
                 await asyncio.sleep(EVERY_S)
         finally:

@@ -77,9 +77,9 @@ class LocalExecutor:
         if code is None:
             _kill_if_due(child)
             return Running()
-        self._dismiss(child)
         # The kernel's killer says nothing but SIGKILL; nor does anybody else.
         is_oom = code == -9 and child.kill_s is None and oom_kills() > child.oom_kills
+        self._dismiss(child)
         return Ended(Exit.OUT_OF_MEMORY if is_oom else code)
 
     def stop(self, handle: Handle, grace_s: float) -> None:
@@ -141,13 +141,14 @@ class LocalExecutor:
 
     def _give(self, child: Child, handle: Handle, line: bytes) -> bool:
         """Hand a child its job; False where it is not there any more."""
+        child.handle, child.since_s, child.oom_kills = handle, time.monotonic(), oom_kills()
         try:
             assert child.process.stdin is not None
             child.process.stdin.write(line)
             child.process.stdin.flush()
         except BrokenPipeError:
+            child.handle = None
             return False
-        child.handle, child.since_s, child.oom_kills = handle, time.monotonic(), oom_kills()
         return True
 
     def _dismiss(self, child: Child) -> None:

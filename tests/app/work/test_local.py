@@ -1,0 +1,159 @@
+"""Children that stay warm: one process for many jobs, and none that outlives who started it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+from app.store.tables import Job
+from app.work.executors import Ended, Running, Unknown
+from app.work.executors import local as executors
+from app.work.executors.local import LocalExecutor
+from app.work.processes import _born, holder, is_dead
+from tests.app.work.tiny import eventually, put_away
+
+# Reads a job from standard input, and says on its pipe what the job's id asks for.
+ECHO = """
+import os, sys, time
+pipe = int(sys.argv[1])
+for line in sys.stdin:
+    tenant, job, token = line.split()
+    if job == "crash":
+        sys.exit(3)
+    if job == "killed":
+        os.kill(os.getpid(), 9)
+    if job == "hang":
+        time.sleep(600)
+    os.write(pipe, job.encode() + b"\\n")
+"""
+
+
+def job(name: str = "0", token: int = 1) -> Job:
+    return Job(tenant_id=1, id=name, token=token)
+
+
+@pytest.fixture(name="executor")
+def executor_fixture() -> Iterator[LocalExecutor]:
+    made = LocalExecutor(Settings(worker_slots=2), (sys.executable, "-c", ECHO))
+    yield made
+    made.close()
+
+
+def run(executor: LocalExecutor, name: str) -> Any:
+    """Start a job and wait for what becomes of it."""
+    handle = executor.start(job(name), "secret")
+    return eventually(lambda: (found := executor.poll(handle)) != Running() and found)
+
+
+def pids(executor: LocalExecutor) -> list[int]:
+    return [child.process.pid for child in executor._children]
+
+
+def test_a_child_does_one_job_after_another(executor: LocalExecutor) -> None:
+    assert run(executor, "0") == Ended(0)
+    [first] = pids(executor)
+    assert [run(executor, name) for name in ("64", "65", "0")] == [Ended(64), Ended(65), Ended(0)]
+    assert pids(executor) == [first]
+
+
+@pytest.mark.parametrize(("name", "code"), [("66", 66), ("75", 75), ("crash", 3), ("killed", -9)])
+def test_after_any_other_end_the_next_job_gets_a_process_of_its_own(
+    executor: LocalExecutor, name: str, code: int
+) -> None:
+    assert run(executor, name) == Ended(code)
+    assert pids(executor) == []
+    assert run(executor, "0") == Ended(0)
+
+
+def test_a_process_is_renewed_after_so_many_jobs(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "MOST_JOBS", 3)
+    used = []
+    for _ in range(4):
+        assert run(executor, "0") == Ended(0)
+        used.append(len(pids(executor)))
+    assert used == [1, 1, 0, 1]
+
+
+def test_a_child_that_nobody_needs_is_let_go(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(executor, "0")
+    child = executor._children[0].process
+    monkeypatch.setattr(executors, "IDLE_S", 0.0)
+    assert executor.free() == 2
+    eventually(lambda: child.poll() is not None)
+
+
+def test_there_are_no_more_jobs_at_once_than_slots(executor: LocalExecutor) -> None:
+    assert executor.free() == 2
+    first, second = executor.start(job("hang", 1), ""), executor.start(job("hang", 2), "")
+    assert (executor.free(), len({first, second})) == (0, 2)
+    executor.stop(first, 60.0)
+    assert eventually(lambda: (found := executor.poll(first)) != Running() and found) == Ended(-signal.SIGTERM)
+    assert executor.free() == 1
+    assert (executor.poll(first), executor.poll(second)) == (Unknown(), Running())
+
+
+def test_what_the_kernel_killed_for_its_memory_is_told_from_what_somebody_killed(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = iter([7, 8])
+    monkeypatch.setattr(executors, "oom_kills", lambda: next(kills, 8))
+    assert run(executor, "killed") == Ended(137)
+    assert run(executor, "killed") == Ended(-9)
+
+
+def test_the_kernel_says_how_often_it_killed() -> None:
+    assert executors.oom_kills() >= 0
+
+
+def test_closing_ends_the_busy_and_the_idle(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "LEAVE_S", 0.2)
+    run(executor, "0")
+    executor.start(job("hang"), "")
+    children = [child.process for child in executor._children]
+    executor.close()
+    assert all(child.returncode is not None for child in children)
+
+
+def test_a_command_that_cannot_be_started_is_an_os_error() -> None:
+    executor = LocalExecutor(Settings(), ("/nowhere/at/all",))
+    with pytest.raises(OSError, match="nowhere"):
+        executor.start(job(), "")
+    assert executor.free() == 1
+
+
+def test_children_are_told_how_many_threads_are_theirs() -> None:
+    say = "import os, sys; os.write(int(sys.argv[1]), os.environ['OMP_NUM_THREADS'].encode()); sys.stdin.read()"
+    executor = LocalExecutor(Settings(job_threads=3), (sys.executable, "-c", say))
+    assert run(executor, "0") == Ended(3)
+    executor.close()
+
+
+def test_an_idle_child_ends_with_its_standard_input_and_a_busy_one_at_once() -> None:
+    reads, writes = os.pipe()
+    command = [sys.executable, "-m", "app.work.child", str(writes)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[writes]) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(60) == 0
+    os.close(reads)
+    os.close(writes)
+
+
+def test_a_process_is_known_by_its_machine_its_id_and_its_birth() -> None:
+    me = holder("a")
+    assert not is_dead(me)
+    assert not is_dead({**me, "machine": "another", "pid": 2**22 + 1})  # who can say?
+    assert is_dead({**me, "born": me["born"] - 1})  # the id was used again
+    with subprocess.Popen(["sleep", "600"]) as process:
+        other = {**me, "pid": process.pid, "born": _born(process.pid)}
+        process.send_signal(signal.SIGSTOP)
+        assert not is_dead(other)  # frozen is not dead
+        process.kill()
+        eventually(lambda: is_dead(other))  # as a zombie, and after that
+        put_away(process)
+    assert is_dead(other)
