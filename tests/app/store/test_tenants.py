@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
-from app.store import datasets, jobs, registry
+from app.store import datasets, jobs, registry, tasks
 from app.store.db import Database
 from app.store.tables import Job, Revision, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
@@ -31,6 +31,9 @@ REFUSED: dict[str, Try] = {
     "registry.list_versions": lambda s, t, r, v: registry.list_versions(s, t, "demand", None, 9),
     "registry.list_aliases": lambda s, t, r, v: registry.list_aliases(s, t, "demand"),
     "registry.alias_moves": lambda s, t, r, v: registry.alias_moves(s, t, "demand", "champion", None, 9),
+    "registry.model_by_id": lambda s, t, r, v: registry.model_by_id(s, t, v.model_id),
+    "tasks.task": lambda s, t, r, v: tasks.task(s, t, v.job_id, 0),
+    "tasks.version": lambda s, t, r, v: tasks.version(s, t, v.id),
     "jobs.request_cancel": lambda s, t, r, v: jobs.request_cancel(s, t, v.job_id),
     "jobs.get": lambda s, t, r, v: jobs.get(s, t, v.job_id),
     "jobs.list_attempts": lambda s, t, r, v: jobs.list_attempts(s, t, v.job_id, 0, 9),
@@ -42,6 +45,7 @@ EMPTY: dict[str, Try] = {
     "datasets.newest": lambda s, t, r, v: datasets.newest(s, t, [r.dataset_id]),
     "registry.list_models": lambda s, t, r, v: registry.list_models(s, t, 0, 9),
     "jobs.list_page": lambda s, t, r, v: jobs.list_page(s, t, None, 9),
+    "tasks.champion": lambda s, t, r, v: tasks.champion(s, t, "demand"),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
 CREATES = {"datasets.create"}  # see test_datasets: the same name for two tenants
@@ -96,7 +100,7 @@ def test_paging_cannot_start_at_anothers_job(database: Database, rival: int, ver
 def test_every_function_that_takes_a_tenant_is_tried_here() -> None:
     takes_tenant = {
         f"{room.__name__.removeprefix('app.store.')}.{name}"
-        for room in (datasets, registry, jobs)
+        for room in (datasets, registry, jobs, tasks)
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if function.__module__.startswith(room.__name__)
         and not name.startswith("_")
