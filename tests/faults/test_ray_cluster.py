@@ -24,6 +24,7 @@ from tests.faults.raycluster import Cluster, cluster, missing
 WHY_NOT = missing()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 LEASE_S = 9.0
+SEARCH_S = 1_800.0  # more than enough: a minute or two of arithmetic
 
 
 @pytest.fixture(scope="module", name="ray")
@@ -137,7 +138,7 @@ def test_who_comes_after_a_worker_adopts_what_runs(sqlite: Database, ray: Cluste
 def test_a_search_of_twenty_trials_is_done_on_both_machines(sqlite: Database, ray: Cluster, api: Api) -> None:
     training = Training(max_epochs=8, steps_per_epoch=5, batch_size=16)
     fixed = {"season": SPEC.season, "horizon": SPEC.horizon, "freq": SPEC.freq}
-    job = queue(sqlite, keep(sqlite, weeks()), training=training, auto=Auto(600.0, fixed))
+    job = queue(sqlite, keep(sqlite, weeks()), training=training, auto=Auto(SEARCH_S, fixed))
     seen: set[str] = set()
 
     def is_over() -> bool:
@@ -145,7 +146,7 @@ def test_a_search_of_twenty_trials_is_done_on_both_machines(sqlite: Database, ra
         return look(sqlite, job).finished_at is not None
 
     with worker_of(sqlite, ray, api):
-        eventually(is_over)
+        eventually(is_over, SEARCH_S)
     done = assert_one_version(sqlite, job)
     trials = versions(sqlite, done)[0].scores["auto"]["trials"]
     assert len(trials) >= 20
