@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypeAliasType
 
 from app.schemas.base import VERSION_NAME, Answer, Body, Name, Number, Texts
 from app.schemas.resources import Judged, Placed, TrainRequest
@@ -112,19 +113,23 @@ def kind_of(value: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-JobRequest = Annotated[
-    Annotated[TrainRequest, Tag("train")]
-    | Annotated[BacktestRequest, Tag("backtest")]
-    | Annotated[BatchRequest, Tag("forecast")]
-    | Annotated[TuneRequest, Tag("tune")]
-    | Annotated[RetrainRequest, Tag("retrain")],
-    Discriminator(
-        kind_of,
-        custom_error_type="unknown_kind",
-        custom_error_message=f"no such kind of job; use one of {', '.join(KINDS)}",
-        custom_error_context={"field": "kind"},
-    ),
-]
+# A named type: the context of its error cannot be hashed, as a union with None needs it to be.
+JobRequest = TypeAliasType(
+    "JobRequest",
+    Annotated[
+        Annotated[TrainRequest, Tag("train")]
+        | Annotated[BacktestRequest, Tag("backtest")]
+        | Annotated[BatchRequest, Tag("forecast")]
+        | Annotated[TuneRequest, Tag("tune")]
+        | Annotated[RetrainRequest, Tag("retrain")],
+        Discriminator(
+            kind_of,
+            custom_error_type="unknown_kind",
+            custom_error_message=f"no such kind of job; use one of {', '.join(KINDS)}",
+            custom_error_context={"field": "kind"},
+        ),
+    ],
+)
 
 
 class ArtifactAnswer(Answer):
