@@ -55,6 +55,12 @@ class Settings(BaseSettings):
     worker_resources: Literal["cpu", "gpu", "cpu,gpu"] = Field(
         "cpu,gpu", description="What the jobs that a worker takes may ask for: cpu, gpu or cpu,gpu."
     )
+    cpu_slots: int | None = Field(
+        None, ge=0, description="Jobs that run on cpu at the same time, on all workers; 0: no limit, unset: as it was."
+    )
+    gpu_slots: int | None = Field(
+        None, ge=0, description="Jobs that run on gpu at the same time, on all workers; 0: no limit, unset: as it was."
+    )
     job_threads: int | None = Field(
         None, ge=1, description="Threads of one job's arithmetic; an equal share of the processors if unset."
     )

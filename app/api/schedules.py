@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from app.api.once import Keep, OnlyOnce
 from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
 from app.api.planning import Planner, answer_of, asked_of, edited, new_plan
 from app.api.service import Caller, PathName, The, problems
@@ -12,14 +13,22 @@ router = APIRouter(tags=["schedules"])
 
 
 @router.post("/v1/schedules", status_code=201, responses=problems(403, 409), summary="Create a schedule")
-def post_schedule(request: ScheduleRequest, response: Response, the: The, caller: Caller) -> ScheduleAnswer:
+def post_schedule(
+    request: ScheduleRequest, response: Response, the: The, caller: Caller, once: OnlyOnce
+) -> ScheduleAnswer:
     """Have a job made at each due time, or when a trigger says so. What could never work is refused at once."""
-    plan = new_plan(request)
-    Planner(the.database, the.settings).check(caller.tenant_id, plan)
-    with the.database.write() as session:
-        row = schedules.create(session, caller.tenant_id, request.name, plan, caller.key_id)
-    response.headers["Location"] = f"/v1/schedules/{row.name}"
-    return answer_of(row)
+
+    def create(keep: Keep) -> ScheduleAnswer:
+        plan = new_plan(request)
+        Planner(the.database, the.settings).check(caller.tenant_id, plan)
+        with the.database.write() as session:
+            answer = answer_of(schedules.create(session, caller.tenant_id, request.name, plan, caller.key_id))
+            keep(session, answer)
+        return answer
+
+    made = once(ScheduleAnswer, create)
+    response.headers["Location"] = f"/v1/schedules/{made.name}"
+    return made
 
 
 @router.get("/v1/schedules", responses=problems(), summary="List schedules")
@@ -74,15 +83,21 @@ def resume_schedule(name: PathName, the: The, caller: Caller) -> ScheduleAnswer:
 
 
 @router.post("/v1/schedules/{name}/run", status_code=202, responses=problems(403, 404, 409), summary="Run it now")
-def run_schedule(name: PathName, response: Response, the: The, caller: Caller) -> FiringAnswer:
+def run_schedule(name: PathName, response: Response, the: The, caller: Caller, once: OnlyOnce) -> FiringAnswer:
     """Make its job now, paused or not; its due times stay. The job's address is in ``Location``."""
-    with the.database.read() as session:
-        plan = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
-    job = Planner(the.database, the.settings).settle(caller.tenant_id, asked_of(plan), caller.key_id)
-    with the.database.write() as session:
-        row = firings.run_now(session, caller.tenant_id, name, job)
-    response.headers["Location"] = f"/v1/jobs/{row.job_id}"
-    return FiringAnswer.model_validate(row)
+
+    def run(keep: Keep) -> FiringAnswer:
+        with the.database.read() as session:
+            plan = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
+        job = Planner(the.database, the.settings).settle(caller.tenant_id, asked_of(plan), caller.key_id)
+        with the.database.write() as session:
+            answer = FiringAnswer.model_validate(firings.run_now(session, caller.tenant_id, name, job))
+            keep(session, answer)
+        return answer
+
+    fired = once(FiringAnswer, run)
+    response.headers["Location"] = f"/v1/jobs/{fired.job_id}"
+    return fired
 
 
 @router.get("/v1/schedules/{name}/firings", responses=problems(404), summary="List firings")

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from app.addresses import networks_of, target_of
+from app.api.once import Keep, OnlyOnce
 from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
 from app.api.service import Caller, PathName, The, problems
 from app.schemas import DeliveryAnswer, NewWebhookAnswer, Page, WebhookAnswer, WebhookRequest
@@ -12,14 +13,23 @@ router = APIRouter(tags=["webhooks"])
 
 
 @router.post("/v1/webhooks", status_code=201, responses=problems(403, 409), summary="Create a webhook")
-def post_webhook(request: WebhookRequest, response: Response, the: The, caller: Caller) -> NewWebhookAnswer:
+def post_webhook(
+    request: WebhookRequest, response: Response, the: The, caller: Caller, once: OnlyOnce
+) -> NewWebhookAnswer:
     """Have an address told of events; the secret that signs them is shown this one time. Private ones are refused."""
-    target_of(request.url, networks_of(the.settings.webhook_private_networks))
-    events = list(dict.fromkeys(request.events))
-    with the.database.write() as session:
-        row = webhooks.create(session, caller.tenant_id, request.name, request.url, events, caller.key_id)
-    response.headers["Location"] = f"/v1/webhooks/{row.name}"
-    return NewWebhookAnswer.model_validate(row)
+
+    def create(keep: Keep) -> NewWebhookAnswer:
+        target_of(request.url, networks_of(the.settings.webhook_private_networks))
+        events = list(dict.fromkeys(request.events))
+        with the.database.write() as session:
+            row = webhooks.create(session, caller.tenant_id, request.name, request.url, events, caller.key_id)
+            answer = NewWebhookAnswer.model_validate(row)
+            keep(session, answer)
+        return answer
+
+    made = once(NewWebhookAnswer, create)
+    response.headers["Location"] = f"/v1/webhooks/{made.name}"
+    return made
 
 
 @router.get("/v1/webhooks", responses=problems(), summary="List webhooks")

@@ -5,6 +5,8 @@ import signal
 import threading
 
 from app.commands.common import migrated, plain_errors, read_settings
+from app.store import jobs
+from app.store.db import Database
 from app.telemetry import configure_logging
 from app.work.dispatcher import Dispatcher
 from app.work.executors.local import LocalExecutor
@@ -23,4 +25,15 @@ def worker(with_parent: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     with plain_errors():
         executor = on_cluster(settings, os.environ) if settings.executor == "ray" else LocalExecutor(settings)
-        Dispatcher(migrated(settings), settings, executor).run(stop)
+        database = migrated(settings)
+        _limit(database, {"cpu": settings.cpu_slots, "gpu": settings.gpu_slots})
+        Dispatcher(database, settings, executor).run(stop)
+
+
+def _limit(database: Database, slots: dict[str, int | None]) -> None:
+    """What the settings of the worker that was started last say of a resource holds for all."""
+    told = {name: count for name, count in slots.items() if count is not None}
+    if told:
+        with database.write() as session:
+            for name, count in told.items():
+                jobs.limit(session, name, count or None)

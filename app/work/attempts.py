@@ -38,8 +38,8 @@ def settle(database: Database, attempt: Attempt) -> None:
     """Record the end of an attempt that has not done so itself; a job that another has is left alone."""
     with database.read() as session:
         ended = jobs.running(session, *attempt.name) is None
-    if ended and attempt.code != Exit.FENCED:
-        return
+    if ended != (attempt.code == Exit.FENCED):
+        return  # it has recorded its end; or nobody knows of it any more, and its lease decides
     try:
         with database.write() as session:
             if ended:

@@ -31,6 +31,7 @@ class Crew:
         """Start a worker that runs so many jobs at once."""
         url = self.database.url.render_as_string(hide_password=False)
         env = environment(database_url=url, lease_s=lease_s, poll_s=0.1, worker_slots=slots)
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles all that it imports
         self.workers.append(
             psutil.Popen([sys.executable, "-m", "tests.faults.worker", str(GRACE_S)], env=env, cwd=ROOT)
         )

@@ -1,0 +1,249 @@
+"""``make bench-jobs``: how fast jobs are queued, claimed and done, and what a worker costs while it has nothing to do."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from app.store import datasets, jobs, keys, panels
+from app.store.db import Database
+from app.store.jobs import NewJob
+from app.store.migrate import migrate
+from app.store.tables import Job, Revision
+from benchmarks.results import ROOT, Row, publish
+from benchmarks.server import Server, command, installed, serving
+from models.panel import Panel
+from tests.models.samples import panel_of
+from tests.postgres import postgres_server
+
+QUEUED = 10_000
+ROUNDS = 100
+IDLE_S = 20.0
+SMALL = 100  # models
+WEEK = {"max_epochs": 4, "steps_per_epoch": 20}
+ASKED = 300  # forecasts for a percentile
+
+
+def main() -> int:
+    """Measure on SQLite and PostgreSQL, alone on the machine."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = [*table_rows("SQLite", sqlite(folder)), *table_rows("PostgreSQL", postgresql())]
+        rows += worker_rows(folder)
+        rows += training_rows(folder / "served")
+    return publish("jobs", rows, {"queued": QUEUED, "models": SMALL, "load": os.getloadavg()[0]})
+
+
+def sqlite(folder: Path) -> Database:
+    url = f"sqlite:///{folder / 'table.db'}"
+    migrate(url)
+    return Database(url)
+
+
+def postgresql() -> Database:
+    return Database(postgres_server().new_database())
+
+
+def table_rows(name: str, database: Database) -> list[Row]:
+    """What the table alone takes: a job in, and one out of ten thousand."""
+    revision = keep(database)
+    enqueue_ms = median_ms(lambda: queue(database, revision))
+    with database.write() as session:
+        for number in range(QUEUED):
+            jobs.enqueue(session, order(revision, priority=number % 21 - 10))
+    claim_ms, idle_ms = median_ms(lambda: claim(database)), median_ms(lambda: look(database))
+    database.dispose()
+    return [
+        Row(name=f"{name}: enqueue, p50", value=enqueue_ms, unit="ms", better="lower", bar=10.0),
+        Row(name=f"{name}: claim of 10,000 queued, p50", value=claim_ms, unit="ms", better="lower", bar=20.0),
+        Row(name=f"{name}: look at 10,000 queued, p50", value=idle_ms, unit="ms", better="lower"),
+    ]
+
+
+def worker_rows(folder: Path) -> list[Row]:
+    """What a worker takes that has nothing to do, and how soon it sees that it has."""
+    database = sqlite(folder)
+    revision = keep(database)
+    with worker(database) as process:
+        dispatcher = psutil.Process(process.pid)
+        wait_for(queue(database, revision, kind="nothing"), database)  # its child is warm from here on
+        before, began_s = cpu_s(dispatcher), time.monotonic()
+        time.sleep(IDLE_S)
+        idle = 100 * (cpu_s(dispatcher) - before) / (time.monotonic() - began_s)
+        rss_mb = dispatcher.memory_info().rss / 2**20
+        waits = [latency_s(database, revision) for _ in range(20)]
+    database.dispose()
+    return [
+        Row(name="idle worker: of one processor", value=idle, unit="%", better="lower", bar=2.0),
+        Row(name="dispatcher: memory", value=rss_mb, unit="MB", better="lower", bar=100.0),
+        Row(
+            name="queued to claimed by an idle worker, p50",
+            value=statistics.median(waits),
+            unit="s",
+            better="lower",
+            bar=1.0,
+        ),
+    ]
+
+
+def training_rows(folder: Path) -> list[Row]:
+    """A hundred small models, one after another in one warm process; forecasts while a model is taught."""
+    folder.mkdir()
+    command(folder, "migrate")
+    command(
+        folder,
+        "train",
+        "sample:electricity-hourly",
+        "--model",
+        "electricity",
+        "--horizon",
+        "24",
+        "--training",
+        "max_epochs=1",
+    )
+    with serving(folder) as server:
+        alone_ms = p99_ms(server)
+        job = post(server, spec={"horizon": 24}, training={"max_epochs": 50})
+        wait_until(server, job, "running")
+        while server.client.get(f"/v1/jobs/{job}").json()["progress"].get("phase") != "fit":
+            time.sleep(0.1)
+        beside_ms = p99_ms(server)
+        server.client.post(f"/v1/jobs/{job}/cancel")
+        wait_until(server, job, "cancelled")
+        many = many_models(server)
+    return [
+        Row(
+            name="forecast p99 while a model is taught / without",
+            value=beside_ms / alone_ms,
+            unit="x",
+            better="lower",
+            bar=2.0,
+        ),
+        Row(name=f"{SMALL} small models: wall / sum of attempts", value=many, unit="x", better="lower", bar=1.3),
+    ]
+
+
+def many_models(server: Server) -> float:
+    """Wall time of many small trainings over the sum of what each took: one slot, so one processor's worth of them."""
+    began_s = time.monotonic()
+    made = [post(server, name=f"small-{n}", spec={"horizon": 24, "units": 8}, training=WEEK) for n in range(SMALL)]
+    for job in made:
+        wait_until(server, job, "succeeded")
+    wall_s = time.monotonic() - began_s
+    taken = [server.client.get(f"/v1/jobs/{job}/attempts").json()["items"][-1] for job in made]
+    return wall_s / sum(seconds(each["started_at"], each["ended_at"]) for each in taken)
+
+
+def post(server: Server, name: str = "beside", **of: Any) -> str:
+    body = {"model": name, "dataset": "electricity-hourly", "refit": False, "baselines": [], "promote": "never", **of}
+    answer = server.client.post("/v1/jobs", json=body)
+    answer.raise_for_status()
+    job: str = answer.json()["id"]
+    return job
+
+
+def wait_until(server: Server, job: str, state: str) -> None:
+    while (found := server.client.get(f"/v1/jobs/{job}", params={"wait": 30}).json())["state"] != state:
+        if found["state"] in ("failed", "cancelled", "succeeded"):
+            raise RuntimeError(f"the job came to {found['state']}: {found['error']}")
+
+
+def p99_ms(server: Server) -> float:
+    body = {"model": "electricity", "dataset": {"name": "electricity-hourly"}, "horizon": 24, "levels": [80]}
+    taken = []
+    for _ in range(ASKED):
+        began_s = time.perf_counter()
+        server.client.post(
+            "/v1/forecasts", content=json.dumps(body), headers={"content-type": "application/json"}
+        ).raise_for_status()
+        taken.append(1000 * (time.perf_counter() - began_s))
+    return float(np.percentile(taken, 99))
+
+
+def keep(database: Database) -> Revision:
+    panel: Panel = panel_of(np.arange(50.0), freq="D")
+    with database.write() as session:
+        tenant = keys.tenant_id(session, "default")
+        name = f"data-{time.monotonic_ns()}"
+        return datasets.create(session, tenant, name, str(panel.freq), panels.new_revision(panel), "bench")
+
+
+def order(revision: Revision, **changes: Any) -> NewJob:
+    fields: dict[str, Any] = {"kind": "train", "model": "m", "request": {}, "max_attempts": 3, "created_by": "bench"}
+    return NewJob(tenant_id=revision.tenant_id, revision_id=revision.id, **(fields | changes))
+
+
+def queue(database: Database, revision: Revision, **changes: Any) -> Job:
+    with database.write() as session:
+        return jobs.enqueue(session, order(revision, **changes))
+
+
+def claim(database: Database) -> None:
+    with database.write() as session:
+        job = jobs.claim(session, "bench", 600.0)
+        assert job is not None
+
+
+def look(database: Database) -> None:
+    with database.read() as session:
+        assert jobs.calls(session).to_claim
+
+
+def median_ms(act: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(ROUNDS):
+        began_s = time.perf_counter()
+        act()
+        taken.append(1000 * (time.perf_counter() - began_s))
+    return statistics.median(taken)
+
+
+@contextmanager
+def worker(database: Database) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker with all its settings as they are, whose children do what the fault tests let them."""
+    env = {**installed(os.environ), "FORECASTLE_DATABASE_URL": str(database.url)}
+    with subprocess.Popen([sys.executable, "-m", "tests.faults.worker", "10"], env=env, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def wait_for(job: Job, database: Database) -> Job:
+    while True:
+        with database.read() as session:
+            found = jobs.get(session, job.tenant_id, job.id)
+        if found.finished_at is not None:
+            return found
+        time.sleep(0.05)
+
+
+def latency_s(database: Database, revision: Revision) -> float:
+    job = wait_for(queue(database, revision, kind="nothing"), database)
+    with database.read() as session:
+        return jobs.list_attempts(session, job.tenant_id, job.id, 0, 1)[0].waited_s
+
+
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def seconds(begin: str, end: str) -> float:
+    return float(
+        (np.datetime64(end.removesuffix("Z")) - np.datetime64(begin.removesuffix("Z"))) / np.timedelta64(1, "s")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
