@@ -20,7 +20,7 @@ SHARE_WARM_UP = 0.03  # of all steps
 LEAST_RATE = 0.01  # of the highest, at the end
 
 
-def begun(spec: Spec, training: Training) -> Any:
+def at_first(spec: Spec, training: Training) -> Any:
     """A compiled network as it is before its first step.
 
     Compiling takes seconds and memory that is never given back: what was compiled for the same graph is taken again,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.calendar import Ints
 from models.checks import Floats
+from models.compiling import at_first
 from models.diary import Page
 from models.engines.keras import Weights, get_weights, set_weights
 from models.errors import Cancelled, Diverged
@@ -90,18 +91,18 @@ def teach(
     reader = Reader(spec, facts, panel)
     taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
     keras.utils.set_random_seed(training.seed)
-    network = begun(spec, training)
+    network = at_first(spec, training)
     if course.start is not None:
         set_weights(network, course.start)
     patience = Patience(training.patience) if held is not None else None
-    begun = restored(network, patience, page.entry)
+    epoch = restored(network, patience, page.entry)
     callbacks = [_Reporter(training, on_progress, should_stop), Noting(page, patience, training.max_epochs)]
     network.fit(
-        _Batches(reader, taught, training, begun),
+        _Batches(reader, taught, training, epoch),
         validation_data=None if held is None else _validation(reader, held, training),
         validation_batch_size=training.batch_size,
         epochs=training.max_epochs,
-        initial_epoch=begun,
+        initial_epoch=epoch,
         shuffle=False,
         callbacks=callbacks if patience is None else [patience, *callbacks],
         verbose=0,

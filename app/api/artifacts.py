@@ -28,7 +28,7 @@ def list_artifacts(job_id: PathName, the: The, caller: Caller) -> Page[ArtifactA
 
 @router.get(
     "/v1/jobs/{job_id}/artifacts/{name}",
-    responses={200: _FILE, **problems(404)},
+    responses=_FILE | problems(404),
     response_class=StreamingResponse,
     summary="Download a file of a job",
 )

@@ -16,6 +16,7 @@ from app.store.orders import Group
 from models.checks import fault_at
 from models.errors import MAX_FAULTS, Fault, Findings, InputError, excerpt
 from models.panel import Panel
+from models.parts import cut_at
 
 MOST_GROUPS = 10_000
 LONGEST_NAME = 128

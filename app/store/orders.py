@@ -84,7 +84,7 @@ class Order:
         values |= {"gate": self.gate.to_json()} if self.gate != Policy() else {}
         values |= {"others": [member.to_json() for member in others]} if others else {}
         values |= {"warm_start": self.warm_start._asdict()} if self.warm_start else {}
-        values |= {"auto": self.auto._asdict()} if self.auto else {}
+        values |= {"auto": {k: v for k, v in self.auto._asdict().items() if v is not None}} if self.auto else {}
         values |= {"only": list(self.only)} if self.only else {}
         values |= {} if self.register else {"register": False}
         return values | ({"baselines": list(self.baselines)} if self.baselines else {})

@@ -12,8 +12,8 @@ from app.formats.tables import FORMATS, Columns, TableWriter
 from app.store.outcomes import Outcome
 from app.store.questions import BacktestOrder, BatchOrder
 from app.work.champion import known_to
+from app.work.counting import Counting, time_is_up
 from app.work.desk import Desk
-from app.work.reporter import Counting, time_is_up
 from models import bundle
 from models.backtest import Predict, evaluate
 from models.blending import seasonal_naive_for

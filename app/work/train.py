@@ -11,9 +11,10 @@ import numpy as np
 from app.store.orders import Order
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.work.champion import Rival, compare, known_to, ruling
+from app.work.counting import time_is_up
 from app.work.desk import Desk
 from app.work.diaries import diary_of
-from app.work.reporter import Reporter, Stages, time_is_up
+from app.work.reporter import Reporter, Stages
 from app.work.tuning import search
 from models import bundle
 from models.calendar import Ints

@@ -211,7 +211,7 @@ def bad_jobs() -> Iterator[Bad]:
         ("a start of no version", {"warm_start_from": "demand"}, "invalid_request", {"pointer": "/warm_start_from"}),
         ("an unknown baseline", {"baselines": ["arima"]}, "invalid_request", {"pointer": "/baselines/0"}),
         ("51 spec fields", {"spec": {f"f{i}": 1 for i in range(51)}}, "invalid_request", {"code": "too_long"}),
-        ("another kind", {"kind": "tune"}, "invalid_request", {"pointer": "/kind"}),
+        ("another kind", {"kind": "dance"}, "invalid_request", {"pointer": "/kind", "code": "unknown_kind"}),
         ("promote maybe", {"promote": "maybe"}, "invalid_request", {"pointer": "/promote"}),
         ("revision 2**31", {"revision": 2**31}, "invalid_request", {"pointer": "/revision"}),
     ]:

@@ -74,10 +74,10 @@ def examples(document: dict[str, Any], operation: dict[str, Any]) -> list[tuple[
     """Content types and examples of an operation's body."""
     found = []
     for media_type, content in operation["requestBody"]["content"].items():
-        schema = content["schema"]
-        if "$ref" in schema:
-            schema = document["components"]["schemas"][schema["$ref"].split("/")[-1]]
-        shown = schema.get("examples", []) + ([content["example"]] if "example" in content else [])
+        shown = [content["example"]] if "example" in content else []
+        for schema in content["schema"].get("oneOf", [content["schema"]]):
+            named = schema.get("$ref", "").split("/")[-1]
+            shown += (document["components"]["schemas"][named] if named else schema).get("examples", [])
         found += [(media_type, example) for example in shown]
     return found
 

@@ -1,12 +1,14 @@
 """Another tenant's things read exactly as things that never existed, on every route that names one."""
 
 import re
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from app.edge.access import stale, unlisted
-from app.store import schedules
+from app.store import artifacts, jobs, schedules
+from app.store.jobs import NewJob
 from tests.app.api.conftest import Caller, House, forecast_request, on_both
 from tests.app.api.tables import series, table
 from tests.app.work.clockwork import PLAN
@@ -41,6 +43,21 @@ def furnish(house: House) -> None:
         schedules.create(session, house.tenants["acme"], "demand", PLAN, "cli")
 
 
+def leave_file(house: House, name: str) -> None:
+    """A job of acme's that has left a file behind."""
+    tenant_id = house.tenants["acme"]
+    with house.database.write() as session:
+        before = jobs.get(session, tenant_id, names_of(house, "")["job_id"])
+        facts = {"kind": "train", "model": "demand", "request": before.request, "max_attempts": 1, "created_by": "cli"}
+        jobs.enqueue(session, NewJob(tenant_id=tenant_id, revision_id=before.revision_id, **facts))
+        job = jobs.claim(session, "w1", 30)
+        assert job is not None
+        begun = artifacts.begin(session, job, name, "text/csv")
+        artifacts.add_part(session, job, begun, 1, b"ds,mean")
+        artifacts.complete(session, job, begun, 7, sha256(b"ds,mean").hexdigest())
+        jobs.finish(session, job.id, job.token, None)
+
+
 def said(caller: Caller, method: str, path: str, **request: Any) -> tuple[int, str]:
     """Status and body, without what must differ: the request's id and the names that were asked for."""
     answer = caller.ask(method, path, **request)
@@ -55,6 +72,7 @@ def said(caller: Caller, method: str, path: str, **request: Any) -> tuple[int, s
 def test_every_route_that_names_a_thing_hides_the_things_of_others(house: House) -> None:
     house.register(says(1, 2, -1))
     furnish(house)
+    leave_file(house, "demand")
     before = house.acme.get("/v1/models/demand/versions"), house.acme.get("/v1/jobs")
     named = {(method, path) for method, path in routes(house) if "{" in path}
     assert len(named) >= 11

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
-from app.store import datasets, decisions, firings, freshness, jobs, registry, schedules, webhooks
+from app.store import datasets, decisions, firings, freshness, jobs, registry, schedules, tasks, webhooks
 from app.store.db import Database
 from app.store.tables import Decision, Job, Revision, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
@@ -39,6 +39,8 @@ REFUSED: dict[str, Try] = {
     "decisions.get": lambda s, t, r, v: decisions.get(s, t, "demand", 1),
     "decisions.approve": lambda s, t, r, v: decisions.approve(s, t, point(1)),
     "decisions.reject": lambda s, t, r, v: decisions.reject(s, t, point(1)),
+    "tasks.task": lambda s, t, r, v: tasks.task(s, t, v.job_id, 0),
+    "tasks.version": lambda s, t, r, v: tasks.version(s, t, v.id),
     "jobs.request_cancel": lambda s, t, r, v: jobs.request_cancel(s, t, v.job_id),
     "jobs.get": lambda s, t, r, v: jobs.get(s, t, v.job_id),
     "jobs.list_attempts": lambda s, t, r, v: jobs.list_attempts(s, t, v.job_id, 0, 9),
@@ -68,6 +70,7 @@ EMPTY: dict[str, Try] = {
     "schedules.list_page": lambda s, t, r, v: schedules.list_page(s, t, 0, 9),
     "webhooks.list_all": lambda s, t, r, v: webhooks.list_all(s, t),
     "freshness.freshness": lambda s, t, r, v: freshness.freshness(s, t, {"model": "demand", "dataset": "sales"}),
+    "tasks.champion": lambda s, t, r, v: tasks.champion(s, t, "demand"),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
 # The same name for two tenants: see the tests of each; so that another is not told: see test_webhooks.
@@ -143,7 +146,7 @@ def test_paging_cannot_start_at_anothers_job(database: Database, rival: int, ver
 def test_every_function_that_takes_a_tenant_is_tried_here() -> None:
     takes_tenant = {
         f"{room.__name__.removeprefix('app.store.')}.{name}"
-        for room in (datasets, registry, jobs, decisions, schedules, firings, freshness, webhooks)
+        for room in (datasets, registry, jobs, decisions, schedules, firings, freshness, webhooks, tasks)
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if function.__module__.startswith(room.__name__)
         and not name.startswith("_")
