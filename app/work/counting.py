@@ -42,12 +42,3 @@ def time_is_up(seconds: float, clock: Callable[[], float] = time.monotonic) -> C
         return began[-1] - began[0] > seconds
 
     return is_up
-
-
-def _numbers(progress: Progress) -> dict[str, Any]:
-    return {
-        "epoch": progress.epoch,
-        "epochs": progress.epochs,
-        "loss": progress.loss,
-        "validation_loss": progress.validation_loss,
-    }

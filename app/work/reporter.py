@@ -86,3 +86,12 @@ class Reporter:
     def _write(self, progress: dict[str, Any]) -> None:
         self._reported_s = self.clock()
         self._stop = self._desk.report(progress)
+
+
+def _numbers(progress: Progress) -> dict[str, Any]:
+    return {
+        "epoch": progress.epoch,
+        "epochs": progress.epochs,
+        "loss": progress.loss,
+        "validation_loss": progress.validation_loss,
+    }
