@@ -11,11 +11,12 @@ import keras
 from keras import ops as K  # noqa: N812 - as Keras' own documents call it
 
 from models.engines.keras import build_taught
-from models.resuming import begin_anew
+from models.resuming import begin_anew, state_of
 from models.spec import Spec, Training
 from models.teaching import loss_of
 
 MOST_COMPILED = 4  # networks: some tens of MB each
+MOST_BEGINNINGS = 8
 SHARE_WARM_UP = 0.03  # of all steps
 LEAST_RATE = 0.01  # of the highest, at the end
 
@@ -27,14 +28,20 @@ def at_first(spec: Spec, training: Training) -> Any:
     and put where a new one would begin.
     """
     lanes = training.batch_size if training.carry > 1 else 0
-    fresh = build_taught(spec, lanes)
     numbers = Numbers(training.clip_value, training.clip_norm, training.weight_decay)
     # Elsewhere than under TensorFlow the numbers of a schedule are constants of what is compiled.
     others = None if keras.backend.backend() == "tensorflow" else training
     network = _compiled(spec, lanes, numbers, others)
-    begin_anew(network, fresh)
+    begin_anew(network, _first(spec, lanes, training.seed))
     network.optimizer.schedule.set(training)
     return network
+
+
+@lru_cache(maxsize=MOST_BEGINNINGS)
+def _first(spec: Spec, lanes: int, seed: int) -> tuple[Any, ...]:
+    """Weights and seeds of a network that was just built."""
+    keras.utils.set_random_seed(seed)
+    return tuple(keras.ops.convert_to_numpy(variable).copy() for variable in state_of(build_taught(spec, lanes)))
 
 
 class Numbers(NamedTuple):

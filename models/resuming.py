@@ -54,10 +54,16 @@ class Noting(keras.callbacks.Callback):  # type: ignore[misc]
             self._page.note(lambda: _entry(self.model, self._patience, epoch + 1))
 
 
-def begin_anew(network: Any, fresh: Any) -> None:
-    """Bring a compiled network to where ``fresh``, one of the same graph, begins; its optimizer has seen nothing."""
+def state_of(network: Any) -> list[Any]:
+    """Weights, states and seeds; not the metrics, which begin anew at each epoch."""
+    metrics = {id(variable) for variable in network.metrics_variables}
+    return [variable for variable in network.variables if id(variable) not in metrics]
+
+
+def begin_anew(network: Any, first: Sequence[Any]) -> None:
+    """Bring a compiled network to the state ``first``, with an optimizer that has seen nothing."""
     network.optimizer.build(network.trainable_variables)
-    for variable, value in zip(_state(network), _state(fresh), strict=True):
+    for variable, value in zip(state_of(network), first, strict=True):
         variable.assign(value)
     for variable in network.optimizer.variables:
         variable.assign(keras.ops.zeros_like(variable))
@@ -67,7 +73,7 @@ def restored(network: Any, patience: Patience | None, entry: Entry | None) -> in
     """Bring a compiled network to where ``entry`` is; the epoch to begin with, 0 where it is of no use."""
     if entry is None or entry.facts.get("made_by") != MADE_BY:
         return 0
-    own = {"network": _state(network), "optimizer": network.optimizer.variables}
+    own = {"network": state_of(network), "optimizer": network.optimizer.variables}
     kept = {part: _parts(entry.arrays, part, len(variables)) for part, variables in own.items()}
     if any(_shapes(own[part]) != _shapes(kept[part]) for part in own):
         return 0
@@ -81,18 +87,12 @@ def restored(network: Any, patience: Patience | None, entry: Entry | None) -> in
 
 
 def _entry(network: Any, patience: Patience | None, epoch: int) -> Entry:
-    parts = {"network": _state(network), "optimizer": network.optimizer.variables}
+    parts = {"network": state_of(network), "optimizer": network.optimizer.variables}
     arrays = {part: [keras.ops.convert_to_numpy(variable) for variable in parts[part]] for part in parts}
     facts: dict[str, Any] = {"made_by": MADE_BY, "epoch": epoch}
     if patience is not None:
         arrays["best"], facts["patience"] = patience.best_weights, patience.facts()
     return Entry(facts, {f"{part}/{i}": _packable(a) for part, some in arrays.items() for i, a in enumerate(some)})
-
-
-def _state(network: Any) -> list[Any]:
-    """Weights, states and seeds; not the metrics, which begin anew at each epoch."""
-    metrics = {id(variable) for variable in network.metrics_variables}
-    return [variable for variable in network.variables if id(variable) not in metrics]
 
 
 def _packable(array: Any) -> Any:

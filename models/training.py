@@ -90,7 +90,6 @@ def teach(
         return facts.to_weights()
     reader = Reader(spec, facts, panel)
     taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
-    keras.utils.set_random_seed(training.seed)
     network = at_first(spec, training)
     if course.start is not None:
         set_weights(network, course.start)
