@@ -9,7 +9,9 @@ cd "$(dirname "$0")/.."
 # For this run only, and with characters that an address could not hold as they are.
 POSTGRES_PASSWORD=$(python3 -c 'import secrets; print("@:/%$" + secrets.token_hex(24))')
 # Its own project name and port: a stack that is in use here is left alone.
-export POSTGRES_PASSWORD COMPOSE_PROJECT_NAME=forecastle-check FORECASTLE_PORT=18000
+export POSTGRES_PASSWORD COMPOSE_PROJECT_NAME=forecastle-check
+# Two of each, as on a machine where one may go down.
+export FORECASTLE_PORT=18000-18001 FORECASTLE_APIS=2 FORECASTLE_WORKERS=2 FORECASTLE_SCHEDULERS=2
 # Only so that the files can be read: no cluster is started here, tests/faults does that.
 export RAY_AUTH_TOKEN=none
 

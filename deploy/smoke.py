@@ -1,4 +1,4 @@
-"""Proves the running stack of docker-compose.yml: train, forecast, restart, forecast again; what its processes may do.
+"""Proves the running stack of docker-compose.yml: train, forecast, lose a worker, restart; what its processes may do.
 
 Standard library only. ``docker compose`` must mean the stack to prove: deploy/container-check.sh sees to that.
 """
@@ -16,12 +16,14 @@ from datetime import datetime, timedelta
 from email.message import Message
 from typing import Any, NoReturn
 
-URL = f"http://127.0.0.1:{os.environ.get('FORECASTLE_PORT') or 8000}"
+PORTS = list(map(int, (os.environ.get("FORECASTLE_PORT") or "8000").split("-")))  # of the first api and the last
+URLS = [f"http://127.0.0.1:{port}" for port in range(PORTS[0], PORTS[-1] + 1)]
+ROLES = ("api", "worker", "scheduler")
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 START = datetime.fromisoformat("2026-01-01T00:00:00")
 HOURS = 400
 HORIZON = 12
-JOB_S = 180  # how long a job may take
+JOB_S = 180  # how long a job may take, with the time after which a lost worker's is taken over
 READY_S = 90  # how long a restart may take
 STARTED_S = time.monotonic()
 
@@ -64,11 +66,14 @@ def main() -> None:
     before = forecast(key)
     check_forecast(before)
 
-    for service in ("api", "worker"):
+    expect(all(forecast(key, url) == before for url in URLS), f"every one of {len(URLS)} apis says the same")
+
+    for service in ROLES:
         check_rights(service)
 
+    lose_a_worker(key)
     location = submit(key, "smoke-again")
-    wait_until(lambda: call("GET", location, key)[2]["state"] == "running", JOB_S, "a second training runs")
+    wait_until(lambda: call("GET", location, key)[2]["state"] == "running", JOB_S, "another training runs")
     restart()
     expect(forecast(key) == before, "the forecast after the restart is the one from before it")
     job = follow(key, location)
@@ -76,14 +81,31 @@ def main() -> None:
     say("smoke passed")
 
 
-def submit(key: str, model: str) -> str:
+def lose_a_worker(key: str) -> None:
+    """Kill the container of the worker that has a job: another finishes it, and there is one version."""
+    workers = compose("ps", "--quiet", "worker").split()
+    location = submit(key, "smoke-lost", max_epochs=40)
+    wait_until(lambda: call("GET", location, key)[2]["progress"].get("epoch"), JOB_S, "a training is under way")
+    attempt = call("GET", f"{location}/attempts", key)[2]["items"][-1]
+    [container] = [each for each in workers if attempt["worker"].startswith(each[:12])]  # its host has its name
+    docker("kill", container)
+    if len(workers) == 1:
+        docker("start", container)
+    job = follow(key, location)
+    expect(job["version"] == 1 and job["attempt"] == 2, "the job of a worker that was killed is done by another", job)
+    versions = call("GET", "/v1/models/smoke-lost/versions", key)[2]["items"]
+    expect(len(versions) == 1, "it has one version", versions)
+    docker("start", container)
+
+
+def submit(key: str, model: str, max_epochs: int = 2) -> str:
     """Queue a small training and say where its job is found."""
     order = {
         "kind": "train",
         "model": model,
         "dataset": "smoke",
         "spec": {"horizon": HORIZON, "context": 24, "units": 8},
-        "training": {"max_epochs": 2, "steps_per_epoch": 10, "batch_size": 32},
+        "training": {"max_epochs": max_epochs, "steps_per_epoch": 10, "batch_size": 32},
     }
     status, headers, answer = call("POST", "/v1/jobs", key, json.dumps(order))
     expect(status == 202 and headers["Location"], "a training job is accepted", (status, answer))
@@ -108,10 +130,10 @@ def follow(key: str, location: str) -> dict[str, Any]:
         time.sleep(0.5)
 
 
-def forecast(key: str) -> dict[str, Any]:
-    """A forecast of every series."""
+def forecast(key: str, url: str = URLS[0]) -> dict[str, Any]:
+    """A forecast of every series by one of the apis."""
     order = {"model": "smoke", "dataset": {"name": "smoke"}, "horizon": HORIZON, "levels": [50]}
-    status, _, answer = call("POST", "/v1/forecasts", key, json.dumps(order))
+    status, _, answer = call("POST", "/v1/forecasts", key, json.dumps(order), url=url)
     expect(status == 200, "a forecast is made", (status, answer))
     return dict(answer)
 
@@ -143,13 +165,15 @@ def check_rights(service: str) -> None:
 
 
 def restart() -> None:
-    """Stop api and worker, which must end by themselves, and start them again."""
-    compose("stop", "api", "worker")
-    lines = compose("ps", "--all", "--format", "json", "api", "worker").splitlines()
-    ends = {one["Service"]: one["ExitCode"] for one in map(json.loads, lines)}
-    expect(ends == {"api": 0, "worker": 0}, "api and worker stop when asked to", ends)
-    compose("start", "api", "worker")
-    wait_until(ready, READY_S, "the api is ready again")
+    """Stop what is ours, which must end by itself, and start it again."""
+    compose("stop", *ROLES)
+    ends = [
+        (one["Service"], one["ExitCode"])
+        for one in map(json.loads, compose("ps", "--all", "--format", "json", *ROLES).splitlines())
+    ]
+    expect(all(code == 0 for _, code in ends), f"all {len(ends)} of {', '.join(ROLES)} stop when asked to", ends)
+    compose("start", *ROLES)
+    wait_until(lambda: all(map(ready, URLS)), READY_S, "every api is ready again")
 
 
 def table() -> str:
@@ -164,14 +188,19 @@ def table() -> str:
 
 
 def call(
-    method: str, path: str, key: str | None, body: str | None = None, media_type: str = "application/json"
+    method: str,
+    path: str,
+    key: str | None,
+    body: str | None = None,
+    media_type: str = "application/json",
+    url: str = URLS[0],
 ) -> tuple[int, Message, Any]:
     """Status, headers and decoded body of one request."""
     headers = {} if body is None else {"Content-Type": media_type}
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     data = None if body is None else body.encode()
-    request = urllib.request.Request(URL + path, data, headers, method=method)  # noqa: S310 - our own address
+    request = urllib.request.Request(url + path, data, headers, method=method)  # noqa: S310 - our own address
     try:
         with NO_PROXY.open(request, timeout=30) as answer:
             return answer.status, answer.headers, json.load(answer)
@@ -179,17 +208,22 @@ def call(
         return error.code, error.headers, json.load(error)
 
 
-def ready() -> bool:
-    """Whether the api says so."""
+def ready(url: str) -> bool:
+    """Whether this api says so."""
     try:
-        return call("GET", "/readyz", None)[0] == 200
+        return call("GET", "/readyz", None, url=url)[0] == 200
     except OSError:
         return False
 
 
 def compose(*arguments: str) -> str:
     """What ``docker compose`` prints on stdout."""
-    command = ["docker", "compose", *arguments]
+    return docker("compose", *arguments)
+
+
+def docker(*arguments: str) -> str:
+    """What ``docker`` prints on stdout."""
+    command = ["docker", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
     if done.returncode != 0:
         fail(f"{' '.join(command[:5])} works", (done.returncode, done.stderr))

@@ -140,7 +140,7 @@ def test_only_the_api_can_be_reached_and_only_from_this_machine() -> None:
 
 
 def test_one_image_serves_every_role() -> None:
-    assert OURS == ["migrate", "api", "worker"]
+    assert OURS == ["migrate", "api", "worker", "scheduler"]
     assert len({SERVICES[name]["image"] for name in OURS}) == 1
 
 
@@ -228,3 +228,13 @@ def test_on_kubernetes_only_the_worker_may_give_the_cluster_jobs() -> None:
     assert others["from"][0]["podSelector"]["matchLabels"].items() <= deployment["metadata"]["labels"].items()
     names = {each["name"] for each in deployment["spec"]["containers"][0]["env"]}
     assert {name for name in names if name.startswith("FORECASTLE_")} <= SETTINGS
+
+
+def test_there_may_be_several_of_every_role_that_stays() -> None:
+    replicas = {name: service["deploy"].get("replicas") for name, service in SERVICES.items() if name in OURS}
+    assert replicas == {
+        "migrate": None,
+        "api": "${FORECASTLE_APIS:-1}",
+        "worker": "${FORECASTLE_WORKERS:-1}",
+        "scheduler": "${FORECASTLE_SCHEDULERS:-1}",
+    }
