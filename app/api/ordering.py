@@ -30,6 +30,7 @@ from models import bundle
 from models.calendar import parse_freq
 from models.errors import Fault, InputError, excerpt
 from models.forecaster import Forecaster, check_covariates, check_request
+from models.gate import Policy
 from models.origins import origins_of, plan_for
 from models.panel import Panel
 from models.recipes import suggest
@@ -139,7 +140,7 @@ def _retrain(asker: _Asker, asked: RetrainRequest) -> NewJob:
         again = settled(request, order.only_of(data.panel), Parent(WarmStart(*pinned), made))
     else:
         again = retaught(order, champion.scores.get("members"), order.only_of(data.panel))
-    again = replace(again, promote=asked.promote, only=order.only)
+    again = replace(again, promote=asked.promote, gate=Policy(**asked.gate.model_dump()), only=order.only)
     return asker.job(asked, asked.model, data.revision, again.to_json())
 
 

@@ -122,7 +122,6 @@ JobRequest = Annotated[
         kind_of,
         custom_error_type="unknown_kind",
         custom_error_message=f"no such kind of job; use one of {', '.join(KINDS)}",
-        custom_error_context={"field": "kind"},
     ),
 ]
 
