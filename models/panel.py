@@ -140,15 +140,6 @@ class Panel:
         picked = self._pick(np.arange(len(self)), self.lengths - begin, begin)
         return replace(picked, starts=self.freq.after(self.starts, begin))
 
-    def parts(self, most: int) -> Iterator["Panel"]:
-        """The series in order, at most ``most`` in each part; the parts share the arrays."""
-        for begin in range(0, len(self), most):
-            series, indptr = slice(begin, begin + most), self.indptr[begin : begin + most + 1]
-            points = slice(indptr[0], indptr[-1])
-            ids, starts, y = self.ids[series], self.starts[series], self.y[points]
-            covariates = {name: values[points] for name, values in self.covariates.items()}
-            yield replace(self, ids=ids, starts=starts, y=y, indptr=indptr - indptr[0], covariates=covariates)
-
     def _pick(self, rows: Ints, lengths: Ints, begin: Ints | int = 0) -> "Panel":
         """``lengths`` points of the series ``rows``, from ``begin`` on; the starts are those of the whole series."""
         indptr = _indptr(lengths)

@@ -33,6 +33,7 @@ from models.errors import Fault, InputError, ModelBroken
 from models.forecast import Forecast
 from models.forecaster import Ask, check_request
 from models.panel import Panel
+from models.parts import parts_of
 from models.spec import Spec
 
 logger = logging.getLogger(__name__)
@@ -150,12 +151,12 @@ async def _pieces_by(
 
     make = _maker(the, loaded, Ask(panel, horizon, tuple(request.levels)), gflop, log)
     stream = await run_sync(STREAMS[wanted.media_type])
-    return pieces_of(panel.parts(size), make, stream, _telling(the, http, target, loaded, request.model))
+    return pieces_of(parts_of(panel, size), make, stream, _telling(the, http, target, loaded, request.model))
 
 
 def _check(specs: Sequence[Spec], panel: Panel, horizon: int, size: int) -> None:
     """Refuse what cannot be forecast while it still can be refused."""
-    for part in panel.parts(size):
+    for part in parts_of(panel, size):
         check_request(specs, part, horizon)
 
 

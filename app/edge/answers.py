@@ -155,8 +155,8 @@ def _of_validation(error: RequestValidationError) -> Problem:
 def _of_pydantic(one: Mapping[str, Any], body: object) -> dict[str, str | int]:
     """Only type, place and message: `input` and `ctx` repeat what was sent, and may hold what JSON cannot."""
     source, *loc = one["loc"] or ("body",)
-    if "field" in one.get("ctx", {}):  # which of several bodies it is, is one field's to say
-        loc.append(one["ctx"]["field"])
+    if one["type"] == "unknown_kind":  # pydantic names the union, but it is this field that tells its bodies apart
+        loc = [*loc, "kind"]
     if source == "body":
         place = {"pointer": _short("".join(_steps(loc, body, missing=one["type"] in {"missing", "unknown_kind"})))}
     else:

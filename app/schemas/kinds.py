@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
-from typing_extensions import TypeAliasType
 
 from app.schemas.base import VERSION_NAME, Answer, Body, Name, Number, Texts
 from app.schemas.resources import Judged, Placed, TrainRequest
@@ -113,23 +112,18 @@ def kind_of(value: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-# A named type: the context of its error cannot be hashed, as a union with None needs it to be.
-JobRequest = TypeAliasType(
-    "JobRequest",
-    Annotated[
-        Annotated[TrainRequest, Tag("train")]
-        | Annotated[BacktestRequest, Tag("backtest")]
-        | Annotated[BatchRequest, Tag("forecast")]
-        | Annotated[TuneRequest, Tag("tune")]
-        | Annotated[RetrainRequest, Tag("retrain")],
-        Discriminator(
-            kind_of,
-            custom_error_type="unknown_kind",
-            custom_error_message=f"no such kind of job; use one of {', '.join(KINDS)}",
-            custom_error_context={"field": "kind"},
-        ),
-    ],
-)
+JobRequest = Annotated[
+    Annotated[TrainRequest, Tag("train")]
+    | Annotated[BacktestRequest, Tag("backtest")]
+    | Annotated[BatchRequest, Tag("forecast")]
+    | Annotated[TuneRequest, Tag("tune")]
+    | Annotated[RetrainRequest, Tag("retrain")],
+    Discriminator(
+        kind_of,
+        custom_error_type="unknown_kind",
+        custom_error_message=f"no such kind of job; use one of {', '.join(KINDS)}",
+    ),
+]
 
 
 class ArtifactAnswer(Answer):

@@ -23,7 +23,7 @@ from models.engines.onnx import OnnxEngine
 from models.errors import ModelBroken
 from models.forecaster import forecast, ready
 from models.panel import Panel
-from models.parts import MOST_SERIES
+from models.parts import MOST_SERIES, parts_of
 from tests.app.edge.conftest import listening
 from tests.fakes import says
 
@@ -80,7 +80,7 @@ class Kitchen:
         return finish(forecast(self.networks, self.made.calibration, part, 3, [80]))
 
     def pieces(self, whole: Panel, most: int = 2) -> AsyncGenerator[bytes, None]:
-        return pieces_of(whole.parts(most), self.make, LineStream(), self.telling)
+        return pieces_of(parts_of(whole, most), self.make, LineStream(), self.telling)
 
 
 async def lines_of(pieces: AsyncGenerator[bytes, None]) -> list[Any]:
