@@ -1,4 +1,4 @@
-"""``make bench-jobs``: how fast jobs are queued, claimed and done, and what a worker costs while it has nothing to do."""
+"""``make bench-jobs``: how fast jobs are queued, claimed and done, and what a worker costs with nothing to do."""
 
 import json
 import os
