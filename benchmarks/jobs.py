@@ -1,4 +1,4 @@
-"""``make bench-jobs``: how fast jobs are queued, claimed and done, and what a worker with nothing to do costs."""
+"""``make bench-jobs``: how fast jobs are queued, claimed and done, and what a worker costs with nothing to do."""
 
 import json
 import os

@@ -112,7 +112,8 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("children_total", sa.Integer(), server_default="0", nullable=False))
     op.add_column("jobs", sa.Column("children_at_once", sa.Integer(), nullable=True))
     op.create_index("ix_jobs_parent_id_state", "jobs", ["parent_id", "state"], unique=False)
-    op.create_index("ix_jobs_state_resource_place_id", "jobs", ["state", "resource", "place", "id"], unique=False)
+    queue = ["state", "resource", "place", "id", "run_at"]
+    op.create_index("ix_jobs_state_resource_place_id_run_at", "jobs", queue, unique=False)
     op.create_index("ix_jobs_state_deadline_at", "jobs", ["state", "deadline_at"], unique=False)
     op.drop_index("ix_jobs_state_created_at", table_name="jobs")
     op.create_index("ix_jobs_state_kind_created_at", "jobs", ["state", "kind", "created_at"], unique=False)
@@ -126,7 +127,7 @@ def downgrade() -> None:
     op.drop_index("ix_jobs_state_kind_created_at", table_name="jobs")
     op.create_index("ix_jobs_state_created_at", "jobs", ["state", "created_at"], unique=False)
     op.drop_index("ix_jobs_state_deadline_at", table_name="jobs")
-    op.drop_index("ix_jobs_state_resource_place_id", table_name="jobs")
+    op.drop_index("ix_jobs_state_resource_place_id_run_at", table_name="jobs")
     op.drop_index("ix_jobs_parent_id_state", table_name="jobs")
     op.drop_column("jobs", "children_at_once")
     op.drop_column("jobs", "children_total")

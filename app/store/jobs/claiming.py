@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.store.db import now
@@ -48,8 +48,9 @@ class Calls:
 def calls(session: Session, resources: Sequence[str] = RESOURCES) -> Calls:
     """What there is to do for a worker; only reads, so that idle workers lock nothing."""
     moment = now(session)
-    to_claim = any(_is_any(session, _ready(moment, name)) for name in resources)
-    return Calls(to_claim, _is_any(session, _lost(moment)) or _is_any(session, _overdue(moment)))
+    conditions = [*(_ready(moment, name) for name in resources), _lost(moment), _overdue(moment)]
+    *ready, is_lost, is_overdue = session.execute(select(*(exists().where(each) for each in conditions))).one()
+    return Calls(any(ready), is_lost or is_overdue)
 
 
 def signs(session: Session, job_ids: Sequence[str]) -> dict[str, Sign]:
@@ -105,7 +106,7 @@ def claim(
     )
     job = session.scalars(taken).one()
     attempts.begin(session, job, (moment - max(job.created_at, job.run_at or job.created_at)).total_seconds())
-    events.say_state(session, job)
+    events.say_state(session, job, at=moment)
     return job
 
 
@@ -165,10 +166,6 @@ def adopt(session: Session, job: Job, worker: str, lease_s: float, holder: dict[
 def _held(session: Session, condition: ColumnElement[bool]) -> list[Held]:
     query = select(Job.id, Job.token, Job.holder).where(Job.state == "running", condition)
     return [Held(*row) for row in session.execute(query)]
-
-
-def _is_any(session: Session, condition: ColumnElement[bool]) -> bool:
-    return session.scalars(select(Job.id).where(condition).limit(1)).one_or_none() is not None
 
 
 def _ready(moment: datetime, resource: str) -> ColumnElement[bool]:

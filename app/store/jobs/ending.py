@@ -118,8 +118,9 @@ def _requeue(session: Session, job: Job, wait_s: float) -> None:
         _end(session, job, "cancelled")
         return
     job.state, job.worker, job.holder, job.lease_until, job.started_at = "queued", None, None, None, None
-    job.run_at = now(session) + timedelta(seconds=wait_s) if wait_s else None
-    events.say_state(session, job)
+    moment = now(session)
+    job.run_at = moment + timedelta(seconds=wait_s) if wait_s else None
+    events.say_state(session, job, at=moment)
 
 
 def _end(session: Session, job: Job, state: State) -> None:
@@ -134,7 +135,7 @@ def _close(session: Session, job: Job, state: State) -> None:
     attempts.close(session, job, state)
     artifacts.sweep(session, job.id, job.token if state == "succeeded" else None)
     checkpoints.drop(session, job.id)
-    events.say_state(session, job)
+    events.say_state(session, job, at=job.finished_at)
     webhooks.announce(session, job.tenant_id, f"job.{state}", _told(job))
 
 

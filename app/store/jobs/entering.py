@@ -56,12 +56,18 @@ def enqueue(session: Session, new: NewJob) -> Job:
     if new.children:
         return enqueue_family(session, replace(new, children=()), new.children)
     datasets.revision_by_id(session, new.tenant_id, new.revision_id)
-    values = _values(new, now(session))
-    if insert_if_absent(session, Job, **values) is None:
+    moment = now(session)
+    values = _values(new, moment)
+    if new.dedup is None:
+        job = Job(**values)
+        session.add(job)
+        session.flush()
+    elif insert_if_absent(session, Job, **values) is None:
         same = (Job.tenant_id == new.tenant_id) & (Job.dedup == new.dedup)
         return session.scalars(fresh(same)).one()
-    job = session.get_one(Job, values["id"])
-    events.say_state(session, job)
+    else:
+        job = session.get_one(Job, values["id"])
+    events.say_state(session, job, at=moment)
     return job
 
 
@@ -83,14 +89,12 @@ def enqueue_family(session: Session, parent: NewJob, children: Sequence[NewJob])
         datasets.revision_by_id(session, parent.tenant_id, revision_id)
     moment, at_once = job.created_at, parent.children_at_once or len(children)
     job.state, job.started_at, job.children_total = "running", moment, len(children)
-    events.say_state(session, job)
     rows = [Job(**{**_values(child, moment), "parent_id": job.id}) for child in children]
     for row in rows[at_once:]:
         row.place = None
     session.add_all(rows)
     session.flush()
-    for row in rows:
-        events.say_state(session, row)
+    events.say_state(session, job, *rows, at=moment)
     return job
 
 

@@ -27,14 +27,9 @@ class News:
     events: tuple[JobEvent, ...]
 
 
-def say_state(session: Session, job: Job) -> None:
-    """The job's state has changed to what it is."""
-    data: dict[str, Any] = {"state": job.state, "attempt": job.attempt}
-    if job.error is not None and job.state in ("queued", "failed"):
-        data["error"] = job.error
-    if job.state == "queued" and job.run_at is not None:
-        data["run_at"] = job.run_at.isoformat()
-    session.add(JobEvent(job_id=job.id, kind="state", data=data, at=now(session)))
+def say_state(session: Session, *jobs: Job, at: datetime) -> None:
+    """The state of each of ``jobs`` has changed to what it is."""
+    session.add_all(JobEvent(job_id=job.id, kind="state", data=_state(job), at=at) for job in jobs)
     session.flush()
 
 
@@ -76,6 +71,15 @@ def news(session: Session, known: Mapping[str, int]) -> dict[str, News]:
         query = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.id > after)
         found[job_id] = list(session.scalars(query.order_by(JobEvent.id).limit(AT_ONCE)))
     return {job_id: News(state, attempt, tuple(found.get(job_id, ()))) for job_id, state, attempt in jobs}
+
+
+def _state(job: Job) -> dict[str, Any]:
+    data: dict[str, Any] = {"state": job.state, "attempt": job.attempt}
+    if job.error is not None and job.state in ("queued", "failed"):
+        data["error"] = job.error
+    if job.state == "queued" and job.run_at is not None:
+        data["run_at"] = job.run_at.isoformat()
+    return data
 
 
 def _add(session: Session, job_id: str, kind: str, data: dict[str, Any], moment: datetime) -> None:

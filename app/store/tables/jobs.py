@@ -26,7 +26,7 @@ class Job(Owned, Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index(None, "state", "kind", "created_at"),
-        Index(None, "state", "resource", "place", "id"),
+        Index(None, "state", "resource", "place", "id", "run_at"),
         Index(None, "state", "deadline_at"),
         Index(None, "parent_id", "state"),
         Index(None, "tenant_id", "created_at", "id"),
