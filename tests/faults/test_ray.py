@@ -132,6 +132,7 @@ def test_a_worker_that_is_told_to_stop_leaves_its_jobs_to_the_next(
         assert assert_one_version(database, job).attempt == 1
 
 
+@pytest.mark.long
 def test_a_frozen_worker_does_no_harm_when_it_wakes(database: Database, head: FakeHead, api: Api, job: Job) -> None:
     with worker_of(database, head, api) as frozen:
         counting(database, job)
@@ -185,6 +186,7 @@ def test_a_job_is_cancelled_where_it_runs(database: Database, head: FakeHead, ap
     assert versions(database, job) == []
 
 
+@pytest.mark.long
 def test_the_service_may_go_away_and_come_back(database: Database, head: FakeHead, api: Api, job: Job) -> None:
     with worker_of(database, head, api):
         counting(database, job)
