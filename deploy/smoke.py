@@ -96,6 +96,8 @@ def lose_a_worker(key: str) -> None:
     versions = call("GET", "/v1/models/smoke-lost/versions", key)[2]["items"]
     expect(len(versions) == 1, "it has one version", versions)
     docker("start", container)
+    inspect = ("inspect", "--format", "{{.State.Health.Status}}", container)
+    wait_until(lambda: docker(*inspect) == "healthy", READY_S, "the worker that was killed is back")
 
 
 def submit(key: str, model: str, max_epochs: int = 2) -> str:

@@ -1,11 +1,11 @@
 """``forecastle scheduler``."""
 
-import signal
 import threading
 
 from app.addresses import networks_of
 from app.api.planning import Planner
 from app.commands.common import migrated, plain_errors, read_settings
+from app.commands.stopping import until_told
 from app.store.quality import quality_of
 from app.telemetry import configure_logging
 from app.work import quality
@@ -23,9 +23,7 @@ def scheduler(with_parent: bool) -> None:
     if with_parent:
         watch_parent()
     settings = read_settings()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = until_told()
     with plain_errors():
         database = migrated(settings)
         sender = Sender(database, networks_of(settings.webhook_private_networks))

@@ -1,10 +1,9 @@
 """``forecastle worker``."""
 
 import os
-import signal
-import threading
 
 from app.commands.common import migrated, plain_errors, read_settings
+from app.commands.stopping import until_told
 from app.store import jobs
 from app.store.db import Database
 from app.telemetry import configure_logging
@@ -20,9 +19,7 @@ def worker(with_parent: bool) -> None:
     if with_parent:
         watch_parent()
     settings = read_settings()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = until_told()
     with plain_errors():
         executor = on_cluster(settings, os.environ) if settings.executor == "ray" else LocalExecutor(settings)
         database = migrated(settings)
