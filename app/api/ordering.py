@@ -34,6 +34,7 @@ from models.gate import Policy
 from models.origins import origins_of, plan_for
 from models.panel import Panel
 from models.recipes import suggest
+from models.strategies import STRATEGIES
 
 BASELINE = "seasonal_naive"  # as what a backtest without a version is listed
 
@@ -132,8 +133,9 @@ def _retrain(asker: _Asker, asked: RetrainRequest) -> NewJob:
     learned = datasets.revision_by_id(asker.session, tenant_id, champion.revision_id)
     data = asker.data(asked.dataset or learned.dataset.name, None)
     name = f"{asked.model}@{champion.number}"
-    if asked.warm_start:
-        pinned, made, _ = asker.version(name)
+    pinned, made, _ = asker.version(name)
+    # Where seasonal naive is champion there is nothing to go on from, which is no reason to stop learning.
+    if asked.warm_start and any(STRATEGIES[member.spec.strategy].learns for member in made.members):
         same: dict[str, Any] = {field: getattr(asked, field) for field in Judged.model_fields}
         same |= {"dataset": data.revision.dataset.name, "refit": order.refit, "baselines": list(order.baselines)}
         request = TrainRequest(model=asked.model, warm_start_from=name, **same)

@@ -94,7 +94,7 @@ class RetrainRequest(Judged):
     kind: Literal["retrain"]
     model: Name
     dataset: Name | None = Field(None, description="Another data set than the champion's.")
-    warm_start: bool = Field(False, description="Go on from the champion's weights.")
+    warm_start: bool = Field(False, description="Go on from the champion's weights, if it has any.")
 
 
 KINDS: dict[str, type[Body]] = {
