@@ -2,20 +2,17 @@
 
 import sys
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.api.datasets import create_dataset
 from app.api.jobs import answer_of, submit
 from app.api.service import Service
 from app.commands.common import caller, migrated, plain_errors, read_data, read_settings, refuse, tell
+from app.commands.watching import watch
 from app.formats import parse_pairs
 from app.main import create_service
 from app.problems import NotFound
@@ -24,8 +21,6 @@ from app.store import datasets, jobs, registry
 from app.store.keys import Principal
 from app.work.dispatcher import Dispatcher
 from models.errors import Fault, InputError, excerpt
-
-POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +135,7 @@ def _work_until_done(service: Service, me: Principal, job_id: str) -> JobAnswer:
     worker = threading.Thread(target=dispatcher.run, args=(stop,), name="dispatcher")
     worker.start()
     try:
-        return _watch(lambda: _look(service, me, job_id))
+        return watch(lambda: _look(service, me, job_id), "training")
     except KeyboardInterrupt:
         # Nobody waits for it any more; left in the queue, the next command would train it first.
         with service.database.write() as session:
@@ -154,36 +149,6 @@ def _work_until_done(service: Service, me: Principal, job_id: str) -> JobAnswer:
 def _look(service: Service, me: Principal, job_id: str) -> JobAnswer:
     with service.database.read() as session:
         return answer_of(session, jobs.get(session, me.tenant_id, job_id))
-
-
-def _watch(look: Callable[[], JobAnswer]) -> JobAnswer:
-    """A progress bar on a terminal, a line for each epoch elsewhere, until the job has ended."""
-    columns = (TextColumn("training {task.fields[what]}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    console = Console(stderr=True)
-    said = ""
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("job", total=1.0, what="")
-        while True:
-            job = look()
-            what = _describe(job.progress)
-            bar.update(task, completed=job.progress.get("share", 0.0), what=what)
-            if what != said and not console.is_terminal:
-                tell(f"training {what}")
-            said = what
-            if job.state not in ("queued", "running"):
-                return job
-            time.sleep(POLL_S)
-
-
-def _describe(progress: dict[str, Any]) -> str:
-    if "epoch" not in progress or progress["phase"] == "search":
-        return str(progress.get("phase", "is starting"))
-    parts = [f"epoch {progress['epoch']}/{progress['epochs']}"]
-    if progress.get("members", 1) > 1:
-        parts.insert(0, f"member {progress['member']}/{progress['members']}")
-    if progress.get("validation_loss") is not None:
-        parts.append(f"validation loss {progress['validation_loss']:.3f}")
-    return ", ".join(parts)
 
 
 def _tell_end(service: Service, me: Principal, job: JobAnswer) -> None:

@@ -1,15 +1,31 @@
 """Real workers that are killed, frozen, told to stop, or left without a database: the job ends in one version."""
 
 import signal
+import sys
 import time
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+
+import psutil
 
 from app.store import registry
 from app.store.db import Database
 from app.store.tables import Job
 from models.spec import Training
-from tests.app.work.tiny import eventually, gone, keep, look, queue, trainer_of, versions, weeks, worker_of
+from tests.app.work.tiny import (
+    environment,
+    eventually,
+    gone,
+    keep,
+    look,
+    put_away,
+    queue,
+    trainer_of,
+    versions,
+    weeks,
+    worker_of,
+)
 from tests.postgres import postgres_server
 
 # Seconds of training after the first report, so that there is something to interrupt.
@@ -119,3 +135,31 @@ def test_a_job_outlives_the_crash_of_its_database() -> None:
             eventually(lambda: not worker.children())
     finally:
         database.dispose()
+
+
+def serve(database: Database) -> psutil.Popen:
+    """``forecastle serve``, the one command, with whatever it starts beside it."""
+    env = environment(database_url=str(database.url), data_dir=Path(database.url.database or "").parent, poll_s=0.1)
+    return psutil.Popen([sys.executable, "-m", "app", "serve", "--port", "0"], env=env)
+
+
+def test_the_one_command_killed_and_given_again_does_the_job_that_it_had(sqlite: Database) -> None:
+    job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    first = serve(sqlite)
+    family: list[psutil.Process] = []
+    try:
+        eventually(lambda: look(sqlite, job).state == "running")
+        family = first.children(recursive=True)
+        assert len(family) >= 2  # a worker, its trainer
+    finally:
+        put_away(first)
+    for process in family:
+        assert eventually(partial(gone, process), 60.0)
+    again = serve(sqlite)
+    try:
+        assert_one_version(sqlite, job)
+        assert look(sqlite, job).attempt >= 2
+        again.terminate()
+        assert again.wait(60) == 0
+    finally:
+        put_away(again)

@@ -1,0 +1,65 @@
+"""``forecastle jobs``."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from app.cli.common import Format, Output, command
+
+jobs = typer.Typer(help="List, show, cancel and watch jobs.", no_args_is_help=True)
+
+JobId = Annotated[str, typer.Argument(help="Id of the job.")]
+
+
+class State(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@jobs.command("list")
+def list_jobs(
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only those of this kind.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Only those of this model.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Only the children of this job.")] = None,
+    output: Output = Format.CSV,
+) -> None:
+    """List the newest jobs.
+
+    Example: forecastle jobs list --state failed
+    """
+    only = {"state": state and state.value, "kind": kind, "model": model, "parent_id": parent}
+    command("jobs").show_all(only, output.value)
+
+
+@jobs.command("show")
+def show_job(job_id: JobId) -> None:
+    """Show a job with what was tried for it and the files that it left, as JSON.
+
+    Example: forecastle jobs show 4fd1c2
+    """
+    command("jobs").show(job_id)
+
+
+@jobs.command("cancel")
+def cancel_job(job_id: JobId) -> None:
+    """Cancel a job, and its children.
+
+    Example: forecastle jobs cancel 4fd1c2
+    """
+    command("jobs").cancel(job_id)
+
+
+@jobs.command("watch")
+def watch_job(job_id: JobId) -> None:
+    """Watch a job until it is over; fails where the job does.
+
+    Example: forecastle jobs watch 4fd1c2
+    """
+    command("jobs").watch(job_id)
