@@ -112,9 +112,9 @@ def train(
     Example: forecastle train sample:electricity-hourly --model electricity --spec cell=lstm
     """
     fields = [*(spec or []), *([] if horizon is None else [f"horizon={horizon}"])]
-    command = command("train")
-    more = command.More(member or [], warm_start_from, auto, refit, baselines)
-    command.train(command.Order(data, model, freq, fields, training or [], promote.value, more), if_missing)
+    doing = command("train")
+    more = doing.More(member or [], warm_start_from, auto, refit, baselines)
+    doing.train(doing.Order(data, model, freq, fields, training or [], promote.value, more), if_missing)
 
 
 @cli.command()

@@ -1,9 +1,8 @@
 """A worker whose children do the works of the tests: ``python -m tests.faults.worker GRACE_S``."""
 
-import signal
 import sys
-import threading
 
+from app.commands.stopping import until_told
 from app.settings import Settings
 from app.store.db import Database
 from app.telemetry import configure_logging
@@ -14,8 +13,7 @@ from app.work.executors.local import LocalExecutor
 def main(grace_s: float) -> None:
     """Work until SIGTERM."""
     configure_logging()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = until_told()
     settings = Settings()
     executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.works"))
     Dispatcher(Database(settings.url), settings, executor, grace_s).run(stop)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from click.testing import Result
 
 from app.store import jobs
 from app.store.outcomes import Outcome
@@ -46,7 +47,7 @@ def test_a_job_is_cancelled_at_once_or_asked_to_stop(forecastle: Forecastle, hom
     claim(home.database)
     assert forecastle("jobs", "cancel", first.id).stderr == f"job {first.id} is asked to stop\n"
     assert forecastle("jobs", "cancel", second.id).stderr == f"job {second.id} is cancelled\n"
-    assert refused(forecastle("jobs", "watch", second.id), "the job is cancelled")
+    assert ended(forecastle("jobs", "watch", second.id)) == "the job is cancelled"
     assert refused(forecastle("jobs", "cancel", second.id), "there is nothing left to cancel")
 
 
@@ -55,7 +56,13 @@ def test_watching_a_job_that_fails_says_why(forecastle: Forecastle, home: Home) 
     job = claim(home.database)
     with home.database.write() as session:
         jobs.fail(session, job.id, job.token, "diverged", "the loss became nan", retry=False)
-    assert refused(forecastle("jobs", "watch", job.id), "the job is failed: the loss became nan")
+    assert ended(forecastle("jobs", "watch", job.id)) == "the job is failed: the loss became nan"
+
+
+def ended(watched: Result) -> str:
+    """The last line of a command that watched a job to a bad end."""
+    assert (watched.exit_code, watched.stdout) == (1, "")
+    return watched.stderr.splitlines()[-1].removeprefix("error: ")
 
 
 @pytest.mark.parametrize("word", ["show", "cancel", "watch"])
