@@ -14,7 +14,7 @@ from typing import Any
 
 from models.backtest import score
 from models.blending import seasonal_naive_for
-from models.diary import Diary, Entry
+from models.diary import Diary, Entry, never
 from models.engines import Engine
 from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.forecaster import Member, Weights, predict, ready
@@ -33,11 +33,6 @@ BASELINE = Candidate("seasonal_naive", "what must be beaten")
 # spec, training, panel, the weights to start from, should_stop -> weights; see models.training.fit. should_stop is
 # asked before the first batch and after every one.
 Teach = Callable[[Spec, Training, Panel, Weights | None, Callable[[], bool]], Weights]
-
-
-def never() -> bool:
-    """No."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)

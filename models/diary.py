@@ -26,6 +26,16 @@ class Entry:
 Note = Callable[[Callable[[], Entry]], None]
 
 
+# Functions with names, for a diary may be sent to another process.
+def nowhere(data: bytes) -> None:
+    """It is not kept."""
+
+
+def never() -> bool:
+    """No."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
     """The place of one step: ``entry`` is the last note of who was interrupted there; ``note`` makes one, if due."""
@@ -37,9 +47,7 @@ class Page:
 class Diary:
     """The diary of the work ``key``; ``keep`` is given all of it as bytes, whenever ``due`` says so after a change."""
 
-    def __init__(
-        self, key: str = "", keep: Callable[[bytes], None] = lambda data: None, due: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, key: str = "", keep: Callable[[bytes], None] = nowhere, due: Callable[[], bool] = never) -> None:
         self._key, self._keep, self._due = key, keep, due
         self._done: dict[str, Entry] = {}
         self._open: tuple[str, Entry] | None = None

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.auto import Choice, Tools, choose, never
+from models.auto import Choice, Tools, choose
+from models.diary import never
 from models.engines.onnx import OnnxEngine
 from models.errors import Cancelled, Diverged, InputError
 from models.forecaster import Weights
