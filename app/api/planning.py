@@ -1,5 +1,6 @@
 """What is asked of a schedule becomes its plan, checked as if it were due at once."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from itertools import islice
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from app.api.ordering import new_job
 from app.problems import NotFound
 from app.schemas import JobRequest, ScheduleAnswer, ScheduleEdit, ScheduleRequest
+from app.schemas.kinds import KINDS
 from app.settings import Settings
 from app.store import due
 from app.store.db import Database, now
@@ -39,7 +41,7 @@ class Planner:
             asked = ScheduleEdit.model_validate({"job": request}).job
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
+            where = where_of(first["loc"])
             raise _refusal("bad_field", where, first["msg"], "edit 'job' to be a body for POST /v1/jobs") from error
         assert asked is not None
         return new_job(self._database, self._settings, Principal(tenant_id, created_by, "write"), asked)
@@ -67,6 +69,12 @@ class Planner:
 def asked_of(plan: Plan) -> dict[str, Any]:
     """The body of the job that the plan fires."""
     return plan.request if plan.gate is None else {**plan.request, "gate": plan.gate}
+
+
+def where_of(loc: Sequence[str | int]) -> str:
+    """The place of an error in a schedule's body; of a job, pydantic names the kind among the steps to its fields."""
+    steps = [step for number, step in enumerate(loc) if not (number == 1 and loc[0] == "job" and step in KINDS)]
+    return ".".join(map(str, steps))
 
 
 def new_plan(request: ScheduleRequest) -> Plan:

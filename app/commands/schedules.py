@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from app.api.planning import Planner, answer_of, new_plan
+from app.api.planning import Planner, answer_of, new_plan, where_of
 from app.commands.common import caller, migrated, plain_errors, print_table, read_settings, refuse, tell
 from app.schemas import FiringAnswer, ScheduleRequest
 from app.store import firings, schedules
@@ -96,7 +96,7 @@ def _request(values: dict[str, Any]) -> ScheduleRequest:
         return ScheduleRequest.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        refuse(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+        refuse(f"{where_of(first['loc'])}: {first['msg']}")
 
 
 def _next(row: Schedule) -> str:

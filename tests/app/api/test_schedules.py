@@ -94,7 +94,7 @@ def test_a_name_is_taken_once(acme: Caller) -> None:
         ({"job": {**JOB, "warm_start_from": "demand@champion"}}, "not_found", "job", "no model 'demand'"),
         ({"job": {**JOB, "spec": {"horizon": 3, "context": 500}}}, "too_short", "context", "use a context of at most"),
         ({"job": {**JOB, "spec": {"cell": "abacus"}}}, "bad_field", "cell", "abacus"),
-        ({"job": {**JOB, "kind": "paint"}}, "literal_error", "/job/kind", "train"),
+        ({"job": {**JOB, "kind": "paint"}}, "unknown_kind", "/job/kind", "train"),
         ({"misfire": "twice"}, "literal_error", "/misfire", "once"),
         ({"jitter_s": 3601}, "less_than_equal", "/jitter_s", "3600"),
         ({"triggers": {"drift": {"ratio": 1.0}}}, "greater_than", "/triggers/drift/ratio", "greater than 1"),
