@@ -59,8 +59,7 @@ class LocalExecutor:
             self._dismiss(child)
         child = self._spawn()
         if not self._give(child, handle, line):
-            self._dismiss(child)
-            raise OSError("the child process ended as soon as it was started")
+            child.handle = handle  # it ended as soon as it was started; how, ``poll`` will see
         return handle
 
     def poll(self, handle: Handle) -> Status:
