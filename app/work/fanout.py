@@ -45,8 +45,8 @@ def _pool() -> Any:
     processors = int(ray.cluster_resources().get("CPU", 1))
     register_parallel_backend("ray", RayBackend)
     # Asking for no processor of their own, they never wait for one that another job's pool has while that waits for
-    # theirs. Spread, for what runs the job sits on a machine already.
-    spread = {"num_cpus": 0, "scheduling_strategy": "SPREAD"}
+    # theirs. A little memory they do ask for: what asks for nothing Ray places at random, and not as it is told.
+    spread = {"num_cpus": 0, "memory": 1_000_000, "scheduling_strategy": "SPREAD"}
     return Parallel(max(1, min(MOST, processors)), "ray", batch_size=1, pre_dispatch="all", ray_remote_args=spread)
 
 
