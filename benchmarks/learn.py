@@ -13,11 +13,11 @@ from models.calendar import Ints
 from models.engines.onnx import OnnxEngine
 from models.forecaster import Member, Ready, predict, ready
 from models.intervals import Calibration, Prediction
-from models.making import Course, make
+from models.making import make
 from models.origins import plan_for
 from models.panel import Panel
 from models.recipes import schooling, suggest
-from models.training import fit
+from models.training import Course, fit
 from models.windows import take
 
 LEVEL = 80  # percent
@@ -93,7 +93,7 @@ class Adapting:
             self._learn(panel, said, dict(zip(series.tolist(), at.tolist(), strict=True)), horizon)
         prediction = predict(self._networks, panel, series, at, horizon)
         self._open.append(Open(series, at, prediction, np.zeros_like(at)))
-        lo, hi = self._calibration.intervals(prediction, [LEVEL], self._state.stretch)[LEVEL]
+        lo, hi = self._calibration.stretched(self._state.stretch).intervals(prediction, [LEVEL])[LEVEL]
         return Answer(prediction.mean, lo, hi)
 
     def _learn(self, panel: Panel, said: Open, now: dict[int, int], horizon: int) -> None:

@@ -44,4 +44,6 @@ def _describe(progress: dict[str, Any]) -> str:
         parts.insert(0, f"member {progress['member']}/{progress['members']}")
     if progress.get("validation_loss") is not None:
         parts.append(f"validation loss {progress['validation_loss']:.3f}")
+    if progress.get("validation_skill") is not None:
+        parts.append(f"skill so far {progress['validation_skill']:+.3f}")
     return ", ".join(parts)

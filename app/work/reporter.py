@@ -52,6 +52,7 @@ class Reporter:
             Cancelled: the job's cancellation was asked for.
         """
         self._write({"phase": phase, "share": self._stages.span(phase)[0], "eta_s": None})
+        self._reported_s = -REPORT_EVERY_S  # the first numbers of a phase are not waited for
         if self._stop:
             raise Cancelled("the job's cancellation was asked for")
 
@@ -94,4 +95,5 @@ def _numbers(progress: Progress) -> dict[str, Any]:
         "epochs": progress.epochs,
         "loss": progress.loss,
         "validation_loss": progress.validation_loss,
+        "validation_skill": progress.validation_skill,
     }

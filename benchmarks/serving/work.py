@@ -4,6 +4,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def prepare(folder: Path) -> Work:
     file, weights, mlflow, windows = (folder / name for name in ("gru.onnx", "gru.npz", "mlflow", "windows.npy"))
     own = random_weights(SPEC)
     file.write_bytes(whole_graph(SPEC, own).SerializeToString())
-    np.savez(weights, **own)
+    np.savez(weights, **dict[str, Any](own))
     few, many = windows_of(FEW, SPEC.context), windows_of(MANY, SPEC.context, seed=1)
     np.save(windows, many)
     if PEERS_PYTHON.is_file():

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from models.forecast import Forecast
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-UNPACK = {"": bytes, "gzip": gzip.decompress, "zstd": zstd.decompress}
+UNPACK: Mapping[str, Callable[[bytes], bytes]] = {"": bytes, "gzip": gzip.decompress, "zstd": zstd.decompress}
 TOLERANCE = 1e-6  # of the size of a series, as rows of another batch may be summed in another order
 
 Refusal = tuple[int, str]  # status and code

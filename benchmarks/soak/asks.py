@@ -3,7 +3,7 @@
 import gzip
 import itertools
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ from models.sessions import begin, forecast_session
 
 ONE, STREAM = "/v1/forecasts", "/v1/forecasts/stream"
 ONE_SERIES, MANY_SERIES, STREAMED = "one series", "several series", "a stream"
-PACK = {"": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
+PACK: Mapping[str, Callable[[bytes], bytes]] = {"": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
 # What any request may be told that is in order: come again.
 LATER: frozenset[Refusal] = frozenset({(429, "too_many_requests"), (503, "unavailable"), (504, "deadline_passed")})
 # A session is gone where its server has another champion meanwhile, was told of others, or forgot it.
@@ -87,7 +87,7 @@ def good(models: Models, sales: Panel, turns: int) -> list[Ask]:
     rng = np.random.default_rng(0)
     plain = panels(rng)
     known, numbers = {name: with_price(panel, rng) for name, panel in plain.items()}, itertools.cycle((0, 0, 1, 0, 0))
-    chosen, made = itertools.cycle(plain), []
+    chosen, made = itertools.cycle(plain), list[Ask]()
     for turn, form, model in itertools.product(range(turns), FORMS, models):
         if model == PRICED and form.sent in ("series", "stored"):
             continue  # these know no prices

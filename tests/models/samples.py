@@ -108,7 +108,7 @@ class Says:
     """A hand-written engine: ``answer`` maps the inputs to what is said, (B, O); it keeps all that it was given."""
 
     def __init__(self, answer: Any) -> None:
-        self.answer, self.given = answer, []
+        self.answer, self.given = answer, list[Any]()
 
     def run(self, inputs: Any) -> dict[str, np.ndarray]:
         self.given.append(inputs)

@@ -20,7 +20,7 @@ class Clock:
 
 
 def at(share: float, epoch: int = 1) -> Progress:
-    return Progress(epoch=epoch, epochs=4, share=share, loss=0.5, validation_loss=None)
+    return Progress(epoch=epoch, epochs=4, share=share, loss=0.5, validation_loss=None, validation_skill=0.25)
 
 
 def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Database) -> None:
@@ -31,8 +31,8 @@ def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Data
     reporter.progress("fit", 1, at(0.0))
     # One of two members is 0.475 of the whole, which took 10 s: the other 0.525 take 11.05.
     expected = {"phase": "fit", "member": 2, "members": 2, "epoch": 1, "epochs": 4, "loss": 0.5}
-    share = pytest.approx(0.475)
-    assert look(sqlite, job).progress == {**expected, "validation_loss": None, "share": share, "eta_s": 11.1}
+    judged, share = {"validation_loss": None, "validation_skill": 0.25}, pytest.approx(0.475)
+    assert look(sqlite, job).progress == {**expected, **judged, "share": share, "eta_s": 11.1}
     clock.now_s += 0.4
     reporter.progress("fit", 1, at(0.3))
     assert look(sqlite, job).progress["share"] == share
