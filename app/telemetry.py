@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from prometheus_client import (
@@ -61,11 +61,9 @@ class Telemetry:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self._requests = Counter(
-            "forecastle_http_requests_total",
-            "HTTP requests answered.",
-            ("method", "route", "status"),
-            registry=registry,
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        self._requests = counter(
+            "forecastle_http_requests_total", "HTTP requests answered.", ("method", "route", "status")
         )
         self._request_seconds = Histogram(
             "forecastle_http_request_seconds",
@@ -74,67 +72,43 @@ class Telemetry:
             buckets=BUCKETS_S,
             registry=registry,
         )
-        self._forecasts = Counter(
-            "forecastle_forecasts_total", "Forecast requests, by outcome.", ("outcome",), registry=registry
+        self._forecasts = counter("forecastle_forecasts_total", "Forecast requests, by outcome.", ("outcome",))
+        self._series = counter("forecastle_forecast_series_total", "Series forecast.")
+        self._batches = counter(
+            "forecastle_batches_total", "Times that waiting forecasts were taken, by lane.", ("lane",)
         )
-        self._series = Counter("forecastle_forecast_series_total", "Series forecast.", registry=registry)
-        self._batches = Counter(
-            "forecastle_batches_total",
-            "Times that waiting forecasts were taken, by lane.",
-            ("lane",),
-            registry=registry,
+        self._batched = counter("forecastle_batched_requests_total", "Forecasts that were taken, by lane.", ("lane",))
+        self._sessions = gauge("forecastle_sessions", "Sessions in memory.")
+        self._sessions_bytes = gauge("forecastle_sessions_bytes", "Memory that they take.")
+        self._session_requests = counter(
+            "forecastle_session_requests_total", "Requests that named a session.", ("outcome",)
         )
-        self._batched = Counter(
-            "forecastle_batched_requests_total", "Forecasts that were taken, by lane.", ("lane",), registry=registry
-        )
-        self._sessions = Gauge("forecastle_sessions", "Sessions in memory.", registry=registry)
-        self._sessions_bytes = Gauge("forecastle_sessions_bytes", "Memory that they take.", registry=registry)
-        self._session_requests = Counter(
-            "forecastle_session_requests_total", "Requests that named a session.", ("outcome",), registry=registry
-        )
-        self._sessions_dropped = Counter(
-            "forecastle_sessions_dropped_total", "Sessions that are no more.", ("reason",), registry=registry
-        )
-        self._jobs = Gauge("forecastle_jobs", "Jobs, by state and kind.", ("state", "kind"), registry=registry)
-        self._oldest = Gauge(
-            "forecastle_job_oldest_queued_seconds", "For how long the oldest queued job has waited.", registry=registry
-        )
-        self._attempts = Gauge(
+        self._sessions_dropped = counter("forecastle_sessions_dropped_total", "Sessions that are no more.", ("reason",))
+        self._jobs = gauge("forecastle_jobs", "Jobs, by state and kind.", ("state", "kind"))
+        self._oldest = gauge("forecastle_job_oldest_queued_seconds", "For how long the oldest queued job has waited.")
+        self._attempts = gauge(
             "forecastle_job_attempts",
             "Attempts at jobs, by how they ended; fenced: by workers that were thought lost and woke up.",
             ("outcome",),
-            registry=registry,
         )
-        self._waited = Gauge(
-            "forecastle_job_waited_seconds", "Time that all attempts together waited to be claimed.", registry=registry
-        )
-        self._slots = Gauge(
-            "forecastle_job_slots", "Slots of limited resources, by use.", ("resource", "use"), registry=registry
-        )
+        self._waited = gauge("forecastle_job_waited_seconds", "Time that all attempts together waited to be claimed.")
+        self._slots = gauge("forecastle_job_slots", "Slots of limited resources, by use.", ("resource", "use"))
         self._realised = {
-            name: Gauge(f"forecastle_realised_{name}", f"Of all served forecasts, lately: {what}.", registry=registry)
+            name: gauge(f"forecastle_realised_{name}", f"Of all served forecasts, lately: {what}.")
             for name, what in REALISED.items()
         }
-        self._coverage = Gauge(
-            "forecastle_realised_coverage", "Share of values within served intervals.", ("level",), registry=registry
-        )
-        self._firings = Gauge(
+        self._coverage = gauge("forecastle_realised_coverage", "Share of values within served intervals.", ("level",))
+        self._firings = gauge(
             "forecastle_schedule_firings_last_day",
             "What schedules have come to in the last 24 hours, by outcome.",
             ("outcome",),
-            registry=registry,
         )
-        self._lag = Gauge(
-            "forecastle_schedule_lag_seconds", "For how long the most late schedule has been due.", registry=registry
-        )
-        self._tick = Gauge(
+        self._lag = gauge("forecastle_schedule_lag_seconds", "For how long the most late schedule has been due.")
+        self._tick = gauge(
             "forecastle_scheduler_last_tick_timestamp_seconds",
             "When a scheduler last did its work; 0 where none ever has.",
-            registry=registry,
         )
-        self._deliveries = Gauge(
-            "forecastle_webhook_deliveries", "Messages to webhooks, by state.", ("state",), registry=registry
-        )
+        self._deliveries = gauge("forecastle_webhook_deliveries", "Messages to webhooks, by state.", ("state",))
         self._of_route = cache(self._labelled)  # looking labels up takes longer than counting
         Info("forecastle_build", "The version that runs.", registry=registry).info({"version": version})
 

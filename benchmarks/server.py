@@ -31,11 +31,12 @@ def command(folder: Path, *arguments: str) -> str:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Server]:
-    """``forecastle serve`` on a free port, on the migrated database in ``folder``."""
+def serving(folder: Path, *arguments: str, **settings: str) -> Iterator[Server]:
+    """``forecastle serve`` on a free port, on the migrated database in ``folder``; settings by their names there."""
     began_s = time.perf_counter()
     line = _line(("serve", "--port", "0", *arguments))
-    process = subprocess.Popen(line, env=_env(folder), stderr=subprocess.PIPE, text=True)
+    env = _env(folder) | {f"FORECASTLE_{name.upper()}": value for name, value in settings.items()}
+    process = subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True)
     try:
         url, key = _read_banner(process)
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:

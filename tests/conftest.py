@@ -12,6 +12,22 @@ hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
 
+# Files of few tests and many seconds: begun first, so that none of them is what the others wait for at the end.
+LONG = (
+    "test_docs.py",
+    "test_ray_cluster.py",
+    "test_workers.py",
+    "test_dispatchers.py",
+    "test_attempts.py",
+    "test_train.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files before the others, else in the order of their names."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an empty database; migrated once in a run, for copies take no time."""

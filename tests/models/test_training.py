@@ -82,8 +82,9 @@ def test_progress_goes_up_batch_by_batch_to_the_end(quick):
     assert told[-1].validation_loss > 0
 
 
-@pytest.mark.parametrize("strategy", ["direct", "iterative", "seq2seq"])
-@pytest.mark.parametrize("loss", ["quantile", "normal"])
+@pytest.mark.parametrize(
+    ("strategy", "loss"), [("direct", "quantile"), ("iterative", "normal"), ("seq2seq", "quantile")]
+)
 def test_progress_says_how_much_better_than_seasonal_naive_the_held_out_windows_are_forecast(strategy, loss):
     spec, told = replace(TINY, strategy=strategy, loss=loss), []
     weights = fit(spec, Training(max_epochs=1, steps_per_epoch=30, batch_size=16, patience=1), PANEL, told.append)
