@@ -225,11 +225,12 @@ class KerasOps(Ops):
         return K.repeat(K.expand_dims(x, 1), n, axis=1)
 
     def _each_step(self, one: Any, x: Any) -> Any:
-        # Added to as many zeros as there are steps: their number may be known only when the graph runs.
-        return K.expand_dims(one, 1) + K.zeros_like(x[..., :1])
+        # Less as many zeros as there are steps: their number may be known only when the graph runs.
+        return K.expand_dims(one, 1) - K.zeros_like(x[..., :1])
 
     def _binary(self, kind: str, a: Any, b: Any) -> Any:
-        return {"add": K.add, "multiply": K.multiply}[kind](a, b)
+        # Under TensorFlow, Keras 3.15's ``K.add`` takes what one row says of 7 steps for the biases of 7 quantiles.
+        return K.multiply(a, b) if kind == "multiply" else K.subtract(a, K.negative(b))
 
     def _total(self, x: Any) -> Any:
         return K.sum(x, axis=-1, keepdims=True)

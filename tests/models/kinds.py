@@ -24,6 +24,7 @@ KNOWN = {
     "calendar": True,
     "holidays": "DE",
 }
+SEVEN = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 OPTIONS: list[dict[str, Any]] = [
     *({"encoder": "convlstm", "cell": "lstm", "strategy": s} for s in TAUGHT if s != "seq2seq"),
     {"encoder": "convlstm", "cell": "lstm", "depth": 2},
@@ -43,6 +44,8 @@ OPTIONS: list[dict[str, Any]] = [
     {**KNOWN, "encoder": "convlstm", "cell": "lstm"},
     *({"context": 0, "strategy": s, "static_covariates": ("size",)} for s in ("direct", "decoder", "parallel")),
     {**KNOWN, "past_covariates": (), "context": 0, "strategy": "decoder", "loss": "student_t"},
+    {"loss": "quantile", "strategy": "direct", "horizon": 7, "quantiles": SEVEN},  # as many steps as quantiles
+    {"context": 6, "segment": 3, "strategy": "direct", "static_covariates": ("size", "area")},  # as many as steps read
     {"strategy": "seasonal_naive"},
 ]
 
