@@ -10,6 +10,7 @@ from app.api.service import Caller, PathName, The, problems
 from app.schemas import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, Page, VersionAnswer
 from app.store import datasets, registry
 from app.store.tables import Alias, Version
+from models.errors import Fault, InputError
 
 router = APIRouter(tags=["models"])
 
@@ -63,8 +64,12 @@ def list_aliases(name: PathName, the: The, caller: Caller) -> list[AliasAnswer]:
 def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: The, caller: Caller) -> AliasAnswer:
     """Point an alias at a version: promote, or roll back. Repeating it changes nothing.
 
-    A version that cannot be loaded is refused. Every process serves it within a second, once it has it in memory.
+    A version that cannot be loaded is refused, and so is an alias of digits only: MODEL@7 is version 7. Every process
+    serves what it points at within a second, once it has it in memory.
     """
+    if alias.isdecimal():
+        message, hint = f"'{alias}' would be read as the number of a version", "begin the alias with a letter"
+        raise InputError([Fault(code="bad_alias", field="alias", message=message, hint=hint)])
     with the.database.read() as session:
         version = registry.resolve(session, caller.tenant_id, name, request.version, None)
     the.loaded.get(caller.tenant_id, version.id)

@@ -89,5 +89,12 @@ def test_what_only_the_service_decides_cannot_be_sent(acme: Caller, name: str) -
     assert len(acme.get(f"{CHAMPION}/moves")["items"]) == 1
 
 
+def test_an_alias_of_digits_is_refused_as_nobody_could_ask_for_it(house: House) -> None:
+    house.register(says(1))
+    refused = house.acme.refused("PUT", f"{DEMAND}/aliases/7", json={"version": 1})
+    assert refused == (422, "invalid_input", "bad_alias")
+    assert house.acme.put(f"{DEMAND}/aliases/v7", json={"version": 1})["version"] == 1
+
+
 def test_an_alias_that_was_never_moved_has_no_moves(acme: Caller) -> None:
     assert acme.get(f"{DEMAND}/aliases/prod/moves") == {"items": [], "next_page_token": None}
