@@ -26,11 +26,11 @@ class Freshness:
 
 
 def freshness(session: Session, tenant_id: int, request: dict[str, Any]) -> Freshness | None:
-    """Of what ``request``, the body of a job, names: a model, and the data set that it is trained on.
+    """Of what ``request``, the body of a job, names: a model or version, and the data set that it is trained on.
 
     Where it names no data set, that of the model's newest version. None where there is no such data set.
     """
-    of_model = (Model.tenant_id == tenant_id) & (Model.name == request.get("model"))
+    of_model = (Model.tenant_id == tenant_id) & (Model.name == model_of(request))
     query = select(Version, Revision).join(Model, Model.id == Version.model_id)
     query = query.join(Revision, Revision.id == Version.revision_id).where(of_model)
     named = request.get("dataset")
@@ -47,6 +47,13 @@ def freshness(session: Session, tenant_id: int, request: dict[str, Any]) -> Fres
         trained_rows=None if last is None else last[1].rows_total,
         trained_at=None if last is None else last[0].created_at,
     )
+
+
+def model_of(request: dict[str, Any]) -> str | None:
+    """The model that ``request``, the body of a job, is about; None where it names neither a model nor a version."""
+    model: str | None = request.get("model")
+    version: str | None = request.get("version")
+    return version.partition("@")[0] if model is None and version is not None else model
 
 
 def _newest(session: Session, tenant_id: int, name: str | None, dataset_id: int | None) -> Revision | None:

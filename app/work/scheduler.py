@@ -21,7 +21,7 @@ from app.store import due, firings, schedules, webhooks
 from app.store.db import Database, now
 from app.store.due import Passed
 from app.store.firings import NewFiring, Turn
-from app.store.freshness import freshness
+from app.store.freshness import freshness, model_of
 from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.tables import Schedule
@@ -160,7 +160,7 @@ def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) ->
     """What the triggers look at; None where there is nothing to see, as the data set or the model is gone."""
     with database.read() as session:
         data = freshness(session, seen.tenant_id, seen.request)
-        model: str | None = seen.request.get("model")
+        model = model_of(seen.request)
         quality = None
         if model is not None and not {"drift", "coverage_below"}.isdisjoint(seen.triggers):
             quality = parts.quality_of(session, seen.tenant_id, model)

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.store import datasets, firings, keys, schedules
 from app.store.db import Database
+from app.store.freshness import model_of
 from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.schedules import Plan
@@ -53,14 +54,15 @@ class Clockwork:
     def settle(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
         """A job on the newest revision. Raise NotFound for the data set, RuntimeError for the model ``bug``."""
         self.asked.append(request)
-        if request["model"] == "bug":
+        model = model_of(request) or "baselines"
+        if model == "bug":
             raise RuntimeError("nobody thought of this")
         with self.database.read() as session:
             revision = datasets.revision(session, tenant_id, request["dataset"])
         return NewJob(
             tenant_id=tenant_id,
             kind="train",
-            model=request["model"],
+            model=model,
             revision_id=revision.id,
             request={"rows": revision.rows_total},
             max_attempts=3,

@@ -206,6 +206,16 @@ def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
     assert one.tick("09:43") == FIRED
 
 
+def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork) -> None:
+    one.quality = Quality(points=60, drift=1.8, confidence=0.95, coverage={})
+    drift = {"drift": {"ratio": 1.5, "confidence": 0.9, "least": 50}}
+    names = {"kind": "backtest", "dataset": "sales"}
+    one.add("of-a-version", cron=None, triggers=drift, request={**names, "version": "demand@champion"})
+    one.add("of-baselines", cron=None, triggers=drift, request=names)
+    assert one.tick("09:31") == FIRED
+    assert [len(one.firings(name)) for name in ("of-a-version", "of-baselines")] == [1, 0]
+
+
 def test_data_that_do_not_come_are_an_alarm_once_and_no_job(clock: Clockwork) -> None:
     clock.add(cron=None, triggers={"data_alarm_s": 3600.0}, now="2036-05-01T09:30")
     assert clock.tick("2036-05-01T09:31") == {"alarm": 1}
