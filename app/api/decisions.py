@@ -3,13 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body
+from sqlalchemy.orm import Session
 
 from app.api.models import Number, alias_answer
 from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
 from app.api.service import Caller, PathName, Service, The, problems
 from app.edge.guard import Principal
 from app.schemas import AliasAnswer, DecisionAnswer, Page, ReasonRequest
-from app.store import decisions, registry
+from app.store import decisions, registry, schedules
 from app.store.registry import CHAMPION, Move
 from app.store.tables import Decision
 
@@ -26,7 +27,7 @@ def list_decisions(
     size = min(page_size, MOST)
     with the.database.read() as session:
         rows = decisions.list_page(session, caller.tenant_id, name, after_id(page_token), size)
-    items = [_decision(name, number, row) for row, number in rows]
+        items = [_decision(session, name, number, row) for row, number in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1][0].id if rows else None))
 
 
@@ -38,7 +39,7 @@ def approve(name: PathName, number: Number, the: The, caller: Caller, request: W
     _check_loadable(the, caller, name, number)
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
-        answer = _decision(name, number, decisions.approve(session, caller.tenant_id, move))
+        answer = _decision(session, name, number, decisions.approve(session, caller.tenant_id, move))
     the.resolver.forget(caller.tenant_id, name, CHAMPION)
     return answer
 
@@ -50,7 +51,7 @@ def reject(name: PathName, number: Number, the: The, caller: Caller, request: Wh
     """Let the champion stay where the decision about a version is pending."""
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
-        return _decision(name, number, decisions.reject(session, caller.tenant_id, move))
+        return _decision(session, name, number, decisions.reject(session, caller.tenant_id, move))
 
 
 @router.post(
@@ -78,7 +79,7 @@ def _check_loadable(the: Service, caller: Principal, name: str, number: int) -> 
     the.loaded.get(caller.tenant_id, version.id)
 
 
-def _decision(model: str, number: int, row: Decision) -> DecisionAnswer:
+def _decision(session: Session, model: str, number: int, row: Decision) -> DecisionAnswer:
     return DecisionAnswer(
         model=model,
         version=number,
@@ -86,7 +87,7 @@ def _decision(model: str, number: int, row: Decision) -> DecisionAnswer:
         reason=row.reason,
         policy=row.policy,
         numbers=row.numbers,
-        schedule_id=row.schedule_id,
+        schedule=schedules.name_of(session, row.schedule_id),
         decided_by=row.decided_by,
         decided_at=row.decided_at,
     )

@@ -8,14 +8,15 @@ from sqlalchemy.orm import Session
 
 from app.api.once import Keep, OnlyOnce, forget
 from app.api.ordering import new_job
-from app.api.paging import LARGEST, MOST, PageSize, PageToken, after_text, foreign, next_token
+from app.api.paging import MOST, PageSize, PageToken, after_text, foreign, next_token
 from app.api.service import Caller, PathName, Service, The, problems
 from app.problems import NotFound
 from app.schemas import NAME, JobAnswer, JobRequest, MemberAnswer, Page
-from app.store import datasets, jobs, registry
+from app.store import datasets, jobs, registry, schedules
 from app.store.jobs import ENDED, Filter
 from app.store.orders import members_of
 from app.store.tables import Job, State
+from models.gate import Policy
 
 router = APIRouter(tags=["jobs"])
 
@@ -24,10 +25,10 @@ def _which(
     state: Annotated[State | None, Query()] = None,
     kind: Annotated[str | None, Query(pattern=NAME)] = None,
     model: Annotated[str | None, Query(pattern=NAME)] = None,
-    schedule: Annotated[int | None, Query(ge=1, le=LARGEST, description="Id of the schedule that made them.")] = None,
+    schedule: Annotated[str | None, Query(pattern=NAME, description="Name of the schedule that made them.")] = None,
     parent: Annotated[str | None, Query(pattern=NAME, description="Id of the job that they are children of.")] = None,
 ) -> Filter:
-    return Filter(state=state, kind=kind, model=model, schedule_id=schedule, parent_id=parent)
+    return Filter(state=state, kind=kind, model=model, schedule=schedule, parent_id=parent)
 
 
 Which = Annotated[Filter, Depends(_which)]
@@ -128,6 +129,8 @@ def answer_of(session: Session, job: Job) -> JobAnswer:
         warm_start_from=None if warm_start is None else warm_start["name"],
         auto=asked.get("auto"),
         refit=asked.get("refit", trains),
+        promote=asked.get("promote") if trains else None,
+        gate=Policy.from_json(asked.get("gate", {})).to_json() if trains else None,
         priority=job.priority,
         resource=job.resource,
         run_at=job.run_at,
@@ -135,7 +138,7 @@ def answer_of(session: Session, job: Job) -> JobAnswer:
         parent=job.parent_id,
         label=job.label,
         children=job.children_total,
-        schedule=job.schedule_id,
+        schedule=schedules.name_of(session, job.schedule_id),
         result=job.result,
         created_by=job.created_by,
         created_at=job.created_at,

@@ -39,7 +39,7 @@ class DecisionAnswer(Answer):
         description="'measure' (MASE on the same windows, or skill), 'ours', 'theirs', 'baseline' (seasonal naive), "
         "'gain', 'confidence', 'origins', 'windows', and the number of the 'champion' it was compared with."
     )
-    schedule_id: int | None
+    schedule: str | None = Field(description="Name of the schedule whose job it was, while there is that.")
     decided_by: str
     decided_at: datetime
 

@@ -164,6 +164,8 @@ class JobAnswer(Answer):
     warm_start_from: str | None
     auto: dict[str, Any] | None
     refit: bool
+    promote: str | None = Field(description="When what it trains becomes champion; null where it trains nothing.")
+    gate: dict[str, Any] | None = Field(description="By what rule, where ``promote`` is ``if_better``.")
     priority: int
     resource: str
     run_at: datetime | None = Field(description="Not before then: after a failure the next attempt waits a little.")
@@ -171,7 +173,7 @@ class JobAnswer(Answer):
     parent: str | None
     label: dict[str, Any] | None
     children: int = Field(description="How many jobs this one is the parent of; GET /v1/jobs?parent= lists them.")
-    schedule: int | None
+    schedule: str | None = Field(description="Name of the schedule that made it, while there is that.")
     result: dict[str, Any] | None
     created_by: str
     created_at: datetime

@@ -126,6 +126,12 @@ def get(session: Session, tenant_id: int, name: str) -> Schedule:
     return found
 
 
+def name_of(session: Session, schedule_id: int | None) -> str | None:
+    """What the schedule is called; None where there was none, or it was deleted."""
+    row = None if schedule_id is None else session.get(Schedule, schedule_id)
+    return None if row is None else row.name
+
+
 def list_page(session: Session, tenant_id: int, after_id: int, size: int) -> list[Schedule]:
     """Up to ``size`` schedules, oldest first, that come after the id ``after_id`` (0: from the first)."""
     query = select(Schedule).where(Schedule.tenant_id == tenant_id, Schedule.id > after_id)

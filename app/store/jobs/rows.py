@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
-from app.store.tables import Job, State
+from app.store.tables import Job, Schedule, State
 from models.errors import excerpt
 
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
@@ -23,7 +23,7 @@ class Filter:
     state: State | None = None
     kind: str | None = None
     model: str | None = None
-    schedule_id: int | None = None
+    schedule: str | None = None  # by name
     parent_id: str | None = None
 
 
@@ -65,9 +65,12 @@ def list_page(session: Session, tenant_id: int, after: str | None, size: int, on
     Raise NotFound for ``after``.
     """
     query = select(Job).where(Job.tenant_id == tenant_id)
-    for name in Filter.__slots__:
+    for name in ("state", "kind", "model", "parent_id"):
         if (wanted := getattr(only, name)) is not None:
             query = query.where(getattr(Job, name) == wanted)
+    if only.schedule is not None:
+        meant = (Schedule.tenant_id == tenant_id) & (Schedule.name == only.schedule)
+        query = query.where(Job.schedule_id.in_(select(Schedule.id).where(meant)))
     if after is not None:
         last = get(session, tenant_id, after)
         query = query.where(tuple_(Job.created_at, Job.id) < (last.created_at, last.id))

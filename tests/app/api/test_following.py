@@ -243,7 +243,7 @@ def test_jobs_are_found_by_what_they_are(house: House, trainer: Caller) -> None:
     assert found("model=other") == [second]
     assert found("model=other&state=running") == []
     assert found("kind=train") == [second, first]
-    assert found("kind=tune") == found("schedule=1") == found(f"parent={first}") == []
+    assert found("kind=tune") == found("schedule=nightly") == found(f"parent={first}") == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.api.planning import Planner
-from app.store import firings, jobs
+from app.store import firings
 from app.store.quality import quality_of
 from app.work.scheduler import Parts, tick
 from tests.app.api.conftest import Caller, House, on_both, open_house
@@ -139,8 +139,8 @@ def test_a_policy_of_promotion_is_that_of_each_job(house: House) -> None:
     gate = acme.get("/v1/schedules/nightly")["gate"]
     assert gate == {"minimum_gain": 0.1, "confidence": None, "must_beat_baseline": True, "approval": "manual"}
     job = acme.ask("POST", "/v1/schedules/nightly/run").headers["location"].split("/")[-1]
-    with house.database.read() as session:
-        assert jobs.get(session, house.tenants["acme"], job).request["gate"] == gate
+    shown = acme.get(f"/v1/jobs/{job}")
+    assert (shown["promote"], shown["gate"]) == ("if_better", gate)
     assert acme.patch("/v1/schedules/nightly", json={"gate": None})["gate"] is None
     said = acme.refused("PATCH", "/v1/schedules/nightly", json={"gate": {"approval": "perhaps"}})
     assert said == (422, "invalid_request", "literal_error")
@@ -163,6 +163,9 @@ def test_run_now_makes_the_job_on_the_newest_data_and_is_a_firing(house: House) 
     assert ran.status_code == 202
     job = acme.get(ran.headers["location"])
     assert (job["id"], job["state"], job["revision"], job["model"]) == (ran.json()["job_id"], "queued", 1, "demand")
+    assert job["schedule"] == "nightly"
+    assert [one["id"] for one in acme.get("/v1/jobs?schedule=nightly")["items"]] == [job["id"]]
+    assert house.rival.get("/v1/jobs?schedule=nightly")["items"] == []
     assert acme.refused("POST", "/v1/schedules/nightly/run") == (409, "conflict", None)  # it is unfinished
     acme.post(f"/v1/jobs/{job['id']}/cancel")
     assert acme.ask("POST", "/v1/schedules/nightly/run").status_code == 202
