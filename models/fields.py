@@ -47,8 +47,8 @@ class Fields:
             return Fault(code="bad_field", field=name, message=f"{excerpt(value)} is not {kind}", hint=f"give {kind}")
         if lowest <= value <= highest:
             return None
-        message = f"{name} is {value:g}" if abs(value) < 1e15 else f"{name} is out of range"
-        return Fault(code="bad_field", field=name, message=message, hint=f"give {lowest:g} to {highest:g}")
+        message = f"{name} is {value}" if abs(value) < 1e15 else f"{name} is out of range"
+        return Fault(code="bad_field", field=name, message=message, hint=f"give {lowest} to {highest}")
 
     def _one_of(self, name: str, known: tuple[str, ...]) -> Fault | None:
         value = getattr(self, name)

@@ -44,6 +44,7 @@ HINTS = {
     "string_type": "send a string",
     "string_unicode": "send text without lone surrogates",
     "list_type": "send a list",
+    "value_error": "change the fields that the message names",
 }
 RETRY_AFTER_S = 5
 HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
@@ -162,7 +163,7 @@ def _of_pydantic(one: Mapping[str, Any], body: object) -> dict[str, str | int]:
     else:
         place = {"field": _short(".".join(map(str, loc)) or str(source))}
     code = str(one["type"])
-    message = _short(str(one["msg"]))
+    message = _short(str(one["msg"]).removeprefix("Value error, "))  # pydantic's word for a rule of ours
     return {**place, "code": _short(code), "message": message, "hint": HINTS.get(code, DEFAULT_HINT)}
 
 

@@ -240,3 +240,10 @@ def test_the_arithmetic_of_a_forecast_grows_with_what_makes_it_longer():
     ):
         assert small_spec(**{"units": 64, **fields}).forecast_flop(4) > base.forecast_flop(4)
     assert small_spec(units=64, segment=5).forecast_flop(4) < base.forecast_flop(4)
+
+
+def test_what_is_out_of_range_is_told_to_the_last_digit() -> None:
+    with pytest.raises(SpecError) as refused:
+        Training(seed=2**31)
+    [fault] = refused.value.faults
+    assert (fault.message, fault.hint) == ("seed is 2147483648", "give 0 to 2147483647")

@@ -242,7 +242,10 @@ def test_what_cannot_work_is_refused_with_its_field_and_what_to_do(house: House,
         ({"kind": "tune", "model": "m", "dataset": "sales", "trials": 0}, {"pointer": "/trials"}),
         ({**grouped, "by": "size"}, {"field": "by", "code": "missing_covariate"}),
         ({**grouped, "by": "town", "training": {"batch_size": 0}}, {"field": "batch_size"}),
-        ({**grouped, "children_at_once": 2}, {"code": "value_error"}),
+        (
+            {**grouped, "children_at_once": 2},
+            {"message": "'children_at_once' and 'skip_unfit' are for groups: give 'by' as well"},
+        ),
     ]
     for asked, expected in cases:
         error = refused(ups, **asked)
