@@ -13,7 +13,7 @@ from keras import ops as K  # noqa: N812 - as Keras' own documents call it
 from models.engines.keras import build_taught
 from models.resuming import begin_anew, state_of
 from models.spec import Spec, Training
-from models.teaching import PointError, loss_of
+from models.teaching import loss_of
 
 MOST_COMPILED = 4  # networks: some tens of MB each
 MOST_BEGINNINGS = 8
@@ -61,7 +61,7 @@ def _compiled(spec: Spec, lanes: int, numbers: Numbers, others: Training | None)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=numbers.weight_decay, **clip)
     optimizer.schedule = schedule
     # Of small networks, XLA spares TensorFlow most of the time that dispatching the operations of a step would take.
-    network.compile(optimizer=optimizer, loss=loss_of(spec), metrics=[PointError(spec)], jit_compile=True)
+    network.compile(optimizer=optimizer, loss=loss_of(spec), jit_compile=True)
     return network
 
 

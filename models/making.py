@@ -8,19 +8,23 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from models.backtest import Evaluation, evaluate
+from models.backtest import Evaluation, baseline_at, evaluate, score
 from models.blending import blend
 from models.diary import Diary, Entry
 from models.engines.keras import KerasEngine
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
-from models.forecaster import Forecaster, Member, predict, ready
+from models.errors import ModelBroken
+from models.forecaster import Forecaster, Member, Weights, predict, ready
 from models.intervals import Calibration
 from models.origins import Origins, Plan, origins_of
 from models.panel import Panel
+from models.scoring import skill
+from models.spec import Spec
 from models.strategies import STRATEGIES
-from models.training import Course, Progress, teach
+from models.training import Course, Judge, Progress, teach, unjudged
 
+MOST_JUDGED = 64  # windows of the backtest by which a network in the making is judged
 SHARE_REFIT = 0.25  # of the epochs: the weights are nearly right, only the newest points are new to them
 
 
@@ -41,13 +45,15 @@ class Made:
 class Watch:
     """Who is told of each ``phase`` (``fit``, ``backtest``, ``refit``) and of progress in it, and who may stop it.
 
-    ``enough``: whether the time for the statistical baselines is up; see ``models.backtest.evaluate``. ``diary``: what
-    was done of it before, if anything was, and where it is noted how far it is.
+    ``is_due``: whether it is time to find out how good a network in the making is. ``enough``: whether the time for the
+    statistical baselines is up; see ``models.backtest.evaluate``. ``diary``: what was done of it before, if anything
+    was, and where it is noted how far it is.
     """
 
     on_phase: Callable[[str], None] = lambda phase: None
     on_progress: Callable[[str, int, Progress], None] = lambda phase, member, progress: None
     should_stop: Callable[[], bool] = lambda: False
+    is_due: Callable[[], bool] = lambda: False
     enough: Callable[[], bool] = lambda: False
     diary: Diary = field(default_factory=Diary)
 
@@ -73,9 +79,9 @@ def make(
     """
     season = courses[0].spec.season
     watch = watch or Watch()
-    members = _taught(panel.cut(plan.held_out), courses, "fit", watch)
-    watch.on_phase("backtest")
     origins = origins_of(panel, plan, season)
+    members = _taught(panel.cut(plan.held_out), courses, "fit", watch, origins)
+    watch.on_phase("backtest")
     mixed = blend(members, origins, OnnxEngine)
     evaluation = _evaluated(mixed, origins, statistical, watch)
     served = _refitted(panel, courses, mixed, watch) if refit else mixed
@@ -85,7 +91,29 @@ def make(
     return Made(Forecaster(served, evaluation.calibration), evaluation, mixed, origins)
 
 
-def _taught(panel: Panel, courses: Sequence[Course], phase: str, watch: Watch) -> list[Member]:
+class _Judge:
+    """Says how much better than seasonal naive a network in the making is, on some windows of its backtest."""
+
+    def __init__(self, spec: Spec, origins: Origins, is_due: Callable[[], bool]) -> None:
+        self._spec, self._origins, self._is_due = spec, origins, is_due
+        self._rows = origins.some(MOST_JUDGED)
+        self._naive = baseline_at(origins, self._rows).score()
+        self._latest: float | None = None
+
+    def __call__(self, weights: Callable[[], Weights]) -> float | None:
+        if self._is_due():
+            says = partial(predict, ready([Member(self._spec, weights())], OnnxEngine))
+            try:
+                self._latest = skill(score(says, self._origins, self._rows), self._naive)
+            except ModelBroken:
+                self._latest = None  # what is broken now need not be what is kept; if it is, the backtest says so
+        return self._latest
+
+
+def _taught(
+    panel: Panel, courses: Sequence[Course], phase: str, watch: Watch, origins: Origins | None = None
+) -> list[Member]:
+    """The members, judged on ``origins`` meanwhile where these are still before them."""
     watch.on_phase(phase)
     members = []
     for number, course in enumerate(courses):
@@ -96,7 +124,8 @@ def _taught(panel: Panel, courses: Sequence[Course], phase: str, watch: Watch) -
         step = f"{phase}/{number}"
         found = watch.diary.done(step)
         if found is None:
-            weights = teach(course, panel, watch.diary.page(step), told, watch.should_stop)
+            judge: Judge = unjudged if origins is None else _Judge(course.spec, origins, watch.is_due)
+            weights = teach(course, panel, watch.diary.page(step), told, watch.should_stop, judge)
             found = watch.diary.close(step, Entry(arrays=dict(weights)))
         members.append(Member(course.spec, found.arrays))
     return members

@@ -6,13 +6,10 @@ Importing this module imports Keras and its backend.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-import numpy as np
 from keras import ops as K  # noqa: N812 - as Keras' own documents call it
 
-from models.losses import FREEDOM, LEAST_SCALE, LOSSES
+from models.losses import FREEDOM, LEAST_SCALE
 from models.spec import Spec
-from models.strategies import STRATEGIES
 
 HUBER_DELTA = 1.0  # window units: squares for what is usual, absolute values for what is not
 
@@ -77,23 +74,3 @@ def loss_of(spec: Spec) -> Callable[[Any, Any], Any]:
         return K.sum(formula(there, said, spec.quantiles) * weight) / K.maximum(K.sum(weight), 1.0)
 
     return loss
-
-
-class PointError(keras.metrics.Mean):  # type: ignore[misc]
-    """The mean absolute error of the point forecast after the newest point of each window, in window units."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(name="point_error")
-        self._every_step = STRATEGIES[spec.strategy].every_step
-        self._many = LOSSES[spec.loss].many
-        self._point = int(np.argmin(np.abs(np.asarray(spec.quantiles) - 0.5))) if self._many else 0
-
-    def update_state(self, actual: Any, said: Any, sample_weight: Any = None) -> None:
-        """``actual`` (…, O, 1), NaN where it is missing, and ``said`` (…, O, P)."""
-        if self._every_step:
-            actual, said = actual[:, -1], said[:, -1]
-        if self._many:
-            said = K.sort(said, axis=-1)  # as it is read
-        seen = K.logical_not(K.isnan(actual[..., 0]))
-        error = K.abs(K.where(seen, actual[..., 0], 0.0) - said[..., self._point])
-        super().update_state(error, sample_weight=K.cast(seen, "float32"))

@@ -5,13 +5,13 @@ Importing this module imports Keras and its backend.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.baselines import seasonal_naive
 from models.calendar import Ints
 from models.checks import Floats
 from models.compiling import at_first
@@ -31,21 +31,22 @@ SHARE_CUT = 0.1  # of the windows: they lose their older points, as those of you
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far training is: ``epoch`` of ``epochs``, the latest losses in window units.
-
-    ``validation_skill``: by how much the point forecast's mean absolute error is below seasonal naive's on the windows
-    held out, both in window units; 0 is as good, 1 is without error. The iterative strategy is judged by its one step.
-    """
+    """How far training is: ``epoch`` of ``epochs``, the latest losses in window units, the judge's latest verdict."""
 
     epoch: int
     epochs: int
     share: float
     loss: float | None
     validation_loss: float | None
-    validation_skill: float | None
+    skill: float | None
 
 
 OnProgress = Callable[[Progress], None]
+Judge = Callable[[Callable[[], Weights]], float | None]  # asks for the weights where it is time to look at them
+
+
+def unjudged(weights: Callable[[], Weights]) -> None:
+    """A judge that says nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +76,14 @@ def teach(
     page: Page,
     on_progress: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
+    judge: Judge = unjudged,
 ) -> Weights:
     """The weights of the course's forecaster taught on ``panel``; equal input gives equal weights on a CPU.
 
     With ``training.patience`` the newest tenth of each series (at least one horizon) is not taught, but chooses the
     epoch that is kept. The state is noted on ``page`` at the end of an epoch, if it is due; from a page with an entry
-    training goes on, and comes to the same weights as one that was not interrupted.
+    training goes on, and comes to the same weights as one that was not interrupted. ``judge`` is asked at the end of
+    each epoch; what it says is passed on with the progress.
 
     Raises:
         InputError: ``too_short`` where no series holds a window for teaching, or for validation.
@@ -97,13 +100,13 @@ def teach(
     if course.start is not None:
         set_weights(network, course.start)
     patience = Patience(training.patience) if held is not None else None
-    validation = None if held is None else _validation(reader, held, training)
     epoch = restored(network, patience, page.entry)
-    reporter = _Reporter(training, on_progress, should_stop, 0.0 if validation is None else validation.naive_error)
+    verdict = partial(judge, lambda: get_weights(network) | facts.to_weights())
+    reporter = _Reporter(training, on_progress, should_stop, verdict)
     callbacks = [reporter, Noting(page, patience, training.max_epochs)]
     network.fit(
         _Batches(reader, taught, training, epoch),
-        validation_data=None if validation is None else validation.examples,
+        validation_data=None if held is None else _validation(reader, held, training),
         validation_batch_size=training.batch_size,
         epochs=training.max_epochs,
         initial_epoch=epoch,
@@ -155,25 +158,10 @@ def _examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None) -
     return window_inputs(spec, batch.values, batch), after[..., None]
 
 
-class _Validation(NamedTuple):
-    """What an epoch is judged by, and the mean absolute error of seasonal naive there, in window units."""
-
-    examples: Examples
-    naive_error: float
-
-
-def _validation(reader: Reader, held: Windows, training: Training) -> _Validation:
+def _validation(reader: Reader, held: Windows, training: Training) -> tuple[Any, Any]:
     """Evenly spread windows, in whole batches: another shape would be compiled anew."""
-    spec, panel = reader.spec, reader.panel
     batches = min(MOST_VALIDATION_BATCHES, max(1, len(held) // training.batch_size))
-    series, at = held.spread(batches * training.batch_size)
-    judged = examples(reader, (series, at))
-    size = max(spec.context, spec.season)
-    past = take(panel.y, panel, series, at - size, size)
-    said = reader.read(series, at, spec.outputs).to_window(seasonal_naive(past, spec.outputs, spec.season))
-    actual = judged[1][:, -1] if STRATEGIES[spec.strategy].every_step else judged[1]
-    errors = np.abs(actual[..., 0] - said)
-    return _Validation(judged, float(errors[np.isfinite(errors)].mean()) if np.isfinite(errors).any() else 0.0)
+    return examples(reader, held.spread(batches * training.batch_size))
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -217,11 +205,11 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
         training: Training,
         on_progress: OnProgress,
         should_stop: Callable[[], bool],
-        naive_error: float,
+        verdict: Callable[[], float | None],
     ) -> None:
         super().__init__()
         self._training, self._on_progress, self._should_stop = training, on_progress, should_stop
-        self._naive_error = naive_error
+        self._verdict = verdict
         self._skill: float | None = None
         self._epoch, self._validation_loss = 0, None
         self._latest: Progress | None = None
@@ -237,9 +225,7 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
         self._report(batch + 1, logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._validation_loss = logs.get("val_loss")
-        if self._naive_error:  # where it makes no error there is nothing to be better than
-            self._skill = 1 - float(logs["val_point_error"]) / self._naive_error
+        self._validation_loss, self._skill = logs.get("val_loss"), self._verdict()
         self._report(self._training.steps_per_epoch, logs["loss"])
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -262,6 +248,6 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
             share=done / (self._training.max_epochs * self._training.steps_per_epoch),
             loss=float(loss),
             validation_loss=None if self._validation_loss is None else float(self._validation_loss),
-            validation_skill=self._skill,
+            skill=self._skill,
         )
         self._on_progress(self._latest)

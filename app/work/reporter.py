@@ -10,6 +10,7 @@ from app.work.desk import Desk
 from models.errors import Cancelled
 from models.training import OnProgress, Progress
 
+JUDGE_EVERY_S = 2.0
 # Shares of a whole job, roughly: a search or a second fit takes what the first fit would have.
 SEARCH, BACKTEST, REFIT = 0.5, 0.05, 0.2
 
@@ -42,7 +43,8 @@ class Reporter:
 
     def __init__(self, desk: Desk, stages: Stages, clock: Callable[[], float] = time.monotonic) -> None:
         self._desk, self._stages, self.clock = desk, stages, clock
-        self._started_s, self._reported_s = clock(), -REPORT_EVERY_S
+        self._started_s, self._reported_s, self._judged_s = clock(), -REPORT_EVERY_S, -JUDGE_EVERY_S
+        self._began: tuple[float, float] | None = None  # when the first numbers came, and how much was done then
         self._stop = False
 
     def enter(self, phase: str) -> None:
@@ -57,15 +59,19 @@ class Reporter:
             raise Cancelled("the job's cancellation was asked for")
 
     def progress(self, phase: str, member: int, progress: Progress) -> None:
-        """Report how far a member (from 0) is; ``eta_s`` of the whole job from the time taken so far."""
+        """Report how far a member (from 0) is; ``eta_s`` of the whole job from the time taken since the first numbers.
+
+        What was before them, to load and to compile, does not come again.
+        """
         now_s = self.clock()
         if now_s - self._reported_s < REPORT_EVERY_S and progress.share < 1:
             return
         begin, end = self._stages.span(phase, member)
         share = begin + (end - begin) * progress.share
-        left_s = (now_s - self._started_s) * (1 - share) / share
+        self._began = began_s, at = self._began or (now_s, share)
+        left_s = round((now_s - began_s) * (1 - share) / (share - at), 1) if share > at else None
         of = {"phase": phase, "member": member + 1, "members": self._stages.members}
-        self._write({**of, **_numbers(progress), "share": share, "eta_s": round(left_s, 1)})
+        self._write({**of, **_numbers(progress), "share": share, "eta_s": left_s})
 
     def searching(self, budget_s: float) -> OnProgress:
         """Reports the progress of a search that takes its part of ``budget_s`` seconds."""
@@ -79,6 +85,13 @@ class Reporter:
             self._write({"phase": "search", **_numbers(progress), "share": share, "eta_s": None})
 
         return report
+
+    def judging_is_due(self) -> bool:
+        """Whether it is time to judge a network in the making: seldom, as it takes some hundredths of a second."""
+        now_s = self.clock()
+        is_due = now_s - self._judged_s >= JUDGE_EVERY_S
+        self._judged_s = now_s if is_due else self._judged_s
+        return is_due
 
     def should_stop(self) -> bool:
         """Whether the job's cancellation was asked for, as of the last report."""
@@ -95,5 +108,5 @@ def _numbers(progress: Progress) -> dict[str, Any]:
         "epochs": progress.epochs,
         "loss": progress.loss,
         "validation_loss": progress.validation_loss,
-        "validation_skill": progress.validation_skill,
+        "validation_skill": progress.skill,
     }

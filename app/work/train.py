@@ -52,6 +52,7 @@ def train(desk: Desk) -> Outcome:
         on_phase=reporter.enter,
         on_progress=reporter.progress,
         should_stop=reporter.should_stop,
+        is_due=reporter.judging_is_due,
         enough=time_is_up(STATISTICAL_S, reporter.clock),
         diary=diary,
     )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models.losses import LOSSES
-from models.teaching import FORMULAS, PointError, loss_of
+from models.teaching import FORMULAS, loss_of
 from tests.models.samples import small_spec
 
 NAN = np.nan
@@ -86,11 +86,3 @@ def test_the_scale_of_a_distribution_is_least_at_the_spread_of_the_values():
     actuals, grid = [-2.0, 2.0], np.linspace(-3, 6, 181)
     losses = [loss("normal", actuals, [[0.0, raw]] * 2) for raw in grid]
     assert np.logaddexp(0, grid[int(np.argmin(losses))]) == pytest.approx(2.0, abs=0.05)
-
-
-def test_the_point_error_counts_the_median_of_the_newest_step_where_a_value_is_known():
-    each = PointError(small_spec(strategy="seq2seq", loss="quantile", quantiles=(0.1, 0.5, 0.9)))
-    actual = np.float32([[[[9], [9]], [[3], [5]]], [[[9], [9]], [[NAN], [1]]]])  # two windows of two steps each
-    said = np.float32(np.tile([0.0, 2.0, 7.0], (2, 2, 2, 1)))
-    each.update_state(actual, said)
-    assert float(each.result()) == pytest.approx((1 + 3 + 1) / 3)

@@ -20,7 +20,7 @@ class Clock:
 
 
 def at(share: float, epoch: int = 1) -> Progress:
-    return Progress(epoch=epoch, epochs=4, share=share, loss=0.5, validation_loss=None, validation_skill=0.25)
+    return Progress(epoch=epoch, epochs=4, share=share, loss=0.5, validation_loss=None, skill=0.25)
 
 
 def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Database) -> None:
@@ -29,18 +29,31 @@ def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Data
     reporter = Reporter(desk_of(sqlite, job), Stages(members=2), clock)
     clock.now_s += 10
     reporter.progress("fit", 1, at(0.0))
-    # One of two members is 0.475 of the whole, which took 10 s: the other 0.525 take 11.05.
+    # One of two members is 0.475 of the whole. How long that took says nothing yet: it held what comes only once.
     expected = {"phase": "fit", "member": 2, "members": 2, "epoch": 1, "epochs": 4, "loss": 0.5}
     judged, share = {"validation_loss": None, "validation_skill": 0.25}, pytest.approx(0.475)
-    assert look(sqlite, job).progress == {**expected, **judged, "share": share, "eta_s": 11.1}
+    assert look(sqlite, job).progress == {**expected, **judged, "share": share, "eta_s": None}
     clock.now_s += 0.4
     reporter.progress("fit", 1, at(0.3))
     assert look(sqlite, job).progress["share"] == share
     clock.now_s += 0.1
     reporter.progress("fit", 1, at(0.35, epoch=2))
     assert look(sqlite, job).progress["epoch"] == 2
+    # 0.35 of a member is 0.16625 of the whole and took 0.5 s: the 0.35875 that are left take 1.08 s.
+    assert look(sqlite, job).progress["eta_s"] == 1.1
     reporter.progress("fit", 1, at(1.0, epoch=4))  # the end is written at any time
     assert look(sqlite, job).progress["share"] == pytest.approx(0.95)
+
+
+def test_a_network_is_judged_at_once_and_every_two_seconds(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    clock = Clock()
+    reporter = Reporter(desk_of(sqlite, claim(sqlite)), Stages(1), clock)
+    due = []
+    for _ in range(6):
+        due.append(reporter.judging_is_due())
+        clock.now_s += 0.9
+    assert due == [True, False, False, True, False, False]
 
 
 def test_the_phases_of_a_job_follow_each_other_without_a_gap() -> None:

@@ -92,7 +92,10 @@ def test_a_job_registers_one_version_with_all_that_there_is_to_know(database: Da
     assert entered == {"phase": "fit", "share": 0.0, "eta_s": None}
     assert (first["phase"], first["member"], first["members"], first["epoch"], first["epochs"]) == ("fit", 1, 1, 1, 2)
     assert 0 < first["loss"] < 100
-    assert first["eta_s"] >= 0
+    assert (first["eta_s"], first["validation_skill"]) == (None, None)
+    taught = next(report for report in told if report["phase"] == "fit" and report.get("epoch") == 2)
+    assert taught["eta_s"] >= 0
+    assert taught["validation_skill"] < 1  # of the first epoch
 
 
 def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Database) -> None:
@@ -150,7 +153,10 @@ def test_series_too_short_fail_the_job_at_once_and_say_what_it_needs(database: D
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
     assert failed.error is not None
     assert failed.error["code"] == "invalid_input"
-    assert "0 points to teach with; a horizon of 4 needs at least 2; ask for less" in failed.error["message"]
+    assert (
+        "the longest series has 4 points; a backtest of 4 steps needs 5; ask for a shorter horizon"
+        in failed.error["message"]
+    )
     assert versions(database, job) == []
 
 
