@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app.store import datasets, idempotency
-from app.store.db import Database
+from app.store.db import Database, now
 from app.store.idempotency import Asked
 from app.store.tables import IdempotencyKey
 from tests.app.api.conftest import Caller, House, on_both
@@ -117,3 +118,12 @@ def test_keys_are_forgotten_after_a_day(house: House, trainer: Caller) -> None:
         kept.created_at -= idempotency.KEPT
     again = trainer.post("/v1/jobs", **keyed("h", **job()))
     assert again["id"] != first["id"]
+
+
+def test_a_key_is_forgotten_after_a_day_however_many_there_are(house: House, trainer: Caller) -> None:
+    old = [Asked(tenant_id=house.tenants["acme"], key=f"k{number}", route="", sha256="") for number in range(150)]
+    with house.database.write() as session:
+        for asked in old:
+            idempotency.remember(session, asked, {})
+        session.execute(update(IdempotencyKey).values(created_at=now(session) - idempotency.KEPT))
+    assert trainer.post("/v1/jobs", **keyed("k149", **job()))["state"] == "queued"
