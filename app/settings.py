@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     job_threads: int | None = Field(
         None, ge=1, description="Threads of one job's arithmetic; an equal share of the processors if unset."
     )
+    warm_bytes: int = Field(
+        2 * 1024**3, ge=0, description="Bytes of memory over which a process ends after its job, and does no other."
+    )
     executor: Literal["local", "ray"] = Field(
         "local", description="Where jobs run: local (child processes of the worker) or ray (a cluster)."
     )

@@ -4,20 +4,24 @@ The guard has let in only who has the secret of the attempt in the path. Every w
 in its own transaction. The other side is ``app.work.desk_http``.
 """
 
+import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Body, Depends, Request, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.api.service import The
-from app.problems import Unauthorized
+from app.problems import BodyTooLarge, Unauthorized
+from app.schemas.base import NAME, Number
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
+from app.store.artifacts import PART_BYTES
 from app.store.parcels import outcome_from_bytes
 from app.store.runners import Attempt
 
 OCTETS = "application/octet-stream"
 MOST_ID = 2**63 - 1
+MOST_PROGRESS_BYTES = 16 * 1024
 
 router = APIRouter(prefix="/internal/v1/attempts/{job_id}/{token}", include_in_schema=False)
 
@@ -43,24 +47,36 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _kept(progress: dict[str, Any]) -> dict[str, Any]:
+    """``progress``, if a database keeps it: thousands of them are kept of a job."""
+    text = json.dumps(progress, allow_nan=False)
+    if len(text) > MOST_PROGRESS_BYTES or "\\u0000" in text:
+        raise ValueError(f"{len(text)} bytes; send at most {MOST_PROGRESS_BYTES}, and no NUL")
+    return progress
+
+
+Progress = Annotated[dict[str, Any], Body(), AfterValidator(_kept)]
+NO_NUL = r"^[^\x00]*$"  # databases keep none
+
+
 class Said(_Body):
     """A line for who watches the job."""
 
-    line: str = Field(max_length=10_000)
+    line: str = Field(max_length=10_000, pattern=NO_NUL)
 
 
 class Failed(_Body):
     """Why the job cannot be done."""
 
-    code: str = Field(max_length=100)
-    message: str = Field(max_length=10_000)
+    code: str = Field(max_length=100, pattern=NO_NUL)
+    message: str = Field(max_length=10_000, pattern=NO_NUL)
 
 
 class Begun(_Body):
     """A file that the job is to leave behind."""
 
-    name: str = Field(min_length=1, max_length=128)
-    media_type: str = Field(min_length=1, max_length=128)
+    name: str = Field(pattern=NAME)
+    media_type: str = Field(max_length=128, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")  # a header's value
 
 
 class Complete(_Body):
@@ -124,7 +140,7 @@ def put_checkpoint(data: Octets, the: The, mine: Mine) -> None:
 
 
 @router.post("/report")
-def post_report(progress: dict[str, Any], the: The, mine: Mine) -> dict[str, bool]:
+def post_report(progress: Progress, the: The, mine: Mine) -> dict[str, bool]:
     """How far the work is; says whether to stop."""
     with the.database.write() as session:
         return {"stop": jobs.report(session, mine.job_id, mine.token, progress)}
@@ -146,8 +162,10 @@ def post_artifact(begun: Begun, the: The, mine: Mine) -> dict[str, int]:
 
 
 @router.put("/artifacts/{artifact_id}/parts/{number}", status_code=204)
-def put_part(artifact_id: Id, number: Id, data: Octets, the: The, mine: Mine) -> None:
+def put_part(artifact_id: Id, number: Number, data: Octets, the: The, mine: Mine) -> None:
     """A part of a file; the same again changes nothing."""
+    if len(data) > PART_BYTES:
+        raise BodyTooLarge(f"A part has at most {PART_BYTES} bytes; this one has {len(data)}.")
     with the.database.write() as session:
         artifacts.add_part(session, jobs.hold(session, mine.job_id, mine.token), artifact_id, number, data)
 

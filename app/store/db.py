@@ -81,13 +81,13 @@ def now(session: Session) -> datetime:
     return moment.astimezone(UTC)
 
 
-def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: Any) -> int | None:
-    """Insert a row and return its id, or None where a unique constraint says that there is one already.
+def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: Any) -> Any | None:
+    """Insert a row and return its primary key, or None where a unique constraint says that there is one already.
 
     Safe against another transaction that inserts the same: PostgreSQL waits for its outcome.
     """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else _postgresql_insert()
-    statement = insert(table).values(**values).on_conflict_do_nothing().returning(table.__table__.c.id)
+    statement = insert(table).values(**values).on_conflict_do_nothing().returning(*inspect(table).primary_key)
     return session.scalars(statement).one_or_none()
 
 

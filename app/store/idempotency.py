@@ -52,8 +52,10 @@ def answered(session: Session, asked: Asked) -> dict[str, Any] | None:
 def remember(session: Session, asked: Asked, body: dict[str, Any]) -> None:
     """Keep the answer to ``asked``. Raise Repeated where there is one already."""
     moment = now(session)
-    old = select(IdempotencyKey.id).where(IdempotencyKey.created_at <= moment - KEPT).limit(MOST_FORGOTTEN)
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.id.in_(old)))
+    old = IdempotencyKey.created_at <= moment - KEPT
+    some = IdempotencyKey.id.in_(select(IdempotencyKey.id).where(old).limit(MOST_FORGOTTEN))
+    same = (IdempotencyKey.tenant_id == asked.tenant_id) & (IdempotencyKey.key == asked.key)
+    session.execute(delete(IdempotencyKey).where(old, some | same))
     values = {"tenant_id": asked.tenant_id, "key": asked.key, "route": asked.route, "request_sha256": asked.sha256}
     if insert_if_absent(session, IdempotencyKey, **values, body=body, created_at=moment) is None:
         raise Repeated

@@ -31,7 +31,7 @@ def outcome_from_bytes(data: bytes) -> Outcome:
     if len(data) < 8 or end > len(data) or end > MOST_JSON_BYTES:
         raise _refused(f"{len(data)} bytes that should begin with {end - 8} bytes of JSON")
     try:
-        values: Any = json.loads(data[8:end])
+        values: Any = json.loads(data[8:end], parse_constant=_no_number)
         if isinstance(values, dict) and isinstance(values.get("version"), dict):
             values["version"]["bundle"] = data[end:]
         elif end != len(data):
@@ -39,9 +39,13 @@ def outcome_from_bytes(data: bytes) -> Outcome:
         outcome = TypeAdapter(Outcome).validate_python(values)
         if outcome.version is not None:
             bundle.from_bytes(outcome.version.bundle)  # what cannot be served is not registered
-    except (ValidationError, ValueError, BundleError) as error:
+    except (ValidationError, ValueError, RecursionError, BundleError) as error:
         raise _refused(f"an outcome that cannot be read: {error}") from error
     return outcome
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _refused(message: str) -> InputError:

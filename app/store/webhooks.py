@@ -41,15 +41,15 @@ class Parcel:
     created_at: datetime
 
 
-def announce(session: Session, tenant_id: int, event: str, payload: dict[str, Any]) -> None:
+def announce(session: Session, tenant_id: int, event: str, *payloads: dict[str, Any]) -> None:
     """Tell the tenant's webhooks that want it of ``event``: in this transaction, or not at all.
 
-    ``event`` is one of ``EVENTS``; ``payload`` is what is to be known of it, as JSON values.
+    ``event`` is one of ``EVENTS``; each of ``payloads`` is what is to be known of one, as JSON values.
     """
     query = select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.disabled.is_(None))
     wanting = [webhook for webhook in session.scalars(query) if event in webhook.events]
     if wanting:
-        _post(session, wanting, event, payload)
+        _post(session, wanting, event, payloads)
 
 
 def create(session: Session, tenant_id: int, name: str, url: str, events: Sequence[str], created_by: str) -> Webhook:
@@ -106,7 +106,7 @@ def send_test(session: Session, tenant_id: int, name: str) -> Delivery:
     webhook = get(session, tenant_id, name)
     if webhook.disabled is not None:
         raise Conflict(f"webhook {excerpt(name)} is disabled ({webhook.disabled}); delete it and create it anew")
-    return _post(session, [webhook], TEST, {"webhook": name})[0]
+    return _post(session, [webhook], TEST, [{"webhook": name}])[0]
 
 
 def list_deliveries(session: Session, tenant_id: int, name: str, after_id: int | None, size: int) -> list[Delivery]:
@@ -175,8 +175,11 @@ def forget(session: Session, older_than_s: float) -> int:
     return len(gone.all())
 
 
-def _post(session: Session, webhooks: Sequence[Webhook], event: str, payload: dict[str, Any]) -> list[Delivery]:
-    moment, message_id = now(session), f"msg_{uuid4().hex}"
+def _post(
+    session: Session, webhooks: Sequence[Webhook], event: str, payloads: Sequence[dict[str, Any]]
+) -> list[Delivery]:
+    moment = now(session)
+    messages = [(f"msg_{uuid4().hex}", payload) for payload in payloads]
     rows = [
         Delivery(
             webhook_id=webhook.id,
@@ -188,6 +191,7 @@ def _post(session: Session, webhooks: Sequence[Webhook], event: str, payload: di
             next_at=moment,
             created_at=moment,
         )
+        for message_id, payload in messages
         for webhook in webhooks
     ]
     session.add_all(rows)

@@ -24,7 +24,7 @@ class Attempt:
     handle: Handle
     known_s: float  # when it was last known to run
     code: int | None = None  # once it has ended
-    cancel_s: float | None = None  # when its cancellation was first seen
+    unwanted_s: float | None = None  # when it was first seen that it is to be cancelled, or has ended
     is_late: bool = False  # its deadline has passed
     is_stopped: bool = False
 
@@ -44,7 +44,7 @@ def settle(database: Database, attempt: Attempt) -> None:
         with database.write() as session:
             if ended:
                 jobs.fenced(session, *attempt.name)
-            elif attempt.cancel_s is not None:
+            elif attempt.unwanted_s is not None:
                 jobs.mark_cancelled(session, *attempt.name)
             elif attempt.is_late:
                 message = f"not done by its deadline, {attempt.job.deadline_at}"

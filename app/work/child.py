@@ -8,9 +8,11 @@ import ctypes
 import gc
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from app.settings import Settings
 from app.store.db import Database
@@ -20,6 +22,8 @@ from app.work.runner import Exit, Works, attempt, works
 NICE = 10  # forecasts go first
 PR_SET_PDEATHSIG = 1
 WARM_AFTER = (Exit.DONE, Exit.REFUSED, Exit.CANCELLED)  # else memory, network or token are not what they should be
+MOST_JOBS = 50  # of one process: what a job leaves behind does not add up for ever
+STATM = Path("/proc/self/statm")
 
 
 class Orders:
@@ -53,7 +57,7 @@ class Orders:
 
 
 def main(arguments: list[str], works: Works = works) -> int:
-    """Do what is asked for by ``works``; the status of the last job where this process may do no more."""
+    """Do what is asked for by ``works``; the status of the last job where this process is to do no more."""
     pipe = int(arguments[0])
     os.set_inheritable(pipe, False)
     _die_with_parent()
@@ -61,15 +65,25 @@ def main(arguments: list[str], works: Works = works) -> int:
     orders = Orders()
     configure_logging()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
-    database = Database(Settings().url)
+    settings, done = Settings(), 0
+    database = Database(settings.url)
     while (line := orders.next()) is not None:
         tenant_id, job_id, token = line.split()
-        code = attempt(database, (int(tenant_id), job_id, int(token)), works)
-        if code not in WARM_AFTER:
-            return code
+        code, done = attempt(database, (int(tenant_id), job_id, int(token)), works), done + 1
         gc.collect()
+        if code not in WARM_AFTER or done >= MOST_JOBS or resident_bytes() > settings.warm_bytes:
+            return code
         os.write(pipe, b"%d\n" % code)
     return Exit.DONE
+
+
+def resident_bytes() -> int:
+    """The memory of this process; the most that it ever was where the system does not say what it is now."""
+    try:
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()  # proc(5): the 2nd field, in pages
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024  # getrusage(2): bytes there, KiB elsewhere
 
 
 def _die_with_parent() -> None:

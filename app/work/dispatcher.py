@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -132,7 +133,7 @@ class Dispatcher:
             self._look_around(others)
         if calls.to_reap and now_s >= self._quiet_until_s:
             self._reap()
-        if calls.to_claim or calls.to_reap:
+        if self._executor.free() > 0 and (calls.to_claim or calls.to_reap):
             self._claim()
 
     def _attend(self, attempt: Attempt, sign: Sign | None, now_s: float) -> None:
@@ -140,13 +141,13 @@ class Dispatcher:
             logger.info("job not held any more", extra={"job": attempt.job.id})
             self._executor.stop(attempt.handle, 0.0)
             return
-        if sign.state != "running":
-            return  # it has recorded its end, and will be over in a moment
-        attempt.is_late = attempt.is_late or sign.is_late
-        if sign.cancel_requested and attempt.cancel_s is None:
-            attempt.cancel_s = now_s
+        attempt.is_late = attempt.is_late or (sign.is_late and sign.state == "running")
+        if attempt.unwanted_s is None and (sign.cancel_requested or sign.state != "running"):
+            attempt.unwanted_s = now_s
         # What is cancelled stops by itself at its next report; for what does not, half of the grace is gone then.
-        is_slow = attempt.cancel_s is not None and now_s - attempt.cancel_s > self._grace_s / 2
+        # What has recorded its end is over in a moment, unless others have ended its job while it was frozen.
+        patience_s = self._grace_s / 2 if sign.state == "running" else self._grace_s
+        is_slow = attempt.unwanted_s is not None and now_s - attempt.unwanted_s > patience_s
         if (is_slow or attempt.is_late) and not attempt.is_stopped:
             self._executor.stop(attempt.handle, self._grace_s / 2)
             attempt.is_stopped = True
@@ -217,7 +218,8 @@ class Dispatcher:
             handle = self._executor.start(job, secret)
         except OSError as error:
             logger.error("the job could not be started", extra={"job": job.id, "reason": str(error)})
-            with self._database.write() as session:
+            # It is not ours any more where finding out has taken longer than its lease.
+            with suppress(Fenced), self._database.write() as session:
                 jobs.fail(session, job.id, job.token, "not_started", str(error), retry=True)
             return False
         logger.info("job started", extra={"job": job.id, "attempt": job.attempt})

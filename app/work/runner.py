@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from sqlalchemy.exc import OperationalError
 
+from app.problems import KINDS, CorruptBundle, NotFound
 from app.store import tasks
 from app.store.db import Database
 from app.store.jobs import Fenced
@@ -91,6 +92,9 @@ def _run(desk: Desk, work: Work) -> Exit:
         return Exit.CANCELLED
     except ForecastError as error:
         desk.fail(code_of(error), str(error))
+        return Exit.REFUSED
+    except (NotFound, CorruptBundle) as error:  # what the job needs is gone or damaged, and will be so the next time
+        desk.fail(KINDS[type(error)].code, str(error))
         return Exit.REFUSED
     return Exit.DONE
 

@@ -85,6 +85,20 @@ def test_a_job_that_is_not_done_by_its_deadline_fails_and_is_not_tried_again(sta
     assert_gone(trainer)
 
 
+def test_a_queued_job_is_cancelled_and_never_begun(staff: Crew, log: Path) -> None:
+    with staff.database.write() as session:
+        jobs.limit(session, "gpu", 1)
+    first = staff.queue("steps", {"steps": 600}, resource="gpu")
+    staff.reached(first, 1)
+    job = staff.queue("nothing", {"log": str(log)}, resource="gpu")
+    assert cancel(staff.database, job).state == "cancelled"
+    cancel(staff.database, first)
+    assert staff.ended(first).state == "cancelled"
+    after = staff.queue("nothing", resource="gpu")
+    assert staff.ended(after).state == "succeeded"
+    assert (log_of(log), staff.outcomes(job)) == ([], [])
+
+
 def test_a_running_job_is_cancelled(staff: Crew) -> None:
     job = staff.queue("steps", {"steps": 600})
     staff.reached(job, 1)

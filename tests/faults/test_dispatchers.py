@@ -36,9 +36,10 @@ def test_a_killed_dispatcher_takes_its_trainer_along_and_a_neighbour_goes_on_lon
 
 
 def test_a_frozen_worker_with_its_trainer_wakes_up_to_find_that_another_did_the_job(crew: Crew) -> None:
-    job = crew.queue("steps", {"steps": 30})
+    job = crew.queue("steps", {"steps": 30, "early": True})
     frozen = crew.hire(lease_s=2.0)
     trainer = crew.reached(job, 3)
+    assert crew.artifacts(job) == [1]
     for process in (frozen, trainer):
         process.send_signal(signal.SIGSTOP)
     crew.hire(lease_s=2.0)
@@ -47,10 +48,22 @@ def test_a_frozen_worker_with_its_trainer_wakes_up_to_find_that_another_did_the_
     for process in (frozen, trainer):
         process.send_signal(signal.SIGCONT)
     assert eventually(lambda: gone(trainer), 60.0)
-    crew.assert_one_version(job)
-    assert crew.artifacts(job) == [done.token]  # what the others left is swept away
+    assert [version.job_id for version in crew.versions(job)] == [job.id]
+    assert crew.artifacts(job) == [done.token] * 2  # what the others left is swept away
     assert crew.look(job).token == done.token
     assert frozen.poll() is None
+
+
+@pytest.mark.parametrize("when", ["uncommitted", "unanswered"])
+def test_everything_killed_around_a_commit_leaves_exactly_one_version(crew: Crew, when: str) -> None:
+    job = crew.queue(when, {"all": True})
+    first = crew.hire(lease_s=600.0)
+    assert first.wait(60) == -signal.SIGKILL
+    crew.hire(lease_s=600.0)
+    crew.ended(job)
+    crew.assert_one_version(job)
+    assert crew.outcomes(job) == {"uncommitted": ["lost", "succeeded"], "unanswered": ["succeeded"]}[when]
+    assert crew.artifacts(job) == ([2] if when == "uncommitted" else [])
 
 
 def each_once(crew: Crew, log: Path, count: int) -> None:

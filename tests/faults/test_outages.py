@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import psutil
 import pytest
@@ -69,6 +69,38 @@ def test_a_job_waits_while_another_program_locks_the_database(local: Crew) -> No
 @pytest.mark.long
 def test_a_job_waits_while_the_database_is_locked_for_longer_than_anybody_waits_for_a_lock(local: Crew) -> None:
     outlives_a_lock(local, 25.0)
+
+
+def test_a_job_is_delayed_and_not_lost_while_the_servers_disk_is_full(postgres: Database) -> None:
+    with crew_on(postgres) as crew:
+        worker = crew.hire(lease_s=LEASE_S)
+        running = crew.queue("steps", {"steps": 20})
+        crew.reached(running, 2)
+        waiting = crew.queue("steps", {"steps": 1})
+        with no_room(postgres):
+            time.sleep(2 * LEASE_S)
+        done = [crew.ended(job) for job in (running, waiting)]
+        assert [job.attempt for job in done] == [1, 1]
+        crew.assert_one_version(running, waiting)
+        assert worker.poll() is None
+
+
+@contextmanager
+def no_room(database: Database) -> Iterator[None]:
+    """Whatever is written of jobs is refused with PostgreSQL's own error for a disk without room (SQLSTATE 53100)."""
+    tables = ("jobs", "checkpoints", "job_events")
+    function = "BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END"
+    with database.write() as session:
+        connection = session.connection()
+        connection.exec_driver_sql(f"CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $${function}$$")
+        for table in tables:
+            when = f"BEFORE INSERT OR UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION full_disk()"
+            connection.exec_driver_sql(f"CREATE TRIGGER full_disk {when}")
+    try:
+        yield
+    finally:
+        with database.write() as session:
+            session.connection().exec_driver_sql("DROP FUNCTION full_disk CASCADE")
 
 
 def test_a_job_is_delayed_and_not_lost_while_no_byte_can_be_written(local: Crew) -> None:

@@ -39,10 +39,26 @@ def note(desk: Desk, word: str) -> None:
             file.write(f"{word} {desk.job.id} {desk.job.token} {os.getpid()}\n")
 
 
+HOARD: list[bytes] = []
+
+
+def hoard(desk: Desk) -> Outcome:
+    """Leave so many ``bytes`` behind in the memory of the process."""
+    HOARD.append(b"x" * desk.job.request.get("bytes", 0))
+    note(desk, "begin")
+    return Outcome()
+
+
 def steps(desk: Desk) -> Outcome:
-    """Go on from the newest checkpoint, a step at a time; leave a file behind, and a version."""
+    """Go on from the newest checkpoint, a step at a time; leave a file behind, and a version.
+
+    With ``early`` another file is there from the beginning.
+    """
     total, begin = desk.job.request["steps"], int(desk.checkpoint() or b"0")
     note(desk, "begin")
+    if desk.job.request.get("early"):
+        with desk.artifact("early.txt", "text/plain") as file:
+            file.write(b"attempt %d" % desk.job.attempt)
     for number in range(begin, total):
         time.sleep(desk.job.request.get("step_s", 0.1))
         desk.keep(b"%d" % (number + 1))
@@ -85,12 +101,19 @@ def bad(desk: Desk) -> Outcome:
     raise InputError([Fault(code="too_short", message="3 points are too few", hint="send more")])
 
 
+def die(desk: Desk) -> None:
+    """End this process at once, and with ``all`` the worker before it."""
+    if desk.job.request.get("all"):
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def uncommitted(desk: Desk) -> Outcome:
     """Die once, after the file is written and before the end is."""
     with desk.artifact("steps.txt", "text/plain") as file:
         file.write(b"attempt %d" % desk.job.attempt)
     if desk.job.attempt == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+        die(desk)
     return Outcome(version=version())
 
 
@@ -98,12 +121,12 @@ def unanswered(desk: Desk) -> Outcome:
     """Die after the end is written and before anybody is told."""
     note(desk, "begin")
     desk.finish(Outcome(version=version()))
-    os.kill(os.getpid(), signal.SIGKILL)
+    die(desk)
     raise AssertionError
 
 
 WORKS: Mapping[str, Work] = {
-    work.__name__: work for work in (steps, nothing, stubborn, poison, greedy, bad, uncommitted, unanswered)
+    work.__name__: work for work in (steps, nothing, hoard, stubborn, poison, greedy, bad, uncommitted, unanswered)
 }
 
 if __name__ == "__main__":

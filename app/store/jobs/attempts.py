@@ -28,8 +28,6 @@ def begin(session: Session, job: Job, waited_s: float) -> None:
 
 def close(session: Session, job: Job, outcome: str, message: str | None = None) -> None:
     """The attempt under the job's token is over; harmless where none is under way."""
-    if job.token == 0:
-        return  # nobody has ever claimed it
     mine = (JobAttempt.job_id == job.id) & (JobAttempt.token == job.token) & JobAttempt.ended_at.is_(None)
     session.execute(update(JobAttempt).where(mine).values(ended_at=now(session), outcome=outcome, message=message))
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.store.db import now
+from app.store.db import insert_if_absent, now
 from app.store.tables import Job, JobAttempt, Resource, State
 
 
@@ -64,14 +64,11 @@ def slots(session: Session) -> dict[str, tuple[int, int]]:
 
 def limit(session: Session, resource: str, count: int | None) -> None:
     """At most ``count`` jobs that need ``resource`` run at once from now on; None: as many as there are workers."""
-    row = session.get(Resource, resource)
-    if row is not None and count is None:
-        session.delete(row)
-    elif row is not None and count is not None:
-        row.slots = count
-    elif count is not None:
-        session.add(Resource(name=resource, slots=count))
-    session.flush()
+    own = Resource.name == resource
+    if count is None:
+        session.execute(delete(Resource).where(own))
+    elif insert_if_absent(session, Resource, name=resource, slots=count) is None:
+        session.execute(update(Resource).where(own).values(slots=count))
 
 
 def _every(rows: Iterable[tuple[State, int]]) -> dict[State, int]:

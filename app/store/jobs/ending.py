@@ -80,8 +80,7 @@ def request_cancel(session: Session, tenant_id: int, job_id: str) -> Job:
         raise Conflict(f"job {job.id} is over ({job.state}); there is nothing left to cancel")
     for row in rows:
         row.cancel_requested = True
-        if row.state == "queued":
-            _close(session, row, "cancelled")
+    _close(session, "cancelled", *(row for row in rows if row.state == "queued"))
     if job.children_total:
         _children_ended(session, job)
     elif job.parent_id is not None and job.finished_at is not None:
@@ -124,19 +123,24 @@ def _requeue(session: Session, job: Job, wait_s: float) -> None:
 
 
 def _end(session: Session, job: Job, state: State) -> None:
-    _close(session, job, state)
+    _close(session, state, job)
     if job.parent_id is not None:
         _child_ended(session, job)
 
 
-def _close(session: Session, job: Job, state: State) -> None:
-    """The end of ``job`` itself; its parent is told by ``_end``."""
-    job.state, job.lease_until, job.finished_at = state, None, now(session)
-    attempts.close(session, job, state)
-    artifacts.sweep(session, job.id, job.token if state == "succeeded" else None)
-    checkpoints.drop(session, job.id)
-    events.say_state(session, job, at=job.finished_at)
-    webhooks.announce(session, job.tenant_id, f"job.{state}", _told(job))
+def _close(session: Session, state: State, *jobs: Job) -> None:
+    """The end of ``jobs`` themselves, of one tenant; their parent is told by ``_end``. They may be thousands."""
+    if not jobs:
+        return
+    moment = now(session)
+    for job in jobs:
+        job.state, job.lease_until, job.finished_at = state, None, moment
+        if job.token:  # what nobody has ever claimed has left nothing
+            attempts.close(session, job, state)
+            artifacts.sweep(session, job.id, job.token if state == "succeeded" else None)
+            checkpoints.drop(session, job.id)
+    events.say_state(session, *jobs, at=moment)
+    webhooks.announce(session, jobs[0].tenant_id, f"job.{state}", *map(_told, jobs))
 
 
 def _told(job: Job) -> dict[str, Any]:

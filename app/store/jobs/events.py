@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from app.store.db import now
@@ -29,8 +29,9 @@ class News:
 
 def say_state(session: Session, *jobs: Job, at: datetime) -> None:
     """The state of each of ``jobs`` has changed to what it is."""
-    session.add_all(JobEvent(job_id=job.id, kind="state", data=_state(job), at=at) for job in jobs)
     session.flush()
+    rows = [{"job_id": job.id, "kind": "state", "data": _state(job), "at": at} for job in jobs]
+    session.execute(insert(JobEvent), rows)  # together, for a parent may have thousands of children
 
 
 def report(session: Session, job_id: str, token: int, progress: dict[str, Any]) -> bool:

@@ -51,7 +51,7 @@ class Executor(Protocol):
         """The attempt under the job's token that another dispatcher has started, if it is there still."""
 
     def free(self) -> int:
-        """How many more attempts may be started."""
+        """How many more attempts may be started; asked at every look, so that what is kept ready can be ended, too."""
 
     def close(self) -> None:
         """End whatever was kept ready for further attempts."""

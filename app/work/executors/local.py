@@ -17,21 +17,18 @@ from app.work.runner import Exit
 
 # -P: the working folder is the user's, and may hold an app.py or a models folder of its own.
 COMMAND = (sys.executable, "-P", "-m", "app.work.child")
-MOST_JOBS = 50  # of one process: what a job leaves behind in memory does not add up for ever
 IDLE_S = 300.0  # that a process waits for its next job
 LEAVE_S = 5.0  # that a process has to end once nobody wants it
-WARM_AFTER = {Exit.DONE, Exit.REFUSED, Exit.CANCELLED}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A child process; ``reports`` is the pipe on which it says how a job ended."""
+    """A child process; ``reports`` is the pipe on which it says how a job ended, if it will do another."""
 
     process: subprocess.Popen[bytes]
     reports: int
     handle: Handle | None = None
-    jobs: int = 0
     since_s: float = 0.0  # when its job began, or it began to wait, monotonic
     kill_s: float | None = None  # when it has to be gone
     oom_kills: int = 0  # of the machine, when its job began
@@ -69,8 +66,8 @@ class LocalExecutor:
             return Unknown()
         code, said = child.process.poll(), _read(child)
         if said is not None:
-            child.handle, child.jobs, child.since_s = None, child.jobs + 1, time.monotonic()
-            if code is not None or child.kill_s is not None or said not in WARM_AFTER or child.jobs >= MOST_JOBS:
+            child.handle, child.since_s = None, time.monotonic()
+            if code is not None or child.kill_s is not None:
                 self._dismiss(child)
             return Ended(said)
         if code is None:

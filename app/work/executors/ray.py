@@ -99,6 +99,8 @@ class RayExecutor:
 
     def adopt(self, job: Job) -> Handle | None:
         """The attempt that a dispatcher before this one started, where the cluster still knows it."""
+        if self._complained:
+            return None  # to be told so again would take seconds each time, in which no lease is kept
         try:
             state = state_of(self._head.ask("GET", f"/api/jobs/{name_of(job)}"))
         except Away:

@@ -1,12 +1,15 @@
 """A request that is sent again with its Idempotency-Key creates nothing a second time."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app.store import datasets, idempotency
-from app.store.db import Database
+from app.store.db import Database, now
 from app.store.idempotency import Asked
 from app.store.tables import IdempotencyKey
 from tests.app.api.conftest import Caller, House, on_both
@@ -110,6 +113,34 @@ def test_a_request_that_fails_after_it_has_begun_leaves_neither_job_nor_key(hous
     assert house.acme.refused("GET", "/v1/datasets/lost") == (404, "not_found", None)
 
 
+@contextmanager
+def no_room_for_keys(database: Database) -> Iterator[None]:
+    """The database refuses to keep an answer, after the job of the same transaction was written."""
+    before: list[str] = []
+    does, undo = "BEGIN SELECT RAISE(ABORT, 'no room'); END", "DROP TRIGGER full_disk"
+    if database.url.get_backend_name() == "postgresql":
+        body = "$$BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END$$"
+        before = [f"CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS {body}"]
+        does, undo = "FOR EACH STATEMENT EXECUTE FUNCTION full_disk()", "DROP FUNCTION full_disk CASCADE"
+    for statement in (*before, f"CREATE TRIGGER full_disk BEFORE INSERT ON idempotency_keys {does}"):
+        with database.write() as session:
+            session.connection().exec_driver_sql(statement)
+    yield
+    with database.write() as session:
+        session.connection().exec_driver_sql(undo)
+
+
+@on_both
+def test_a_job_whose_transaction_is_rolled_back_is_none_and_may_be_asked_for_again(
+    house: House, trainer: Caller
+) -> None:
+    with no_room_for_keys(house.database):
+        assert trainer.ask("POST", "/v1/jobs", **keyed("i", **job())).status_code >= 500
+        assert trainer.get("/v1/jobs")["items"] == []
+    made = [trainer.post("/v1/jobs", **keyed("i", **job()))["id"] for _ in range(2)]
+    assert [one["id"] for one in trainer.get("/v1/jobs")["items"]] == made[:1] == made[1:]
+
+
 def test_keys_are_forgotten_after_a_day(house: House, trainer: Caller) -> None:
     first = trainer.post("/v1/jobs", **keyed("h", **job()))
     with house.database.write() as session:
@@ -117,3 +148,12 @@ def test_keys_are_forgotten_after_a_day(house: House, trainer: Caller) -> None:
         kept.created_at -= idempotency.KEPT
     again = trainer.post("/v1/jobs", **keyed("h", **job()))
     assert again["id"] != first["id"]
+
+
+def test_a_key_is_forgotten_after_a_day_however_many_there_are(house: House, trainer: Caller) -> None:
+    old = [Asked(tenant_id=house.tenants["acme"], key=f"k{number}", route="", sha256="") for number in range(150)]
+    with house.database.write() as session:
+        for asked in old:
+            idempotency.remember(session, asked, {})
+        session.execute(update(IdempotencyKey).values(created_at=now(session) - idempotency.KEPT))
+    assert trainer.post("/v1/jobs", **keyed("k149", **job()))["state"] == "queued"

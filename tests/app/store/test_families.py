@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from app.problems import Conflict
-from app.store import jobs
+from app.store import jobs, webhooks
 from app.store.db import Database
 from app.store.jobs import Filter
 from app.store.tables import Job, Revision
@@ -125,6 +127,29 @@ def test_cancelling_a_parent_that_nobody_has_begun_ends_all_at_once(
     with database.write() as session:
         assert jobs.request_cancel(session, acme, parent.id).state == "cancelled"
     assert states(database, parent) == {"cancelled": 4}
+
+
+def test_cancelling_a_parent_of_hundreds_is_a_matter_of_few_statements(
+    database: Database, acme: int, sales: Revision, family: Family
+) -> None:
+    with database.write() as session:
+        webhooks.create(session, acme, "ops", "https://example.com", ["job.cancelled"], "cli")
+    parent = family(300, at_once=2)
+    statements: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    with database.write() as session:
+        event.listen(session.connection(), "before_cursor_execute", count)
+        assert jobs.request_cancel(session, acme, parent.id).state == "cancelled"
+        event.remove(session.connection(), "before_cursor_execute", count)
+    assert states(database, parent) == {"cancelled": 300}
+    with database.read() as session:
+        deliveries = webhooks.list_deliveries(session, acme, "ops", None, 500)
+    told = {(delivery.message_id, delivery.payload["id"]) for delivery in deliveries}
+    assert len(told) == len(deliveries) == 301  # each child and their parent
+    assert len(statements) < 400  # one for each that is told, and some
 
 
 def test_cancelling_one_child_lets_the_next_in_and_leaves_the_others_alone(

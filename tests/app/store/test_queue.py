@@ -143,6 +143,20 @@ def test_eight_workers_at_once_never_take_more_slots_than_there_are(database: Da
         assert jobs.slots(session) == {"gpu": (3, 3)}
 
 
+def test_workers_that_start_at_the_same_moment_may_all_say_how_many_slots_there_are(database: Database) -> None:
+    def say() -> None:
+        with database.write() as session:
+            jobs.limit(session, "gpu", 2)
+
+    assert at_once([say] * 8) == [None] * 8
+    with database.read() as session:
+        assert jobs.slots(session) == {"gpu": (0, 2)}
+    with database.write() as session:
+        jobs.limit(session, "gpu", 3)
+        jobs.limit(session, "gpu", None)
+        assert jobs.slots(session) == {}
+
+
 def test_what_is_asked_for_twice_is_one_job(database: Database, sales: Revision) -> None:
     first = queue(database, sales, dedup="schedule:1@2026-01-01T00:00:00Z")
     again = queue(database, sales, dedup="schedule:1@2026-01-01T00:00:00Z", model="other")

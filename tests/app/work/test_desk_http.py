@@ -270,10 +270,20 @@ def test_bodies_are_checked_like_any_other(api: Api, job: Job) -> None:
         ("/log", b'{"line": "' + b"x" * 10_001 + b'"}'),
         ("/fail", b'{"code": "x"}'),
         ("/report", b"[]"),
+        ("/report", b'{"loss": NaN}'),
+        ("/report", b'{"phase": "\\u0000"}'),
+        ("/report", b'{"phase": "' + b"x" * 20_000 + b'"}'),
+        ("/log", b'{"line": "\\u0000"}'),
         ("/artifacts", b'{"name": "", "media_type": "text/csv"}'),
+        ("/artifacts", b'{"name": "a/b", "media_type": "text/csv"}'),
+        ("/artifacts", b'{"name": "a", "media_type": "text/csv\\r\\nX-More: 1"}'),
     ):
         assert raw(api, own + path, json_type, body)[0] == 422, path
-    assert raw(api, own + "/finish", {}, b"nonsense")[0] == 422
+    for outcome in (b'{"result": {"rows": NaN}}', b'{"result": ' + b"[" * 100_000, b"nonsense"):
+        assert raw(api, own + "/finish", {}, len(outcome).to_bytes(8, "little") + outcome)[0] == 422
+    assert raw(api, own + "/artifacts", json_type, b'{"name": "a", "media_type": "text/csv"}') == (201, {"id": 1})
+    assert ask(api, "PUT", f"{own}/artifacts/1/parts/{2**40}", b"x") == 422
+    assert ask(api, "PUT", f"{own}/artifacts/1/parts/1", b"x" * (PART_BYTES + 1)) == 413
 
 
 def test_a_desk_asks_for_its_job_once(api: Api, job: Job) -> None:

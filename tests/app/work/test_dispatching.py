@@ -164,6 +164,44 @@ def test_a_cancelled_job_has_half_of_the_grace_to_stop_by_itself(hire: Hire, sql
     assert look(sqlite, job).state == "cancelled"
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_child_that_does_not_hear_that_its_job_is_over_is_stopped(
+    hire: Hire, sqlite: Database, sales: Revision, cancelled: bool
+) -> None:
+    job = queue(sqlite, sales, max_attempts=1)
+    dispatcher, executor = hire()
+    step(dispatcher)
+    if cancelled:
+        cancel(sqlite, job)
+    with sqlite.write() as session:  # as another worker does once the lease has run out
+        jobs.take_back(session, job.id, 1)
+    over = look(sqlite, job)
+    assert (over.state, over.token) == ("cancelled" if cancelled else "failed", 1)
+    step(dispatcher)
+    assert executor.stopped == {}  # one that has recorded its end itself is over in a moment
+    time.sleep(0.21)
+    step(dispatcher, 2)
+    assert executor.stopped == {f"{job.id}-1": 0.1}
+    assert not dispatcher.busy
+    assert look(sqlite, job).state == over.state
+
+
+def test_what_could_not_be_started_and_is_anothers_by_then_is_left_alone(
+    hire: Hire, sqlite: Database, sales: Revision
+) -> None:
+    job = queue(sqlite, sales)
+
+    class Slow(Memory):
+        def start(self, job: Job, secret: str) -> str:
+            with sqlite.write() as session:
+                jobs.take_back(session, job.id, job.token)
+            raise OSError("no more processes, and it took a lease to find out")
+
+    dispatcher, _ = hire(Slow())
+    step(dispatcher)
+    assert (look(sqlite, job).state, look(sqlite, job).error) == ("queued", None)
+
+
 def test_a_dead_neighbours_job_is_taken_back_at_once(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales)
     dead = {**holder("neighbour"), "pid": 2**22 + 1}  # more than Linux gives out

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from app.settings import Settings
+from app.store.db import Database
 from app.store.tables import Job
+from app.work.dispatcher import Dispatcher
 from app.work.executors import Ended, Running, Unknown
 from app.work.executors import local as executors
 from app.work.executors.local import LocalExecutor
@@ -27,6 +29,8 @@ for line in sys.stdin:
         sys.exit(3)
     if job == "killed":
         os.kill(os.getpid(), 9)
+    if job in ("66", "75"):
+        sys.exit(int(job))
     if job == "hang":
         time.sleep(600)
     os.write(pipe, job.encode() + b"\\n")
@@ -70,21 +74,24 @@ def test_after_any_other_end_the_next_job_gets_a_process_of_its_own(
     assert run(executor, "0") == Ended(0)
 
 
-def test_a_process_is_renewed_after_so_many_jobs(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "MOST_JOBS", 3)
-    used = []
-    for _ in range(4):
-        assert run(executor, "0") == Ended(0)
-        used.append(len(pids(executor)))
-    assert used == [1, 1, 0, 1]
-
-
 def test_a_child_that_nobody_needs_is_let_go(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     run(executor, "0")
     child = executor._children[0].process
     monkeypatch.setattr(executors, "IDLE_S", 0.0)
     assert executor.free() == 2
     eventually(lambda: child.poll() is not None)
+
+
+def test_a_worker_lets_a_child_go_though_nothing_else_comes(
+    executor: LocalExecutor, sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatcher = Dispatcher(sqlite, Settings(poll_s=0.001), executor)
+    run(executor, "0")
+    child = executor._children[0].process
+    dispatcher.step()
+    assert child.poll() is None
+    monkeypatch.setattr(executors, "IDLE_S", 0.0)
+    eventually(lambda: dispatcher.step() or child.poll() is not None, 30.0)
 
 
 def test_there_are_no_more_jobs_at_once_than_slots(executor: LocalExecutor) -> None:

@@ -147,6 +147,10 @@ def test_a_head_that_hangs_holds_nobody_up(head: FakeHead, monkeypatch: pytest.M
             ask()
         assert time.monotonic() - began_s < 1
         assert state_of(executor, run, Unknown) == Unknown()
+        eventually(lambda: executor._complained)
+        began_s = time.monotonic()
+        assert [executor.adopt(job("lost", token)) for token in range(5)] == [None] * 5
+        assert time.monotonic() - began_s < 1
 
 
 def test_who_comes_after_adopts_what_runs_and_nothing_that_is_not_known(

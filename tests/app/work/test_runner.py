@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.problems import CorruptBundle, NotFound
 from app.store import jobs
 from app.store.db import Database
 from app.store.outcomes import Outcome
@@ -76,6 +77,18 @@ def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job:
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
     assert failed.error == {"code": code_of(error), "message": str(error), "class": "job"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(NotFound("no version with the id 7"), "not_found"), (CorruptBundle("version 7 is damaged"), "corrupt_bundle")],
+)
+def test_what_is_gone_or_damaged_is_not_asked_for_again(
+    database: Database, job: Job, error: Exception, code: str
+) -> None:
+    assert Work(error).do(database, job) == Exit.REFUSED
+    failed = look(database, job)
+    assert (failed.state, failed.error) == ("failed", {"code": code, "message": str(error), "class": "job"})
 
 
 def test_cancelled_work_ends_its_job(database: Database, job: Job) -> None:
