@@ -164,7 +164,8 @@ def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) ->
         quality = None
         if model is not None and not {"drift", "coverage_below"}.isdisjoint(seen.triggers):
             quality = parts.quality_of(session, seen.tenant_id, model)
-    return None if data is None else Seen(moment=moment, data=data, quality=quality)
+        busy = seen.overlap == "skip" and firings.unfinished_job(session, seen.id) is not None
+    return None if data is None else Seen(moment=moment, data=data, quality=quality, busy=busy)
 
 
 def _firing(parts: Parts, seen: Schedule, due_at: datetime, cause: str, detail: dict[str, Any]) -> NewFiring:

@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
-from app.store import firings, schedules, webhooks
+from app.store import datasets, firings, schedules, webhooks
 from app.store.db import Database
 from app.store.quality import Quality
 from app.work.scheduler import Parts, tick
+from tests.app.store.conftest import new_revision
 from tests.app.work.clockwork import Clockwork, at
 
 FIRED = {"fired": 1}
@@ -190,6 +191,29 @@ def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
     assert one.firings()[1].detail == {"new_rows": 4}
 
 
+def test_a_trigger_waits_for_the_job_before_and_is_not_lost(clock: Clockwork) -> None:
+    clock.add(cron=None, overlap="skip", triggers={"new_rows": 3, "pause_s": 60})
+    assert clock.tick("09:31") == FIRED
+    clock.grow(rows_total=6)
+    assert clock.tick("09:33") == {}
+    assert clock.tick("09:34") == {}
+    clock.end_jobs()
+    assert clock.tick("09:35") == FIRED
+    assert [job.request for job in clock.jobs()] == [{"rows": 3}, {"rows": 6}]
+    assert [outcome for _, _, outcome in clock.said()] == ["fired", "fired"]
+
+
+def test_a_schedule_that_is_given_another_data_set_counts_its_rows_from_the_start(one: Clockwork) -> None:
+    one.grow(rows_total=1_000)
+    one.add(cron=None, triggers={"new_rows": 4, "pause_s": 60})
+    assert one.tick("09:31") == FIRED
+    with one.database.write() as session:
+        datasets.create(session, one.tenant_id, "small", "D", new_revision(rows_total=4), "cli")
+    one.edit(request={"model": "demand", "dataset": "small"}, now="09:32")
+    assert one.tick("09:33") == FIRED
+    assert one.firings()[1].detail == {"new_rows": 4}
+
+
 def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: Clockwork) -> None:
     one.add(triggers={"new_rows": 3, "pause_s": 60})
     assert one.tick("09:31") == FIRED
@@ -202,8 +226,10 @@ def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
     assert one.tick("09:31") == {}
     one.quality = Quality(points=60, drift=1.8, confidence=0.95, coverage={})
     assert one.tick("09:32") == FIRED
+    one.grow(rows_total=4)
     assert one.tick("09:41") == {}  # the pause
     assert one.tick("09:43") == FIRED
+    assert one.tick("09:54") == {}  # the gate kept the champion, and there is nothing new to learn from
 
 
 def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork) -> None:
