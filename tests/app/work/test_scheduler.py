@@ -1,5 +1,6 @@
 """A scheduler's tick under a clock that the test holds: what fires when, what is missed, skipped, refused, and why."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,11 @@ from app.problems import Conflict, NotFound
 from app.store import datasets, firings, schedules, webhooks
 from app.store.db import Database
 from app.store.quality import Quality
-from app.work.scheduler import Parts, tick
+from app.work.scheduler import Parts, run, tick
 from tests.app.store.conftest import new_revision
 from tests.app.work.clockwork import Clockwork, at
+from tests.app.work.tiny import eventually
+from tests.postgres import postgres_server
 
 FIRED = {"fired": 1}
 
@@ -338,6 +341,38 @@ def test_a_deleted_schedule_takes_its_firings_and_leaves_its_jobs(clock: Clockwo
     assert again.id > row.id
     assert clock.tick("10:00") == FIRED
     assert len(clock.jobs()) == 2
+
+
+def test_a_scheduler_outlives_a_database_that_takes_no_writes(caplog: pytest.LogCaptureFixture) -> None:
+    # As after a failover, while what was a standby is one still; PostgreSQL does not call that an operational error.
+    database = Database(postgres_server().new_database())
+    clock = Clockwork(database)
+    clock.add(cron="* * * * *", now="2026-05-01T09:30")
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(database, clock.parts, stop, 0.02))
+    try:
+        let_write(database, "off")
+        thread.start()
+        eventually(lambda: "the database does not answer" in caplog.text)
+        let_write(database, "on")
+        eventually(clock.firings)
+    finally:
+        stop.set()
+        thread.join(60)
+        database.dispose()
+    assert caplog.text.count("the database does not answer") == 1
+    assert "cannot be seen to" not in caplog.text  # it is nobody's schedule that is broken
+
+
+def let_write(database: Database, may: str) -> None:
+    """Have the server take writes or not, and cut all connections, as where another takes its place."""
+    setting = f"ALTER DATABASE {database.url.database} SET default_transaction_read_only = {may == 'off'}"
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    master = Database(database.url.render_as_string(hide_password=False))
+    with master.write() as session:
+        for statement in ("SET TRANSACTION READ WRITE", setting, f"{others} pg_backend_pid()"):
+            session.connection().exec_driver_sql(statement)
+    master.dispose()
 
 
 def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:
