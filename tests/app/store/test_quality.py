@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from app.records import Record
 from app.store import adapted, quality, realising, served
 from app.store.db import Database
 from app.store.quality import Comparison, Quality
-from app.store.served import NewServed
 from app.store.tables import AdaptedIntervals, Realised, ServedForecast
 from tests.app.store.conftest import at_once
 from tests.app.store.growing import Growing
@@ -249,4 +249,4 @@ def test_blocks_of_several_horizons_are_put_in_order_of_time(sales: Growing, mon
 
 def test_the_fields_of_a_record_are_those_of_the_table() -> None:
     columns = set(ServedForecast.__table__.columns.keys())
-    assert set(NewServed.__slots__) - {"revision"} == columns - {"id", "seen", "points", "done", "served_at"}
+    assert set(Record.__slots__) - {"revision"} == columns - {"id", "seen", "points", "done", "served_at"}
