@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from app.records import Record
 from app.serving.aliases import Target
-from app.serving.served import Record
 from app.serving.watching import Name, Reads
 from app.store import adapted, decisions, registry, served
 from app.store.db import Database
-from app.store.served import NewServed
 from app.store.tables import Version
 
 MOST_MOVES = 20  # of an alias, looked back on for a version that can be served
@@ -43,9 +42,8 @@ def reads(database: Database) -> Reads:
 
 def log(database: Database, records: Sequence[Record]) -> int:
     """Keep served forecasts; how many are new."""
-    new = [NewServed(**{name: getattr(record, name) for name in Record.__slots__}) for record in records]
     with database.write() as session:
-        return served.add(session, new)
+        return served.add(session, records)
 
 
 def stretches(database: Database, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:

@@ -1,5 +1,6 @@
 """The gate: whether a new version takes the champion's place. A rule and numbers in, a verdict in words out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -56,7 +57,7 @@ class Evidence:
     @property
     def gain(self) -> float | None:
         """By what share of the champion's error the new version's is smaller; of errors relative to the baseline."""
-        if self.ours is None or self.theirs is None:
+        if self.ours is None or self.theirs is None or not (math.isfinite(self.ours) and math.isfinite(self.theirs)):
             return None
         ours, theirs = (self.ours, self.theirs) if self.measure == "MASE" else (1 - self.ours, 1 - self.theirs)
         if theirs <= 0:

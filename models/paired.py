@@ -34,10 +34,13 @@ def confidence(gains: Floats, overlap: int = 1) -> float | None:
     if n < LEAST_ORIGINS:
         return None
     cosines = _cosines(n, overlap)
-    spread = float(np.mean((cosines @ gains) ** 2)) * _missed(cosines, overlap)
-    mean = float(gains.mean())
-    if spread <= (1e-12 * float(np.abs(gains).max())) ** 2:  # the same everywhere
+    mean, nothing = float(gains.mean()), (1e-12 * float(np.abs(gains).max())) ** 2
+    seen, every = float(np.mean((cosines @ gains) ** 2)), float(gains.var(ddof=1))
+    if every <= nothing:  # the same everywhere
         return 0.5 if mean == 0 else float(mean > 0)
+    # One slow cosine does not see what is the same forwards and backwards, such as one gain among ties: then all n - 1
+    # cosines are asked, whose mean square is the variance.
+    spread = (seen if seen > nothing else every) * _missed(cosines, overlap)
     return student_t(math.sqrt(n) * mean / math.sqrt(spread), len(cosines))
 
 

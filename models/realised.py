@@ -78,22 +78,23 @@ def _covered(actual: Floats, bounds: Mapping[int, Interval], steps: Any) -> tupl
 
 
 def expected_steps(report: Mapping[str, Any], horizon: int) -> Floats:
-    """The MASE of each step in the backtest of ``report``, (horizon,); NaN where it had none.
+    """The MASE of each step in the backtest of ``report``, (horizon,); NaN where it had none at all.
 
-    Steps beyond the trained horizon count as the last one.
+    Steps beyond the trained horizon count as the last one, a step of which nothing is known as the mean of all.
     """
     overall = report["scores"]["model"]["mase"]
     steps = report.get("steps", {}).get("model", {}).get("mase") or [overall]
-    known = np.array([np.nan if value is None else value for value in steps], dtype=np.float64)
+    known = np.array([overall if value is None else value for value in steps], dtype=np.float64)  # None: NaN
     return known[np.minimum(np.arange(horizon), len(known) - 1)]
 
 
 def to_bytes(prediction: Prediction, row: int) -> bytes:
     """What was said of one series, to be kept."""
+    # Not as float32: of a large number that varies little it would keep the number and lose what varies.
     arrays: Arrays = {"mean": prediction.mean[row], "spread": prediction.spread[row]}
     if prediction.quantiles is not None:
         arrays["quantiles"] = prediction.quantiles[row]
-    return pack({"levels": list(prediction.levels)}, {name: array.astype(np.float32) for name, array in arrays.items()})
+    return pack({"levels": list(prediction.levels)}, arrays)
 
 
 def from_bytes(kept: Sequence[bytes]) -> Prediction:

@@ -18,18 +18,20 @@ def post_webhook(
 ) -> NewWebhookAnswer:
     """Have an address told of events; the secret that signs them is shown this one time. Private ones are refused."""
 
-    def create(keep: Keep) -> NewWebhookAnswer:
+    def create(keep: Keep) -> WebhookAnswer:
         target_of(request.url, networks_of(the.settings.webhook_private_networks))
         events = list(dict.fromkeys(request.events))
         with the.database.write() as session:
             row = webhooks.create(session, caller.tenant_id, request.name, request.url, events, caller.key_id)
-            answer = NewWebhookAnswer.model_validate(row)
+            answer = WebhookAnswer.model_validate(row)
             keep(session, answer)
         return answer
 
-    made = once(NewWebhookAnswer, create)
+    made = once(WebhookAnswer, create)
     response.headers["Location"] = f"/v1/webhooks/{made.name}"
-    return made
+    # No kept answer has the secret: it goes when its webhook goes. A repeat is shown it, as the first answer was lost.
+    with the.database.read() as session:
+        return NewWebhookAnswer.model_validate(webhooks.get(session, caller.tenant_id, made.name))
 
 
 @router.get("/v1/webhooks", responses=problems(), summary="List webhooks")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.records import Record
 from models.checks import Floats
 from models.forecast import Forecast
 from models.intervals import Prediction
@@ -51,24 +52,6 @@ class Entry(NamedTuple):
     source: Source
     panel: Panel
     made: Forecast
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One series' forecast, as ``app.store.served`` keeps it."""
-
-    tenant_id: int
-    version_id: int
-    dataset_id: int
-    revision: int
-    series: str
-    start_us: int
-    horizon: int
-    said: bytes
-    scale: float | None
-    stretch: dict[str, float]
-    shadow: bool = False
-    beside: int | None = None
 
 
 class Other(NamedTuple):

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from app.problems import Conflict, NotFound
 from app.store import registry
 from app.store.db import now
-from app.store.tables import Alias, Decision, Model, Version
+from app.store.tables import Decision, Model, Version
 from models.errors import excerpt
 
 PENDING = "pending"
@@ -38,14 +38,14 @@ def get(session: Session, tenant_id: int, model: str, number: int) -> Decision:
 
 
 def challenger(session: Session, tenant_id: int, model: str) -> int | None:
-    """The id of the version that may take the champion's place: what the alias ``challenger`` points at, or else the
-    newest that waits for approval; None where there is neither.
+    """The id of the version that may take the champion's place: what the alias ``challenger`` points at, unless that is
+    champion already, or else the newest that waits for approval; None where there is neither.
     """
-    named = select(Alias.version_id).join(Model, Model.id == Alias.model_id)
+    named, champion = ((tenant_id, model, alias) for alias in (CHALLENGER, registry.CHAMPION))
+    found = registry.pointing(session, [named, champion])
+    if named in found and found[named] != found.get(champion):
+        return found[named]
     of_model = (Model.tenant_id == tenant_id, Model.name == model)
-    found = session.scalars(named.where(*of_model, Alias.name == CHALLENGER)).one_or_none()
-    if found is not None:
-        return found
     waiting = select(Decision.version_id).join(Model, Model.id == Decision.model_id)
     newest = waiting.where(*of_model, Decision.verdict == PENDING).order_by(Decision.id.desc())
     return session.scalars(newest.limit(1)).one_or_none()

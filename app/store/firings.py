@@ -86,6 +86,13 @@ def run_now(session: Session, tenant_id: int, name: str, job: NewJob, at: dateti
     return made
 
 
+def unfinished_job(session: Session, schedule_id: int) -> str | None:
+    """The id of the newest job that was made of the schedule, where it has not ended."""
+    made = select(Firing.job_id).where(Firing.schedule_id == schedule_id, Firing.job_id.is_not(None))
+    newest = made.order_by(Firing.id.desc()).limit(1).scalar_subquery()
+    return session.scalars(select(Job.id).where(Job.id == newest, Job.state.in_(UNFINISHED))).one_or_none()
+
+
 def counts(session: Session, last_s: float) -> dict[str, int]:
     """How many firings of all tenants there were within the last ``last_s`` seconds, by outcome."""
     recent = Firing.fired_at > now(session) - timedelta(seconds=last_s)
@@ -129,7 +136,7 @@ def list_page(session: Session, tenant_id: int, name: str, after_id: int | None,
 def _fire(session: Session, schedule: Schedule, firing: NewFiring, moment: datetime) -> Firing | None:
     """The firing as a row; None where its due time has one already."""
     if firing.job is not None and schedule.overlap == "skip":
-        unfinished = _unfinished(session, schedule.id)
+        unfinished = unfinished_job(session, schedule.id)
         if unfinished is not None:
             firing = replace(firing, outcome="skipped", detail={**firing.detail, "unfinished": unfinished}, job=None)
     inserted = insert_if_absent(
@@ -153,10 +160,3 @@ def _fire(session: Session, schedule: Schedule, firing: NewFiring, moment: datet
         row.job_id = jobs.enqueue(session, replace(firing.job, schedule_id=schedule.id, dedup=dedup)).id
         session.flush()
     return row
-
-
-def _unfinished(session: Session, schedule_id: int) -> str | None:
-    """The newest job that was made of the schedule, where it has not ended."""
-    made = select(Firing.job_id).where(Firing.schedule_id == schedule_id, Firing.job_id.is_not(None))
-    newest = made.order_by(Firing.id.desc()).limit(1).scalar_subquery()
-    return session.scalars(select(Job.id).where(Job.id == newest, Job.state.in_(UNFINISHED))).one_or_none()

@@ -14,10 +14,11 @@ from app.store.tables import Dataset, Model, Revision, Version
 class Freshness:
     """A data set as it is now, and the newest version of a model that was trained on it.
 
-    ``rows`` are in the newest revision, of the id ``revision_id``, which came at ``data_at``. The version was made at
+    ``rows`` are in its newest revision, of the id ``revision_id``, which came at ``data_at``. The version was made at
     ``trained_at`` of the first ``trained_rows``; both are None where there is none.
     """
 
+    dataset_id: int
     revision_id: int
     rows: int
     data_at: datetime
@@ -41,6 +42,7 @@ def freshness(session: Session, tenant_id: int, request: dict[str, Any]) -> Fres
     if newest is None:
         return None
     return Freshness(
+        dataset_id=newest.dataset_id,
         revision_id=newest.id,
         rows=newest.rows_total,
         data_at=newest.created_at,

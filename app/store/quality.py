@@ -129,7 +129,8 @@ def _drifting(session: Session, served: Conditions) -> float | None:
     """How sure it is that errors are larger than in the backtest: block by block, for neighbours err alike."""
     gains = (func.sum(Realised.scaled) - func.sum(Realised.expected)).label("gain")
     query = select(gains).where(*served, Realised.expected > 0).group_by(Realised.horizon, Realised.block)
-    found = session.scalars(query.order_by(Realised.block.desc()).limit(MOST_BLOCKS)).all()
+    began = Realised.block * Realised.horizon  # in order of time: blocks of each horizon have numbers of their own
+    found = session.scalars(query.order_by(began.desc(), Realised.horizon).limit(MOST_BLOCKS)).all()
     return confidence(np.array(found[::-1], dtype=np.float64), OVERLAP)
 
 
@@ -145,7 +146,7 @@ def _compared(session: Session, version: Version, other: Version, window_days: i
     (_, champion), (_, challenger) = _sums(session, theirs), _sums(session, ours)
     mases = _share(champion.scaled, champion.points), _share(challenger.scaled, challenger.points)
     gains = _blocks(session, theirs), _blocks(session, ours)
-    both = sorted(gains[0].keys() & gains[1].keys())[-MOST_BLOCKS:]
+    both = sorted(gains[0].keys() & gains[1].keys(), key=lambda one: (one[0] * one[1], one))[-MOST_BLOCKS:]
     paired = np.array([gains[0][block] - gains[1][block] for block in both], dtype=np.float64)
     return Comparison(
         challenger=other.number,

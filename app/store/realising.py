@@ -42,7 +42,14 @@ def realise(session: Session, limit: int) -> int:
     rows = session.scalars(query.with_for_update(skip_locked=True)).all()
     arrived = panels.newer(session, newest.tenant_id, newest, seen)
     for version_id, some in _by_version(_came(rows, arrived)):
-        _count(session, registry.version(session, newest.tenant_id, version_id), some)
+        try:
+            with session.begin_nested():
+                _count(session, registry.version(session, newest.tenant_id, version_id), some)
+        except (CorruptBundle, BundleError) as error:
+            # Looked at once and no more, or they would stand before all that came later.
+            logger.warning(
+                "a version's forecasts cannot be judged", extra={"version": version_id, "reason": str(error)}
+            )
     for row in rows:
         row.seen = newest.number
     session.flush()
@@ -115,12 +122,12 @@ def _by_version(came: Iterator[Came]) -> Iterator[tuple[int, list[Came]]]:
 
 
 def _count(session: Session, version: Version, came: Sequence[Came]) -> None:
-    """Add up what came for the forecasts of one version, and let its intervals learn from it."""
-    try:
-        calibration = bundle.from_bytes(registry.bundle(session, version.tenant_id, version.id)).calibration
-    except (CorruptBundle, BundleError) as error:
-        logger.warning("a version's forecasts cannot be judged", extra={"version": version.id, "reason": str(error)})
-        return
+    """Add up what came for the forecasts of one version, and let its intervals learn from it.
+
+    Raises:
+        CorruptBundle, BundleError: the version, a forecast or what its intervals have learned is damaged.
+    """
+    calibration = bundle.from_bytes(registry.bundle(session, version.tenant_id, version.id)).calibration
     today, moments = now(session).date(), []
     for kind, some in groupby(came, key=_kind):
         group = list(some)

@@ -1,35 +1,18 @@
 """The log of served forecasts: what was said of which series, kept until it can be held against what came."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from app.records import Record
 from app.store.db import insert_if_absent, now
 from app.store.tables import Realised, ServedForecast
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewServed:
-    """One series' forecast, as the table describes it; ``revision`` is the data set's from which it was made."""
-
-    tenant_id: int
-    version_id: int
-    dataset_id: int
-    revision: int
-    series: str
-    start_us: int
-    horizon: int
-    said: bytes
-    scale: float | None
-    stretch: dict[str, float]
-    shadow: bool = False
-    beside: int | None = None
-
-
-def add(session: Session, served: Sequence[NewServed]) -> int:
+def add(session: Session, served: Sequence[Record]) -> int:
     """Keep forecasts, each once however often it was served; how many are new.
 
     A shadow is kept only where the forecast beside it is new, so that the two are always held against the same values.

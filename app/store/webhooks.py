@@ -153,6 +153,16 @@ def again(session: Session, parcel: Parcel, detail: str, wait_s: float, most_s: 
         _settle(session, parcel, next_at=next_at, detail=detail)
 
 
+def hold_back(session: Session, parcel: Parcel, wait_s: float) -> None:
+    """Leave the webhook alone for ``wait_s`` seconds with what is due there: an address that says nothing costs each
+    message the whole time that is waited for an answer, and would keep the webhooks of others waiting.
+    """
+    moment = now(session)
+    own = (Delivery.webhook_id == parcel.webhook_id) & (Delivery.state == "pending") & (Delivery.next_at <= moment)
+    due = select(Delivery.id).where(own).with_for_update(skip_locked=True)  # what another sender takes just now is his
+    session.execute(update(Delivery).where(Delivery.id.in_(due)).values(next_at=moment + timedelta(seconds=wait_s)))
+
+
 def disable(session: Session, parcel: Parcel, reason: str) -> None:
     """The receiver wants no more: nothing is sent there again, nor what waits."""
     session.execute(update(Webhook).where(Webhook.id == parcel.webhook_id).values(disabled=reason))

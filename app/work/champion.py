@@ -48,7 +48,7 @@ class Rival:
 
 
 def compare(desk: Desk, rival: Rival) -> Evidence:
-    """The model's champion beside ``rival``."""
+    """The model's champion beside ``rival``. Raise ModelBroken where it is ``rival`` that says nothing of use."""
     version = desk.champion()
     if version is None:
         return Evidence()
@@ -65,10 +65,10 @@ def compare(desk: Desk, rival: Rival) -> Evidence:
         ours = None if rival.known.any() else rival.skill  # which would count what its parent knew already
         return Evidence(champion=version.number, measure="skill", theirs=version.skill, ours=ours)
     try:
-        both = [_mases(members, origins, rows) for members in (theirs, rival.members)]
-        return _evidence(version.number, both[0], both[1], origins, rows)
+        errors = _mases(theirs, origins, rows)
     except ModelBroken as error:
         return _useless(version.number, error)
+    return _evidence(version.number, errors, _mases(rival.members, origins, rows), origins, rows)
 
 
 def known_to(desk: Desk, version: VersionFacts, panel: Panel) -> Ints:

@@ -123,7 +123,10 @@ class Sender:
                 elif outcome.status == GONE:
                     webhooks.disable(session, parcel, outcome.detail)
                 else:
-                    webhooks.again(session, parcel, outcome.detail, wait_s(parcel.attempt), MOST_AGE_S)
+                    delay_s = wait_s(parcel.attempt)
+                    webhooks.again(session, parcel, outcome.detail, delay_s, MOST_AGE_S)
+                    if outcome.status is None:
+                        webhooks.hold_back(session, parcel, delay_s)
         except Exception:
             # Its lease brings it back; but somebody must see why.
             logger.exception("a message could not be sent", extra={"delivery": parcel.id})
@@ -136,6 +139,8 @@ class Sender:
             return Outcome(None, str(error))
         except TimeoutError:
             return Outcome(None, f"no answer within {self._timeout_s:g} s")
+        except ssl.SSLCertVerificationError as error:
+            return Outcome(None, f"its certificate cannot be trusted: {error.verify_message}")
         except (OSError, HTTPException) as error:
             return Outcome(None, excerpt(str(error) or type(error).__name__))
         return Outcome(status, f"it answered {status}")

@@ -18,12 +18,14 @@ EVERY_S = 30.0
 
 
 def run(database: Database, settings: Settings, stop: threading.Event, every_s: float = EVERY_S) -> None:
-    """Take a step every so many seconds until ``stop``; a database that is away is waited for."""
+    """Take a step every so many seconds until ``stop``, whatever became of the last one."""
     while not stop.wait(every_s):
         try:
             step(database, settings)
         except OperationalError as error:
             logger.warning("served forecasts cannot be held against what came: %s", error.orig)
+        except Exception:  # nobody else would look at them until the process is started anew
+            logger.exception("served forecasts cannot be held against what came")
 
 
 def step(database: Database, settings: Settings) -> int:
@@ -38,6 +40,8 @@ def step(database: Database, settings: Settings) -> int:
         total += count
         if not count:
             break
-    with database.write() as session:
-        served.forget(session, settings.forecast_log_days, settings.quality_days, FORGOTTEN_AT_ONCE)
+    for _ in range(MOST_TURNS):  # more in a day than can be kept in one
+        with database.write() as session:
+            if not served.forget(session, settings.forecast_log_days, settings.quality_days, FORGOTTEN_AT_ONCE):
+                break
     return total

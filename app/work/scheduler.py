@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session
 
 from app.problems import ServiceError
@@ -31,6 +32,7 @@ from models.errors import ForecastError
 
 logger = logging.getLogger(__name__)
 
+AWAY = (OperationalError, InternalError, NoFreeConnection)  # the second: what was a standby takes no writes yet
 AT_ONCE = 100  # schedules that are seen to in one tick
 BROKEN_S = 300.0  # that a schedule is left alone after an error that is nobody's fault but ours
 BEAT_S = 5.0  # between two signs of life
@@ -56,7 +58,7 @@ def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counte
     A schedule that cannot work is refused, and written down; nothing that one does holds up another.
 
     Raises:
-        OperationalError: the database does not answer.
+        OperationalError, InternalError, NoFreeConnection: the database does not answer, or takes no writes.
     """
     with database.read() as session:
         moment = at or now(session)
@@ -66,7 +68,7 @@ def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counte
     for seen in waiting:
         try:
             outcomes.update(_see_to(database, parts, seen, moment))
-        except OperationalError:
+        except AWAY:
             raise
         except Exception:
             logger.exception("a schedule cannot be seen to", extra={"schedule": seen.name, "id": seen.id})
@@ -91,9 +93,9 @@ def run(database: Database, parts: Parts, stop: threading.Event, poll_s: float) 
             for outcome, count in tick(database, parts).items():
                 logger.info("schedules fired", extra={"outcome": outcome, "count": count})
             away = False
-        except OperationalError as error:
+        except AWAY as error:
             if not away:  # said once for each outage
-                logger.error("the database does not answer", extra={"reason": str(error.orig)})
+                logger.error("the database does not answer", extra={"reason": str(error)})
             away = True
         stop.wait(poll_s)
 
@@ -164,7 +166,8 @@ def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) ->
         quality = None
         if model is not None and not {"drift", "coverage_below"}.isdisjoint(seen.triggers):
             quality = parts.quality_of(session, seen.tenant_id, model)
-    return None if data is None else Seen(moment=moment, data=data, quality=quality)
+        busy = seen.overlap == "skip" and firings.unfinished_job(session, seen.id) is not None
+    return None if data is None else Seen(moment=moment, data=data, quality=quality, busy=busy)
 
 
 def _firing(parts: Parts, seen: Schedule, due_at: datetime, cause: str, detail: dict[str, Any]) -> NewFiring:

@@ -13,11 +13,15 @@ PAUSE_S = 3600.0  # between two firings of a schedule by its triggers, unless it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What there is to look at; ``quality`` is None where nothing is known of it."""
+    """What there is to look at; ``quality`` is None where nothing is known of it.
+
+    ``busy``: the job that was made last is unfinished, and no other is to be made beside it.
+    """
 
     moment: datetime
     data: Freshness
     quality: Quality | None
+    busy: bool = False
 
 
 class Cause(NamedTuple):
@@ -29,21 +33,24 @@ class Cause(NamedTuple):
 
 def cause(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen) -> Cause | None:
     """The first trigger that says so, or None; ``watermark`` is what ``fired`` made of the last time."""
+    if seen.busy:  # what is true now will be when the job has ended, unless that was what it took
+        return None
     since = _at(watermark)
     if since is not None and (seen.moment - since).total_seconds() < triggers.get("pause_s", PAUSE_S):
         return None
-    found = (
+    found = [
         _new_rows(triggers.get("new_rows"), watermark, seen.data),
         _older(triggers.get("older_than_s"), since, seen),
-        _drift(triggers.get("drift"), seen.quality),
-        _coverage(triggers.get("coverage_below"), seen.quality),
-    )
+    ]
+    if _rows(watermark, seen.data) < seen.data.rows:  # the same data would come to the same again
+        quality = seen.quality
+        found += [_drift(triggers.get("drift"), quality), _coverage(triggers.get("coverage_below"), quality)]
     return next((each for each in found if each is not None), None)
 
 
 def fired(watermark: Mapping[str, Any], seen: Seen) -> dict[str, Any]:
     """The watermark once something has fired on what was ``seen``."""
-    return {**watermark, "rows": seen.data.rows, "at": seen.moment.isoformat()}
+    return {**watermark, "dataset": seen.data.dataset_id, "rows": seen.data.rows, "at": seen.moment.isoformat()}
 
 
 def alarm(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen) -> Cause | None:
@@ -64,7 +71,7 @@ def _new_rows(least: int | None, watermark: Mapping[str, Any], data: Freshness) 
     """Rows since the last training, or since the last firing: one that failed is not tried again without new data."""
     if least is None:
         return None
-    new = data.rows - max(data.trained_rows or 0, watermark.get("rows", 0))
+    new = data.rows - max(data.trained_rows or 0, _rows(watermark, data))
     return Cause("new_rows", {"new_rows": new}) if new >= least else None
 
 
@@ -94,6 +101,12 @@ def _coverage(limit: Mapping[str, Any] | None, quality: Quality | None) -> Cause
     if coverage is None or coverage >= limit["coverage"]:
         return None
     return Cause("coverage", {"coverage": coverage, "level": limit["level"], "points": quality.points})
+
+
+def _rows(watermark: Mapping[str, Any], data: Freshness) -> int:
+    """How many rows of the data set there were at the last firing; 0 where that was of another one."""
+    rows: int = watermark["rows"] if watermark.get("dataset") == data.dataset_id else 0
+    return rows
 
 
 def _at(watermark: Mapping[str, Any]) -> datetime | None:

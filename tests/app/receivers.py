@@ -1,12 +1,18 @@
 """Real HTTP servers on this machine that are told things, and answer as a test says."""
 
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import NamedTuple
+
+import pytest
 
 
 class Told(NamedTuple):
@@ -19,21 +25,28 @@ class Told(NamedTuple):
 
 @dataclass
 class Receiver:
-    """What a server was told; ``answers`` are the statuses of the next answers, then 200."""
+    """What a server was told; ``answers`` are the statuses of the next answers, then 200.
+
+    ``names``: by which names it was asked for over TLS (SNI).
+    """
 
     url: str = ""
     told: list[Told] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
     location: str = ""
+    names: list[str | None] = field(default_factory=list)
 
     def answer(self) -> int:
         return self.answers.pop(0) if self.answers else 200
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
-    """A server that takes POST requests; it answers once ``hold`` is set, which it is unless a test clears it."""
+def receiver(certificate: Path | None = None) -> Iterator[Receiver]:
+    """A server that takes POST requests; it answers once ``hold`` is set, which it is unless a test clears it.
+
+    ``certificate``: a file that ``certificate_for`` made; it speaks TLS then.
+    """
     it = Receiver()
     it.hold.set()
 
@@ -54,10 +67,29 @@ def receiver() -> Iterator[Receiver]:
             with suppress(BrokenPipeError, ConnectionResetError):  # the answer is not read to its end, which is right
                 super().handle()
 
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
-        it.url = f"http://127.0.0.1:{port}"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        context.sni_callback = lambda _socket, name, _context: it.names.append(name)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    with _serving(server) as port:
+        it.url = f"http://127.0.0.1:{port}" if certificate is None else f"https://localhost:{port}"
         yield it
         it.hold.set()
+
+
+def certificate_for(name: str, folder: Path) -> Path:
+    """A file with a certificate for ``name``, which vouches for itself, and its key; good for a day."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no certificate can be made: openssl is not installed")
+    key, made = folder / f"{name}.key", folder / f"{name}.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
+    whose = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "1", "-out", str(made)]
+    subprocess.run([openssl, "req", "-x509", *curve, *whose], check=True, capture_output=True)
+    made.write_text(made.read_text() + key.read_text())
+    return made
 
 
 @contextmanager

@@ -149,3 +149,10 @@ def test_a_stricter_policy_promotes_nothing_more(
         assert ours < theirs
         assert ours <= baseline * 1.001
         assert sure >= asked
+
+
+@pytest.mark.parametrize("error", [{"ours": float("nan")}, {"theirs": float("nan")}, {"ours": float("inf")}])
+def test_what_is_no_number_is_no_gain(error: dict[str, float]) -> None:
+    verdict = judge(Policy(must_beat_baseline=False), Evidence(**{**BETTER, **error}))
+    assert verdict.outcome == "kept"
+    assert "cannot be compared" in verdict.reason

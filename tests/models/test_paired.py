@@ -36,6 +36,21 @@ def test_a_gain_that_is_the_same_everywhere_is_certain(gain: float, sure: float)
     assert confidence(np.full(20, gain)) == sure
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_gain_among_ties_makes_nobody_sure(sign: int) -> None:
+    # By hand: a mean of 1/5 with a variance of 1/5 is t = sqrt(5) * 0.2 / sqrt(0.2) = 1, of one degree: 3/4.
+    gains = np.zeros(5)
+    gains[2] = sign
+    assert confidence(gains) == pytest.approx(0.5 + sign * 0.25)
+
+
+@pytest.mark.parametrize("overlap", [1, 3])
+def test_gains_that_read_alike_backwards_are_no_certainty(overlap: int) -> None:
+    sure = confidence(np.array([-10.0, 3.0, 15.0, 3.0, -10.0]), overlap)
+    assert sure is not None
+    assert 0.5 < sure < 0.6
+
+
 @given(SEEDS, st.integers(5, 60), st.integers(1, 30))
 def test_what_one_gains_the_other_loses_and_units_do_not_matter(seed: int, n: int, overlap: int) -> None:
     gains = np.random.default_rng(seed).normal(size=n)

@@ -51,9 +51,9 @@ def test_what_comes_in_two_parts_adds_up_to_the_whole(seed: int) -> None:
         assert both == pytest.approx(np.array(sums))
 
 
-def test_steps_of_the_backtest_end_with_the_last_and_are_all_alike_where_it_has_none() -> None:
+def test_steps_of_the_backtest_end_with_the_last_and_are_the_mean_where_it_has_none() -> None:
     report = {"scores": {"model": {"mase": 0.75}}, "steps": {"model": {"mase": [0.5, None, 1.0]}}}
-    assert expected_steps(report, 5).tolist() == pytest.approx([0.5, NAN, 1.0, 1.0, 1.0], nan_ok=True)
+    assert expected_steps(report, 5).tolist() == [0.5, 0.75, 1.0, 1.0, 1.0]
     assert expected_steps({"scores": {"model": {"mase": 0.75}}}, 2).tolist() == [0.75, 0.75]
     assert np.isnan(expected_steps({"scores": {"model": {"mase": None}}}, 2)).all()
 
@@ -66,6 +66,15 @@ def test_what_is_kept_is_what_was_said() -> None:
     assert (back.mean.tolist(), back.spread.tolist()) == (prediction.mean.tolist(), prediction.spread.tolist())
     assert (back.quantiles.tolist(), tuple(back.levels)) == (quantiles.tolist(), (0.1, 0.5, 0.9))
     assert from_bytes([to_bytes(said([1.0, 2.0]), 0)]).quantiles is None
+
+
+def test_of_a_large_number_that_varies_little_what_varies_is_kept() -> None:
+    meter = Prediction(np.array([[1e9 + 1, 1e9 + 2.5]]), np.array([[0.5]]), np.array([[[1e9], [1e9 + 0.25]]]), (0.5,))
+    back = from_bytes([to_bytes(meter, 0)])
+    assert back.quantiles is not None
+    assert meter.quantiles is not None
+    assert (back.mean - 1e9).tolist() == [[1.0, 2.5]]
+    assert (back.quantiles == meter.quantiles).all()
 
 
 def test_where_a_value_lies_in_a_forecast_is_counted_in_steps_of_its_calendar() -> None:

@@ -120,6 +120,16 @@ def test_the_version_that_waits_for_approval_is_the_challenger(watched: House) -
     assert [row.shadow for row in logged(watched, 2)] == [False, True]
 
 
+def test_a_challenger_that_became_champion_makes_way_for_the_next(watched: House) -> None:
+    watched.register(says(2, 2, 2), alias="challenger")
+    second = watched.acme.put("/v1/models/demand/aliases/champion", json={"version": 2})["version"]
+    third = watched.register(says(3, 3, 3), alias=None)
+    watched.decide(third, "pending")
+    watched.acme.forecast(dataset=SHOP)
+    shadow = next(row for row in logged(watched, 2) if row.shadow)
+    assert (second, shadow.version_id) == (2, third.id)
+
+
 def test_a_challenger_that_cannot_be_loaded_costs_nobody_a_forecast(watched: House) -> None:
     watched.register(b"no bundle", alias="challenger")
     watched.acme.forecast(dataset=SHOP)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.addresses import networks_of
+from app.store.tables import IdempotencyKey
 from app.work.deliveries import Sender
 from tests.app.api.conftest import Caller, House, on_both, open_house
 from tests.app.receivers import receiver
@@ -32,6 +33,22 @@ def test_the_secret_is_shown_when_it_is_made_and_never_again(house: House) -> No
     assert acme.refused("POST", "/v1/webhooks", json=HOOK) == (409, "conflict", None)
     assert acme.ask("DELETE", "/v1/webhooks/desk").status_code == 204
     assert acme.refused("GET", "/v1/webhooks/desk") == (404, "not_found", None)
+
+
+@on_both
+def test_a_repeat_shows_the_secret_again_though_it_is_kept_with_its_webhook_only(house: House) -> None:
+    asked: dict[str, Any] = {"json": HOOK, "headers": {"idempotency-key": "a-1"}}
+    first, again = (house.acme.ask("POST", "/v1/webhooks", **asked) for _ in range(2))
+    assert (first.json(), first.headers["location"]) == (again.json(), again.headers["location"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(house.acme.get("/v1/webhooks")["items"]) == 1
+    with house.database.read() as session:
+        [kept] = session.query(IdempotencyKey).all()
+    assert first.json()["secret"] not in str(kept.body)
+    rotated = house.acme.post("/v1/webhooks/desk/rotate")["secret"]
+    assert house.acme.ask("POST", "/v1/webhooks", **asked).json()["secret"] == rotated
+    house.acme.ask("DELETE", "/v1/webhooks/desk")
+    assert house.acme.refused("POST", "/v1/webhooks", **asked) == (404, "not_found", None)
 
 
 @pytest.mark.parametrize(

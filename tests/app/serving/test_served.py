@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.serving.served import CAPACITY, MOST_SERIES, Beside, Entry, ForecastLog, Other, Record, Source, records_of
+from app.records import Record
+from app.serving.served import CAPACITY, MOST_SERIES, Beside, Entry, ForecastLog, Other, Source, records_of
 from models.forecast import Forecast
 from models.forecaster import forecast
 from models.intervals import Prediction

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from app.records import Record
 from app.store import datasets, keys, panels, registry, served
 from app.store.db import Database
-from app.store.served import NewServed
 from app.store.tables import Revision, Version
 from models import bundle
 from models.forecaster import Forecaster
@@ -66,11 +66,11 @@ class Growing:
         """Log that ``version`` said ``mean`` of the series s0 from after its last day on; how many are new."""
         return self.log(self.record(version, mean, at, **changes))
 
-    def log(self, *records: NewServed) -> int:
+    def log(self, *records: Record) -> int:
         with self.database.write() as session:
             return served.add(session, records)
 
-    def record(self, version: Version, mean: list[float], at: int | None = None, **changes: Any) -> NewServed:
+    def record(self, version: Version, mean: list[float], at: int | None = None, **changes: Any) -> Record:
         said = Prediction(np.array([mean], dtype=np.float64), np.ones((1, 1)))
         fields: dict[str, Any] = {
             "tenant_id": self.tenant_id,
@@ -84,4 +84,4 @@ class Growing:
             "scale": 2.0,
             "stretch": {},
         }
-        return NewServed(**(fields | changes))
+        return Record(**(fields | changes))

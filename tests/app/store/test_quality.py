@@ -1,14 +1,15 @@
 """Served forecasts held against what came: sums by hand, each value once, whatever the order."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 
+from app.records import Record
 from app.store import adapted, quality, realising, served
 from app.store.db import Database
 from app.store.quality import Comparison, Quality
-from app.store.served import NewServed
-from app.store.tables import Realised, ServedForecast
+from app.store.tables import AdaptedIntervals, Realised, ServedForecast
 from tests.app.store.conftest import at_once
 from tests.app.store.growing import Growing
 
@@ -210,6 +211,42 @@ def test_a_bundle_that_cannot_be_read_stops_nobody_elses_forecasts(sales: Growin
     assert seen(sales).points == 3
 
 
+@pytest.mark.parametrize("torn", [ServedForecast, AdaptedIntervals])
+def test_a_damaged_row_stops_nobody_elses_forecasts(sales: Growing, torn: type[Any]) -> None:
+    broken, sound = sales.version(), sales.version()
+    sales.serve(broken, [6, 6, 6])
+    sales.append([6], [1])
+    realise(sales)
+    sales.serve(sound, [6, 6])
+    with sales.database.write() as session:
+        row = session.query(torn).one() if torn is AdaptedIntervals else session.get_one(torn, 1)
+        row.said, row.state = b"torn", {}
+    sales.append([6, 6], [1, 1])
+    assert [realise(sales), realise(sales)] == [2, 0]
+    assert seen(sales).points == 2
+    with sales.database.read() as session:
+        assert quality.of_version(session, broken, 30).points == 1  # all of what is damaged, or nothing
+
+
+def test_blocks_of_several_horizons_are_put_in_order_of_time(sales: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
+    # First ten forecasts of one day, all wrong; then ten of four days, all right: only the newest ten tell.
+    monkeypatch.setattr(quality, "MOST_BLOCKS", 10)
+    champion, challenger = sales.version(), sales.version(alias="challenger")
+    places = [(1, at, 0.0) for at in range(5, 15)] + [(4, at, 8.0) for at in range(25, 65, 4)]
+    for horizon, at, value in places:
+        shadow = sales.record(challenger, [8 - value] * horizon, at, shadow=True, beside=champion.id)
+        sales.log(sales.record(champion, [value] * horizon, at, beside=challenger.id), shadow)
+    sales.append([8] * 60, [1] * 60)
+    realise(sales)
+    found = seen(sales)
+    assert found.confidence is not None
+    assert found.confidence < 0.01  # that errors have grown
+    with sales.database.read() as session:
+        [beside] = quality.comparisons(session, champion, 30)
+    assert beside.confidence is not None
+    assert beside.confidence < 0.01  # that the challenger, which was right at first, errs less
+
+
 def test_the_fields_of_a_record_are_those_of_the_table() -> None:
     columns = set(ServedForecast.__table__.columns.keys())
-    assert set(NewServed.__slots__) - {"revision"} == columns - {"id", "seen", "points", "done", "served_at"}
+    assert set(Record.__slots__) - {"revision"} == columns - {"id", "seen", "points", "done", "served_at"}

@@ -157,6 +157,22 @@ def test_what_does_not_arrive_is_sent_again_until_it_is_too_old(database: Databa
     assert (row.state, row.detail, row.next_at, row.attempt) == ("failed", "503 again", None, 2)
 
 
+def test_what_is_due_where_nobody_answers_waits_with_it_and_nothing_else_does(database: Database, acme: int) -> None:
+    with database.write() as session:
+        for name in ("dead", "desk"):
+            make(session, acme, name)
+    for number in (1, 2, 3):
+        tell(database, acme, number=number)
+    dead, desk = sorted(take(database), key=lambda parcel: parcel.webhook_id)
+    with database.write() as session:
+        webhooks.again(session, dead, "no answer", wait_s=60, most_s=3600)
+        webhooks.hold_back(session, dead, wait_s=60)
+        webhooks.taken(session, desk, "200")
+    assert [parcel.webhook_id for parcel in take(database)] == [desk.webhook_id]
+    make_due(database)
+    assert {parcel.payload["number"] for parcel in take(database)} == {1, 2}  # each its oldest
+
+
 def test_a_disabled_webhook_is_told_nothing_more(database: Database, acme: int) -> None:
     with database.write() as session:
         make(session, acme)

@@ -10,6 +10,7 @@ from app.store.db import Database
 from app.store.orders import Order
 from app.work.champion import Rival, compare, known_to, ruling
 from models.backtest import errors_at, score
+from models.errors import ModelBroken
 from models.forecaster import Forecaster, predict
 from models.gate import Evidence, Policy
 from models.origins import Origins, origins_of, plan_for
@@ -25,16 +26,25 @@ def origins(panel: Panel) -> Origins:
 
 
 def standing(
-    database: Database, champion: Forecaster | None, panel: Panel, known: int = 0, **changes: object
+    database: Database,
+    champion: Forecaster | None,
+    panel: Panel,
+    known: int = 0,
+    rival: Forecaster | None = None,
+    **changes: object,
 ) -> Evidence:
-    """How ``champion`` does against an untrained forecaster on ``panel``; ``known``: points known to its parent."""
+    """How ``champion`` does against ``rival``, or an untrained forecaster, on ``panel``.
+
+    ``known``: points known to the rival's parent.
+    """
     revision = keep(database, panel)
     if champion is not None:
         crown(database, revision, champion, **changes)
     queue(database, revision)
     points = np.full(len(panel), known)
-    rival = Rival(members=untrained().members, skill=0.5, origins=origins(panel), known=points)
-    return compare(desk_of(database, claim(database)), rival)
+    members = (rival or untrained()).members
+    beside = Rival(members=members, skill=0.5, origins=origins(panel), known=points)
+    return compare(desk_of(database, claim(database)), beside)
 
 
 def mase(forecaster: Forecaster, panel: Panel) -> float | None:
@@ -147,10 +157,19 @@ def test_a_champion_that_cannot_be_read_does_not_stop_its_successor(
     assert "the champion cannot be used" in caplog.text
 
 
+def broken() -> Forecaster:
+    made = untrained(replace(SPEC, units=64))
+    made.members[0].weights["head/kernel"][:] = 3e38
+    return made
+
+
 def test_a_champion_that_says_nothing_of_use_does_not_stop_its_successor(sqlite: Database) -> None:
-    broken = untrained(replace(SPEC, units=64))
-    broken.members[0].weights["head/kernel"][:] = 3e38
-    assert standing(sqlite, broken, weeks()) == Evidence(champion=1, usable=False)
+    assert standing(sqlite, broken(), weeks()) == Evidence(champion=1, usable=False)
+
+
+def test_a_rival_that_says_nothing_of_use_is_not_the_champions_fault(sqlite: Database) -> None:
+    with pytest.raises(ModelBroken):
+        standing(sqlite, untrained(), weeks(), rival=broken())
 
 
 def test_series_that_do_not_vary_have_no_mase(sqlite: Database) -> None:

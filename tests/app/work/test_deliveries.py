@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -16,11 +17,12 @@ from app.store import keys, webhooks
 from app.store.db import Database, now
 from app.store.tables import Delivery
 from app.store.webhooks import Parcel
+from app.work import deliveries
 from app.work.deliveries import Sender, signature, signed, wait_s
-from tests.app.receivers import Receiver, raw_receiver, receiver
+from tests.app.receivers import Receiver, certificate_for, raw_receiver, receiver
 from tests.app.work.tiny import eventually
 
-LOOPBACK = networks_of("127.0.0.0/8")
+LOOPBACK = networks_of("127.0.0.0/8, ::1/128")
 
 
 @pytest.fixture(name="desk")
@@ -156,6 +158,68 @@ def test_who_is_slow_is_given_up_and_keeps_nobody_waiting(sqlite: Database, acme
     with sqlite.read() as session:
         first = webhooks.list_deliveries(session, acme, "slow", None, 10)[-1]
     assert (first.state, first.detail) == ("pending", "no answer within 1 s")
+
+
+def test_who_is_dead_and_has_much_to_be_told_takes_nobody_elses_turn(
+    sqlite: Database, acme: int, desk: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "AT_ONCE", 1)  # as if all but one were at dead ones too
+    with receiver() as dead:
+        dead.hold.clear()
+        make(sqlite, acme, dead.url, "dead")
+        for number in range(20):
+            tell(sqlite, acme, number=number)
+        make(sqlite, acme, desk.url)
+        tell(sqlite, acme, number=20)
+        sender = Sender(sqlite, LOOPBACK, timeout_s=0.2)
+        eventually(lambda: (sender.step(), desk.told)[1])
+        sender.close()
+        assert len(dead.told) == 1
+
+
+@pytest.fixture
+def believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a certificate authority that this process believes, and no other."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate_for("localhost", tmp_path)))
+    return tmp_path
+
+
+def test_over_tls_the_name_is_asked_for_and_looked_for_in_the_certificate(
+    sqlite: Database, acme: int, believed: Path
+) -> None:
+    with receiver(believed / "localhost.pem") as desk:
+        make(sqlite, acme, f"{desk.url}/hook")
+        tell(sqlite, acme, job="a1")
+        send(sqlite)
+        assert row(sqlite, acme).state == "taken"
+        assert (desk.names, desk.told[0].path) == (["localhost"], "/hook")
+        assert desk.told[0].headers["host"] == desk.url.removeprefix("https://")
+
+
+def test_over_tls_nothing_is_told_to_who_cannot_prove_the_name(sqlite: Database, acme: int, believed: Path) -> None:
+    stranger = certificate_for("elsewhere.example", believed)
+    with receiver(believed / "localhost.pem") as desk, receiver(stranger) as other:
+        make(sqlite, acme, desk.url.replace("localhost", "127.0.0.1"), "address")
+        make(sqlite, acme, other.url, "stranger")
+        tell(sqlite, acme, job="a1")
+        send(sqlite)
+        assert desk.told == other.told == []
+    said = {name: str(row(sqlite, acme, name).detail) for name in ("address", "stranger")}
+    assert all(detail.startswith("its certificate cannot be trusted: ") for detail in said.values())
+    assert "not valid for '127.0.0.1'" in said["address"]
+
+
+def test_over_tls_a_certificate_for_another_name_is_no_proof(
+    sqlite: Database, acme: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = certificate_for("elsewhere.example", tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with receiver(certificate) as desk:
+        make(sqlite, acme, desk.url)
+        tell(sqlite, acme, job="a1")
+        send(sqlite)
+        assert (desk.told, desk.names) == ([], ["localhost"])
+    assert "Hostname mismatch" in str(row(sqlite, acme).detail)
 
 
 @pytest.mark.parametrize("drip", [b"x", b"HTTP/1.1 100 Continue\r\n\r\n"])

@@ -4,14 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.settings import Settings
 from app.store import quality as found
-from app.store.db import Database
+from app.store.db import Database, now
+from app.store.tables import ServedForecast
 from app.work import quality
 from tests.app.store.growing import Growing
 
@@ -63,6 +66,33 @@ def test_what_comes_is_joined_though_the_database_was_away(sqlite: Database, cap
         sales.append([6, 6])
         eventually(lambda: points() == 3)
     assert "cannot be held against what came" in caplog.text
+
+
+def test_an_error_that_nobody_thought_of_is_seen_and_survived(
+    sqlite: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> AbstractContextManager[Session]:
+        raise ValueError("nobody thought of this")
+
+    flaky = Flaky(sqlite)
+    write, flaky.write = flaky.write, broken  # type: ignore[method-assign]
+    with running(flaky):
+        eventually(lambda: "nobody thought of this" in caplog.text)
+        flaky.write = write  # type: ignore[method-assign]
+        eventually(lambda: flaky.asked > 2)
+
+
+def test_all_that_is_old_is_forgotten_in_one_step(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "FORGOTTEN_AT_ONCE", 2)
+    sales = Growing(sqlite, [1, 2, 3, 4, 5])
+    version = sales.version()
+    for at in range(5, 10):
+        sales.serve(version, [6], at=at)
+    with sqlite.write() as session:
+        session.execute(update(ServedForecast).values(served_at=now(session) - timedelta(days=91)))
+    quality.step(sqlite, Settings())
+    with sqlite.read() as session:
+        assert session.query(ServedForecast).count() == 0
 
 
 def test_more_than_one_transaction_holds_is_done_in_several(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:

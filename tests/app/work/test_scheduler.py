@@ -1,16 +1,20 @@
 """A scheduler's tick under a clock that the test holds: what fires when, what is missed, skipped, refused, and why."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
-from app.store import firings, schedules, webhooks
+from app.store import datasets, firings, schedules, webhooks
 from app.store.db import Database
 from app.store.quality import Quality
-from app.work.scheduler import Parts, tick
+from app.work.scheduler import Parts, run, tick
+from tests.app.store.conftest import new_revision
 from tests.app.work.clockwork import Clockwork, at
+from tests.app.work.tiny import eventually
+from tests.postgres import postgres_server
 
 FIRED = {"fired": 1}
 
@@ -190,6 +194,29 @@ def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
     assert one.firings()[1].detail == {"new_rows": 4}
 
 
+def test_a_trigger_waits_for_the_job_before_and_is_not_lost(clock: Clockwork) -> None:
+    clock.add(cron=None, overlap="skip", triggers={"new_rows": 3, "pause_s": 60})
+    assert clock.tick("09:31") == FIRED
+    clock.grow(rows_total=6)
+    assert clock.tick("09:33") == {}
+    assert clock.tick("09:34") == {}
+    clock.end_jobs()
+    assert clock.tick("09:35") == FIRED
+    assert [job.request for job in clock.jobs()] == [{"rows": 3}, {"rows": 6}]
+    assert [outcome for _, _, outcome in clock.said()] == ["fired", "fired"]
+
+
+def test_a_schedule_that_is_given_another_data_set_counts_its_rows_from_the_start(one: Clockwork) -> None:
+    one.grow(rows_total=1_000)
+    one.add(cron=None, triggers={"new_rows": 4, "pause_s": 60})
+    assert one.tick("09:31") == FIRED
+    with one.database.write() as session:
+        datasets.create(session, one.tenant_id, "small", "D", new_revision(rows_total=4), "cli")
+    one.edit(request={"model": "demand", "dataset": "small"}, now="09:32")
+    assert one.tick("09:33") == FIRED
+    assert one.firings()[1].detail == {"new_rows": 4}
+
+
 def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: Clockwork) -> None:
     one.add(triggers={"new_rows": 3, "pause_s": 60})
     assert one.tick("09:31") == FIRED
@@ -202,8 +229,10 @@ def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
     assert one.tick("09:31") == {}
     one.quality = Quality(points=60, drift=1.8, confidence=0.95, coverage={})
     assert one.tick("09:32") == FIRED
+    one.grow(rows_total=4)
     assert one.tick("09:41") == {}  # the pause
     assert one.tick("09:43") == FIRED
+    assert one.tick("09:54") == {}  # the gate kept the champion, and there is nothing new to learn from
 
 
 def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork) -> None:
@@ -312,6 +341,38 @@ def test_a_deleted_schedule_takes_its_firings_and_leaves_its_jobs(clock: Clockwo
     assert again.id > row.id
     assert clock.tick("10:00") == FIRED
     assert len(clock.jobs()) == 2
+
+
+def test_a_scheduler_outlives_a_database_that_takes_no_writes(caplog: pytest.LogCaptureFixture) -> None:
+    # As after a failover, while what was a standby is one still; PostgreSQL does not call that an operational error.
+    database = Database(postgres_server().new_database())
+    clock = Clockwork(database)
+    clock.add(cron="* * * * *", now="2026-05-01T09:30")
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(database, clock.parts, stop, 0.02))
+    try:
+        let_write(database, "off")
+        thread.start()
+        eventually(lambda: "the database does not answer" in caplog.text)
+        let_write(database, "on")
+        eventually(clock.firings)
+    finally:
+        stop.set()
+        thread.join(60)
+        database.dispose()
+    assert caplog.text.count("the database does not answer") == 1
+    assert "cannot be seen to" not in caplog.text  # it is nobody's schedule that is broken
+
+
+def let_write(database: Database, may: str) -> None:
+    """Have the server take writes or not, and cut all connections, as where another takes its place."""
+    setting = f"ALTER DATABASE {database.url.database} SET default_transaction_read_only = {may == 'off'}"
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    master = Database(database.url.render_as_string(hide_password=False))
+    with master.write() as session:
+        for statement in ("SET TRANSACTION READ WRITE", setting, f"{others} pg_backend_pid()"):
+            session.connection().exec_driver_sql(statement)
+    master.dispose()
 
 
 def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:

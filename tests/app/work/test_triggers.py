@@ -16,7 +16,14 @@ NEVER: dict[str, Any] = {}
 
 def seen(quality: Quality | None = None, **data: Any) -> Seen:
     """At noon; 100 rows that came at 11:00, of which the newest version knows 90; it was made at 10:00."""
-    fresh = {"revision_id": 7, "rows": 100, "data_at": at("11:00"), "trained_rows": 90, "trained_at": at("10:00")}
+    fresh = {
+        "dataset_id": 3,
+        "revision_id": 7,
+        "rows": 100,
+        "data_at": at("11:00"),
+        "trained_rows": 90,
+        "trained_at": at("10:00"),
+    }
     return Seen(moment=NOON, data=Freshness(**{**fresh, **data}), quality=quality)
 
 
@@ -70,9 +77,23 @@ def test_after_a_firing_there_is_a_pause_whatever_the_triggers_say() -> None:
 
 def test_a_training_that_failed_is_not_tried_again_without_new_rows() -> None:
     watermark = fired(NEVER, seen())
-    assert watermark == {"rows": 100, "at": NOON.isoformat()}
+    assert watermark == {"dataset": 3, "rows": 100, "at": NOON.isoformat()}
     assert cause({"new_rows": 1, "pause_s": 0.0}, watermark, seen()) is None
     assert cause({"new_rows": 1, "pause_s": 0.0}, watermark, seen(rows=101)) == ("new_rows", {"new_rows": 1})
+
+
+@pytest.mark.parametrize("triggers", [{"drift": DRIFT}, {"coverage_below": COVERAGE}])
+def test_what_served_forecasts_came_to_fires_again_only_on_new_data(triggers: dict[str, Any]) -> None:
+    bad, steady = known(within=0.1, drift=9.0), {**triggers, "pause_s": 0.0}
+    watermark = fired(NEVER, seen(bad))
+    assert cause(steady, watermark, seen(bad)) is None
+    assert cause(steady, watermark, seen(bad, rows=101)) is not None
+
+
+def test_rows_of_another_data_set_are_not_counted() -> None:
+    watermark = fired(NEVER, seen(rows=10_000, dataset_id=2))
+    assert cause({"new_rows": 10, "pause_s": 0.0}, watermark, seen()) == ("new_rows", {"new_rows": 10})
+    assert cause({"drift": DRIFT, "pause_s": 0.0}, watermark, seen(known(drift=9.0))) is not None
 
 
 def test_the_age_counts_from_the_last_firing_too() -> None:
