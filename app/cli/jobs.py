@@ -42,7 +42,7 @@ def list_jobs(
 def show_job(job_id: JobId) -> None:
     """Show a job with what was tried for it and the files that it left, as JSON.
 
-    Example: forecastle jobs show 4fd1c2
+    Example: forecastle jobs show 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """
     command("jobs").show(job_id)
 
@@ -51,7 +51,7 @@ def show_job(job_id: JobId) -> None:
 def cancel_job(job_id: JobId) -> None:
     """Cancel a job, and its children.
 
-    Example: forecastle jobs cancel 4fd1c2
+    Example: forecastle jobs cancel 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """
     command("jobs").cancel(job_id)
 
@@ -60,6 +60,6 @@ def cancel_job(job_id: JobId) -> None:
 def watch_job(job_id: JobId) -> None:
     """Watch a job until it is over; fails where the job does.
 
-    Example: forecastle jobs watch 4fd1c2
+    Example: forecastle jobs watch 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """
     command("jobs").watch(job_id)

@@ -33,7 +33,9 @@ def check_parity(
                 difference = np.abs(said[name] - value) / np.maximum(1.0, np.abs(value))
             worst = max(worst, float(np.nan_to_num(difference, nan=np.inf).max()))
     if not worst <= tolerance:
-        raise EngineMismatch(f"the engines differ by {worst:.2e} on random inputs; at most {tolerance:.0e} is accepted")
+        limit = f"on random inputs; at most {tolerance:.0e} is accepted"
+        remedy = "this is no fault of the data: try another spec, and report this one"
+        raise EngineMismatch(f"the engines differ by {worst:.2e} {limit}; {remedy}")
     return worst
 
 
