@@ -5,9 +5,9 @@ BIN := .venv/bin
 .PHONY: serve test test-faults check container bench-accuracy bench-training bench-jobs bench-serving bench-start soak clean
 .DEFAULT_GOAL := serve
 
-serve: .venv/.serve  ## set up, train a first model on bundled data, and serve on 127.0.0.1:8000
+serve: .venv/.serve  ## set up, train a first model on bundled data (TRAIN: further options for that), and serve on 127.0.0.1:8000
 	$(BIN)/forecastle migrate
-	$(BIN)/forecastle train sample:electricity-hourly --model electricity --horizon 24 --if-missing >/dev/null
+	$(BIN)/forecastle train sample:electricity-hourly --model electricity --horizon 24 --if-missing $(TRAIN) >/dev/null
 	$(BIN)/forecastle serve
 
 test: .venv/.dev  ## the whole test suite, with coverage

@@ -46,14 +46,14 @@ def main() -> int:
     """Measure on SQLite and PostgreSQL, alone on the machine."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = [*table_rows("SQLite", sqlite(folder)), *table_rows("PostgreSQL", postgresql())]
-        rows += worker_rows(folder)
+        rows = [*table_rows("SQLite", sqlite(folder / "table.db")), *table_rows("PostgreSQL", postgresql())]
+        rows += worker_rows(sqlite(folder / "worker.db"))
         rows += training_rows(folder / "served")
     return publish("jobs", rows, {"queued": QUEUED, "models": SMALL, "load": os.getloadavg()[0]})
 
 
-def sqlite(folder: Path) -> Database:
-    url = f"sqlite:///{folder / 'table.db'}"
+def sqlite(file: Path) -> Database:
+    url = f"sqlite:///{file}"
     migrate(url)
     return Database(url)
 
@@ -78,9 +78,8 @@ def table_rows(name: str, database: Database) -> list[Row]:
     ]
 
 
-def worker_rows(folder: Path) -> list[Row]:
+def worker_rows(database: Database) -> list[Row]:
     """What a worker takes that has nothing to do, and how soon it sees that it has."""
-    database = sqlite(folder)
     revision = keep(database)
     with worker(database) as process:
         dispatcher = psutil.Process(process.pid)

@@ -83,6 +83,7 @@ def known_panel(rng: np.random.Generator, ahead: int, *histories: Any) -> Panel:
         promotion=rng.integers(0, 2, count),
         size=np.repeat(rng.normal(size=len(histories)), bare.lengths),
         place=np.repeat(rng.integers(0, 3, len(histories)), bare.lengths),
+        area=np.repeat(rng.normal(size=len(histories)), bare.lengths),
     )
 
 

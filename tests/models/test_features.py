@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calendar import parse_freq
+from models.calendar import FIRST, LAST, parse_freq
 from models.errors import SpecError
 from models.features import calendar_features, check_country, holiday_features, names, times_of
 from tests.models.samples import grid, helpful, panel_of
@@ -71,7 +71,10 @@ def test_cycles_are_those_that_a_step_leaves_something_of(freq, told):
     assert calendar_features(parse_freq(freq), np.zeros((0, 4), "datetime64[us]")).shape == (0, 4, table.shape[-1])
 
 
-@given(st.lists(st.datetimes(), min_size=1, max_size=9), st.sampled_from(["min", "h", "D", "W", "MS"]))
+@given(
+    st.lists(st.datetimes(FIRST.item(), LAST.item()), min_size=1, max_size=9),
+    st.sampled_from(["min", "h", "D", "W", "MS"]),
+)
 def test_any_moment_is_told_alone_as_in_company_and_within_bounds(moments, freq):
     step, times = parse_freq(freq), np.array(moments, dtype="datetime64[us]")
     table = calendar_features(step, times)

