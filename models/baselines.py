@@ -36,11 +36,20 @@ def seasonal_naive(past: Floats, horizon: int, season: int) -> Floats:
 
     Naive for a step that has none, as where T < ``season``: padding the past with NaN on its left changes nothing.
     """
+    newest = np.full((len(past), season), np.nan)
+    newest[:, max(season - past.shape[1], 0) :] = past[:, -season:]
+    gaps = np.isnan(newest).any(axis=1)  # only where the last season has any is more of the past looked at
+    if gaps.any():
+        newest[gaps] = _newest_of_each_phase(past[gaps], season)
+    return np.asarray(newest[:, np.arange(horizon) % season])
+
+
+def _newest_of_each_phase(past: Floats, season: int) -> Floats:
+    """The newest value observed at each phase of the season, (B, season); the newest of all where there is none."""
     folds = np.pad(past, ((0, 0), (-past.shape[1] % season, 0)), constant_values=np.nan)
     folds = folds.reshape(len(past), -1, season).swapaxes(1, 2).reshape(len(past) * season, -1)
     newest = naive(folds, 1).reshape(len(past), season)
-    newest = np.where(np.isnan(newest), naive(past, 1), newest)
-    return np.asarray(newest[:, np.arange(horizon) % season])
+    return np.where(np.isnan(newest), naive(past, 1), newest)
 
 
 def drift(past: Floats, horizon: int) -> Floats:

@@ -5,11 +5,12 @@ Importing this module imports Keras and its backend.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from models.backtest import Evaluation, baseline_at, evaluate, score
 from models.blending import blend
+from models.compiling import MOST_COMPILED
 from models.diary import Diary, Entry
 from models.engines.keras import KerasEngine
 from models.engines.onnx import OnnxEngine
@@ -157,7 +158,13 @@ def _refitted(panel: Panel, courses: Sequence[Course], mixed: Sequence[Member], 
 
 def _difference(member: Member) -> float:
     spec, weights = member.spec, member.weights
-    return check_parity(spec, KerasEngine(spec, weights), OnnxEngine(spec, weights))
+    return check_parity(spec, _reference(spec).take(weights), OnnxEngine(spec, weights))
+
+
+@lru_cache(maxsize=MOST_COMPILED)
+def _reference(spec: Spec) -> KerasEngine:
+    """To compile one takes longer than all that it is asked; many small models of a kind share one."""
+    return KerasEngine(spec)
 
 
 def _facts(mixed: Sequence[Member], refit: bool, differ: float) -> dict[str, Any]:

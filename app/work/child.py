@@ -22,7 +22,6 @@ from app.work.runner import Exit, Works, attempt, works
 NICE = 10  # forecasts go first
 PR_SET_PDEATHSIG = 1
 WARM_AFTER = (Exit.DONE, Exit.REFUSED, Exit.CANCELLED)  # else memory, network or token are not what they should be
-MOST_JOBS = 50  # of one process: what a job leaves behind does not add up for ever
 STATM = Path("/proc/self/statm")
 
 
@@ -65,13 +64,14 @@ def main(arguments: list[str], works: Works = works) -> int:
     orders = Orders()
     configure_logging()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
-    settings, done = Settings(), 0
+    settings, known = Settings(), works()
+    gc.freeze()  # libraries: to look through them after each job would take 0.3 s
     database = Database(settings.url)
     while (line := orders.next()) is not None:
         tenant_id, job_id, token = line.split()
-        code, done = attempt(database, (int(tenant_id), job_id, int(token)), works), done + 1
+        code = attempt(database, (int(tenant_id), job_id, int(token)), lambda: known)
         gc.collect()
-        if code not in WARM_AFTER or done >= MOST_JOBS or resident_bytes() > settings.warm_bytes:
+        if code not in WARM_AFTER or resident_bytes() > settings.warm_bytes:
             return code
         os.write(pipe, b"%d\n" % code)
     return Exit.DONE

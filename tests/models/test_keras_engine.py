@@ -134,3 +134,11 @@ def test_a_looser_tolerance_is_said_by_who_asks_for_it():
     assert check_parity(PLAIN, reference, other, tolerance=2e-3) == pytest.approx(1e-3, rel=0.01)
     with pytest.raises(EngineMismatch, match="at most 1e-05 is accepted"):
         check_parity(PLAIN, reference, other)
+
+
+def test_an_engine_that_takes_other_weights_says_what_a_new_one_would():
+    engine, [inputs] = KerasEngine(PLAIN), random_inputs(PLAIN, [3])
+    for seed in (1, 2, 1):
+        weights = weights_of(PLAIN, seed)
+        said = engine.take(weights).run(inputs)["said"]
+        np.testing.assert_array_equal(said, KerasEngine(PLAIN, weights).run(inputs)["said"])
