@@ -8,16 +8,19 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
+
 from models.backtest import Evaluation, baseline_at, evaluate, score
 from models.blending import blend
 from models.compiling import MOST_COMPILED
 from models.diary import Diary, Entry
-from models.engines.keras import KerasEngine
+from models.engines.keras import KerasEngine, set_weights
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
 from models.errors import ModelBroken
 from models.forecaster import Forecaster, Member, Weights, predict, ready
 from models.intervals import Calibration
+from models.network import weight_shapes
 from models.origins import Origins, Plan, origins_of
 from models.panel import Panel
 from models.scoring import skill
@@ -158,13 +161,15 @@ def _refitted(panel: Panel, courses: Sequence[Course], mixed: Sequence[Member], 
 
 def _difference(member: Member) -> float:
     spec, weights = member.spec, member.weights
-    return check_parity(spec, _reference(spec).take(weights), OnnxEngine(spec, weights))
+    reference = _reference(spec)
+    set_weights(reference.network, weights)
+    return check_parity(spec, reference, OnnxEngine(spec, weights))
 
 
 @lru_cache(maxsize=MOST_COMPILED)
 def _reference(spec: Spec) -> KerasEngine:
     """To compile one takes longer than all that it is asked; many small models of a kind share one."""
-    return KerasEngine(spec)
+    return KerasEngine(spec, {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(spec).items()})
 
 
 def _facts(mixed: Sequence[Member], refit: bool, differ: float) -> dict[str, Any]:

@@ -73,34 +73,23 @@ class KerasEngine:
     ``most_rows`` rows, a larger one runs in several passes; and where a state is carried, points are read 1, 8, … or T
     at a time. ``models.engines.parity.warm_up`` runs them all.
 
-    Without ``weights`` it is a network that has yet to be given some, by ``take``.
-
     Raises:
         KeyError: a weight is missing.
         ValueError, RuntimeError: there is no GPU, but ``gpu`` was said.
     """
 
-    def __init__(
-        self, spec: Spec, weights: Arrays | None = None, device: str = "cpu", most_rows: int = MOST_ROWS
-    ) -> None:
+    def __init__(self, spec: Spec, weights: Arrays, device: str = "cpu", most_rows: int = MOST_ROWS) -> None:
         self._device, self._rows = f"{device}:0", rungs(most_rows)
         self._points = rungs(spec.context) if spec.carries else ()
         with keras.device(self._device):
-            self._network = build(spec)
+            self.network = build(spec)
             if device == "cpu":
-                _without_cudnn(self._network)
-            if weights is not None:
-                set_weights(self._network, weights)
-            if device == "gpu" and not all(_on_gpu(variable.value) for variable in _variables(self._network).values()):
+                _without_cudnn(self.network)
+            set_weights(self.network, weights)
+            if device == "gpu" and not all(_on_gpu(variable.value) for variable in _variables(self.network).values()):
                 raise ValueError("its weights are not on a GPU")  # TensorFlow quietly takes what device there is
-            self._network.compile(jit_compile="auto")  # on a GPU: cuDNN's kernels where there are any, XLA elsewhere
+            self.network.compile(jit_compile="auto")  # on a GPU: cuDNN's kernels where there are any, XLA elsewhere
         self._lock = threading.Lock()  # Keras' predict functions are not safe to call from several threads
-
-    def take(self, weights: Arrays) -> "KerasEngine":
-        """Have other weights of the same spec from now on: what was compiled serves them as well. Raise KeyError."""
-        with self._lock, keras.device(self._device):
-            set_weights(self._network, weights)
-        return self
 
     def run(self, inputs: Arrays) -> Outputs:
         """See ``models.engines.Engine``."""
@@ -114,7 +103,7 @@ class KerasEngine:
 
     def _predict(self, inputs: Arrays) -> Outputs:
         with self._lock, keras.device(self._device):
-            said = self._network.predict_on_batch(inputs)
+            said = self.network.predict_on_batch(inputs)
         return {name: np.asarray(value) for name, value in said.items()}
 
 
