@@ -170,12 +170,13 @@ def attempts_s(session: Session, made: Sequence[str]) -> float:
 
 
 def fits_s(session: Session, made: Sequence[str]) -> float:
-    """What teaching took of that: from the beginning of that phase to that of the next."""
+    """What teaching took of that: from its first report to its last, which comes no later than its end."""
     query = select(JobEvent).where(JobEvent.job_id.in_(made), JobEvent.kind == "progress").order_by(JobEvent.id)
-    began: dict[tuple[str, str], datetime] = {}
+    told: dict[str, list[datetime]] = {job: [] for job in made}
     for row in session.scalars(query):
-        began.setdefault((row.job_id, row.data["phase"]), row.at)
-    return sum((began[job, "backtest"] - began[job, "fit"]).total_seconds() for job in made)
+        if row.data["phase"] == "fit":
+            told[row.job_id].append(row.at)
+    return sum((moments[-1] - moments[0]).total_seconds() for moments in told.values())
 
 
 def post(server: Server, name: str = "beside", **of: Any) -> str:
