@@ -45,5 +45,5 @@ if __name__ == "__main__":
         num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=STORE_BYTES, _temp_dir=folder
     )
     serve.start(http_options={"host": "127.0.0.1", "port": int(port)}, logging_config=quiet)
-    serve.run(Forecaster.bind(model), logging_config=quiet)  # type: ignore[attr-defined]  # its decorator is not read
+    serve.run(Forecaster.bind(model), logging_config=quiet)
     threading.Event().wait()
