@@ -13,47 +13,46 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import registered
 from app.api import (
     artifacts,
+    attempts,
     datasets,
     decisions,
-    following,
     forecasts,
     health,
+    job_events,
     jobs,
     models,
     quality,
-    runners,
     schedules,
     streams,
     webhooks,
 )
-from app.api.raw import Shortcut, definitions
-from app.api.service import Service
-from app.api.watching import JobWatch
-from app.edge.answers import install, problem_response
+from app.api.http.raw_routes import FastPath, definitions
+from app.api.http.services import Service
 from app.edge.encoding import Encoding
 from app.edge.guard import Guard
+from app.edge.problem_json import install, problem_response
+from app.forecasting import forecast_store
 from app.problems import Conflict, database_away
 from app.schemas import ForecastRequest
-from app.serving.adapting import Stretches
 from app.serving.batcher import Batcher
-from app.serving.loaded import LoadedModels, device_for
-from app.serving.panels import Panels
-from app.serving.resolving import Resolver
-from app.serving.served import ForecastLog
-from app.serving.sessions import Sessions
+from app.serving.forecast_log import ForecastLog
+from app.serving.interval_scales import IntervalScales
+from app.serving.model_cache import ModelCache, device_for
+from app.serving.panel_cache import PanelCache
+from app.serving.session_cache import SessionCache
 from app.serving.shadows import Shadows
+from app.serving.version_resolver import Resolver
 from app.settings import Settings
-from app.store import keys
-from app.store import runners as attempts
+from app.store import attempt_secrets, keys
 from app.store.db import Database, now
+from app.store.job_watch import JobWatch
 from app.store.jobs import Fenced
 from app.telemetry import Figure, Telemetry
 
 AWAY = (OperationalError, NoFreeConnection)  # what says that the database cannot be reached
-MOST_UNCOLLECTED = 20_000  # objects: a few megabytes
+MAX_UNCOLLECTED = 20_000  # objects: a few megabytes
 DESCRIPTION = "Post history, get forecasts with honest intervals; train, register and serve recurrent forecasters."
 
 
@@ -70,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    work, kept = (forecasts, streams, jobs, following, artifacts, runners), (datasets, models, decisions, quality)
+    work, kept = (forecasts, streams, jobs, job_events, artifacts, attempts), (datasets, models, decisions, quality)
     for room in (*work, *kept, schedules, webhooks, health):
         app.include_router(room.router)
     install(app)
@@ -101,31 +100,33 @@ class Guarded(FastAPI):
         await self.door(scope, receive, send)
 
 
-def _shortcut(app: FastAPI) -> Shortcut:
+def _shortcut(app: FastAPI) -> FastPath:
     routes = {("POST", "/v1/forecasts"): forecasts.post_forecast}
-    return Shortcut(partial(FastAPI.__call__, app), app, routes, AWAY)
+    return FastPath(partial(FastAPI.__call__, app), app, routes, AWAY)
 
 
 def create_service(settings: Settings) -> Service:
     """The parts of the service, for the API and for the command line."""
     database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
     device = device_for(settings.engine, settings.device, settings.threads)
-    loaded = LoadedModels(partial(registered.bundle, database), device, settings.cache_bytes)
-    resolver = Resolver(registered.reads(database), loaded)
-    shadows = Shadows(partial(registered.challenger, database), loaded.load)
+    loaded = ModelCache(partial(forecast_store.bundle, database), device, settings.cache_bytes)
+    resolver = Resolver(forecast_store.reads(database), loaded)
+    shadows = Shadows(partial(forecast_store.challenger, database), loaded.load)
     beside = shadows.beside if settings.shadows else None
-    served = ForecastLog(settings.forecast_log_share, partial(registered.log, database), beside)
+    served = ForecastLog(settings.forecast_log_share, partial(forecast_store.log, database), beside)
     telemetry.watch(*figures(loaded, resolver, served))
     return Service(
         settings=settings,
         database=database,
         resolver=resolver,
         loaded=loaded,
-        panels=Panels(settings.data_cache_bytes),
-        sessions=Sessions(settings.session_bytes, settings.session_ttl_s, telemetry),
+        panels=PanelCache(settings.data_cache_bytes),
+        sessions=SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry),
         batcher=Batcher(settings.max_waiting, telemetry),
         served=served,
-        stretches=Stretches(partial(registered.stretches, database) if settings.adapt_intervals else lambda _: {}),
+        stretches=IntervalScales(
+            partial(forecast_store.stretches, database) if settings.adapt_intervals else lambda _: {}
+        ),
         telemetry=telemetry,
         watch=JobWatch(database, settings.max_watchers),
         forecast_slots=CapacityLimiter(settings.forecast_threads),
@@ -133,7 +134,7 @@ def create_service(settings: Settings) -> Service:
     )
 
 
-def figures(loaded: LoadedModels, resolver: Resolver, served: ForecastLog) -> list[Figure]:
+def figures(loaded: ModelCache, resolver: Resolver, served: ForecastLog) -> list[Figure]:
     """What the parts count themselves, as metrics."""
     return [
         Figure("forecastle_models_loaded", "Trained models in memory.", lambda: loaded.counts().models),
@@ -168,7 +169,7 @@ def seldom_collected() -> Iterator[None]:
     700 objects it took a seventh of a forecast's time.
     """
     before = gc.get_threshold()
-    gc.set_threshold(MOST_UNCOLLECTED, *before[1:])
+    gc.set_threshold(MAX_UNCOLLECTED, *before[1:])
     gc.freeze()
     try:
         yield
@@ -177,7 +178,7 @@ def seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _authenticate(database: Database, raw: str) -> keys.Principal | None:
+def _authenticate(database: Database, raw: str) -> keys.KeyPrincipal | None:
     try:
         with database.read() as session:
             return keys.authenticate(session, raw, now(session))
@@ -185,10 +186,10 @@ def _authenticate(database: Database, raw: str) -> keys.Principal | None:
         raise database_away() from error
 
 
-def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempts.Attempt | None:
+def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempt_secrets.Attempt | None:
     try:
         with database.read() as session:
-            return attempts.holder(session, job_id, token, secret)
+            return attempt_secrets.holder(session, job_id, token, secret)
     except AWAY as error:
         raise database_away() from error
 

@@ -1,6 +1,7 @@
 """Our side of ``make bench-training``: ``python -m benchmarks.contestants NAME RACE.npz`` prints seconds as JSON.
 
-``ours`` is ``models.training.fit`` on whatever backend ``KERAS_BACKEND`` names; ``keras`` is what one writes first: the
+``ours`` is ``models.training.fit.fit`` on whatever backend ``KERAS_BACKEND`` names; ``keras`` is what one writes
+first: the
 same network, ``compile`` and ``fit`` as they come, on windows laid out in memory. ``memory`` says what ``ours`` weighs,
 ``products`` how long the matrix products of the network take by themselves: nobody can be faster.
 """
@@ -18,8 +19,8 @@ import psutil
 
 from benchmarks.learn import fit_only
 from benchmarks.race import Race, read
-from models.calendar import Freq
-from models.panel import Panel
+from models.data.calendar import Freq
+from models.data.panel import Panel
 
 KIB = 1024
 

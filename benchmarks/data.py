@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.results import ROOT
-from models.calendar import Freq, Times, parse_freq
-from models.checks import Floats
+from models.data.calendar import Freq, Times, parse_freq
+from models.data.panel import Panel
+from models.data.validation import Floats
 from models.errors import InputError
-from models.panel import Panel
 
 SOURCES = Path(__file__).parent / "sources.json"
-MOST_OFF_GRID = 0.01  # a series with a larger share of its rows off its own grid is not a regular series
+MAX_OFF_GRID = 0.01  # a series with a larger share of its rows off its own grid is not a regular series
 SECOND = np.timedelta64(1, "s")
 
 
@@ -98,7 +98,7 @@ def _mixed(card: dict[str, Any], file: Path) -> list[Dataset]:
     by_step: dict[np.timedelta64, list[str]] = {}
     for name, rows in pd.read_parquet(file, columns=["unique_id", "ds"]).groupby("unique_id"):
         step, off_grid = usual_step(rows["ds"].to_numpy())
-        if off_grid <= MOST_OFF_GRID:
+        if off_grid <= MAX_OFF_GRID:
             by_step.setdefault(step, []).append(str(name))
     return [
         Dataset(

@@ -25,7 +25,7 @@ from app.store.migrate import migrate
 from app.store.tables import Job, JobAttempt, JobEvent, Revision
 from benchmarks.results import ROOT, Row, publish
 from benchmarks.server import Server, command, installed, serving
-from models.panel import Panel
+from models.data.panel import Panel
 from tests.models.samples import panel_of
 from tests.postgres import postgres_server
 

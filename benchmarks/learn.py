@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.protocol import Answer, Predictor
-from models.adaptation import adapt, fresh
-from models.calendar import Ints
+from models.data.calendar import Ints
+from models.data.panel import Panel
+from models.data.windows import take
 from models.engines.onnx import OnnxEngine
-from models.forecaster import Member, Ready, predict, ready
-from models.intervals import Calibration, Prediction
-from models.making import make
-from models.origins import plan_for
-from models.panel import Panel
-from models.recipes import schooling, suggest
-from models.training import Course, fit
-from models.windows import take
+from models.evaluation.adaptive_intervals import adapt, fresh
+from models.evaluation.intervals import Calibration, Prediction
+from models.evaluation.origins import plan_for
+from models.forecasting.forecaster import Member, RunnableMember, predict, ready
+from models.training.fit import Course, fit
+from models.training.pipeline import make
+from models.training.recipes import suggest, suggest_training
 
 LEVEL = 80  # percent
 
@@ -57,7 +57,7 @@ class Teacher:
         ``held`` points are not taught, and there are no intervals.
         """
         spec = suggest(panel, {**fields, **self.recipe.fields}, self.recipe.name)
-        training = schooling(panel, spec, {**self.recipe.training, "seed": self.seed}, self.recipe.name)
+        training = suggest_training(panel, spec, {**self.recipe.training, "seed": self.seed}, self.recipe.name)
         if held is None:
             made = make(panel, plan_for(panel, spec.horizon, spec.season), [Course(spec, training)])
             return Adapting(ready(made.forecaster.members, OnnxEngine), made.forecaster.calibration)
@@ -83,7 +83,7 @@ class Open:
 class Adapting:
     """Forecasts whose intervals learn from what came of the ones before; asked in the order of time."""
 
-    def __init__(self, networks: tuple[Ready, ...], calibration: Calibration) -> None:
+    def __init__(self, networks: tuple[RunnableMember, ...], calibration: Calibration) -> None:
         self._networks, self._calibration = networks, calibration
         self._state, self._open = fresh(), list[Open]()
 
@@ -111,4 +111,4 @@ def fit_only(
 ) -> None:
     """Teach and forget; ``on_epoch`` is called with the number of an epoch as it goes on, the last time at its end."""
     spec = suggest(panel, fields)
-    fit(spec, schooling(panel, spec, training), panel, lambda progress: on_epoch(progress.epoch))
+    fit(spec, suggest_training(panel, spec, training), panel, lambda progress: on_epoch(progress.epoch))

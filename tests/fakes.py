@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.forecaster import Forecaster, Member
-from models.inputs import fact_shapes
-from models.intervals import LEVELS, Calibration
-from models.network import weight_shapes
-from models.spec import Spec
+from models.evaluation.intervals import LEVELS, Calibration
+from models.forecasting.forecaster import Forecaster, Member
+from models.network.build import weight_shapes
+from models.network.inputs import fact_shapes
+from models.network.spec import Spec
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -80,7 +80,7 @@ def random_forecaster(seed: int = 0, **fields: Any) -> Forecaster:
 
 
 def scores(skill: float | None = 0.25, horizon: int = 3) -> dict[str, Any]:
-    """The report of a backtest with this skill, as ``models.backtest.evaluate`` writes it."""
+    """The report of a backtest with this skill, as ``models.evaluation.backtest.evaluate`` writes it."""
     mase = None if skill is None else 1.0 - skill
     model = {"mase": mase, "smape": 10.0, "rmse": 2.0, "mse": 4.0}
     baseline = {**model, "mase": None if skill is None else 1.0}

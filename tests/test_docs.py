@@ -15,13 +15,13 @@ import pytest
 
 from app.edge.access import ACCESS, Access
 from app.settings import Settings
-from models.cells import CELLS
-from models.encoders import ENCODERS
-from models.losses import LOSSES
-from models.recipes import RECIPES
-from models.scaling import SCALINGS, TRANSFORMS
-from models.spec import Spec, Training
-from models.strategies import STRATEGIES
+from models.network.cells import CELLS
+from models.network.encoders import ENCODERS
+from models.network.losses import LOSSES
+from models.network.scaling import SCALINGS, TRANSFORMS
+from models.network.spec import Spec, Training
+from models.network.strategies import STRATEGIES
+from models.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from app.api.service import Caller, PathName, Service, The, problems
+from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.schemas import ArtifactAnswer, Page
 from app.store import artifacts, jobs
 
@@ -19,7 +19,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/v1/jobs/{job_id}/artifacts", responses=problems(404), summary="List the files of a job")
-def list_artifacts(job_id: PathName, the: The, caller: Caller) -> Page[ArtifactAnswer]:
+def list_artifacts(job_id: PathName, the: Services, caller: Caller) -> Page[ArtifactAnswer]:
     """The files that a job left behind, by name; there are none before it has succeeded."""
     with the.database.read() as session:
         rows = artifacts.of_job(session, jobs.get(session, caller.tenant_id, job_id))
@@ -32,7 +32,7 @@ def list_artifacts(job_id: PathName, the: The, caller: Caller) -> Page[ArtifactA
     response_class=StreamingResponse,
     summary="Download a file of a job",
 )
-def get_artifact(job_id: PathName, name: PathName, the: The, caller: Caller) -> StreamingResponse:
+def get_artifact(job_id: PathName, name: PathName, the: Services, caller: Caller) -> StreamingResponse:
     """The file ``name``, with its SHA-256 as ``Repr-Digest`` (RFC 9530) and as ``ETag``."""
     with the.database.read() as session:
         row = artifacts.named(session, jobs.get(session, caller.tenant_id, job_id), name)

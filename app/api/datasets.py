@@ -7,15 +7,15 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.api.once import Keep, OnlyOnce, forget
-from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
-from app.api.service import Caller, PathName, Service, The, problems
+from app.api.http.idempotency import Keep, OnlyOnce, forget
+from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.formats import MEDIA_TYPES, read_panel
 from app.schemas import NAME, Page, RevisionAnswer
 from app.store import datasets, panels
 from app.store.tables import Revision
+from models.data.panel import Panel
 from models.errors import Fault, InputError
-from models.panel import Panel
 
 router = APIRouter(tags=["datasets"])
 
@@ -113,10 +113,10 @@ async def post_rows(name: PathName, table: Table, request: Request, once: OnlyOn
 
 @router.get("/v1/datasets", responses=problems(), summary="List data sets")
 def list_datasets(
-    the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
     """All data sets with their newest revisions, oldest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = datasets.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
         newest = datasets.newest(session, caller.tenant_id, [row.id for row in rows])
@@ -126,7 +126,7 @@ def list_datasets(
 
 @router.get("/v1/datasets/{name}", responses=problems(404), summary="Show a data set")
 def get_dataset(
-    name: PathName, the: The, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+    name: PathName, the: Services, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
 ) -> RevisionAnswer:
     """A data set at its newest revision, or at the one named."""
     with the.database.read() as session:
@@ -135,10 +135,10 @@ def get_dataset(
 
 @router.get("/v1/datasets/{name}/revisions", responses=problems(404), summary="List revisions")
 def list_revisions(
-    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
     """The revisions of a data set, newest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = datasets.list_revisions(session, caller.tenant_id, name, after_id(page_token), size)
     items = [answer_of(row) for row in rows]

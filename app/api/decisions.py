@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from sqlalchemy.orm import Session
 
+from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.api.models import Number, alias_answer
-from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
-from app.api.service import Caller, PathName, Service, The, problems
-from app.edge.guard import Principal
+from app.principal import Principal
 from app.schemas import AliasAnswer, DecisionAnswer, Page, ReasonRequest
 from app.store import decisions, registry, schedules
 from app.store.registry import CHAMPION, Move
@@ -21,10 +21,10 @@ Why = Annotated[ReasonRequest, Body(default_factory=ReasonRequest)]
 
 @router.get("/v1/models/{name}/decisions", responses=problems(404), summary="List decisions")
 def list_decisions(
-    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[DecisionAnswer]:
     """Why each version became champion or did not, newest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = decisions.list_page(session, caller.tenant_id, name, after_id(page_token), size)
         items = [_decision(session, name, number, row) for row, number in rows]
@@ -34,7 +34,7 @@ def list_decisions(
 @router.post(
     "/v1/models/{name}/decisions/{number}/approve", responses=problems(403, 404, 409), summary="Approve a version"
 )
-def approve(name: PathName, number: Number, the: The, caller: Caller, request: Why) -> DecisionAnswer:
+def approve(name: PathName, number: Number, the: Services, caller: Caller, request: Why) -> DecisionAnswer:
     """Promote a version whose decision is pending; one that cannot be loaded is refused."""
     _check_loadable(the, caller, name, number)
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
@@ -47,7 +47,7 @@ def approve(name: PathName, number: Number, the: The, caller: Caller, request: W
 @router.post(
     "/v1/models/{name}/decisions/{number}/reject", responses=problems(403, 404, 409), summary="Reject a version"
 )
-def reject(name: PathName, number: Number, the: The, caller: Caller, request: Why) -> DecisionAnswer:
+def reject(name: PathName, number: Number, the: Services, caller: Caller, request: Why) -> DecisionAnswer:
     """Let the champion stay where the decision about a version is pending."""
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
@@ -57,7 +57,7 @@ def reject(name: PathName, number: Number, the: The, caller: Caller, request: Wh
 @router.post(
     "/v1/models/{name}/aliases/{alias}/rollback", responses=problems(403, 404, 409), summary="Roll an alias back"
 )
-def roll_back(name: PathName, alias: PathName, the: The, caller: Caller, request: Why) -> AliasAnswer:
+def roll_back(name: PathName, alias: PathName, the: Services, caller: Caller, request: Why) -> AliasAnswer:
     """Point an alias at what it pointed at before its last move; doing it twice undoes it.
 
     A version that cannot be loaded is refused, and so is an alias that has pointed at one version only.

@@ -11,34 +11,34 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.api.answering import answer_json, origin_of
-from app.api.asked import future_of
-from app.api.bulk import ARROW_ANSWER, ARROW_BODY, answer_arrow, is_arrow, queried, query_parameters
-from app.api.known import known_for, logged
-from app.api.raw import RawRoute, Whole, body_of, body_schema, header_of, parsed
-from app.api.service import Service, problems
-from app.edge.preferences import media_type_for
+from app.api.history import known_for, logged
+from app.api.http.raw_routes import RawResponse, RawRoute, body_of, body_schema, header_of, parsed
+from app.api.http.services import Service, problems
+from app.edge.content_negotiation import media_type_for
+from app.forecasting.arrow_answer import ARROW_ANSWER, ARROW_BODY, answer_arrow, is_arrow, queried, query_parameters
+from app.forecasting.json_answer import answer_json, origin_of
+from app.forecasting.request_panel import future_of
 from app.formats import ARROW, load_arrow
 from app.problems import CorruptBundle, Unavailable
 from app.schemas import ForecastAnswer, ForecastRequest, WarningAnswer
 from app.schemas.streams import ForecastQuery
-from app.serving.aliases import Target
-from app.serving.loaded import Loaded
-from app.serving.sessions import Held, Inline, Key, Source, Stored
+from app.serving.alias_state import Target
+from app.serving.model_cache import LoadedModel
+from app.serving.session_cache import Held, Inline, Key, Source, Stored
 from app.settings import Settings
 from app.store import datasets, panels
-from models.calendar import Freq
+from models.data.calendar import Freq
+from models.data.panel import Panel
 from models.errors import BundleError, Fault, InputError, ModelBroken
-from models.forecast import Forecast
-from models.forecaster import Ask
-from models.panel import Panel
-from models.sessions import forecast_session
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import ForecastInput
+from models.forecasting.session import forecast_session
 
 router = APIRouter(tags=["forecasts"], route_class=RawRoute)
 
 ANSWERS = ("application/json", ARROW)
 NOTHING = Panel((), np.zeros(0, "datetime64[us]"), np.zeros(0), np.zeros(1, np.int64), Freq(1, "D"))
-MOST_INLINE_BYTES = 64 * 1024  # larger bodies are read in a thread: a millisecond of the event loop is everybody's
+MAX_INLINE_BYTES = 64 * 1024  # larger bodies are read in a thread: a millisecond of the event loop is everybody's
 PATIENCE_S = 0.25  # after this it is worth looking whether the client is still there
 
 
@@ -76,7 +76,7 @@ class Wanted(NamedTuple):
     def large(self) -> bool:
         """Whether reading it is for a thread of its own."""
         stored = isinstance(self.request, ForecastRequest) and self.request.dataset is not None
-        return stored or isinstance(self.request, ForecastQuery) or len(self.body) > MOST_INLINE_BYTES
+        return stored or isinstance(self.request, ForecastQuery) or len(self.body) > MAX_INLINE_BYTES
 
 
 async def _forecast(the: Service, http: Request) -> tuple[Response, int]:
@@ -99,12 +99,14 @@ async def read(http: Request, body: bytes) -> ForecastRequest | ForecastQuery:
     """What the request says, but for a table that is its body."""
     if is_arrow(header_of(http, b"content-type")):
         return queried(http.query_params)
-    if len(body) > MOST_INLINE_BYTES:
+    if len(body) > MAX_INLINE_BYTES:
         return await run_sync(parsed, ForecastRequest, body)
     return parsed(ForecastRequest, body)
 
 
-async def _made(the: Service, http: Request, wanted: Wanted, target: Target, loaded: Loaded) -> tuple[Response, int]:
+async def _made(
+    the: Service, http: Request, wanted: Wanted, target: Target, loaded: LoadedModel
+) -> tuple[Response, int]:
     request, media_type = wanted.request, wanted.media_type
     horizon, levels = request.horizon or int(target.spec["horizon"]), tuple(request.levels)
     origin = origin_of(target, request.model, len(loaded.networks))
@@ -116,20 +118,20 @@ async def _made(the: Service, http: Request, wanted: Wanted, target: Target, loa
         return answer_json(origin, made, told)
 
     if request.session is not None:
-        change = partial(go_on, the, target, loaded, wanted, Ask(NOTHING, horizon, levels))
+        change = partial(go_on, the, target, loaded, wanted, ForecastInput(NOTHING, horizon, levels))
         made = await run_sync(change, limiter=the.forecast_slots) if wanted.large else change()
-        return Whole(finish(made), media_type), len(made.ids)
+        return RawResponse(finish(made), media_type), len(made.ids)
     read_it = partial(known_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
     known = await run_sync(read_it, limiter=the.forecast_slots) if wanted.large else read_it()
     panel = known.panel
     gflop = cost_gflop(the.settings, loaded, len(panel), horizon, len(levels))
-    ask = Ask(newest(panel, loaded), horizon, levels)
+    ask = ForecastInput(newest(panel, loaded), horizon, levels)
     kept = logged(the, target, known, finish)
     waiting = the.batcher.put(loaded, ask, gflop, kept, the.settings.forecast_timeout_s)
-    return Whole(await while_there(http, waiting), media_type), len(panel)
+    return RawResponse(await while_there(http, waiting), media_type), len(panel)
 
 
-async def served(the: Service, tenant_id: int, request: ForecastRequest | ForecastQuery) -> tuple[Target, Loaded]:
+async def served(the: Service, tenant_id: int, request: ForecastRequest | ForecastQuery) -> tuple[Target, LoadedModel]:
     """The version that the request means, in memory; where it cannot be loaded, the one that its alias falls back to.
 
     Raises:
@@ -149,7 +151,7 @@ async def served(the: Service, tenant_id: int, request: ForecastRequest | Foreca
         return target, await loading(the, target)
 
 
-async def loading(the: Service, target: Target) -> Loaded:
+async def loading(the: Service, target: Target) -> LoadedModel:
     """The version, once it is loaded; other requests go on meanwhile."""
     waiting = asyncio.wrap_future(the.loaded.load(target.tenant_id, target.version_id))
     try:
@@ -160,14 +162,14 @@ async def loading(the: Service, target: Target) -> Loaded:
     return the.stretches.fit(target.version_id, loaded)
 
 
-def go_on(the: Service, target: Target, loaded: Loaded, wanted: Wanted, ask: Ask) -> Forecast:
+def go_on(the: Service, target: Target, loaded: LoadedModel, wanted: Wanted, ask: ForecastInput) -> Forecast:
     """The forecast after what is new, read by the session that the request names; ``ask`` has no panel of its own.
 
     An alias has one session of a name, of the version that answered last: were there one for each, those of a version
     that is rolled back to would lack the points that came meanwhile.
 
     Raises:
-        InputError, Conflict: see ``app.serving.sessions``.
+        InputError, Conflict: see ``app.serving.session_cache``.
     """
     request, windows, networks = wanted.request, int(target.scores.get("carry", 1)), loaded.networks
     assert request.session is not None
@@ -195,13 +197,13 @@ def go_on(the: Service, target: Target, loaded: Loaded, wanted: Wanted, ask: Ask
         return update(Stored(Source(revision.dataset_id, ids), revision.number, read, ahead))
 
 
-def newest(panel: Panel, loaded: Loaded) -> Panel:
+def newest(panel: Panel, loaded: LoadedModel) -> Panel:
     """Of much longer series only what the networks read, and what is known ahead."""
     context = max(network.member.spec.context for network in loaded.networks)
     return panel.tail(context) if len(panel.y) > 2 * max(1, context) * len(panel) else panel
 
 
-def cost_gflop(settings: Settings, loaded: Loaded, series: int, horizon: int, levels: int) -> float:
+def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: int, levels: int) -> float:
     """The arithmetic that a forecast takes.
 
     Raises:

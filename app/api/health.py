@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.api.service import Service, The, problems
+from app.api.http.services import Service, Services, problems
 from app.schemas import Health
 from app.store import firings, jobs, quality, webhooks
 from app.store.db import at_head
@@ -25,7 +25,7 @@ async def livez() -> Health:
 
 
 @router.get("/readyz", responses=_NOT_READY, summary="Can it serve?")
-def readyz(the: The, response: Response) -> Health:
+def readyz(the: Services, response: Response) -> Health:
     """Whether the database answers and has the schema of this version, 503 if not; and where networks run."""
     database = _database_state(the)
     if database != "ok":
@@ -38,7 +38,7 @@ def readyz(the: The, response: Response) -> Health:
 
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
-def metrics(the: The, request: Request) -> Response:
+def metrics(the: Services, request: Request) -> Response:
     """The metrics of this process, and of what all processes share: jobs, schedules, webhooks, served forecasts."""
     with the.database.read() as session:
         tally, found = jobs.tally(session), quality.totals(session, METRICS_DAYS)

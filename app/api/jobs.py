@@ -6,17 +6,17 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.orm import Session
 
-from app.api.once import Keep, OnlyOnce, forget
-from app.api.ordering import new_job
-from app.api.paging import MOST, PageSize, PageToken, after_text, foreign, next_token
-from app.api.service import Caller, PathName, Service, The, problems
+from app.api.http.idempotency import Keep, OnlyOnce, forget
+from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, foreign, next_token
+from app.api.http.services import Caller, PathName, Service, Services, problems
+from app.planning.jobs import new_job
+from app.planning.training_payload import members_of
 from app.problems import NotFound
 from app.schemas import NAME, JobAnswer, JobRequest, MemberAnswer, Page
 from app.store import datasets, jobs, registry, schedules
 from app.store.jobs import ENDED, Filter
-from app.store.orders import members_of
 from app.store.tables import Job, State
-from models.gate import Policy
+from models.evaluation.promotion import Policy
 
 router = APIRouter(tags=["jobs"])
 
@@ -35,7 +35,7 @@ Which = Annotated[Filter, Depends(_which)]
 
 
 @router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")
-def post_job(request: JobRequest, response: Response, the: The, caller: Caller, once: OnlyOnce) -> JobAnswer:
+def post_job(request: JobRequest, response: Response, the: Services, caller: Caller, once: OnlyOnce) -> JobAnswer:
     """Queue a job; ask its address in ``Location`` how it goes. What cannot work is refused at once."""
     job = once(JobAnswer, lambda keep: submit(the, caller, request, keep))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -44,10 +44,10 @@ def post_job(request: JobRequest, response: Response, the: The, caller: Caller, 
 
 @router.get("/v1/jobs", responses=problems(), summary="List jobs")
 def list_jobs(
-    the: The, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
+    the: Services, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[JobAnswer]:
     """Jobs, newest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     after = after_text(page_token)
     with the.database.read() as session:
         try:
@@ -61,7 +61,7 @@ def list_jobs(
 @router.get("/v1/jobs/{job_id}", responses=problems(404, 429), summary="Show a job")
 async def get_job(
     job_id: PathName,
-    the: The,
+    the: Services,
     caller: Caller,
     wait: Annotated[
         float, Query(ge=0, le=60, description="Answer when state or attempt change, or after so long.")
@@ -76,7 +76,7 @@ async def get_job(
 
 
 @router.post("/v1/jobs/{job_id}/cancel", status_code=202, responses=problems(403, 404, 409), summary="Cancel a job")
-def cancel_job(job_id: PathName, the: The, caller: Caller) -> JobAnswer:
+def cancel_job(job_id: PathName, the: Services, caller: Caller) -> JobAnswer:
     """Cancel a queued job at once; ask the worker to stop a running one."""
     with the.database.write() as session:
         return answer_of(session, jobs.request_cancel(session, caller.tenant_id, job_id))
@@ -88,7 +88,7 @@ def submit(the: Service, caller: Caller, request: JobRequest, keep: Keep = forge
     ``keep`` is given the answer in the transaction that queues it.
 
     Raises:
-        NotFound, SpecError, InputError: see ``app.api.ordering.new_job``.
+        NotFound, SpecError, InputError: see ``app.planning.jobs.new_job``.
     """
     new = new_job(the.database, the.settings, caller, request)
     with the.database.write() as session:

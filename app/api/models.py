@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from sqlalchemy.orm import Session
 
-from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
-from app.api.service import Caller, PathName, The, problems
+from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.services import Caller, PathName, Services, problems
 from app.schemas import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, Page, VersionAnswer
 from app.store import datasets, registry
 from app.store.tables import Alias, Version
@@ -18,9 +18,11 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/v1/models", responses=problems(), summary="List models")
-def list_models(the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50) -> Page[ModelAnswer]:
+def list_models(
+    the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+) -> Page[ModelAnswer]:
     """All models, oldest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = registry.list_models(session, caller.tenant_id, after_id(page_token) or 0, size)
         items = [_model(session, caller.tenant_id, row.name) for row in rows]
@@ -28,7 +30,7 @@ def list_models(the: The, caller: Caller, page_token: PageToken = None, page_siz
 
 
 @router.get("/v1/models/{name}", responses=problems(404), summary="Show a model")
-def get_model(name: PathName, the: The, caller: Caller) -> ModelAnswer:
+def get_model(name: PathName, the: Services, caller: Caller) -> ModelAnswer:
     """A model and where its aliases point."""
     with the.database.read() as session:
         return _model(session, caller.tenant_id, name)
@@ -36,10 +38,10 @@ def get_model(name: PathName, the: The, caller: Caller) -> ModelAnswer:
 
 @router.get("/v1/models/{name}/versions", responses=problems(404), summary="List versions")
 def list_versions(
-    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[VersionAnswer]:
     """The versions of a model, newest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = registry.list_versions(session, caller.tenant_id, name, after_id(page_token), size)
         items = [_version(session, name, row) for row in rows]
@@ -47,21 +49,21 @@ def list_versions(
 
 
 @router.get("/v1/models/{name}/versions/{number}", responses=problems(404), summary="Show a version")
-def get_version(name: PathName, number: Number, the: The, caller: Caller) -> VersionAnswer:
+def get_version(name: PathName, number: Number, the: Services, caller: Caller) -> VersionAnswer:
     """What a version is, what it learned from, and how it did beside seasonal naive."""
     with the.database.read() as session:
         return _version(session, name, registry.resolve(session, caller.tenant_id, name, number, None))
 
 
 @router.get("/v1/models/{name}/aliases", responses=problems(404), summary="List aliases")
-def list_aliases(name: PathName, the: The, caller: Caller) -> list[AliasAnswer]:
+def list_aliases(name: PathName, the: Services, caller: Caller) -> list[AliasAnswer]:
     """Where every alias of a model points."""
     with the.database.read() as session:
         return [alias_answer(row) for row in registry.list_aliases(session, caller.tenant_id, name)]
 
 
 @router.put("/v1/models/{name}/aliases/{alias}", responses=problems(403, 404, 409), summary="Move an alias")
-def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: The, caller: Caller) -> AliasAnswer:
+def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: Services, caller: Caller) -> AliasAnswer:
     """Point an alias at a version: promote, or roll back. Repeating it changes nothing.
 
     A version that cannot be loaded is refused, and so is an alias of digits only: MODEL@7 is version 7. Every process
@@ -82,10 +84,15 @@ def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: The, c
 
 @router.get("/v1/models/{name}/aliases/{alias}/moves", responses=problems(404), summary="History of an alias")
 def list_moves(
-    name: PathName, alias: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName,
+    alias: PathName,
+    the: Services,
+    caller: Caller,
+    page_token: PageToken = None,
+    page_size: PageSize = 50,
 ) -> Page[AliasMoveAnswer]:
     """Every move of an alias, newest first: from where, to where, by whom and why."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = registry.alias_moves(session, caller.tenant_id, name, alias, after_id(page_token), size)
     items = [AliasMoveAnswer.model_validate(row) for row in rows]

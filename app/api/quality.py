@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
-from app.api.service import Caller, PathName, The, problems
+from app.api.http.services import Caller, PathName, Services, problems
 from app.schemas import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
-from app.store import adapted, quality, registry
+from app.store import interval_scales, quality, registry
 from app.store.quality import WINDOW_DAYS, Quality
 from app.store.tables import Version
-from models.scoring import REPORTED_LEVELS
+from models.evaluation.scoring import REPORTED_LEVELS
 
 router = APIRouter(tags=["models"])
 
@@ -21,7 +21,7 @@ Days = Annotated[int, Query(ge=1, le=3_650, description="Values that came in the
 
 @router.get("/v1/models/{name}/quality", responses=problems(404), summary="Show realised quality")
 def get_quality(
-    name: PathName, the: The, caller: Caller, version: Number = None, days: Days = WINDOW_DAYS
+    name: PathName, the: Services, caller: Caller, version: Number = None, days: Days = WINDOW_DAYS
 ) -> QualityAnswer:
     """Of a sample of what a version forecast from stored data sets: error, bias and coverage once the values came,
     beside its backtest and beside the challengers that forecast the same.
@@ -79,7 +79,7 @@ def _shadows(session: Session, version: Version, days: int) -> list[ShadowAnswer
 
 
 def _adapted(session: Session, version: Version) -> dict[str, float] | None:
-    stretch = adapted.stretches(session, [version.id]).get(version.id)
+    stretch = interval_scales.stretches(session, [version.id]).get(version.id)
     return None if stretch is None else {str(level): stretch[level - 1] for level in REPORTED_LEVELS}
 
 

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Response
 
-from app.api.once import Keep, OnlyOnce
-from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
-from app.api.planning import Planner, answer_of, asked_of, edited, new_plan
-from app.api.service import Caller, PathName, The, problems
+from app.api.http.idempotency import Keep, OnlyOnce
+from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.services import Caller, PathName, Services, problems
+from app.planning.schedules import Planner, answer_of, asked_of, edited, new_plan
 from app.schemas import FiringAnswer, Page, ScheduleAnswer, ScheduleEdit, ScheduleRequest
 from app.store import firings, schedules
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["schedules"])
 
 @router.post("/v1/schedules", status_code=201, responses=problems(403, 409), summary="Create a schedule")
 def post_schedule(
-    request: ScheduleRequest, response: Response, the: The, caller: Caller, once: OnlyOnce
+    request: ScheduleRequest, response: Response, the: Services, caller: Caller, once: OnlyOnce
 ) -> ScheduleAnswer:
     """Have a job made at each due time, or when a trigger says so. What could never work is refused at once."""
 
@@ -33,10 +33,10 @@ def post_schedule(
 
 @router.get("/v1/schedules", responses=problems(), summary="List schedules")
 def list_schedules(
-    the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[ScheduleAnswer]:
     """All schedules, oldest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = schedules.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
     items = [answer_of(row) for row in rows]
@@ -44,14 +44,14 @@ def list_schedules(
 
 
 @router.get("/v1/schedules/{name}", responses=problems(404), summary="Show a schedule")
-def get_schedule(name: PathName, the: The, caller: Caller) -> ScheduleAnswer:
+def get_schedule(name: PathName, the: Services, caller: Caller) -> ScheduleAnswer:
     """A schedule as it is now, with its next five due times."""
     with the.database.read() as session:
         return answer_of(schedules.get(session, caller.tenant_id, name))
 
 
 @router.patch("/v1/schedules/{name}", responses=problems(403, 404, 409), summary="Edit a schedule")
-def patch_schedule(name: PathName, request: ScheduleEdit, the: The, caller: Caller) -> ScheduleAnswer:
+def patch_schedule(name: PathName, request: ScheduleEdit, the: Services, caller: Caller) -> ScheduleAnswer:
     """Change what is given and leave the rest; the whole is checked as at its creation."""
     with the.database.read() as session:
         seen = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
@@ -62,28 +62,28 @@ def patch_schedule(name: PathName, request: ScheduleEdit, the: The, caller: Call
 
 
 @router.delete("/v1/schedules/{name}", status_code=204, responses=problems(403, 404), summary="Delete a schedule")
-def delete_schedule(name: PathName, the: The, caller: Caller) -> None:
+def delete_schedule(name: PathName, the: Services, caller: Caller) -> None:
     """Delete a schedule and the list of its firings; the jobs that it has made stay."""
     with the.database.write() as session:
         schedules.remove(session, caller.tenant_id, name)
 
 
 @router.post("/v1/schedules/{name}/pause", responses=problems(403, 404), summary="Pause a schedule")
-def pause_schedule(name: PathName, the: The, caller: Caller) -> ScheduleAnswer:
+def pause_schedule(name: PathName, the: Services, caller: Caller) -> ScheduleAnswer:
     """Let nothing come of it until it is resumed; what comes due meanwhile is not made good. Twice is harmless."""
     with the.database.write() as session:
         return answer_of(schedules.pause(session, caller.tenant_id, name))
 
 
 @router.post("/v1/schedules/{name}/resume", responses=problems(403, 404), summary="Resume a schedule")
-def resume_schedule(name: PathName, the: The, caller: Caller) -> ScheduleAnswer:
+def resume_schedule(name: PathName, the: Services, caller: Caller) -> ScheduleAnswer:
     """Go on from now. Twice is harmless."""
     with the.database.write() as session:
         return answer_of(schedules.resume(session, caller.tenant_id, name))
 
 
 @router.post("/v1/schedules/{name}/run", status_code=202, responses=problems(403, 404, 409), summary="Run it now")
-def run_schedule(name: PathName, response: Response, the: The, caller: Caller, once: OnlyOnce) -> FiringAnswer:
+def run_schedule(name: PathName, response: Response, the: Services, caller: Caller, once: OnlyOnce) -> FiringAnswer:
     """Make its job now, paused or not; its due times stay. The job's address is in ``Location``."""
 
     def run(keep: Keep) -> FiringAnswer:
@@ -102,10 +102,10 @@ def run_schedule(name: PathName, response: Response, the: The, caller: Caller, o
 
 @router.get("/v1/schedules/{name}/firings", responses=problems(404), summary="List firings")
 def list_firings(
-    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[FiringAnswer]:
     """What has come of a schedule within the last 30 days, newest first."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = firings.list_page(session, caller.tenant_id, name, after_id(page_token), size)
     items = [FiringAnswer.model_validate(row) for row in rows]

@@ -14,27 +14,27 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.api.answering import head_of, origin_of
-from app.api.bulk import ARROW_ANSWER, ARROW_BODY, query_parameters
 from app.api.forecasts import Wanted, cost_gflop, loading, newest, read, served, while_there
-from app.api.known import known_for, logged
-from app.api.raw import RawRoute, body_of, body_schema, header_of
-from app.api.service import Service, problems
-from app.api.streaming import Facts, Finish, Make, Streamed, Telling, most_series, pieces_of
-from app.edge.answers import problem_response
-from app.edge.preferences import media_type_for
+from app.api.history import known_for, logged
+from app.api.http.raw_routes import RawRoute, body_of, body_schema, header_of
+from app.api.http.services import Service, problems
+from app.edge.content_negotiation import media_type_for
+from app.edge.problem_json import problem_response
+from app.forecasting.arrow_answer import ARROW_ANSWER, ARROW_BODY, query_parameters
+from app.forecasting.json_answer import head_of, origin_of
+from app.forecasting.streaming import Facts, Finish, Make, StreamedResponse, StreamReport, most_series, pieces_of
 from app.formats import LINES, STREAMS
 from app.problems import TooManyRequests
 from app.schemas import ForecastRequest, WarningAnswer
 from app.schemas.streams import StreamedSeries, StreamEnd, StreamFailure, StreamHead
-from app.serving.aliases import Target
-from app.serving.loaded import Loaded
+from app.serving.alias_state import Target
+from app.serving.model_cache import LoadedModel
+from models.data.chunks import parts_of
+from models.data.panel import Panel
 from models.errors import Fault, InputError, ModelBroken
-from models.forecast import Forecast
-from models.forecaster import Ask, check_request
-from models.panel import Panel
-from models.parts import parts_of
-from models.spec import Spec
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import ForecastInput, check_request
+from models.network.spec import Spec
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/v1/forecasts/stream",
     status_code=200,
-    response_class=Streamed,
+    response_class=StreamedResponse,
     responses={**_ANSWER, **problems(404, 406, 415, 429, 500, 503)},
     openapi_extra={**body_schema(ForecastRequest, **ARROW_BODY), "parameters": query_parameters()},
     summary="Forecast series as a stream",
@@ -101,7 +101,7 @@ async def _stream(the: Service, http: Request) -> Response:
         raise InputError([Fault(code="no_session", field="session", message=message, hint=hint)])
     target, loaded = await served(the, http.state.principal.tenant_id, wanted.request)
     pieces = await _pieces_by(the, http, wanted, target, loaded)
-    return Streamed(_pieces(the, http, wanted, target, pieces), the.stream_slots, media_type)
+    return StreamedResponse(_pieces(the, http, wanted, target, pieces), the.stream_slots, media_type)
 
 
 async def _pieces(
@@ -132,7 +132,7 @@ async def _first(http: Request, pieces: AsyncGenerator[bytes, None]) -> bytes:
 
 
 async def _pieces_by(
-    the: Service, http: Request, wanted: Wanted, target: Target, loaded: Loaded
+    the: Service, http: Request, wanted: Wanted, target: Target, loaded: LoadedModel
 ) -> AsyncGenerator[bytes, None]:
     """The pieces of the answer by this version; what is wrong with the request is raised here."""
     request = wanted.request
@@ -149,7 +149,7 @@ async def _pieces_by(
     def log(part: Panel, finish: Finish) -> Finish:
         return logged(the, target, known._replace(panel=part), finish)
 
-    make = _maker(the, loaded, Ask(panel, horizon, tuple(request.levels)), gflop, log)
+    make = _maker(the, loaded, ForecastInput(panel, horizon, tuple(request.levels)), gflop, log)
     stream = await run_sync(STREAMS[wanted.media_type])
     return pieces_of(parts_of(panel, size), make, stream, _telling(the, http, target, loaded, request.model))
 
@@ -160,11 +160,16 @@ def _check(specs: Sequence[Spec], panel: Panel, horizon: int, size: int) -> None
         check_request(specs, part, horizon)
 
 
-def _maker(the: Service, loaded: Loaded, whole: Ask, gflop: float, log: Callable[[Panel, Finish], Finish]) -> Make:
+def _maker(
+    the: Service, loaded: LoadedModel, whole: ForecastInput, gflop: float, log: Callable[[Panel, Finish], Finish]
+) -> Make:
     """What makes the forecast of some of the series, and may ``log`` it; ``gflop`` is the arithmetic for one."""
 
     async def make(part: Panel, finish: Finish) -> bytes:
-        ask, timeout_s = Ask(newest(part, loaded), whole.horizon, whole.levels), the.settings.forecast_timeout_s
+        ask, timeout_s = (
+            ForecastInput(newest(part, loaded), whole.horizon, whole.levels),
+            the.settings.forecast_timeout_s,
+        )
         put = partial(the.batcher.put, loaded, ask, gflop * len(part), log(part, finish), timeout_s)
         for wait_s in WAITS_S:
             with suppress(TooManyRequests):
@@ -175,7 +180,7 @@ def _maker(the: Service, loaded: Loaded, whole: Ask, gflop: float, log: Callable
     return make
 
 
-def _telling(the: Service, http: Request, target: Target, loaded: Loaded, model: str) -> Telling:
+def _telling(the: Service, http: Request, target: Target, loaded: LoadedModel, model: str) -> StreamReport:
     origin = origin_of(target, model, len(loaded.networks))
     told = tuple(WarningAnswer(code=code, message=message) for code, message in (*target.notes, *loaded.notes))
 
@@ -192,4 +197,4 @@ def _telling(the: Service, http: Request, target: Target, loaded: Loaded, model:
         problem: dict[str, Any] = json.loads(bytes(response.body))
         return problem
 
-    return Telling(head, failure, the.telemetry.forecast_made)
+    return StreamReport(head, failure, the.telemetry.forecast_made)

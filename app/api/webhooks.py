@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Response
 
 from app.addresses import networks_of, target_of
-from app.api.once import Keep, OnlyOnce
-from app.api.paging import MOST, PageSize, PageToken, after_id, next_token
-from app.api.service import Caller, PathName, The, problems
+from app.api.http.idempotency import Keep, OnlyOnce
+from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.services import Caller, PathName, Services, problems
 from app.schemas import DeliveryAnswer, NewWebhookAnswer, Page, WebhookAnswer, WebhookRequest
 from app.store import webhooks
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["webhooks"])
 
 @router.post("/v1/webhooks", status_code=201, responses=problems(403, 409), summary="Create a webhook")
 def post_webhook(
-    request: WebhookRequest, response: Response, the: The, caller: Caller, once: OnlyOnce
+    request: WebhookRequest, response: Response, the: Services, caller: Caller, once: OnlyOnce
 ) -> NewWebhookAnswer:
     """Have an address told of events; the secret that signs them is shown this one time. Private ones are refused."""
 
@@ -35,7 +35,7 @@ def post_webhook(
 
 
 @router.get("/v1/webhooks", responses=problems(), summary="List webhooks")
-def list_webhooks(the: The, caller: Caller) -> Page[WebhookAnswer]:
+def list_webhooks(the: Services, caller: Caller) -> Page[WebhookAnswer]:
     """All webhooks by name, without their secrets, on one page."""
     with the.database.read() as session:
         rows = webhooks.list_all(session, caller.tenant_id)
@@ -43,28 +43,28 @@ def list_webhooks(the: The, caller: Caller) -> Page[WebhookAnswer]:
 
 
 @router.get("/v1/webhooks/{name}", responses=problems(404), summary="Show a webhook")
-def get_webhook(name: PathName, the: The, caller: Caller) -> WebhookAnswer:
+def get_webhook(name: PathName, the: Services, caller: Caller) -> WebhookAnswer:
     """A webhook, without its secret; ``disabled`` where it has answered 410."""
     with the.database.read() as session:
         return WebhookAnswer.model_validate(webhooks.get(session, caller.tenant_id, name))
 
 
 @router.delete("/v1/webhooks/{name}", status_code=204, responses=problems(403, 404), summary="Delete a webhook")
-def delete_webhook(name: PathName, the: The, caller: Caller) -> None:
+def delete_webhook(name: PathName, the: Services, caller: Caller) -> None:
     """Delete a webhook and what it was still to be told."""
     with the.database.write() as session:
         webhooks.remove(session, caller.tenant_id, name)
 
 
 @router.post("/v1/webhooks/{name}/rotate", responses=problems(403, 404), summary="Give it a new secret")
-def rotate_secret(name: PathName, the: The, caller: Caller) -> NewWebhookAnswer:
+def rotate_secret(name: PathName, the: Services, caller: Caller) -> NewWebhookAnswer:
     """A new secret, shown this one time; for 24 hours messages are signed with the one before as well."""
     with the.database.write() as session:
         return NewWebhookAnswer.model_validate(webhooks.rotate(session, caller.tenant_id, name))
 
 
 @router.post("/v1/webhooks/{name}/test", status_code=202, responses=problems(403, 404, 409), summary="Send a test")
-def send_test(name: PathName, the: The, caller: Caller) -> DeliveryAnswer:
+def send_test(name: PathName, the: Services, caller: Caller) -> DeliveryAnswer:
     """Send the event ``webhook.test`` the way every other is sent; the list of deliveries says how it went."""
     with the.database.write() as session:
         return DeliveryAnswer.model_validate(webhooks.send_test(session, caller.tenant_id, name))
@@ -72,10 +72,10 @@ def send_test(name: PathName, the: The, caller: Caller) -> DeliveryAnswer:
 
 @router.get("/v1/webhooks/{name}/deliveries", responses=problems(404), summary="List deliveries")
 def list_deliveries(
-    name: PathName, the: The, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[DeliveryAnswer]:
     """What a webhook was told within the last 7 days, newest first, and whether it took it."""
-    size = min(page_size, MOST)
+    size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = webhooks.list_deliveries(session, caller.tenant_id, name, after_id(page_token), size)
     items = [DeliveryAnswer.model_validate(row) for row in rows]

@@ -1,11 +1,11 @@
-"""The grammar of the command line; ``app.commands`` does what it says. Data go to stdout, the rest to stderr."""
+"""The grammar of the command line; ``app.cli.commands`` does what it says. Data go to stdout, the rest to stderr."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from app.cli.common import Format, command
+from app.cli.grammar import Format, command
 from app.cli.jobs import jobs
 from app.cli.keys import keys
 from app.cli.schedules import schedules

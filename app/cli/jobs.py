@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import Format, Output, command
+from app.cli.grammar import Format, Output, command
 
 jobs = typer.Typer(help="List, show, cancel and watch jobs.", no_args_is_help=True)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import Format, Output, command
+from app.cli.grammar import Format, Output, command
 
 keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import Format, Output, command
+from app.cli.grammar import Format, Output, command
 
 schedules = typer.Typer(help="Have jobs made by themselves, at due times and by triggers.", no_args_is_help=True)
 

@@ -6,10 +6,10 @@ from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.edge.codings import PACKERS, UNPACKERS, BadPacking, Pack, Unpacker
-from app.edge.preferences import coding_for
+from app.edge.codecs import PACKERS, UNPACKERS, BadPacking, Pack, Unpacker
+from app.edge.content_negotiation import coding_for
 
-LEAST_BYTES = 1024  # shorter answers would hardly arrive sooner
+MIN_BYTES = 1024  # shorter answers would hardly arrive sooner
 # What takes less time than to hand it to a thread (0.1 ms); the rest must not hold up the other requests.
 INLINE_BYTES = 32 * 1024
 PIECE_BYTES = 1024**2
@@ -133,7 +133,7 @@ class Packing:
     async def _begin(self, head: Message, first: Message) -> Message:
         """The first piece as it is to be sent; ``head`` then says how the body is packed."""
         size_bytes, streams = len(first.get("body", b"")), first.get("more_body", False)
-        if not streams and (size_bytes == 0 or (size_bytes < LEAST_BYTES and not self._must)):
+        if not streams and (size_bytes == 0 or (size_bytes < MIN_BYTES and not self._must)):
             return first
         headers = [*head["headers"], (b"vary", b"Accept-Encoding")]
         if self._coding is not None:

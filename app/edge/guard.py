@@ -5,14 +5,14 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.edge.access import Access, required, template_of
-from app.edge.answers import problem_response
+from app.edge.problem_json import problem_response
+from app.principal import Principal
 from app.problems import Forbidden, Unauthorized, kind_of
 from app.telemetry import OTHER, Telemetry
 
@@ -25,22 +25,6 @@ MAX_KEY_LENGTH = 256
 MAX_TOKEN_DIGITS = 9  # of a fencing token
 # Of their own, so that a flood of bad keys cannot take the threads that the service's own work needs.
 AUTHENTICATION_THREADS = 8
-
-
-class Principal(Protocol):
-    """Who sends a request: a tenant, by one of its keys; the scope ``write`` implies ``read``."""
-
-    @property
-    def tenant_id(self) -> int:
-        """The tenant that the key belongs to."""
-
-    @property
-    def key_id(self) -> str:
-        """The public name of the key."""
-
-    @property
-    def scope(self) -> str:
-        """What the key allows: ``read`` or ``write``."""
 
 
 class Guard:

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.formats.columnar import UNNAMED, Coded, Moments, Table
-from app.formats.refusals import MOST_COLUMNS, refusal
-from models.checks import MOST_COVARIATES, Floats
+from app.formats.refusals import MAX_COLUMNS, refusal
+from models.data.panel import COLUMNS
+from models.data.validation import MAX_COVARIATES, Floats
 from models.errors import excerpt
-from models.panel import COLUMNS
 
 LONGEST_TEXT = 10_000  # no timestamp or id comes near; a file can say one long text millions of times
-MOST_UNPACKED_BYTES = 512 * 1024**2
-MOST_CELLS = 30_000_000  # a file can say one value in a few bytes, however often; here each takes eight
+MAX_UNPACKED_BYTES = 512 * 1024**2
+MAX_CELLS = 30_000_000  # a file can say one value in a few bytes, however often; here each takes eight
 # Arrow's names of the types that can be read, and what to write instead of others.
 _TEXT = r"(large_)?string(_view)?"
 _NUMBERS = r"u?int\d+|halffloat|float|double|decimal\d+\(.*|null"
@@ -63,9 +63,9 @@ def kinds_of(schema: Any) -> dict[str, str]:
         raise refusal("bad_column", "the table has two columns of one name", "name each column once")
     types = {name: _kind(schema.field(name).type) for name in others}
     kinds |= {name: kind for name, kind in types.items() if _COVARIATE_TYPES.fullmatch(kind)}
-    if len(kinds) > MOST_COLUMNS:
+    if len(kinds) > MAX_COLUMNS:
         message = f"the table has {len(kinds)} columns of numbers or text"
-        raise refusal("too_many_covariates", message, f"send at most {MOST_COVARIATES} besides {', '.join(COLUMNS)}")
+        raise refusal("too_many_covariates", message, f"send at most {MAX_COVARIATES} besides {', '.join(COLUMNS)}")
     return kinds
 
 
@@ -75,8 +75,8 @@ def check_cells(rows: int, columns: int) -> None:
     Raises:
         InputError: ``too_large``.
     """
-    if rows * columns > MOST_CELLS:
-        hint = f"send at most {MOST_CELLS} cells, or only the columns that matter"
+    if rows * columns > MAX_CELLS:
+        hint = f"send at most {MAX_CELLS} cells, or only the columns that matter"
         raise refusal("too_large", f"the table has {rows} rows of {columns} columns", hint)
 
 

@@ -8,8 +8,8 @@ from app.formats import arrays
 from app.formats.columnar import Table, panel_of
 from app.formats.messages import check_messages
 from app.formats.refusals import refusal, too_many, within
+from models.data.panel import Panel
 from models.errors import excerpt
-from models.panel import Panel
 
 
 def panel_from_arrow(data: bytes, freq: str | None, max_rows: int) -> Panel:
@@ -19,11 +19,11 @@ def panel_from_arrow(data: bytes, freq: str | None, max_rows: int) -> Panel:
 
     Raises:
         InputError: it is no whole stream of at most ``max_rows`` rows, those that are missing between others included,
-            or one of other columns; see ``models.panel.panel_from_columns``.
+            or one of other columns; see ``models.data.panel.panel_from_columns``.
     """
     pa = arrays.load_arrow()
     try:
-        check_messages(pa, data, arrays.MOST_UNPACKED_BYTES)
+        check_messages(pa, data, arrays.MAX_UNPACKED_BYTES)
         table = _read(pa, data, max_rows)
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         message = f"the body is not an Arrow stream that can be read: {excerpt(str(error), 80)}"
@@ -49,8 +49,8 @@ def _batches(pa: Any, data: bytes, kinds: dict[str, str], max_rows: int) -> Iter
             raise too_many(max_rows)
         arrays.check_cells(rows, len(kinds))
         # A batch counts with its dictionaries, for they are checked with it; each may be used by every batch.
-        if size_bytes > arrays.MOST_UNPACKED_BYTES:
+        if size_bytes > arrays.MAX_UNPACKED_BYTES:
             hint = "send fewer, larger batches, or shorter dictionaries"
-            raise refusal("too_large", f"the batches have over {arrays.MOST_UNPACKED_BYTES} bytes", hint)
+            raise refusal("too_large", f"the batches have over {arrays.MAX_UNPACKED_BYTES} bytes", hint)
         batch.validate(full=True)
         yield batch

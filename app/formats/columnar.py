@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calendar import FIRST, LAST, Ints, Times, parse_times
-from models.checks import Floats, covariate_of, good_id, values_of
+from models.data.calendar import FIRST, LAST, Ints, Times, parse_times
+from models.data.frames import panel_from_frame
+from models.data.panel import Panel, RowsRead, panel_of_rows
+from models.data.validation import Floats, covariate_of, good_id, values_of
 from models.errors import Findings
-from models.frames import panel_from_frame
-from models.panel import Panel, RowsRead, panel_of_rows
 
 # Columns that tables get from the tools that write them.
 UNNAMED = re.compile(r"|__index_level_\d+__")
@@ -45,7 +45,7 @@ class Table(NamedTuple):
 
 
 def panel_of(table: Table, freq: str | None) -> Panel:
-    """The panel of the rows of ``table``, the same as ``models.panel.panel_from_columns`` would make of them.
+    """The panel of the rows of ``table``, the same as ``models.data.panel.panel_from_columns`` would make of them.
 
     Raises:
         InputError: see there.

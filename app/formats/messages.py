@@ -12,8 +12,8 @@ import numpy as np
 
 from app.formats.refusals import refusal
 
-MOST_MESSAGES = 20_000
-MOST_METADATA_BYTES = 256 * 1024  # of one message; those of 53 columns take 20 KB
+MAX_MESSAGES = 20_000
+MAX_METADATA_BYTES = 256 * 1024  # of one message; those of 53 columns take 20 KB
 END = b"\xff\xff\xff\xff\0\0\0\0"
 # The places of fields in their tables.
 _MESSAGE_HEADER, _DICTIONARY_DATA, _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 1, 2, 3
@@ -28,10 +28,10 @@ def check_messages(pa: Any, data: bytes, most_bytes: int) -> None:
     """
     source, unpacked_bytes = pa.BufferReader(data), 0
     for count, part in enumerate(_messages(pa, source)):
-        if count >= MOST_MESSAGES:
-            raise refusal("too_large", f"the stream has over {MOST_MESSAGES} messages", "send fewer, larger batches")
-        if part.metadata.size > MOST_METADATA_BYTES:
-            message = f"the metadata of a message have over {MOST_METADATA_BYTES} bytes"
+        if count >= MAX_MESSAGES:
+            raise refusal("too_large", f"the stream has over {MAX_MESSAGES} messages", "send fewer, larger batches")
+        if part.metadata.size > MAX_METADATA_BYTES:
+            message = f"the metadata of a message have over {MAX_METADATA_BYTES} bytes"
             raise refusal("too_large", message, "send fewer columns, and none of the tools' own metadata")
         if part.type in ("record batch", "dictionary"):
             unpacked_bytes += _unpacked_bytes(part)

@@ -6,8 +6,8 @@ from typing import Any
 from app.formats import arrays
 from app.formats.columnar import Table, panel_of
 from app.formats.refusals import refusal, too_many
+from models.data.panel import Panel
 from models.errors import excerpt
-from models.panel import Panel
 
 
 def panel_from_parquet(data: bytes, freq: str | None, max_rows: int) -> Panel:
@@ -15,7 +15,7 @@ def panel_from_parquet(data: bytes, freq: str | None, max_rows: int) -> Panel:
 
     Raises:
         InputError: it is no Parquet file of at most ``max_rows`` rows, or one of other columns; see
-            ``models.panel.panel_from_columns``.
+            ``models.data.panel.panel_from_columns``.
     """
     pa = arrays.load_arrow()
     try:
@@ -44,6 +44,6 @@ def _read(data: bytes, max_rows: int) -> Table:
 
 def _check_size(file: Any) -> None:
     size_bytes = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
-    if size_bytes > arrays.MOST_UNPACKED_BYTES:
+    if size_bytes > arrays.MAX_UNPACKED_BYTES:
         hint = "send fewer rows, or only the columns that are read"
-        raise refusal("too_large", f"unpacked, the file has over {arrays.MOST_UNPACKED_BYTES} bytes", hint)
+        raise refusal("too_large", f"unpacked, the file has over {arrays.MAX_UNPACKED_BYTES} bytes", hint)

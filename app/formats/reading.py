@@ -9,8 +9,8 @@ from app.formats.parquet import panel_from_parquet
 from app.formats.refusals import refusal, within
 from app.formats.text import panel_from_csv, panel_from_json
 from app.problems import UnsupportedMedia
+from models.data.panel import Panel
 from models.errors import excerpt
-from models.panel import Panel
 
 
 def read_panel(data: bytes, media_type: str, freq: str | None, max_rows: int, texts: Collection[str] = ()) -> Panel:
@@ -18,7 +18,7 @@ def read_panel(data: bytes, media_type: str, freq: str | None, max_rows: int, te
 
     Raises:
         UnsupportedMedia: ``media_type`` is none of ``MEDIA_TYPES``' values.
-        InputError: see ``models.panel.panel_from_columns``; and for bytes that are not of the type named.
+        InputError: see ``models.data.panel.panel_from_columns``; and for bytes that are not of the type named.
     """
     kind = media_type.split(";", maxsplit=1)[0].strip().lower()
     if kind == MEDIA_TYPES[".csv"]:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from models.checks import MOST_COVARIATES
+from models.data.panel import COLUMNS, Panel
+from models.data.validation import MAX_COVARIATES
 from models.errors import Fault, InputError
-from models.panel import COLUMNS, Panel
 
-MOST_COLUMNS = len(COLUMNS) + MOST_COVARIATES
+MAX_COLUMNS = len(COLUMNS) + MAX_COVARIATES
 
 
 def refusal(code: str, message: str, hint: str, **where: Any) -> InputError:

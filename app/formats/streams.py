@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.formats.arrays import load_arrow
 from app.formats.media import ARROW, LINES
-from models.forecast import Forecast, Note
+from models.forecasting.forecast import Forecast, Note
 
 Facts = Mapping[str, Any]  # JSON
 KEY = "forecastle"  # of the metadata that hold facts, as JSON

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.formats.columnar import UNNAMED
-from app.formats.refusals import MOST_COLUMNS, refusal, too_many
+from app.formats.refusals import MAX_COLUMNS, refusal, too_many
+from models.data.frames import panel_from_frame
+from models.data.panel import COLUMNS, Panel
 from models.errors import excerpt
-from models.frames import panel_from_frame
-from models.panel import COLUMNS, Panel
 
 LONGEST_LINE_BYTES = 64 * 1024
 # Each digit fits in one place only, so that a long field which is no number is found out in one pass.
@@ -31,7 +31,8 @@ def panel_from_csv(data: bytes, freq: str | None, max_rows: int, texts: Collecti
     """The panel in a CSV file; the columns ``texts`` are text whatever they look like.
 
     Raises:
-        InputError: it is no CSV of at most ``max_rows`` rows with a header; see ``models.panel.panel_from_columns``.
+        InputError: it is no CSV of at most ``max_rows`` rows with a header; see
+        ``models.data.panel.panel_from_columns``.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -66,9 +67,9 @@ def _cells(header: Sequence[str], body: str, max_rows: int) -> list[list[str]]:
 
 def _header(line: str) -> list[str]:
     # Before any table is built: a line of 100,000 equal names costs some parsers minutes.
-    if len(line) > LONGEST_LINE_BYTES or line.count(",") >= MOST_COLUMNS:
+    if len(line) > LONGEST_LINE_BYTES or line.count(",") >= MAX_COLUMNS:
         hint = "leave some out; with curl, send the file by --data-binary, because -d joins its lines"
-        raise refusal("bad_header", f"the header is too long or has over {MOST_COLUMNS} columns", hint)
+        raise refusal("bad_header", f"the header is too long or has over {MAX_COLUMNS} columns", hint)
     try:
         header = [name.strip() for name in next(csv.reader([line]), [])]
     except csv.Error as error:
@@ -105,7 +106,7 @@ def panel_from_json(data: bytes, freq: str | None, max_rows: int) -> Panel:
     """The panel in a JSON object of columns.
 
     Raises:
-        InputError: it is no such object of at most ``max_rows`` rows; see ``models.panel.panel_from_columns``.
+        InputError: it is no such object of at most ``max_rows`` rows; see ``models.data.panel.panel_from_columns``.
     """
     hint = 'send {"unique_id": [...], "ds": [...], "y": [...]}, and covariates beside them if you like'
     try:

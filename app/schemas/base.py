@@ -8,7 +8,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 VERSION_NAME = NAME.removesuffix("$") + "@" + NAME.removeprefix("^")  # NAME@NUMBER or NAME@ALIAS
 Name = Annotated[str, Field(pattern=NAME, description="1 to 128 letters, digits, '.', '_' or '-'")]
 
-MOST_FIELDS = 50
+MAX_FIELDS = 50
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]  # of a version or revision: what a column of a database holds
 Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]  # databases keep no NUL
 
@@ -30,8 +30,8 @@ class Body(BaseModel):
     @classmethod
     def _few_fields(cls, values: Any) -> Any:
         # Each unknown field would be an error of its own: a body full of them costs seconds to describe.
-        if isinstance(values, dict) and len(values) > MOST_FIELDS:
-            raise ValueError(f"there are more than {MOST_FIELDS} fields")
+        if isinstance(values, dict) and len(values) > MAX_FIELDS:
+            raise ValueError(f"there are more than {MAX_FIELDS} fields")
         return values
 
 

@@ -18,18 +18,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from app.problems import DeadlinePassed, TooManyRequests, Unavailable
-from app.serving.loaded import Loaded
+from app.serving.model_cache import LoadedModel
 from app.telemetry import Telemetry
-from models.forecast import Forecast
-from models.forecaster import Ask, forecast_together
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import ForecastInput, forecast_together
 
 logger = logging.getLogger(__name__)
 
 # A core does some 20 GFLOP a second in passes of a few windows, and each pass has its own cost.
 QUICK_GFLOP, QUICK_PASSES = 0.01, 2
 SMALL_GFLOP, SMALL_POINTS = 0.1, 10_000
-MOST_TOGETHER_GFLOP = 0.2
-MOST_AT_ONCE_GFLOP = 0.05  # in the event loop, before it reads on
+MAX_TOGETHER_GFLOP = 0.2
+MAX_AT_ONCE_GFLOP = 0.05  # in the event loop, before it reads on
 STOP_TIMEOUT_S = 10.0
 
 Finish = Callable[[Forecast], bytes]
@@ -42,8 +42,8 @@ class Work(NamedTuple):
     ``deadline_s`` is told so.
     """
 
-    loaded: Loaded
-    ask: Ask
+    loaded: LoadedModel
+    ask: ForecastInput
     gflop: float
     finish: Finish
     passes: int  # how often the network that says the fewest steps has to be run
@@ -74,7 +74,9 @@ class Batcher:
         self._small = Lane("small", capacity, together, telemetry, clock)
         self._large = Lane("large", capacity, one_by_one, telemetry, clock)
 
-    def put(self, loaded: Loaded, ask: Ask, gflop: float, finish: Finish, timeout_s: float) -> "asyncio.Future[bytes]":
+    def put(
+        self, loaded: LoadedModel, ask: ForecastInput, gflop: float, finish: Finish, timeout_s: float
+    ) -> "asyncio.Future[bytes]":
         """The answer to be that ``finish`` makes of the forecast, which takes ``gflop`` of arithmetic; asked in a loop.
 
         What is cancelled before its turn comes is not made. The future raises DeadlinePassed where ``timeout_s`` was
@@ -122,7 +124,7 @@ class Quick:
 
     def _turn(self) -> None:
         taken, gflop = list[Work](), 0.0
-        while self._waiting and gflop <= MOST_AT_ONCE_GFLOP:
+        while self._waiting and gflop <= MAX_AT_ONCE_GFLOP:
             work = self._waiting.popleft()
             gflop += work.gflop
             taken.append(work)
@@ -228,14 +230,14 @@ def check_room(stopped: bool, waiting: int, capacity: int) -> None:
 
 
 def grouped(works: Iterable[Work]) -> Iterator[list[Work]]:
-    """Work of one kind, up to ``MOST_TOGETHER_GFLOP``; the kind that came first is first."""
+    """Work of one kind, up to ``MAX_TOGETHER_GFLOP``; the kind that came first is first."""
     kinds: dict[tuple[Any, ...], list[Work]] = {}
     for work in works:
         kinds.setdefault(work.kind, []).append(work)
     for some in kinds.values():
         group, gflop = list[Work](), 0.0
         for work in some:
-            if group and gflop + work.gflop > MOST_TOGETHER_GFLOP:
+            if group and gflop + work.gflop > MAX_TOGETHER_GFLOP:
                 yield group
                 group, gflop = [], 0.0
             group.append(work)

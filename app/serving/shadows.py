@@ -6,21 +6,21 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from app.problems import ServiceError
-from app.serving.loaded import Loaded
-from app.serving.served import Other, Source
+from app.serving.forecast_log import Other, Source
+from app.serving.model_cache import LoadedModel
+from models.data.panel import Panel
 from models.errors import ForecastError
-from models.forecaster import forecast
-from models.panel import Panel
+from models.forecasting.forecaster import forecast
 
 logger = logging.getLogger(__name__)
 
 FRESH_S = 5.0  # for which it is remembered who the challenger of a model is
 LOAD_TIMEOUT_S = 10.0
-MOST_GFLOP_S = 1.0  # of arithmetic for shadows in a second: a twentieth of a core
-MOST_MODELS = 1_000
+MAX_GFLOP_S = 1.0  # of arithmetic for shadows in a second: a twentieth of a core
+MAX_MODELS = 1_000
 
 Find = Callable[[int, str], int | None]  # tenant id, model -> version id of its challenger
-Load = Callable[[int, int], "Future[Loaded]"]  # tenant id, version id
+Load = Callable[[int, int], "Future[LoadedModel]"]  # tenant id, version id
 
 
 class Shadows:
@@ -42,7 +42,7 @@ class Shadows:
         try:
             loaded = self._load(source.tenant_id, version_id).result(LOAD_TIMEOUT_S)
             flop = sum(network.member.spec.forecast_flop(horizon) for network in loaded.networks)
-            self._free_s = now_s + len(panel) * flop / 1e9 / MOST_GFLOP_S
+            self._free_s = now_s + len(panel) * flop / 1e9 / MAX_GFLOP_S
             made = forecast(loaded.networks, loaded.forecaster.calibration, panel, horizon, [])
         except (ForecastError, ServiceError, TimeoutError) as error:
             logger.info("a challenger says nothing", extra={"version": version_id, "reason": str(error)})
@@ -54,7 +54,7 @@ class Shadows:
         until_s, version_id = self._known.get((tenant_id, model), (0.0, None))
         if now_s >= until_s:
             version_id = self._find(tenant_id, model)
-            if len(self._known) >= MOST_MODELS:
+            if len(self._known) >= MAX_MODELS:
                 self._known.clear()
             self._known[tenant_id, model] = now_s + FRESH_S, version_id
         return version_id

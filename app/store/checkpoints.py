@@ -6,13 +6,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app.store.db import now
-from app.store.tables import Checkpoint, Job
+from app.store.tables import Job, JobCheckpoint
 
 
 def keep(session: Session, job: Job, data: bytes) -> None:
     """Put ``data`` in place of what was kept before; ``job`` as ``app.store.jobs.hold`` found it."""
     session.merge(
-        Checkpoint(
+        JobCheckpoint(
             job_id=job.id,
             token=job.token,
             size_bytes=len(data),
@@ -26,11 +26,11 @@ def keep(session: Session, job: Job, data: bytes) -> None:
 
 def newest(session: Session, job_id: str) -> bytes | None:
     """What was kept last, by whichever attempt; None where nothing was, or its bytes are not those that were kept."""
-    query = select(Checkpoint.data, Checkpoint.sha256).where(Checkpoint.job_id == job_id)
+    query = select(JobCheckpoint.data, JobCheckpoint.sha256).where(JobCheckpoint.job_id == job_id)
     found = session.execute(query).one_or_none()
     return found.data if found is not None and sha256(found.data).hexdigest() == found.sha256 else None
 
 
 def drop(session: Session, job_id: str) -> None:
     """Forget it: the job is over."""
-    session.execute(delete(Checkpoint).where(Checkpoint.job_id == job_id))
+    session.execute(delete(JobCheckpoint).where(JobCheckpoint.job_id == job_id))

@@ -16,7 +16,7 @@ from app.problems import Conflict
 from app.store import jobs, schedules, webhooks
 from app.store.db import insert_if_absent, now
 from app.store.jobs import NewJob
-from app.store.tables import Firing, Job, Pulse, Schedule
+from app.store.tables import Firing, Heartbeat, Job, Schedule
 from models.errors import excerpt
 
 Outcome = Literal["fired", "refused", "skipped", "missed", "alarm"]
@@ -37,7 +37,7 @@ class NewFiring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class ScheduleUpdate:
     """What becomes of a schedule that was looked at: what it fires, and when it is to be looked at again."""
 
     firings: Sequence[NewFiring] = ()
@@ -51,7 +51,7 @@ def waiting(session: Session, moment: datetime, size: int) -> list[Schedule]:
     return list(session.scalars(query.order_by(Schedule.next_at, Schedule.id).limit(size)))
 
 
-def take_turn(session: Session, seen: Schedule, turn: Turn, moment: datetime) -> list[Firing] | None:
+def take_turn(session: Session, seen: Schedule, turn: ScheduleUpdate, moment: datetime) -> list[Firing] | None:
     """Write down what has become of the schedule ``seen``: what was fired; None where somebody was faster.
 
     A job that is to be made while the one before is unfinished is left out, where the schedule says so.
@@ -110,13 +110,13 @@ def lag_s(session: Session) -> float:
 
 def last_beat(session: Session, name: str) -> datetime | None:
     """When a process of this kind last did its work; None where none ever has."""
-    return session.scalars(select(Pulse.at).where(Pulse.name == name)).one_or_none()
+    return session.scalars(select(Heartbeat.at).where(Heartbeat.name == name)).one_or_none()
 
 
 def beat(session: Session, name: str, at: datetime) -> None:
     """Say that a process of this kind has done its work at ``at``."""
-    if insert_if_absent(session, Pulse, name=name, at=at) is None:
-        session.execute(update(Pulse).where(Pulse.name == name, Pulse.at < at).values(at=at))
+    if insert_if_absent(session, Heartbeat, name=name, at=at) is None:
+        session.execute(update(Heartbeat).where(Heartbeat.name == name, Heartbeat.at < at).values(at=at))
 
 
 def forget(session: Session, older_than_s: float) -> int:

@@ -15,7 +15,7 @@ from app.store.tables import IdempotencyKey
 from models.errors import Fault, InputError
 
 KEPT = timedelta(days=1)
-MOST_FORGOTTEN = 100  # old keys that one new one removes
+MAX_FORGOTTEN = 100  # old keys that one new one removes
 
 
 class Repeated(Exception):
@@ -53,7 +53,7 @@ def remember(session: Session, asked: Asked, body: dict[str, Any]) -> None:
     """Keep the answer to ``asked``. Raise Repeated where there is one already."""
     moment = now(session)
     old = IdempotencyKey.created_at <= moment - KEPT
-    some = IdempotencyKey.id.in_(select(IdempotencyKey.id).where(old).limit(MOST_FORGOTTEN))
+    some = IdempotencyKey.id.in_(select(IdempotencyKey.id).where(old).limit(MAX_FORGOTTEN))
     same = (IdempotencyKey.tenant_id == asked.tenant_id) & (IdempotencyKey.key == asked.key)
     session.execute(delete(IdempotencyKey).where(old, some | same))
     values = {"tenant_id": asked.tenant_id, "key": asked.key, "route": asked.route, "request_sha256": asked.sha256}

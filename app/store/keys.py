@@ -20,7 +20,7 @@ KEY = re.compile(r"fc_([a-z0-9]{8})_([A-Za-z0-9_-]{43})")
 
 
 @dataclass(frozen=True, slots=True)
-class Principal:
+class KeyPrincipal:
     """Who makes a request, and what the key allows."""
 
     tenant_id: int
@@ -69,7 +69,7 @@ def create_key(session: Session, tenant: str, name: str, scope: Scope, expires_a
     return f"fc_{key_id}_{secret}"
 
 
-def authenticate(session: Session, raw: str, now: datetime) -> Principal | None:
+def authenticate(session: Session, raw: str, now: datetime) -> KeyPrincipal | None:
     """Whose key ``raw`` is, or None where it is malformed, unknown, expired at ``now``, or revoked."""
     match = KEY.fullmatch(raw)
     if match is None:
@@ -79,7 +79,7 @@ def authenticate(session: Session, raw: str, now: datetime) -> Principal | None:
         return None
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
         return None
-    return Principal(key.tenant_id, key.id, key.scope)
+    return KeyPrincipal(key.tenant_id, key.id, key.scope)
 
 
 def list_keys(session: Session, tenant: str | None = None) -> list[KeyInfo]:

@@ -5,10 +5,10 @@ from sqlalchemy.orm import Session
 
 from app.store import datasets
 from app.store.tables import Revision
-from models.checks import fault_at, text_of
+from models.data.concat import concat, extend
+from models.data.panel import Panel
+from models.data.validation import fault_at, text_of
 from models.errors import Findings
-from models.joining import concat, extend
-from models.panel import Panel
 
 
 def load(session: Session, tenant_id: int, revision: Revision) -> Panel:

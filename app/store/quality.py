@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from app.store import registry
 from app.store.db import now
 from app.store.tables import Realised, Version
-from models.paired import confidence
-from models.realised import Tally
+from models.evaluation.realised import Tally
+from models.evaluation.significance import confidence
 
 WINDOW_DAYS = 30
-MOST_BLOCKS = 500  # the newest: more make nobody surer
+MAX_BLOCKS = 500  # the newest: more make nobody surer
 OVERLAP = 2  # blocks: forecasts that begin in one end in the next
 
 
@@ -130,7 +130,7 @@ def _drifting(session: Session, served: Conditions) -> float | None:
     gains = (func.sum(Realised.scaled) - func.sum(Realised.expected)).label("gain")
     query = select(gains).where(*served, Realised.expected > 0).group_by(Realised.horizon, Realised.block)
     began = Realised.block * Realised.horizon  # in order of time: blocks of each horizon have numbers of their own
-    found = session.scalars(query.order_by(began.desc(), Realised.horizon).limit(MOST_BLOCKS)).all()
+    found = session.scalars(query.order_by(began.desc(), Realised.horizon).limit(MAX_BLOCKS)).all()
     return confidence(np.array(found[::-1], dtype=np.float64), OVERLAP)
 
 
@@ -146,7 +146,7 @@ def _compared(session: Session, version: Version, other: Version, window_days: i
     (_, champion), (_, challenger) = _sums(session, theirs), _sums(session, ours)
     mases = _share(champion.scaled, champion.points), _share(challenger.scaled, challenger.points)
     gains = _blocks(session, theirs), _blocks(session, ours)
-    both = sorted(gains[0].keys() & gains[1].keys(), key=lambda one: (one[0] * one[1], one))[-MOST_BLOCKS:]
+    both = sorted(gains[0].keys() & gains[1].keys(), key=lambda one: (one[0] * one[1], one))[-MAX_BLOCKS:]
     paired = np.array([gains[0][block] - gains[1][block] for block in both], dtype=np.float64)
     return Comparison(
         challenger=other.number,

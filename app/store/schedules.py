@@ -11,14 +11,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
-from app.store import due
+from app.store import cron
+from app.store.cron import Times
 from app.store.db import insert_if_absent, now
-from app.store.due import Times
 from app.store.tables import Firing, Schedule
 from models.errors import excerpt
 
 LOOK_S = 30.0  # between two looks at the triggers of a schedule
-MOST = 1_000  # schedules of one tenant
+MAX_SCHEDULES = 1_000  # schedules of one tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +49,10 @@ def plan_of(row: Schedule) -> Plan:
 def create(
     session: Session, tenant_id: int, name: str, plan: Plan, created_by: str, at: datetime | None = None
 ) -> Schedule:
-    """A new schedule, due from now on. Raise Conflict where the name exists, or where there are ``MOST`` already."""
+    """Create a schedule, due from now on. Raise Conflict where the name or ``MAX_SCHEDULES`` schedules exist."""
     count = session.scalars(select(func.count()).where(Schedule.tenant_id == tenant_id)).one()
-    if count >= MOST:
-        raise Conflict(f"there are {MOST} schedules, which is the limit; delete one of them")
+    if count >= MAX_SCHEDULES:
+        raise Conflict(f"there are {MAX_SCHEDULES} schedules, which is the limit; delete one of them")
     moment = at or now(session)
     inserted = insert_if_absent(
         session,
@@ -140,7 +140,7 @@ def list_page(session: Session, tenant_id: int, after_id: int, size: int) -> lis
 
 def look_at(plan: Plan, schedule_id: int, due_at: datetime | None, moment: datetime) -> datetime | None:
     """When to look at a schedule again: at its next due time, and for its triggers; None: not before it is edited."""
-    times = [] if plan.times is None or due_at is None else [due_at + due.jitter(plan.times, schedule_id, due_at)]
+    times = [] if plan.times is None or due_at is None else [due_at + cron.jitter(plan.times, schedule_id, due_at)]
     times += [moment + timedelta(seconds=LOOK_S)] if plan.triggers else []
     return min(times, default=None)
 
@@ -151,7 +151,7 @@ def _plan_ahead(session: Session, row: Schedule, moment: datetime) -> None:
     if not row.paused:
         dealt = select(func.max(Firing.due_at)).where(Firing.schedule_id == row.id, Firing.cause == "cron")
         start = max(moment, session.scalars(dealt).one() or moment)
-        row.due_at = None if plan.times is None else due.next_after(plan.times, start)
+        row.due_at = None if plan.times is None else cron.next_after(plan.times, start)
         row.next_at = look_at(plan, row.id, row.due_at, moment)
     session.flush()
 

@@ -22,12 +22,12 @@ from models.errors import excerpt
 
 EVENTS = ("job.succeeded", "job.failed", "job.cancelled", "alias.moved", "schedule.alarm")
 TEST = "webhook.test"  # sent when it is asked for, whatever a webhook wants to hear
-MOST = 20  # webhooks of one tenant
+MAX_WEBHOOKS = 20  # webhooks of one tenant
 OLD_SECRET = timedelta(hours=24)  # that the secret before a rotation signs as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class OutgoingDelivery:
     """A delivery on its way: what to send where, and the attempt under which its end is to be recorded."""
 
     id: int
@@ -53,10 +53,10 @@ def announce(session: Session, tenant_id: int, event: str, *payloads: dict[str, 
 
 
 def create(session: Session, tenant_id: int, name: str, url: str, events: Sequence[str], created_by: str) -> Webhook:
-    """A new webhook, with its secret. Raise Conflict where the name exists, or where there are ``MOST`` already."""
+    """Create a webhook with its secret. Raise Conflict where the name or ``MAX_WEBHOOKS`` webhooks exist."""
     count = session.scalars(select(func.count()).where(Webhook.tenant_id == tenant_id)).one()
-    if count >= MOST:
-        raise Conflict(f"there are {MOST} webhooks, which is the limit; delete one of them")
+    if count >= MAX_WEBHOOKS:
+        raise Conflict(f"there are {MAX_WEBHOOKS} webhooks, which is the limit; delete one of them")
     inserted = insert_if_absent(
         session,
         Webhook,
@@ -97,7 +97,7 @@ def get(session: Session, tenant_id: int, name: str) -> Webhook:
 
 
 def list_all(session: Session, tenant_id: int) -> list[Webhook]:
-    """The tenant's webhooks by name, at most ``MOST``."""
+    """The tenant's webhooks by name, at most ``MAX_WEBHOOKS``."""
     return list(session.scalars(select(Webhook).where(Webhook.tenant_id == tenant_id).order_by(Webhook.name)))
 
 
@@ -123,7 +123,7 @@ def is_due(session: Session) -> bool:
     return session.scalars(select(Delivery.id).where(due).limit(1)).one_or_none() is not None
 
 
-def take(session: Session, size: int, busy: Sequence[int], lease_s: float) -> list[Parcel]:
+def take(session: Session, size: int, busy: Sequence[int], lease_s: float) -> list[OutgoingDelivery]:
     """Up to ``size`` deliveries that are due, of webhooks not in ``busy``: the caller's alone for ``lease_s`` seconds.
 
     One for each webhook at the most, so that one who is slow to answer keeps nobody else waiting.
@@ -139,12 +139,12 @@ def take(session: Session, size: int, busy: Sequence[int], lease_s: float) -> li
     return [_parcel(session.get_one(Webhook, row.webhook_id), row, moment) for row in rows]
 
 
-def taken(session: Session, parcel: Parcel, detail: str) -> None:
+def taken(session: Session, parcel: OutgoingDelivery, detail: str) -> None:
     """The receiver has it."""
     _settle(session, parcel, state="taken", next_at=None, detail=detail)
 
 
-def again(session: Session, parcel: Parcel, detail: str, wait_s: float, most_s: float) -> None:
+def again(session: Session, parcel: OutgoingDelivery, detail: str, wait_s: float, most_s: float) -> None:
     """It did not arrive: to be sent again in ``wait_s`` seconds, unless it is ``most_s`` seconds old by then."""
     next_at = now(session) + timedelta(seconds=wait_s)
     if next_at - parcel.created_at > timedelta(seconds=most_s):
@@ -153,7 +153,7 @@ def again(session: Session, parcel: Parcel, detail: str, wait_s: float, most_s: 
         _settle(session, parcel, next_at=next_at, detail=detail)
 
 
-def hold_back(session: Session, parcel: Parcel, wait_s: float) -> None:
+def hold_back(session: Session, parcel: OutgoingDelivery, wait_s: float) -> None:
     """Leave the webhook alone for ``wait_s`` seconds with what is due there: an address that says nothing costs each
     message the whole time that is waited for an answer, and would keep the webhooks of others waiting.
     """
@@ -163,7 +163,7 @@ def hold_back(session: Session, parcel: Parcel, wait_s: float) -> None:
     session.execute(update(Delivery).where(Delivery.id.in_(due)).values(next_at=moment + timedelta(seconds=wait_s)))
 
 
-def disable(session: Session, parcel: Parcel, reason: str) -> None:
+def disable(session: Session, parcel: OutgoingDelivery, reason: str) -> None:
     """The receiver wants no more: nothing is sent there again, nor what waits."""
     session.execute(update(Webhook).where(Webhook.id == parcel.webhook_id).values(disabled=reason))
     waiting = update(Delivery).where(Delivery.webhook_id == parcel.webhook_id, Delivery.state == "pending")
@@ -209,9 +209,9 @@ def _post(
     return rows
 
 
-def _parcel(webhook: Webhook, row: Delivery, moment: datetime) -> Parcel:
+def _parcel(webhook: Webhook, row: Delivery, moment: datetime) -> OutgoingDelivery:
     former = webhook.previous_secret if webhook.previous_until and webhook.previous_until > moment else None
-    return Parcel(
+    return OutgoingDelivery(
         id=row.id,
         attempt=row.attempt,
         webhook_id=webhook.id,
@@ -224,7 +224,7 @@ def _parcel(webhook: Webhook, row: Delivery, moment: datetime) -> Parcel:
     )
 
 
-def _settle(session: Session, parcel: Parcel, **values: Any) -> None:
+def _settle(session: Session, parcel: OutgoingDelivery, **values: Any) -> None:
     # Whoever took it since knows better.
     mine = (Delivery.id == parcel.id) & (Delivery.attempt == parcel.attempt) & (Delivery.state == "pending")
     session.execute(update(Delivery).where(mine).values(**values))

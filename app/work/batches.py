@@ -9,30 +9,30 @@ from typing import Any
 import numpy as np
 
 from app.formats.tables import FORMATS, Columns, TableWriter
+from app.planning.version_payloads import BacktestOrder, BatchOrder
 from app.store.outcomes import Outcome
-from app.store.questions import BacktestOrder, BatchOrder
-from app.work.champion import known_to
-from app.work.counting import Counting, time_is_up
-from app.work.desk import Desk
-from models import bundle
-from models.backtest import Predict, evaluate
-from models.blending import seasonal_naive_for
-from models.calendar import Ints
+from app.work.champion_comparison import known_to
+from app.work.job_context import JobContext
+from app.work.progress import Counting, time_is_up
+from models.data.calendar import Ints
+from models.data.chunks import MAX_SERIES, parts_of
+from models.data.panel import Panel
+from models.data.windows import take
 from models.engines.onnx import OnnxEngine
-from models.forecast import Forecast
-from models.forecaster import Member, forecast, predict, ready
-from models.intervals import Prediction
-from models.origins import Origins, origins_of, plan_for
-from models.panel import Panel
-from models.parts import MOST_SERIES, parts_of
-from models.spec import Spec
-from models.windows import take
+from models.evaluation.backtest import Predict, evaluate
+from models.evaluation.intervals import Prediction
+from models.evaluation.origins import Origins, origins_of, plan_for
+from models.forecasting import bundle
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import Member, forecast, predict, ready
+from models.network.spec import Spec
+from models.training.blending import seasonal_naive_for
 
-MOST_NUMBERS = 1_000_000  # of one part: with its text, some tens of MB
+MAX_NUMBERS = 1_000_000  # of one part: with its text, some tens of MB
 STATISTICAL_S = 60.0  # for Theta and ETS, which could take longer than all the rest
 
 
-def forecast_all(desk: Desk) -> Outcome:
+def forecast_all(desk: JobContext) -> Outcome:
     """The next steps of every series, as a file ``forecast``.
 
     Raises:
@@ -46,10 +46,10 @@ def forecast_all(desk: Desk) -> Outcome:
         panel = panel.select(order.ids)
     made = bundle.from_bytes(desk.bundle(order.version.id))
     networks = ready(made.members, OnnxEngine)
-    most = MOST_NUMBERS // (order.horizon * (1 + 2 * len(order.levels)))
+    most = MAX_NUMBERS // (order.horizon * (1 + 2 * len(order.levels)))
     counting, notes = Counting(desk, "forecast", len(panel)), dict[str, int]()
     with _table(desk, "forecast", order.format, panel.utc) as table:
-        for part in parts_of(panel, min(MOST_SERIES, max(1, most))):
+        for part in parts_of(panel, min(MAX_SERIES, max(1, most))):
             said = forecast(networks, made.calibration, part, order.horizon, order.levels)
             table.write(_forecast_rows(said))
             for note in said.notes:
@@ -59,7 +59,7 @@ def forecast_all(desk: Desk) -> Outcome:
     return Outcome(result={**result, "of": f"{order.version.name.partition('@')[0]}@{order.version.number}"})
 
 
-def backtest_one(desk: Desk) -> Outcome:
+def backtest_one(desk: JobContext) -> Outcome:
     """The report of a backtest as a version has one, and a file ``windows`` if it is wanted.
 
     ``windows_taught`` counts the windows that the version was taught: what it says of those is worth nothing.
@@ -83,7 +83,7 @@ def backtest_one(desk: Desk) -> Outcome:
     return Outcome(result=evaluation.report | _standing(desk, order, origins))
 
 
-def _standing(desk: Desk, order: BacktestOrder, origins: Origins) -> dict[str, Any]:
+def _standing(desk: JobContext, order: BacktestOrder, origins: Origins) -> dict[str, Any]:
     if order.version is None:
         return {"of": "seasonal_naive", "windows_taught": 0}
     known = known_to(desk, desk.version(order.version.id), origins.panel)
@@ -91,7 +91,7 @@ def _standing(desk: Desk, order: BacktestOrder, origins: Origins) -> dict[str, A
     return {"of": f"{order.version.name.partition('@')[0]}@{order.version.number}", "windows_taught": taught}
 
 
-def _members(desk: Desk, order: BacktestOrder, panel: Panel) -> tuple[Member, ...]:
+def _members(desk: JobContext, order: BacktestOrder, panel: Panel) -> tuple[Member, ...]:
     if order.version is not None:
         return bundle.from_bytes(desk.bundle(order.version.id)).members
     plain = Spec(freq=str(panel.freq), season=order.season, context=2, horizon=order.horizon)
@@ -148,7 +148,7 @@ def _forecast_rows(said: Forecast) -> Columns:
 
 
 @contextmanager
-def _table(desk: Desk, name: str, kind: str, utc: bool) -> Iterator[TableWriter]:
+def _table(desk: JobContext, name: str, kind: str, utc: bool) -> Iterator[TableWriter]:
     with desk.artifact(f"{name}.{kind}", FORMATS[kind]) as file:
         writer = TableWriter(file, kind, utc)
         yield writer

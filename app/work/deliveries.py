@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.addresses import Network, Target, target_of
 from app.store import webhooks
 from app.store.db import Database
-from app.store.webhooks import Parcel
+from app.store.webhooks import OutgoingDelivery
 from models.errors import InputError, excerpt
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 8  # messages on their way at the same time
 TIMEOUT_S = 10.0  # for all of one attempt, but for the look-up of the name
 LEASE_S = 120.0  # after which another sender may think that this one is dead
-FIRST_WAIT_S, MOST_WAIT_S = 5.0, 4 * 3600.0
-MOST_AGE_S = 24 * 3600.0
+FIRST_WAIT_S, MAX_WAIT_S = 5.0, 4 * 3600.0
+MAX_AGE_S = 24 * 3600.0
 GONE = 410
 
 
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     detail: str
 
 
-def signed(parcel: Parcel, at_s: int) -> tuple[bytes, dict[str, str]]:
+def signed(parcel: OutgoingDelivery, at_s: int) -> tuple[bytes, dict[str, str]]:
     """The body and the headers of a message that is sent at ``at_s``, seconds since 1970.
 
     Standard Webhooks 1.0: HMAC-SHA256 of ``id.timestamp.body`` under each secret, in base 64.
@@ -69,7 +69,7 @@ def signature(secret: str, message_id: str, at_s: int, body: bytes) -> str:
 
 def wait_s(attempt: int) -> float:
     """Seconds to wait after the ``attempt``-th failure: four times as long each time, and not all at once."""
-    return min(FIRST_WAIT_S * 4.0 ** (attempt - 1), MOST_WAIT_S) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+    return min(FIRST_WAIT_S * 4.0 ** (attempt - 1), MAX_WAIT_S) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
 class Sender:
@@ -114,7 +114,7 @@ class Sender:
         """Wait for what is on its way."""
         self._pool.shutdown()
 
-    def _deliver(self, parcel: Parcel) -> None:
+    def _deliver(self, parcel: OutgoingDelivery) -> None:
         try:
             outcome = self._send(parcel)
             with self._database.write() as session:
@@ -124,14 +124,14 @@ class Sender:
                     webhooks.disable(session, parcel, outcome.detail)
                 else:
                     delay_s = wait_s(parcel.attempt)
-                    webhooks.again(session, parcel, outcome.detail, delay_s, MOST_AGE_S)
+                    webhooks.again(session, parcel, outcome.detail, delay_s, MAX_AGE_S)
                     if outcome.status is None:
                         webhooks.hold_back(session, parcel, delay_s)
         except Exception:
             # Its lease brings it back; but somebody must see why.
             logger.exception("a message could not be sent", extra={"delivery": parcel.id})
 
-    def _send(self, parcel: Parcel) -> Outcome:
+    def _send(self, parcel: OutgoingDelivery) -> Outcome:
         try:
             target = target_of(parcel.url, self._private)
             status = _post(target, self._context, self._timeout_s, *signed(parcel, int(time.time())))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from app.work.batches import backtest_one, forecast_all
-from app.work.desk import Work
+from app.work.job_context import Work
 from app.work.train import train
 
 WORK: Mapping[str, Work] = MappingProxyType(

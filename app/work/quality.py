@@ -6,13 +6,13 @@ import threading
 from sqlalchemy.exc import OperationalError
 
 from app.settings import Settings
-from app.store import realising, served
+from app.store import forecast_log, realised
 from app.store.db import Database
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 200  # forecasts in one transaction
-MOST_TURNS = 50  # transactions of one step: who comes back soon need not do everything now
+MAX_TURNS = 50  # transactions of one step: who comes back soon need not do everything now
 FORGOTTEN_AT_ONCE = 1_000
 EVERY_S = 30.0
 
@@ -34,14 +34,14 @@ def step(database: Database, settings: Settings) -> int:
     Any number of processes may do so at once, as often as they like.
     """
     total = 0
-    for _ in range(MOST_TURNS):
+    for _ in range(MAX_TURNS):
         with database.write() as session:
-            count = realising.realise(session, AT_ONCE)
+            count = realised.realise(session, AT_ONCE)
         total += count
         if not count:
             break
-    for _ in range(MOST_TURNS):  # more in a day than can be kept in one
+    for _ in range(MAX_TURNS):  # more in a day than can be kept in one
         with database.write() as session:
-            if not served.forget(session, settings.forecast_log_days, settings.quality_days, FORGOTTEN_AT_ONCE):
+            if not forecast_log.forget(session, settings.forecast_log_days, settings.quality_days, FORGOTTEN_AT_ONCE):
                 break
     return total

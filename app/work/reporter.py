@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.work.counting import REPORT_EVERY_S
-from app.work.desk import Desk
+from app.work.job_context import JobContext
+from app.work.progress import REPORT_EVERY_S
 from models.errors import Cancelled
-from models.training import OnProgress, Progress
+from models.training.fit import OnProgress, Progress
 
 JUDGE_EVERY_S = 2.0
 # Shares of a whole job, roughly: a search or a second fit takes what the first fit would have.
@@ -41,7 +41,7 @@ class Stages:
 class Reporter:
     """Reports progress, at most twice a second, and learns whether to stop."""
 
-    def __init__(self, desk: Desk, stages: Stages, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, desk: JobContext, stages: Stages, clock: Callable[[], float] = time.monotonic) -> None:
         self._desk, self._stages, self.clock = desk, stages, clock
         self._started_s, self._reported_s, self._judged_s = clock(), -REPORT_EVERY_S, -JUDGE_EVERY_S
         self._began: tuple[float, float] | None = None  # when the first numbers came, and how much was done then

@@ -12,7 +12,7 @@ from app.problems import KINDS, CorruptBundle, NotFound
 from app.store import tasks
 from app.store.db import Database
 from app.store.jobs import Fenced
-from app.work.desk import DatabaseDesk, Desk, Work
+from app.work.job_context import DatabaseJobContext, JobContext, Work
 from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
 
 logger = logging.getLogger(__name__)
@@ -63,10 +63,10 @@ def attempt(database: Database, order: tuple[int, str, int], works: Works = work
 def _attempt(database: Database, order: tuple[int, str, int], works: Works) -> Exit:
     with database.read() as session:
         task = tasks.task(session, *order)
-    return do(DatabaseDesk(database, task), works())
+    return do(DatabaseJobContext(database, task), works())
 
 
-def do(desk: Desk, works: Mapping[str, Work]) -> Exit:
+def do(desk: JobContext, works: Mapping[str, Work]) -> Exit:
     """Do the job of ``desk`` by what is done for its kind."""
     kind = desk.job.kind
     if kind not in works:
@@ -75,7 +75,7 @@ def do(desk: Desk, works: Mapping[str, Work]) -> Exit:
     return run(desk, works[kind])
 
 
-def run(desk: Desk, work: Work) -> Exit:
+def run(desk: JobContext, work: Work) -> Exit:
     """Do ``work``, and record how it ended; a crash is left to the dispatcher to see."""
     try:
         return _run(desk, work)
@@ -84,7 +84,7 @@ def run(desk: Desk, work: Work) -> Exit:
         return Exit.FENCED
 
 
-def _run(desk: Desk, work: Work) -> Exit:
+def _run(desk: JobContext, work: Work) -> Exit:
     try:
         desk.finish(work(desk))
     except Cancelled:

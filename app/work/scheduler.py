@@ -18,11 +18,11 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session
 
 from app.problems import ServiceError
-from app.store import due, firings, schedules, webhooks
+from app.store import cron, firings, schedules, webhooks
+from app.store.cron import Passed
+from app.store.data_freshness import freshness, model_of
 from app.store.db import Database, now
-from app.store.due import Passed
-from app.store.firings import NewFiring, Turn
-from app.store.freshness import freshness, model_of
+from app.store.firings import NewFiring, ScheduleUpdate
 from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.tables import Schedule
@@ -36,7 +36,7 @@ AWAY = (OperationalError, InternalError, NoFreeConnection)  # the second: what w
 AT_ONCE = 100  # schedules that are seen to in one tick
 BROKEN_S = 300.0  # that a schedule is left alone after an error that is nobody's fault but ours
 BEAT_S = 5.0  # between two signs of life
-MOST_SAID = 500  # characters of a refusal that are kept
+MAX_SAID = 500  # characters of a refusal that are kept
 TIDY_S = 3600.0  # between two times that what is old is forgotten
 FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
 
@@ -112,26 +112,26 @@ def outstanding(seen: Schedule, moment: datetime) -> tuple[list[datetime], Passe
     times = schedules.plan_of(seen).times
     assert times is not None  # without a cron expression nothing is due
     assert seen.due_at is not None
-    gone = due.passed(times, seen.id, seen.due_at, moment)
+    gone = cron.passed(times, seen.id, seen.due_at, moment)
     if seen.misfire == "all":
         return gone.newest, gone
     if seen.misfire == "once":
         return gone.newest[-1:], gone
     latest = moment - timedelta(seconds=seen.grace_s)
-    return [each for each in gone.newest if each + due.jitter(times, seen.id, each) >= latest], gone
+    return [each for each in gone.newest if each + cron.jitter(times, seen.id, each) >= latest], gone
 
 
 def _see_to(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> list[str]:
     """Take the schedule's turn; the outcomes, none where somebody else has taken it."""
     times = schedules.plan_of(seen).times
-    is_due = times and seen.due_at and seen.due_at + due.jitter(times, seen.id, seen.due_at) <= moment
+    is_due = times and seen.due_at and seen.due_at + cron.jitter(times, seen.id, seen.due_at) <= moment
     turn = _by_cron(parts, seen, moment) if is_due else _by_triggers(database, parts, seen, moment)
     with database.write() as session:
         made = firings.take_turn(session, seen, turn, moment)
     return [row.outcome for row in made or ()]
 
 
-def _by_cron(parts: Parts, seen: Schedule, moment: datetime) -> Turn:
+def _by_cron(parts: Parts, seen: Schedule, moment: datetime) -> ScheduleUpdate:
     wanted, gone = outstanding(seen, moment)
     fired = [_firing(parts, seen, wanted[-1], "cron", {})] if wanted else []
     if fired and fired[0].job is not None:  # a refusal is said once, however many due times it is for
@@ -140,13 +140,13 @@ def _by_cron(parts: Parts, seen: Schedule, moment: datetime) -> Turn:
         assert seen.due_at is not None
         detail = {"missed": missed, "until": gone.newest[-1].isoformat()}
         fired.insert(0, NewFiring(due_at=seen.due_at, cause="cron", outcome="missed", detail=detail))
-    return Turn(firings=fired, due_at=gone.following, watermark=seen.watermark)
+    return ScheduleUpdate(firings=fired, due_at=gone.following, watermark=seen.watermark)
 
 
-def _by_triggers(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> Turn:
+def _by_triggers(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> ScheduleUpdate:
     sight = _look(database, parts, seen, moment)
     if sight is None:
-        return Turn(due_at=seen.due_at, watermark=seen.watermark)
+        return ScheduleUpdate(due_at=seen.due_at, watermark=seen.watermark)
     fired, watermark = [], seen.watermark
     if (late := triggers.alarm(seen.triggers, watermark, sight)) is not None:
         since = sight.data.data_at + timedelta(seconds=seen.triggers["data_alarm_s"])
@@ -155,7 +155,7 @@ def _by_triggers(database: Database, parts: Parts, seen: Schedule, moment: datet
     if (cause := triggers.cause(seen.triggers, watermark, sight)) is not None:
         fired.append(_firing(parts, seen, moment, cause.name, cause.detail))
         watermark = triggers.fired(watermark, sight)
-    return Turn(firings=fired, due_at=seen.due_at, watermark=watermark)
+    return ScheduleUpdate(firings=fired, due_at=seen.due_at, watermark=watermark)
 
 
 def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> Seen | None:
@@ -176,6 +176,6 @@ def _firing(parts: Parts, seen: Schedule, due_at: datetime, cause: str, detail: 
     try:
         job = parts.settle(seen.tenant_id, request, f"schedule:{seen.name}")
     except (ServiceError, ForecastError) as error:
-        reason = {"error": type(error).__name__, "message": str(error)[:MOST_SAID]}
+        reason = {"error": type(error).__name__, "message": str(error)[:MAX_SAID]}
         return NewFiring(due_at=due_at, cause=cause, outcome="refused", detail={**detail, **reason})
     return NewFiring(due_at=due_at, cause=cause, outcome="fired", detail=detail, job=job)

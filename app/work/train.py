@@ -8,27 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from app.store.orders import Order
+from app.planning.training_payload import Order
 from app.store.outcomes import Candidate, Outcome, Ruling
-from app.work.champion import Rival, compare, known_to, ruling
-from app.work.counting import time_is_up
-from app.work.desk import Desk
-from app.work.diaries import diary_of
+from app.work.champion_comparison import Rival, compare, known_to, ruling
+from app.work.checkpoints import diary_of
+from app.work.job_context import JobContext
+from app.work.progress import time_is_up
 from app.work.reporter import Reporter, Stages
-from app.work.tuning import search
-from models import bundle
-from models.calendar import Ints
-from models.forecaster import Weights
-from models.making import Made, Watch, make
-from models.origins import plan_for
-from models.panel import Panel
-from models.strategies import STRATEGIES
-from models.training import Course
+from app.work.tune import search
+from models.data.calendar import Ints
+from models.data.panel import Panel
+from models.evaluation.origins import plan_for
+from models.forecasting import bundle
+from models.forecasting.forecaster import Weights
+from models.network.strategies import STRATEGIES
+from models.training.fit import Course
+from models.training.pipeline import TrainingResult, Watch, make
 
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 
 
-def train(desk: Desk) -> Outcome:
+def train(desk: JobContext) -> Outcome:
     """One new version of the job's model, or an error.
 
     Raises:
@@ -65,7 +65,7 @@ def train(desk: Desk) -> Outcome:
     return Outcome(result=result, version=_candidate(made, ruling(evidence, order)))
 
 
-def _candidate(made: Made, ruled: Ruling) -> Candidate:
+def _candidate(made: TrainingResult, ruled: Ruling) -> Candidate:
     return Candidate(
         bundle=bundle.to_bytes(made.forecaster),
         spec=made.forecaster.spec.to_json(),
@@ -76,7 +76,7 @@ def _candidate(made: Made, ruled: Ruling) -> Candidate:
     )
 
 
-def _courses(desk: Desk, order: Order) -> list[Course]:
+def _courses(desk: JobContext, order: Order) -> list[Course]:
     """The members to be, each with the weights that it goes on from."""
     starts: Sequence[Weights | None] = [None for _ in order.members]
     if order.warm_start is not None:
@@ -92,7 +92,7 @@ def _lineage(order: Order) -> dict[str, Any]:
     return {"warm_started_from": name, "members": [member.to_json() for member in order.members]}
 
 
-def _known_to_parent(desk: Desk, order: Order, panel: Panel) -> Ints:
+def _known_to_parent(desk: JobContext, order: Order, panel: Panel) -> Ints:
     """How many points of each series the version knew from which training went on, (N,)."""
     if order.warm_start is None:
         return np.zeros(len(panel), dtype=np.int64)

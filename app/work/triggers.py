@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from app.store.freshness import Freshness
+from app.store.data_freshness import Freshness
 from app.store.quality import Quality
 
 PAUSE_S = 3600.0  # between two firings of a schedule by its triggers, unless it says otherwise

@@ -10,10 +10,10 @@ import pandas as pd
 
 from benchmarks.accuracy.protocol import Teach, actual_of, taught
 from benchmarks.data import Dataset, folder
-from models import metrics
-from models.calendar import Ints
-from models.checks import Floats
-from models.panel import Panel
+from models.data.calendar import Ints
+from models.data.panel import Panel
+from models.data.validation import Floats
+from models.evaluation import metrics
 
 REFERENCE = "m4_reference_forecasts.parquet"
 NAIVE2 = "Naive2"

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from models import metrics
-from models.baselines import seasonal_naive
-from models.calendar import Ints
-from models.checks import Floats
-from models.panel import Panel
+from models.data.calendar import Ints
+from models.data.panel import Panel
+from models.data.validation import Floats
+from models.evaluation import metrics
+from models.evaluation.baselines import seasonal_naive
 
 SINGLE_ORIGINS, PANEL_ORIGINS = 20, 5
 SHARE_TESTED = 0.2  # of the median series, at its end

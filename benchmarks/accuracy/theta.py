@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.protocol import Plan, Windows, mase_of, mean_error, plan_for, windows_of
 from benchmarks.data import Dataset, datasets
 from benchmarks.results import FOLDER
-from models.baselines import MOST_SEASON, theta
-from models.panel import Panel
+from models.data.panel import Panel
+from models.evaluation.baselines import MAX_SEASON, theta
 
 FILE = FOLDER / "theta.json"
-MOST_SERIES = 40
+MAX_SERIES = 40
 
 
 def sample(panel: Panel, windows: Windows) -> NDArray[np.bool_]:
-    """Which windows are of one of the at most ``MOST_SERIES`` series, evenly chosen, that AutoTheta forecasts, (W,)."""
-    chosen = np.linspace(0, len(panel) - 1, min(len(panel), MOST_SERIES)).astype(np.int64)
+    """Which windows are of one of the at most ``MAX_SERIES`` series, evenly chosen, that AutoTheta forecasts, (W,)."""
+    chosen = np.linspace(0, len(panel) - 1, min(len(panel), MAX_SERIES)).astype(np.int64)
     return np.isin(windows.series, chosen)
 
 
@@ -57,8 +57,8 @@ def compute(dataset: Dataset) -> dict[str, Any]:
     """The entry of one set."""
     panel = dataset.panel()
     plan = plan_for(panel, dataset.horizon, dataset.season)
-    if plan.season > MOST_SEASON["theta"]:
-        why = f"a season of {plan.season} steps is more than {MOST_SEASON['theta']}"
+    if plan.season > MAX_SEASON["theta"]:
+        why = f"a season of {plan.season} steps is more than {MAX_SEASON['theta']}"
         return {"plan": str(plan), "mase": None, "why": why}
     windows = windows_of(panel, plan)
     began_s = time.perf_counter()

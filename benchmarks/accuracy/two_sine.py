@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.accuracy.protocol import Teach, actual_of, taught
 from benchmarks.data import panel_of
-from models.calendar import Freq
-from models.checks import Floats
-from models.panel import Panel
+from models.data.calendar import Freq
+from models.data.panel import Panel
+from models.data.validation import Floats
 
 SERIES, POINTS, HORIZON, SEED = 10_000, 60, 10, 42
 TAUGHT, CHOOSING = 7_000, 2_000

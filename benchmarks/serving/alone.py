@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from app.commands.common import caller
+from app.cli.commands.common import caller
 from app.main import create_app
 from app.settings import Settings
 from app.store import datasets, panels, registry
@@ -22,10 +22,10 @@ from benchmarks.server import serving
 from benchmarks.serving import parts
 from benchmarks.serving.contestants import House
 from benchmarks.serving.house import SAMPLE, TRAINED
-from models import bundle
+from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
-from models.forecaster import forecast, ready
-from models.panel import Panel
+from models.forecasting import bundle
+from models.forecasting.forecaster import forecast, ready
 
 REPEATS = 5
 FORECASTS = 300

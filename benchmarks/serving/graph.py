@@ -1,6 +1,7 @@
 """The network that everybody serves, as one ONNX file: a window in data units to a forecast in data units.
 
-What ``models.scaling`` does around our own graph is here a few nodes before and behind it, so that the peers need
+What ``models.network.scaling`` does around our own graph is here a few nodes before and behind it, so that the peers
+need
 nothing but ONNX Runtime and nobody is spared any arithmetic.
 """
 
@@ -9,9 +10,9 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.engines.onnx import Weights, build_graph
-from models.spec import Spec
+from models.network.spec import Spec
 
-LEAST_SPREAD = 1e-30  # a constant window is all zeros in whatever unit
+MIN_SPREAD = 1e-30  # a constant window is all zeros in whatever unit
 
 
 def whole_graph(spec: Spec, weights: Weights) -> ModelProto:
@@ -22,7 +23,7 @@ def whole_graph(spec: Spec, weights: Weights) -> ModelProto:
         "last": np.array([spec.context - 1]),
         "axis1": np.array([1]),
         "axis2": np.array([2]),
-        "least": np.array(LEAST_SPREAD, dtype=np.float32),
+        "least": np.array(MIN_SPREAD, dtype=np.float32),
     }
     graph = helper.make_graph(
         [*_before(), *inner.node, *_behind()],
@@ -37,7 +38,7 @@ def whole_graph(spec: Spec, weights: Weights) -> ModelProto:
 
 
 def _before() -> list[NodeProto]:
-    """``models.scaling``: the last value is the level, the mean distance from it the unit; then value and "seen"."""
+    """Scale as ``models.network.scaling``: level = last value, unit = mean distance from it; then value and "seen"."""
     one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
     return [
         helper.make_node("Gather", ["y", "last"], ["level"], axis=1),

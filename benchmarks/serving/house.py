@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from app.commands.common import TENANT, caller
-from app.commands.serve import KEY_FILE
+from app.cli.commands.common import TENANT, caller
+from app.cli.commands.serve import KEY_FILE
 from app.settings import Settings
 from app.store import jobs, keys, registry
 from app.store.db import Database
@@ -14,9 +14,9 @@ from app.store.tables import Version
 from benchmarks.server import command
 from benchmarks.serving.contestants import House
 from benchmarks.serving.served import CARRIED, SPEC, USUAL, forecaster
-from models import bundle
-from models.forecaster import Forecaster
-from models.recipes import CARRY
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster
+from models.training.recipes import CARRY
 
 SAMPLE, TRAINED = "electricity-hourly", "electricity"
 

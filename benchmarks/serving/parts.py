@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from app.api.answering import answer_json, origin_of
-from app.api.asked import asked
-from app.api.raw import parsed
+from app.api.http.raw_routes import parsed
+from app.forecasting.json_answer import answer_json, origin_of
+from app.forecasting.request_panel import asked
 from app.schemas import ForecastRequest
-from app.serving.aliases import Target
+from app.serving.alias_state import Target
 from benchmarks.results import Row
 from benchmarks.serving.contestants import our_body, windows_of
 from benchmarks.serving.served import SPEC, forecaster
 from models.engines.onnx import OnnxEngine
-from models.forecaster import Ask, forecast_together, ready
-from models.inputs import Reader, facts_in, window_inputs
+from models.forecasting.forecaster import ForecastInput, forecast_together, ready
+from models.network.inputs import Reader, facts_in, window_inputs
 
 REPEATS, SECONDS = 20, 0.03
 TOGETHER, MANY = 32, 1_000
@@ -44,7 +44,11 @@ def parts() -> list[Part]:
     networks, calibration = ready(made.members, OnnxEngine), made.calibration
     one, all_of_them = parsed(ForecastRequest, few), parsed(ForecastRequest, many)
     panel, large = asked(one, None, SPEC.freq), asked(all_of_them, None, SPEC.freq)
-    ask, wide, whole = (Ask(panel, SPEC.horizon, ()), Ask(panel, SPEC.horizon, (80, 95)), Ask(large, SPEC.horizon, ()))
+    ask, wide, whole = (
+        ForecastInput(panel, SPEC.horizon, ()),
+        ForecastInput(panel, SPEC.horizon, (80, 95)),
+        ForecastInput(large, SPEC.horizon, ()),
+    )
     origin = origin_of(target(), "gru", 1)
     (said,), (large_said,) = (forecast_together(networks, calibration, [each]) for each in (ask, whole))
     (((spec, weights, _), engine),) = networks

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from models.engines.onnx import Weights
-from models.forecaster import Forecaster, Member
-from models.inputs import fact_shapes
-from models.intervals import LEVELS, Calibration
-from models.network import weight_shapes
-from models.spec import Spec
+from models.evaluation.intervals import LEVELS, Calibration
+from models.forecasting.forecaster import Forecaster, Member
+from models.network.build import weight_shapes
+from models.network.inputs import fact_shapes
+from models.network.spec import Spec
 
 SPEC = Spec(
     freq="h",

@@ -14,7 +14,7 @@ from benchmarks.results import publish
 from benchmarks.serving.contestants import House, our_body, ours
 from benchmarks.serving.load import request_bytes
 from benchmarks.serving.processes import Running, running
-from benchmarks.soak.asks import Ask, good, hostile, of_one
+from benchmarks.soak.asks import ForecastInput, good, hostile, of_one
 from benchmarks.soak.clients import Clients
 from benchmarks.soak.house import BROKEN, Models, build
 from benchmarks.soak.operator import Operator
@@ -65,7 +65,7 @@ def server(house: House, log: Path) -> AbstractContextManager[Running]:
     return running(contestant.command, contestant.env, first, None, log)
 
 
-def start(clients: Clients, asks: Sequence[Sequence[Ask]], models: Models) -> None:
+def start(clients: Clients, asks: Sequence[Sequence[ForecastInput]], models: Models) -> None:
     """So many of each kind."""
     singles, mixed, bad = asks
     clients.start(singles, 10, gone=0.03)

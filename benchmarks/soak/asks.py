@@ -16,11 +16,11 @@ from app.formats import ARROW, LINES
 from benchmarks.soak.answers import JSON, Refusal, Said
 from benchmarks.soak.house import BROKEN, CARRIED, CARRY, DAMAGED, DATASET, NO_NUMBERS, PRICED, Models
 from benchmarks.soak.panels import BEGIN, HOUR, panels, waves, with_price
-from models.checks import Floats
-from models.forecast import Forecast
-from models.forecaster import forecast
-from models.panel import Panel
-from models.sessions import begin, forecast_session
+from models.data.panel import Panel
+from models.data.validation import Floats
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import forecast
+from models.forecasting.session import begin, forecast_session
 
 ONE, STREAM = "/v1/forecasts", "/v1/forecasts/stream"
 ONE_SERIES, MANY_SERIES, STREAMED = "one series", "several series", "a stream"
@@ -32,7 +32,7 @@ GONE: frozenset[Refusal] = frozenset({(422, "invalid_input/unknown_session")})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ask:
+class ForecastInput:
     """A request of some ``kind``; ``right``: by number of the version what it must say. ``refusals``: what else may be.
 
     ``sizes`` (N, 1) are those of the series; ``by_alias``: an alias decides which version it is.
@@ -82,12 +82,12 @@ FORMS = (
 WANTS = ((1, ()), (4, (80,)), (3, (50, 80, 95)), (9, (80, 95)), (12, ()))  # steps and levels; 4 are what was taught
 
 
-def good(models: Models, sales: Panel, turns: int) -> list[Ask]:
+def good(models: Models, sales: Panel, turns: int) -> list[ForecastInput]:
     """Every model in every form, ``turns`` times over other panels; a fifth by the number of the version."""
     rng = np.random.default_rng(0)
     plain = panels(rng)
     known, numbers = {name: with_price(panel, rng) for name, panel in plain.items()}, itertools.cycle((0, 0, 1, 0, 0))
-    chosen, made = itertools.cycle(plain), list[Ask]()
+    chosen, made = itertools.cycle(plain), list[ForecastInput]()
     for turn, form, model in itertools.product(range(turns), FORMS, models):
         if model == PRICED and form.sent in ("series", "stored"):
             continue  # these know no prices
@@ -98,7 +98,7 @@ def good(models: Models, sales: Panel, turns: int) -> list[Ask]:
     return made
 
 
-def of_one(models: Models) -> list[Ask]:
+def of_one(models: Models) -> list[ForecastInput]:
     """What is asked most: one series, in JSON."""
     rng = np.random.default_rng(1)
     names, lengths = [name for name in models if name != PRICED], rng.integers(12, 40, 40).tolist()
@@ -108,14 +108,17 @@ def of_one(models: Models) -> list[Ask]:
     ]
 
 
-def hostile(models: Models) -> list[Ask]:
+def hostile(models: Models) -> list[ForecastInput]:
     """Requests that cannot be answered, each with the one refusal that is right."""
     return [
-        Ask(kind, BROKEN, path, headers, body, refusals=LATER | {told}) for kind, path, headers, body, told in _bad()
+        ForecastInput(kind, BROKEN, path, headers, body, refusals=LATER | {told})
+        for kind, path, headers, body, told in _bad()
     ]
 
 
-def session_asks(models: Models, name: str, rng: np.random.Generator) -> Generator[Ask, Said | Refusal | None, None]:
+def session_asks(
+    models: Models, name: str, rng: np.random.Generator
+) -> Generator[ForecastInput, Said | Refusal | None, None]:
     """The story of one session: its history, then point after point, each answered as if all were read anew.
 
     It is sent what was answered: where the session is gone, the next request has the whole history again; after any
@@ -131,14 +134,14 @@ def session_asks(models: Models, name: str, rng: np.random.Generator) -> Generat
         }
         asked = {**_json(new, "series"), "model": CARRIED, "horizon": 4, "levels": [80], "session": name}
         headers, refusals = FORMS[0].headers, LATER | (GONE if read else frozenset())
-        answer = yield Ask("session", CARRIED, ONE, headers, _text(asked), right, _sizes(known), refusals)
+        answer = yield ForecastInput("session", CARRIED, ONE, headers, _text(asked), right, _sizes(known), refusals)
         if isinstance(answer, Said):
             read, at = at, at + int(rng.integers(1, 4))
         elif answer in GONE:
             read = 0
 
 
-def _ask(models: Models, model: str, form: Form, panel: Panel, wanted: tuple[int, Sequence[int], int]) -> Ask:
+def _ask(models: Models, model: str, form: Form, panel: Panel, wanted: tuple[int, Sequence[int], int]) -> ForecastInput:
     horizon, levels, number = wanted
     right = {
         known: forecast(served.networks, served.calibration, panel, horizon, levels)
@@ -154,7 +157,7 @@ def _ask(models: Models, model: str, form: Form, panel: Panel, wanted: tuple[int
         body = _text({**asked, **_json(panel, form.sent)})
     kind = STREAMED if path.startswith(STREAM) else ONE_SERIES if len(panel) == 1 else MANY_SERIES
     body = PACK[form.packed](body)
-    return Ask(kind, model, path, form.headers, body, right, _sizes(panel), by_alias=not number)
+    return ForecastInput(kind, model, path, form.headers, body, right, _sizes(panel), by_alias=not number)
 
 
 def _bad() -> Iterator[tuple[str, str, dict[str, str], bytes, Refusal]]:

@@ -12,12 +12,12 @@ import numpy as np
 
 from benchmarks.serving.load import HOST
 from benchmarks.soak.answers import Refusal, Said, Unsound, read
-from benchmarks.soak.asks import Ask, session_asks
+from benchmarks.soak.asks import ForecastInput, session_asks
 from benchmarks.soak.house import Models
 from benchmarks.soak.record import HUNG_UP, Record
 
 PATIENCE_S = 60.0
-Asks = Generator[Ask, Said | Refusal | None, None]  # is sent what was answered
+Asks = Generator[ForecastInput, Said | Refusal | None, None]  # is sent what was answered
 IDLE_S = 2.0  # a server may close a connection that nobody has used for longer
 
 
@@ -29,7 +29,7 @@ class Line:
         self._connection: HTTPConnection | None = None
         self._used_s = 0.0
 
-    def ask(self, ask: Ask) -> Said | Refusal:
+    def ask(self, ask: ForecastInput) -> Said | Refusal:
         """What is answered.
 
         Raises:
@@ -46,7 +46,7 @@ class Line:
         self._used_s = time.monotonic()
         return read(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
-    def hang_up(self, ask: Ask, rng: random.Random) -> None:
+    def hang_up(self, ask: ForecastInput, rng: random.Random) -> None:
         """Go in the midst of the request, before the answer, or in the midst of that."""
         with closing(self._new()) as connection, suppress(OSError, HTTPException):  # refused before it was sent
             headers = {**self._headers(ask), "content-length": str(len(ask.body))}
@@ -76,7 +76,7 @@ class Line:
     def _new(self) -> HTTPConnection:
         return HTTPConnection(HOST, self._port, timeout=PATIENCE_S)
 
-    def _headers(self, ask: Ask) -> dict[str, str]:
+    def _headers(self, ask: ForecastInput) -> dict[str, str]:
         return {**ask.headers, "authorization": f"Bearer {self._key}"}
 
 
@@ -88,7 +88,7 @@ class Clients:
         self._end = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self, asks: Sequence[Ask], threads: int, gone: float = 0.0) -> None:
+    def start(self, asks: Sequence[ForecastInput], threads: int, gone: float = 0.0) -> None:
         """Let so many ask these in any order, each of any server; the share ``gone`` of them hang up."""
         for number in range(threads):
             rng = random.Random(f"{asks[0].kind} {number}")
@@ -108,7 +108,7 @@ class Clients:
             thread.join()
 
     @staticmethod
-    def _any_of(asks: Sequence[Ask], rng: random.Random) -> Asks:
+    def _any_of(asks: Sequence[ForecastInput], rng: random.Random) -> Asks:
         while True:
             yield rng.choice(asks)
 
@@ -136,7 +136,7 @@ class Clients:
             line.close()
 
 
-def one(line: Line, ask: Ask, record: Record) -> Said | Refusal | None:
+def one(line: Line, ask: ForecastInput, record: Record) -> Said | Refusal | None:
     """Ask, and count what comes of it; None where nothing sound does."""
     began_s = time.monotonic()
     try:

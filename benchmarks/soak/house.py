@@ -14,12 +14,12 @@ from app.store.db import Database
 from app.store.migrate import migrate
 from benchmarks.serving.contestants import House
 from benchmarks.serving.served import random_weights
-from models import bundle
+from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
-from models.forecaster import Forecaster, Member, Ready, ready
-from models.intervals import LEVELS, Calibration
-from models.panel import Panel
-from models.spec import Spec
+from models.evaluation.intervals import LEVELS, Calibration
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster, Member, RunnableMember, ready
+from models.network.spec import Spec
 
 TENANT, BY, DATASET = "default", "soak", "sales"
 GOOD = (1, 2, 3)  # the numbers of the versions that work,
@@ -46,7 +46,7 @@ FAMILIES: Mapping[str, tuple[dict[str, Any], ...]] = {
 class Served:
     """A good version: what the library needs to say what it says."""
 
-    networks: tuple[Ready, ...]
+    networks: tuple[RunnableMember, ...]
     calibration: Calibration
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.calendar import Freq
-from models.checks import Floats
-from models.panel import Panel
+from models.data.calendar import Freq
+from models.data.panel import Panel
+from models.data.validation import Floats
 
 HOUR = Freq(1, "h")
 BEGIN = np.datetime64("2026-01-01T00", "us")
-MOST_AHEAD = 12  # steps of which the price is known
+MAX_AHEAD = 12  # steps of which the price is known
 MANY = 1_000
 
 
@@ -47,8 +47,8 @@ def panels(rng: np.random.Generator) -> Mapping[str, Panel]:
 
 
 def with_price(panel: Panel, rng: np.random.Generator) -> Panel:
-    """``panel`` with a price beside its values, which is known for ``MOST_AHEAD`` steps more."""
-    longer = [np.append(values, np.full(MOST_AHEAD, np.nan)) for _, values in panel]
+    """``panel`` with a price beside its values, which is known for ``MAX_AHEAD`` steps more."""
+    longer = [np.append(values, np.full(MAX_AHEAD, np.nan)) for _, values in panel]
     wide = panel_of(*longer)
     return replace(wide, covariates={"price": np.round(rng.normal(10, 2, len(wide.y)), 3)})
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.soak.answers import TOLERANCE, Refusal, Said, difference
-from benchmarks.soak.asks import Ask
+from benchmarks.soak.asks import ForecastInput
 
-MOST_TOLD = 20  # of what went wrong
+MAX_TOLD = 20  # of what went wrong
 HUNG_UP = "hung up"
 
 
@@ -49,7 +49,7 @@ class Record:
     largest_difference: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answered(self, ask: Ask, answer: Said | Refusal, began_s: float, ended_s: float) -> None:
+    def answered(self, ask: ForecastInput, answer: Said | Refusal, began_s: float, ended_s: float) -> None:
         """Judge an answer, and count it."""
         if not isinstance(answer, Said):
             status, code = answer
@@ -91,7 +91,7 @@ class Record:
 
     @staticmethod
     def _tell(those: list[str], one: str) -> None:
-        if len(those) < MOST_TOLD:
+        if len(those) < MAX_TOLD:
             those.append(one)
 
 

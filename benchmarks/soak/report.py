@@ -13,7 +13,7 @@ from benchmarks.soak.asks import GONE, LATER, ONE_SERIES
 from benchmarks.soak.operator import PROMOTED, call
 from benchmarks.soak.record import HUNG_UP, Record, growth_percent, slowest_s
 
-MOST_GROWTH_PERCENT = 5.0
+MAX_GROWTH_PERCENT = 5.0
 SLOWEST_S = 1.0
 COUNTED = {
     "model_loads_total": "models loaded",
@@ -32,7 +32,7 @@ def rows(record: Record, memory_mb: Sequence[Sequence[float]], metrics: Sequence
         _bar("errors", record.failures, 0, "requests"),
         _bar("wrong answers", record.wrongs, 0, "requests"),
         _bar("largest difference to the right answer", record.largest_difference, TOLERANCE, "of its size"),
-        _bar("memory growth over the second half, of the server that grew most", growth, MOST_GROWTH_PERCENT, "%"),
+        _bar("memory growth over the second half, of the server that grew most", growth, MAX_GROWTH_PERCENT, "%"),
         _bar("slowest promotion or rollback seen", slowest, SLOWEST_S, "s"),
         _count("requests", sum(count for _, count in outcomes)),
         _count("requests given up by their clients", sum(n for outcome, n in outcomes if outcome == HUNG_UP)),

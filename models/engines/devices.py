@@ -7,17 +7,17 @@ from typing import NamedTuple
 from models.engines import Arrays, Engine, MakeEngine
 from models.engines.parity import check_parity, warm_up
 from models.errors import excerpt
-from models.spec import Spec
+from models.network.spec import Spec
 
 # A GPU multiplies with 10 bits of mantissa where it may (TF32). With every product rounded so on a CPU, 43 small
 # networks of all kinds move by up to 1.1e-3 window units; GRUs, LSTMs and RNNs of up to 512 units and points by 1.6e-3.
 # Kernels that are wrong (OpenVINO's peepholes and stacked bidirectional layers) were off by 5e-3 to 0.8. A network so
 # touchy that rounding moves it further (large peepholes, large recurrent weights) is served on the CPU: slower, right.
 GPU_TOLERANCE = 3e-3
-MOST_COMPARED_FLOP = 5_000_000_000  # in one batch: larger ones would keep the CPU busy for a second
+MAX_COMPARED_FLOP = 5_000_000_000  # in one batch: larger ones would keep the CPU busy for a second
 
 
-class Remark(NamedTuple):
+class EngineNote(NamedTuple):
     """Something to know of where networks run: a stable code, and words for people."""
 
     code: str
@@ -40,7 +40,7 @@ class Device:
     rows: tuple[int, ...] = (1,)
     reference: "Device | None" = None
     tolerance: float = GPU_TOLERANCE
-    notes: tuple[Remark, ...] = ()
+    notes: tuple[EngineNote, ...] = ()
 
 
 class Placed(NamedTuple):
@@ -49,7 +49,7 @@ class Placed(NamedTuple):
     engines: tuple[Engine, ...]
     device: str
     held_bytes: int
-    notes: tuple[Remark, ...]
+    notes: tuple[EngineNote, ...]
 
 
 def choose(asked: str, cpu: Device, gpu: Device | None, why_none: str) -> Device:
@@ -60,7 +60,7 @@ def choose(asked: str, cpu: Device, gpu: Device | None, why_none: str) -> Device
     if asked != "cpu" and gpu is not None:
         return gpu
     if asked == "gpu":
-        remark = Remark("no_gpu", f"a GPU was asked for, but {why_none}; forecasts are made on the CPU")
+        remark = EngineNote("no_gpu", f"a GPU was asked for, but {why_none}; forecasts are made on the CPU")
         return replace(cpu, notes=(*cpu.notes, remark))
     return cpu
 
@@ -80,7 +80,7 @@ def place(networks: Sequence[tuple[Spec, Arrays]], device: Device) -> Placed:
     except Exception as error:  # a driver, a compiler or a kernel may fail in any way, and the CPU still serves
         reason = f"on the {device.name} it cannot be served ({type(error).__name__}: {excerpt(str(error), 200)})"
         placed = place(networks, device.reference)
-        remark = Remark("fell_back_to_cpu", f"{reason}; this version runs on the {placed.device}")
+        remark = EngineNote("fell_back_to_cpu", f"{reason}; this version runs on the {placed.device}")
         return placed._replace(notes=(*device.notes, *placed.notes, remark))
 
 
@@ -95,7 +95,7 @@ def _proven(spec: Spec, weights: Arrays, device: Device) -> Engine:
     """An engine that says what the reference says, and has run every size once."""
     engine, unseen = device.make(spec, weights), device.rows
     if device.reference is not None:
-        most = max(1, MOST_COMPARED_FLOP // max(1, spec.forecast_flop(spec.outputs)))
+        most = max(1, MAX_COMPARED_FLOP // max(1, spec.forecast_flop(spec.outputs)))
         compared = [rows for rows in device.rows if rows <= most]
         reference = device.reference.make(spec, weights)
         check_parity(spec, reference, engine, rows=compared, tolerance=device.tolerance)

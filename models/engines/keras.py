@@ -12,21 +12,21 @@ import numpy as np
 from keras import ops as K  # noqa: N812 - as Keras' own documents call it
 from numpy.typing import NDArray
 
-from models.cells import CELLS
 from models.engines import Arrays
-from models.engines.shapes import Outputs, in_passes, padded, piecewise, rungs
-from models.network import join
-from models.ops import Ops, Shape, Shapes
-from models.spec import Spec
-from models.strategies import STRATEGIES
+from models.engines.batching import Outputs, in_passes, padded, piecewise, rungs
+from models.network.build import join
+from models.network.cells import CELLS
+from models.network.ops import Ops, Shape, Shapes
+from models.network.spec import Spec
+from models.network.strategies import STRATEGIES
 
 Weights = dict[str, NDArray[np.float32]]
 
-MOST_ROWS = 512  # of one pass
+MAX_ROWS = 512  # of one pass
 
 
 def build(spec: Spec, every_step: bool = False) -> Any:
-    """An untrained ``keras.Model`` of ``models.network.join``: a dict of inputs to a dict of outputs."""
+    """An untrained ``keras.Model`` of ``models.network.build.join``: a dict of inputs to a dict of outputs."""
     carried = KerasOps(any_length=spec.carries)
     outputs = join(spec, carried, every_step)
     return keras.Model(carried.inputs, {name: node.value for name, node in outputs.items()})
@@ -78,7 +78,7 @@ class KerasEngine:
         ValueError, RuntimeError: there is no GPU, but ``gpu`` was said.
     """
 
-    def __init__(self, spec: Spec, weights: Arrays, device: str = "cpu", most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, spec: Spec, weights: Arrays, device: str = "cpu", most_rows: int = MAX_ROWS) -> None:
         self._device, self._rows = f"{device}:0", rungs(most_rows)
         self._points = rungs(spec.context) if spec.carries else ()
         with keras.device(self._device):

@@ -11,12 +11,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.cells import CELLS
-from models.engines import Arrays, wire
-from models.engines.shapes import in_passes
-from models.network import join
-from models.ops import Ops, Shape, Shapes
-from models.spec import Spec
+from models.engines import Arrays, onnx_proto
+from models.engines.batching import in_passes
+from models.network.build import join
+from models.network.cells import CELLS
+from models.network.ops import Ops, Shape, Shapes
+from models.network.spec import Spec
 
 ROWS_OF_A_PASS = 64  # what they need stays in the processor's cache: a tenth faster than all at once
 
@@ -49,7 +49,7 @@ class OnnxEngine:
 
 
 def build_graph(spec: Spec, weights: Weights) -> bytes:
-    """The graph of ``models.network.join`` with ``weights`` in it, as an ONNX model.
+    """The graph of ``models.network.build.join`` with ``weights`` in it, as an ONNX model.
 
     Raises:
         KeyError: a weight is missing.
@@ -58,8 +58,8 @@ def build_graph(spec: Spec, weights: Weights) -> bytes:
     outputs = join(spec, ops)
     for name, node in outputs.items():
         ops.emit("Identity", [node.value], output=name)
-    infos = [wire.value_info(name, ["B", *node.shape]) for name, node in outputs.items()]
-    return wire.model(wire.graph("forecaster", ops.nodes, ops.constants.values(), ops.inputs, infos))
+    infos = [onnx_proto.value_info(name, ["B", *node.shape]) for name, node in outputs.items()]
+    return onnx_proto.model(onnx_proto.graph("forecaster", ops.nodes, ops.constants.values(), ops.inputs, infos))
 
 
 class OnnxOps(Ops):
@@ -74,12 +74,12 @@ class OnnxOps(Ops):
     def emit(self, operator: str, inputs: list[str], *, output: str = "", **attributes: Any) -> str:
         """One node with one output, and that output's name."""
         name = output or f"v{len(self.nodes)}"
-        self.nodes.append(wire.node(operator, inputs, [name], attributes))
+        self.nodes.append(onnx_proto.node(operator, inputs, [name], attributes))
         return name
 
     def constant(self, name: str, value: Any) -> str:
         """A tensor of the graph's own, and its name."""
-        self.constants[name] = wire.tensor(name, np.asarray(value))
+        self.constants[name] = onnx_proto.tensor(name, np.asarray(value))
         return name
 
     def _ints(self, *values: int) -> str:
@@ -90,7 +90,7 @@ class OnnxOps(Ops):
 
     def _input(self, name: str, shape: Shape) -> Any:
         length = "T" if name == "past" and self._any_length else shape[0]
-        self.inputs.append(wire.value_info(name, ["B", length, *shape[1:]]))
+        self.inputs.append(onnx_proto.value_info(name, ["B", length, *shape[1:]]))
         return name
 
     def _dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
@@ -112,12 +112,12 @@ class OnnxOps(Ops):
         inputs = [steps_first, own["W"], own["R"], own["B"], "", *first, *([own["P"]] if "P" in own else [])]
         outputs = [f"{name}/Y", *(f"{name}/Y{i}" for i in range(kind.states))]
         direction = "reverse" if backward else "forward"
-        attributes: dict[str, wire.Attribute] = {
+        attributes: dict[str, onnx_proto.Attribute] = {
             "hidden_size": shapes["recurrent_kernel"][0],
             "direction": direction,
             **kind.attributes,
         }
-        self.nodes.append(wire.node(kind.operator, inputs, outputs, attributes))
+        self.nodes.append(onnx_proto.node(kind.operator, inputs, outputs, attributes))
         states = [self.emit("Squeeze", [state, self._ints(0)]) for state in outputs[1:]]
 
         def sequence() -> str:  # (n, 1, B, U) -> (B, n, U)
@@ -158,7 +158,7 @@ class OnnxOps(Ops):
     def _gates(self, gates: str, memory: str) -> tuple[str, str]:
         """One step of an LSTM whose gates (B, 4F, L) are in Keras' order i, f, c, o."""
         i, f, c, o = (f"{gates}/{gate}" for gate in "ifco")
-        self.nodes.append(wire.node("Split", [gates], [i, f, c, o], {"axis": 1, "num_outputs": 4}))
+        self.nodes.append(onnx_proto.node("Split", [gates], [i, f, c, o], {"axis": 1, "num_outputs": 4}))
         new = self.emit("Mul", [self.emit("Sigmoid", [i]), self.emit("Tanh", [c])])
         if memory:
             new = self.emit("Add", [new, self.emit("Mul", [self.emit("Sigmoid", [f]), memory])])

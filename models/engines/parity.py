@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from models.engines import Arrays, Engine
-from models.engines.shapes import rungs
+from models.engines.batching import rungs
 from models.errors import EngineMismatch
-from models.network import input_shapes
-from models.spec import Spec
+from models.network.build import input_shapes
+from models.network.spec import Spec
 
 TOLERANCE = 1e-5
 ROWS = (1, 7, 32)

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from pathlib import Path
 
-from app.main import MOST_UNCOLLECTED, create_app
+from app.main import MAX_UNCOLLECTED, create_app
 from app.settings import Settings
 
 
@@ -16,6 +16,6 @@ def test_the_collector_looks_seldom_while_the_service_runs_and_as_before_afterwa
             return gc.get_threshold()[0], gc.get_freeze_count()
 
     threshold, left_alone = asyncio.run(run())
-    assert threshold == MOST_UNCOLLECTED > before[0][0]
+    assert threshold == MAX_UNCOLLECTED > before[0][0]
     assert left_alone > before[1]
     assert (gc.get_threshold(), gc.get_freeze_count()) == before

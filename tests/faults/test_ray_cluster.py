@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import pytest
 
+from app.planning.training_payload import Auto
 from app.settings import Settings
 from app.store.db import Database
-from app.store.orders import Auto
 from app.store.tables import Job
 from app.work.dispatcher import Dispatcher
 from app.work.executors import Ended
 from app.work.executors import ray as ray_executor
 from app.work.executors.ray import RayExecutor, name_of, on_cluster
-from models.spec import Training
+from models.network.spec import Training
 from tests.app.work.errands import COMMAND
 from tests.app.work.served import SECRET, Api, api_of, claim_with_secret
 from tests.app.work.tiny import SPEC, eventually, keep, look, queue, versions, weeks
@@ -139,7 +139,7 @@ def test_a_search_of_twenty_trials_is_done_on_other_machines_too(sqlite: Databas
     training = Training(max_epochs=8, steps_per_epoch=5, batch_size=16)
     fixed = {"season": SPEC.season, "horizon": SPEC.horizon, "freq": SPEC.freq}
     job = queue(sqlite, keep(sqlite, weeks()), training=training, auto=Auto(SEARCH_S, fixed))
-    at: dict[str, set[str]] = {"app.work.remote": set(), "PoolActor": set()}
+    at: dict[str, set[str]] = {"app.work.ray_entry": set(), "PoolActor": set()}
 
     def is_over() -> bool:
         for word, machines in at.items():
@@ -152,7 +152,7 @@ def test_a_search_of_twenty_trials_is_done_on_other_machines_too(sqlite: Databas
     trials = versions(sqlite, done)[0].scores["auto"]["trials"]
     assert len(trials) >= 20
     assert [trial["failed"] for trial in trials] == [None] * len(trials)
-    assert at["PoolActor"] - at["app.work.remote"]
+    assert at["PoolActor"] - at["app.work.ray_entry"]
 
 
 @pytest.mark.long

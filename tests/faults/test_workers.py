@@ -12,7 +12,7 @@ import psutil
 from app.store import registry
 from app.store.db import Database
 from app.store.tables import Job
-from models.spec import Training
+from models.network.spec import Training
 from tests.app.work.tiny import (
     environment,
     eventually,
@@ -30,7 +30,7 @@ from tests.postgres import postgres_server
 
 # Seconds of training after the first report, so that there is something to interrupt.
 LONGER = Training(max_epochs=2, steps_per_epoch=500, batch_size=16)
-MOST_ATTEMPTS = 20  # a busy machine may lose a lease of two seconds more than once
+MAX_ATTEMPTS = 20  # a busy machine may lose a lease of two seconds more than once
 TRAINER_GONE_S = 2.0
 
 
@@ -61,7 +61,7 @@ def test_a_worker_killed_in_the_middle_takes_its_trainer_with_it_and_another_doe
 ) -> None:
     # Side by side on both kinds of database: each of the four trainers takes seconds to start.
     queued = {
-        database: queue(database, keep(database, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+        database: queue(database, keep(database, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
         for database in (sqlite, postgres)
     }
     with ExitStack() as stack:
@@ -81,7 +81,7 @@ def test_a_worker_killed_in_the_middle_takes_its_trainer_with_it_and_another_doe
 
 
 def test_a_frozen_worker_wakes_to_find_its_job_done(postgres: Database) -> None:
-    job = queue(postgres, keep(postgres, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    job = queue(postgres, keep(postgres, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
     with ExitStack() as stack:
         frozen = stack.enter_context(worker_of(postgres))
         trainer = trainer_of(frozen)
@@ -101,7 +101,7 @@ def test_a_frozen_worker_wakes_to_find_its_job_done(postgres: Database) -> None:
 
 
 def test_a_trainer_killed_in_the_middle_is_followed_by_another_of_the_same_worker(sqlite: Database) -> None:
-    job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
     with worker_of(sqlite) as worker:
         trainer = trainer_of(worker)
         trainer.kill()
@@ -120,7 +120,7 @@ def test_a_trainer_killed_in_the_middle_is_followed_by_another_of_the_same_worke
 def test_a_job_outlives_the_crash_of_its_database() -> None:
     server = postgres_server()
     database = Database(server.new_database())
-    job = queue(database, keep(database, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    job = queue(database, keep(database, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
     try:
         with worker_of(database) as worker:
             in_the_middle(database, job)
@@ -144,7 +144,7 @@ def serve(database: Database) -> psutil.Popen:
 
 
 def test_the_one_command_killed_and_given_again_does_the_job_that_it_had(sqlite: Database) -> None:
-    job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MOST_ATTEMPTS)
+    job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
     first = serve(sqlite)
     family: list[psutil.Process] = []
     try:

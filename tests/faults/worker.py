@@ -2,7 +2,7 @@
 
 import sys
 
-from app.commands.stopping import until_told
+from app.cli.commands.signals import until_signalled
 from app.settings import Settings
 from app.store.db import Database
 from app.telemetry import configure_logging
@@ -13,7 +13,7 @@ from app.work.executors.local import LocalExecutor
 def main(grace_s: float) -> None:
     """Work until SIGTERM."""
     configure_logging()
-    stop = until_told()
+    stop = until_signalled()
     settings = Settings()
     executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.works"))
     Dispatcher(Database(settings.url), settings, executor, grace_s).run(stop)

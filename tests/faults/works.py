@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.store.outcomes import Candidate, Outcome, Ruling
-from app.work.child import main
-from app.work.desk import Desk, Work
-from models import bundle
+from app.work.job_context import JobContext, Work
+from app.work.local_child import main
 from models.errors import Cancelled, Fault, InputError
+from models.forecasting import bundle
 from tests.fakes import says, scores
 
 
@@ -32,7 +32,7 @@ def version() -> Candidate:
     )
 
 
-def note(desk: Desk, word: str) -> None:
+def note(desk: JobContext, word: str) -> None:
     """Add a line to the log of the test; one write of a few bytes is not torn apart."""
     if (log := desk.job.request.get("log")) is not None:
         with Path(log).open("a") as file:
@@ -42,14 +42,14 @@ def note(desk: Desk, word: str) -> None:
 HOARD: list[bytes] = []
 
 
-def hoard(desk: Desk) -> Outcome:
+def hoard(desk: JobContext) -> Outcome:
     """Leave so many ``bytes`` behind in the memory of the process."""
     HOARD.append(b"x" * desk.job.request.get("bytes", 0))
     note(desk, "begin")
     return Outcome()
 
 
-def steps(desk: Desk) -> Outcome:
+def steps(desk: JobContext) -> Outcome:
     """Go on from the newest checkpoint, a step at a time; leave a file behind, and a version.
 
     With ``early`` another file is there from the beginning.
@@ -70,13 +70,13 @@ def steps(desk: Desk) -> Outcome:
     return Outcome(result={"resumed_from": begin}, version=version())
 
 
-def nothing(desk: Desk) -> Outcome:
+def nothing(desk: JobContext) -> Outcome:
     """Only say that it ran."""
     note(desk, "begin")
     return Outcome()
 
 
-def stubborn(desk: Desk) -> Outcome:
+def stubborn(desk: JobContext) -> Outcome:
     """Hear nothing and say nothing."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     desk.report({"pid": os.getpid()})
@@ -84,31 +84,31 @@ def stubborn(desk: Desk) -> Outcome:
         time.sleep(0.1)
 
 
-def poison(desk: Desk) -> Outcome:
+def poison(desk: JobContext) -> Outcome:
     """Kill the process that does it."""
     note(desk, "begin")
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def greedy(desk: Desk) -> Outcome:
+def greedy(desk: JobContext) -> Outcome:
     """End as the kernel ends what takes too much memory."""
     os._exit(137)
 
 
-def bad(desk: Desk) -> Outcome:
+def bad(desk: JobContext) -> Outcome:
     """Have data that cannot be used."""
     raise InputError([Fault(code="too_short", message="3 points are too few", hint="send more")])
 
 
-def die(desk: Desk) -> None:
+def die(desk: JobContext) -> None:
     """End this process at once, and with ``all`` the worker before it."""
     if desk.job.request.get("all"):
         os.kill(os.getppid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def uncommitted(desk: Desk) -> Outcome:
+def uncommitted(desk: JobContext) -> Outcome:
     """Die once, after the file is written and before the end is."""
     with desk.artifact("steps.txt", "text/plain") as file:
         file.write(b"attempt %d" % desk.job.attempt)
@@ -117,7 +117,7 @@ def uncommitted(desk: Desk) -> Outcome:
     return Outcome(version=version())
 
 
-def unanswered(desk: Desk) -> Outcome:
+def unanswered(desk: JobContext) -> Outcome:
     """Die after the end is written and before anybody is told."""
     note(desk, "begin")
     desk.finish(Outcome(version=version()))

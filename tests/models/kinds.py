@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from itertools import count, product
 from typing import Any
 
-from models.cells import CELLS
-from models.losses import LOSSES
-from models.scaling import SCALINGS, TRANSFORMS
-from models.spec import Spec
-from models.strategies import STRATEGIES
+from models.network.cells import CELLS
+from models.network.losses import LOSSES
+from models.network.scaling import SCALINGS, TRANSFORMS
+from models.network.spec import Spec
+from models.network.strategies import STRATEGIES
 from tests.models.samples import small_spec
 
 TAUGHT = [name for name, strategy in STRATEGIES.items() if strategy.learns]

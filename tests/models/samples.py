@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from models.calendar import Freq, parse_freq
+from models.data.calendar import Freq, parse_freq
+from models.data.panel import Panel, panel_from_columns
+from models.data.serialization import MAGIC
 from models.engines.onnx import OnnxEngine
 from models.errors import Fault, InputError
-from models.forecaster import Forecaster, Member, Ready, ready
-from models.inputs import Reader, fact_shapes, facts_in
-from models.intervals import LEVELS, Calibration
-from models.network import weight_shapes
-from models.packing import MAGIC
-from models.panel import Panel, panel_from_columns
-from models.spec import Spec
+from models.evaluation.intervals import LEVELS, Calibration
+from models.forecasting.forecaster import Forecaster, Member, RunnableMember, ready
+from models.network.build import weight_shapes
+from models.network.inputs import Reader, fact_shapes, facts_in
+from models.network.spec import Spec
 
 
 def days(count: int, start: str = "2024-01-01") -> list[str]:
@@ -96,7 +96,7 @@ def weights_of(spec: Spec, seed: int = 0) -> dict[str, Any]:
     return weights | facts | {"facts/mean": np.zeros_like(facts["facts/mean"])}
 
 
-def ready_of(spec: Spec, weights: Any) -> tuple[Ready, ...]:
+def ready_of(spec: Spec, weights: Any) -> tuple[RunnableMember, ...]:
     """One network on ONNX Runtime."""
     return ready([Member(spec, weights)], OnnxEngine)
 

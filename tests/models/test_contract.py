@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from models import bundle
-from models.cells import CELLS
 from models.engines.keras import KerasEngine, build
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
-from models.forecaster import Ready, forecast, predict
-from models.network import weight_shapes
-from models.spec import Spec
-from models.strategies import STRATEGIES, Vector
+from models.forecasting import bundle
+from models.forecasting.forecaster import RunnableMember, forecast, predict
+from models.network.build import weight_shapes
+from models.network.cells import CELLS
+from models.network.spec import Spec
+from models.network.strategies import STRATEGIES, Vector
 from tests.models.kinds import OPTIONS, PARTS, name_of, spec_of
 from tests.models.samples import forecaster_of, known_panel, ready_of, weights_of
 
@@ -22,7 +22,7 @@ from tests.models.samples import forecaster_of, known_panel, ready_of, weights_o
 class Built(NamedTuple):
     spec: Spec
     weights: Any
-    networks: tuple[Ready, ...]
+    networks: tuple[RunnableMember, ...]
 
     def says(self, panel, horizon, rows=None):
         """Mean and quantiles after every series' last value, (B, horizon, 1 + Q), and the spread (B, 1)."""

@@ -41,14 +41,21 @@ def _calls_by_name(node):
 
 def test_keras_is_named_by_five_files_alone():
     users = {str(file.relative_to(ROOT)) for file in FILES if any(n.split(".")[0] == "keras" for n in imported(file))}
-    assert users == {"compiling.py", "engines/keras.py", "resuming.py", "teaching.py", "training.py"}
+    assert users == {
+        "engines/keras.py",
+        "training/compile.py",
+        "training/fit.py",
+        "training/loss.py",
+        "training/resume.py",
+    }
 
 
 def test_what_serves_on_a_cpu_does_not_import_keras_its_backend_or_pandas():
     script = """
 import sys
-import models.engines.onnx, models.engines.parity, models.forecaster, models.bundle, models.backtest, models.recipes
-import models.adaptation, models.blending, models.rolling
+import models.engines.onnx, models.engines.parity, models.forecasting.forecaster, models.forecasting.bundle
+import models.evaluation.backtest, models.training.recipes
+import models.evaluation.adaptive_intervals, models.training.blending, models.forecasting.rollout
 print(sorted({"tensorflow", "keras", "pandas", "jax", "torch"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT.parent)

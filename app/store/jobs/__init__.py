@@ -8,7 +8,7 @@ knows how an attempt and a job end; ``attempts`` and ``events`` are their histor
 """
 
 from app.store.jobs.attempts import fenced, list_attempts
-from app.store.jobs.claiming import (
+from app.store.jobs.claims import (
     RESOURCES,
     Calls,
     Held,
@@ -24,11 +24,11 @@ from app.store.jobs.claiming import (
     signs,
     take_back,
 )
-from app.store.jobs.counting import Tally, children, counts, limit, slots, tally
-from app.store.jobs.ending import fail, finish, mark_cancelled, release, request_cancel
-from app.store.jobs.entering import NewJob, enqueue, enqueue_family
+from app.store.jobs.completion import fail, finish, mark_cancelled, release, request_cancel
 from app.store.jobs.events import News, log, news, report
+from app.store.jobs.queue import NewJob, enqueue, enqueue_family
 from app.store.jobs.rows import ENDED, Fenced, Filter, ended_by, get, hold, list_page
+from app.store.jobs.statistics import Tally, children, counts, limit, slots, tally
 
 __all__ = [
     "ENDED",

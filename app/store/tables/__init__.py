@@ -5,17 +5,17 @@ from app.store.tables.data import ApiKey, Dataset, Revision, Scope, Tenant
 from app.store.tables.jobs import (
     Artifact,
     ArtifactPart,
-    Checkpoint,
     IdempotencyKey,
     Job,
     JobAttempt,
+    JobCheckpoint,
     JobEvent,
     Resource,
     State,
 )
 from app.store.tables.quality import AdaptedIntervals, Realised, ServedForecast
 from app.store.tables.registry import Alias, AliasMove, Model, Version
-from app.store.tables.schedules import Decision, Delivery, Firing, Pulse, Schedule, Webhook
+from app.store.tables.schedules import Decision, Delivery, Firing, Heartbeat, Schedule, Webhook
 
 __all__ = [
     "AdaptedIntervals",
@@ -25,19 +25,19 @@ __all__ = [
     "Artifact",
     "ArtifactPart",
     "Base",
-    "Checkpoint",
     "Dataset",
     "Decision",
     "Delivery",
     "Firing",
+    "Heartbeat",
     "IdempotencyKey",
     "Job",
     "JobAttempt",
+    "JobCheckpoint",
     "JobEvent",
     "Json",
     "Model",
     "Owned",
-    "Pulse",
     "Realised",
     "Resource",
     "Revision",

@@ -101,7 +101,7 @@ class JobEvent(Base):
     at: Mapped[datetime]
 
 
-class Checkpoint(Base):
+class JobCheckpoint(Base):
     """The newest complete state of a job's work, from which the next attempt goes on."""
 
     __tablename__ = "checkpoints"

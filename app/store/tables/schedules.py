@@ -71,7 +71,7 @@ class Firing(Base):
     job_id: Mapped[str | None]
 
 
-class Pulse(Base):
+class Heartbeat(Base):
     """When the processes of a kind last did what they are there for: the absence of which is an alarm."""
 
     __tablename__ = "pulses"

@@ -16,7 +16,7 @@ from app.work.processes import close, environment
 from app.work.runner import Exit
 
 # -P: the working folder is the user's, and may hold an app.py or a models folder of its own.
-COMMAND = (sys.executable, "-P", "-m", "app.work.child")
+COMMAND = (sys.executable, "-P", "-m", "app.work.local_child")
 IDLE_S = 300.0  # that a process waits for its next job
 LEAVE_S = 5.0  # that a process has to end once nobody wants it
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")

@@ -14,14 +14,14 @@ from typing import Any
 from app.problems import ServiceError
 from app.settings import Settings
 from app.store.tables import Job
-from app.work.errand import CLUSTER_TOKEN, errand_for
+from app.work.attempt_credentials import CLUSTER_TOKEN, errand_for
 from app.work.executors import Ended, Handle, Running, Status, Unknown
-from app.work.peer import Answer, Away, Peer
+from app.work.http_client import Answer, HttpClient, Unreachable
 from app.work.runner import Exit
 
 logger = logging.getLogger(__name__)
 
-ENTRYPOINT = "python -P -m app.work.remote"
+ENTRYPOINT = "python -P -m app.work.ray_entry"
 ADDRESS = "RAY_ADDRESS"  # Ray's own name for it
 POLL_S = 1.0
 TIMEOUT_S = 15.0  # the first job of a cluster takes seconds to be accepted
@@ -54,7 +54,7 @@ class RayExecutor:
 
     def __init__(
         self,
-        head: Peer,
+        head: HttpClient,
         cluster_token: str,
         api_url: str,
         slots: int,
@@ -103,7 +103,7 @@ class RayExecutor:
             return None  # to be told so again would take seconds each time, in which no lease is kept
         try:
             state = state_of(self._head.ask("GET", f"/api/jobs/{name_of(job)}"))
-        except Away:
+        except Unreachable:
             return None
         if isinstance(state, Unknown):
             return None
@@ -145,7 +145,7 @@ class RayExecutor:
             try:
                 self._round()
                 self._heard_s, self._complained = time.monotonic(), False
-            except Away as error:
+            except Unreachable as error:
                 self._heard_s = None
                 if not self._complained:
                     logger.error("the cluster does not answer", extra={"reason": str(error)})
@@ -201,8 +201,8 @@ def on_cluster(settings: Settings, environment: Mapping[str, str]) -> RayExecuto
         raise ServiceError(f"FORECASTLE_EXECUTOR=ray needs {', '.join(missing)}; see deploy/ray/README.md")
     token = environment[CLUSTER_TOKEN].strip()
     try:
-        head = Peer(environment[ADDRESS].strip(), token, TIMEOUT_S)
-        Peer(settings.api_url, "", TIMEOUT_S)
+        head = HttpClient(environment[ADDRESS].strip(), token, TIMEOUT_S)
+        HttpClient(settings.api_url, "", TIMEOUT_S)
     except ValueError as error:
         raise ServiceError(str(error)) from error
     return RayExecutor(head, token, settings.api_url, settings.worker_slots, settings.lease_s / 3)
@@ -233,6 +233,6 @@ def state_of(answer: Answer) -> Status:
 def _check(answer: Answer) -> None:
     """Raise Away where ``answer`` is not a good one."""
     if answer.status in (401, 403):
-        raise Away("the cluster refuses the token; RAY_AUTH_TOKEN must be the same here and there")
+        raise Unreachable("the cluster refuses the token; RAY_AUTH_TOKEN must be the same here and there")
     if answer.status != 200:
-        raise Away(f"the cluster answers {answer.status}")
+        raise Unreachable(f"the cluster answers {answer.status}")

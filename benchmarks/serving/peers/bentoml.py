@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from benchmarks.serving.peers.network import network
 
-MOST_ROWS = 1_000
-MOST_LATENCY_MS = 60_000  # of a batch: nothing is refused for being late
+MAX_ROWS = 1_000
+MAX_LATENCY_MS = 60_000  # of a batch: nothing is refused for being late
 
 
 @bentoml.service(workers=1, traffic={"timeout": 60}, logging={"access": {"enabled": False}})
@@ -21,7 +21,7 @@ class Forecaster:
     def __init__(self) -> None:
         self._said = network(os.environ["BENCH_MODEL"])
 
-    @bentoml.api(batchable=True, max_batch_size=MOST_ROWS, max_latency_ms=MOST_LATENCY_MS)  # type: ignore[untyped-decorator]
+    @bentoml.api(batchable=True, max_batch_size=MAX_ROWS, max_latency_ms=MAX_LATENCY_MS)  # type: ignore[untyped-decorator]
     def predict(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
         """Windows to forecasts."""
         return np.array(self._said(y), dtype=np.float32)

@@ -21,11 +21,11 @@ from starlette.responses import JSONResponse
 
 from benchmarks.serving.peers.network import network
 
-MOST_AT_A_TIME = 256
+MAX_AT_A_TIME = 256
 STORE_BYTES = 100 * 1024**2
 
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=MOST_AT_A_TIME)
+@serve.deployment(num_replicas=1, max_ongoing_requests=MAX_AT_A_TIME)
 class Forecaster:
     """The network as a deployment of Ray's."""
 

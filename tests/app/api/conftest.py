@@ -21,8 +21,8 @@ from app.store.db import now
 from app.store.jobs import NewJob
 from app.store.registry import Move, NewVersion
 from app.store.tables import Decision, Version
-from models import bundle
-from models.forecaster import Forecaster
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster
 from tests.app.api.tables import days, series, table
 from tests.fakes import says, scores
 from tests.postgres import postgres_server

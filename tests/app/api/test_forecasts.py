@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import update
 
 from app.store.tables import Version
-from models import bundle
+from models.forecasting import bundle
 from tests.app.api.conftest import Caller, House, forecast_request, on_both, open_house
 from tests.app.api.tables import columns, days, series
 from tests.fakes import random_forecaster, says, scores, seasonal_naive, together

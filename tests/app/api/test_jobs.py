@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.store import jobs
-from models.spec import Spec, Training
+from models.network.spec import Spec, Training
 from tests.app.api.conftest import Caller, House, on_both
 from tests.app.api.tables import series, table
 from tests.fakes import says

@@ -1,6 +1,6 @@
 import pytest
 
-from models import bundle
+from models.forecasting import bundle
 from tests.app.api.conftest import Caller, House, on_both
 from tests.fakes import says, scores
 

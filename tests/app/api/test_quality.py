@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.store import adapted
+from app.store import interval_scales
 from app.store.db import Database, now
 from app.store.tables import AdaptedIntervals, ServedForecast
 from app.work import quality
-from models.adaptation import fresh
+from models.evaluation.adaptive_intervals import fresh
 from tests.app.api.conftest import House, open_house
 from tests.app.api.tables import table
 from tests.fakes import says
@@ -145,7 +145,7 @@ def learned(database: Database, version_id: int, tenant_id: int, width: float) -
             AdaptedIntervals(
                 tenant_id=tenant_id,
                 version_id=version_id,
-                moments=adapted.LEAST_MOMENTS,
+                moments=interval_scales.MIN_MOMENTS,
                 state=state.to_json(),
                 stretch=[width] * 99,
                 changed_at=now(session),

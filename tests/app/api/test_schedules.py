@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.api.planning import Planner
+from app.planning.schedules import Planner
 from app.store import firings
 from app.store.quality import quality_of
 from app.work.scheduler import Parts, tick

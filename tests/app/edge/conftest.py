@@ -14,8 +14,8 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.edge.answers import install
 from app.edge.guard import Guard
+from app.edge.problem_json import install
 from app.problems import Conflict, CorruptBundle, NotFound, Unavailable
 from app.telemetry import Telemetry
 from models.errors import Diverged, Fault, InputError

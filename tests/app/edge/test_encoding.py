@@ -15,8 +15,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.edge import encoding
-from app.edge.codings import Unpacker
-from app.edge.encoding import INLINE_BYTES, LEAST_BYTES, Encoding
+from app.edge.codecs import Unpacker
+from app.edge.encoding import INLINE_BYTES, MIN_BYTES, Encoding
 
 from .conftest import GONE, LIMIT_BYTES, READ_KEY, WRITE_KEY, Answer, Wire, guarded, listening, toy_app
 
@@ -201,7 +201,7 @@ TEXT = b"".join(b"%d," % i for i in range(1000))
 
 
 @CODED
-@pytest.mark.parametrize("size", [LEAST_BYTES, INLINE_BYTES + 1])
+@pytest.mark.parametrize("size", [MIN_BYTES, INLINE_BYTES + 1])
 def test_a_long_answer_is_packed_as_the_client_likes_it(coding: str, size: int) -> None:
     data = (TEXT * 20)[:size]
     headers, pieces = answered(Response(data, media_type="application/json"), coding)
@@ -239,7 +239,7 @@ def test_only_what_packs_well_is_packed(media_type: str, packs: bool) -> None:
 
 
 def test_short_answers_and_those_that_are_packed_already_are_left_alone() -> None:
-    short = PlainTextResponse(TEXT[: LEAST_BYTES - 1])
+    short = PlainTextResponse(TEXT[: MIN_BYTES - 1])
     packed = PlainTextResponse(gzip.compress(TEXT), headers={"content-encoding": "gzip"})
     part = PlainTextResponse(TEXT, 206)
     for response in (short, packed, part, Response(status_code=204)):

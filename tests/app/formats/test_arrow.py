@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.formats import arrays, messages, panel_from_arrow
+from models.data.panel import Panel
 from models.errors import InputError
-from models.panel import Panel
 from tests.app.api.tables import arrow, parquet, stream
 
 DS = np.array([f"2026-01-{day:02}" for day in range(1, 13)], "datetime64[us]")
@@ -144,7 +144,7 @@ def test_a_packed_buffer_does_not_take_the_room_that_it_claims() -> None:
     honest = (96).to_bytes(8, "little")  # before the buffers of ds and y
     assert whole.count(honest) >= 1
     lie = bytes(whole).replace(honest, (2**60).to_bytes(8, "little"))
-    assert fault(lie) == ("too_large", f"unpacked, the stream has over {arrays.MOST_UNPACKED_BYTES} bytes")
+    assert fault(lie) == ("too_large", f"unpacked, the stream has over {arrays.MAX_UNPACKED_BYTES} bytes")
 
 
 def test_a_stream_of_zeros_that_packs_to_nothing_counts_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +153,9 @@ def test_a_stream_of_zeros_that_packs_to_nothing_counts_unpacked(monkeypatch: py
     zeros = {"unique_id": names, "ds": np.tile(DS[:1], rows), "y": np.zeros(rows)}
     data = stream(pa.table(zeros), compression="zstd")
     assert len(data) < 2_000
-    monkeypatch.setattr(arrays, "MOST_UNPACKED_BYTES", 20_100)  # 8,000 of ds and of y, 4,000 of codes, a few more
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 20_100)  # 8,000 of ds and of y, 4,000 of codes, a few more
     assert fault(data)[0] == "unknown_frequency"  # all of it was read
-    monkeypatch.setattr(arrays, "MOST_UNPACKED_BYTES", 20_000)
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 20_000)
     assert fault(data)[0] == "too_large"
 
 
@@ -163,7 +163,7 @@ def test_a_packed_dictionary_counts_before_it_is_unpacked(monkeypatch: pytest.Mo
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 12), pa.array(["x", "y" * 9000]))
     data = stream(pa.table({**ROWS, "c": column}), compression="zstd")
     assert len(data) < 3_000
-    monkeypatch.setattr(arrays, "MOST_UNPACKED_BYTES", 9_000)
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 9_000)
     assert fault(data) == ("too_large", "unpacked, the stream has over 9000 bytes")
 
 
@@ -171,7 +171,7 @@ def test_a_dictionary_counts_with_every_batch(monkeypatch: pytest.MonkeyPatch) -
     """Each batch is checked with its dictionary: 12 batches of a long one are not to cost 12 times what was sent."""
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 12), pa.array(["x", "y" * 9000]))
     one, twelve = (stream(pa.table({**ROWS, "c": column}), chunk) for chunk in (12, 1))
-    monkeypatch.setattr(arrays, "MOST_UNPACKED_BYTES", 60_000)
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 60_000)
     assert read(one).categories == {"c": ("x",)}
     code, message = fault(twelve)
     assert (code, message) == ("too_large", "the batches have over 60000 bytes")
@@ -183,7 +183,7 @@ def test_texts_that_share_their_bytes_count_each(monkeypatch: pytest.MonkeyPatch
     shared = pa.Array.from_buffers(pa.string_view(), 12, [None, pa.py_buffer(view.to_pybytes() * 12), text])
     data = arrow(**{**ROWS, "unique_id": shared})
     assert len(data) < 12_000
-    monkeypatch.setattr(arrays, "MOST_UNPACKED_BYTES", 12 * 9000)
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 12 * 9000)
     assert fault(data)[0] == "too_large"
     monkeypatch.undo()
     assert fault(data)[0] == "bad_id"
@@ -191,11 +191,11 @@ def test_texts_that_share_their_bytes_count_each(monkeypatch: pytest.MonkeyPatch
 
 def test_messages_and_their_metadata_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     table = pa.table(ROWS)
-    noted = table.replace_schema_metadata({"tool": "x" * messages.MOST_METADATA_BYTES})
+    noted = table.replace_schema_metadata({"tool": "x" * messages.MAX_METADATA_BYTES})
     assert fault(stream(noted))[0] == "too_large"
-    monkeypatch.setattr(messages, "MOST_MESSAGES", 13)  # the schema, and a batch for each row
+    monkeypatch.setattr(messages, "MAX_MESSAGES", 13)  # the schema, and a batch for each row
     assert len(read(stream(table, 1)).y) == 12
-    monkeypatch.setattr(messages, "MOST_MESSAGES", 12)
+    monkeypatch.setattr(messages, "MAX_MESSAGES", 12)
     assert fault(stream(table, 1))[0] == "too_large"
 
 
@@ -206,7 +206,7 @@ from pathlib import Path
 import numpy as np
 
 from app.formats import ARROW, MEDIA_TYPES, forecast_to_arrow, read_panel
-from models.forecast import Forecast
+from models.forecasting.forecast import Forecast
 
 
 def loaded():

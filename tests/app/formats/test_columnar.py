@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.formats.columnar import Coded, Moments, Table, _panel_of_sound, panel_of
+from models.data.panel import panel_from_columns
 from models.errors import InputError
-from models.panel import panel_from_columns
 
 FIRST = datetime(2026, 1, 1)  # noqa: DTZ001 - moments without a zone are meant
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from app.formats import ArrowStream, LineStream, forecast_to_arrow
-from models.calendar import parse_freq
-from models.forecast import Forecast, Note
-from models.intervals import Interval
+from models.data.calendar import parse_freq
+from models.evaluation.intervals import Interval
+from models.forecasting.forecast import Forecast, Note
 
 MEAN = np.array([[13.0, 16.0, 0.1 + 0.2], [1e-300, -2.5, 7.0]])
 NOTES = (

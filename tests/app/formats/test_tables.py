@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from app.formats import ARROW, parse_pairs, read_file, read_panel
 from app.problems import UnsupportedMedia
+from models.data.panel import Panel
 from models.errors import InputError
-from models.panel import Panel
 from tests.app.api.tables import CSV, JSON, KINDS, PARQUET, WRITERS, arrow, parquet, series
 
 IDS, DS, Y = ["a"] * 3, ["2026-01-01", "2026-01-02", "2026-01-03"], [1.5, 2.0, -3.0]

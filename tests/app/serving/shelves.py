@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.problems import NotFound
-from app.serving.aliases import Target
-from app.serving.promises import failed, kept
-from app.serving.watching import Name
+from app.serving.alias_refresher import Name
+from app.serving.alias_state import Target
+from app.serving.futures import failed, kept
 
 
 @dataclass

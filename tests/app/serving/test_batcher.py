@@ -16,11 +16,11 @@ from app.problems import DeadlinePassed, TooManyRequests, Unavailable
 from app.serving import batcher as rooms
 from app.serving.batcher import Batcher
 from app.telemetry import Telemetry
+from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
-from models.forecaster import Ask, Forecaster, Member, Ready
-from models.forecaster import forecast as alone
-from models.panel import Panel
+from models.forecasting.forecaster import Forecaster, ForecastInput, Member, RunnableMember
+from models.forecasting.forecaster import forecast as alone
 from tests.fakes import random_forecaster, says, spec_of
 from tests.models.samples import panel_of, with_covariates
 
@@ -45,7 +45,7 @@ class Counting:
 
 
 def loaded_of(forecaster: Forecaster, gate: threading.Event | None = None) -> Any:
-    members = [Ready(m, Counting(OnnxEngine(m.spec, m.weights), gate=gate)) for m in forecaster.members]
+    members = [RunnableMember(m, Counting(OnnxEngine(m.spec, m.weights), gate=gate)) for m in forecaster.members]
     return SimpleNamespace(forecaster=forecaster, networks=tuple(members), device="cpu")
 
 
@@ -73,8 +73,8 @@ RNG = np.random.default_rng(0)
 PANELS = [panel_of(*(RNG.normal(size=int(RNG.integers(4, 9))) for _ in range(n))) for n in (1, 2, 1, 3, 1, 1, 2, 1)]
 
 
-def ask(panel: Panel, horizon: int = 3, levels: tuple[int, ...] = (80,)) -> Ask:
-    return Ask(panel, horizon, levels)
+def ask(panel: Panel, horizon: int = 3, levels: tuple[int, ...] = (80,)) -> ForecastInput:
+    return ForecastInput(panel, horizon, levels)
 
 
 async def held(batcher: Batcher, blocked: Any) -> "asyncio.Future[bytes]":

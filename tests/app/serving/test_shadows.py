@@ -5,8 +5,8 @@ from concurrent.futures import Future
 import pytest
 
 from app.problems import NotFound, Unavailable
-from app.serving.loaded import Loaded
-from app.serving.served import Source
+from app.serving.forecast_log import Source
+from app.serving.model_cache import LoadedModel
 from app.serving.shadows import FRESH_S, Shadows
 from tests.fakes import says
 from tests.models.samples import panel_of, ready_of
@@ -27,13 +27,13 @@ class House:
         self.asked += 1
         return self.challenger
 
-    def load(self, tenant_id: int, version_id: int) -> "Future[Loaded]":
-        loading: Future[Loaded] = Future()
+    def load(self, tenant_id: int, version_id: int) -> "Future[LoadedModel]":
+        loading: Future[LoadedModel] = Future()
         made = says(2, 2, 2)
         if self.error is not None:
             loading.set_exception(self.error)
         else:
-            loading.set_result(Loaded(made, ready_of(*made.members[0][:2]), 1))
+            loading.set_result(LoadedModel(made, ready_of(*made.members[0][:2]), 1))
         return loading
 
 

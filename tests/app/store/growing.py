@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from app.records import Record
-from app.store import datasets, keys, panels, registry, served
+from app.store import datasets, forecast_log, keys, panels, registry
 from app.store.db import Database
 from app.store.tables import Revision, Version
-from models import bundle
-from models.forecaster import Forecaster
-from models.intervals import Prediction
-from models.panel import Panel
-from models.realised import to_bytes
+from models.data.panel import Panel
+from models.evaluation.intervals import Prediction
+from models.evaluation.realised import to_bytes
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster
 from tests.app.store.conftest import point, register
 from tests.fakes import says, scores
 from tests.models.samples import panel_of
@@ -68,7 +68,7 @@ class Growing:
 
     def log(self, *records: Record) -> int:
         with self.database.write() as session:
-            return served.add(session, records)
+            return forecast_log.add(session, records)
 
     def record(self, version: Version, mean: list[float], at: int | None = None, **changes: Any) -> Record:
         said = Prediction(np.array([mean], dtype=np.float64), np.ones((1, 1)))

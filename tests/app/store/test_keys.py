@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.problems import NotFound
 from app.store import keys
 from app.store.db import Database
-from app.store.keys import Principal
+from app.store.keys import KeyPrincipal
 from app.store.tables import ApiKey, Tenant
 from tests.app.store.conftest import at_once
 
@@ -24,7 +24,7 @@ def test_a_key_lives_from_its_creation_to_its_revocation(database: Database) -> 
     key_id = raw[3:11]
     with database.read() as session:
         acme = keys.tenant_id(session, "acme")
-        assert keys.authenticate(session, raw, NOON) == Principal(acme, key_id, "read")
+        assert keys.authenticate(session, raw, NOON) == KeyPrincipal(acme, key_id, "read")
         assert [(key.id, key.tenant, key.name, key.scope) for key in keys.list_keys(session)] == [
             (key_id, "acme", "nightly", "read")
         ]

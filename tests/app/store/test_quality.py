@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.records import Record
-from app.store import adapted, quality, realising, served
+from app.store import forecast_log, interval_scales, quality, realised
 from app.store.db import Database
 from app.store.quality import Comparison, Quality
 from app.store.tables import AdaptedIntervals, Realised, ServedForecast
@@ -22,7 +22,7 @@ def sales(database: Database) -> Growing:
 
 def realise(sales: Growing, limit: int = 100) -> int:
     with sales.database.write() as session:
-        return realising.realise(session, limit)
+        return realised.realise(session, limit)
 
 
 def seen(sales: Growing) -> Quality:
@@ -156,12 +156,12 @@ def test_errors_twice_those_of_the_backtest_are_a_drift_that_one_may_be_sure_of(
 
 def test_the_intervals_of_a_version_learn_and_another_begins_anew(sales: Growing) -> None:
     first, second = sales.version(), sales.version()
-    for at in range(5, 5 + adapted.LEAST_MOMENTS):  # of a horizon of one: each is a moment
+    for at in range(5, 5 + interval_scales.MIN_MOMENTS):  # of a horizon of one: each is a moment
         sales.serve(first, [6], at=at)
-    sales.append([60] * adapted.LEAST_MOMENTS, [1] * adapted.LEAST_MOMENTS)
+    sales.append([60] * interval_scales.MIN_MOMENTS, [1] * interval_scales.MIN_MOMENTS)
     realise(sales)
     with sales.database.read() as session:
-        found = adapted.stretches(session, [first.id, second.id])
+        found = interval_scales.stretches(session, [first.id, second.id])
     assert set(found) == {first.id}
     assert found[first.id][79] > 2
 
@@ -176,7 +176,7 @@ def test_a_shadow_is_held_against_the_same_values_and_judged_by_nobody_else(sale
     with sales.database.read() as session:
         [found] = quality.comparisons(session, champion, 30)
         assert quality.of_version(session, challenger, 30).points == 0
-        assert adapted.stretches(session, [challenger.id]) == {}
+        assert interval_scales.stretches(session, [challenger.id]) == {}
     assert found == Comparison(
         challenger=2, champion=1, points=3, mase=0.5, champion_mase=1.0, gain=0.5, confidence=None
     )
@@ -194,9 +194,9 @@ def test_what_is_old_is_forgotten(sales: Growing) -> None:
     sales.append([8, 8, 8], [1, 1, 1])
     realise(sales)
     with sales.database.write() as session:
-        assert served.forget(session, log_days=1, quality_days=1, most=10) == 0
-        assert served.forget(session, log_days=-1, quality_days=1, most=10) == 1
-        assert served.forget(session, log_days=1, quality_days=-1, most=10) == 2
+        assert forecast_log.forget(session, log_days=1, quality_days=1, most=10) == 0
+        assert forecast_log.forget(session, log_days=-1, quality_days=1, most=10) == 1
+        assert forecast_log.forget(session, log_days=1, quality_days=-1, most=10) == 2
         assert session.query(ServedForecast).count() == session.query(Realised).count() == 0
 
 
@@ -230,7 +230,7 @@ def test_a_damaged_row_stops_nobody_elses_forecasts(sales: Growing, torn: type[A
 
 def test_blocks_of_several_horizons_are_put_in_order_of_time(sales: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
     # First ten forecasts of one day, all wrong; then ten of four days, all right: only the newest ten tell.
-    monkeypatch.setattr(quality, "MOST_BLOCKS", 10)
+    monkeypatch.setattr(quality, "MAX_BLOCKS", 10)
     champion, challenger = sales.version(), sales.version(alias="challenger")
     places = [(1, at, 0.0) for at in range(5, 15)] + [(4, at, 8.0) for at in range(25, 65, 4)]
     for horizon, at, value in places:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from app.store import jobs
 from app.store.db import Database, now
-from app.store.jobs.ending import backoff_s
+from app.store.jobs.completion import backoff_s
 from app.store.tables import Job, Revision
 from tests.app.store.conftest import at_once, new_job
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.problems import Conflict, NotFound
-from app.store import datasets, freshness, schedules
+from app.store import data_freshness, datasets, schedules
 from app.store.db import Database
 from app.store.tables import Revision
 from tests.app.store.conftest import new_revision, register
@@ -22,7 +22,7 @@ def test_there_is_one_schedule_of_each_name_for_each_tenant(database: Database, 
 
 
 def test_there_is_a_most_of_schedules(database: Database, acme: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedules, "MOST", 2)
+    monkeypatch.setattr(schedules, "MAX_SCHEDULES", 2)
     with database.write() as session:
         for name in ("a", "b"):
             schedules.create(session, acme, name, PLAN, "cli")
@@ -68,7 +68,7 @@ def test_freshness_is_that_of_the_newest_version_on_the_data_set(
 ) -> None:
     def known(**request: str) -> tuple[int, int | None] | None:
         with database.read() as session:
-            found = freshness.freshness(session, acme, request)
+            found = data_freshness.freshness(session, acme, request)
         return None if found is None else (found.rows, found.trained_rows)
 
     assert known(model="demand", dataset="sales") == (3, None)
@@ -86,7 +86,7 @@ def test_freshness_is_that_of_the_newest_version_on_the_data_set(
     assert known(model="demand") == (50, 50)
     assert known(model="demand", dataset="sales") == (6, 3)
     with database.read() as session:
-        found = freshness.freshness(session, acme, {"model": "demand", "dataset": "sales"})
+        found = data_freshness.freshness(session, acme, {"model": "demand", "dataset": "sales"})
     assert found is not None
     assert found.trained_at == made.created_at
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
-from app.store import datasets, decisions, firings, freshness, jobs, registry, schedules, tasks, webhooks
+from app.store import data_freshness, datasets, decisions, firings, jobs, registry, schedules, tasks, webhooks
 from app.store.db import Database
 from app.store.tables import Decision, Job, Revision, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
@@ -69,7 +69,7 @@ EMPTY: dict[str, Try] = {
     "decisions.challenger": lambda s, t, r, v: decisions.challenger(s, t, "demand"),
     "schedules.list_page": lambda s, t, r, v: schedules.list_page(s, t, 0, 9),
     "webhooks.list_all": lambda s, t, r, v: webhooks.list_all(s, t),
-    "freshness.freshness": lambda s, t, r, v: freshness.freshness(s, t, {"model": "demand", "dataset": "sales"}),
+    "freshness.freshness": lambda s, t, r, v: data_freshness.freshness(s, t, {"model": "demand", "dataset": "sales"}),
     "tasks.champion": lambda s, t, r, v: tasks.champion(s, t, "demand"),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
@@ -146,7 +146,7 @@ def test_paging_cannot_start_at_anothers_job(database: Database, rival: int, ver
 def test_every_function_that_takes_a_tenant_is_tried_here() -> None:
     takes_tenant = {
         f"{room.__name__.removeprefix('app.store.')}.{name}"
-        for room in (datasets, registry, jobs, decisions, schedules, firings, freshness, tasks, webhooks)
+        for room in (datasets, registry, jobs, decisions, schedules, firings, data_freshness, tasks, webhooks)
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if function.__module__.startswith(room.__name__)
         and not name.startswith("_")

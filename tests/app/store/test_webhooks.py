@@ -11,7 +11,7 @@ from app.problems import Conflict, NotFound
 from app.store import registry, webhooks
 from app.store.db import Database, now
 from app.store.tables import Delivery, Revision, Webhook
-from app.store.webhooks import Parcel
+from app.store.webhooks import OutgoingDelivery
 from tests.app.store.conftest import at_once, point, register
 
 URL = "https://example.org/hook"
@@ -26,7 +26,7 @@ def tell(database: Database, tenant_id: int, event: str = "job.failed", **payloa
         webhooks.announce(session, tenant_id, event, payload)
 
 
-def take(database: Database, *busy: int, size: int = 10, lease_s: float = 60) -> list[Parcel]:
+def take(database: Database, *busy: int, size: int = 10, lease_s: float = 60) -> list[OutgoingDelivery]:
     with database.write() as session:
         return webhooks.take(session, size, busy, lease_s)
 
@@ -207,7 +207,7 @@ def test_there_is_a_most_of_webhooks_and_one_of_each_name(database: Database, ac
         make(session, acme)
         with pytest.raises(Conflict, match="exists already"):
             make(session, acme)
-        for number in range(webhooks.MOST - 1):
+        for number in range(webhooks.MAX_WEBHOOKS - 1):
             make(session, acme, f"n{number}")
         with pytest.raises(Conflict, match="limit"):
             make(session, acme, "one more")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.store import datasets, firings, keys, schedules
+from app.store.data_freshness import model_of
 from app.store.db import Database
-from app.store.freshness import model_of
 from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.schedules import Plan

@@ -9,11 +9,11 @@ import time
 
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.telemetry import configure_logging
-from app.work.desk import Desk
-from app.work.errand import Errand
-from app.work.remote import attempt
-from models import bundle
+from app.work.attempt_credentials import AttemptCredentials
+from app.work.job_context import JobContext
+from app.work.ray_entry import attempt
 from models.errors import Cancelled
+from models.forecasting import bundle
 from tests.app.work.tiny import untrained
 from tests.fakes import scores
 
@@ -21,7 +21,7 @@ COMMAND = "python -m tests.app.work.errands"
 STEPS = 30
 
 
-def count(desk: Desk) -> Outcome:
+def count(desk: JobContext) -> Outcome:
     """Count, from where the attempt before this one was."""
     begun = int(desk.checkpoint() or b"0")
     for step in range(begun, STEPS):
@@ -43,4 +43,4 @@ def count(desk: Desk) -> Outcome:
 
 if __name__ == "__main__":
     configure_logging()
-    sys.exit(attempt(Errand.from_environment(os.environ), lambda: {"train": count}))
+    sys.exit(attempt(AttemptCredentials.from_environment(os.environ), lambda: {"train": count}))

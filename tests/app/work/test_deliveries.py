@@ -16,7 +16,7 @@ from app.addresses import networks_of
 from app.store import keys, webhooks
 from app.store.db import Database, now
 from app.store.tables import Delivery
-from app.store.webhooks import Parcel
+from app.store.webhooks import OutgoingDelivery
 from app.work import deliveries
 from app.work.deliveries import Sender, signature, signed, wait_s
 from tests.app.receivers import Receiver, certificate_for, raw_receiver, receiver
@@ -76,7 +76,7 @@ def test_a_signature_is_that_of_the_standard() -> None:
 def test_while_secrets_change_a_message_is_signed_with_both() -> None:
     old, new = ("whsec_" + base64.b64encode(bytes([digit]) * 32).decode() for digit in (1, 2))
     moment = datetime(2026, 5, 1, tzinfo=UTC)
-    parcel = Parcel(
+    parcel = OutgoingDelivery(
         id=1,
         attempt=1,
         webhook_id=1,

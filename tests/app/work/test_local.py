@@ -142,7 +142,7 @@ def test_children_are_told_how_many_threads_are_theirs() -> None:
 
 def test_an_idle_child_ends_with_its_standard_input_and_a_busy_one_at_once() -> None:
     reads, writes = os.pipe()
-    command = [sys.executable, "-m", "app.work.child", str(writes)]
+    command = [sys.executable, "-m", "app.work.local_child", str(writes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[writes]) as child:
         assert child.stdin is not None
         child.stdin.close()

@@ -10,11 +10,11 @@ import pytest
 from app.problems import ServiceError
 from app.settings import Settings
 from app.store.tables import Job
-from app.work.errand import Errand
+from app.work.attempt_credentials import AttemptCredentials
 from app.work.executors import Ended, Running, Unknown
 from app.work.executors import ray as ray_executor
 from app.work.executors.ray import RayExecutor, on_cluster
-from app.work.peer import Peer
+from app.work.http_client import HttpClient
 from tests.app.work.rayhead import TOKEN, FakeHead, fake_head
 from tests.app.work.tiny import eventually
 
@@ -36,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def executor_of(head: FakeHead, slots: int = 3, stale_s: float = 1.0, token: str = TOKEN) -> Iterator[RayExecutor]:
-    executor = RayExecutor(Peer(head.url, token, 5.0), token, API, slots, stale_s)
+    executor = RayExecutor(HttpClient(head.url, token, 5.0), token, API, slots, stale_s)
     try:
         yield executor
     finally:
@@ -80,11 +80,13 @@ def test_an_order_says_what_it_needs_and_keeps_the_secret_from_whoever_reads_it(
     assert (order["submission_id"], order["entrypoint_num_cpus"], order["entrypoint_num_gpus"]) == ("j7-4", 1, 1)
     assert SECRET not in json.dumps(order)
     told = order["runtime_env"]["env_vars"] | {"RAY_AUTH_TOKEN": TOKEN}
-    assert Errand.from_environment(told) == Errand("http://api:8000/internal/v1/attempts/j7/4", SECRET)
+    assert AttemptCredentials.from_environment(told) == AttemptCredentials(
+        "http://api:8000/internal/v1/attempts/j7/4", SECRET
+    )
     with pytest.raises(UnicodeDecodeError):
-        Errand.from_environment(told | {"RAY_AUTH_TOKEN": "another"})
+        AttemptCredentials.from_environment(told | {"RAY_AUTH_TOKEN": "another"})
     with pytest.raises(ValueError, match="RAY_AUTH_TOKEN not set"):
-        Errand.from_environment(order["runtime_env"]["env_vars"])
+        AttemptCredentials.from_environment(order["runtime_env"]["env_vars"])
 
 
 def test_an_attempt_whose_answer_was_lost_is_submitted_once_and_runs_once(
@@ -207,4 +209,4 @@ def test_what_is_not_set_is_asked_for_by_name() -> None:
 @pytest.mark.parametrize("url", ["head:8265", "ftp://head", "http://", "http://head?x=1"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="got the address"):
-        Peer(url, TOKEN, 1.0)
+        HttpClient(url, TOKEN, 1.0)

@@ -5,7 +5,7 @@ import pytest
 from app.store.db import Database
 from app.work.reporter import Reporter, Stages
 from models.errors import Cancelled
-from models.training import Progress
+from models.training.fit import Progress
 from tests.app.work.tiny import cancel, claim, desk_of, keep, look, queue, weeks
 
 

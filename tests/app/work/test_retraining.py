@@ -17,21 +17,21 @@ import numpy as np
 import pytest
 
 from app.addresses import networks_of
-from app.api.planning import Planner
+from app.planning.schedules import Planner
+from app.planning.training_payload import Order
 from app.store import jobs
-from app.store.orders import Order
 from app.store.outcomes import Candidate, Outcome
 from app.store.quality import quality_of
-from app.work.champion import Rival, compare, ruling
+from app.work.champion_comparison import Rival, compare, ruling
 from app.work.deliveries import Sender
-from app.work.desk import Desk
+from app.work.job_context import JobContext
 from app.work.runner import Exit
 from app.work.scheduler import Parts, tick
-from models import bundle
-from models.backtest import evaluate
 from models.engines.onnx import OnnxEngine
-from models.forecaster import Forecaster, predict, ready
-from models.origins import origins_of, plan_for
+from models.evaluation.backtest import evaluate
+from models.evaluation.origins import origins_of, plan_for
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster, predict, ready
 from tests.app.api.conftest import House, open_house
 from tests.app.api.tables import series, table
 from tests.app.receivers import receiver
@@ -89,7 +89,7 @@ class Works:
         return number
 
 
-def learns(learned: Forecaster, desk: Desk) -> Outcome:
+def learns(learned: Forecaster, desk: JobContext) -> Outcome:
     """What a training job does, but for the training."""
     order, panel = Order.from_json(desk.job.request), desk.panel(desk.job.revision_id)
     origins = origins_of(panel, plan_for(panel, order.first.horizon, order.first.season), order.first.season)

@@ -7,7 +7,7 @@ from app.store import jobs
 from app.store.db import Database
 from app.store.outcomes import Outcome
 from app.store.tables import Job, Revision
-from app.work.desk import Desk
+from app.work.job_context import JobContext
 from app.work.runner import Exit, code_of
 from models.errors import (
     BundleError,
@@ -32,7 +32,7 @@ class Work:
         self.error, self.stolen = error, stolen
 
     def do(self, database: Database, job: Job) -> Exit:
-        def work(desk: Desk) -> Outcome:
+        def work(desk: JobContext) -> Outcome:
             if self.stolen:
                 with database.write() as session:
                     jobs.release(session, job.id, job.token)

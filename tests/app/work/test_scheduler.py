@@ -283,7 +283,7 @@ def test_a_turn_that_somebody_else_has_taken_is_not_taken_again(clock: Clockwork
     clock.add()
     with clock.database.read() as session:
         [stale] = firings.waiting(session, at("10:00"), 10)
-    turn = firings.Turn(due_at=at("11:00"), watermark={})
+    turn = firings.ScheduleUpdate(due_at=at("11:00"), watermark={})
     for expected in ([], None):
         with clock.database.write() as session:
             assert firings.take_turn(session, stale, turn, at("10:00")) == expected

@@ -12,13 +12,13 @@ from app.store import registry
 from app.store.db import Database
 from app.store.outcomes import Outcome
 from app.store.tables import Job, Revision
-from app.work.desk import DatabaseDesk
+from app.work.job_context import DatabaseJobContext
 from app.work.runner import Exit, run
 from app.work.train import train
-from models import bundle
 from models.errors import InputError
-from models.forecaster import Forecaster
-from models.spec import Spec
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster
+from models.network.spec import Spec
 from tests.app.work.tiny import (
     SPEC,
     TRAINING,
@@ -115,7 +115,7 @@ def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Dat
     assert moves[0].reason == new.scores["promotion"]
 
 
-class TakenOver(DatabaseDesk):
+class TakenOver(DatabaseJobContext):
     """A desk whose job another worker takes over just before the end."""
 
     def finish(self, outcome: Outcome) -> None:
@@ -165,7 +165,7 @@ def test_a_spec_that_cannot_work_is_an_error_that_says_what_can(sqlite: Database
     job = claim(sqlite)
     request = {**job.request, "spec": {**job.request["spec"], "units": 0}}
     with pytest.raises(InputError, match="units is 0; give 1 to 1024"):
-        train(DatabaseDesk(sqlite, replace(desk_of(sqlite, job).job, request=request)))
+        train(DatabaseJobContext(sqlite, replace(desk_of(sqlite, job).job, request=request)))
 
 
 def test_a_champion_crowned_during_the_training_is_not_overruled(

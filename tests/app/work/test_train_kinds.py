@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.planning.training_payload import Auto, Wanted, WarmStart
 from app.store import registry
 from app.store.db import Database
-from app.store.orders import Auto, Wanted, WarmStart
 from app.store.tables import Revision, Version
 from app.work.runner import Exit
 from app.work.train import train
-from models import bundle
-from models.forecaster import Forecaster, Member
-from models.strategies import STRATEGIES
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster, Member
+from models.network.strategies import STRATEGIES
 from tests.app.work.tiny import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks, work_on
 
 SHORT = replace(TRAINING, max_epochs=1, steps_per_epoch=2)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.store.freshness import Freshness
+from app.store.data_freshness import Freshness
 from app.store.quality import Quality
 from app.work.triggers import Seen, alarm, alarmed, cause, fired
 from tests.app.work.clockwork import at

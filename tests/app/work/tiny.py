@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 import numpy as np
 import psutil
 
+from app.planning.training_payload import Order, Wanted
 from app.store import datasets, jobs, keys, panels, registry, tasks
 from app.store.db import Database
 from app.store.jobs import NewJob
-from app.store.orders import Order, Wanted
 from app.store.outcomes import Outcome
 from app.store.registry import Move, NewVersion
 from app.store.tables import Job, Revision, Version
-from app.work.desk import DatabaseDesk, Desk
+from app.work.job_context import DatabaseJobContext, JobContext
 from app.work.runner import Exit, run
-from models import bundle
-from models.forecaster import Forecaster, Member
-from models.panel import Panel
-from models.spec import Spec, Training
+from models.data.panel import Panel
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster, Member
+from models.network.spec import Spec, Training
 from tests.fakes import scores, weights
 from tests.models.samples import flat_calibration, panel_of
 
@@ -80,13 +80,13 @@ def claim(database: Database, worker: str = "w1", lease_s: float = 600.0) -> Job
     return job
 
 
-def desk_of(database: Database, job: Job) -> DatabaseDesk:
+def desk_of(database: Database, job: Job) -> DatabaseJobContext:
     """The desk of a job that was claimed."""
     with database.read() as session:
-        return DatabaseDesk(database, tasks.task(session, job.tenant_id, job.id, job.token))
+        return DatabaseJobContext(database, tasks.task(session, job.tenant_id, job.id, job.token))
 
 
-def work_on(database: Database, job: Job, work: Callable[[Desk], Outcome]) -> Exit:
+def work_on(database: Database, job: Job, work: Callable[[JobContext], Outcome]) -> Exit:
     """Do the work of a claimed job in this process."""
     return run(desk_of(database, job), work)
 
@@ -178,7 +178,7 @@ def put_away(process: Popen[Any] | psutil.Popen) -> None:
 
 def trainer_of(process: psutil.Popen) -> psutil.Process:
     """The child that trains for a worker, once there is one."""
-    return eventually(lambda: children_of(process, "app.work.child"))[0]
+    return eventually(lambda: children_of(process, "app.work.local_child"))[0]
 
 
 def children_of(process: psutil.Process, word: str) -> list[psutil.Process]:

@@ -1,0 +1,125 @@
+"""Routes that read their body themselves, and how a body becomes what its schema says."""
+
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.problems import database_away
+
+T = TypeVar("T", bound=BaseModel)
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class RawRoute(APIRoute):
+    """A route that is documented like any other, but whose function is given the request as it came.
+
+    What FastAPI does for each request -- solving dependencies, making a model of the answer -- takes as long as a
+    forecast does.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """The function itself."""
+        handler: Handler = self.endpoint
+        return handler
+
+
+class FastPath:
+    """ASGI: the way to some raw routes past the framework, whose own work is as much as theirs; all else goes on.
+
+    ``routes``: (method, path) -> the function of the route, which is listed in ``service`` too. What it raises is for
+    who called: the guard answers it. ``away``: the errors that say that the database cannot be reached.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        service: FastAPI,
+        routes: Mapping[tuple[str, str], Handler],
+        away: tuple[type[Exception], ...],
+    ) -> None:
+        self.app, self.service, self.routes, self.away = app, service, routes, away
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        handler = self.routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if handler is None:
+            await self.app(scope, receive, send)
+            return
+        scope["app"] = self.service
+        try:
+            response = await handler(Request(scope, receive, send))
+        except self.away as error:
+            raise database_away() from error
+        await response(scope, receive, send)
+
+
+async def body_of(http: Request) -> bytes:
+    """The whole body, which nearly always comes in one piece.
+
+    Raises:
+        ClientDisconnect: the client was gone before it had come.
+    """
+    pieces, more = list[bytes](), True
+    while more:
+        message = await http.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+def header_of(http: Request, name: bytes) -> str:
+    """The first header of this name, in lower case; nothing where there is none."""
+    return next((value.decode("latin-1") for known, value in http.scope["headers"] if known == name), "")
+
+
+class RawResponse(Response):
+    """An answer that is complete, with the two headers that it needs: what Starlette's own does, in a third of it."""
+
+    def __init__(self, content: bytes, media_type: str) -> None:
+        self.status_code, self.body, self.background = 200, content, None
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), (b"content-type", media_type.encode())]
+
+
+def parsed(schema: type[T], body: bytes) -> T:
+    """The JSON ``body`` as ``schema``, in one pass over its bytes.
+
+    Raises:
+        RequestValidationError: it is no JSON, or not what the schema says.
+    """
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise _refusal(error, body) from error
+
+
+def _refusal(error: ValidationError, body: bytes) -> RequestValidationError:
+    (first, *_) = errors = error.errors(include_url=False, include_input=False)
+    if first["type"] == "json_invalid":
+        return RequestValidationError([{**first, "loc": ("body", str(first["ctx"]["error"]))}])
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors], body=json.loads(body))
+
+
+def body_schema(schema: type[BaseModel], **others: dict[str, Any]) -> dict[str, Any]:
+    """``openapi_extra`` of a raw route: its body as JSON of ``schema``, and as each media type of ``others``."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema.__name__}"}}, **others}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def definitions(*schemas: type[BaseModel]) -> dict[str, Any]:
+    """The schemas and what they are made of, as OpenAPI's components."""
+    found: dict[str, Any] = {}
+    for schema in schemas:
+        made = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+        found |= made.pop("$defs", {})
+        found[schema.__name__] = made
+    return found

@@ -1,0 +1,44 @@
+"""How much of a countable work is done, and whether its time is up."""
+
+import time
+from collections.abc import Callable
+
+from app.work.job_context import JobContext
+from models.errors import Cancelled
+
+REPORT_EVERY_S = 0.5
+
+
+class Counting:
+    """Reports how much of a countable work is done, at most twice a second."""
+
+    def __init__(self, desk: JobContext, phase: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._desk, self._phase, self._total, self._clock = desk, phase, total, clock
+        self._done, self._started_s, self._reported_s = 0, clock(), -REPORT_EVERY_S
+
+    def add(self, count: int) -> None:
+        """So many more are done.
+
+        Raises:
+            Cancelled: the job's cancellation was asked for.
+        """
+        self._done += count
+        now_s = self._clock()
+        if now_s - self._reported_s < REPORT_EVERY_S and self._done < self._total:
+            return
+        self._reported_s, share = now_s, self._done / self._total
+        eta_s = round((now_s - self._started_s) * (1 - share) / share, 1)
+        progress = {"phase": self._phase, "done": self._done, "of": self._total, "share": share, "eta_s": eta_s}
+        if self._desk.report(progress):
+            raise Cancelled("the job's cancellation was asked for")
+
+
+def time_is_up(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
+    """Whether ``seconds`` have gone by since it was first asked."""
+    began: list[float] = []
+
+    def is_up() -> bool:
+        began.append(clock())
+        return began[-1] - began[0] > seconds
+
+    return is_up

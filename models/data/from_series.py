@@ -1,0 +1,116 @@
+"""Series as they are posted one by one: a name, a start, and the values that follow step by step."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.data.calendar import Freq, parse_times
+from models.data.panel import Panel
+from models.data.validation import LARGEST, fault_at, good_id, text_of, values_of
+from models.errors import Fault, Findings, InputError, excerpt
+
+
+class Posted(NamedTuple):
+    """One series: ``y`` from ``start`` on, a value a step; None where one is missing."""
+
+    unique_id: str
+    start: str
+    y: Sequence[Any]
+
+
+def panel_of_series(series: Sequence[Posted], freq: Freq) -> Panel:
+    """The panel of ``series``, each of them regular at ``freq``.
+
+    Raises:
+        InputError: with a fault for each thing wrong; ``row`` is the place of a value in its series, counted from 1.
+    """
+    return _sound(series, freq) or _checked(series, freq)
+
+
+def _sound(series: Sequence[Posted], freq: Freq) -> Panel | None:
+    """The panel of series with which nothing is wrong, as it nearly always is, in a tenth of the time; else None."""
+    starts = [_start(one.start) for one in series]
+    zones = {start is not None and start.utc for start in starts}
+    names = tuple(one.unique_id for one in series)
+    flat = list(chain.from_iterable(one.y for one in series))
+    if None in starts or len(zones) > 1 or freq.is_anchored or not set(map(type, flat)) <= {float, int, type(None)}:
+        return None
+    lengths = [len(one.y) for one in series]
+    if 0 in lengths or len(set(names)) < len(names) or not all(map(good_id, names)):
+        return None
+    moments = np.array([start.at_us for start in starts if start is not None])
+    try:
+        values = np.array(flat, dtype=np.float64)
+    except OverflowError:  # a whole number that no float holds
+        return None
+    if (np.abs(values) > LARGEST).any():
+        return None
+    indptr = np.array(list(accumulate(lengths, initial=0)), dtype=np.int64)
+    return Panel(names, moments.astype("datetime64[us]"), values, indptr, freq, zones.pop())
+
+
+class _Start(NamedTuple):
+    at_us: int
+    utc: bool
+
+
+@lru_cache(maxsize=1_000)
+def _start(text: str) -> _Start | None:
+    """A timestamp, None where it is none; requests of one minute begin at much the same ones."""
+    found = Findings()
+    times, utc = parse_times([text], found)
+    return None if found.total else _Start(int(times.astype(np.int64)[0]), utc)
+
+
+def _checked(series: Sequence[Posted], freq: Freq) -> Panel:
+    lengths = np.array([len(one.y) for one in series], dtype=np.int64)
+    found = Findings()
+    _check_names(series, lengths, found)
+    starts, utc = parse_times([one.start for one in series], found)
+    found.faults = [_of_series(fault, series) for fault in found.faults]
+    found.check()
+    if not freq.steps(starts, starts)[1].all():
+        at = int(np.argmin(freq.steps(starts, starts)[1]))
+        message = f"{text_of(starts[at])} is not on the grid of frequency {freq}"
+        hint = "begin on a moment that the frequency has, or name another 'freq'"
+        raise InputError([fault_at("off_grid_timestamp", message, hint, unique_id=series[at].unique_id, field="start")])
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    values = values_of(list(chain.from_iterable(one.y for one in series)), found)
+    found.faults = [_of_value(fault, series, indptr) for fault in found.faults]
+    found.check()
+    return Panel(tuple(one.unique_id for one in series), starts, values, indptr, freq, utc)
+
+
+def _check_names(series: Sequence[Posted], lengths: Any, found: Findings) -> None:
+    names = [one.unique_id for one in series]
+    hint = "use 1 to 128 printable characters (Unicode form NFC) without space around them"
+    bad = [i for i, name in enumerate(names) if not good_id(name)]
+    found.add(bad, lambda i: fault_at("bad_id", f"{excerpt(names[i])} cannot name a series", hint, field="unique_id"))
+    if len(set(names)) < len(names):
+        first: dict[str, int] = {}
+        again = [i for i, name in enumerate(names) if first.setdefault(name, i) != i]
+        hint = "give each series a name of its own"
+        found.add(again, lambda i: fault_at("duplicate_id", "the name is there twice", hint, unique_id=names[i]))
+    if (lengths == 0).any():
+        hint = "send at least one value, or leave the series out"
+        empty = np.flatnonzero(lengths == 0).tolist()
+        found.add(empty, lambda i: fault_at("no_rows", "y is empty", hint, unique_id=names[i], field="y"))
+
+
+def _of_series(fault: Fault, series: Sequence[Posted]) -> Fault:
+    """A fault of a start, whose row is the number of the series."""
+    if fault.row is None:
+        return fault
+    name = series[fault.row - 1].unique_id
+    return fault_at(fault.code, fault.message, fault.hint, unique_id=name if good_id(name) else None, field="start")
+
+
+def _of_value(fault: Fault, series: Sequence[Posted], indptr: Any) -> Fault:
+    """A fault of a value, whose row is its place among those of all series."""
+    assert fault.row is not None
+    i = int(np.searchsorted(indptr, fault.row - 1, side="right")) - 1
+    row = fault.row - int(indptr[i])
+    return fault_at(fault.code, fault.message, fault.hint, unique_id=series[i].unique_id, row=row, field=fault.field)

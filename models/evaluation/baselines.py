@@ -1,0 +1,170 @@
+"""The forecasts that a model must beat.
+
+Naive, seasonal naive and drift are quick: windows in, steps out, ``past`` (B, T) -> (B, H), NaN = missing. Naive2,
+Theta and ETS are fitted to one history at a time, (n,) -> (H,). Definitions: Hyndman & Athanasopoulos, *Forecasting:
+Principles and Practice* (3rd ed., 2021), ch. 5; Naive2 as in Makridakis et al. (2020), "The M4 Competition".
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from models.data.calendar import Ints
+from models.data.validation import Floats
+from models.errors import ForecastError
+
+MAX_FITTED = 1_000  # points: beyond them, fitting costs seconds and changes little
+MAX_ADJUSTED = 10_000  # points for Naive2, above the longest series of M4
+MAX_SEASON = {"theta": 60, "ets": 24}  # longer ones take minutes, or cannot be fitted at all
+SEASONS_TO_TEST = 3  # of history, before Naive2 looks for a season
+TEST_90_PERCENT = 1.645
+
+
+class Unfit(ForecastError):
+    """A baseline could not be fitted to a history; the message says why."""
+
+
+def naive(past: Floats, horizon: int) -> Floats:
+    """The last observed value, ``horizon`` times; NaN where nothing was observed."""
+    rows, last = np.arange(len(past)), _last(past)
+    return np.repeat(past[rows, last][:, None], horizon, axis=1)
+
+
+def seasonal_naive(past: Floats, horizon: int, season: int) -> Floats:
+    """For each step the newest value that was observed a whole number of seasons before it.
+
+    Naive for a step that has none, as where T < ``season``: padding the past with NaN on its left changes nothing.
+    """
+    newest = np.full((len(past), season), np.nan)
+    newest[:, max(season - past.shape[1], 0) :] = past[:, -season:]
+    gaps = np.isnan(newest).any(axis=1)  # only where the last season has any is more of the past looked at
+    if gaps.any():
+        newest[gaps] = _newest_of_each_phase(past[gaps], season)
+    return np.asarray(newest[:, np.arange(horizon) % season])
+
+
+def _newest_of_each_phase(past: Floats, season: int) -> Floats:
+    """The newest value observed at each phase of the season, (B, season); the newest of all where there is none."""
+    folds = np.pad(past, ((0, 0), (-past.shape[1] % season, 0)), constant_values=np.nan)
+    folds = folds.reshape(len(past), -1, season).swapaxes(1, 2).reshape(len(past) * season, -1)
+    newest = naive(folds, 1).reshape(len(past), season)
+    return np.where(np.isnan(newest), naive(past, 1), newest)
+
+
+def drift(past: Floats, horizon: int) -> Floats:
+    """The line through the first and the last observed value, prolonged; naive where that is one and the same."""
+    rows, last = np.arange(len(past)), _last(past)
+    first = np.argmax(~np.isnan(past), axis=1)
+    value, span = past[rows, last], np.maximum(last - first, 1)
+    slope = (value - past[rows, first]) / span
+    ahead = past.shape[1] - last[:, None] + np.arange(horizon)
+    return np.asarray(value[:, None] + slope[:, None] * ahead)
+
+
+def _last(past: Floats) -> Ints:
+    """Where the last observed value of each row is; the last column where there is none."""
+    return np.asarray(past.shape[1] - 1 - np.argmax(~np.isnan(past[:, ::-1]), axis=1))
+
+
+def filled(history: Floats) -> Floats:
+    """``history`` (n,) from its first observed value on, the missing ones interpolated on a line.
+
+    Raises:
+        Unfit: nothing was observed.
+    """
+    known = np.flatnonzero(~np.isnan(history))
+    if len(known) == 0:
+        raise Unfit("no value of the history was observed")
+    return np.interp(np.arange(known[0], len(history)), known, history[known])
+
+
+def naive2(history: Floats, horizon: int, season: int) -> Floats:
+    """Naive on the seasonally adjusted ``history`` (n,), if a test at 90 % finds a season; else naive.
+
+    It sees the last ``MAX_ADJUSTED`` points. The factors are those of the classical multiplicative decomposition;
+    naive too where one of them is 0 or less.
+
+    Raises:
+        Unfit: nothing was observed.
+    """
+    y = filled(history)[-MAX_ADJUSTED:]
+    figure = _figure(y, season) if _is_seasonal(y, season) else np.ones(1)
+    if not (np.isfinite(figure).all() and (figure > 0).all()):
+        figure = np.ones(1)
+    phase = np.arange(len(y) - 1, len(y) + horizon) % len(figure)
+    return np.asarray(y[-1] * figure[phase[1:]] / figure[phase[0]])
+
+
+def _is_seasonal(y: Floats, season: int) -> bool:
+    """Whether the autocorrelation at one season is beyond its bound, given those before it."""
+    if season == 1 or len(y) < SEASONS_TO_TEST * season:
+        return False
+    centred = y - y.mean()
+    power = float(centred @ centred)
+    if power == 0:
+        return False
+    acf = np.array([centred[lag:] @ centred[: len(y) - lag] for lag in range(1, season + 1)]) / power
+    bound = TEST_90_PERCENT * np.sqrt((1 + 2 * np.square(acf[:-1]).sum()) / len(y))
+    return bool(abs(acf[-1]) > bound)
+
+
+def _figure(y: Floats, season: int) -> Floats:
+    """The factor of each phase, (season,), with mean 1: the mean ratio of value to centred moving average."""
+    weights = np.ones(season) if season % 2 else np.concatenate([[0.5], np.ones(season - 1), [0.5]])
+    trend = np.convolve(y, weights / season, mode="valid")
+    margin = (len(weights) - 1) // 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = y[margin : margin + len(trend)] / trend
+        phase = np.arange(margin, margin + len(trend)) % season
+        means = np.bincount(phase, ratio, season) / np.bincount(phase, minlength=season)
+        return np.asarray(means / means.mean())
+
+
+def theta(history: Floats, horizon: int, season: int) -> Floats:
+    """AutoTheta of statsforecast (Fiorucci et al., 2016) on the last ``MAX_FITTED`` points of ``history`` (n,).
+
+    Raises:
+        Unfit: statsforecast is not installed or cannot fit it, or the season is over 60.
+    """
+    return _statistical("theta", history, horizon, season)
+
+
+def ets(history: Floats, horizon: int, season: int) -> Floats:
+    """AutoETS of statsforecast (Hyndman et al., 2002) on the last ``MAX_FITTED`` points of ``history`` (n,).
+
+    Raises:
+        Unfit: statsforecast is not installed or cannot fit it, or the season is over 24.
+    """
+    return _statistical("ets", history, horizon, season)
+
+
+def _statistical(name: str, history: Floats, horizon: int, season: int) -> Floats:
+    if season > MAX_SEASON[name]:
+        raise Unfit(f"a season of {season} is over {MAX_SEASON[name]}, which takes minutes to fit")
+    y = filled(history)[-MAX_FITTED:]
+    try:
+        from statsforecast.models import AutoETS, AutoTheta  # noqa: PLC0415 - an extra, 5 s and 300 MB: not for serving
+    except ImportError as error:
+        raise Unfit("statsforecast is not installed; install the extra `worker`") from error
+    model = {"theta": AutoTheta, "ets": AutoETS}[name](season_length=season)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            mean = np.asarray(model.forecast(y=y, h=horizon)["mean"], dtype=np.float64)
+    except Exception as error:  # it raises bare exceptions, and a baseline that fails must not end a backtest
+        raise Unfit(f"statsforecast cannot fit it: {str(error)[:100]}") from error
+    if not np.isfinite(mean).all():
+        raise Unfit("statsforecast gave NaN or infinity")
+    return mean
+
+
+Quick = Callable[[Floats, int, int], Floats]  # past (B, T), horizon, season -> (B, H)
+Fitted = Callable[[Floats, int, int], Floats]  # history (n,), horizon, season -> (H,)
+
+QUICK: Mapping[str, Quick] = {
+    "seasonal_naive": seasonal_naive,
+    "naive": lambda past, horizon, _: naive(past, horizon),
+    "drift": lambda past, horizon, _: drift(past, horizon),
+}
+FITTED: Mapping[str, Fitted] = {"naive2": naive2, "theta": theta, "ets": ets}

@@ -1,0 +1,163 @@
+"""Forecaster <-> bytes: JSON and raw arrays with a format version; never code, never a foreign graph.
+
+Format 2: the header's ``members`` are specs and ``shares`` how much each counts; the arrays of the i-th are named
+``i/…``, and ``calibration/radii`` is of all together. Format 1 held a single network with fewer kinds of input; it is
+read as today's spec that computes the same.
+"""
+
+import hashlib
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.serialization import Arrays, pack, unpack
+from models.errors import BundleError, SpecError, excerpt
+from models.evaluation.intervals import LEVELS, Calibration
+from models.forecasting.forecaster import Forecaster, Member
+from models.network.build import weight_shapes
+from models.network.inputs import fact_shapes
+from models.network.spec import Spec
+
+FORMAT = 2
+MAX_MEMBERS = 100
+_RADII = "calibration/radii"
+
+# What every network of format 1 was, for fields that it had no names for.
+_FORMAT_1: Mapping[str, Any] = MappingProxyType(
+    {
+        "encoder": "forward",
+        "segment": 1,
+        "dropout": 0.0,
+        "attention": False,
+        "state": "sliding",
+        "scaling": "level",
+        "transform": "none",
+        "skip": False,
+        "loss": "mae",
+        "calendar": False,
+        "holidays": "",
+    }
+)
+
+
+def to_bytes(forecaster: Forecaster) -> bytes:
+    """The bundle of ``forecaster``; equal forecasters give equal bytes.
+
+    Raises:
+        BundleError: members that do not go together, or a weight that is missing, of another shape than the spec's, or
+            not finite.
+    """
+    members = forecaster.members
+    _check(members, forecaster.calibration)
+    weights = {f"{i}/{name}": w for i, member in enumerate(members) for name, w in member.weights.items()}
+    header = {
+        "format": FORMAT,
+        "members": [member.spec.to_json() for member in members],
+        "shares": [float(member.share) for member in members],
+        "calibrated_on": forecaster.calibration.count,
+    }
+    return pack(header, {**weights, _RADII: forecaster.calibration.radii})
+
+
+def from_bytes(data: bytes) -> Forecaster:
+    """The forecaster that ``to_bytes`` wrote, in this version or one before.
+
+    Raises:
+        BundleError: the bytes are damaged or of a format that this version does not read.
+    """
+    header, arrays = unpack(data)
+    if header.get("format") == 1:
+        header, arrays = _upgraded(header, arrays)
+    if header.get("format") != FORMAT:
+        written = excerpt(header.get("format"))
+        raise BundleError(f"bundle format {written} is not read here; this version reads 1 to {FORMAT}")
+    try:
+        calibration = Calibration(arrays.pop(_RADII), operator.index(header["calibrated_on"]))
+        members = tuple(_members(header, arrays))
+    except (KeyError, TypeError, ValueError, SpecError) as error:
+        raise BundleError(f"the bundle's header cannot be read: {error}") from error
+    if arrays:
+        raise BundleError(f"the bundle holds arrays of no member: {excerpt(sorted(arrays), 200)}")
+    _check(members, calibration)
+    return Forecaster(members, calibration)
+
+
+def _members(header: dict[str, Any], arrays: Arrays) -> Iterator[Member]:
+    """The members, whose weights are taken out of ``arrays``."""
+    specs, shares = header["members"], header["shares"]
+    if not isinstance(specs, list) or not isinstance(shares, list) or len(specs) > MAX_MEMBERS:
+        raise TypeError(f"members is {excerpt(specs)} with shares {excerpt(shares)}")
+    for i, (fields, share) in enumerate(zip(specs, shares, strict=True)):
+        if not isinstance(fields, dict) or not isinstance(share, float):
+            raise TypeError(f"member {i} is {excerpt(fields)} with share {excerpt(share)}")
+        names = [name for name in arrays if name.startswith(f"{i}/")]
+        weights = {name.removeprefix(f"{i}/"): arrays.pop(name) for name in names}
+        yield Member(Spec.from_json(fields), weights, share)
+
+
+def _check(members: Sequence[Member], calibration: Calibration) -> None:
+    if not 1 <= len(members) <= MAX_MEMBERS:
+        raise BundleError(f"the bundle has {len(members)} members; it may have 1 to {MAX_MEMBERS}")
+    common = {(member.spec.freq, member.spec.horizon) for member in members}
+    if len(common) > 1:
+        raise BundleError(f"the members differ in frequency or horizon: {excerpt(sorted(common), 200)}")
+    shares = [member.share for member in members]
+    if not all(np.isfinite(share) and share >= 0 for share in shares) or not 0 < sum(shares) < np.inf:
+        raise BundleError(f"the members' shares are {excerpt(shares, 200)}; they are to add up to more than 0")
+    _check_calibration(members[0].spec.horizon, calibration)
+    for member in members:
+        _check_weights(member)
+
+
+def _check_calibration(horizon: int, calibration: Calibration) -> None:
+    radii, shape = calibration.radii, (horizon, len(LEVELS))
+    if radii.shape != shape or calibration.count < 0:
+        raise BundleError(f"the calibration has shape {radii.shape} and {calibration.count} residuals, not {shape}")
+    if not np.isfinite(radii[:, : calibration.highest_level]).all():
+        raise BundleError("the calibration holds radii that are NaN or infinite")
+
+
+def _check_weights(member: Member) -> None:
+    shapes = {name: weight.shape for name, weight in member.weights.items()}
+    expected = weight_shapes(member.spec) | fact_shapes(member.spec)
+    if shapes != expected:
+        wrong = sorted(name for name in shapes.keys() | expected if shapes.get(name) != expected.get(name))
+        raise BundleError(f"weights are missing, unknown or of another shape than the spec's: {excerpt(wrong, 200)}")
+    for name, weight in member.weights.items():
+        if weight.dtype != np.float32 or not np.isfinite(weight).all():
+            raise BundleError(f"weight '{name}' is not float32, or holds NaN or infinity")
+
+
+def _upgraded(header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+    """A bundle of format 1 as one of format 2: layers were named ``cell_i``, and there were no facts."""
+    try:
+        fields = {**header["spec"], **_FORMAT_1}
+        spec = Spec.from_json(fields)
+        named = {name.replace("cell_", "0/encoder_", 1): w for name, w in arrays.items() if name.startswith("cell_")}
+        named |= {f"0/{name}": w for name, w in arrays.items() if name.startswith("head/")}
+        named["0/encoder_0/kernel"] = _upgraded_kernel(spec, named["0/encoder_0/kernel"])
+        radii = arrays[_RADII]
+    except (KeyError, TypeError, SpecError) as error:
+        raise BundleError(f"the bundle's header cannot be read: {error}") from error
+    facts = {f"0/{name}": np.zeros(shape, dtype=np.float32) for name, shape in fact_shapes(spec).items()}
+    return {**header, "format": FORMAT, "members": [fields], "shares": [1.0]}, {**named, **facts, _RADII: radii}
+
+
+def _upgraded_kernel(spec: Spec, kernel: NDArray[Any]) -> NDArray[Any]:
+    """What read a point's value and lag reads value, observed or not (nothing was missing then), and lag.
+
+    A lag that reached beyond the window was always 0; it is not read any more.
+    """
+    if kernel.ndim != 2 or len(kernel) != 2:
+        raise BundleError(f"weight 'cell_0/kernel' has shape {kernel.shape}; in format 1 it had two rows")
+    rows = [kernel[:1], np.zeros_like(kernel[:1]), kernel[1:]]
+    return np.concatenate(rows if spec.lags else rows[:2])
+
+
+def sha256(data: bytes) -> str:
+    """The checksum under which a bundle is registered, hex."""
+    return hashlib.sha256(data).hexdigest()

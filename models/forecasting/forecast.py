@@ -1,0 +1,75 @@
+"""Forecast: what is said of some series, with its moments and what its reader should know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from models.data.calendar import Freq, Times
+from models.data.validation import Floats
+from models.evaluation.intervals import Interval, Prediction
+
+MAX_KEPT_STEPS = 200
+
+
+@lru_cache(maxsize=1_000)
+def _stamps(start_us: int, freq: Freq, steps: int, utc: bool) -> list[str]:
+    times = freq.after(np.datetime64(start_us, "us"), np.arange(steps))
+    whole = bool((times.astype(np.int64) % 1_000_000 == 0).all())
+    return [text + "Z" * utc for text in np.datetime_as_string(times, unit="s" if whole else "us").tolist()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something the reader of a forecast should know."""
+
+    code: str
+    message: str
+    unique_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecast:
+    """``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: each series' first moment.
+
+    ``said``: all that the networks said of it, views of arrays that other forecasts share.
+    """
+
+    ids: tuple[str, ...]
+    freq: Freq
+    starts: Times
+    mean: Floats
+    intervals: Mapping[int, Interval]
+    notes: tuple[Note, ...] = field(default=())
+    utc: bool = False
+    said: Prediction | None = None
+
+    def times(self, i: int) -> Times:
+        """The timestamps forecast for series ``i``, (horizon,)."""
+        return self.freq.after(self.starts[i], np.arange(self.mean.shape[1]))
+
+    def stamps(self, i: int) -> list[str]:
+        """The timestamps forecast for series ``i`` in ISO 8601, with a Z where the history had one; not to be changed.
+
+        Most series of most requests end at the same moment: what was written lately is kept.
+        """
+        return (_stamps if self.mean.shape[1] <= MAX_KEPT_STEPS else _stamps.__wrapped__)(
+            int(self.starts[i].astype(np.int64)), self.freq, self.mean.shape[1], self.utc
+        )
+
+    def to_frame(self) -> Any:
+        """A long pandas frame: unique_id, ds, mean, and lo-L and hi-L for each level L."""
+        import pandas as pd  # noqa: PLC0415 - a serving process never needs it, and it costs 100 MB
+
+        steps = self.mean.shape[1]
+        columns: dict[str, Any] = {
+            "unique_id": np.repeat(np.array(self.ids, dtype=object), steps),
+            "ds": np.concatenate([self.times(i) for i in range(len(self.ids))]),
+            "mean": self.mean.ravel(),
+        }
+        for level, interval in self.intervals.items():
+            columns[f"lo-{level}"] = interval.lo.ravel()
+            columns[f"hi-{level}"] = interval.hi.ravel()
+        return pd.DataFrame(columns)

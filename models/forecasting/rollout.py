@@ -1,0 +1,254 @@
+"""A network at work: moments of a panel in, a prediction of any horizon out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, islice
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.calendar import Ints
+from models.data.validation import Floats
+from models.engines import Engine
+from models.evaluation.intervals import Prediction
+from models.network.inputs import Batch, Inputs, Reader, window_inputs, zero_state
+from models.network.losses import LOSSES, Said
+from models.network.scaling import fill
+from models.network.spec import Spec
+
+Float32 = NDArray[np.float32]
+M = TypeVar("M")
+
+
+class Steps(NamedTuple):
+    """Some steps in data units: ``mean`` (B, h) and, of a network that says them, ``quantiles`` (B, h, Q)."""
+
+    mean: Floats
+    quantiles: Floats | None
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of a broken network: who asked sees numbers that are not finite
+def roll(reader: Reader, engine: Engine, series: Ints, at: Ints, horizon: int) -> Prediction:
+    """``horizon`` steps from the moments (series, at), however few the network says in one pass.
+
+    What is said is appended to the past; then the network reads its window anew, or goes on from its state.
+    """
+    spec = reader.spec
+    if spec.carries:
+        first = reader.read(series, at, passes(spec, horizon) * spec.outputs)
+        return tell(spec, engine, begin(spec, engine, first), horizon)
+    past = reader.past(series, at)
+    first = reader.read(series, at, spec.outputs, past)
+    parts = islice(_slide(reader, engine, (series, at), past, first), passes(spec, horizon))
+    return _prediction(spec, list(parts), first.unit, horizon)
+
+
+def passes(spec: Spec, horizon: int) -> int:
+    """How often a network says something until ``horizon`` steps are said."""
+    return -(-horizon // spec.outputs)
+
+
+def _slide(reader: Reader, engine: Engine, moments: tuple[Ints, Ints], past: Floats, batch: Batch) -> Iterator[Steps]:
+    """Pass after pass, each of the last T points, said ones among them, normalised anew: as the network was taught."""
+    spec, (series, at) = reader.spec, moments
+    for said in count(spec.outputs, spec.outputs):
+        steps = _in_data(batch, _read(spec, engine.run(window_inputs(spec, batch.values, batch))["said"]))
+        yield steps
+        past = np.concatenate([past, steps.mean], axis=1)[:, spec.outputs :]
+        batch = reader.read(series, at + said, spec.outputs, past, said)
+
+
+class Memory(NamedTuple):
+    """What a network that carries its state keeps of B series, to go on from with every new point.
+
+    Its size does not depend on how many points were read. Values are in units of the window that it began with:
+    ``recent`` (B, season) the newest, those missing taken from a season before, where the network is given lags;
+    ``newest`` (B, 1) the last one observed; NaN where there was none. ``state``: the inputs ``state_0`` (B, U) …;
+    ``said``: the steps that the network says now. Of ``batch`` the values are gone, and ``known`` begins with what is
+    known of the next point.
+    """
+
+    batch: Batch
+    recent: Float32
+    newest: Float32
+    state: Inputs
+    said: Said
+
+
+def begin(spec: Spec, engine: Engine, batch: Batch) -> Memory:
+    """Read a window, or the first points of one, from a state of zero."""
+    rows = len(batch.values)
+    recent, newest = (np.full((rows, n), np.nan, dtype=np.float32) for n in (spec.season if spec.lags else 0, 1))
+    nothing = np.empty((rows, 0), dtype=np.float32)
+    blank = Memory(batch._replace(values=nothing), recent, newest, zero_state(spec, rows), Said(nothing, None))
+    return go_on(spec, engine, blank, batch.values)
+
+
+def go_on(spec: Spec, engine: Engine, memory: Memory, values: Float32) -> Memory:
+    """Read the next points, ``values`` (B, k) in window units, NaN where missing: k steps of the cell and no more."""
+    count, batch, recent = values.shape[1], memory.batch, memory.recent
+    if count == 0:
+        return memory  # a sequence without steps would end the process: ONNX Runtime aborts
+    if spec.lags:
+        recent = np.concatenate([recent, values], axis=1)
+        recent = fill(recent, spec.season) if np.isnan(values).any() else recent
+    newest = _newest(memory.newest, values)
+    inputs = {"past": _channels(spec, values, recent, batch.known), **_static(spec, batch), **memory.state}
+    if spec.ahead_channels:
+        inputs["ahead"] = batch.known[:, count : count + spec.outputs, -spec.ahead_channels :]
+    if spec.skip_channels:
+        inputs["skip"] = _naive(spec, recent, newest)
+    outputs = engine.run(inputs)
+    batch, recent = batch._replace(known=batch.known[:, count:]), recent[:, count:] if spec.lags else recent
+    return Memory(batch, recent, newest, _following(outputs), _read(spec, outputs["said"]))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def tell(spec: Spec, engine: Engine, memory: Memory, horizon: int) -> Prediction:
+    """``horizon`` steps after the points read; what is said is read on, but ``memory`` stays as it is."""
+    feed = _fed_back if spec.outputs == 1 else _passed_on
+    parts = [memory.said, *feed(spec, engine, memory, passes(spec, horizon) - 1)]
+    mean = np.concatenate([part.mean for part in parts], axis=1)
+    quantiles = [part.quantiles for part in parts if part.quantiles is not None]
+    said = Said(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
+    return _prediction(spec, [_in_data(memory.batch, said)], memory.batch.unit, horizon)
+
+
+def bare(memory: Memory) -> Memory:
+    """``memory`` to be kept: without what is known ahead, which is looked up anew, and what it was made from."""
+    known = np.empty((len(memory.newest), 0, memory.batch.known.shape[2]), dtype=np.float32)
+    batch = memory.batch._replace(known=known)
+    return memory._replace(batch=batch, recent=memory.recent.copy(), newest=memory.newest.copy())
+
+
+def rows_of(memory: M, rows: Ints) -> M:
+    """``memory``, or any tuple and dict of arrays, of some of its rows."""
+    made: M = _each(lambda array: array[rows], memory)
+    return made
+
+
+def placed(memory: Memory, count: int, rows: Ints, part: Memory) -> Memory:
+    """``memory``, made longer to ``count`` rows where it is shorter, with ``part`` in place of ``rows`` (B,)."""
+    if len(rows) == count:
+        return part
+
+    def place(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+        made = np.zeros((count, *old.shape[1:]), dtype=old.dtype)
+        made[: len(old)] = old
+        made[rows] = new
+        return made
+
+    together: Memory = _each(place, memory, part)
+    return together
+
+
+def _each(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -> Any:
+    """``first`` with each of its arrays changed, together with those in the same place of ``others``."""
+    if isinstance(first, np.ndarray):
+        return change(first, *others)
+    if isinstance(first, dict):
+        return {name: _each(change, *(one[name] for one in (first, *others))) for name in first}
+    if isinstance(first, tuple):
+        parts = [_each(change, *part) for part in zip(first, *others, strict=True)]
+        return first._make(parts) if hasattr(first, "_make") else tuple(parts)
+    return first
+
+
+def _passed_on(spec: Spec, engine: Engine, memory: Memory, times: int) -> Iterator[Said]:
+    """What is said once what was said is read, and so on."""
+    for _ in range(times):
+        memory = go_on(spec, engine, memory, memory.said.mean)
+        yield memory.said
+
+
+def _fed_back(spec: Spec, engine: Engine, memory: Memory, times: int) -> Iterator[Said]:
+    """The same for steps said one by one, with the same arrays every time: of a forecast, most is done here."""
+    known, said, (rows, season) = memory.batch.known, memory.said, memory.recent.shape
+    line = np.zeros((rows, season + times), dtype=np.float32)
+    line[:, :season] = np.nan_to_num(memory.recent)
+    past = np.ones((rows, 1, 2 + spec.lags + known.shape[2]), dtype=np.float32)
+    skip = np.empty((rows, 1, spec.skip_channels), dtype=np.float32)
+    inputs = {"past": past, "skip": skip, **_static(spec, memory.batch), **memory.state}
+    if not spec.skip_channels:
+        del inputs["skip"]
+    ahead, first = spec.ahead_channels, 2 + spec.lags
+    for step in range(times):
+        past[:, :, 0] = line[:, season + step : season + step + 1] = said.mean
+        skip[:, :, -1:] = said.mean[:, :, None]
+        if season:
+            past[:, 0, 2] = line[:, step + 1]
+            skip[:, 0, :-1] = past[:, 0, 2:3]
+        if known.shape[2]:
+            past[:, 0, first:] = known[:, step]
+        if ahead:
+            inputs["ahead"] = known[:, step + 1 : step + 2, -ahead:]
+        outputs = engine.run(inputs)
+        inputs |= _following(outputs)
+        said = _read(spec, outputs["said"])
+        yield said
+
+
+def _following(outputs: Inputs) -> Inputs:
+    """The states that a run ended with, as the inputs of the next."""
+    return {name.replace("next", "state"): value for name, value in outputs.items() if name != "said"}
+
+
+def _static(spec: Spec, batch: Batch) -> Inputs:
+    return {"static": batch.static} if spec.static_channels else {}
+
+
+def _channels(spec: Spec, values: Float32, recent: Float32, known: Float32) -> Float32:
+    """What is read of each of k points, as ``models.network.inputs.past_channels`` has it of a window's; (B, k, C)."""
+    rows, count = values.shape
+    past = np.empty((rows, count, 2 + spec.lags + known.shape[2]), dtype=np.float32)
+    past[..., 0] = values
+    past[..., 1] = values == values  # noqa: PLR0124 - false of NaN alone
+    if spec.lags:
+        past[..., 2] = recent[:, 1 : count + 1]
+    if known.shape[2]:
+        past[..., 2 + spec.lags :] = known[:, :count]
+    past[np.isnan(past)] = 0
+    return past
+
+
+def _naive(spec: Spec, recent: Float32, newest: Float32) -> Float32:
+    """The naive forecasts after the points read, as ``models.network.inputs.window_inputs`` has them; (B, O, N)."""
+    naive = np.empty((len(newest), spec.outputs, spec.skip_channels), dtype=np.float32)
+    naive[..., -1] = newest
+    if spec.lags:
+        naive[..., 0] = recent[:, np.arange(spec.outputs) % spec.season - spec.season]
+    naive[np.isnan(naive)] = 0
+    return naive
+
+
+def _newest(before: Float32, values: Float32) -> Float32:
+    """The last value observed, (B, 1)."""
+    last = values[:, -1:]
+    for column in range(values.shape[1] - 2, -2, -1):
+        unknown = np.isnan(last)
+        if not unknown.any():
+            break
+        last = np.where(unknown, values[:, column : column + 1] if column >= 0 else before, last)
+    return last
+
+
+def _read(spec: Spec, said: Float32) -> Said:
+    return LOSSES[spec.loss].read(said, spec.quantiles)
+
+
+def _in_data(batch: Batch, said: Said) -> Steps:
+    if said.quantiles is None:
+        return Steps(batch.to_data(said.mean), None)
+    level, spread = batch.scale.ahead(said.mean.shape[1])[..., None], batch.scale.spread[..., None]
+    quantiles = level + said.quantiles.astype(np.float64) * spread
+    flat = batch.change.back(quantiles.reshape(len(quantiles), -1))
+    return Steps(batch.to_data(said.mean), flat.reshape(quantiles.shape))
+
+
+def _prediction(spec: Spec, parts: Sequence[Steps], unit: Floats, horizon: int) -> Prediction:
+    """The first ``horizon`` steps of all ``parts`` together."""
+    mean = np.concatenate([part.mean for part in parts], axis=1)[:, :horizon]
+    quantiles = [part.quantiles for part in parts if part.quantiles is not None]
+    if not quantiles:
+        return Prediction(mean, unit)
+    return Prediction(mean, unit, np.concatenate(quantiles, axis=1)[:, :horizon], spec.quantiles)

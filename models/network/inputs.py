@@ -1,0 +1,269 @@
+"""Reader: what a network is given of a panel at some moments; the same in training, backtest and serving."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.calendar import Ints, parse_freq
+from models.data.calendar_features import calendar_features, holiday_features, times_of
+from models.data.panel import Panel
+from models.data.validation import Floats
+from models.data.windows import take
+from models.network.cells import CELLS
+from models.network.scaling import Change, Scale, by_panel, change_of, fill, normalise
+from models.network.spec import Spec
+from models.network.strategies import STRATEGIES, frames
+
+Float32 = NDArray[np.float32]
+Inputs = dict[str, Float32]
+
+MAX_FLOAT32 = 1e38  # a float32 holds hardly more
+MIN_PRIOR = 1e-6
+
+
+class Facts(NamedTuple):
+    """What a forecaster learned of its panel without a network; stored among its weights as ``facts/…``.
+
+    ``mean`` and ``deviation`` (K,) of each numeric covariate, in the order of ``numeric``; ``prior`` (2,): the median
+    level and the spread of a series, where windows are not measured by their own.
+    """
+
+    mean: Float32
+    deviation: Float32
+    prior: Float32
+
+    @classmethod
+    def none(cls) -> "Facts":
+        """Of a network without covariates that reads a past."""
+        return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(2, np.float32))
+
+    def to_weights(self) -> Inputs:
+        """As named arrays."""
+        return {f"facts/{name}": value for name, value in self._asdict().items()}
+
+
+def facts_in(weights: Mapping[str, Float32]) -> Facts:
+    """The facts among a forecaster's weights."""
+    return Facts(*(weights[f"facts/{name}"] for name in Facts._fields))
+
+
+def fact_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """The shapes of a spec's facts by name."""
+    count = len(numeric(spec))
+    return {"facts/mean": (count,), "facts/deviation": (count,), "facts/prior": (2,)}
+
+
+def numeric(spec: Spec) -> list[str]:
+    """The covariates that are numbers, past, future and static ones in this order."""
+    texts = {name for name, _ in spec.categories}
+    names = [*spec.past_covariates, *spec.future_covariates, *spec.static_covariates]
+    return [name for name in names if name not in texts]
+
+
+def facts_of(spec: Spec, panel: Panel) -> Facts:
+    """What ``panel`` says of its covariates and, where windows are measured by them, of its level and spread."""
+    mean, deviation = [], []
+    for name in numeric(spec):
+        values = panel.covariates[name]
+        values = values[np.isfinite(values)]
+        mean.append(values.mean() if values.size else 0.0)
+        deviation.append(values.std() if values.size else 0.0)
+    facts = mean, deviation, _prior(spec, panel) if spec.by_panel else (0, 0)
+    arrays = (np.asarray(value, dtype=np.float64) for value in facts)
+    return Facts(*(np.clip(array, -MAX_FLOAT32, MAX_FLOAT32).astype(np.float32) for array in arrays))
+
+
+def _prior(spec: Spec, panel: Panel) -> tuple[float, float]:
+    """The median of the means of all series, and how far a value lies from it on average; 0 and 1 without values."""
+    change = change_of(spec.transform, np.zeros((1, 0)))  # as for a series without history, which is never 0 or less
+    changed = [change.there(y[None])[0] for _, y in panel]
+    series = [y[np.isfinite(y)] for y in changed if np.isfinite(y).any()]
+    if not series:
+        return 0.0, 1.0
+    level = float(np.median([y.mean() for y in series]))
+    return level, max(float(np.abs(np.concatenate(series) - level).mean()), MIN_PRIOR)
+
+
+class Batch(NamedTuple):
+    """B moments: ``values`` (B, T) in window units, NaN where missing; ``known`` (B, T + h, K) and ``static`` (B, S).
+
+    ``scale`` and ``change`` lead back from window units to data units.
+    """
+
+    values: Float32
+    known: Float32
+    static: Float32
+    scale: Scale
+    change: Change
+
+    @property
+    def unit(self) -> Floats:
+        """One window unit at the window's level, (B, 1), in the units of the data; 0 for a constant window."""
+        level = self.scale.level.mean(axis=1, keepdims=True)
+        return np.abs(self.change.back(level + self.scale.spread) - self.change.back(level))
+
+    def to_window(self, future: Floats) -> Float32:
+        """What follows the window, (B, h), in its units."""
+        return self.scale.to_window(self.change.there(future))
+
+    def to_data(self, said: Float32) -> Floats:
+        """What was said after the window, (B, h), in the units of the data."""
+        return self.change.back(self.scale.to_data(said))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """Reads ``panel`` for networks of ``spec``."""
+
+    spec: Spec
+    facts: Facts
+    panel: Panel
+
+    def past(self, series: Ints, at: Ints) -> Floats:
+        """The T values before each moment in data units, (B, T); NaN where missing or before the series began."""
+        return take(self.panel.y, self.panel, series, at - self.spec.context, self.spec.context)
+
+    def future(self, series: Ints, at: Ints, steps: int) -> Floats:
+        """The values from each moment on in data units, (B, steps); NaN where missing or not yet known."""
+        return take(self.panel.y, self.panel, series, at, steps)
+
+    def read(self, series: Ints, at: Ints, ahead: int, past: Floats | None = None, said: int = 0) -> Batch:
+        """What is known at the moments, covariates ``ahead`` steps beyond; ``past`` in place of the panel's.
+
+        The last ``said`` steps before ``at`` were not observed but forecast: covariates of the past end before them.
+        A ``past`` (B, k T) of several windows is one over which a state is carried: all of it is in units of the first
+        window that holds a value.
+        """
+        spec = self.spec
+        raw = self.past(series, at) if past is None else past
+        begun = raw if raw.shape[1] == spec.context else _first_window(raw, spec.context)
+        change = change_of(spec.transform, begun)
+        if spec.by_panel:
+            values, scale = by_panel(change.there(begun), self.facts.prior)
+        else:
+            values, scale = normalise(change.there(begun), spec.season, spec.scaling)
+        if begun is not raw:
+            values = scale.to_window(change.there(raw))
+        known = self.known(series, at, raw.shape[1], ahead)
+        known[:, max(raw.shape[1] - said, 0) :, : known.shape[2] - spec.ahead_channels] = 0
+        return Batch(values, known, self._static(series), scale, change)
+
+    def known(self, series: Ints, at: Ints, back: int, ahead: int) -> Float32:
+        """Past covariates, future covariates, calendar, holidays: (B, back + ahead, K), 0 where missing."""
+        spec, begin, size = self.spec, at - back, back + ahead
+        parts = []
+        for name in (*spec.past_covariates, *spec.future_covariates):
+            flat = self.panel.covariates[name]
+            parts.append(self._column(name, take(flat, self.panel, series, begin, size)))
+        if spec.calendar or spec.holidays:
+            times = times_of(self.panel, series, at, back, ahead)
+            if spec.calendar:
+                parts.append(calendar_features(parse_freq(spec.freq), times))
+            if spec.holidays:
+                parts.append(holiday_features(spec.holidays, parse_freq(spec.freq), times)[..., None])
+        if not parts:
+            return np.zeros((len(series), size, 0), dtype=np.float32)
+        return np.concatenate(parts, axis=2, dtype=np.float32)
+
+    def _static(self, series: Ints) -> Float32:
+        """Static covariates, each as the series' newest row has it: (B, S)."""
+        names = self.spec.static_covariates
+        parts = [self._column(name, self.panel.latest(name)[series][:, None])[:, 0] for name in names]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((len(series), 0), dtype=np.float32)
+
+    def _column(self, name: str, values: Floats) -> Float32:
+        """A covariate (B, n) as channels (B, n, k): one standardised, or one for each value of a text."""
+        for known, texts in self.spec.categories:
+            if known == name:
+                return self._one_hot(values, self.panel.categories[name], texts)
+        k = numeric(self.spec).index(name)
+        mean, deviation = float(self.facts.mean[k]), float(self.facts.deviation[k])
+        standard = (values - mean) / (deviation if deviation > 0 else 1.0)
+        return np.nan_to_num(np.clip(standard, -10, 10)).astype(np.float32)[..., None]
+
+    @staticmethod
+    def _one_hot(codes: Floats, theirs: tuple[str, ...], ours: tuple[str, ...]) -> Float32:
+        place = np.array([ours.index(text) if text in ours else -1 for text in theirs] + [-1])
+        found = place[np.where(np.isnan(codes), len(theirs), codes).astype(np.int64)]
+        return np.asarray(found[..., None] == np.arange(len(ours)), dtype=np.float32)
+
+
+def _first_window(past: Floats, context: int) -> Floats:
+    """Of each row's windows (B, k T) the first that holds a value, (B, T)."""
+    windows = past.reshape(len(past), -1, context)
+    first = (~np.isnan(windows)).any(axis=2).argmax(axis=1)
+    return np.asarray(windows[np.arange(len(past)), first])
+
+
+def zero_state(spec: Spec, rows: int) -> Inputs:
+    """The inputs ``state_0`` (B, U) … of a network that carries its state and has read nothing; none of any other."""
+    states = range(spec.depth * CELLS[spec.cell].states if spec.carries else 0)
+    return {f"state_{i}": np.zeros((rows, spec.units), dtype=np.float32) for i in states}
+
+
+def past_channels(spec: Spec, values: Float32, known: Float32) -> Float32:
+    """What is read of each of n points: value (0 where missing), observed or not, lag, covariates; (B, n, C).
+
+    The lag is the value one season before the next point, 0 where that is not known.
+    """
+    rows, count, gap = *values.shape, spec.season - 1
+    past = np.zeros((rows, count, 2 + spec.lags + known.shape[2]), dtype=np.float32)
+    past[..., 0] = values
+    past[..., 1] = values == values  # noqa: PLR0124 - false of NaN alone
+    if spec.lags:
+        past[:, gap:, 2] = fill(values, spec.season)[:, : count - gap]
+    past[np.isnan(past)] = 0
+    if known.shape[2]:
+        past[..., 2 + spec.lags :] = known
+    return past
+
+
+def window_inputs(spec: Spec, values: Float32, batch: Batch) -> Inputs:
+    """The inputs of a network that reads ``values`` (B, n): the batch's T points or, with a carried state, more."""
+    count = values.shape[1]
+    known = batch.known[:, : count + spec.outputs]
+    ahead = known[:, count:, known.shape[2] - spec.ahead_channels :]
+    naive = {"skip": _naive_after(spec, values, np.array([count]))[:, 0]} if spec.skip_channels else {}
+    if not STRATEGIES[spec.strategy].learns:
+        return naive
+    past = {"past": past_channels(spec, values, known[:, :count])} if count else {}
+    return past | naive | _others(spec, values, batch) | ({"ahead": ahead} if spec.ahead_channels else {})
+
+
+def taught_inputs(spec: Spec, both: Float32, batch: Batch) -> Inputs:
+    """The inputs of a network that is taught after every step; ``both`` (B, T + O): the window and what follows."""
+    context = both.shape[1] - spec.outputs
+    values = both[:, :context]
+    inputs = {"past": past_channels(spec, values, batch.known[:, :context])} | _others(spec, values, batch)
+    if spec.ahead_channels:
+        known = batch.known[..., batch.known.shape[2] - spec.ahead_channels :]
+        inputs["ahead"] = np.ascontiguousarray(frames(known, context, spec.segment, spec.outputs))
+    if spec.skip_channels:
+        inputs["skip"] = _naive_after(spec, values, np.arange(spec.segment, context + 1, spec.segment))
+    return inputs
+
+
+def _others(spec: Spec, values: Float32, batch: Batch) -> Inputs:
+    inputs: Inputs = {"static": batch.static} if spec.static_channels else {}
+    if spec.attention:
+        seen = ~np.isnan(values.reshape(len(values), spec.steps, spec.segment)).all(axis=2)
+        inputs["seen"] = np.asarray(seen, dtype=np.float32)
+    return inputs
+
+
+def _naive_after(spec: Spec, values: Float32, ends: Ints) -> Float32:
+    """The naive forecasts after the first ``ends`` (n,) points of ``values`` (B, T), (B, n, O, N).
+
+    The last season's, if windows hold one, and the last value; 0, the window's level, where there is none.
+    """
+    period = spec.season if spec.season <= spec.context else 1
+    filled = np.nan_to_num(fill(values, period))
+    where = ends[:, None] - period + np.arange(spec.outputs) % period
+    seasonal = np.where(where >= 0, filled[:, np.maximum(where, 0)], 0)
+    if spec.skip_channels == 1:
+        return np.asarray(seasonal[..., None], dtype=np.float32)
+    last = np.nan_to_num(fill(values, 1))[:, ends - 1]
+    return np.stack([seasonal, np.repeat(last[:, :, None], spec.outputs, axis=2)], axis=3, dtype=np.float32)

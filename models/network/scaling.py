@@ -1,0 +1,201 @@
+"""Per-window normalisation: part of the forecaster, so that serving cannot differ from training.
+
+A window is measured from a level of its own in units of its own spread: the mean absolute deviation of its observed
+points from that level. A forecaster that only sees such numbers obeys f(a x + b) = a f(x) + b for a > 0. Missing values
+are NaN in data units; they count nowhere.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.validation import Floats
+
+# A spread below this share of the level is rounding, not signal: the window counts as constant.
+MIN_SPREAD = 1e-12
+FARTHEST = 1e4  # no point of a window of up to 10,000 is farther away; what follows a nearly constant one may be
+
+
+class Scale(NamedTuple):
+    """``level`` (B, season or 1): what the k-th step after the window (round and round) is measured from.
+
+    ``spread`` (B, 1): the unit; 0 = constant.
+    """
+
+    level: Floats
+    spread: Floats
+
+    def ahead(self, steps: int) -> Floats:
+        """The level of each of the next ``steps``, (B, steps)."""
+        return np.asarray(self.level[:, np.arange(steps) % self.level.shape[1]])
+
+    def to_window(self, values: Floats) -> NDArray[np.float32]:
+        """``values`` (B, any) after the window in its units, at most ``FARTHEST`` of them; NaN stays.
+
+        A constant window has no unit: whatever follows it is 0, as ``to_data`` will say of it.
+        """
+        return _units(values - self.ahead(values.shape[1]), self.spread)
+
+    def to_data(self, values: NDArray[np.float32]) -> Floats:
+        """What ``to_window`` did, undone: ``values`` (B, any); a constant window gives its level."""
+        return self.ahead(values.shape[1]) + values.astype(np.float64) * self.spread
+
+
+class Scaled(NamedTuple):
+    """``values`` (B, T) float32 in window units, NaN where missing, and the way back."""
+
+    values: NDArray[np.float32]
+    scale: Scale
+
+
+def normalise(past: Floats, season: int, scaling: str) -> Scaled:
+    """``past`` (B, T), each row with an observed value, in window units."""
+    return SCALINGS[scaling](past, season)
+
+
+def _of_last_season(past: Floats, season: int) -> Scaled:
+    """From the mean of the last season (the last value where the window holds no whole season)."""
+    last = past[:, -season:] if 1 < season <= past.shape[1] else past[:, :0]
+    level = _mean(last)
+    return _around(past, np.where(np.isnan(level), _last(past), level))
+
+
+def _of_last_value(past: Floats, season: int) -> Scaled:
+    return _around(past, _last(past))
+
+
+def _standard(past: Floats, season: int) -> Scaled:
+    """From the mean, in standard deviations."""
+    level = _mean(past)
+    return _around(past, level, np.sqrt(_mean(np.square(past - level))))
+
+
+def _seasonal(past: Floats, season: int) -> Scaled:
+    """What each value adds to the one a season before; the first season has none before it and counts as missing.
+
+    The steps ahead are measured from the newest season, whose missing values come from seasons before.
+    """
+    filled = fill(past, season)
+    change = np.full_like(past, np.nan)
+    change[:, season:] = past[:, season:] - filled[:, :-season]
+    level = np.where(np.isnan(filled[:, -season:]), _mean(past), filled[:, -season:])
+    spread = np.nan_to_num(_mean(np.abs(change)))
+    spread = np.where(spread <= MIN_SPREAD * np.abs(level).max(axis=1, keepdims=True), 0.0, spread)
+    return Scaled(_units(change, spread), Scale(level, spread))
+
+
+def by_panel(past: Floats, prior: NDArray[np.float32]) -> Scaled:
+    """``past`` (B, any) from the level and in the spread of a whole panel, ``prior`` (2,)."""
+    level, spread = (np.full((len(past), 1), float(value)) for value in prior)
+    return Scaled(_units(past - level, spread), Scale(level, spread))
+
+
+SCALINGS: dict[str, Callable[[Floats, int], Scaled]] = {
+    "level": _of_last_season,
+    "last": _of_last_value,
+    "standard": _standard,
+    "seasonal": _seasonal,
+}
+
+
+def _around(past: Floats, level: Floats, spread: Floats | None = None) -> Scaled:
+    unit = _mean(np.abs(past - level)) if spread is None else spread
+    unit = np.where(unit <= MIN_SPREAD * np.abs(level), 0.0, unit)
+    return Scaled(_units(past - level, unit), Scale(level, unit))
+
+
+def _units(away: Floats, spread: Floats) -> NDArray[np.float32]:
+    if (spread > 0).all():
+        within = away / spread
+    else:
+        within = np.divide(away, spread, out=np.where(np.isnan(away), np.nan, 0.0), where=spread > 0)
+    np.minimum(within, FARTHEST, out=within)
+    return np.maximum(within, -FARTHEST, out=within).astype(np.float32)
+
+
+def _mean(values: Floats) -> Floats:
+    """The mean of what is observed, (B, 1); NaN where nothing is."""
+    unseen = np.isnan(values)
+    if values.shape[1] and not unseen.any():  # as nearly always; the same sums in the same order
+        return np.asarray(values.sum(axis=1, keepdims=True) / values.shape[1])
+    seen = ~unseen
+    count = seen.sum(axis=1, keepdims=True)
+    total = np.where(seen, values, 0.0).sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
+
+
+def _last(past: Floats) -> Floats:
+    """The newest observed value, (B, 1)."""
+    if not np.isnan(past[:, -1]).any():
+        return past[:, -1:]
+    newest = past.shape[1] - 1 - np.argmax(~np.isnan(past[:, ::-1]), axis=1)
+    return np.take_along_axis(past, newest[:, None], axis=1)
+
+
+def fill(values: NDArray[np.floating], season: int) -> NDArray[np.floating]:
+    """``values`` (B, T) with the missing ones taken from a season before, as often as it takes; NaN where none is."""
+    filled = values.copy()
+    if not np.isnan(filled).any():
+        return filled
+    for begin in range(season, filled.shape[1], season):
+        now, before = filled[:, begin : begin + season], filled[:, begin - season : begin]
+        before = before[:, : now.shape[1]]
+        now[...] = np.where(np.isnan(now), before, now)
+    return filled
+
+
+class Transform(NamedTuple):
+    """A monotonous change of values and the way back, for rows whose observed values are all positive."""
+
+    there: Callable[[Floats], Floats]
+    back: Callable[[Floats], Floats]
+
+
+POWER = 0.25  # of Box and Cox: between the logarithm (0) and the values themselves (1); the fourth root
+MAX_LOG = 230.0  # e to this is 1e100, the largest value that a panel may hold
+
+
+def _box_cox(values: Floats) -> Floats:
+    return (np.power(values, POWER) - 1) / POWER
+
+
+def _box_cox_back(values: Floats) -> Floats:
+    return np.power(np.maximum(values * POWER + 1, 0.0), 1 / POWER)
+
+
+UNCHANGED = Transform(lambda values: values, lambda values: values)
+TRANSFORMS: dict[str, Transform] = {
+    "none": UNCHANGED,
+    "log": Transform(np.log, lambda values: np.exp(np.minimum(values, MAX_LOG))),
+    "boxcox": Transform(_box_cox, _box_cox_back),  # Box & Cox (1964), "An Analysis of Transformations"
+}
+
+
+class Change(NamedTuple):
+    """A transform of the rows of a batch that it is defined for: ``positive`` (B, 1)."""
+
+    transform: Transform
+    positive: NDArray[np.bool_]
+
+    def there(self, values: Floats) -> Floats:
+        """``values`` (B, any) transformed; a value that cannot be (0 or less after a positive past) is missing."""
+        if self.transform is UNCHANGED:
+            return values
+        good = self.positive & (values > 0)
+        changed = self.transform.there(np.where(good, values, 1.0))
+        return np.where(self.positive, np.where(good, changed, np.nan), values)
+
+    def back(self, values: Floats) -> Floats:
+        """``there``, undone."""
+        if self.transform is UNCHANGED:
+            return values
+        return np.where(self.positive, self.transform.back(np.where(self.positive, values, 0.0)), values)
+
+
+def change_of(transform: str, past: Floats) -> Change:
+    """The named transform for the rows of ``past`` (B, T) that are positive throughout."""
+    if transform == "none":
+        return Change(UNCHANGED, np.zeros((len(past), 1), dtype=np.bool_))
+    return Change(TRANSFORMS[transform], np.logical_not((past <= 0).any(axis=1, keepdims=True)))

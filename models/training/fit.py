@@ -1,0 +1,253 @@
+"""fit(spec, training, panel): teach a network, with progress, cancel, early stopping and a fixed seed.
+
+Importing this module imports Keras and its backend.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.calendar import Ints
+from models.data.panel import Panel
+from models.data.validation import Floats
+from models.data.windows import Windows, split, take
+from models.engines.keras import Weights, get_weights, set_weights
+from models.errors import Cancelled, Diverged
+from models.network.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs, zero_state
+from models.network.spec import Spec, Training
+from models.network.strategies import STRATEGIES, frames
+from models.training.checkpoint import Page
+from models.training.compile import at_first
+from models.training.resume import CheckpointCallback, Patience, restored
+
+MAX_VALIDATION_BATCHES = 8
+SHARE_CUT = 0.1  # of the windows: they lose their older points, as those of young series have none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far training is: ``epoch`` of ``epochs``, the latest losses in window units, the judge's latest verdict."""
+
+    epoch: int
+    epochs: int
+    share: float
+    loss: float | None
+    validation_loss: float | None
+    skill: float | None
+
+
+OnProgress = Callable[[Progress], None]
+Judge = Callable[[Callable[[], Weights]], float | None]  # asks for the weights where it is time to look at them
+
+
+def unjudged(weights: Callable[[], Weights]) -> None:
+    """A judge that says nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """One member to be: what it is, how it is taught, and the weights to begin with, if any."""
+
+    spec: Spec
+    training: Training
+    start: Mapping[str, NDArray[np.float32]] | None = None
+
+
+def fit(
+    spec: Spec,
+    training: Training,
+    panel: Panel,
+    on_progress: OnProgress = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    start: Mapping[str, NDArray[np.float32]] | None = None,
+) -> Weights:
+    """``teach`` without a page: the weights of ``spec``'s forecaster taught on ``panel``, from ``start`` if given."""
+    return teach(Course(spec, training, start), panel, Page(), on_progress, should_stop)
+
+
+def teach(
+    course: Course,
+    panel: Panel,
+    page: Page,
+    on_progress: OnProgress = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    judge: Judge = unjudged,
+) -> Weights:
+    """The weights of the course's forecaster taught on ``panel``; equal input gives equal weights on a CPU.
+
+    With ``training.patience`` the newest tenth of each series (at least one horizon) is not taught, but chooses the
+    epoch that is kept. The state is noted on ``page`` at the end of an epoch, if it is due; from a page with an entry
+    training goes on, and comes to the same weights as one that was not interrupted. ``judge`` is asked at the end of
+    each epoch; what it says is passed on with the progress.
+
+    Raises:
+        InputError: ``too_short`` where no series holds a window for teaching, or for validation.
+        Cancelled: ``should_stop`` said so; it is asked before the first batch and after every one.
+        Diverged: the loss, in teaching or in validation, became NaN or infinite.
+    """
+    spec, training = course.spec, course.training
+    facts = facts_of(spec, panel)
+    if not STRATEGIES[spec.strategy].learns:
+        return facts.to_weights()
+    reader = Reader(spec, facts, panel)
+    taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
+    network = at_first(spec, training)
+    if course.start is not None:
+        set_weights(network, course.start)
+    patience = Patience(training.patience) if held is not None else None
+    epoch = restored(network, patience, page.entry)
+    verdict = partial(judge, lambda: get_weights(network) | facts.to_weights())
+    reporter = _Reporter(training, on_progress, should_stop, verdict)
+    callbacks = [reporter, CheckpointCallback(page, patience, training.max_epochs)]
+    network.fit(
+        _Batches(reader, taught, training, epoch),
+        validation_data=None if held is None else _validation(reader, held, training),
+        validation_batch_size=training.batch_size,
+        epochs=training.max_epochs,
+        initial_epoch=epoch,
+        shuffle=False,
+        callbacks=callbacks if patience is None else [patience, *callbacks],
+        verbose=0,
+    )
+    return get_weights(network) | facts.to_weights()
+
+
+Examples = tuple[Inputs, NDArray[np.float32]]
+
+
+def examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None = None) -> Examples:
+    """What the network is given at ``moments`` (series, at), and what it should say: (B, O, 1), or (B, n, O, 1).
+
+    ``past`` (B, T) stands in for the panel's values where it is given. A state that it carries begins at zero.
+    """
+    inputs, targets = _examples(reader, moments, past)
+    return inputs | zero_state(reader.spec, len(targets)), targets
+
+
+def carried_examples(reader: Reader, moments: tuple[Ints, Ints], before: int) -> Examples:
+    """The same for a network that remembers its state of the ``before`` windows of the same series in a row.
+
+    It reads the newest window as it would in serving: in the units of the first, its lags reaching back into the
+    others. ``keep`` (B, 1) is 0 where no window before holds a value: serving begins with one that does.
+    """
+    spec, (series, at) = reader.spec, moments
+    size = (before + 1) * spec.context
+    past = take(reader.panel.y, reader.panel, series, at - size, size)
+    inputs, targets = _examples(reader, moments, past)
+    every_step = STRATEGIES[spec.strategy].every_step
+    stepwise = {"past", "ahead", "skip"} if every_step else {"past"}
+    newest = {name: value[:, -spec.context :] if name in stepwise else value for name, value in inputs.items()}
+    known = ~np.isnan(past[:, : -spec.context])
+    newest["keep"] = np.asarray(known.any(axis=1, keepdims=True), dtype=np.float32)
+    return newest, targets[:, -spec.context :] if every_step else targets
+
+
+def _examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None) -> Examples:
+    spec = reader.spec
+    batch = reader.read(*moments, spec.outputs, past)
+    after = batch.to_window(reader.future(*moments, spec.outputs))
+    if STRATEGIES[spec.strategy].every_step:
+        both = np.concatenate([batch.values, after], axis=1)
+        targets = np.ascontiguousarray(frames(both, batch.values.shape[1], spec.segment, spec.outputs))
+        return taught_inputs(spec, both, batch), targets[..., None]
+    return window_inputs(spec, batch.values, batch), after[..., None]
+
+
+def _validation(reader: Reader, held: Windows, training: Training) -> tuple[Any, Any]:
+    """Evenly spread windows, in whole batches: another shape would be compiled anew."""
+    batches = min(MAX_VALIDATION_BATCHES, max(1, len(held) // training.batch_size))
+    return examples(reader, held.spread(batches * training.batch_size))
+
+
+class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Random windows, all of one batch size; which ones depends only on the seed, the epoch and the batch.
+
+    Where the state is carried over ``carry`` windows, as many batches in a row hold one window after the other of the
+    same series.
+    """
+
+    def __init__(self, reader: Reader, windows: Windows, training: Training, epoch: int) -> None:
+        super().__init__()
+        self._reader, self._windows, self._training, self._epoch = reader, windows, training, epoch
+
+    def __len__(self) -> int:
+        return self._training.steps_per_epoch
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        carry = self._training.carry
+        rng = np.random.default_rng([self._training.seed, self._epoch, index // carry])
+        series, at = self._windows.draw(rng, self._training.batch_size)
+        if carry == 1:
+            return examples(self._reader, (series, at), self._cut(rng, series, at))
+        before = index % carry
+        return carried_examples(self._reader, (series, at - (carry - 1 - before) * self._reader.spec.context), before)
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+
+    def _cut(self, rng: "np.random.Generator", series: Ints, at: Ints) -> Floats:
+        """The values of the windows, some of them without their older points."""
+        past = self._reader.past(series, at)
+        context = past.shape[1]
+        least = self._training.least(context)
+        kept = np.where(rng.random(len(at)) < SHARE_CUT, rng.integers(least, context + 1, size=len(at)), context)
+        return np.where(np.arange(context) >= context - kept[:, None], past, np.nan)
+
+
+class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(
+        self,
+        training: Training,
+        on_progress: OnProgress,
+        should_stop: Callable[[], bool],
+        verdict: Callable[[], float | None],
+    ) -> None:
+        super().__init__()
+        self._training, self._on_progress, self._should_stop = training, on_progress, should_stop
+        self._verdict = verdict
+        self._skill: float | None = None
+        self._epoch, self._validation_loss = 0, None
+        self._latest: Progress | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._stop_if_asked()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._stop_if_asked()
+        self._report(batch + 1, logs["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._validation_loss, self._skill = logs.get("val_loss"), self._verdict()
+        self._report(self._training.steps_per_epoch, logs["loss"])
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._latest is not None and self._latest.share < 1:
+            self._on_progress(replace(self._latest, share=1.0))
+
+    def _stop_if_asked(self) -> None:
+        if self._should_stop():
+            raise Cancelled("training was asked to stop")
+
+    def _report(self, batches: int, loss: Any) -> None:
+        for value in (loss, self._validation_loss):
+            if value is not None and not np.isfinite(value):
+                hint = "lower learning_rate or clip_norm"
+                raise Diverged(f"the loss became {value} in epoch {self._epoch + 1}; {hint}")
+        done = self._epoch * self._training.steps_per_epoch + batches
+        self._latest = Progress(
+            epoch=self._epoch + 1,
+            epochs=self._training.max_epochs,
+            share=done / (self._training.max_epochs * self._training.steps_per_epoch),
+            loss=float(loss),
+            validation_loss=None if self._validation_loss is None else float(self._validation_loss),
+            skill=self._skill,
+        )
+        self._on_progress(self._latest)

@@ -1,0 +1,14 @@
+"""Work in independent pieces, done wherever somebody likes."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+Pieces = Sequence[Callable[[], Any]]
+# Does each piece; the results in their order. It may send them to other processes, so what they hold must be values and
+# functions that have a name.
+ParallelMap = Callable[[Pieces], Iterable[Any]]
+
+
+def one_by_one(pieces: Pieces) -> Iterable[Any]:
+    """Each piece here, one after another, when its result is asked for."""
+    return (piece() for piece in pieces)

@@ -1,0 +1,76 @@
+"""The command line, in this process where that is honest; ``home`` is a folder with a migrated database in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.store.db import Database
+from app.store.migrate import migrate
+from models.data.panel import Panel
+from tests.app.work.tiny import weeks
+from tests.models.samples import rows_of
+
+Forecastle = Callable[..., Result]
+
+
+@dataclass
+class Home:
+    """A data folder, and its database."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def database(self) -> Database:
+        return Database(f"sqlite:///{self.folder / 'forecastle.db'}")
+
+    def csv(self, name: str = "sales.csv", panel: Panel | None = None) -> str:
+        """A table in a file."""
+        lines = [f"{unique_id},{ds},{y}" for unique_id, ds, y in rows_of(panel or weeks())]
+        path = self.folder / name
+        path.write_text("\n".join(["unique_id,ds,y", *lines]) + "\n")
+        return str(path)
+
+
+@pytest.fixture(name="empty")
+def empty_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A folder without a database; no setting comes from outside."""
+    monkeypatch.setenv("FORECASTLE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("FORECASTLE_DATABASE_URL", raising=False)
+    return Home(tmp_path)
+
+
+@pytest.fixture(name="home")
+def home_fixture(empty: Home) -> Home:
+    """A folder with a migrated database."""
+    migrate(str(empty.database.url))
+    return empty
+
+
+@pytest.fixture(name="forecastle")
+def forecastle_fixture(monkeypatch: pytest.MonkeyPatch) -> Forecastle:
+    """``forecastle("keys", "list")``: what the command printed, on which stream, and its exit code."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments], prog_name="forecastle")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+def refused(result: Result, *words: str, code: int = 1) -> bool:
+    """Whether a command said in one line on stderr what is wrong, with these words in it, and gave no data."""
+    assert result.exit_code == code, result.stderr
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+    return True

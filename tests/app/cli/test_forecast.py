@@ -1,0 +1,127 @@
+"""``forecastle forecast`` and ``backtest``: a registered version on a table; data on stdout, all else on stderr."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.store.tables import Version
+from models.evaluation.backtest import evaluate
+from models.evaluation.origins import origins_of, plan_for
+from models.forecasting.forecaster import forecast as make_forecast
+from models.forecasting.forecaster import predict
+from tests.app.cli.conftest import Forecastle, Home, refused
+from tests.app.work.tiny import SPEC, crown, keep, untrained, weeks
+from tests.models.samples import ready_of, with_covariates
+
+LAST_DAY = date(2024, 1, 1) + timedelta(days=89)
+
+
+@pytest.fixture(name="demand")
+def demand_fixture(home: Home) -> Version:
+    """A champion of ``demand``, and the data set ``sales``."""
+    database = home.database
+    try:
+        return crown(database, keep(database, weeks()))
+    finally:
+        database.dispose()
+
+
+def test_a_forecast_is_csv_with_a_row_for_each_series_and_step(
+    forecastle: Forecastle, home: Home, demand: Version
+) -> None:
+    told = forecastle("forecast", home.csv(), "--model", "demand")
+    assert told.exit_code == 0
+    assert told.stderr == "demand version 1, skill against seasonal naive 25.0 %\n"
+    rows = list(csv.DictReader(io.StringIO(told.stdout)))
+    assert list(rows[0]) == ["unique_id", "ds", "mean", "lo-80", "hi-80"]
+    assert [row["unique_id"] for row in rows] == [name for name in ("s0", "s1", "s2") for _ in range(4)]
+    assert [row["ds"] for row in rows[:4]] == [f"{LAST_DAY + timedelta(days=n)}T00:00:00" for n in (1, 2, 3, 4)]
+    made = untrained()
+    expected = make_forecast(ready_of(*made.members[0][:2]), made.calibration, weeks(), 4, [80])
+    assert [float(row["mean"]) for row in rows] == pytest.approx(expected.mean.ravel().tolist())
+    assert all(float(row["lo-80"]) < float(row["mean"]) < float(row["hi-80"]) for row in rows)
+
+
+def test_a_forecast_is_json_with_the_levels_asked_for(forecastle: Forecastle, home: Home, demand: Version) -> None:
+    options = ["--format", "json", "--level", 50, "--level", 95, "-H", 6, "--version", 1]
+    told = forecastle("forecast", "dataset:sales", "-m", "demand", *options)
+    rows = json.loads(told.stdout)
+    assert len(rows) == 18
+    assert set(rows[0]) == {"unique_id", "ds", "mean", "lo-50", "hi-50", "lo-95", "hi-95"}
+    assert "note: the model was trained and calibrated for 4 steps" in told.stderr
+
+
+def test_a_note_names_its_series(forecastle: Forecastle, home: Home, demand: Version) -> None:
+    flat = weeks(series=1)
+    flat.y[:] = 5.0
+    told = forecastle("forecast", home.csv(panel=flat), "-m", "demand")
+    assert "have no width (s0)" in told.stderr
+    assert {row["mean"] for row in csv.DictReader(io.StringIO(told.stdout))} == {"5.0"}
+
+
+def test_a_backtest_shows_the_model_beside_the_baselines(forecastle: Forecastle, home: Home, demand: Version) -> None:
+    told = forecastle("backtest", home.csv(), "--model", "demand", "--format", "json")
+    rows = {row["forecaster"]: row for row in json.loads(told.stdout)}
+    networks, panel = ready_of(*untrained().members[0][:2]), weeks()
+    origins = origins_of(panel, plan_for(panel, 4, 7), 7)
+    report = evaluate(lambda *asked: predict(networks, *asked), origins).report
+    for name in ("model", "seasonal_naive", "naive", "drift"):
+        assert rows[name]["mase"] == pytest.approx(report["scores"][name]["mase"])
+    assert told.stderr == f"demand version 1: {report['windows']} windows from {report['origins']} origins\n"
+    again = list(csv.DictReader(io.StringIO(forecastle("backtest", "dataset:sales", "-m", "demand", "-H", 2).stdout)))
+    assert [row["forecaster"] for row in again] == ["model", "seasonal_naive", "naive", "drift"]
+
+
+def test_a_table_without_the_covariates_of_the_model_is_refused(forecastle: Forecastle, home: Home) -> None:
+    database = home.database
+    priced = with_covariates(weeks(), price=np.arange(270.0))
+    crown(database, keep(database, priced), untrained(replace(SPEC, past_covariates=("price",))))
+    database.dispose()
+    for command in ("forecast", "backtest"):
+        told = forecastle(command, home.csv("other.csv"), "-m", "demand")
+        assert refused(told, "there is no covariate 'price'", "send a column of that name")
+        assert forecastle(command, "dataset:sales", "-m", "demand").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["forecast", "backtest"])
+def test_what_cannot_be_read_or_found_is_refused_in_one_line(
+    forecastle: Forecastle, home: Home, demand: Version, command: str
+) -> None:
+    assert refused(forecastle(command, "nowhere.csv", "-m", "demand"), "there is no file nowhere.csv; check the path")
+    assert refused(forecastle(command, "sales.xlsx", "-m", "demand"), "must end in .csv, .parquet, .json")
+    wrong = forecastle(command, "sample:tides", "-m", "demand")
+    assert refused(wrong, "no sample of the name 'tides'; the samples are electricity-hourly, retail-monthly")
+    assert refused(forecastle(command, "dataset:tides", "-m", "demand"), "no data set 'tides'", "lists them")
+    assert refused(forecastle(command, home.csv(), "-m", "tides"), "no model 'tides'", "lists them")
+    assert refused(forecastle(command, home.csv(), "-m", "demand", "--version", 9), "no version 9; its versions are 1")
+    twice = Path(home.csv("twice.csv"))
+    twice.write_text("".join(line * (1 + (n == 50)) for n, line in enumerate(twice.read_text().splitlines(True))))
+    assert refused(forecastle(command, twice, "-m", "demand"), "series 's0', row 51", "is there twice")
+
+
+def test_a_table_of_another_frequency_is_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
+    hourly = home.csv("hourly.csv", weeks(freq="h"))
+    for command in ("forecast", "backtest"):
+        assert refused(forecastle(command, hourly, "-m", "demand"), "has frequency h, the model was trained on D")
+
+
+def test_levels_and_horizons_that_are_none_are_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
+    asked = ["forecast", home.csv(), "-m", "demand"]
+    assert refused(forecastle(*asked, "--level", 100), "level 100 is no interval; give 1 to 99 percent")
+    assert refused(forecastle(*asked, "-H", 0), "a horizon of 0 is no forecast; give at least 1")
+    too_short = forecastle("backtest", home.csv("short.csv", weeks(points=4)), "-m", "demand")
+    assert refused(too_short, "the longest series has 4 points", "shorter horizon")
+
+
+def test_a_version_whose_bytes_changed_is_not_used(forecastle: Forecastle, home: Home) -> None:
+    database = home.database
+    made = untrained()
+    crown(database, keep(database, weeks()), made, bundle=b"damaged")
+    database.dispose()
+    assert refused(forecastle("forecast", home.csv(), "-m", "demand"), "error: ")

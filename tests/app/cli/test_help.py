@@ -1,0 +1,129 @@
+"""What the command line says of itself, and how it takes wrong words and wrong settings."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from app.store.db import HEAD
+from tests.app.cli.conftest import Forecastle, Home, refused
+
+COMMANDS = [
+    ["serve"],
+    ["worker"],
+    ["scheduler"],
+    ["migrate"],
+    ["train"],
+    ["forecast"],
+    ["backtest"],
+    ["keys", "create"],
+    ["keys", "list"],
+    ["keys", "revoke"],
+    ["jobs", "list"],
+    ["jobs", "show"],
+    ["jobs", "cancel"],
+    ["jobs", "watch"],
+    ["schedules", "add"],
+    ["schedules", "list"],
+    ["schedules", "show"],
+    ["schedules", "pause"],
+    ["schedules", "resume"],
+    ["schedules", "delete"],
+]
+HEAVY = {"numpy", "sqlalchemy", "fastapi", "pandas", "tensorflow", "onnxruntime"}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_shows_an_example(forecastle: Forecastle, command: list[str]) -> None:
+    told = forecastle(*command, "--help")
+    assert told.exit_code == 0
+    assert f"Example: forecastle {' '.join(command)}" in told.stdout
+
+
+def test_help_waits_for_no_library() -> None:
+    say = "import json, sys; from app.__main__ import main\ntry: main()\nfinally: print(json.dumps(list(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", say, "--help"], capture_output=True, text=True, check=True)
+    help_text, modules = told.stdout.rsplit("\n", 2)[:2]
+    assert "serve" in help_text
+    assert HEAVY & set(json.loads(modules)) == set()
+
+
+def test_the_package_is_a_command_too() -> None:
+    told = subprocess.run([sys.executable, "-m", "app", "keys", "--help"], capture_output=True, text=True, check=True)
+    assert "forecastle keys" in told.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["paint"],
+        ["forecast"],
+        ["forecast", "sales.csv"],
+        ["train", "sales.csv", "--model", "demand", "--promote", "perhaps"],
+        ["forecast", "sales.csv", "--model", "demand", "--format", "xml"],
+        ["keys", "create", "--name", "n", "--scope", "all"],
+        ["keys", "create", "--name", "n", "--days", "0"],
+        ["keys", "create", "--name", "n", "--days", "99999999999"],
+        ["serve", "--port", "65536"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_words_are_answered_with_status_2(forecastle: Forecastle, home: Home, words: list[str]) -> None:
+    told = forecastle(*words)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "Usage: forecastle" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("FORECASTLE_PORT", "abc", "valid integer"),
+        ("FORECASTLE_LEASE_S", "0", "greater than 0"),
+        ("FORECASTLE_ENGINE", "abacus", "'onnx' or 'keras'"),
+        ("FORECASTLE_DATABASE_URL", "mysql://host/name", "give sqlite:"),
+        ("FORECASTLE_DATABASE_URL", "postgres://host/name", "postgresql+psycopg://"),
+        ("FORECASTLE_DATABASE_URL", "not an address", "give sqlite:"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    forecastle: Forecastle, home: Home, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    assert refused(forecastle("keys", "list"), f"error: {setting}: ", reason, code=78)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["keys", "list"],
+        ["train", "sample:electricity-hourly", "-m", "demand"],
+        ["forecast", "sample:electricity-hourly", "-m", "demand"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_database_that_is_not_migrated_is_left_alone(forecastle: Forecastle, empty: Home, words: list[str]) -> None:
+    assert refused(forecastle(*words), "run 'forecastle migrate'")
+    assert list(empty.folder.iterdir()) == []
+
+
+def test_a_database_that_does_not_answer_is_said_in_one_line(
+    forecastle: Forecastle, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORECASTLE_DATABASE_URL", "postgresql+psycopg://127.0.0.1:1/nothing")
+    assert refused(forecastle("keys", "list"), "the database does not answer")
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(
+    forecastle: Forecastle, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.folder / "file").touch()
+    monkeypatch.setenv("FORECASTLE_DATA_DIR", str(home.folder / "file" / "data"))
+    assert refused(forecastle("migrate"), str(home.folder / "file"))
+
+
+def test_migrating_twice_is_harmless(forecastle: Forecastle, empty: Home) -> None:
+    for _ in range(2):
+        told = forecastle("migrate")
+        assert (told.exit_code, told.stdout) == (0, "")
+        assert told.stderr.endswith(f"the database has schema {HEAD}\n")

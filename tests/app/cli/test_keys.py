@@ -1,0 +1,63 @@
+"""``forecastle keys``: keys go to stdout and nothing else does."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+from app.store import keys
+from app.store.db import now
+from tests.app.cli.conftest import Forecastle, Home, refused
+
+
+def whose(home: Home, raw: str) -> keys.KeyPrincipal | None:
+    with home.database.read() as session:
+        return keys.authenticate(session, raw, now(session))
+
+
+def test_a_key_is_printed_once_and_works(forecastle: Forecastle, home: Home) -> None:
+    told = forecastle("keys", "create", "--name", "laptop")
+    assert told.exit_code == 0
+    [raw] = told.stdout.splitlines()
+    assert "not shown again" in told.stderr
+    principal = whose(home, raw)
+    assert principal is not None
+    assert principal.scope == "write"
+    listed = forecastle("keys", "list")
+    assert raw.split("_")[2] not in listed.output
+
+
+def test_a_key_may_read_only_belong_to_another_tenant_and_expire(forecastle: Forecastle, home: Home) -> None:
+    raw = forecastle("keys", "create", "--name", "wall", "--scope", "read", "--tenant", "acme", "--days", 2).stdout
+    principal = whose(home, raw.strip())
+    assert principal is not None
+    assert principal.scope == "read"
+    [row] = json.loads(forecastle("keys", "list", "--format", "json").stdout)
+    assert (row["tenant"], row["name"], row["scope"], row["revoked_at"]) == ("acme", "wall", "read", None)
+    left = datetime.fromisoformat(row["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=1.9) < left < timedelta(days=2.1)
+
+
+def test_a_revoked_key_opens_nothing(forecastle: Forecastle, home: Home) -> None:
+    raw = forecastle("keys", "create", "--name", "lost").stdout.strip()
+    told = forecastle("keys", "revoke", raw.split("_")[1])
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert "is revoked" in told.stderr
+    assert whose(home, raw) is None
+    assert forecastle("keys", "revoke", raw.split("_")[1]).exit_code == 0
+
+
+def test_a_key_that_does_not_exist_cannot_be_revoked(forecastle: Forecastle, home: Home) -> None:
+    assert refused(forecastle("keys", "revoke", "zzzzzzzz"), "no key 'zzzzzzzz'", "the 8 characters after 'fc_'")
+
+
+def test_the_list_is_a_table_even_when_empty(forecastle: Forecastle, home: Home) -> None:
+    header = "id,tenant,name,scope,created_at,expires_at,revoked_at\n"
+    told = forecastle("keys", "list")
+    assert (told.stdout, told.stderr) == (header, "")
+    assert forecastle("keys", "list", "--format", "json").stdout == "[]\n"
+    for name in ("a", 'b, "quoted"'):
+        forecastle("keys", "create", "--name", name)
+    told = forecastle("keys", "list")
+    assert told.stdout.startswith(header)
+    assert [row["name"] for row in csv.DictReader(io.StringIO(told.stdout))] == ["a", 'b, "quoted"']

@@ -1,0 +1,167 @@
+"""``forecastle serve`` as a person starts it: a process of its own, with a worker beside it."""
+
+import json
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import psutil
+import pytest
+
+from app.cli.commands.serve import banner
+from tests.app.cli.conftest import Home
+from tests.app.work.tiny import (
+    children_of,
+    crown,
+    environment,
+    eventually,
+    gone,
+    keep,
+    look,
+    put_away,
+    queue,
+    trainer_of,
+    weeks,
+)
+
+
+@dataclass
+class Serving:
+    """A server that has said that it is ready, and all that it has said."""
+
+    process: psutil.Popen
+    said: str
+
+    @property
+    def url(self) -> str:
+        return self._after("URL")
+
+    @property
+    def key(self) -> str:
+        return self._after("API key")
+
+    def curl(self) -> str:
+        """The line to be tried."""
+        [line] = [line for line in self.said.splitlines() if line.startswith("  curl ")]
+        return line
+
+    def worker(self) -> psutil.Process:
+        """Its worker, once it has one."""
+        return eventually(lambda: children_of(self.process, "worker"))[0]
+
+    def _after(self, word: str) -> str:
+        found = re.search(rf"^  {word} +(.+)$", self.said, re.MULTILINE)
+        assert found is not None, self.said
+        return found[1]
+
+
+@contextmanager
+def serving(home: Home, *words: str, ready: str = "Forecastle is ready") -> Iterator[Serving]:
+    """A real server; killed at the end of the block if it still runs."""
+    log = home.folder / "log"
+    with log.open("wb") as stream:
+        command = [sys.executable, "-m", "app", "serve", *words]
+        env = environment(data_dir=home.folder, poll_s=0.1)
+        process = psutil.Popen(command, env=env, stdout=stream, stderr=stream)
+    try:
+        eventually(lambda: process.poll() is not None or ready in log.read_text())
+        assert process.poll() is None, log.read_text()
+        yield Serving(process, log.read_text())
+    finally:
+        put_away(process)
+
+
+def test_a_newcomer_pastes_the_line_shown_and_gets_a_forecast(home: Home) -> None:
+    database = home.database
+    sales = keep(database, weeks())
+    crown(database, sales)
+    with serving(home, "--port", "0") as server:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", server.url)
+        told = subprocess.run(["bash", "-c", server.curl()], capture_output=True, text=True, check=True)
+        answer = json.loads(told.stdout)
+        assert (answer["model"]["name"], answer["model"]["version"]) == ("demand", 1)
+        assert len(answer["forecasts"][0]["mean"]) == 4
+        assert server.key in server.curl()
+
+        kept = home.folder / "api-key"
+        assert kept.read_text().strip() == server.key
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+        scheduler = eventually(lambda: children_of(server.process, "scheduler"))[0]
+        first = server.worker()
+        first.kill()
+        second = eventually(lambda: (found := server.worker()).pid != first.pid and found)
+
+        job = queue(database, sales)
+        trainer = trainer_of(second)
+        server.process.terminate()
+        assert server.process.wait(60) == 0
+        assert gone(second)
+        assert gone(scheduler)
+        assert gone(trainer)
+        back = look(database, job)
+        assert (back.state, back.attempt) == ("queued", 0)
+    with serving(home, "--port", "0") as again:
+        assert again.key == server.key
+        worker = again.worker()
+        again.process.kill()
+        eventually(lambda: gone(worker))
+    database.dispose()
+
+
+def test_without_a_worker_there_is_no_key_and_no_example(home: Home) -> None:
+    with serving(home, "--no-worker", "--port", "0") as server:
+        assert server.key == "make one with 'forecastle keys create --name NAME'"
+        assert "curl" not in server.said
+        assert not (home.folder / "api-key").exists()
+        assert server.process.children() == []
+        assert httpx.get(f"{server.url}/livez").status_code == 200
+
+        port = server.url.rpartition(":")[2]
+        command = [sys.executable, "-m", "app", "serve", "--port", port]
+        late = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert late.returncode != 0
+        assert f"address ('127.0.0.1', {port}): address already in use" in late.stderr.lower()
+        assert "Traceback" not in late.stderr
+        assert "is ready" not in late.stderr
+
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(60) == 0
+
+
+def test_a_tenant_with_keys_of_its_own_is_shown_none(home: Home) -> None:
+    # The first key was revoked, or made by hand: whoever has keys knows how to make more.
+    (home.folder / "api-key").write_text("fc_notakey_\n")
+    command = [sys.executable, "-m", "app", "keys", "create", "--name", "mine"]
+    subprocess.run(command, capture_output=True, check=True)
+    with serving(home, "--port", "0", "--host", "::1") as server:
+        assert re.fullmatch(r"http://\[::1\]:\d+", server.url)
+        assert server.key.startswith("make one with")
+        server.process.terminate()
+        assert server.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("words", [["serve"], ["worker"]], ids=["serve", "worker"])
+def test_nothing_starts_on_a_database_that_is_not_migrated(empty: Home, words: list[str]) -> None:
+    command = [sys.executable, "-m", "app", *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == "error: the database does not have this version's schema; run 'forecastle migrate'\n"
+    assert list(empty.folder.iterdir()) == []
+
+
+def test_the_line_shown_survives_any_name() -> None:
+    example = {"model": "demand", "dataset": {"name": "sales", "ids": ["O'Brien's $HOME `id`"]}, "horizon": 4}
+    shown = banner("http://127.0.0.1:8000", "fc_key", example)
+    [line] = [line for line in shown.splitlines() if "curl" in line]
+    told = subprocess.run(
+        ["bash", "-c", line.replace("curl", "printf '%s\\n'")], capture_output=True, text=True, check=True
+    )
+    assert json.loads(told.stdout.splitlines()[-1]) == example
+    assert "curl" not in banner("http://127.0.0.1:8000", "fc_key", None)

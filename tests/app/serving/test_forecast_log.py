@@ -1,0 +1,156 @@
+"""The log of served forecasts: what it keeps, and that nobody waits for it or fails by it."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.records import Record
+from app.serving.forecast_log import CAPACITY, MAX_SERIES, Beside, Entry, ForecastLog, Other, Source, records_of
+from models.evaluation.intervals import Prediction
+from models.evaluation.realised import from_bytes
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import forecast
+from tests.fakes import calibration, says
+from tests.models.samples import panel_of, ready_of
+
+SOURCE = Source(tenant_id=7, model="demand", version_id=3, season=1, stretch=None, dataset_id=5, revision=2)
+
+
+def entry(series: int = 1, source: Source = SOURCE) -> Entry:
+    """What a version that says 1, 2, -1 was asked of series that go 4, 6, 8, 10."""
+    panel, made = panel_of(*([4.0, 6.0, 8.0, 10.0] for _ in range(series))), says(1, 2, -1)
+    return Entry(source, panel, forecast(ready_of(*made.members[0][:2]), calibration(3), panel, 3, [80]))
+
+
+class Shelf:
+    """Where records are written to: as slow or as broken as a test wants it."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.broken = False
+        self.open = threading.Event()
+        self.open.set()
+
+    def write(self, records: Sequence[Record]) -> int:
+        self.open.wait(60)
+        if self.broken:
+            raise OSError("the database is away")
+        self.records += records
+        return len(records)
+
+
+def log_of(shelf: Shelf, beside: Beside | None = None) -> ForecastLog:
+    return ForecastLog(1.0, shelf.write, beside, turn_s=0.01)
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 60
+    while not look():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+
+
+def test_a_record_has_what_was_said_and_the_unit_of_its_errors() -> None:
+    one = entry()
+    [record] = records_of(one)
+    assert (record.series, record.horizon, record.scale, record.stretch) == ("s0", 3, 2.0, {})
+    assert np.datetime64(record.start_us, "us") == one.made.starts[0]
+    assert from_bytes([record.said]).mean[0] == pytest.approx(one.made.mean[0], rel=1e-6)
+
+
+def test_of_a_series_that_does_not_vary_there_is_no_unit() -> None:
+    one = entry()
+    one.panel.y[:] = 5.0
+    [record] = records_of(one)
+    assert record.scale is None
+
+
+def test_how_wide_intervals_were_is_kept_with_them() -> None:
+    [record] = records_of(entry(source=replace(SOURCE, stretch=np.arange(1.0, 100))))
+    assert record.stretch == {"80": 80.0, "95": 95.0}
+
+
+def test_of_many_series_some_are_kept() -> None:
+    found = {record.series for record in records_of(entry(series=100))}
+    assert len(found) == MAX_SERIES
+
+
+def test_what_is_put_is_written_and_counted() -> None:
+    shelf = Shelf()
+    log = log_of(shelf)
+    for _ in range(3):
+        log.put(entry())
+    eventually(lambda: log.counts().kept == 3)
+    assert len(shelf.records) == 3
+    log.close()
+
+
+def test_what_waits_at_the_end_is_written_and_nothing_after_it() -> None:
+    shelf = Shelf()
+    log = ForecastLog(1.0, shelf.write, turn_s=60)
+    log.put(entry())
+    log.put(entry())
+    log.close()
+    assert len(shelf.records) == 2
+    log.put(entry())
+    assert log.counts() == (2, 1)
+
+
+def test_a_log_that_nobody_used_is_closed_at_once() -> None:
+    log_of(Shelf()).close()
+
+
+def test_too_many_are_dropped_and_nobody_waits() -> None:
+    shelf, one = Shelf(), entry()
+    shelf.open.clear()
+    log = log_of(shelf)
+    for _ in range(3 * CAPACITY):
+        log.put(one)
+    assert log.counts().dropped >= CAPACITY
+    shelf.open.set()
+    log.close()
+    assert sum(log.counts()) == 3 * CAPACITY
+
+
+def test_a_database_that_is_away_costs_the_sample_and_nothing_else() -> None:
+    shelf = Shelf()
+    shelf.broken = True
+    log = log_of(shelf)
+    log.put(entry())
+    eventually(lambda: log.counts().dropped == 1)
+    shelf.broken = False
+    log.put(entry())
+    eventually(lambda: log.counts().kept == 1)
+    log.close()
+
+
+def test_the_sample_is_as_large_as_was_asked_for() -> None:
+    shares = {share: ForecastLog(share, Shelf().write) for share in (0.0, 0.25, 1.0)}
+    found = {share: sum(log.wants() for _ in range(4_000)) / 4_000 for share, log in shares.items()}
+    assert (found[0.0], found[1.0]) == (0.0, 1.0)
+    assert found[0.25] == pytest.approx(0.25, abs=0.04)
+
+
+def test_what_a_challenger_says_stands_beside_what_was_served() -> None:
+    shelf = Shelf()
+
+    def beside(source: Source, panel: object, horizon: int) -> Other:
+        return Other(9, Prediction(np.full((1, horizon), 0.5), np.ones((1, 1))))
+
+    log = log_of(shelf, beside)
+    log.put(entry(source=replace(SOURCE, stretch=np.ones(99))))
+    log.close()
+    served, shadow = shelf.records
+    assert (served.version_id, served.beside, served.shadow) == (3, 9, False)
+    assert (shadow.version_id, shadow.beside, shadow.shadow, shadow.stretch) == (9, 3, True, {})
+    assert from_bytes([shadow.said]).mean.tolist() == [[0.5, 0.5, 0.5]]
+
+
+def test_a_forecast_of_which_nothing_more_is_known_is_not_kept() -> None:
+    one = entry()
+    made: Forecast = replace(one.made, said=None)
+    assert list(records_of(one._replace(made=made))) == []

@@ -1,0 +1,118 @@
+"""Stretches of intervals as serving sees them: nobody waits, nothing is asked that nobody needs."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from app.serving.interval_scales import ADAPTED, IntervalScales
+from app.serving.model_cache import LoadedModel
+from tests.fakes import says
+from tests.models.samples import ready_of
+
+
+class Learned:
+    """What versions have learned, as the database says it; ``asked`` is what it was asked."""
+
+    def __init__(self, **stretches: float) -> None:
+        self.known = {int(name[1:]): [value] * 99 for name, value in stretches.items()}
+        self.asked: list[list[int]] = []
+        self.broken = False
+
+    def read(self, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:
+        self.asked.append(list(version_ids))
+        if self.broken:
+            raise OSError("the database is away")
+        return {one: self.known[one] for one in version_ids if one in self.known}
+
+
+def loaded() -> LoadedModel:
+    made = says(1, 2, -1)
+    return LoadedModel(made, ready_of(*made.members[0][:2]), 1)
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 60
+    while not look():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+
+
+def test_a_version_that_learned_is_stretched_and_says_so_once_it_is_known() -> None:
+    stretches, one = IntervalScales(Learned(v3=1.5).read, refresh_s=60), loaded()
+    assert stretches.fit(3, one) is one  # nobody waits
+    eventually(lambda: stretches.of(3) is not None)
+    wide = stretches.fit(3, one)
+    assert wide.forecaster.calibration.stretch is not None
+    assert wide.forecaster.calibration.stretch[79] == 1.5
+    [note] = wide.notes
+    assert note.code == ADAPTED
+    assert "80 % 1.50 times as wide" in note.message
+    assert stretches.fit(3, one) is wide  # so that requests are still put together
+    assert stretches.fit(3, loaded()) is not wide
+    stretches.close()
+
+
+def test_a_version_that_learned_nothing_stays_what_it_is() -> None:
+    learned, one = Learned(), loaded()
+    stretches = IntervalScales(learned.read, refresh_s=60)
+    stretches.fit(3, one)
+    eventually(lambda: learned.asked == [[3]])
+    assert stretches.fit(3, one) is one
+    stretches.close()
+
+
+def test_what_changes_is_seen_and_what_does_not_stays_the_same_object() -> None:
+    learned, one = Learned(v3=1.5), loaded()
+    stretches = IntervalScales(learned.read, refresh_s=0.02)
+    eventually(lambda: stretches.of(3) is not None)
+    before, asked = stretches.fit(3, one), len(learned.asked)
+    eventually(lambda: stretches.of(3) is not None and len(learned.asked) > asked + 2)
+    assert stretches.fit(3, one) is before
+    learned.known[3] = [2.0] * 99
+    eventually(lambda: (found := stretches.of(3)) is not None and found[0] == 2.0)
+    assert stretches.fit(3, one) is not before
+    stretches.close()
+
+
+def test_a_database_that_is_away_leaves_intervals_as_they_are() -> None:
+    learned = Learned(v3=1.5)
+    stretches = IntervalScales(learned.read, refresh_s=0.02)
+    eventually(lambda: stretches.of(3) is not None)
+    learned.broken, asked = True, len(learned.asked)
+    eventually(lambda: stretches.of(3) is not None and len(learned.asked) > asked + 1)
+    assert stretches.of(3) is not None
+    stretches.close()
+
+
+def test_while_the_database_is_away_requests_do_not_ask_it_one_by_one() -> None:
+    learned = Learned(v3=1.5)
+    learned.broken = True
+    stretches = IntervalScales(learned.read, refresh_s=60)
+    for _ in range(100):
+        assert stretches.of(3) is None
+        time.sleep(0.001)
+    assert len(learned.asked) <= 3
+    stretches.close()
+
+
+def test_nothing_is_asked_while_nobody_forecasts() -> None:
+    learned = Learned(v3=1.5)
+    stretches = IntervalScales(learned.read, refresh_s=0.02)
+    eventually(lambda: stretches.of(3) is not None)
+    time.sleep(0.2)
+    asked = len(learned.asked)
+    time.sleep(0.2)
+    assert len(learned.asked) == asked
+    assert stretches.of(3) is not None  # who comes back finds what was known, and has it asked anew
+    eventually(lambda: len(learned.asked) > asked)
+    stretches.close()
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_closing_ends_the_thread(used: bool) -> None:
+    stretches = IntervalScales(Learned().read)
+    if used:
+        stretches.of(3)
+    stretches.close()
+    assert stretches.of(4) is None

@@ -1,0 +1,373 @@
+"""Sessions in memory: whose they are, how long they stay, and that nobody can tell whether one was lost."""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.problems import Conflict
+from app.serving.session_cache import ENTRY_BYTES, Held, Inline, Key, SessionCache, Source, Stored
+from models.data.concat import joined
+from models.data.panel import Panel
+from models.engines.onnx import OnnxEngine
+from models.errors import InputError
+from models.forecasting.forecaster import ready
+from models.forecasting.session import append, begin, predict
+from tests.fakes import random_forecaster
+from tests.models.samples import faults_of, helpful, panel_of, with_covariates
+
+NETWORKS = ready(random_forecaster(state="carried", strategy="iterative", season=3).members, OnnxEngine)
+WINDOWS = 3
+FIRST = np.datetime64("2024-01-01")
+KEY = Key(7, "demand@champion", "a")
+Y = np.random.default_rng(0).normal(50, 5, (2, 60)).round(3)
+
+
+def points(begin: int, end: int, series: int = 1) -> Panel:
+    return panel_of(*Y[:series, begin:end], start=str(FIRST + begin))
+
+
+def says(held: Held | None) -> list[float]:
+    assert held is not None
+    return [float(value) for value in predict(NETWORKS, held.session, 3).mean.ravel()]
+
+
+def next_day(held: Held) -> int:
+    """The day that the session's first series goes on with."""
+    (moment,) = held.session.tail.next_times(0, 1)
+    return int((moment - FIRST) / np.timedelta64(1, "D"))
+
+
+def whole(end: int, series: int = 1) -> Any:
+    return pytest.approx(says(Held(begin(NETWORKS, points(0, end, series), WINDOWS))), rel=1e-6)
+
+
+@dataclass
+class Clock:
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class Told:
+    """What the sessions told of themselves."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    kept: tuple[int, int] = (0, 0)
+
+    def sessions_kept(self, count: int, size_bytes: int) -> None:
+        self.kept = (count, size_bytes)
+
+    def session_asked(self, outcome: str) -> None:
+        self.counts[outcome] += 1
+
+    def session_dropped(self, reason: str) -> None:
+        self.counts[reason] += 1
+
+
+SIZE_BYTES = ENTRY_BYTES + begin(NETWORKS, points(0, 8), WINDOWS).size_bytes
+
+
+def sessions_of(room: float = 10, ttl_s: float = 60.0) -> tuple[SessionCache, Told, Clock]:
+    """With room for ``room`` sessions of one series and 8 points."""
+    told, clock = Told(), Clock()
+    return SessionCache(int(room * SIZE_BYTES), ttl_s, told, clock), told, clock
+
+
+def post(sessions: SessionCache, key: Key, rows: Panel) -> list[float]:
+    """A request: the rows, and a forecast after the last of them."""
+
+    def change(held: Held | None) -> tuple[Held, list[float]]:
+        after = Inline(rows).go_on(NETWORKS, held, WINDOWS)
+        return after, says(after)
+
+    return sessions.update(key, change)
+
+
+def test_new_points_alone_say_what_the_whole_history_says() -> None:
+    sessions, told, _ = sessions_of()
+    assert post(sessions, KEY, points(0, 8)) == whole(8)
+    for end in range(9, 30):
+        assert post(sessions, KEY, points(end - 1, end)) == whole(end)
+    assert told.counts == {"unknown": 1, "found": 21}
+    assert told.kept[0] == 1
+    assert 0 < told.kept[1] < 2 * SIZE_BYTES
+
+
+@pytest.mark.parametrize(
+    "other", [Key(8, "demand@champion", "a"), Key(7, "demand@challenger", "a"), Key(7, "demand@champion", "b")]
+)
+def test_a_session_is_of_one_tenant_one_version_and_one_name(other: Key) -> None:
+    sessions, _, _ = sessions_of()
+    post(sessions, KEY, points(0, 8))
+    assert sessions.find(other) is None
+    with pytest.raises(InputError) as caught:
+        post(sessions, other, points(8, 9))
+    assert faults_of(caught.value) == [("unknown_session", "s0", None)]
+    assert sessions.find(other) is None
+    assert post(sessions, other, points(2, 10))  # holds a window: begun, and the forecast says so
+    found = sessions.find(other)
+    assert found is not None
+    assert found.session.begun == 1
+
+
+def test_what_is_not_used_for_long_is_no_more() -> None:
+    sessions, told, clock = sessions_of(ttl_s=60)
+    post(sessions, KEY, points(0, 8))
+    for _ in range(5):
+        clock.now_s += 59
+        assert sessions.find(KEY) is not None
+    clock.now_s += 61
+    assert sessions.find(KEY) is None
+    assert told.counts["expired"] == 1
+    assert post(sessions, KEY, points(0, 20)) == whole(20)
+
+
+def test_what_has_grown_old_is_cleared_away_when_others_are_kept() -> None:
+    sessions, told, clock = sessions_of(ttl_s=60)
+    for number in range(5):
+        post(sessions, Key(number, "demand@champion", "a"), points(0, 8))
+    clock.now_s += 61
+    post(sessions, KEY, points(0, 8))
+    assert told.kept == (1, SIZE_BYTES)
+    assert told.counts["expired"] == 5
+
+
+def test_the_one_not_used_for_longest_makes_room() -> None:
+    sessions, told, _ = sessions_of(room=3.5)
+    keys = [Key(7, "demand@champion", name) for name in "abcd"]
+    for key in keys[:3]:
+        post(sessions, key, points(0, 8))
+    sessions.find(keys[0])
+    post(sessions, keys[3], points(0, 8))
+    assert [sessions.find(key) is not None for key in keys] == [True, False, True, True]
+    assert (told.counts["evicted"], told.kept) == (1, (3, 3 * SIZE_BYTES))
+
+
+def test_who_has_most_makes_room_for_others() -> None:
+    sessions, _, _ = sessions_of(room=4.5)
+    small = Key(1, "demand@champion", "a")
+    post(sessions, small, points(0, 8))
+    for number in range(20):
+        post(sessions, Key(2, "demand@champion", f"n{number}"), points(0, 8))
+    assert sessions.find(small) is not None
+    assert sessions.find(Key(2, "demand@champion", "n16")) is None
+    assert [sessions.find(Key(2, "demand@champion", f"n{number}")) is not None for number in (17, 18, 19)] == [True] * 3
+    # one that needs nearly all the room is kept too: the others make room for it
+    large = panel_of(*np.random.default_rng(1).normal(size=(10, 8)))
+    sessions, _, _ = sessions_of(room=(ENTRY_BYTES + begin(NETWORKS, large, WINDOWS).size_bytes) / SIZE_BYTES + 0.1)
+    post(sessions, small, points(0, 8))
+    post(sessions, KEY, large)
+    assert sessions.find(KEY) is not None
+    assert sessions.find(small) is None
+
+
+def test_a_session_larger_than_the_room_is_refused_and_nothing_is_lost() -> None:
+    sessions, _, _ = sessions_of(room=1.5)
+    post(sessions, KEY, points(0, 8))
+    with pytest.raises(InputError, match="fewer series in one session") as caught:
+        post(sessions, Key(7, "demand@champion", "b"), panel_of(*np.random.default_rng(1).normal(size=(60, 8))))
+    assert all(map(helpful, caught.value.faults))
+    assert sessions.find(KEY) is not None
+
+
+def test_a_request_that_fails_leaves_the_session_as_it_was() -> None:
+    sessions, _, _ = sessions_of()
+    post(sessions, KEY, points(0, 8))
+    with pytest.raises(InputError, match=r"but 54\.735 was read"):
+        post(sessions, KEY, panel_of([1.0], start=str(FIRST + 7)))
+
+    def change(held: Held | None) -> tuple[Held, None]:
+        raise ArithmeticError("the forecast failed")
+
+    with pytest.raises(ArithmeticError):
+        sessions.update(KEY, change)
+    assert post(sessions, KEY, points(8, 9)) == whole(9)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\n", "x" * 129])
+def test_a_name_that_cannot_be_is_refused(name: str) -> None:
+    sessions, _, _ = sessions_of()
+    with pytest.raises(InputError) as caught:
+        post(sessions, Key(7, "demand@champion", name), points(0, 8))
+    assert [(fault.code, fault.field) for fault in caught.value.faults] == [("bad_field", "session")]
+
+
+def test_of_two_at_the_same_time_the_second_goes_on_from_the_first() -> None:
+    sessions, _, _ = sessions_of()
+    post(sessions, KEY, points(0, 8))
+    seen: list[int] = []
+
+    def change(held: Held | None) -> tuple[Held, list[float]]:
+        assert held is not None
+        if not seen:
+            post(sessions, KEY, points(8, 10))  # another request comes between
+        seen.append(next_day(held))
+        after = Inline(points(8, 12)).go_on(NETWORKS, held, WINDOWS)
+        return after, says(after)
+
+    assert sessions.update(KEY, change) == whole(12)
+    assert seen == [8, 10]
+    assert says(sessions.find(KEY)) == whole(12)
+
+
+def test_who_is_outrun_every_time_is_told() -> None:
+    sessions, _, _ = sessions_of()
+    post(sessions, KEY, points(0, 8))
+    end = iter(range(9, 60))
+
+    def change(held: Held | None) -> tuple[Held, None]:
+        assert held is not None
+        number = next(end)
+        post(sessions, KEY, points(number - 1, number))
+        return held, None
+
+    with pytest.raises(Conflict, match="send one after another"):
+        sessions.update(KEY, change)
+    assert says(sessions.find(KEY)) == whole(11)
+
+
+def test_what_was_evicted_while_a_request_went_on_is_kept_again() -> None:
+    sessions, _, clock = sessions_of()
+    post(sessions, KEY, points(0, 8))
+
+    def change(held: Held | None) -> tuple[Held, None]:
+        clock.now_s += 100
+        return Inline(points(8, 9)).go_on(NETWORKS, held, WINDOWS), None
+
+    sessions.update(KEY, change)
+    assert says(sessions.find(KEY)) == whole(9)
+
+
+def test_many_threads_lose_no_point() -> None:
+    sessions, _, _ = sessions_of()
+    post(sessions, KEY, points(0, 8))
+    start = threading.Barrier(8)
+
+    def next_point(held: Held | None) -> tuple[Held, None]:
+        assert held is not None
+        at = next_day(held)
+        return Inline(points(at, at + 1)).go_on(NETWORKS, held, WINDOWS), None
+
+    def ask(_: int) -> int:
+        start.wait(10)
+        done = 0
+        while done < 6:
+            try:
+                sessions.update(KEY, next_point)
+                done += 1
+            except Conflict:
+                continue
+        return done
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 48
+    assert says(sessions.find(KEY)) == whole(56)
+
+
+@dataclass
+class Dataset:
+    """Revisions of a data set: the rows that each added; notes what is read."""
+
+    chunks: list[Panel]
+    read_after: list[int] = field(default_factory=list)
+
+    def at(self, revision: int, ids: Sequence[str] | None = None, future: Panel | None = None) -> Stored:
+        def read(after: int) -> Panel:
+            self.read_after.append(after)
+            return joined(self.chunks[after:revision])
+
+        return Stored(Source(1, None if ids is None else tuple(ids)), revision, read, future)
+
+
+def test_of_a_data_set_only_what_is_newer_is_read() -> None:
+    dataset = Dataset([points(0, 20, 2), points(20, 21, 2), points(21, 24), points(24, 25)])
+    held = dataset.at(1).go_on(NETWORKS, None, WINDOWS)
+    assert (held.revision, held.session.begun) == (1, 2)
+    for revision in (2, 3, 3, 4):
+        held = dataset.at(revision).go_on(NETWORKS, held, WINDOWS)
+        assert (held.revision, held.session.begun) == (revision, 0)
+    assert dataset.read_after == [0, 1, 2, 3]
+    anew = dataset.at(4).go_on(NETWORKS, None, WINDOWS)  # as after a restart, or in another process
+    assert says(held) == pytest.approx(says(anew), rel=1e-6)
+    assert says(held)[:3] == whole(25)
+
+
+def test_another_source_or_an_older_revision_is_read_anew() -> None:
+    dataset = Dataset([points(0, 20, 2), points(20, 21, 2), points(21, 24, 2)])
+    held = dataset.at(3).go_on(NETWORKS, None, WINDOWS)
+    for other, alike in [(dataset.at(2), whole(21, 2)), (dataset.at(3, ["s0"]), whole(24))]:
+        after = other.go_on(NETWORKS, held, WINDOWS)
+        assert after.session.begun == len(after.session)
+        assert says(after) == alike
+    inline = Inline(points(0, 12)).go_on(NETWORKS, None, WINDOWS)
+    assert says(dataset.at(3).go_on(NETWORKS, inline, WINDOWS)) == whole(24, 2)
+
+
+def test_of_some_series_only_their_rows_count_and_a_new_one_is_begun() -> None:
+    other = panel_of([1.0, 2.0, 5.0], start=str(FIRST + 20))
+    dataset = Dataset([points(0, 20, 2), points(20, 21, 2), panel_of(Y[0, 21:22], start=str(FIRST + 21)), other])
+    held = dataset.at(1, ["s1"]).go_on(NETWORKS, None, WINDOWS)
+    for revision in (2, 3):
+        held = dataset.at(revision, ["s1"]).go_on(NETWORKS, held, WINDOWS)
+    assert held.session.tail.ids == ("s1",)
+    assert says(held) == pytest.approx(whole(21, 2).expected[3:], rel=1e-6)
+    with pytest.raises(InputError, match="s9"):
+        dataset.at(3, ["s9"]).go_on(NETWORKS, held, WINDOWS)
+
+
+def test_what_cannot_follow_is_read_anew_from_the_data_set() -> None:
+    networks = ready(random_forecaster(state="carried", static_covariates=("size",)).members, OnnxEngine)
+    first = with_covariates(points(0, 20), size=np.ones(20))
+    dataset = Dataset([first, with_covariates(points(20, 22), size=[1, 2])])
+    held = dataset.at(1).go_on(networks, None, WINDOWS)
+    after = dataset.at(2).go_on(networks, held, WINDOWS)
+    assert after.session.begun == 1
+    anew = dataset.at(2).go_on(networks, None, WINDOWS)
+    assert predict(networks, after.session, 3).mean.tolist() == predict(networks, anew.session, 3).mean.tolist()
+
+
+def test_what_is_known_ahead_comes_with_the_request() -> None:
+    forecaster = random_forecaster(state="carried", strategy="direct", future_covariates=("price",))
+    networks = ready(forecaster.members, OnnxEngine)
+    dataset = Dataset([with_covariates(points(0, 20), price=range(20)), with_covariates(points(20, 21), price=[3])])
+
+    def ahead(begin: int, price: float) -> Panel:
+        return with_covariates(panel_of([np.nan] * 3, start=str(FIRST + begin)), price=[price, price, price])
+
+    held = dataset.at(1, future=ahead(20, 5)).go_on(networks, None, WINDOWS)
+    dear = predict(networks, held.session, 3).mean
+    held = dataset.at(1, future=ahead(20, -5)).go_on(networks, held, WINDOWS)
+    assert np.abs(predict(networks, held.session, 3).mean - dear).max() > 1e-3
+    held = dataset.at(2, future=ahead(21, 5)).go_on(networks, held, WINDOWS)
+    anew = dataset.at(2, future=ahead(21, 5)).go_on(networks, None, WINDOWS)
+    assert held.session.begun == 0
+    said, expected = (predict(networks, one.session, 3).mean for one in (held, anew))
+    assert said == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_model_without_a_state_keeps_none() -> None:
+    networks = ready(random_forecaster().members, OnnxEngine)
+    for source in (Inline(points(0, 20)), Dataset([points(0, 20)]).at(1)):
+        with pytest.raises(InputError) as caught:
+            source.go_on(networks, None, WINDOWS)
+        assert faults_of(caught.value) == [("no_state", None, None)]
+
+
+def test_the_session_in_memory_is_no_copy_and_never_changes() -> None:
+    sessions, _, _ = sessions_of()
+    post(sessions, KEY, points(0, 8))
+    before = sessions.find(KEY)
+    assert before is not None
+    said = says(before)
+    later = append(NETWORKS, before.session, points(8, 9))
+    assert sessions.find(KEY) is before
+    assert says(before) == said
+    assert says(Held(later)) == whole(9)

@@ -1,0 +1,178 @@
+"""Which version becomes champion, and that both are measured where neither was taught."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.planning.training_payload import Order
+from app.store import datasets, panels
+from app.store.db import Database
+from app.work.champion_comparison import Rival, compare, known_to, ruling
+from models.data.panel import Panel
+from models.errors import ModelBroken
+from models.evaluation.backtest import errors_at, score
+from models.evaluation.origins import Origins, origins_of, plan_for
+from models.evaluation.promotion import Evidence, Policy
+from models.evaluation.significance import confidence
+from models.forecasting.forecaster import Forecaster, predict
+from tests.app.work.tiny import SPEC, claim, crown, desk_of, keep, queue, untrained, weeks
+from tests.fakes import seasonal_naive
+from tests.models.samples import panel_of, ready_of, with_covariates
+
+
+def origins(panel: Panel) -> Origins:
+    return origins_of(panel, plan_for(panel, SPEC.horizon, SPEC.season), SPEC.season)
+
+
+def standing(
+    database: Database,
+    champion: Forecaster | None,
+    panel: Panel,
+    known: int = 0,
+    rival: Forecaster | None = None,
+    **changes: object,
+) -> Evidence:
+    """How ``champion`` does against ``rival``, or an untrained forecaster, on ``panel``.
+
+    ``known``: points known to the rival's parent.
+    """
+    revision = keep(database, panel)
+    if champion is not None:
+        crown(database, revision, champion, **changes)
+    queue(database, revision)
+    points = np.full(len(panel), known)
+    members = (rival or untrained()).members
+    beside = Rival(members=members, skill=0.5, origins=origins(panel), known=points)
+    return compare(desk_of(database, claim(database)), beside)
+
+
+def mase(forecaster: Forecaster, panel: Panel) -> float | None:
+    networks, where = ready_of(*forecaster.members[0][:2]), origins(panel)
+    return score(lambda *asked: predict(networks, *asked), where, np.arange(len(where)))["mase"]
+
+
+def windows(forecaster: Forecaster, panel: Panel) -> np.ndarray:
+    networks, where = ready_of(*forecaster.members[0][:2]), origins(panel)
+    return errors_at(lambda *asked: predict(networks, *asked), where, np.arange(len(where))).windows[0]
+
+
+def naive() -> Forecaster:
+    return seasonal_naive(season=SPEC.season, context=2 * SPEC.season, horizon=SPEC.horizon)
+
+
+def refit(scores: object = 0.25) -> dict[str, object]:
+    return {"skill": scores, "scores": {"skill": scores, "refit": True}}
+
+
+def test_there_is_nothing_to_beat_at_first(sqlite: Database) -> None:
+    assert standing(sqlite, None, weeks()) == Evidence()
+
+
+def test_champion_and_rival_are_measured_on_the_same_windows(sqlite: Database) -> None:
+    panel, other = weeks(), untrained(replace(SPEC, units=6, context=20), seed=2)
+    found = standing(sqlite, other, panel)
+    assert (found.champion, found.measure, found.origins, found.windows) == (1, "MASE", 19, 57)
+    errors = [found.theirs, found.ours, found.baseline]
+    assert errors == pytest.approx([mase(other, panel), mase(untrained(), panel), mase(naive(), panel)])
+
+
+def test_a_gain_is_as_sure_as_its_origins_say(sqlite: Database) -> None:
+    panel = weeks(series=1)
+    found = standing(sqlite, untrained(replace(SPEC, units=6), seed=2), panel)
+    gains = windows(untrained(replace(SPEC, units=6), seed=2), panel) - windows(untrained(), panel)
+    assert found.confidence == pytest.approx(confidence(gains, 4))  # of four steps, an origin each day
+
+
+def test_a_version_beside_itself_gains_nothing_and_nobody_is_sure(sqlite: Database) -> None:
+    found = standing(sqlite, untrained(), weeks())
+    assert (found.gain, found.confidence) == (0.0, 0.5)
+
+
+def test_the_ruling_holds_while_the_champion_is_the_one_compared_with() -> None:
+    evidence = Evidence(champion=3, ours=0.5, theirs=1.0, baseline=0.75, confidence=0.75, origins=9, windows=9)
+    order = Order(members=(), gate=Policy(confidence=0.9))
+    ruled = ruling(evidence, order)
+    assert (ruled.verdict, ruled.compared, ruled.champion) == ("kept", True, 3)
+    assert ruled.policy == {"promote": "if_better", **order.gate.to_json()}
+    assert ruled.numbers["confidence"] == 0.75
+    assert not ruling(evidence, replace(order, promote="always")).compared
+
+
+def test_a_champion_that_was_taught_the_windows_is_met_by_its_skill_alone(sqlite: Database) -> None:
+    found = standing(sqlite, untrained(), weeks(), **refit(0.125))
+    assert found == Evidence(champion=1, measure="skill", theirs=0.125, ours=0.5)
+
+
+def test_a_rival_whose_parent_was_taught_the_windows_has_no_skill_to_show(sqlite: Database) -> None:
+    found = standing(sqlite, untrained(), weeks(), known=90)
+    assert found == Evidence(champion=1, measure="skill", theirs=0.25, ours=None)
+
+
+def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -> None:
+    old, new = weeks(points=90), weeks(points=150)
+    revision = keep(sqlite, old)
+    version = crown(sqlite, revision, untrained(seed=2), **refit())
+    rows = panel_of(*(new.series(i)[90:] for i in range(3)), start="2024-03-31")
+    with sqlite.write() as session:
+        grown = datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, old), "cli")
+    whole = Rival(members=untrained().members, skill=0.5, origins=origins(new), known=np.zeros(3, dtype=np.int64))
+    queue(sqlite, grown)
+    desk = desk_of(sqlite, claim(sqlite))
+    assert known_to(desk, desk.version(version.id), new).tolist() == [90, 90, 90]
+    found = compare(desk, whole)
+    rows = np.flatnonzero(origins(new).at >= 90)
+    networks = ready_of(*untrained(seed=2).members[0][:2])
+    theirs = score(lambda *asked: predict(networks, *asked), origins(new), rows)["mase"]
+    assert (found.measure, found.theirs) == ("MASE", theirs)
+
+
+def test_what_a_version_knew_ends_before_its_backtest_unless_it_was_taught_again(sqlite: Database) -> None:
+    panel = weeks(points=90)
+    revision = keep(sqlite, panel)
+    held_out = plan_for(panel, SPEC.horizon, SPEC.season).held_out
+    once, again = crown(sqlite, revision), crown(sqlite, revision, **refit())
+    queue(sqlite, revision)
+    desk = desk_of(sqlite, claim(sqlite))
+    assert known_to(desk, desk.version(once.id), panel).tolist() == [90 - held_out] * 3
+    assert known_to(desk, desk.version(again.id), panel.select(["s2", "s0"])).tolist() == [90, 90]
+    queue(sqlite, keep(sqlite, panel, name="other"))
+    other = desk_of(sqlite, claim(sqlite))
+    assert known_to(other, other.version(again.id), panel).tolist() == [0, 0, 0]
+
+
+def test_a_champion_of_another_frequency_cannot_be_compared(sqlite: Database) -> None:
+    assert standing(sqlite, untrained(replace(SPEC, freq="h")), weeks()) == Evidence(champion=1)
+
+
+def test_a_champion_that_reads_another_covariate_cannot_be_compared(sqlite: Database) -> None:
+    priced = with_covariates(weeks(), price=np.arange(270.0))
+    assert standing(sqlite, untrained(replace(SPEC, past_covariates=("cost",))), priced) == Evidence(champion=1)
+
+
+def test_a_champion_that_cannot_be_read_does_not_stop_its_successor(
+    sqlite: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Evidence(champion=1, usable=False)
+    assert "the champion cannot be used" in caplog.text
+
+
+def broken() -> Forecaster:
+    made = untrained(replace(SPEC, units=64))
+    made.members[0].weights["head/kernel"][:] = 3e38
+    return made
+
+
+def test_a_champion_that_says_nothing_of_use_does_not_stop_its_successor(sqlite: Database) -> None:
+    assert standing(sqlite, broken(), weeks()) == Evidence(champion=1, usable=False)
+
+
+def test_a_rival_that_says_nothing_of_use_is_not_the_champions_fault(sqlite: Database) -> None:
+    with pytest.raises(ModelBroken):
+        standing(sqlite, untrained(), weeks(), rival=broken())
+
+
+def test_series_that_do_not_vary_have_no_mase(sqlite: Database) -> None:
+    flat = weeks(series=1)
+    flat.y[:] = 5.0
+    assert standing(sqlite, untrained(replace(SPEC, units=6)), flat) == Evidence(champion=1)

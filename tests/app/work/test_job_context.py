@@ -1,0 +1,274 @@
+"""The desk beside the database: files in parts, checkpoints, and a database that goes away for a while."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.store import artifacts, checkpoints, jobs
+from app.store.db import Database
+from app.store.jobs import Fenced
+from app.store.outcomes import Outcome
+from app.store.tables import Artifact, ArtifactPart, Job, JobCheckpoint, JobEvent, Revision
+from app.work.checkpoints import KEEP_EVERY_S, Keeper, diary_of
+from app.work.job_context import PART_BYTES, DatabaseJobContext
+from app.work.runner import Exit
+from app.work.train import train
+from models.training.checkpoint import Entry
+from tests.app.work.tiny import cancel, claim, desk_of, keep, look, queue, versions, weeks, work_on
+
+
+def counts(database: Database) -> tuple[int, int, int]:
+    """Files, parts of files and checkpoints that there are."""
+    with database.read() as session:
+        tables = (Artifact, ArtifactPart, JobCheckpoint)
+        return tuple(session.scalars(select(func.count()).select_from(table)).one() for table in tables)  # type: ignore[return-value]
+
+
+def take_over(database: Database, job: Job) -> Job:
+    """The job, lost by its worker and claimed by another."""
+    with database.write() as session:
+        jobs.release(session, job.id, job.token)
+    return claim(database, "w2")
+
+
+def test_a_file_is_kept_in_parts_and_is_there_when_its_job_is_done(database: Database, sales: Revision) -> None:
+    queue(database, sales)
+    job = claim(database)
+    desk = desk_of(database, job)
+    data = bytes(range(256)) * (PART_BYTES // 256) + b"the end"
+    with desk.artifact("all.bin", "application/octet-stream") as file:
+        for begin in range(0, len(data), 1_000_000):
+            file.write(data[begin : begin + 1_000_000])
+    with database.read() as session:
+        assert artifacts.of_job(session, jobs.get(session, job.tenant_id, job.id)) == []
+    desk.finish(Outcome(result={"files": 1}))
+    with database.read() as session:
+        [row] = artifacts.of_job(session, jobs.get(session, job.tenant_id, job.id))
+        parts = [artifacts.part(session, row.id, number) for number in (1, 2, 3)]
+    assert (row.name, row.size_bytes, row.sha256) == ("all.bin", len(data), sha256(data).hexdigest())
+    assert parts == [data[:PART_BYTES], b"the end", None]
+
+
+def test_of_several_attempts_only_the_files_of_the_last_are_kept(database: Database, sales: Revision) -> None:
+    queue(database, sales)
+    first = claim(database)
+    lost = desk_of(database, first)
+    with lost.artifact("a.csv", "text/csv") as file:
+        file.write(b"first")
+    second = desk_of(database, take_over(database, first))
+    with pytest.raises(Fenced), lost.artifact("b.csv", "text/csv"):
+        pass
+    with second.artifact("a.csv", "text/csv") as file:
+        file.write(b"second")
+    with suppress(ZeroDivisionError), second.artifact("half.csv", "text/csv") as file:
+        file.write(b"x" * 1_000)
+        raise ZeroDivisionError
+    assert counts(database) == (3, 2, 0)
+    second.finish(Outcome())
+    assert counts(database) == (1, 1, 0)
+    with database.read() as session:
+        row = artifacts.named(session, jobs.get(session, first.tenant_id, first.id), "a.csv")
+        assert artifacts.part(session, row.id, 1) == b"second"
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_job_that_came_to_nothing_leaves_no_bytes(database: Database, sales: Revision, end: str) -> None:
+    queue(database, sales)
+    job = claim(database)
+    desk = desk_of(database, job)
+    with desk.artifact("a.csv", "text/csv") as file:
+        file.write(b"1")
+    desk.keep(b"state")
+    assert counts(database) == (1, 1, 1)
+    if end == "failed":
+        desk.fail("invalid_input", "too short")
+    else:
+        cancel(database, job)
+        desk.cancelled()
+    assert look(database, job).state == end
+    assert counts(database) == (0, 0, 0)
+
+
+def test_the_next_attempt_finds_what_was_kept_last(database: Database, sales: Revision) -> None:
+    queue(database, sales)
+    first = claim(database)
+    desk = desk_of(database, first)
+    assert desk.checkpoint() is None
+    desk.keep(b"epoch 1")
+    desk.keep(b"epoch 2")
+    second = desk_of(database, take_over(database, first))
+    assert second.checkpoint() == b"epoch 2"
+    with pytest.raises(Fenced):
+        desk.keep(b"epoch 3, by one that was thought dead")
+    assert second.checkpoint() == b"epoch 2"
+    second.finish(Outcome())
+    assert counts(database) == (0, 0, 0)
+
+
+def test_a_checkpoint_whose_bytes_have_changed_counts_for_nothing(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    job = claim(sqlite)
+    desk_of(sqlite, job).keep(b"state")
+    with sqlite.write() as session:
+        session.get_one(JobCheckpoint, job.id).data = b"other"
+    with sqlite.read() as session:
+        assert checkpoints.newest(session, job.id) is None
+
+
+def log_of(database: Database, job: Job) -> list[str]:
+    with database.read() as session:
+        events = session.scalars(
+            select(JobEvent).where(JobEvent.job_id == job.id, JobEvent.kind == "log").order_by(JobEvent.id)
+        )
+        return [event.data["line"] for event in events.all()]
+
+
+def test_a_diary_of_another_release_is_left_aside_and_said_so(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    job = claim(sqlite)
+    desk = desk_of(sqlite, job)
+    desk.keep(b"pickled by somebody")
+    assert diary_of(desk).under("") == []
+    [line] = log_of(sqlite, job)
+    assert line.startswith("the checkpoint is left aside, and the work begun anew: the bytes begin with b'pickled")
+
+
+def test_a_diary_is_kept_now_and_then_and_no_more_than_a_twentieth_of_the_time(sqlite: Database) -> None:
+    queue(sqlite, keep(sqlite, weeks()))
+    now_s = 0.0
+
+    class Slow(DatabaseJobContext):
+        def keep(self, data: bytes) -> None:
+            nonlocal now_s
+            now_s += 2.0
+            super().keep(data)
+
+    desk = Slow(sqlite, desk_of(sqlite, claim(sqlite)).job)
+    keeper = Keeper(desk, lambda: now_s)
+    assert not keeper.due()
+    now_s = KEEP_EVERY_S
+    assert keeper.due()
+    keeper.keep(b"state")  # which took two seconds: again after forty
+    assert desk.checkpoint() == b"state"
+    now_s += 39
+    assert not keeper.due()
+    now_s += 1
+    assert keeper.due()
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Mortal(DatabaseJobContext):
+    """A desk whose process dies once it has entered a phase; its diary is always due."""
+
+    dies_in = ""
+
+    def report(self, progress: Any) -> bool:
+        if progress["phase"] == self.dies_in and "epoch" in progress:
+            raise Killed
+        return super().report(progress)
+
+
+def test_a_job_that_was_killed_goes_on_in_the_phase_where_it_was(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.work.checkpoints.KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr("app.work.checkpoints.MIN_BETWEEN", 0.0)
+    revision = keep(sqlite, weeks())
+    queue(sqlite, revision, refit=True)
+    whole = claim(sqlite)
+    assert work_on(sqlite, whole, train) == Exit.DONE
+
+    queue(sqlite, revision, refit=True)
+    first = claim(sqlite)
+    desk = Mortal(sqlite, desk_of(sqlite, first).job)
+    desk.dies_in = "refit"
+    with pytest.raises(Killed):
+        train(desk)
+    second = take_over(sqlite, first)
+    entered: list[str] = []
+
+    class Watched(DatabaseJobContext):
+        def report(self, progress: Any) -> bool:
+            if "epoch" in progress:
+                entered.append(progress["phase"])
+            return super().report(progress)
+
+    watched = Watched(sqlite, desk_of(sqlite, second).job)
+    watched.finish(train(watched))
+    assert set(entered) == {"refit"}
+    assert "goes on from a checkpoint" in log_of(sqlite, second)[-1]
+    again, before = versions(sqlite, second)
+    assert again.sha256 == before.sha256  # as if nothing had happened
+
+
+class Unreachable(Database):
+    """A database that does not answer the first few times, or loses the answer of a commit."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.away, self.lose_commit = 0, False
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:  # type: ignore[override]
+        if self.away:
+            self.away -= 1
+            raise OperationalError("INSERT", {}, ConnectionError("the server is gone"))
+        with super().write() as session:
+            yield session
+        if self.lose_commit:
+            self.lose_commit = False
+            raise OperationalError("COMMIT", {}, ConnectionError("the server is gone"))
+
+
+@pytest.fixture(name="away")
+def away_fixture(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unreachable]:
+    monkeypatch.setattr("app.work.job_context.RETRY_S", 0.01)
+    database = Unreachable(str(sqlite.url))
+    yield database
+    database.dispose()
+
+
+def test_a_database_that_comes_back_is_waited_for(away: Unreachable) -> None:
+    queue(away, keep(away, weeks()))
+    desk = desk_of(away, claim(away))
+    away.away = 3
+    desk.keep(b"state")
+    assert desk.checkpoint() == b"state"
+    away.away = 1
+    assert desk.report({"share": 0.5}) is False  # not waited for: the next report says more
+    assert desk.report({"share": 0.6}) is False
+
+
+def test_a_database_that_stays_away_is_not_waited_for_for_ever(away: Unreachable) -> None:
+    queue(away, keep(away, weeks()))
+    desk = DatabaseJobContext(away, desk_of(away, claim(away)).job, patience_s=0.05)
+    away.away = 10_000
+    with pytest.raises(OperationalError):
+        desk.keep(b"state")
+
+
+def test_an_end_of_which_only_the_answer_was_lost_is_an_end(away: Unreachable) -> None:
+    queue(away, keep(away, weeks()))
+    job = claim(away)
+    away.lose_commit = True
+    desk_of(away, job).finish(Outcome(result={"found": 7}))
+    assert (look(away, job).state, look(away, job).result) == ("succeeded", {"found": 7})
+
+
+def test_a_diary_of_steps_survives_the_desk(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.work.checkpoints.KEEP_EVERY_S", 0.0)
+    queue(sqlite, keep(sqlite, weeks()))
+    job = claim(sqlite)
+    diary_of(desk_of(sqlite, job)).close("search", Entry({"spec": 1}))
+    found = diary_of(desk_of(sqlite, job)).done("search")
+    assert found is not None
+    assert found.facts == {"spec": 1}

@@ -1,0 +1,109 @@
+"""Training with a state that goes on from batch to batch reads what serving will read."""
+
+import numpy as np
+import pytest
+
+from models.engines.keras import build_taught, set_weights
+from models.engines.onnx import OnnxEngine
+from models.forecasting.rollout import begin, go_on
+from models.network.inputs import Reader
+from models.network.spec import Training
+from models.training.fit import carried_examples, fit
+from tests.models.samples import panel_of, reader_of, small_spec, weights_of, with_covariates
+
+NAN = np.nan
+ONE = np.array([0])
+SPEC = small_spec(state="carried", strategy="iterative", season=3, context=4, cell="lstm", depth=2, horizon=2)
+
+
+class Watched:
+    """An engine that keeps what it was given."""
+
+    def __init__(self, engine):
+        self._engine, self.given = engine, []
+
+    def run(self, inputs):
+        self.given.append(inputs)
+        return self._engine.run(inputs)
+
+
+def history():
+    y = np.random.default_rng(0).normal(50, 5, 30)
+    y[[9, 14]] = NAN
+    return with_covariates(panel_of(y), price=np.arange(30.0) % 7)
+
+
+@pytest.mark.parametrize("strategy", ["iterative", "direct", "seq2seq"])
+def test_the_windows_of_a_lane_are_taught_as_they_will_be_served(strategy):
+    spec = small_spec(state="carried", strategy=strategy, season=3, context=4, horizon=2, future_covariates=("price",))
+    panel = history()
+    reader, engine = reader_of(spec, panel), Watched(OnnxEngine(spec, weights_of(spec)))
+    memory = begin(spec, engine, reader.read(ONE, np.array([12]), 10))
+    for at in (12, 16):
+        memory = go_on(spec, engine, memory, memory.batch.to_window(panel.y[None, at : at + 4]))
+    for before, served in enumerate(engine.given):
+        taught, targets = carried_examples(reader, (ONE, np.array([12 + 4 * before])), before)
+        assert taught["past"] == pytest.approx(served["past"], abs=1e-6)
+        for name in ("ahead", "skip"):
+            newest = taught[name][:, -1] if strategy == "seq2seq" else taught[name]
+            assert newest == pytest.approx(served[name], abs=1e-6)
+        assert taught["keep"].tolist() == [[float(before > 0)]]
+        assert not [name for name in taught if name.startswith("state_")]
+        future = memory.batch.to_window(panel.y[None, 12 + 4 * before :][:, : spec.outputs])
+        newest = targets[:, -1, :, 0] if strategy == "seq2seq" else targets[..., 0]
+        assert newest == pytest.approx(future, abs=1e-6, nan_ok=True)
+    assert targets.shape == ((1, 4, 2, 1) if strategy == "seq2seq" else (1, spec.outputs, 1))
+
+
+def test_a_lane_begins_with_the_first_window_that_holds_a_value():
+    reader = reader_of(SPEC, panel_of(np.arange(10.0)))
+    for before, keep in enumerate([0.0, 0.0, 1.0]):
+        inputs, _ = carried_examples(reader, (ONE, np.array([4 * before])), before)
+        assert inputs["keep"].tolist() == [[keep]]
+    # in units of the window 0, 1, 2, 3: from the mean of the last season, 2, each 1 away on average
+    assert inputs["past"][0, :, 0].tolist() == [2, 3, 4, 5]
+    assert inputs["past"][0, :, 2].tolist() == [0, 1, 2, 3]  # the lags reach back into the window before
+
+
+def test_the_taught_network_remembers_its_states_where_it_is_to_keep_them():
+    weights, reader = weights_of(SPEC), Reader(SPEC, reader_of(SPEC, history()).facts, history())
+    network, engine = build_taught(SPEC, lanes=2), OnnxEngine(SPEC, weights)
+    set_weights(network, weights)
+    batch = reader.read(np.array([0, 0]), np.array([12, 20]), 9)
+    first = begin(SPEC, engine, batch)
+    more = np.float32([[0.5, -1, 2, 0], [1, 1, -1, NAN]])
+    second = go_on(SPEC, engine, first, more)
+    watched = Watched(engine)
+    go_on(SPEC, watched, first, more)
+    taught = [
+        {name: value for name, value in given.items() if not name.startswith("state_")}
+        for given in (given_first(batch), watched.given[0])
+    ]
+    keep = np.float32([[0], [0]])
+    assert said(network, taught[0], keep) == pytest.approx(first.said.mean, abs=1e-5)
+    assert said(network, taught[1], keep + 1) == pytest.approx(second.said.mean, abs=1e-5)
+    said(network, taught[0], keep)
+    mixed = said(network, taught[1], np.float32([[1], [0]]))
+    assert mixed[0] == pytest.approx(second.said.mean[0], abs=1e-5)
+    assert np.abs(mixed[1] - second.said.mean[1]).max() > 1e-3  # begins at zero again
+
+
+def given_first(batch):
+    engine = Watched(OnnxEngine(SPEC, weights_of(SPEC)))
+    begin(SPEC, engine, batch)
+    return engine.given[0]
+
+
+def said(network, inputs, keep):
+    return np.asarray(network({**inputs, "keep": keep}))[..., 0]
+
+
+def test_a_state_carried_in_training_is_no_weight():
+    t = np.arange(200)
+    panel = panel_of(np.sin(t), np.cos(t / 2), np.where(t % 17 == 0, NAN, t % 5))
+    told = []
+    weights = fit(SPEC, Training(max_epochs=2, steps_per_epoch=5, batch_size=8, carry=3), panel, told.append)
+    assert {name: weight.shape for name, weight in weights.items()} == {n: w.shape for n, w in weights_of(SPEC).items()}
+    assert len(told) >= 10
+    assert all(np.isfinite(progress.loss) for progress in told)
+    OnnxEngine(SPEC, weights)  # it can be served

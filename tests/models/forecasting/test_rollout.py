@@ -1,0 +1,199 @@
+"""From what a network says in one pass to a forecast of any length, window by window or with a state that goes on."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from models.engines.onnx import OnnxEngine
+from models.forecasting.rollout import begin, go_on, passes, placed, roll, rows_of, tell
+from models.network.inputs import window_inputs
+from tests.models.samples import Says, panel_of, reader_of, small_spec, weights_of, with_covariates
+
+NAN = np.nan
+ONE = np.array([0])
+SPEC = small_spec(season=1, context=4, horizon=2, scaling="last", skip=False)
+AND_ONE = Says(lambda inputs: inputs["past"][:, -1:, 0] + [[1, 2]])  # the last value and one more, in window units
+
+
+def rolled(spec, engine, panel, horizon):
+    at = panel.observed_lengths
+    return roll(reader_of(spec, panel), engine, np.arange(len(panel)), at, horizon)
+
+
+def test_what_was_said_is_read_in_the_next_pass_in_units_of_the_new_window():
+    # 0, 1, 2, 3 from 3 in units of 1.5: 4.5 and 6. Then 2, 3, 4.5, 6 from 6 in units of 2.125: 8.125 and 10.25
+    said = rolled(SPEC, AND_ONE, panel_of([9, 0, 1, 2, 3]), 3)
+    assert said.mean.tolist() == [[4.5, 6.0, 8.125]]
+    assert said.spread.tolist() == [[1.5]]  # of the window that was known
+
+
+def test_there_are_no_more_passes_than_needed():
+    for horizon, runs in [(1, 1), (2, 1), (3, 2), (8, 4)]:
+        engine = Says(AND_ONE.answer)
+        rolled(SPEC, engine, panel_of(range(9)), horizon)
+        assert len(engine.given) == runs
+
+
+def test_covariates_go_along_with_the_moments():
+    engine = Says(lambda inputs: inputs["ahead"][:, :, 0])
+    panel = with_covariates(panel_of([1, 2, 3, 4, NAN, NAN, NAN, NAN]), price=np.arange(8))
+    spec = replace(SPEC, future_covariates=("price",))
+    rolled(spec, engine, panel, 4)
+    assert [given["ahead"][0, :, 0].tolist() for given in engine.given] == [[4, 5], [6, 7]]
+    assert [given["past"][0, :, 2].tolist() for given in engine.given] == [[0, 1, 2, 3], [2, 3, 4, 5]]
+
+
+def test_covariates_of_the_past_end_with_what_was_observed():
+    """Also in a backtest, where the panel knows them of the steps that are said: a real forecast does not."""
+    engine = Says(AND_ONE.answer)
+    panel = with_covariates(panel_of(range(8)), load=range(1, 9))
+    spec = replace(SPEC, past_covariates=("load",))
+    roll(reader_of(spec, panel), engine, ONE, np.array([4]), 6)
+    assert [given["past"][0, :, 2].tolist() for given in engine.given] == [[1, 2, 3, 4], [3, 4, 0, 0], [0, 0, 0, 0]]
+
+
+def test_a_missing_value_stays_missing_until_it_has_slid_out():
+    engine = Says(AND_ONE.answer)
+    rolled(SPEC, engine, panel_of([1, NAN, 3, 5]), 4)
+    assert [given["past"][0, :, 1].tolist() for given in engine.given] == [[1, 0, 1, 1], [1, 1, 1, 1]]
+
+
+def test_quantiles_are_in_units_of_the_data_and_only_the_median_is_read_on():
+    spec = replace(SPEC, loss="quantile", quantiles=(0.1, 0.5, 0.9))
+    engine = Says(None)
+    engine.run = lambda inputs: {"said": np.float32([[[2, 0, -1], [1, 0, -2]]] * len(inputs["past"]))}
+    said = rolled(spec, engine, panel_of([0, 1, 2, 3]), 4)
+    assert said.levels == (0.1, 0.5, 0.9)
+    assert said.mean.tolist() == [[3, 3, 3, 3]]
+    assert said.quantiles[0, :2].tolist() == [[1.5, 3, 6], [0, 3, 4.5]]  # 3 and 1.5 times what was said
+    # then the window is 2, 3, 3, 3, in units of 0.25
+    assert said.quantiles[0, 2:].tolist() == [[2.75, 3, 3.5], [2.5, 3, 3.25]]
+
+
+def test_seasonal_naive_is_the_last_season_over_and_over_with_gaps_from_the_one_before():
+    spec = small_spec(strategy="seasonal_naive", season=3, context=6, horizon=3)
+    panel = panel_of([1, 2, 3, 4, NAN, 6], [7, 8])
+    said = rolled(spec, OnnxEngine(spec, {}), panel, 5)
+    assert said.mean[0].tolist() == pytest.approx([4, 2, 6, 4, 2])
+    assert said.mean[1, 1:3].tolist() == pytest.approx([7, 8])  # of its first, what it has
+
+
+def test_a_constant_window_is_repeated_and_what_is_said_of_it_is_not_heard():
+    said = rolled(SPEC, AND_ONE, panel_of([5, 5, 5, 5]), 5)
+    assert (said.mean.tolist(), said.spread.tolist()) == ([[5.0] * 5], [[0.0]])
+
+
+KNOWN = {"past_covariates": ("load",), "future_covariates": ("price",), "static_covariates": ("size",)}
+CARRIED = [
+    {"strategy": "iterative", "skip": True, "season": 3, "calendar": True, **KNOWN},
+    {"strategy": "seq2seq", "skip": True, "season": 4, "loss": "quantile", **KNOWN},
+    {"strategy": "iterative"},
+    {"strategy": "iterative", "season": 3, "cell": "lstm", "depth": 2},
+    {"strategy": "direct", "season": 3, "skip": True},
+    {"strategy": "seq2seq", "cell": "rnn", "season": 9, "skip": True},
+    {"strategy": "iterative", "cell": "peephole", "calendar": True, "future_covariates": ("price",)},
+]
+
+
+@pytest.fixture(params=CARRIED, ids=lambda fields: "-".join(map(str, fields.values())))
+def carried(request):
+    """A spec, its engine, and the window of two series with all that is known of later points."""
+    spec = replace(SPEC, state="carried", **request.param)
+    rng = np.random.default_rng(0)
+    y, other = rng.normal(size=(2, 40))
+    y[[1, 3]] = NAN
+    columns = {name: rng.normal(size=80) for name in ("load", "price")}
+    reader = reader_of(spec, with_covariates(panel_of(y, other), size=np.repeat([1.0, 2.0], 40), **columns))
+    return spec, OnnxEngine(spec, weights_of(spec)), reader.read(np.array([0, 1]), np.array([4, 5]), 35)
+
+
+LATER = np.random.default_rng(1).normal(size=(2, 20)).astype(np.float32)
+LATER[0, [3, 9, 10, 11, 12, 13]] = NAN
+
+
+def test_to_go_on_point_by_point_is_to_read_the_whole_history_at_once(carried):
+    spec, engine, batch = carried
+    memory = begin(spec, engine, batch)
+    for count in range(20):
+        memory = go_on(spec, engine, memory, LATER[:, count : count + 1])
+    at_once = go_on(spec, engine, begin(spec, engine, batch), LATER)
+    assert memory.said.mean == pytest.approx(at_once.said.mean, abs=1e-6)
+    for name, state in memory.state.items():
+        assert state == pytest.approx(at_once.state[name], abs=1e-6)
+    assert memory.recent.shape == (2, spec.season if 1 < spec.season <= 4 else 0)  # all that is kept of the values
+
+
+def test_what_is_read_of_a_window_is_what_was_taught_of_it(carried):
+    spec, engine, batch = carried
+    watched = Watched(engine)
+    begin(spec, watched, batch)
+    expected = window_inputs(spec, batch.values, batch)
+    states = {name for name in watched.given[0] if name.startswith("state_")}
+    assert watched.given[0].keys() - states == expected.keys()
+    for name, value in expected.items():
+        assert watched.given[0][name].tolist() == value.tolist()
+
+
+def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
+    spec, engine, batch = carried
+    watched = Watched(engine)
+    memory = begin(spec, watched, batch)
+    for first, end in pairwise([0, 1, 7, 8, 13, 20]):  # at 13 more than a season is missing
+        memory = go_on(spec, watched, memory, LATER[:, first:end])
+        whole = window_inputs(spec, np.concatenate([batch.values, LATER[:, :end]], axis=1), batch)
+        past = np.concatenate([given["past"] for given in watched.given], axis=1)
+        assert past.tolist() == whole.pop("past").tolist()
+        for name, value in whole.items():
+            assert watched.given[-1][name].tolist() == value.tolist()
+
+
+def test_what_is_said_is_read_on_as_if_it_had_come(carried):
+    spec, engine, batch = carried
+    memory = go_on(spec, engine, begin(spec, engine, batch), LATER[:, :5])
+    said = tell(spec, engine, memory, 7)
+    expected = [memory.said]
+    for _ in range(passes(spec, 7) - 1):
+        memory = go_on(spec, engine, memory, memory.said.mean)
+        expected.append(memory.said)
+    mean = np.concatenate([one.mean for one in expected], axis=1)[:, :7]
+    assert said.mean == pytest.approx(batch.to_data(mean), rel=1e-6)
+    if spec.loss == "quantile":
+        outer = np.concatenate([one.quantiles for one in expected], axis=1)[:, :7, -1]
+        assert said.quantiles[..., -1] == pytest.approx(batch.to_data(outer), rel=1e-6)
+
+
+def test_some_rows_go_on_and_are_put_back(carried):
+    spec, engine, batch = carried
+    memory = begin(spec, engine, batch)
+    one = go_on(spec, engine, rows_of(memory, np.array([1])), LATER[1:, :3])
+    both = placed(memory._replace(batch=memory.batch._replace(known=memory.batch.known[:, 3:])), 2, np.array([1]), one)
+    assert both.said.mean[0].tolist() == memory.said.mean[0].tolist()
+    assert both.said.mean[1] == pytest.approx(go_on(spec, engine, memory, LATER[:, :3]).said.mean[1], abs=1e-6)
+    longer = placed(memory, 3, np.array([2]), rows_of(memory, np.array([0])))
+    assert longer.state["state_0"].tolist() == [*memory.state["state_0"].tolist(), memory.state["state_0"][0].tolist()]
+
+
+def test_to_read_nothing_changes_nothing(carried):
+    spec, engine, batch = carried
+    memory = begin(spec, engine, batch)
+    assert go_on(spec, engine, memory, LATER[:, :0]) is memory
+
+
+def test_a_carried_state_reads_each_point_once():
+    spec = replace(SPEC, state="carried", strategy="iterative")
+    watched = Watched(OnnxEngine(spec, weights_of(spec)))
+    rolled(spec, watched, panel_of(np.arange(9.0) % 4), 5)
+    assert [given["past"].shape[1] for given in watched.given] == [4, 1, 1, 1, 1]
+
+
+class Watched:
+    """An engine that keeps copies of what it is given to read."""
+
+    def __init__(self, engine):
+        self._engine, self.given = engine, []
+
+    def run(self, inputs):
+        self.given.append({name: value.copy() for name, value in inputs.items()})
+        return self._engine.run(inputs)

@@ -1,0 +1,80 @@
+"""Every cell does what its equations say, written out here in NumPy, and starts from the state that it is given."""
+
+import numpy as np
+import pytest
+
+from models.engines.onnx import OnnxEngine
+from models.network.build import input_shapes
+from models.network.cells import CELLS
+from tests.models.samples import small_spec, weights_of
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def rnn(row, states, w):
+    (h,) = states
+    return [np.tanh(row @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"])]
+
+
+def lstm(row, states, w):
+    """The gates in the layer's order i, f, c, o."""
+    h, c = states
+    i, f, g, o = np.split(row @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return [sigmoid(o) * np.tanh(c), c]
+
+
+def gru(row, states, w):
+    """The gates in the layer's order z, r, h, with the reset after the matrix product."""
+    (h,) = states
+    given, own = row @ w["kernel"] + w["bias"][0], h @ w["recurrent_kernel"] + w["bias"][1]
+    (xz, xr, xh), (hz, hr, hh) = np.split(given, 3), np.split(own, 3)
+    z = sigmoid(xz + hz)
+    return [z * h + (1 - z) * np.tanh(xh + sigmoid(xr + hr) * hh)]
+
+
+def peephole(row, states, w):
+    """Gers et al. (2002): the gates i and f see the memory before the step, o the one after it."""
+    h, c = states
+    i, f, g, o = np.split(row @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4)
+    see_i, see_f, see_o = w["peephole"]
+    c = sigmoid(f + see_f * c) * c + sigmoid(i + see_i * c) * np.tanh(g)
+    return [sigmoid(o + see_o * c) * np.tanh(c), c]
+
+
+EQUATIONS = {"rnn": rnn, "lstm": lstm, "gru": gru, "peephole": peephole}
+
+
+def run(cell, x, states, weights, name="encoder_0"):
+    """The states after the rows of ``x`` (n, D)."""
+    own = {part.split("/")[1]: w for part, w in weights.items() if part.startswith(f"{name}/")}
+    for row in x:
+        states = EQUATIONS[cell](row, states, own)
+    return states
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_graph_does_what_the_equations_say(cell):
+    spec = small_spec(cell=cell, units=3, skip=False, state="carried", strategy="direct")
+    weights, rng = weights_of(spec), np.random.default_rng(1)
+    inputs = {name: rng.normal(size=(1, *s)).astype(np.float32) for name, s in input_shapes(spec).items()}
+    states = [inputs[name][0] for name in sorted(inputs) if name.startswith("state_")]
+    after = run(cell, inputs["past"][0], states, weights)
+    found = OnnxEngine(spec, weights).run(inputs)
+    assert found["said"][0, :, 0] == pytest.approx(after[0] @ weights["head/kernel"] + weights["head/bias"], abs=1e-6)
+    assert [found[f"next_{i}"][0] for i in range(len(after))] == [pytest.approx(state, abs=1e-6) for state in after]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_knows_the_shapes_of_its_weights_and_the_operator_has_as_many(cell):
+    shapes = CELLS[cell].shapes(2, 3)
+    weights = {name: np.arange(np.prod(shape), dtype=np.float32).reshape(shape) for name, shape in shapes.items()}
+    gates = len(CELLS[cell].gate_order)
+    made = CELLS[cell].onnx_weights(weights)
+    expected = {"W": (1, gates * 3, 2), "R": (1, gates * 3, 3), "B": (1, 2 * gates * 3)}
+    expected |= {"P": (1, 9)} if cell == "peephole" else {}
+    assert {name: value.shape for name, value in made.items()} == expected
+    for theirs, ours in (("W", "kernel"), ("R", "recurrent_kernel")):
+        assert sorted(made[theirs].ravel()) == sorted(weights[ours].ravel())  # each is moved, none is lost

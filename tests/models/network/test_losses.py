@@ -1,0 +1,67 @@
+"""What a network's numbers mean: points, quantiles, distributions."""
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.network.losses import LOSSES, scale_of, student_t_quantiles
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def read(loss, *said, levels=LEVELS):
+    return LOSSES[loss].read(np.float32([[said]]), levels)
+
+
+@pytest.mark.parametrize("loss", ["mae", "mse", "huber"])
+def test_a_point_is_said_as_it_is(loss):
+    assert LOSSES[loss].located(LEVELS) + LOSSES[loss].others == 1
+    said = read(loss, 3.0)
+    assert (said.mean.tolist(), said.quantiles) == ([[3.0]], None)
+
+
+def test_quantiles_that_cross_are_put_in_order_and_the_median_is_the_point():
+    assert LOSSES["quantile"].located(LEVELS) == 3
+    said = read("quantile", 5.0, 1.0, 2.0)
+    assert said.quantiles.tolist() == [[[1.0, 2.0, 5.0]]]
+    assert said.mean.tolist() == [[2.0]]
+
+
+def test_a_normal_distribution_by_hand():
+    assert (LOSSES["normal"].located(LEVELS), LOSSES["normal"].others) == (1, 1)
+    said = read("normal", 10.0, 0.0)
+    scale = np.log(2) + 1e-3  # softplus of 0
+    assert said.mean.tolist() == [[10.0]]
+    assert said.quantiles[0, 0].tolist() == pytest.approx([10 - 1.2816 * scale, 10, 10 + 1.2816 * scale], abs=1e-4)
+
+
+def test_a_student_t_distribution_by_hand():
+    said = read("student_t", 10.0, 0.0)
+    scale = np.log(2) + 1e-3
+    assert said.quantiles[0, 0].tolist() == pytest.approx([10 - 1.5332 * scale, 10, 10 + 1.5332 * scale], abs=1e-4)
+
+
+def test_quantiles_of_student_t_are_those_of_the_tables():
+    found = student_t_quantiles([0.75, 0.9, 0.95, 0.975, 0.99, 0.995])
+    assert found.tolist() == pytest.approx([0.741, 1.533, 2.132, 2.776, 3.747, 4.604], abs=5e-4)
+    assert student_t_quantiles([0.025]).tolist() == pytest.approx([-2.776], abs=5e-4)
+    normal = NormalDist().inv_cdf(0.99)
+    assert student_t_quantiles([0.99])[0] > normal  # heavier tails
+
+
+def test_a_scale_is_positive_whatever_is_said():
+    raw = np.float32([-1e30, -5, 0, 5, 1e30])
+    scales = scale_of(raw)
+    assert (scales >= 1e-3).all()
+    assert scales[3:].tolist() == pytest.approx([5.0077, 1e30], rel=1e-3)
+
+
+@given(st.sampled_from(["quantile", "normal", "student_t"]), st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3))
+def test_quantiles_never_cross(loss, numbers):
+    count = LOSSES[loss].located(LEVELS) + LOSSES[loss].others
+    said = read(loss, *numbers[:count])
+    assert (np.diff(said.quantiles) >= 0).all()
+    assert said.mean[0, 0] == said.quantiles[0, 0, 1]

@@ -1,0 +1,159 @@
+"""Normalisation of windows and the way back. A missing value counts nowhere."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.network.scaling import FARTHEST, SCALINGS, Scale, change_of, fill, normalise
+
+NAN = np.nan
+NUMBERS = st.lists(st.floats(-1e3, 1e3), min_size=6, max_size=6)
+GAPS = st.lists(st.booleans(), min_size=6, max_size=6)
+ALL = pytest.mark.parametrize("scaling", SCALINGS)
+
+
+def window(*values, scaling="level", season=1):
+    """Values, level and spread of one window."""
+    values, (level, spread) = normalise(np.array([values]), season, scaling)
+    return values[0].tolist(), level[0].tolist(), spread[0].tolist()
+
+
+def test_a_window_is_measured_from_its_last_season():
+    # from the mean of 2 and 3, in units of (6.5 + 1.5 + 0.5 + 0.5) / 4
+    values, level, spread = window(9.0, 1.0, 2.0, 3.0, season=2)
+    assert (level, spread) == ([2.5], [2.25])
+    assert values == pytest.approx([6.5 / 2.25, -1.5 / 2.25, -0.5 / 2.25, 0.5 / 2.25])
+
+
+def test_missing_values_are_left_out_of_level_and_spread_and_stay_missing():
+    values, level, spread = window(NAN, 1.0, NAN, 3.0, season=2)
+    assert (level, spread) == ([3.0], [1.0])  # the last season's mean is 3; 1 is 2 away and 3 is 0 away
+    assert values == pytest.approx([NAN, -2.0, NAN, 0.0], nan_ok=True)
+
+
+@pytest.mark.parametrize("season", [1, 5, 100])
+def test_without_a_whole_season_it_is_measured_from_its_last_value(season):
+    assert window(9.0, 1.0, 2.0, 3.0, season=season)[1] == [3.0]
+    assert window(9.0, 1.0, 2.0, NAN, season=season)[1] == [2.0]
+
+
+def test_the_last_value_may_be_the_level_whatever_the_season():
+    assert window(9.0, 1.0, 2.0, 3.0, season=2, scaling="last")[1] == [3.0]
+
+
+def test_standard_is_mean_and_standard_deviation():
+    assert window(1.0, 3.0, NAN, 5.0, 7.0, scaling="standard")[1:] == ([4.0], [pytest.approx(np.sqrt(5))])
+
+
+def test_seasonal_is_what_each_value_adds_to_the_one_a_season_before():
+    values, level, spread = window(1.0, 5.0, 2.0, 9.0, 4.0, 11.0, season=2, scaling="seasonal")
+    # changes 1, 4, 2, 2; the next values are measured from 4 and 11, round and round
+    assert (level, spread) == ([4.0, 11.0], [2.25])
+    assert values == pytest.approx([NAN, NAN, 1 / 2.25, 4 / 2.25, 2 / 2.25, 2 / 2.25], nan_ok=True)
+    scale = Scale(np.array([level]), np.array([spread]))
+    assert scale.to_data(np.float32([[0, 0, 1]])).tolist() == [[4.0, 11.0, 6.25]]
+    assert scale.to_window(np.array([[4.0, 15.5, 6.25]])).tolist() == [[0, 2, 1]]
+
+
+def test_a_seasonal_level_that_is_missing_comes_from_the_season_before():
+    assert window(1.0, 5.0, 2.0, NAN, season=2, scaling="seasonal")[1] == [2.0, 5.0]
+    assert window(1.0, NAN, 3.0, NAN, season=2, scaling="seasonal")[1] == [3.0, 2.0]  # never seen: the mean
+
+
+@ALL
+@given(NUMBERS, GAPS, st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+def test_window_units_do_not_change_with_scale_and_shift(scaling, values, gaps, scale, shift):
+    past = np.where([[*gaps[:-1], False]], np.nan, np.array([values]))
+    one, other = normalise(past, 3, scaling), normalise(scale * past + shift, 3, scaling)
+    if one.scale.spread[0, 0] < 1e-3 or other.scale.spread[0, 0] < 1e-3:
+        return  # lost in rounding
+    assert other.values == pytest.approx(one.values, rel=1e-4, abs=1e-4, nan_ok=True)
+
+
+@ALL
+@given(st.lists(st.floats(-1e90, 1e90), min_size=4, max_size=12), st.integers(1, 4))
+def test_data_units_undo_window_units(scaling, values, season):
+    past = np.array([values])
+    scaled = normalise(past, season, scaling)
+    assert np.isfinite(scaled.values[:, season:]).all()
+    ahead = past[:, : 2 * season]
+    back = scaled.scale.to_data(scaled.scale.to_window(ahead))
+    if scaled.scale.spread[0, 0] * FARTHEST > 3 * np.abs(past).max():
+        assert back == pytest.approx(ahead, rel=1e-5, abs=1e-5 * np.abs(past).max())
+
+
+@ALL
+@pytest.mark.parametrize("value", [0.0, 7.0, -1e100, 1e-320])
+def test_a_constant_window_is_zero_and_so_is_all_that_follows(scaling, value):
+    values, scale = normalise(np.array([[value, value, NAN, value, value]]), 2, scaling)
+    assert scale.spread.tolist() == [[0.0]]
+    assert not np.nan_to_num(values).any()
+    assert scale.to_data(np.float32([[3, -3, 0]])).tolist() == [[value] * 3]
+    assert scale.to_window(np.array([[1e100, -1e100]])).tolist() == [[0.0, 0.0]]
+
+
+@ALL
+def test_a_window_without_a_value_says_nothing_at_all(scaling):
+    values, scale = normalise(np.full((1, 4), NAN), 2, scaling)
+    assert np.isnan(values).all()
+    assert np.isnan(scale.to_window(np.array([[1.0, 2.0, 3.0]]))).all()
+
+
+def test_rounding_around_a_high_level_counts_as_constant():
+    assert window(1e12 + 1e-4, 1e12, 1e12 + 1e-4, 1e12)[2] == [0.0]
+
+
+def test_a_jump_after_a_nearly_constant_window_stays_finite():
+    after = Scale(np.array([[0.0]]), np.array([[1e-90]])).to_window(np.array([[1e100, -1e100, 2.0]]))
+    assert after.tolist() == [[FARTHEST, -FARTHEST, FARTHEST]]
+
+
+def test_gaps_are_filled_from_as_many_seasons_before_as_it_takes():
+    values = np.array([[1.0, NAN, 3.0, 4.0, NAN, NAN, NAN, NAN]])
+    assert fill(values, 3)[0].tolist() == pytest.approx([1, NAN, 3, 4, NAN, 3, 4, NAN], nan_ok=True)
+    assert fill(values, 1)[0].tolist() == [1, 1, 3, 4, 4, 4, 4, 4]
+    assert np.isnan(values).sum() == 5  # what was given is left as it was
+
+
+@pytest.mark.parametrize("name", ["log", "boxcox"])
+@given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=5))
+def test_a_transform_of_positive_values_can_be_undone(name, values):
+    change = change_of(name, np.array([values]))
+    there = change.there(np.array([values]))
+    assert (np.diff(there[0, np.argsort(values)]) >= 0).all()
+    assert change.back(there) == pytest.approx(np.array([values]), rel=1e-9)
+
+
+def test_the_transforms_by_hand():
+    past = np.array([[1.0, 16.0]])
+    assert change_of("log", past).there(past)[0].tolist() == pytest.approx([0, np.log(16)])
+    assert change_of("boxcox", past).there(past)[0].tolist() == [0, 4]  # (16 ** 0.25 - 1) / 0.25
+    assert change_of("none", past).there(past).tolist() == past.tolist()
+
+
+@pytest.mark.parametrize("name", ["log", "boxcox"])
+def test_rows_that_are_not_positive_are_left_as_they_are(name):
+    past = np.array([[1.0, 2.0], [0.0, 2.0], [NAN, 4.0]])
+    change = change_of(name, past)
+    assert change.positive[:, 0].tolist() == [True, False, True]
+    assert change.there(past)[1].tolist() == [0.0, 2.0]
+    assert change.back(change.there(past)) == pytest.approx(past, nan_ok=True)
+    # 0 and less after a positive past cannot be said in such units: they are not taught
+    assert np.isnan(change.there(np.full((3, 1), -1.0)))[:, 0].tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["log", "boxcox"])
+def test_what_lies_far_beyond_the_numbers_comes_back_as_a_number(name):
+    assert np.isfinite(change_of(name, np.array([[1.0]])).back(np.array([[1e5, -1e5]]))).all()
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=30))
+def test_a_window_is_the_same_to_the_last_bit_whatever_lies_beside_it(scaling, values):
+    past = np.array(values).reshape(1, 30)
+    beside = np.concatenate([past, np.where(np.arange(30) % 4 == 3, np.nan, 1.5 * past), np.full((1, 30), 7.0)])
+    alone, together = normalise(past, 4, scaling), normalise(beside, 4, scaling)
+    np.testing.assert_array_equal(together.values[0], alone.values[0])
+    np.testing.assert_array_equal(together.scale.level[0], alone.scale.level[0])
+    np.testing.assert_array_equal(together.scale.spread[0], alone.scale.spread[0])

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from models.engines.onnx import OnnxEngine
+from models.evaluation.origins import Plan, origins_of
+from models.forecasting.forecaster import Member, predict, ready
+from models.network.inputs import Facts
+from models.training.blending import blend, seasonal_naive_for
+from tests.models.samples import panel_of, small_spec
+
+SPEC = small_spec(season=1, context=5, horizon=3, skip=False)
+PLAN = Plan(horizon=3, origins=4, stride=2)
+# A window of a straight line with a slope of 1 is on average (4 + 3 + 2 + 1 + 0) / 5 = 2 away from its last value.
+UNIT = 2.0
+
+
+class Slope:
+    """A network that goes on from the last value by ``slope`` at each step, in series whose window unit is 2."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def run(self, inputs):
+        rows = len(next(iter(inputs.values())))
+        return {"said": np.tile((self.slope * np.arange(1, 4) / UNIT)[None, :, None], (rows, 1, 1)).astype(np.float32)}
+
+
+def shares(panel, *slopes):
+    """The shares of networks with these slopes, and the strategies that they belong to."""
+    members = [Member(SPEC, Facts.none().to_weights()) for _ in slopes]
+    left = iter([Slope(slope) for slope in slopes])
+    mixed = blend(
+        members,
+        origins_of(panel, PLAN, 1),
+        lambda spec, weights: next(left) if spec == SPEC else OnnxEngine(spec, weights),
+    )
+    return [(member.spec.strategy, pytest.approx(member.share)) for member in mixed]
+
+
+def line(count=40):
+    return panel_of(np.arange(float(count)))
+
+
+def test_a_network_that_is_right_is_left_alone():
+    assert shares(line(), 1.0) == [("direct", 1.0)]
+
+
+def test_a_network_that_goes_the_wrong_way_gives_way_to_seasonal_naive():
+    assert shares(line(), -1.0) == [("seasonal_naive", 1.0)]
+
+
+def test_a_network_that_goes_twice_as_far_as_it_should_is_halved():
+    assert shares(line(), 2.0) == [("direct", 0.5), ("seasonal_naive", 0.5)]
+
+
+def test_two_networks_have_what_is_left_between_them():
+    assert shares(line(), 1.0, 3.0) == [("direct", 0.25), ("direct", 0.25), ("seasonal_naive", 0.5)]
+
+
+def test_where_no_error_can_be_measured_the_network_stays():
+    assert shares(panel_of(np.full(40, 7.0)), 1.0) == [("direct", 1.0)]
+
+
+def test_seasonal_naive_as_a_member_repeats_the_season_and_fills_its_gaps_from_the_one_before():
+    member = seasonal_naive_for(small_spec(season=3, horizon=4))
+    panel = panel_of([9.0, 9.0, 9.0, 1.0, 2.0, 3.0, 4.0, np.nan, 6.0])
+    said = predict(ready([member], OnnxEngine), panel, np.array([0]), np.array([9]), 4)
+    assert said.mean.tolist() == [pytest.approx([4.0, 2.0, 6.0, 4.0])]

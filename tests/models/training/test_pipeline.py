@@ -1,0 +1,56 @@
+"""From data to a forecaster, watched."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from models.engines.onnx import OnnxEngine
+from models.evaluation.backtest import baseline_at, score
+from models.evaluation.origins import plan_for
+from models.evaluation.scoring import skill
+from models.forecasting.forecaster import predict, ready
+from models.network.spec import Training
+from models.training.fit import Course, Progress
+from models.training.pipeline import Watch, make
+from tests.models.samples import panel_of, small_spec
+
+SPEC = small_spec(cell="rnn", units=4, season=7, context=14, horizon=3)
+TWO_EPOCHS = Training(max_epochs=2, steps_per_epoch=3, batch_size=16)
+
+
+def weeks():
+    rng, t = np.random.default_rng(3), np.arange(120)
+    return panel_of(*(np.sin(2 * np.pi * t / 7 + i) + 0.3 * rng.normal(size=120) for i in range(2)))
+
+
+def skills(panel, is_due):
+    """What was told of skill in each phase, in order, and what came of it."""
+    told: dict[str, list[float | None]] = {"fit": [], "refit": []}
+
+    def keep(phase: str, member: int, progress: Progress) -> None:
+        told[phase].append(progress.skill)
+
+    plan = plan_for(panel, SPEC.horizon, SPEC.season)
+    return told, make(panel, plan, [Course(SPEC, TWO_EPOCHS)], watch=Watch(on_progress=keep, is_due=is_due))
+
+
+def test_the_skill_so_far_is_that_of_the_network_on_the_windows_of_its_backtest():
+    told, made = skills(weeks(), is_due=lambda: True)
+    # Three batches and the end of the epoch, twice, and the end of the training: known from the first epoch's end on.
+    before, after, last = told["fit"][:3], told["fit"][3:7], told["fit"][7:]
+    assert before == [None, None, None]
+    assert len(set(after)) == len(set(last)) == 1
+    assert after[0] != last[0]
+    [network] = [member for member in made.backtested if member.spec == SPEC]
+    rows = np.arange(len(made.origins))
+    assert len(rows) <= 64  # all of them are looked at
+    own = score(partial(predict, ready([network], OnnxEngine)), made.origins, rows)
+    assert last[0] == pytest.approx(skill(own, baseline_at(made.origins, rows).score()), abs=1e-6)
+
+
+def test_who_does_not_ask_is_told_none_and_neither_is_who_teaches_it_those_windows_too():
+    told, _ = skills(weeks(), is_due=lambda: False)
+    assert set(told["fit"]) == set(told["refit"]) == {None}
+    asked, _ = skills(weeks(), is_due=lambda: True)
+    assert set(asked["refit"]) == {None}

@@ -1,0 +1,131 @@
+"""What a panel suggests for those who name nothing, or only some of the fields."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.data.calendar import parse_freq
+from models.data.windows import split
+from models.errors import SpecError
+from models.evaluation.origins import plan_for
+from models.network.spec import check_training
+from models.training.recipes import RECIPES, default_horizon, suggest, suggest_training
+from tests.models.samples import panel_of, with_covariates
+
+
+@pytest.mark.parametrize(
+    ("freq", "horizon"), [("h", 24), ("15min", 24), ("D", 7), ("W", 13), ("MS", 12), ("QE", 4), ("YE", 6), ("min", 15)]
+)
+def test_the_horizon_that_people_expect(freq, horizon):
+    assert default_horizon(parse_freq(freq)) == horizon
+
+
+@pytest.mark.parametrize(
+    ("freq", "points", "season", "horizon"),
+    [
+        ("h", 2000, 24, 24),
+        ("MS", 300, 12, 12),
+        ("W", 1000, 52, 13),
+        ("YS", 60, 1, 6),
+        ("D", 20, 7, 3),  # 7 would leave 6 to teach with
+        ("D", 10, 1, 1),  # too short for a week twice, and for three days
+    ],
+)
+def test_a_panel_suggests_season_and_horizon_by_its_frequency_and_length(freq, points, season, horizon):
+    start = "2020-01-01" if freq != "W" else "2000-01-02"
+    spec = suggest(panel_of(np.arange(points), freq=freq, start=start), {})
+    assert (spec.freq, spec.season, spec.horizon) == (freq, season, horizon)
+    assert 2 <= spec.context <= max(2, points)
+    assert spec.context % spec.segment == 0
+
+
+PANELS = st.tuples(st.integers(24, 2500), st.sampled_from(["h", "15min", "D", "B", "MS", "QS", "YS"]))
+NAMED = st.fixed_dictionaries(
+    {},
+    optional={
+        "strategy": st.sampled_from(["iterative", "direct", "seq2seq", "decoder", "parallel"]),
+        "horizon": st.integers(1, 5),
+        "context": st.integers(2, 12),
+        "cell": st.just("lstm"),
+        "scaling": st.sampled_from(["level", "last", "standard"]),
+    },
+)
+
+
+def trained_as_suggested(panel, fields, recipe):
+    """Refuses what could not be trained on the panel's points before its backtest."""
+    points, freq = panel
+    points = min(points, 200) if freq in ("QS", "YS") else points  # longer ones leave the calendar
+    panel = panel_of(np.zeros(points), freq=freq, start="2020-01-01")
+    spec = suggest(panel, fields, recipe)
+    check_training(spec, suggest_training(panel, spec, {}, recipe))
+    plan = plan_for(panel, spec.horizon, spec.season)
+    split(panel.cut(plan.held_out), spec.context, spec.horizon, hold=False)
+    return spec
+
+
+@given(PANELS, st.sampled_from(sorted(RECIPES)))
+def test_every_recipe_can_be_trained_on_any_history_of_some_length(panel, recipe):
+    trained_as_suggested(panel, {}, recipe)
+
+
+@given(PANELS, NAMED)
+def test_what_is_suggested_goes_with_what_is_given(panel, fields):
+    spec = trained_as_suggested(panel, fields, "default")
+    assert {name: getattr(spec, name) for name in fields} == fields
+
+
+def test_fields_that_are_given_are_kept():
+    fields = {"horizon": 3, "cell": "lstm", "context": 50, "season": 1, "freq": "d", "dropout": 0.5}
+    panel = panel_of(np.arange(300))
+    spec = suggest(panel, fields)
+    assert (spec.horizon, spec.cell, spec.context, spec.season, spec.dropout) == (3, "lstm", 50, 1, 0.5)
+    assert suggest_training(panel, spec, {"max_epochs": 3}).max_epochs == 3
+
+
+def test_a_panel_with_less_to_learn_is_taught_no_longer():
+    short, long = (panel_of(*[np.arange(points)] * 5) for points in (60, 1000))
+    epochs = [suggest_training(panel, suggest(panel, {}), {}).max_epochs for panel in (short, long)]
+    assert epochs[0] < epochs[1]
+
+
+def test_the_values_of_covariates_that_are_text_are_filled_in():
+    panel = with_covariates(
+        panel_of(np.arange(60)), {"sky": ("rain", "sun")}, sky=np.arange(60) % 2, load=np.arange(60)
+    )
+    spec = suggest(panel, {"future_covariates": ["sky"], "past_covariates": ["load"]})
+    assert spec.categories == (("sky", ("rain", "sun")),)
+    assert suggest(panel, {}).categories == ()
+
+
+def test_a_convlstm_is_given_whole_seasons():
+    spec = suggest(panel_of(np.arange(300)), {"encoder": "convlstm", "cell": "lstm"})
+    assert (spec.context % spec.season, spec.segment) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"horizon": "many"}, "horizon"),
+        ({"season": None}, "season"),
+        ({"context": -1}, "context"),
+        ({"context": 0}, "context"),
+        ({"units": -1}, "units"),
+        ({"freq": "h"}, "freq"),
+        ({"freq": "never"}, "freq"),
+        ({"state": "carried", "encoder": "bidirectional"}, "state"),
+    ],
+)
+def test_a_field_that_cannot_work_is_refused_by_name(fields, named):
+    with pytest.raises(SpecError) as caught:
+        suggest(panel_of(np.arange(100)), fields)
+    assert [fault.field for fault in caught.value.faults] == [named]
+
+
+def test_a_field_that_does_not_exist_is_refused():
+    with pytest.raises(SpecError, match="no field 'layers'"):
+        suggest(panel_of(np.arange(100)), {"layers": 3})
+    panel = panel_of(np.arange(100))
+    with pytest.raises(SpecError, match="no field 'epochs'"):
+        suggest_training(panel, suggest(panel, {}), {"epochs": 3})

@@ -1,0 +1,151 @@
+"""A training that was interrupted comes to the same weights, bit for bit; so do several in one process."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from models.errors import Cancelled
+from models.evaluation.origins import plan_for
+from models.forecasting.forecaster import Weights
+from models.network.spec import Spec, Training
+from models.training.checkpoint import Checkpoint, Entry, Page
+from models.training.fit import Progress, teach
+from models.training.pipeline import Course, Watch, make
+from tests.models.samples import panel_of
+
+WEEK = 10 + 5 * np.sin(np.arange(150) * 2 * np.pi / 7)
+PANEL = panel_of(*(WEEK + np.random.default_rng(seed).normal(size=150) for seed in range(4)))
+SPEC = Spec(freq="D", season=7, context=14, horizon=4, units=6, dropout=0.2)
+TRAINING = Training(max_epochs=4, steps_per_epoch=6, batch_size=16)
+KINDS = {
+    "patience": (SPEC, replace(TRAINING, patience=3)),
+    "carried": (
+        replace(SPEC, state="carried", strategy="iterative", dropout=0.0),
+        replace(TRAINING, steps_per_epoch=7, carry=3),
+    ),
+    "decoder": (replace(SPEC, cell="lstm", depth=2, strategy="decoder", attention=True), TRAINING),
+}
+
+
+def after(batches: int) -> Callable[[], bool]:
+    """Stops a training after so many batches."""
+    asked: list[None] = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) > batches
+
+    return stop
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def interrupted(course: Course, batches: int) -> Entry:
+    """What a training had noted when it died after so many batches."""
+    kept: list[bytes] = []
+    diary = Checkpoint("", kept.append, lambda: True)
+    with pytest.raises(Cancelled):
+        teach(course, PANEL, diary.page("fit"), should_stop=after(batches))
+    again = Checkpoint()
+    again.read(kept[-1])
+    entry = again.page("fit").entry
+    assert entry is not None
+    return entry
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_that_died_comes_to_the_weights_that_it_would_have_had(kind: str) -> None:
+    course = Course(*KINDS[kind])
+    whole = teach(course, PANEL, Page())
+    entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
+    assert entry.facts["epoch"] == 2
+    told: list[Progress] = []
+    resumed = teach(course, PANEL, Page(entry), told.append)
+    assert told[0].epoch == 3
+    assert same(resumed, whole)
+
+
+def test_early_stopping_remembers_the_best_epoch_over_a_death() -> None:
+    # Weights that jump about: no epoch is better than the first.
+    course = Course(SPEC, replace(TRAINING, learning_rate=0.5, patience=3, max_epochs=8))
+    whole = teach(course, PANEL, Page())
+    entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
+    assert entry.facts["patience"]["best_epoch"] <= 1
+    assert same(teach(course, PANEL, Page(entry)), whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"made_by": "keras 0.1 abacus"}, {"units": 7}],
+    ids=["by another release", "of another network"],
+)
+def test_a_state_that_does_not_fit_is_left_aside(changes: dict[str, object]) -> None:
+    entry = interrupted(Course(SPEC, TRAINING), batches=15)
+    other = replace(SPEC, units=changes.get("units", SPEC.units))
+    page = Page(Entry({**entry.facts, **changes}, entry.arrays))
+    told: list[Progress] = []
+    made = teach(Course(other, TRAINING), PANEL, page, told.append)
+    assert told[0].epoch == 1
+    assert same(made, teach(Course(other, TRAINING), PANEL, Page()))
+
+
+class Dies(Exception):
+    """The process is killed."""
+
+
+def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
+    courses = [Course(SPEC, replace(TRAINING, seed=seed, max_epochs=2)) for seed in (0, 1)]
+    plan = plan_for(PANEL, SPEC.horizon, SPEC.season)
+    whole = make(PANEL, plan, courses)
+    kept: list[bytes] = []
+    entered: list[str] = []
+    for phase, member in (("fit", 0), ("fit", 1), ("refit", 1)):
+
+        def die(now: str, number: int, progress: Progress, at: tuple[str, int] = (phase, member)) -> None:
+            entered.append(f"{now}/{number}")
+            if (now, number) == at:
+                raise Dies
+
+        with pytest.raises(Dies):
+            make(PANEL, plan, courses, watch=Watch(on_progress=die, diary=diary_of(kept)))
+    told: list[str] = []
+    last = Watch(on_progress=lambda phase, member, _: told.append(f"{phase}/{member}"), diary=diary_of(kept))
+    made = make(PANEL, plan, courses, watch=last)
+    assert set(told) == {"refit/1"}  # all that came before was done once
+    for ours, theirs in zip(made.forecaster.members, whole.forecaster.members, strict=True):
+        assert ours.share == theirs.share
+        assert same(ours.weights, theirs.weights)
+    np.testing.assert_array_equal(made.forecaster.calibration.radii, whole.forecaster.calibration.radii)
+    assert made.evaluation.report == whole.evaluation.report
+
+
+def diary_of(kept: list[bytes]) -> Checkpoint:
+    diary = Checkpoint("", kept.append, lambda: True)
+    if kept:
+        diary.read(kept[-1])
+    return diary
+
+
+def test_memory_does_not_grow_with_the_trainings_of_a_process() -> None:
+    process = psutil.Process()
+    sizes = []
+    for number in range(21):
+        # Other lengths, seeds and rates: nothing that would have to be compiled anew.
+        training = replace(TRAINING, max_epochs=1 + number % 3, seed=number % 2, learning_rate=1e-3 * (1 + number))
+        teach(Course(SPEC, training), PANEL, Page())
+        sizes.append(process.memory_info().rss)
+    assert sizes[-1] - sizes[0] < 60 * 1024**2  # compiling each would take over 700 MB
+
+
+def test_what_was_compiled_for_one_training_leaves_nothing_in_the_next() -> None:
+    course = Course(SPEC, TRAINING)
+    first = teach(course, PANEL, Page())
+    teach(Course(SPEC, replace(TRAINING, seed=7, max_epochs=1)), PANEL, Page(), should_stop=after(50))
+    with pytest.raises(Cancelled):
+        teach(Course(SPEC, replace(TRAINING, seed=8)), PANEL, Page(), should_stop=after(9))
+    assert same(teach(course, PANEL, Page()), first)

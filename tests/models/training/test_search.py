@@ -1,0 +1,255 @@
+"""The search for a spec, with a teacher that knows in advance how well each candidate learns.
+
+The series is 0, 1, 2, …; a network that reads T points says its bias, in units of (T - 1) / 2 from the last value. To
+say that the value rises by one each step is to be right; seasonal naive with a season of 1 is 1 and 2 off, MASE 1.5.
+"""
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.data.panel import Panel
+from models.engines.onnx import OnnxEngine
+from models.errors import Cancelled, Diverged, InputError
+from models.forecasting.forecaster import Weights
+from models.network.spec import Spec, Training
+from models.network.strategies import STRATEGIES
+from models.training.checkpoint import never
+from models.training.recipes import CANDIDATES
+from models.training.search import Choice, Tools, choose
+from tests.fakes import weights
+from tests.models.samples import panel_of
+
+FIELDS: dict[str, Any] = {"season": 1, "horizon": 2, "scaling": "last", "skip": False, "loss": "mae", "dropout": 0.0}
+TRAINING = Training(max_epochs=16, steps_per_epoch=4)
+
+
+def learns_alike(spec: Spec, epochs: int) -> float:
+    """How far off a network is after so many epochs."""
+    return 1.0
+
+
+@dataclass
+class School:
+    """Teaches networks to be ``off`` by so much, an epoch a second; remembers whom it taught what.
+
+    ``compile_s``: what the first batch takes longer than others.
+    """
+
+    off: Callable[[Spec, int], float] = learns_alike
+    now_s: float = 0.0
+    compile_s: float = 0.0
+    stopped_at_s: float = np.inf
+    taught: list[tuple[Spec, int, Weights | None]] = field(default_factory=list)
+    panels: set[int] = field(default_factory=set)
+
+    def teach(
+        self, spec: Spec, training: Training, panel: Panel, start: Weights | None, should_stop: Callable[[], bool]
+    ) -> Weights:
+        self.panels.add(int(panel.lengths[0]))
+        made = weights(spec)
+        if not STRATEGIES[spec.strategy].learns:
+            return made
+        self.taught.append((spec, training.max_epochs, start))
+        seconds = [0.0, self.compile_s + 0.25, *[0.25] * (training.max_epochs * training.steps_per_epoch - 1)]
+        for taken_s in seconds:
+            self.now_s += taken_s
+            if should_stop():
+                raise Cancelled("training was asked to stop")
+        if made["head/bias"].shape == (2,):
+            rise = np.array([1, 2]) + self.off(spec, training.max_epochs)
+            made["head/bias"][:] = rise * 2 / (spec.context - 1)
+        return made
+
+    def search(self, panel: Panel | None = None, budget_s: float = 1e6, **fields: Any) -> Choice:
+        tools = Tools(self.teach, OnnxEngine, lambda: self.now_s, lambda: self.now_s >= self.stopped_at_s)
+        return choose(panel or panel_of(np.arange(100.0)), {**FIELDS, **fields}, TRAINING, tools, budget_s)
+
+
+def teach_at_once(spec: Spec, training: Training, *_: object) -> Weights:
+    """``wide_is_best``, as a function with a name, which may be sent elsewhere."""
+    return School(wide_is_best).teach(spec, training, panel_of(np.arange(3.0)), None, never)
+
+
+def done(piece: Callable[[], object]) -> tuple[int, object]:
+    return os.getpid(), piece()
+
+
+def wide_is_best(spec: Spec, epochs: int) -> float:
+    return 0.25 if spec.units == 256 else 0.5
+
+
+def ranked(choice: Choice) -> dict[str, float | None]:
+    """The error of each candidate at the first rung."""
+    return {trial.candidate: trial.error for trial in choice.trials if trial.rung == 0}
+
+
+def test_the_best_candidate_is_chosen() -> None:
+    choice = School(wide_is_best).search()
+    assert choice.member.spec.units == 256
+    errors = ranked(choice)
+    assert errors["wide"] == pytest.approx(0.25, abs=1e-6)
+    assert errors["default"] == pytest.approx(0.5, abs=1e-6)
+    assert errors["seasonal_naive"] == pytest.approx(1.5)
+
+
+def test_the_better_half_goes_on_with_twice_as_many_epochs_from_the_weights_it_has() -> None:
+    school = School(wide_is_best)
+    choice = school.search()
+    trials = [trial for trial in choice.trials if trial.candidate != "seasonal_naive"]
+    rungs = [[trial for trial in trials if trial.rung == rung] for rung in range(trials[-1].rung + 1)]
+    counts = [len(rung) for rung in rungs]
+    assert counts[0] > 4
+    assert counts[1:] == [-(-count // 2) for count in counts[:-1]]
+    assert counts[-1] == 2
+    epochs = [{trial.epochs for trial in rung} for rung in rungs]
+    assert epochs == [{16 >> (len(rungs) - number)} for number in range(len(rungs))]
+    for above, below in zip(rungs[1:], rungs[:-1], strict=True):
+        best = sorted(below, key=lambda trial: trial.error or 0)[: len(above)]
+        assert {trial.candidate for trial in above} == {trial.candidate for trial in best}
+    starts = [start for _, _, start in school.taught]
+    assert all((start is None) == (number < counts[0]) for number, start in enumerate(starts))
+
+
+def test_trials_that_are_done_in_other_processes_come_to_the_same() -> None:
+    processes: set[int] = set()
+
+    def each(pieces: Sequence[Callable[[], object]]) -> list[object]:
+        found = list(pool.map(done, pieces))
+        processes.update(process for process, _ in found)
+        return [result for _, result in found]
+
+    panel = panel_of(np.arange(100.0))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        far = choose(panel, FIELDS, TRAINING, Tools(teach_at_once, OnnxEngine, time.time, each=each), 1e6)
+    near = choose(panel, FIELDS, TRAINING, Tools(teach_at_once, OnnxEngine, time.time), 1e6)
+    assert processes
+    assert os.getpid() not in processes
+    assert [replace(trial, seconds=0.0) for trial in far.trials] == [
+        replace(trial, seconds=0.0) for trial in near.trials
+    ]
+    assert far.member.spec == near.member.spec
+    np.testing.assert_array_equal(far.member.weights["head/bias"], near.member.weights["head/bias"])
+
+
+def test_who_learns_slowly_may_win_in_the_end() -> None:
+    def slowly(spec: Spec, epochs: int) -> float:
+        if spec.units == 256:
+            return 0.8 / epochs
+        return 0.3 if spec.calendar else 0.5
+
+    choice = School(slowly).search()
+    errors = ranked(choice)
+    assert errors["calendar"] < errors["wide"] < errors["default"]
+    assert choice.member.spec.units == 256
+
+
+@pytest.mark.parametrize("off", [1.6, 40.0])
+def test_what_is_not_better_than_seasonal_naive_is_not_chosen(off: float) -> None:
+    choice = School(lambda spec, epochs: off).search()
+    assert choice.member.spec.strategy == "seasonal_naive"
+    assert choice.member.spec.horizon == 2
+    assert choice.trials[0].candidate == "seasonal_naive"
+
+
+def test_candidates_are_scored_on_points_that_they_were_not_taught() -> None:
+    school = School()
+    school.search()
+    (length,) = school.panels
+    assert 50 < length < 100
+
+
+def test_fields_that_are_given_stay_as_they_are() -> None:
+    school = School()
+    given = {"context": 12, "segment": 3, "strategy": "direct", "units": 16}
+    choice = school.search(**given)
+    for spec, _, _ in school.taught:
+        assert {name: getattr(spec, name) for name in {**FIELDS, **given}} == {**FIELDS, **given}
+    names = {trial.candidate for trial in choice.trials}
+    assert "calendar" in names
+    assert not {"longer", "shorter", "parallel", "wide", "last"} & names
+
+
+def test_no_spec_is_tried_twice_and_each_candidate_says_why_it_is_one() -> None:
+    school = School()
+    choice = school.search()
+    first = [spec for spec, _, start in school.taught if start is None]
+    assert len(first) == len(set(first))
+    whys = {candidate.name: candidate.why for candidate in CANDIDATES}
+    assert all(trial.why == whys.get(trial.candidate, trial.why) for trial in choice.trials)
+    assert json.loads(json.dumps(choice.to_json()))[0]["candidate"] == "seasonal_naive"
+
+
+def test_the_search_ends_when_its_share_of_the_time_is_used() -> None:
+    school = School(wide_is_best)
+    choice = school.search(budget_s=10.1)  # 6.06 of them for the search: three candidates of two epochs each
+    assert [(trial.candidate, trial.failed) for trial in choice.trials] == [
+        ("seasonal_naive", None),
+        ("default", None),
+        ("shorter", None),
+        ("longer", None),
+        ("parallel", "the time was up"),
+    ]
+    assert school.now_s == 6.25
+    assert choice.member.spec.strategy == "direct"
+    assert choice.training.max_epochs == 3  # for which there is time left
+    assert choice.training.steps_per_epoch == 4
+
+
+def test_the_time_to_compile_is_not_taken_for_that_of_every_epoch() -> None:
+    school = School(wide_is_best, compile_s=10.0)
+    choice = school.search(budget_s=40)  # 24 of them for two candidates of 12 seconds each
+    assert school.now_s == 24
+    assert choice.training.max_epochs == 6  # 10 seconds to compile, and one for each epoch
+
+
+def test_what_is_being_taught_when_the_time_is_up_is_stopped() -> None:
+    school = School(wide_is_best)
+    choice = school.search(budget_s=5)  # 3 of them for the search
+    naive, default, shorter = choice.trials
+    assert (default.failed, shorter.failed, shorter.error) == (None, "the time was up", None)
+    assert school.now_s == 3
+    assert choice.member.spec == school.taught[0][0]
+    assert naive.error == pytest.approx(1.5)
+
+
+def test_time_enough_is_time_for_the_whole_training() -> None:
+    assert School(wide_is_best).search().training == TRAINING
+
+
+def test_a_search_that_is_told_to_stop_does() -> None:
+    with pytest.raises(Cancelled):
+        School(stopped_at_s=2.0).search()
+
+
+def test_a_candidate_that_diverges_is_left_behind_and_said() -> None:
+    def bursts(spec: Spec, epochs: int) -> float:
+        if spec.units == 256:
+            raise Diverged("the loss became nan in epoch 1; lower learning_rate")
+        return 0.5
+
+    choice = School(bursts).search()
+    (wide,) = [trial for trial in choice.trials if trial.candidate == "wide"]
+    assert (wide.error, wide.failed) == (None, "the loss became nan in epoch 1; lower learning_rate")
+    assert choice.member.spec.units != 256
+
+
+def test_series_that_do_not_vary_before_are_judged_in_their_own_units() -> None:
+    # A scale of 0 gives no MASE; at last the value jumps by 4, which nobody can know: all are off alike.
+    flat = np.concatenate([np.full(80, 5.0), np.full(20, 9.0)])
+    choice = School(lambda spec, epochs: 0.0).search(panel_of(flat))
+    assert choice.trials[0].error is not None
+    assert choice.member.spec.strategy == "seasonal_naive"
+
+
+def test_a_panel_too_short_to_validate_on_is_refused() -> None:
+    with pytest.raises(InputError, match="the longest series has 2 points"):
+        School().search(panel_of([1.0, 2.0]))
