@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.results import ROOT
-from models.data.calendar import Freq, Times, parse_freq
+from models.data.calendar import Freq, parse_freq
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.errors import InputError
+from models.types import Floats, Times
 
 SOURCES = Path(__file__).parent / "sources.json"
 MAX_OFF_GRID = 0.01  # a series with a larger share of its rows off its own grid is not a regular series

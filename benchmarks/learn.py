@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.protocol import Answer, Predictor
-from models.data.calendar import Ints
 from models.data.panel import Panel
 from models.data.windows import take
 from models.engines.onnx import OnnxEngine
@@ -19,6 +18,7 @@ from models.forecasting.forecaster import Member, RunnableMember, predict, ready
 from models.training.fit import Course, fit
 from models.training.pipeline import make
 from models.training.recipes import suggest, suggest_training
+from models.types import Ints
 
 LEVEL = 80  # percent
 

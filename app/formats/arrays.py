@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from app.formats.columnar import UNNAMED, Coded, Moments, Table
 from app.formats.refusals import MAX_COLUMNS, refusal
 from models.data.panel import COLUMNS
-from models.data.validation import MAX_COVARIATES, Floats
+from models.data.validation import MAX_COVARIATES
 from models.errors import excerpt
+from models.types import Floats
 
 LONGEST_TEXT = 10_000  # no timestamp or id comes near; a file can say one long text millions of times
 MAX_UNPACKED_BYTES = 512 * 1024**2

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import FIRST, LAST, Ints, Times, parse_times
+from models.data.calendar import FIRST, LAST, parse_times
 from models.data.frames import panel_from_frame
 from models.data.panel import Panel, RowsRead, panel_of_rows
-from models.data.validation import Floats, covariate_of, good_id, values_of
+from models.data.validation import covariate_of, good_id, values_of
 from models.errors import Findings
+from models.types import Floats, Ints, Times
 
 # Columns that tables get from the tools that write them.
 UNNAMED = re.compile(r"|__index_level_\d+__")

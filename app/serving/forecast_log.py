@@ -16,12 +16,12 @@ import numpy as np
 
 from app.records import Record
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.evaluation.intervals import Prediction
 from models.evaluation.metrics import naive_scale
 from models.evaluation.realised import to_bytes
 from models.evaluation.scoring import REPORTED_LEVELS
 from models.forecasting.forecast import Forecast
+from models.types import Floats
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from app.serving.model_cache import LoadedModel
-from models.data.validation import Floats
 from models.engines.devices import EngineNote
+from models.types import Floats
 
 logger = logging.getLogger(__name__)
 

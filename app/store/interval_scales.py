@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from app.store.db import insert_if_absent, now
 from app.store.tables import AdaptedIntervals, Version
-from models.data.validation import Floats
 from models.evaluation.adaptive_intervals import Adaptation, adapt, fresh
 from models.evaluation.intervals import Calibration, Prediction
+from models.types import Floats
 
 MIN_MOMENTS = 10  # the first steps are large: what a version learned from fewer moments may be far off
 

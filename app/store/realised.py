@@ -17,12 +17,12 @@ from app.store import interval_scales, panels, registry
 from app.store.db import now
 from app.store.tables import Realised, Revision, ServedForecast, Version
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.errors import BundleError
 from models.evaluation.intervals import LEVELS, Calibration, Interval, Prediction
 from models.evaluation.realised import Tally, block_of, expected_steps, from_bytes, steps_from, tally
 from models.evaluation.scoring import REPORTED_LEVELS
 from models.forecasting import bundle
+from models.types import Floats
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from app.store.outcomes import Outcome
 from app.work.champion_comparison import known_to
 from app.work.job_context import JobContext
 from app.work.progress import Counting, time_is_up
-from models.data.calendar import Ints
 from models.data.chunks import MAX_SERIES, parts_of
 from models.data.panel import Panel
 from models.data.windows import take
@@ -27,6 +26,7 @@ from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import Member, forecast, predict, ready
 from models.network.spec import Spec
 from models.training.blending import seasonal_naive_for
+from models.types import Ints
 
 MAX_NUMBERS = 1_000_000  # of one part: with its text, some tens of MB
 STATISTICAL_S = 60.0  # for Theta and ETS, which could take longer than all the rest

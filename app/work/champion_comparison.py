@@ -17,9 +17,8 @@ from app.problems import CorruptBundle
 from app.store.outcomes import Ruling
 from app.store.tasks import VersionFacts
 from app.work.job_context import JobContext
-from models.data.calendar import Ints, parse_freq
+from models.data.calendar import parse_freq
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.engines.onnx import OnnxEngine
 from models.errors import BundleError, InputError, ModelBroken
 from models.evaluation.backtest import baseline_at, errors_at
@@ -28,6 +27,7 @@ from models.evaluation.promotion import Evidence, judge
 from models.evaluation.significance import confidence
 from models.forecasting import bundle
 from models.forecasting.forecaster import Member, check_covariates, predict, ready
+from models.types import Floats, Ints
 
 logger = logging.getLogger(__name__)
 

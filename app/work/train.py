@@ -16,14 +16,13 @@ from app.work.job_context import JobContext
 from app.work.progress import time_is_up
 from app.work.reporter import Reporter, Stages
 from app.work.tune import search
-from models.data.calendar import Ints
 from models.data.panel import Panel
 from models.evaluation.origins import plan_for
 from models.forecasting import bundle
-from models.forecasting.forecaster import Weights
 from models.network.strategies import STRATEGIES
 from models.training.fit import Course
 from models.training.pipeline import TrainingResult, Watch, make
+from models.types import Ints, Weights
 
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 

@@ -10,12 +10,12 @@ from app.planning.training_payload import Auto, Order, Wanted
 from app.work.reporter import Reporter
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
-from models.forecasting.forecaster import Weights
 from models.network.spec import Spec, Training
 from models.training.checkpoint import Checkpoint, Entry
 from models.training.fit import Course, OnProgress, Progress, fit
 from models.training.parallel import ParallelMap, one_by_one
 from models.training.search import Tools, choose
+from models.types import Weights
 
 STEP = "search"
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from benchmarks.accuracy.protocol import CHUNK, Predictor, Teach, actual_of, taught
 from benchmarks.data import Dataset, panel_of
-from models.data.calendar import Ints
 from models.data.panel import Panel
+from models.types import Ints
 
 COLUMNS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "y")
 MONTH_DAYS = 30

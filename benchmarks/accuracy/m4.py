@@ -10,10 +10,9 @@ import pandas as pd
 
 from benchmarks.accuracy.protocol import Teach, actual_of, taught
 from benchmarks.data import Dataset, folder
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.evaluation import metrics
+from models.types import Floats, Ints
 
 REFERENCE = "m4_reference_forecasts.parquet"
 NAIVE2 = "Naive2"

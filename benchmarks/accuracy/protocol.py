@@ -7,11 +7,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.evaluation import metrics
 from models.evaluation.baselines import seasonal_naive
+from models.types import Floats, Ints
 
 SINGLE_ORIGINS, PANEL_ORIGINS = 20, 5
 SHARE_TESTED = 0.2  # of the median series, at its end

@@ -13,7 +13,7 @@ from benchmarks.accuracy.protocol import Teach, actual_of, taught
 from benchmarks.data import panel_of
 from models.data.calendar import Freq
 from models.data.panel import Panel
-from models.data.validation import Floats
+from models.types import Floats
 
 SERIES, POINTS, HORIZON, SEED = 10_000, 60, 10, 42
 TAUGHT, CHOOSING = 7_000, 2_000

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from models.engines.onnx import Weights, build_graph
+from models.engines.onnx import build_graph
 from models.network.spec import Spec
+from models.types import Weights
 
 MIN_SPREAD = 1e-30  # a constant window is all zeros in whatever unit
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.engines.onnx import Weights
 from models.evaluation.intervals import LEVELS, Calibration
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.build import weight_shapes
 from models.network.inputs import fact_shapes
 from models.network.spec import Spec
+from models.types import Weights
 
 SPEC = Spec(
     freq="h",

@@ -10,8 +10,8 @@ import pyarrow as pa
 from backports import zstd
 
 from app.formats import ARROW, LINES
-from models.data.validation import Floats
 from models.forecasting.forecast import Forecast
+from models.types import Floats
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"

@@ -17,10 +17,10 @@ from benchmarks.soak.answers import JSON, Refusal, Said
 from benchmarks.soak.house import BROKEN, CARRIED, CARRY, DAMAGED, DATASET, NO_NUMBERS, PRICED, Models
 from benchmarks.soak.panels import BEGIN, HOUR, panels, waves, with_price
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import forecast
 from models.forecasting.session import begin, forecast_session
+from models.types import Floats
 
 ONE, STREAM = "/v1/forecasts", "/v1/forecasts/stream"
 ONE_SERIES, MANY_SERIES, STREAMED = "one series", "several series", "a stream"

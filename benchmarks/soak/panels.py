@@ -7,7 +7,7 @@ import numpy as np
 
 from models.data.calendar import Freq
 from models.data.panel import Panel
-from models.data.validation import Floats
+from models.types import Floats
 
 HOUR = Freq(1, "h")
 BEGIN = np.datetime64("2026-01-01T00", "us")

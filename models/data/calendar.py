@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import Fault, Findings, InputError, excerpt
-
-Times = NDArray[np.datetime64]
-Ints = NDArray[np.int64]
+from models.types import Ints, Times
 
 _US = {"ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "D": 86_400_000_000, "W": 604_800_000_000}
 _MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3, "YS": 12, "YE": 12}

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Freq, Ints, Times
+from models.data.calendar import Freq
 from models.data.panel import Panel
 from models.errors import Fault, SpecError, excerpt
+from models.types import Ints, Times
 
 Features = NDArray[np.float32]
 

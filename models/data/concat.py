@@ -6,10 +6,10 @@ from itertools import accumulate, chain
 
 import numpy as np
 
-from models.data.calendar import Ints, Times
 from models.data.panel import Panel, panel_from_bytes
-from models.data.validation import MAX_CATEGORIES, Floats, fault_at, most_missing, text_of
+from models.data.validation import MAX_CATEGORIES, fault_at, most_missing, text_of
 from models.errors import Fault, Findings, InputError, excerpt
+from models.types import Floats, Ints, Times
 
 Future = Mapping[str, Floats]  # name of a covariate -> its values (N, horizon) after each series of a panel
 

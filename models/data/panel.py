@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.data.calendar import Freq, Ints, Times, infer_freq, parse_freq, parse_times
+from models.data.calendar import Freq, infer_freq, parse_freq, parse_times
 from models.data.serialization import Arrays, pack, unpack
 from models.data.validation import (
     MAX_COVARIATES,
     Column,
-    Floats,
     Rows,
     codes_of,
     covariate_of,
@@ -29,6 +28,7 @@ from models.data.validation import (
     values_of,
 )
 from models.errors import BundleError, Fault, Findings, InputError, excerpt
+from models.types import Floats, Ints, Times
 
 COLUMNS = ("unique_id", "ds", "y")
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Freq, Ints, Times
+from models.data.calendar import Freq
 from models.errors import Fault, Findings, InputError, excerpt
+from models.types import Floats, Ints, Times
 
-Floats = NDArray[np.float64]
 Column = Sequence[object] | NDArray[Any]
 
 LARGEST = 1e100  # squares and sums of such values still fit a float64

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.errors import Fault, InputError
+from models.types import Floats, Ints
 
 SHARE_VALIDATION = 0.1
 

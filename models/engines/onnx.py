@@ -4,7 +4,7 @@ The graph is written node by node from spec and weights: a fused LSTM or GRU nee
 that an exporter would write. Time-distributed heads are applied to the last state only: all that a forecast reads.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,9 @@ from models.network.build import join
 from models.network.cells import CELLS
 from models.network.ops import Ops, Shape, Shapes
 from models.network.spec import Spec
+from models.types import Weights
 
 ROWS_OF_A_PASS = 64  # what they need stays in the processor's cache: a tenth faster than all at once
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 class OnnxEngine:

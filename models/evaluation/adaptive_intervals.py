@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.data.validation import Floats
 from models.errors import BundleError
 from models.evaluation.intervals import LEVELS, Calibration, Interval, Prediction
+from models.types import Floats
 
 RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the width goes for one value
 # Many values at one moment are several steps in one: not as many as there are, for they err together, but their root.

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.errors import ModelBroken
 from models.evaluation.baselines import FITTED, QUICK, Unfit
 from models.evaluation.intervals import Calibration, Prediction, calibrate
 from models.evaluation.origins import Origins, Plan, origins_of
 from models.evaluation.scoring import Errors, Score, Truth, errors_of, interval_score, owa, skill
+from models.types import Floats, Ints
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
 Teach = Callable[[Panel], Predict]

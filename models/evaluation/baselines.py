@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from models.data.calendar import Ints
-from models.data.validation import Floats
 from models.errors import ForecastError
+from models.types import Floats, Ints
 
 MAX_FITTED = 1_000  # points: beyond them, fitting costs seconds and changes little
 MAX_ADJUSTED = 10_000  # points for Naive2, above the longest series of M4

@@ -17,9 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Ints
-from models.data.validation import Floats
 from models.errors import Fault, InputError
+from models.types import Floats, Ints
 
 LEVELS = np.arange(1, 100)  # percent
 

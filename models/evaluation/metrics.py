@@ -10,7 +10,7 @@ Koenker & Bassett (1978), "Regression quantiles" (pinball loss).
 
 import numpy as np
 
-from models.data.validation import Floats
+from models.types import Floats
 
 ROUNDING = 1e-12  # a share of the largest value
 

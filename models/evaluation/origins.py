@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.data.windows import take
 from models.errors import Fault, InputError
 from models.evaluation import metrics
 from models.evaluation.scoring import Truth
+from models.types import Floats, Ints
 
 MAX_ORIGINS = 30
 MIN_ORIGINS = 5

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.data.calendar import Freq, Ints
+from models.data.calendar import Freq
 from models.data.serialization import Arrays, pack, unpack
-from models.data.validation import Floats
 from models.evaluation.intervals import Interval, Prediction
 from models.evaluation.scoring import REPORTED_LEVELS
+from models.types import Floats, Ints
 
 DAY_US = 86_400_000_000
 

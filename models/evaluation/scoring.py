@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Ints
-from models.data.validation import Floats
 from models.evaluation import metrics
 from models.evaluation.intervals import Calibration, Prediction, calibrate
+from models.types import Floats, Ints
 
 Score = dict[str, float | None]
 

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from models.data.validation import Floats
+from models.types import Floats
 
 MIN_ORIGINS = 5  # fewer say nothing about their own spread
 

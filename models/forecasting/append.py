@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Ints
 from models.data.concat import joined
 from models.data.panel import Panel
-from models.data.validation import Floats, fault_at, most_missing, text_of
+from models.data.validation import fault_at, most_missing, text_of
 from models.errors import Fault, Findings, InputError
+from models.types import Floats, Ints
 
 ALWAYS_MISSING = 10_000  # moments without a row are no burden, however few rows there are
 

@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.engines import Engine
 from models.evaluation.intervals import Prediction
 from models.forecasting.rollout import Memory, bare, begin, go_on, passes, placed, rows_of, tell
 from models.network.inputs import Reader
 from models.network.spec import Spec
+from models.types import Floats, Ints
 
 EPOCH = np.datetime64("1970-01-01", "us")
 MAX_AT_ONCE = 256  # points in one run: a layer below another gives its outputs at every step

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from models.data.calendar import Freq, Times
-from models.data.validation import Floats
+from models.data.calendar import Freq
 from models.evaluation.intervals import Interval, Prediction
+from models.types import Floats, Times
 
 MAX_KEPT_STEPS = 200
 

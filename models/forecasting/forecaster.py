@@ -1,16 +1,14 @@
 """Forecaster: networks and their calibration; turns a panel into a forecast and knows nothing of where it came from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.data.calendar import LAST, Ints, parse_freq
+from models.data.calendar import LAST, parse_freq
 from models.data.concat import beside, known_ahead
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.engines import Engine
 from models.errors import Fault, Findings, InputError, ModelBroken
 from models.evaluation.intervals import Calibration, Interval, Prediction
@@ -18,8 +16,7 @@ from models.forecasting.forecast import Forecast, Note
 from models.forecasting.rollout import roll
 from models.network.inputs import Reader, facts_in
 from models.network.spec import Spec
-
-Weights = Mapping[str, NDArray[np.float32]]
+from models.types import Floats, Ints, Weights
 
 LARGEST_SAID = 1e300
 # Of a frequency's shortest step: business days over a weekend, long months.

@@ -7,16 +7,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Ints
-from models.data.validation import Floats
 from models.engines import Engine
 from models.evaluation.intervals import Prediction
 from models.network.inputs import Batch, Inputs, Reader, window_inputs, zero_state
 from models.network.losses import LOSSES, Said
 from models.network.scaling import fill
 from models.network.spec import Spec
+from models.types import Float32, Floats, Ints
 
-Float32 = NDArray[np.float32]
 M = TypeVar("M")
 
 

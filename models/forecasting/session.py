@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats, fault_at
+from models.data.validation import fault_at
 from models.errors import Fault, Findings, InputError
 from models.evaluation.intervals import Calibration, Prediction
 from models.forecasting import carried_state
@@ -34,6 +33,7 @@ from models.forecasting.rollout import roll, rows_of
 from models.network.inputs import Reader, facts_in
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
+from models.types import Floats, Ints
 
 # Measured with tracemalloc: a session of one series takes 5 to 7 kB, most of it for what is around its 18 arrays.
 OBJECT_BYTES, ID_BYTES = 250, 64

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.data.calendar import Ints, parse_freq
+from models.data.calendar import parse_freq
 from models.data.calendar_features import calendar_features, holiday_features, times_of
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.data.windows import take
 from models.network.cells import CELLS
 from models.network.scaling import Change, Scale, by_panel, change_of, fill, normalise
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES, frames
+from models.types import Float32, Floats, Ints
 
-Float32 = NDArray[np.float32]
 Inputs = dict[str, Float32]
 
 MAX_FLOAT32 = 1e38  # a float32 holds hardly more

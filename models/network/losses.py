@@ -10,9 +10,8 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from models.types import Float32
 
 MIN_SCALE = 1e-3  # of a window's unit; a distribution narrower than that would let a likelihood grow without bound
 FREEDOM = 4.0  # of Student's t: tails as heavy as have a finite variance and a little to spare

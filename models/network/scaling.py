@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.validation import Floats
+from models.types import Floats
 
 # A spread below this share of the level is rounding, not signal: the window counts as constant.
 MIN_SPREAD = 1e-12

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from models.network.encoders import Encoded
     from models.network.spec import Spec  # which itself asks what strategies there are
 
-Float32 = NDArray[np.float32]
-
 
 class Ahead(NamedTuple):
     """What is known of the steps to be said: covariates (O, F), naive forecasts (O, N); (n, O, …) after every step."""

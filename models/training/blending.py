@@ -10,15 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from models.data.calendar import Ints
-from models.data.validation import Floats
 from models.engines import Engine
 from models.evaluation import metrics
 from models.evaluation.backtest import predicted
 from models.evaluation.origins import Origins
-from models.forecasting.forecaster import Member, Weights, predict, ready
+from models.forecasting.forecaster import Member, predict, ready
 from models.network.inputs import Facts
 from models.network.spec import Spec
+from models.types import Floats, Ints, Weights
 
 SHARES = np.linspace(0, 1, 21)  # of seasonal naive
 MAX_WINDOWS = 2_000  # to choose the share by

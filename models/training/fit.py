@@ -12,9 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import Ints
 from models.data.panel import Panel
-from models.data.validation import Floats
 from models.data.windows import Windows, split, take
 from models.engines.keras import Weights, get_weights, set_weights
 from models.errors import Cancelled, Diverged
@@ -24,6 +22,7 @@ from models.network.strategies import STRATEGIES, frames
 from models.training.checkpoint import Page
 from models.training.compile import at_first
 from models.training.resume import CheckpointCallback, Patience, restored
+from models.types import Floats, Ints
 
 MAX_VALIDATION_BATCHES = 8
 SHARE_CUT = 0.1  # of the windows: they lose their older points, as those of young series have none

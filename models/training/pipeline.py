@@ -19,7 +19,7 @@ from models.evaluation.backtest import Evaluation, baseline_at, evaluate, score
 from models.evaluation.intervals import Calibration
 from models.evaluation.origins import Origins, Plan, origins_of
 from models.evaluation.scoring import skill
-from models.forecasting.forecaster import Forecaster, Member, Weights, predict, ready
+from models.forecasting.forecaster import Forecaster, Member, predict, ready
 from models.network.build import weight_shapes
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
@@ -27,6 +27,7 @@ from models.training.blending import blend
 from models.training.checkpoint import Checkpoint, Entry
 from models.training.compile import MAX_COMPILED
 from models.training.fit import Course, Judge, Progress, teach, unjudged
+from models.types import Weights
 
 MAX_JUDGED = 64  # windows of the backtest by which a network in the making is judged
 SHARE_REFIT = 0.25  # of the epochs: the weights are nearly right, only the newest points are new to them

@@ -17,12 +17,13 @@ from models.engines import Engine
 from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.evaluation.backtest import score
 from models.evaluation.origins import Origins, origins_of, plan_for
-from models.forecasting.forecaster import Member, Weights, predict, ready
+from models.forecasting.forecaster import Member, predict, ready
 from models.network.spec import Spec, Training, check_training
 from models.training.blending import seasonal_naive_for
 from models.training.checkpoint import Checkpoint, Entry, never
 from models.training.parallel import ParallelMap, one_by_one
 from models.training.recipes import CANDIDATES, Candidate, drawn, suggest
+from models.types import Weights
 
 SHARE_SEARCHED = 0.6  # of the budget; the rest is for teaching what was chosen
 MAX_VALIDATED = 2_000  # windows: more make no better choice

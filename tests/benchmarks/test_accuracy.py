@@ -16,9 +16,9 @@ from benchmarks.accuracy.report import rows
 from benchmarks.accuracy.tasks import Crew, Task, noted, tasks
 from benchmarks.data import Dataset, datasets, panel_of
 from benchmarks.learn import Recipe, Teacher
-from models.data.calendar import Freq, Ints
+from models.data.calendar import Freq
 from models.data.panel import Panel
-from models.data.validation import Floats
+from models.types import Floats, Ints
 from tests.benchmarks.test_data import SHARED, needs_data
 
 START = np.datetime64("2020-01-01", "us")

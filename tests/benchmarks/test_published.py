@@ -10,8 +10,9 @@ import pytest
 from benchmarks.accuracy import ett, m4, two_sine
 from benchmarks.accuracy.protocol import Answer
 from benchmarks.data import Dataset, datasets
-from models.data.calendar import Freq, Ints
+from models.data.calendar import Freq
 from models.data.panel import Panel
+from models.types import Ints
 from tests.benchmarks.test_accuracy import FakeTeacher, panel, saved, truth_and
 from tests.benchmarks.test_data import SHARED, needs_data
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.models.kinds import name_of, pairs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed; `make test` does so: pip install '.[jax]'")

@@ -142,6 +142,6 @@ try:
 except Unfit as error:
     print(error)
 """
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout == "statsforecast is not installed; install the extra `worker`\n"

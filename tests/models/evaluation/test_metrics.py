@@ -14,7 +14,7 @@ from models.evaluation.baselines import naive2
 
 NAN = np.nan
 ACTUAL, FORECAST = np.array([[1.0, 2.0, 3.0], [10.0, 10.0, 10.0]]), np.array([[1.0, 4.0, 6.0], [10.0, 10.0, 10.0]])
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 def test_errors_by_hand():

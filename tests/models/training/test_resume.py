@@ -9,11 +9,11 @@ import pytest
 
 from models.errors import Cancelled
 from models.evaluation.origins import plan_for
-from models.forecasting.forecaster import Weights
 from models.network.spec import Spec, Training
 from models.training.checkpoint import Checkpoint, Entry, Page
 from models.training.fit import Progress, teach
 from models.training.pipeline import Course, Watch, make
+from models.types import Weights
 from tests.models.samples import panel_of
 
 WEEK = 10 + 5 * np.sin(np.arange(150) * 2 * np.pi / 7)

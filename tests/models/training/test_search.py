@@ -19,12 +19,12 @@ import pytest
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import Cancelled, Diverged, InputError
-from models.forecasting.forecaster import Weights
 from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES
 from models.training.checkpoint import never
 from models.training.recipes import CANDIDATES
 from models.training.search import Choice, Tools, choose
+from models.types import Weights
 from tests.fakes import weights
 from tests.models.samples import panel_of
 

@@ -1,0 +1,12 @@
+"""Array types of the library; shapes are written in docstrings as (B, T, C) and the like."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Times = NDArray[np.datetime64]  # microseconds, without a zone
+Weights = Mapping[str, Float32]  # name of a parameter -> its values
