@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 MAX_FAULTS = 20
 
@@ -40,6 +41,21 @@ class InputError(ForecastError):
         self.total = len(faults) if total is None else total
         more = f" (and {self.total - len(self.faults)} more)" if self.total > len(self.faults) else ""
         super().__init__("; ".join(map(str, self.faults)) + more)
+
+    @classmethod
+    def of(
+        cls,
+        code: str,
+        message: str,
+        hint: str,
+        *,
+        unique_id: str | None = None,
+        row: int | None = None,
+        field: str | None = None,
+    ) -> Self:
+        """Return the error of a single fault; ``field`` names the argument or column, if there is one."""
+        fault = Fault(code=code, message=message, hint=hint, unique_id=unique_id, row=row, field=field)
+        return cls([fault])
 
 
 @dataclass(slots=True)

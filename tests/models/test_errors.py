@@ -48,3 +48,13 @@ def test_an_excerpt_is_short_whatever_was_sent():
     assert excerpt("abc") == "'abc'"
     assert excerpt("x" * 1000) == "'" + "x" * 38 + "…"
     assert len(excerpt(list(range(10_000)), 80)) == 80
+
+
+def test_an_error_of_a_single_fault_names_its_place() -> None:
+    error = SpecError.of("bad_field", "horizon is 0", "give 1 or more", field="horizon")
+    assert isinstance(error, SpecError)
+    assert error.total == 1
+    assert error.faults == (Fault(code="bad_field", message="horizon is 0", hint="give 1 or more", field="horizon"),)
+    assert str(InputError.of("c", "no value", "send some", unique_id="a", row=3)) == (
+        "series 'a', row 3: no value; send some"
+    )
