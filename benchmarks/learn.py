@@ -15,7 +15,8 @@ from models.evaluation.adaptive_intervals import adapt, fresh
 from models.evaluation.intervals import Calibration, Prediction
 from models.evaluation.origins import plan_for
 from models.forecasting.forecaster import Member, RunnableMember, predict, ready
-from models.training.fit import Course, fit
+from models.training.fit import fit
+from models.training.member_plan import MemberPlan
 from models.training.pipeline import make
 from models.training.recipes import suggest, suggest_training
 from models.types import Ints
@@ -59,7 +60,7 @@ class Teacher:
         spec = suggest(panel, {**fields, **self.recipe.fields}, self.recipe.name)
         training = suggest_training(panel, spec, {**self.recipe.training, "seed": self.seed}, self.recipe.name)
         if held is None:
-            made = make(panel, plan_for(panel, spec.horizon, spec.season), [Course(spec, training)])
+            made = make(panel, plan_for(panel, spec.horizon, spec.season), [MemberPlan(spec, training)])
             return Adapting(ready(made.forecaster.members, OnnxEngine), made.forecaster.calibration)
         network = ready([Member(spec, fit(spec, training, panel.cut(held) if held else panel))], OnnxEngine)
 

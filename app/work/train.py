@@ -20,7 +20,7 @@ from models.data.panel import Panel
 from models.evaluation.origins import plan_for
 from models.forecasting import bundle
 from models.network.strategies import STRATEGIES
-from models.training.fit import Course
+from models.training.member_plan import MemberPlan
 from models.training.pipeline import TrainingResult, Watch, make
 from models.types import Ints, Weights
 
@@ -75,13 +75,13 @@ def _candidate(made: TrainingResult, ruled: Ruling) -> Candidate:
     )
 
 
-def _courses(desk: JobContext, order: Order) -> list[Course]:
+def _courses(desk: JobContext, order: Order) -> list[MemberPlan]:
     """The members to be, each with the weights that it goes on from."""
     starts: Sequence[Weights | None] = [None for _ in order.members]
     if order.warm_start is not None:
         members = bundle.from_bytes(desk.bundle(order.warm_start.version_id)).members
         starts = [member.weights for member in members if STRATEGIES[member.spec.strategy].learns]
-    return [Course(spec, training, start) for (spec, training), start in zip(order.members, starts, strict=True)]
+    return [MemberPlan(spec, training, start) for (spec, training), start in zip(order.members, starts, strict=True)]
 
 
 def _lineage(order: Order) -> dict[str, Any]:

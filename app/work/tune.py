@@ -12,7 +12,8 @@ from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.network.spec import Spec, Training
 from models.training.checkpoint import Checkpoint, Entry
-from models.training.fit import Course, OnProgress, Progress, fit
+from models.training.fit import OnProgress, Progress, fit
+from models.training.member_plan import MemberPlan
 from models.training.parallel import ParallelMap, one_by_one
 from models.training.search import Tools, choose
 from models.types import Weights
@@ -24,7 +25,7 @@ STEP = "search"
 class Found:
     """What a search chose, how to finish it in the time that is left, and all that was tried (JSON values)."""
 
-    course: Course
+    course: MemberPlan
     trials: tuple[Mapping[str, Any], ...]
 
     @property
@@ -48,7 +49,7 @@ def search(order: Order, known: Panel, reporter: Reporter, diary: Checkpoint, ea
         tools = _tools(order.auto, reporter, diary, each)
         entry = diary.close(STEP, _searched(order.auto, order.members[0].training, known, tools))
     spec, training = Spec.from_json(entry.facts["spec"]), Training.from_json(entry.facts["training"])
-    return Found(Course(spec, training, entry.arrays), tuple(entry.facts["trials"]))
+    return Found(MemberPlan(spec, training, entry.arrays), tuple(entry.facts["trials"]))
 
 
 def _searched(auto: Auto, training: Training, known: Panel, tools: Tools) -> Entry:

@@ -21,6 +21,7 @@ from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES, frames
 from models.training.checkpoint import Page
 from models.training.compile import at_first
+from models.training.member_plan import MemberPlan
 from models.training.resume import CheckpointCallback, Patience, restored
 from models.types import Floats, Ints
 
@@ -48,15 +49,6 @@ def unjudged(weights: Callable[[], Weights]) -> None:
     """A judge that says nothing."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Course:
-    """One member to be: what it is, how it is taught, and the weights to begin with, if any."""
-
-    spec: Spec
-    training: Training
-    start: Mapping[str, NDArray[np.float32]] | None = None
-
-
 def fit(
     spec: Spec,
     training: Training,
@@ -66,11 +58,11 @@ def fit(
     start: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Weights:
     """``teach`` without a page: the weights of ``spec``'s forecaster taught on ``panel``, from ``start`` if given."""
-    return teach(Course(spec, training, start), panel, Page(), on_progress, should_stop)
+    return teach(MemberPlan(spec, training, start), panel, Page(), on_progress, should_stop)
 
 
 def teach(
-    course: Course,
+    course: MemberPlan,
     panel: Panel,
     page: Page,
     on_progress: OnProgress = lambda progress: None,
@@ -96,8 +88,8 @@ def teach(
     reader = Reader(spec, facts, panel)
     taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
     network = at_first(spec, training)
-    if course.start is not None:
-        set_weights(network, course.start)
+    if course.initial_weights is not None:
+        set_weights(network, course.initial_weights)
     patience = Patience(training.patience) if held is not None else None
     epoch = restored(network, patience, page.entry)
     verdict = partial(judge, lambda: get_weights(network) | facts.to_weights())

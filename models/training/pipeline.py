@@ -26,7 +26,8 @@ from models.network.strategies import STRATEGIES
 from models.training.blending import blend
 from models.training.checkpoint import Checkpoint, Entry
 from models.training.compile import MAX_COMPILED
-from models.training.fit import Course, Judge, Progress, teach, unjudged
+from models.training.fit import Judge, Progress, teach, unjudged
+from models.training.member_plan import MemberPlan
 from models.types import Weights
 
 MAX_JUDGED = 64  # windows of the backtest by which a network in the making is judged
@@ -67,7 +68,7 @@ class Watch:
 def make(
     panel: Panel,
     plan: Plan,
-    courses: Sequence[Course],
+    courses: Sequence[MemberPlan],
     *,
     refit: bool = True,
     statistical: Sequence[str] = (),
@@ -117,7 +118,7 @@ class _Judge:
 
 
 def _taught(
-    panel: Panel, courses: Sequence[Course], phase: str, watch: Watch, origins: Origins | None = None
+    panel: Panel, courses: Sequence[MemberPlan], phase: str, watch: Watch, origins: Origins | None = None
 ) -> list[Member]:
     """The members, judged on ``origins`` meanwhile where these are still before them."""
     watch.on_phase(phase)
@@ -147,7 +148,7 @@ def _evaluated(mixed: Sequence[Member], origins: Origins, statistical: Sequence[
     return Evaluation(dict(found.facts["report"]), Calibration(found.arrays["radii"], found.facts["count"]))
 
 
-def _refitted(panel: Panel, courses: Sequence[Course], mixed: Sequence[Member], watch: Watch) -> tuple[Member, ...]:
+def _refitted(panel: Panel, courses: Sequence[MemberPlan], mixed: Sequence[Member], watch: Watch) -> tuple[Member, ...]:
     """The members that learn, taught on all of ``panel`` from where they are, at the shares they have."""
     again, kept = [], [member for member in mixed if STRATEGIES[member.spec.strategy].learns]
     if not kept:
@@ -155,7 +156,7 @@ def _refitted(panel: Panel, courses: Sequence[Course], mixed: Sequence[Member], 
     learning = [course for course in courses if STRATEGIES[course.spec.strategy].learns]
     for course, member in zip(learning, kept, strict=True):
         epochs = max(1, round(SHARE_REFIT * course.training.max_epochs))
-        again.append(Course(course.spec, replace(course.training, max_epochs=epochs, patience=0), member.weights))
+        again.append(MemberPlan(course.spec, replace(course.training, max_epochs=epochs, patience=0), member.weights))
     taught = _taught(panel, again, "refit", watch)
     shared = [new._replace(share=old.share) for new, old in zip(taught, kept, strict=True)]
     return (*shared, *(member for member in mixed if not STRATEGIES[member.spec.strategy].learns))

@@ -11,7 +11,8 @@ from models.evaluation.origins import plan_for
 from models.evaluation.scoring import skill
 from models.forecasting.forecaster import predict, ready
 from models.network.spec import Training
-from models.training.fit import Course, Progress
+from models.training.fit import Progress
+from models.training.member_plan import MemberPlan
 from models.training.pipeline import Watch, make
 from tests.models.samples import panel_of, small_spec
 
@@ -32,7 +33,7 @@ def skills(panel, is_due):
         told[phase].append(progress.skill)
 
     plan = plan_for(panel, SPEC.horizon, SPEC.season)
-    return told, make(panel, plan, [Course(SPEC, TWO_EPOCHS)], watch=Watch(on_progress=keep, is_due=is_due))
+    return told, make(panel, plan, [MemberPlan(SPEC, TWO_EPOCHS)], watch=Watch(on_progress=keep, is_due=is_due))
 
 
 def test_the_skill_so_far_is_that_of_the_network_on_the_windows_of_its_backtest():

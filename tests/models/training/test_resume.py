@@ -12,7 +12,8 @@ from models.evaluation.origins import plan_for
 from models.network.spec import Spec, Training
 from models.training.checkpoint import Checkpoint, Entry, Page
 from models.training.fit import Progress, teach
-from models.training.pipeline import Course, Watch, make
+from models.training.member_plan import MemberPlan
+from models.training.pipeline import Watch, make
 from models.types import Weights
 from tests.models.samples import panel_of
 
@@ -45,7 +46,7 @@ def same(one: Weights, other: Weights) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def interrupted(course: Course, batches: int) -> Entry:
+def interrupted(course: MemberPlan, batches: int) -> Entry:
     """What a training had noted when it died after so many batches."""
     kept: list[bytes] = []
     diary = Checkpoint("", kept.append, lambda: True)
@@ -60,7 +61,7 @@ def interrupted(course: Course, batches: int) -> Entry:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_died_comes_to_the_weights_that_it_would_have_had(kind: str) -> None:
-    course = Course(*KINDS[kind])
+    course = MemberPlan(*KINDS[kind])
     whole = teach(course, PANEL, Page())
     entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
     assert entry.facts["epoch"] == 2
@@ -72,7 +73,7 @@ def test_a_training_that_died_comes_to_the_weights_that_it_would_have_had(kind: 
 
 def test_early_stopping_remembers_the_best_epoch_over_a_death() -> None:
     # Weights that jump about: no epoch is better than the first.
-    course = Course(SPEC, replace(TRAINING, learning_rate=0.5, patience=3, max_epochs=8))
+    course = MemberPlan(SPEC, replace(TRAINING, learning_rate=0.5, patience=3, max_epochs=8))
     whole = teach(course, PANEL, Page())
     entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
     assert entry.facts["patience"]["best_epoch"] <= 1
@@ -85,13 +86,13 @@ def test_early_stopping_remembers_the_best_epoch_over_a_death() -> None:
     ids=["by another release", "of another network"],
 )
 def test_a_state_that_does_not_fit_is_left_aside(changes: dict[str, object]) -> None:
-    entry = interrupted(Course(SPEC, TRAINING), batches=15)
+    entry = interrupted(MemberPlan(SPEC, TRAINING), batches=15)
     other = replace(SPEC, units=changes.get("units", SPEC.units))
     page = Page(Entry({**entry.facts, **changes}, entry.arrays))
     told: list[Progress] = []
-    made = teach(Course(other, TRAINING), PANEL, page, told.append)
+    made = teach(MemberPlan(other, TRAINING), PANEL, page, told.append)
     assert told[0].epoch == 1
-    assert same(made, teach(Course(other, TRAINING), PANEL, Page()))
+    assert same(made, teach(MemberPlan(other, TRAINING), PANEL, Page()))
 
 
 class Dies(Exception):
@@ -99,7 +100,7 @@ class Dies(Exception):
 
 
 def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
-    courses = [Course(SPEC, replace(TRAINING, seed=seed, max_epochs=2)) for seed in (0, 1)]
+    courses = [MemberPlan(SPEC, replace(TRAINING, seed=seed, max_epochs=2)) for seed in (0, 1)]
     plan = plan_for(PANEL, SPEC.horizon, SPEC.season)
     whole = make(PANEL, plan, courses)
     kept: list[bytes] = []
@@ -137,15 +138,15 @@ def test_memory_does_not_grow_with_the_trainings_of_a_process() -> None:
     for number in range(21):
         # Other lengths, seeds and rates: nothing that would have to be compiled anew.
         training = replace(TRAINING, max_epochs=1 + number % 3, seed=number % 2, learning_rate=1e-3 * (1 + number))
-        teach(Course(SPEC, training), PANEL, Page())
+        teach(MemberPlan(SPEC, training), PANEL, Page())
         sizes.append(process.memory_info().rss)
     assert sizes[-1] - sizes[0] < 60 * 1024**2  # compiling each would take over 700 MB
 
 
 def test_what_was_compiled_for_one_training_leaves_nothing_in_the_next() -> None:
-    course = Course(SPEC, TRAINING)
+    course = MemberPlan(SPEC, TRAINING)
     first = teach(course, PANEL, Page())
-    teach(Course(SPEC, replace(TRAINING, seed=7, max_epochs=1)), PANEL, Page(), should_stop=after(50))
+    teach(MemberPlan(SPEC, replace(TRAINING, seed=7, max_epochs=1)), PANEL, Page(), should_stop=after(50))
     with pytest.raises(Cancelled):
-        teach(Course(SPEC, replace(TRAINING, seed=8)), PANEL, Page(), should_stop=after(9))
+        teach(MemberPlan(SPEC, replace(TRAINING, seed=8)), PANEL, Page(), should_stop=after(9))
     assert same(teach(course, PANEL, Page()), first)

@@ -1,0 +1,30 @@
+"""Plan of one member: its spec, its training settings and its initial weights. Importing this imports no Keras."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.network.spec import Spec, Training
+from models.types import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPlan:
+    """One member to train; ``initial_weights`` None: training begins with random weights, drawn from its seed."""
+
+    spec: Spec
+    training: Training
+    initial_weights: Weights | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return spec and training settings as JSON values; initial weights are left out."""
+        return {"spec": self.spec.to_json(), "training": self.training.to_json()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "MemberPlan":
+        """Return the plan that ``to_json`` described; other keys of ``values`` are ignored.
+
+        Raises:
+            SpecError: a field of the spec or of the training settings cannot work.
+        """
+        return cls(Spec.from_json(values["spec"]), Training.from_json(values["training"]))
