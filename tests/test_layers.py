@@ -41,7 +41,7 @@ DOORS: dict[str, set[str]] = {
     "work": {*GROUND, "store", "planning", "models"},
     "api": {*BELOW_ROUTES, "edge"},
     "main": {*BELOW_ROUTES, "edge", "api"},
-    "cli": {*BELOW_ROUTES, "work", "main", "api"},
+    "cli": {*BELOW_ROUTES, "work", "main"},
     "__main__": {"cli"},
     "migrations": {"store"},
 }

@@ -4,19 +4,17 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.orm import Session
 
-from app.api.http.idempotency import Keep, OnlyOnce, forget
+from app.api.http.idempotency import OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, foreign, next_token
 from app.api.http.services import Caller, PathName, Service, Services, problems
-from app.planning.jobs import new_job
-from app.planning.training_payload import members_of
+from app.planning.job_answers import job_answer
+from app.planning.jobs import submit
 from app.problems import NotFound
-from app.schemas import NAME, JobAnswer, JobRequest, MemberAnswer, Page
-from app.store import datasets, jobs, registry, schedules
+from app.schemas import NAME, JobAnswer, JobRequest, Page
+from app.store import jobs
 from app.store.jobs import ENDED, Filter
-from app.store.tables import Job, State
-from models.evaluation.promotion import Policy
+from app.store.tables import State
 
 router = APIRouter(tags=["jobs"])
 
@@ -37,7 +35,7 @@ Which = Annotated[Filter, Depends(_which)]
 @router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")
 def post_job(request: JobRequest, response: Response, the: Services, caller: Caller, once: OnlyOnce) -> JobAnswer:
     """Queue a job; ask its address in ``Location`` how it goes. What cannot work is refused at once."""
-    job = once(JobAnswer, lambda keep: submit(the, caller, request, keep))
+    job = once(JobAnswer, lambda keep: submit(the.database, the.settings, caller, request, keep))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
@@ -54,7 +52,7 @@ def list_jobs(
             rows = jobs.list_page(session, caller.tenant_id, after, size, which)
         except NotFound as error:
             raise foreign(page_token) from error
-        items = [answer_of(session, row) for row in rows]
+        items = [job_answer(session, row) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
@@ -79,69 +77,9 @@ async def get_job(
 def cancel_job(job_id: PathName, the: Services, caller: Caller) -> JobAnswer:
     """Cancel a queued job at once; ask the worker to stop a running one."""
     with the.database.write() as session:
-        return answer_of(session, jobs.request_cancel(session, caller.tenant_id, job_id))
-
-
-def submit(the: Service, caller: Caller, request: JobRequest, keep: Keep = forget) -> JobAnswer:
-    """Queue the job that ``request`` describes, with every field settled on the data as they are now.
-
-    ``keep`` is given the answer in the transaction that queues it.
-
-    Raises:
-        NotFound, SpecError, InputError: see ``app.planning.jobs.new_job``.
-    """
-    new = new_job(the.database, the.settings, caller, request)
-    with the.database.write() as session:
-        job = answer_of(session, jobs.enqueue(session, new))
-        keep(session, job)
-    return job
+        return job_answer(session, jobs.request_cancel(session, caller.tenant_id, job_id))
 
 
 def _shown(the: Service, caller: Caller, job_id: str) -> JobAnswer:
     with the.database.read() as session:
-        return answer_of(session, jobs.get(session, caller.tenant_id, job_id))
-
-
-def answer_of(session: Session, job: Job) -> JobAnswer:
-    """The public face of a job."""
-    revision = datasets.revision_by_id(session, job.tenant_id, job.revision_id)
-    version = None if job.version_id is None else registry.version(session, job.tenant_id, job.version_id).number
-    asked, trains, warm_start = job.request, "spec" in job.request, job.request.get("warm_start")
-    return JobAnswer(
-        id=job.id,
-        kind=job.kind,
-        model=job.model,
-        dataset=revision.dataset.name,
-        revision=revision.number,
-        state=job.state,
-        cancel_requested=job.cancel_requested,
-        attempt=job.attempt,
-        max_attempts=job.max_attempts,
-        progress=job.progress,
-        error=job.error,
-        version=version,
-        order=None if trains else asked,
-        spec=asked.get("spec"),
-        training=asked.get("training"),
-        members=[MemberAnswer(**{of: each[of] for of in ("spec", "training")}) for each in members_of(asked)]
-        if trains
-        else [],
-        warm_start_from=None if warm_start is None else warm_start["name"],
-        auto=asked.get("auto"),
-        refit=asked.get("refit", trains),
-        promote=asked.get("promote") if trains else None,
-        gate=Policy.from_json(asked.get("gate", {})).to_json() if trains else None,
-        priority=job.priority,
-        resource=job.resource,
-        run_at=job.run_at,
-        deadline_at=job.deadline_at,
-        parent=job.parent_id,
-        label=job.label,
-        children=job.children_total,
-        schedule=schedules.name_of(session, job.schedule_id),
-        result=job.result,
-        created_by=job.created_by,
-        created_at=job.created_at,
-        started_at=job.started_at,
-        finished_at=job.finished_at,
-    )
+        return job_answer(session, jobs.get(session, caller.tenant_id, job_id))

@@ -1,11 +1,13 @@
 """What was asked of a worker becomes a job: every field settled on the data as they are, what cannot work refused."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from app.planning.groups import family
+from app.planning.job_answers import job_answer
 from app.planning.training import Parent, retaught, settled
 from app.planning.training_payload import Order, WarmStart
 from app.planning.version_payloads import BacktestOrder, BatchOrder, Pinned
@@ -15,6 +17,7 @@ from app.schemas import (
     AutoRequest,
     BacktestRequest,
     BatchRequest,
+    JobAnswer,
     JobRequest,
     RetrainRequest,
     TrainRequest,
@@ -101,6 +104,27 @@ def new_job(database: Database, settings: Settings, who: Principal, asked: JobRe
                 return _batch(asker, asked)
             case BacktestRequest():
                 return _backtest(asker, asked)
+
+
+def submit(
+    database: Database,
+    settings: Settings,
+    principal: Principal,
+    request: JobRequest,
+    keep: Callable[[Session, JobAnswer], None] = lambda session, answer: None,
+) -> JobAnswer:
+    """Queue the job that ``request`` describes, planned on the newest data, and return its public form.
+
+    ``keep`` is called with the answer in the transaction that queues the job.
+
+    Raises:
+        NotFound, SpecError, InputError: as ``new_job``.
+    """
+    new = new_job(database, settings, principal, request)
+    with database.write() as session:
+        answer = job_answer(session, jobs.enqueue(session, new))
+        keep(session, answer)
+    return answer
 
 
 def _train(asker: _Asker, asked: TrainRequest) -> NewJob:

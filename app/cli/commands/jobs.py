@@ -4,9 +4,9 @@ import json
 import sys
 from typing import Any
 
-from app.api.jobs import answer_of
 from app.cli.commands.common import caller, migrated, plain_errors, print_table, read_settings, refuse, tell
 from app.cli.commands.progress import watch as watch_job
+from app.planning.job_answers import job_answer
 from app.schemas import ArtifactAnswer, AttemptAnswer
 from app.store import artifacts, jobs
 from app.store.jobs import Filter
@@ -22,7 +22,7 @@ def show_all(only: dict[str, Any], output: str) -> None:
         me = caller(database)
         with database.read() as session:
             rows = jobs.list_page(session, me.tenant_id, None, SHOWN, Filter(**only))
-            answers = [answer_of(session, row).model_dump(mode="json") for row in rows]
+            answers = [job_answer(session, row).model_dump(mode="json") for row in rows]
     print_table(COLUMNS, [{name: each[name] for name in COLUMNS} for each in answers], output)
 
 
@@ -33,7 +33,7 @@ def show(job_id: str) -> None:
         me = caller(database)
         with database.read() as session:
             row = jobs.get(session, me.tenant_id, job_id)
-            answer = answer_of(session, row).model_dump(mode="json")
+            answer = job_answer(session, row).model_dump(mode="json")
             tried = jobs.list_attempts(session, me.tenant_id, job_id, 0, SHOWN)
             files = artifacts.of_job(session, row)
     more = {
@@ -61,7 +61,7 @@ def watch(job_id: str) -> None:
 
         def look() -> Any:
             with database.read() as session:
-                return answer_of(session, jobs.get(session, me.tenant_id, job_id))
+                return job_answer(session, jobs.get(session, me.tenant_id, job_id))
 
         job = watch_job(look, look().kind)
     if job.state != "succeeded":

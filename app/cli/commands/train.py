@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.api.datasets import create_dataset
-from app.api.http.services import Service
-from app.api.jobs import answer_of, submit
 from app.cli.commands.common import caller, migrated, plain_errors, read_data, read_settings, refuse, tell
 from app.cli.commands.progress import watch
 from app.formats import parse_pairs
-from app.main import create_service
+from app.planning.job_answers import job_answer
+from app.planning.jobs import submit
 from app.problems import NotFound
 from app.schemas import JobAnswer, TrainRequest
-from app.store import datasets, jobs, registry
+from app.settings import Settings
+from app.store import datasets, jobs, panels, registry
+from app.store.db import Database
 from app.store.keys import KeyPrincipal
 from app.work.dispatcher import Dispatcher
 from models.errors import Fault, InputError, excerpt
@@ -52,18 +52,18 @@ def train(order: Order, if_missing: bool) -> None:
     settings = read_settings()
     with plain_errors():
         database = migrated(settings)
-        service, me = create_service(settings), caller(database)
+        me = caller(database)
         request = _request(order)
-        if if_missing and _has_champion(service, me, order.model):
+        if if_missing and _has_champion(database, me, order.model):
             tell(f"model {order.model} exists already")
             return
-        _keep(service, me, order, request.dataset)
-        job = _work_until_done(service, me, submit(service, me, request).id)
-        _tell_end(service, me, job)
+        _keep(database, settings, me, order, request.dataset)
+        job = _work_until_done(database, settings, me, submit(database, settings, me, request).id)
+        _tell_end(database, me, job)
 
 
-def _has_champion(service: Service, me: KeyPrincipal, model: str) -> bool:
-    with service.database.read() as session:
+def _has_champion(database: Database, me: KeyPrincipal, model: str) -> bool:
+    with database.read() as session:
         return registry.champion(session, me.tenant_id, model) is not None
 
 
@@ -109,18 +109,20 @@ def _fault(values: dict[str, Any], where: tuple[int | str, ...], message: str) -
     return Fault(code="bad_option", message=f"{name}: {message}", hint="see forecastle train --help")
 
 
-def _keep(service: Service, me: KeyPrincipal, order: Order, name: str) -> None:
+def _keep(database: Database, settings: Settings, me: KeyPrincipal, order: Order, name: str) -> None:
     """Keep the table as the data set ``name``, where there is none of that name.
 
     Raises:
         InputError: there is one with other content.
     """
-    panel = read_data(service.database, me.tenant_id, order.data, order.freq, service.settings.max_rows)
+    panel = read_data(database, me.tenant_id, order.data, order.freq, settings.max_rows)
     try:
-        with service.database.read() as session:
+        with database.read() as session:
             known = datasets.revision(session, me.tenant_id, name)
     except NotFound:
-        create_dataset(service, me, name, panel)
+        first = panels.new_revision(panel)
+        with database.write() as session:
+            datasets.create(session, me.tenant_id, name, str(panel.freq), first, me.key_id)
         return
     if known.sha256 != panel.fingerprint():
         message = f"data set {name!r} is in the database with other content"
@@ -128,17 +130,17 @@ def _keep(service: Service, me: KeyPrincipal, order: Order, name: str) -> None:
         raise InputError([Fault(code="other_content", message=message, hint=hint)])
 
 
-def _work_until_done(service: Service, me: KeyPrincipal, job_id: str) -> JobAnswer:
+def _work_until_done(database: Database, settings: Settings, me: KeyPrincipal, job_id: str) -> JobAnswer:
     """Work at the queue, beside any worker that there is, until this job has ended."""
     stop = threading.Event()
-    dispatcher = Dispatcher(service.database, service.settings)
+    dispatcher = Dispatcher(database, settings)
     worker = threading.Thread(target=dispatcher.run, args=(stop,), name="dispatcher")
     worker.start()
     try:
-        return watch(lambda: _look(service, me, job_id), "training")
+        return watch(lambda: _look(database, me, job_id), "training")
     except KeyboardInterrupt:
         # Nobody waits for it any more; left in the queue, the next command would train it first.
-        with service.database.write() as session:
+        with database.write() as session:
             jobs.request_cancel(session, me.tenant_id, job_id)
         raise
     finally:
@@ -146,17 +148,17 @@ def _work_until_done(service: Service, me: KeyPrincipal, job_id: str) -> JobAnsw
         worker.join()
 
 
-def _look(service: Service, me: KeyPrincipal, job_id: str) -> JobAnswer:
-    with service.database.read() as session:
-        return answer_of(session, jobs.get(session, me.tenant_id, job_id))
+def _look(database: Database, me: KeyPrincipal, job_id: str) -> JobAnswer:
+    with database.read() as session:
+        return job_answer(session, jobs.get(session, me.tenant_id, job_id))
 
 
-def _tell_end(service: Service, me: KeyPrincipal, job: JobAnswer) -> None:
+def _tell_end(database: Database, me: KeyPrincipal, job: JobAnswer) -> None:
     if job.state != "succeeded":
         reason = "" if job.error is None else f": {job.error['message']}"
         ended = "was cancelled" if job.state == "cancelled" else job.state
         refuse(f"the training job {ended}{reason}")
-    with service.database.read() as session:
+    with database.read() as session:
         version = registry.resolve(session, me.tenant_id, job.model, job.version, None)
     skill = "unknown" if version.skill is None else f"{100 * version.skill:.1f} %"
     tell(
