@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test test-faults check container bench-accuracy bench-training bench-jobs bench-serving bench-start soak clean
+.PHONY: serve test test-faults check facts container bench-accuracy bench-training bench-jobs bench-serving bench-start soak clean
 .DEFAULT_GOAL := serve
 
 serve: .venv/.serve  ## set up, train a first model on bundled data (TRAIN: further options for that), and serve on 127.0.0.1:8000
@@ -20,6 +20,9 @@ check: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+facts: .venv/.dev  ## figures about the source: language of docstrings, private helpers, untyped mappings
+	$(BIN)/python -m tests.facts
 
 container:  ## build the images, run the stack, train and forecast in it
 	bash deploy/container-check.sh

@@ -1,15 +1,15 @@
-"""Tables as people send them -- CSV, Parquet, JSON, Arrow -- into a panel, and forecasts into lines and Arrow.
+"""Readers of tables (CSV, Parquet, JSON, Arrow) and writers of forecasts (JSON lines, Arrow, Parquet, CSV).
 
-Columns besides ``unique_id``, ``ds`` and ``y`` are covariates where they hold numbers, true and false, or text; others
-(moments, lists) and those without a name are left out. Rows are counted from 1, the header not included.
+A column besides ``unique_id``, ``ds`` and ``y`` is a covariate if it holds numbers, booleans or text. Columns of other
+types (timestamps, lists) and columns without a name are ignored. Row numbers start at 1 and do not count the header.
 """
 
-from app.formats.arrays import load_arrow
 from app.formats.arrow import panel_from_arrow
-from app.formats.media import ARROW, LINES, MEDIA_TYPES
-from app.formats.pairs import parse_pairs
-from app.formats.reading import read_file, read_panel
-from app.formats.streams import STREAMS, ArrowStream, LineStream, Stream, forecast_to_arrow
+from app.formats.arrow_columns import load_arrow
+from app.formats.forecast_streams import STREAMS, ArrowStream, LineStream, Stream, forecast_to_arrow
+from app.formats.media_types import ARROW, LINES, MEDIA_TYPES
+from app.formats.name_values import parse_pairs
+from app.formats.readers import read_file, read_panel
 
 __all__ = [
     "ARROW",

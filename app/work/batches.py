@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.formats.tables import FORMATS, Columns, TableWriter
+from app.formats.table_writer import FORMATS, Columns, TableWriter
 from app.planning.version_payloads import BacktestOrder, BatchOrder
 from app.store.outcomes import Outcome
 from app.work.champion_comparison import known_to

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.formats import arrays, messages, panel_from_arrow
+from app.formats import arrow_columns, arrow_messages, panel_from_arrow
 from models.data.panel import Panel
 from models.errors import InputError
 from tests.app.api.tables import arrow, parquet, stream
@@ -33,10 +33,10 @@ def fault(data: bytes) -> tuple[str, str]:
     return caught.value.faults[0].code, caught.value.faults[0].message
 
 
-def test_rows_that_are_missing_between_others_count_as_rows() -> None:
+def test_gaps_within_series_count_as_rows() -> None:
     data = arrow(unique_id=["a"] * 2, ds=["2026-01-01", "2026-01-19"], y=[1.0, 2.0])
     assert len(panel_from_arrow(data, "D", 19).y) == 19
-    with pytest.raises(InputError, match="more than 18 rows, those that are missing"):
+    with pytest.raises(InputError, match="more than 18 rows, gaps within series"):
         panel_from_arrow(data, "D", 18)
 
 
@@ -86,10 +86,10 @@ def test_a_stream_cut_short_anywhere_is_refused(data: st.DataObject) -> None:
     assert code == "bad_arrow"
 
 
-def test_a_stream_without_its_end_mark_may_have_lost_batches() -> None:
+def test_a_stream_without_an_end_marker_is_refused() -> None:
     whole = arrow(**ROWS)
     assert whole.endswith(END)
-    assert fault(whole.removesuffix(END)) == ("bad_arrow", "the stream breaks off: it has no end mark")
+    assert fault(whole.removesuffix(END)) == ("bad_arrow", "the stream is truncated: it has no end marker")
 
 
 def test_a_second_stream_is_not_left_unread() -> None:
@@ -139,12 +139,12 @@ def test_offsets_and_codes_that_lead_astray_are_refused(name: str, column: Any) 
     assert fault(stream(pa.Table.from_batches([batch])))[0] == "bad_arrow"
 
 
-def test_a_packed_buffer_does_not_take_the_room_that_it_claims() -> None:
+def test_a_packed_buffer_is_not_allocated_before_its_declared_size_is_checked() -> None:
     whole = bytearray(stream(pa.table({**ROWS, "y": np.zeros(12)}), compression="zstd"))
     honest = (96).to_bytes(8, "little")  # before the buffers of ds and y
     assert whole.count(honest) >= 1
     lie = bytes(whole).replace(honest, (2**60).to_bytes(8, "little"))
-    assert fault(lie) == ("too_large", f"unpacked, the stream has over {arrays.MAX_UNPACKED_BYTES} bytes")
+    assert fault(lie) == ("too_large", f"the decompressed stream has over {arrow_columns.MAX_UNPACKED_BYTES} bytes")
 
 
 def test_a_stream_of_zeros_that_packs_to_nothing_counts_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,25 +153,25 @@ def test_a_stream_of_zeros_that_packs_to_nothing_counts_unpacked(monkeypatch: py
     zeros = {"unique_id": names, "ds": np.tile(DS[:1], rows), "y": np.zeros(rows)}
     data = stream(pa.table(zeros), compression="zstd")
     assert len(data) < 2_000
-    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 20_100)  # 8,000 of ds and of y, 4,000 of codes, a few more
+    monkeypatch.setattr(arrow_columns, "MAX_UNPACKED_BYTES", 20_100)  # 8,000 of ds and of y, 4,000 of codes, a few more
     assert fault(data)[0] == "unknown_frequency"  # all of it was read
-    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 20_000)
+    monkeypatch.setattr(arrow_columns, "MAX_UNPACKED_BYTES", 20_000)
     assert fault(data)[0] == "too_large"
 
 
-def test_a_packed_dictionary_counts_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_packed_dictionary_counts_before_it_is_decompressed(monkeypatch: pytest.MonkeyPatch) -> None:
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 12), pa.array(["x", "y" * 9000]))
     data = stream(pa.table({**ROWS, "c": column}), compression="zstd")
     assert len(data) < 3_000
-    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 9_000)
-    assert fault(data) == ("too_large", "unpacked, the stream has over 9000 bytes")
+    monkeypatch.setattr(arrow_columns, "MAX_UNPACKED_BYTES", 9_000)
+    assert fault(data) == ("too_large", "the decompressed stream has over 9000 bytes")
 
 
 def test_a_dictionary_counts_with_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch is checked with its dictionary: 12 batches of a long one are not to cost 12 times what was sent."""
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 12), pa.array(["x", "y" * 9000]))
     one, twelve = (stream(pa.table({**ROWS, "c": column}), chunk) for chunk in (12, 1))
-    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 60_000)
+    monkeypatch.setattr(arrow_columns, "MAX_UNPACKED_BYTES", 60_000)
     assert read(one).categories == {"c": ("x",)}
     code, message = fault(twelve)
     assert (code, message) == ("too_large", "the batches have over 60000 bytes")
@@ -183,7 +183,7 @@ def test_texts_that_share_their_bytes_count_each(monkeypatch: pytest.MonkeyPatch
     shared = pa.Array.from_buffers(pa.string_view(), 12, [None, pa.py_buffer(view.to_pybytes() * 12), text])
     data = arrow(**{**ROWS, "unique_id": shared})
     assert len(data) < 12_000
-    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 12 * 9000)
+    monkeypatch.setattr(arrow_columns, "MAX_UNPACKED_BYTES", 12 * 9000)
     assert fault(data)[0] == "too_large"
     monkeypatch.undo()
     assert fault(data)[0] == "bad_id"
@@ -191,11 +191,11 @@ def test_texts_that_share_their_bytes_count_each(monkeypatch: pytest.MonkeyPatch
 
 def test_messages_and_their_metadata_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     table = pa.table(ROWS)
-    noted = table.replace_schema_metadata({"tool": "x" * messages.MAX_METADATA_BYTES})
+    noted = table.replace_schema_metadata({"tool": "x" * arrow_messages.MAX_METADATA_BYTES})
     assert fault(stream(noted))[0] == "too_large"
-    monkeypatch.setattr(messages, "MAX_MESSAGES", 13)  # the schema, and a batch for each row
+    monkeypatch.setattr(arrow_messages, "MAX_MESSAGES", 13)  # the schema, and a batch for each row
     assert len(read(stream(table, 1)).y) == 12
-    monkeypatch.setattr(messages, "MAX_MESSAGES", 12)
+    monkeypatch.setattr(arrow_messages, "MAX_MESSAGES", 12)
     assert fault(stream(table, 1))[0] == "too_large"
 
 

@@ -1,4 +1,4 @@
-"""How a table is refused."""
+"""Errors for tables that cannot be read."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ MAX_COLUMNS = len(COLUMNS) + MAX_COVARIATES
 
 
 def refusal(code: str, message: str, hint: str, **where: Any) -> InputError:
-    """The refusal for the fault ``code`` at ``where`` (unique_id, row, field)."""
+    """Return the error for the fault ``code`` at ``where`` (unique_id, row, field)."""
     return InputError([Fault(code=code, message=message, hint=hint, **where)])
 
 
 def too_many(max_rows: int, rows: str = "rows") -> InputError:
-    """The refusal of a table that is too long."""
+    """Return the error for a table with more than ``max_rows`` rows."""
     hint = "send fewer, or raise FORECASTLE_MAX_ROWS"
     return refusal("too_many_rows", f"there are more than {max_rows} {rows}", hint)
 
 
-def within(panel: Panel, max_rows: int) -> Panel:
-    """The panel, once it is known to have at most ``max_rows`` points.
+def check_size(panel: Panel, max_rows: int) -> Panel:
+    """Return the panel if it has at most ``max_rows`` points.
 
     Raises:
-        InputError: it has more, with those that are missing between the rows that were sent.
+        InputError: it has more points; gaps within series count as points.
     """
     if len(panel.y) > max_rows:
-        raise too_many(max_rows, "rows, those that are missing between others included")
+        raise too_many(max_rows, "rows, gaps within series included")
     return panel

@@ -1,7 +1,7 @@
-"""The messages of an Arrow stream: what is to be known of them before their buffers are unpacked.
+"""Checks of the messages of an Arrow stream before their buffers are decompressed.
 
-Arrow's own reader takes the room that a packed buffer says it needs, whatever that is. So what the messages say is
-added up first; where it stands is laid down by Arrow's ``Message.fbs`` and by FlatBuffers.
+Arrow's reader allocates the size that a compressed buffer declares, however large. So the declared sizes are added up
+first; Arrow's ``Message.fbs`` and FlatBuffers define their positions.
 """
 
 from collections.abc import Iterator
@@ -10,39 +10,41 @@ from typing import Any
 
 import numpy as np
 
-from app.formats.refusals import refusal
+from app.formats.errors import refusal
 
 MAX_MESSAGES = 20_000
-MAX_METADATA_BYTES = 256 * 1024  # of one message; those of 53 columns take 20 KB
+MAX_METADATA_BYTES = 256 * 1024  # of one message; the metadata of 53 columns take 20 KB
 END = b"\xff\xff\xff\xff\0\0\0\0"
-# The places of fields in their tables.
+# Positions of fields in their FlatBuffers tables.
 _MESSAGE_HEADER, _DICTIONARY_DATA, _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 1, 2, 3
 
 
-def check_messages(pa: Any, data: bytes, most_bytes: int) -> None:
-    """Refuse a stream that is not whole, or that would take more than ``most_bytes`` unpacked.
+def check_messages(pa: Any, data: bytes, max_bytes: int) -> None:
+    """Refuse a stream that is truncated, or larger than ``max_bytes`` once decompressed.
 
     Raises:
         InputError: ``too_large``, ``bad_arrow``.
-        pyarrow.ArrowException, ValueError, struct.error: it is no stream.
+        pyarrow.ArrowException, ValueError, struct.error: the bytes are not an Arrow stream.
     """
     source, unpacked_bytes = pa.BufferReader(data), 0
     for count, part in enumerate(_messages(pa, source)):
         if count >= MAX_MESSAGES:
             raise refusal("too_large", f"the stream has over {MAX_MESSAGES} messages", "send fewer, larger batches")
         if part.metadata.size > MAX_METADATA_BYTES:
-            message = f"the metadata of a message have over {MAX_METADATA_BYTES} bytes"
-            raise refusal("too_large", message, "send fewer columns, and none of the tools' own metadata")
+            message = f"the metadata of one message have over {MAX_METADATA_BYTES} bytes"
+            raise refusal("too_large", message, "send fewer columns, without metadata added by tools")
         if part.type in ("record batch", "dictionary"):
             unpacked_bytes += _unpacked_bytes(part)
-        if unpacked_bytes > most_bytes:
-            raise refusal("too_large", f"unpacked, the stream has over {most_bytes} bytes", "send fewer rows")
+        if unpacked_bytes > max_bytes:
+            raise refusal("too_large", f"the decompressed stream has over {max_bytes} bytes", "send fewer rows")
     end = source.tell()
     if data[:end][-len(END) :] != END:
-        raise refusal("bad_arrow", "the stream breaks off: it has no end mark", "close the writer, and send all of it")
+        raise refusal(
+            "bad_arrow", "the stream is truncated: it has no end marker", "close the writer and send the whole stream"
+        )
     if end < len(data):
         message = f"{len(data) - end} bytes follow the end of the stream"
-        raise refusal("bad_arrow", message, "send one stream, its batches one after another")
+        raise refusal("bad_arrow", message, "send one stream with all batches")
 
 
 def _messages(pa: Any, source: Any) -> Iterator[Any]:
@@ -55,7 +57,7 @@ def _messages(pa: Any, source: Any) -> Iterator[Any]:
 
 
 def _unpacked_bytes(message: Any) -> int:
-    """What the packed buffers of a message say they take unpacked; those that are not packed are in the body."""
+    """Return the declared decompressed bytes of the compressed buffers of a message."""
     data, body = memoryview(message.metadata), memoryview(message.body)
     batch = _follow(data, _field(data, _follow(data, 0), _MESSAGE_HEADER))
     if message.type == "dictionary":
@@ -64,13 +66,13 @@ def _unpacked_bytes(message: Any) -> int:
         return 0
     buffers = _follow(data, _field(data, batch, _BATCH_BUFFERS))
     (count,) = unpack_from("<I", data, buffers)
-    places = np.frombuffer(data, "<i8", 2 * count, buffers + 4).reshape(-1, 2)
-    # Before a packed buffer stands how long it is unpacked, or -1 where it was left as it is.
-    return sum(max(unpack_from("<q", body, at)[0], 0) for at, length in places.tolist() if length >= 8)
+    spans = np.frombuffer(data, "<i8", 2 * count, buffers + 4).reshape(-1, 2)
+    # A compressed buffer begins with its decompressed length, or -1 if it was stored uncompressed.
+    return sum(max(unpack_from("<q", body, at)[0], 0) for at, length in spans.tolist() if length >= 8)
 
 
 def _field(data: memoryview, table: int, number: int) -> int:
-    """Where a field of a table lies, 0 where it was left out."""
+    """Return the position of a field of a FlatBuffers table, or 0 if the field is absent."""
     offsets = table - unpack_from("<i", data, table)[0]
     slot = 4 + 2 * number
     if slot >= unpack_from("<H", data, offsets)[0]:
@@ -80,6 +82,6 @@ def _field(data: memoryview, table: int, number: int) -> int:
 
 
 def _follow(data: memoryview, at: int) -> int:
-    """What the reference at this place refers to."""
-    place: int = at + unpack_from("<I", data, at)[0]
-    return place
+    """Return the position that the reference at ``at`` points to."""
+    target: int = at + unpack_from("<I", data, at)[0]
+    return target

@@ -1,4 +1,4 @@
-"""Tables written piece by piece, as Parquet or CSV: no more than one piece is in memory."""
+"""Writer of Parquet and CSV tables in chunks; at most one chunk is in memory."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from app.formats.arrays import load_arrow
-from app.formats.media import MEDIA_TYPES
+from app.formats.arrow_columns import load_arrow
+from app.formats.media_types import MEDIA_TYPES
 
 FORMATS = MappingProxyType({name: MEDIA_TYPES[f".{name}"] for name in ("parquet", "csv")})
 
@@ -16,9 +16,9 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 class TableWriter:
-    """Writes pieces of the same columns to ``file``: texts, floats, and moments (datetime64[us]; ``utc``: with a Z).
+    """Writer of chunks with equal columns to ``file``: texts, floats, timestamps (datetime64[us]; ``utc``: with a Z).
 
-    Moments are ISO 8601 in CSV; a float that is NaN is missing in both.
+    CSV has timestamps in ISO 8601. NaN is written as a missing value in both formats.
     """
 
     def __init__(self, file: BinaryIO, kind: str, utc: bool) -> None:
@@ -26,20 +26,20 @@ class TableWriter:
         self._writer: Any = None
 
     def write(self, columns: Columns) -> None:
-        """Add rows."""
+        """Append the rows of a chunk."""
         table = self._pa.table({name: self._column(values) for name, values in columns.items()})
         if self._writer is None:
             self._writer = self._open(table.schema)
         self._writer.write_table(table)
 
     def end(self) -> None:
-        """Write what belongs at the end of the file; it stays open."""
+        """Write the footer; ``file`` stays open."""
         if self._writer is not None:
             self._writer.close()
 
     def _open(self, schema: Any) -> Any:
         if self._kind == "parquet":
-            import pyarrow.parquet as pq  # noqa: PLC0415 - as load_arrow: only who writes a table needs it
+            import pyarrow.parquet as pq  # noqa: PLC0415 - loaded on first use, as PyArrow is
 
             return pq.ParquetWriter(self._file, schema, compression="zstd")
         from pyarrow import csv  # noqa: PLC0415 - as above

@@ -1,7 +1,7 @@
-"""Arrow arrays into columns of NumPy, for Parquet and Arrow alike.
+"""Conversion of Arrow arrays to NumPy columns, shared by the Parquet and Arrow readers.
 
-Nothing here calls ``to_numpy`` or ``pa.array``: both import pandas where it is installed, a second and 100 MB that no
-forecast needs.
+This module never calls ``to_numpy`` or ``pa.array``: both import pandas if it is installed, which costs a second and
+100 MB that no forecast needs.
 """
 
 import re
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.formats.columnar import UNNAMED, Coded, Moments, Table
-from app.formats.refusals import MAX_COLUMNS, refusal
+from app.formats.columns import UNNAMED, Coded, Table, Timestamps
+from app.formats.errors import MAX_COLUMNS, refusal
 from models.data.panel import COLUMNS
 from models.data.validation import MAX_COVARIATES
 from models.errors import excerpt
 from models.types import Floats
 
-LONGEST_TEXT = 10_000  # no timestamp or id comes near; a file can say one long text millions of times
+LONGEST_TEXT = 10_000  # longer than any timestamp or id; a file can repeat one long text millions of times
 MAX_UNPACKED_BYTES = 512 * 1024**2
-MAX_CELLS = 30_000_000  # a file can say one value in a few bytes, however often; here each takes eight
-# Arrow's names of the types that can be read, and what to write instead of others.
+MAX_CELLS = 30_000_000  # a file can encode a repeated value in a few bytes; in memory each cell takes eight
+# Arrow's names of the accepted types, and the type to suggest in the place of another.
 _TEXT = r"(large_)?string(_view)?"
 _NUMBERS = r"u?int\d+|halffloat|float|double|decimal\d+\(.*|null"
 _TYPES = {
@@ -32,11 +32,11 @@ _TYPES = {
 _COVARIATE_TYPES = re.compile(rf"{_TEXT}|bool|{_NUMBERS}")
 _IS_TEXT = re.compile(_TEXT)
 
-Arrays = Sequence[Any]  # a column in pieces: pyarrow.Array
+Arrays = Sequence[Any]  # the chunks of one column: pyarrow.Array
 
 
 def load_arrow() -> Any:
-    """PyArrow: 40 MB that a process which gets no such table does without."""
+    """Import PyArrow (40 MB) on first use, so that a process without Arrow tables never loads it."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute  # noqa: PLC0415
 
@@ -44,10 +44,10 @@ def load_arrow() -> Any:
 
 
 def kinds_of(schema: Any) -> dict[str, str]:
-    """The columns that are read and their types, once the three are known to be there and of a type that can be.
+    """Return the types of the columns to read, after checking the three required columns.
 
     Raises:
-        InputError: a column is missing, there twice, or of another type; there are too many.
+        InputError: a column is missing, duplicated or of another type, or there are too many columns.
     """
     names = schema.names
     for name in COLUMNS:
@@ -71,7 +71,7 @@ def kinds_of(schema: Any) -> dict[str, str]:
 
 
 def check_cells(rows: int, columns: int) -> None:
-    """Refuse more cells than there is room for.
+    """Refuse a table with more than ``MAX_CELLS`` cells.
 
     Raises:
         InputError: ``too_large``.
@@ -82,11 +82,11 @@ def check_cells(rows: int, columns: int) -> None:
 
 
 def table_of(columns: Mapping[str, Arrays], kinds: Mapping[str, str]) -> Table:
-    """The columns ``kinds`` as NumPy has them.
+    """Convert the columns named in ``kinds`` to NumPy.
 
     Raises:
         InputError: ``text_too_long``.
-        pyarrow.ArrowException: a value that its type cannot say.
+        pyarrow.ArrowException: a value does not fit its declared type.
     """
     read = {
         name: _coded(columns[name]) if is_text(kind) else _numbers(columns[name])
@@ -96,23 +96,23 @@ def table_of(columns: Mapping[str, Arrays], kinds: Mapping[str, str]) -> Table:
     ds = columns["ds"]
     return Table(
         _coded(columns["unique_id"]),
-        _coded(ds) if is_text(kinds["ds"]) else _moments(ds),
+        _coded(ds) if is_text(kinds["ds"]) else _timestamps(ds),
         _numbers(columns["y"]),
         read,
     )
 
 
 def is_text(kind: str) -> bool:
-    """Whether a column of this type holds text."""
+    """Return whether a column of this Arrow type holds text."""
     return _IS_TEXT.fullmatch(kind) is not None
 
 
 def view_bytes(array: Any) -> int:
-    """How many bytes the texts of an array would take if each had its own; of views, many may share the same."""
+    """Return the bytes that the texts of a string-view array take once copied; views may share one buffer."""
     held = array.dictionary if _is_dictionary(array) else array
     if str(held.type) != "string_view" or len(held) == 0:
         return 0
-    # Of the 16 bytes of a view, the first four are the length of its text.
+    # The first four of the 16 bytes of a view are the length of its text.
     lengths = np.frombuffer(held.buffers()[1], np.int32)[held.offset * 4 : (held.offset + len(held)) * 4 : 4]
     return int(np.abs(lengths.astype(np.int64)).sum())
 
@@ -126,20 +126,20 @@ def _is_dictionary(array: Any) -> bool:
 
 
 def _coded(arrays: Arrays) -> Coded:
-    """A column of texts or whole numbers."""
+    """Convert a column of texts or integers to codes and distinct texts."""
     seen: dict[str, int] = {}
     codes = [np.empty(0, np.int64)]
     for array in arrays:
-        places, texts = _used(array)
-        known = [-1 if text is None else seen.setdefault(text, len(seen)) for text in texts]
-        codes.append(np.array([*known, -1])[places])
+        places, texts = _distinct(array)
+        codes_of = [-1 if text is None else seen.setdefault(text, len(seen)) for text in texts]
+        codes.append(np.array([*codes_of, -1])[places])
     return Coded(np.concatenate(codes), list(seen))
 
 
-def _used(array: Any) -> tuple[NDArray[np.int64], list[str | None]]:
-    """For each row the place of its text, -1 where it is missing; and the texts that are used, each once."""
+def _distinct(array: Any) -> tuple[NDArray[np.int64], list[str | None]]:
+    """Return the index of each row's text (-1 if missing) and the distinct texts in use."""
     if _is_dictionary(array):
-        # Of the dictionary, which may be long, only what is used, in the order in which it is.
+        # Keep only the dictionary entries in use, in order of first use: a dictionary may be long.
         coded, texts = array.indices.dictionary_encode(), array.dictionary
         texts = (texts.cast("string") if str(texts.type) == "string_view" else texts).take(coded.dictionary)
     else:
@@ -152,21 +152,21 @@ def _used(array: Any) -> tuple[NDArray[np.int64], list[str | None]]:
     return _ints(coded.indices, -1), [None if text is None else str(text) for text in used]
 
 
-def _moments(arrays: Arrays) -> Moments:
-    """A column of moments; with a zone they are kept in UTC, whatever the zone."""
+def _timestamps(arrays: Arrays) -> Timestamps:
+    """Convert a column of timestamps; those with a time zone are converted to UTC."""
     times, utc = [np.empty(0, np.int64)], False
     for array in arrays:
         type_ = array.type.value_type if _is_dictionary(array) else array.type
         times.append(_ints(array.cast(type_).cast("timestamp[us]"), _NAT))
         utc = getattr(type_, "tz", None) is not None
-    return Moments(np.concatenate(times).view("datetime64[us]"), utc)
+    return Timestamps(np.concatenate(times).view("datetime64[us]"), utc)
 
 
 _NAT = int(np.datetime64("NaT").astype(np.int64))
 
 
 def _numbers(arrays: Arrays) -> Floats:
-    """A column of numbers, NaN where one is missing."""
+    """Convert a column of numbers; a missing number becomes NaN."""
     return np.concatenate([np.empty(0), *(_numpy(array.cast("float64", safe=False), np.nan) for array in arrays)])
 
 
@@ -175,7 +175,7 @@ def _ints(array: Any, missing: int) -> NDArray[np.int64]:
 
 
 def _numpy(array: Any, missing: float) -> NDArray[Any]:
-    """The values of an array of eight bytes each."""
+    """Return the values of an array of eight-byte items; nulls become ``missing``."""
     dtype = np.float64 if str(array.type) == "double" else np.int64
     if len(array) == 0:
         return np.empty(0, dtype)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.formats import ARROW, arrays, read_panel
+from app.formats import ARROW, arrow_columns, read_panel
 from models.data.panel import Panel
 from models.errors import InputError
 from tests.app.api.tables import PARQUET, arrow, parquet, stream
@@ -63,9 +63,9 @@ def test_columns_that_are_neither_numbers_nor_text_are_left_out(read: Read) -> N
 
 def test_there_is_a_most_of_cells(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     many = {f"x{i}": [1.0, 2.0, 3.0] for i in range(50)}
-    monkeypatch.setattr(arrays, "MAX_CELLS", 3 * 53)
+    monkeypatch.setattr(arrow_columns, "MAX_CELLS", 3 * 53)
     assert len(read(**many).covariates) == 50
-    monkeypatch.setattr(arrays, "MAX_CELLS", 3 * 53 - 1)
+    monkeypatch.setattr(arrow_columns, "MAX_CELLS", 3 * 53 - 1)
     assert fault(read, **many)[0] == "too_large"
 
 
@@ -194,8 +194,8 @@ def test_a_small_file_that_unpacks_to_much_is_refused(monkeypatch: pytest.Monkey
     streamed = stream(bomb, compression="zstd")
     for data, media_type in [(file.getvalue(), PARQUET), (streamed, ARROW)]:
         assert len(data) < 20_000  # and 20 MB unpacked
-        for most_bytes, code in [(arrays.MAX_UNPACKED_BYTES, "text_too_long"), (1000, "too_large")]:
-            monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", most_bytes)
+        for most_bytes, code in [(arrow_columns.MAX_UNPACKED_BYTES, "text_too_long"), (1000, "too_large")]:
+            monkeypatch.setattr(arrow_columns, "MAX_UNPACKED_BYTES", most_bytes)
             with pytest.raises(InputError) as caught:
                 read_panel(data, media_type, None, 1000)
             assert caught.value.faults[0].code == code

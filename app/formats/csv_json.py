@@ -1,7 +1,7 @@
-"""Tables of text: CSV and JSON.
+"""Readers of CSV and JSON tables.
 
-Numbers are plain decimals: what looks like a number to one parser and not to another (``0x10``, ``1_000``) is refused
-with its row. Empty cells, NaN, NA and null are missing.
+Numbers are plain decimals: text that only some parsers read as a number (``0x10``, ``1_000``) is refused with its row.
+Empty cells, NaN, NA and null are missing values.
 """
 
 import csv
@@ -14,25 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.formats.columnar import UNNAMED
-from app.formats.refusals import MAX_COLUMNS, refusal, too_many
+from app.formats.columns import UNNAMED
+from app.formats.errors import MAX_COLUMNS, refusal, too_many
 from models.data.frames import panel_from_frame
 from models.data.panel import COLUMNS, Panel
 from models.errors import excerpt
 
 LONGEST_LINE_BYTES = 64 * 1024
-# Each digit fits in one place only, so that a long field which is no number is found out in one pass.
+# Each digit matches at one position only, so that a long field that is not a number fails in one pass.
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
 _MISSING = {"", "nan", "na", "null"}
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
 def panel_from_csv(data: bytes, freq: str | None, max_rows: int, texts: Collection[str] = ()) -> Panel:
-    """The panel in a CSV file; the columns ``texts`` are text whatever they look like.
+    """Return the panel in a CSV file; the columns ``texts`` are read as text in every case.
 
     Raises:
-        InputError: it is no CSV of at most ``max_rows`` rows with a header; see
-        ``models.data.panel.panel_from_columns``.
+        InputError: the file is not CSV with a header and at most ``max_rows`` rows; also every fault that
+            ``models.data.panel.panel_from_columns`` raises.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -48,7 +48,7 @@ def panel_from_csv(data: bytes, freq: str | None, max_rows: int, texts: Collecti
 
 
 def _cells(header: Sequence[str], body: str, max_rows: int) -> list[list[str]]:
-    """The cells of each column."""
+    """Return the cells of each column."""
     cells: list[list[str]] = [[] for _ in header]
     reader = csv.reader(io.StringIO(body))
     try:
@@ -66,7 +66,7 @@ def _cells(header: Sequence[str], body: str, max_rows: int) -> list[list[str]]:
 
 
 def _header(line: str) -> list[str]:
-    # Before any table is built: a line of 100,000 equal names costs some parsers minutes.
+    # Checked before parsing: a line of 100,000 equal names costs some parsers minutes.
     if len(line) > LONGEST_LINE_BYTES or line.count(",") >= MAX_COLUMNS:
         hint = "leave some out; with curl, send the file by --data-binary, because -d joins its lines"
         raise refusal("bad_header", f"the header is too long or has over {MAX_COLUMNS} columns", hint)
@@ -84,14 +84,14 @@ def _header(line: str) -> list[str]:
 
 
 def _number(text: str) -> float | str | None:
-    """The number that ``text`` is; None where it is missing; ``text`` itself where it is neither."""
+    """Return the number in ``text``, None for a missing value, or ``text`` itself if it is neither."""
     if _NUMBER.fullmatch(text):
         return float(text)
     return None if text.strip().lower() in _MISSING else text
 
 
 def _covariate(cells: list[str], as_text: bool) -> list[Any]:
-    """A column as numbers, else as true and false, else as text in which only empty cells are missing."""
+    """Return a column as numbers, else as booleans, else as text in which only empty cells are missing."""
     if not as_text:
         numbers = [_number(text) for text in cells]
         if all(not isinstance(value, str) for value in numbers):
@@ -103,10 +103,11 @@ def _covariate(cells: list[str], as_text: bool) -> list[Any]:
 
 
 def panel_from_json(data: bytes, freq: str | None, max_rows: int) -> Panel:
-    """The panel in a JSON object of columns.
+    """Return the panel in a JSON object of columns.
 
     Raises:
-        InputError: it is no such object of at most ``max_rows`` rows; see ``models.data.panel.panel_from_columns``.
+        InputError: the bytes are not such an object with at most ``max_rows`` rows; also every fault that
+            ``models.data.panel.panel_from_columns`` raises.
     """
     hint = 'send {"unique_id": [...], "ds": [...], "y": [...]}, and covariates beside them if you like'
     try:
@@ -121,18 +122,18 @@ def panel_from_json(data: bytes, freq: str | None, max_rows: int) -> Panel:
         raise too_many(max_rows)
     kinds = set(map(type, body["unique_id"]))
     if bool in kinds or {int, str} <= kinds:  # 1 and "1" would become one series
-        message = "the names are true or false, or some are numbers and some text"
+        message = "the ids are booleans, or some are numbers and some are text"
         raise refusal("bad_id", message, "write them all as text, in quotes", field="unique_id")
     return panel_from_frame({**body, "ds": _objects(body["ds"])}, freq)
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Python would take the last of two columns of one name, and forget the other.
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, object]:
+    # Python would keep only the last of two columns with one name.
     if len(dict(pairs)) < len(pairs):
         raise refusal("bad_json", "a name is there twice in the body", "name each column once")
     return dict(pairs)
 
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
-    # NumPy's own guess would look into nested lists, and give every text the room of the longest.
+    # Without dtype=object NumPy would expand nested lists and give every text the size of the longest.
     return np.fromiter(values, dtype=object, count=len(values))

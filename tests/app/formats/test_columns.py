@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.formats.columnar import Coded, Moments, Table, _panel_of_sound, panel_of
+from app.formats.columns import Coded, Table, Timestamps, panel_of, panel_of_valid
 from models.data.panel import panel_from_columns
 from models.errors import InputError
 
@@ -39,12 +39,12 @@ def rows(draw: st.DrawFn) -> dict[str, list[Any]]:
 @given(rows(), st.booleans(), st.booleans())
 def test_a_table_is_the_panel_of_its_rows(table: dict[str, list[Any]], utc: bool, spelt: bool) -> None:
     stamps = [moment.isoformat() + "Z" * utc for moment in table["ds"]]
-    ds = coded(stamps) if spelt else Moments(np.array(table["ds"], "datetime64[us]"), utc)
+    ds = coded(stamps) if spelt else Timestamps(np.array(table["ds"], "datetime64[us]"), utc)
     numbers = {name: np.array([np.nan if v is None else v for v in table[name]]) for name in ("y", "x")}
     columns = Table(coded(table["unique_id"]), ds, numbers["y"], {"x": numbers["x"], "c": coded(table["c"])})
     more = {"x": table["x"], "c": table["c"]}
     expected = panel_from_columns(table["unique_id"], stamps, table["y"], "D", more)
-    for panel in (panel_of(columns, "D"), _panel_of_sound(columns, "D")):
+    for panel in (panel_of(columns, "D"), panel_of_valid(columns, "D")):
         assert panel is not None
         assert (panel.ids, panel.utc) == (expected.ids, utc)
         assert panel.to_bytes() == expected.to_bytes()
@@ -52,7 +52,7 @@ def test_a_table_is_the_panel_of_its_rows(table: dict[str, list[Any]], utc: bool
 
 GOOD = {
     "unique_id": coded(["a", "a", "a"]),
-    "ds": Moments(np.array(["2026-01-01", "2026-01-02", "2026-01-03"], "datetime64[us]"), False),
+    "ds": Timestamps(np.array(["2026-01-01", "2026-01-02", "2026-01-03"], "datetime64[us]"), False),
     "y": np.arange(3.0),
     "covariates": {},
 }
@@ -66,8 +66,8 @@ GOOD = {
         ({"ds": coded(["2026-01-01", "2026-01-02", "yesterday"])}, "bad_timestamp", 3),
         ({"ds": coded(["2026-01-01", "2026-01-02", None])}, "bad_timestamp", 3),
         ({"ds": coded(["2026-01-01Z", "2026-01-02", "2026-01-03"])}, "mixed_zones", None),
-        ({"ds": Moments(np.array(["2026-01-01", "NaT", "2026-01-03"], "datetime64[us]"), True)}, "bad_timestamp", 2),
-        ({"ds": Moments(np.array(["1600-01-01", "NaT", "NaT"], "datetime64[us]"), False)}, "bad_timestamp", 1),
+        ({"ds": Timestamps(np.array(["2026-01-01", "NaT", "2026-01-03"], "datetime64[us]"), True)}, "bad_timestamp", 2),
+        ({"ds": Timestamps(np.array(["1600-01-01", "NaT", "NaT"], "datetime64[us]"), False)}, "bad_timestamp", 1),
         ({"ds": coded(["2026-01-01", "2026-01-02", "2026-01-02"])}, "duplicate_timestamp", 3),
         ({"y": np.array([1.0, np.inf, 2.0])}, "infinite_value", 2),
         ({"covariates": {"x": np.array([1.0, 2.0, 1e101])}}, "value_too_large", 3),
@@ -83,6 +83,6 @@ def test_a_complaint_names_the_row(changes: dict[str, Any], code: str, row: int 
 
 
 def test_a_table_of_no_rows_is_refused() -> None:
-    nothing = Table(coded([]), Moments(np.array([], "datetime64[us]"), False), np.array([]), {})
+    nothing = Table(coded([]), Timestamps(np.array([], "datetime64[us]"), False), np.array([]), {})
     with pytest.raises(InputError, match="there are no rows"):
         panel_of(nothing, "D")

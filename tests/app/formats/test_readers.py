@@ -149,10 +149,10 @@ def test_a_csv_column_has_one_name() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_are_missing_between_others_count_as_rows(kind: str) -> None:
+def test_gaps_within_series_count_as_rows(kind: str) -> None:
     data = WRITERS[kind]([("a", "2026-01-01", 1), ("a", "2026-01-19", 2)])
     assert len(read_panel(data, KINDS[kind], "D", 19).y) == 19
-    with pytest.raises(InputError, match="more than 18 rows, those that are missing between others included"):
+    with pytest.raises(InputError, match="more than 18 rows, gaps within series included"):
         read_panel(data, KINDS[kind], "D", 18)
     with pytest.raises(InputError, match="more than 1 rows; send fewer"):
         read_panel(data, KINDS[kind], "D", 1)

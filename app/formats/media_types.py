@@ -1,8 +1,8 @@
-"""The media types of tables and forecasts."""
+"""Media types of tables and forecasts."""
 
 ARROW = "application/vnd.apache.arrow.stream"
 LINES = "application/x-ndjson"
-# By the endings of files.
+# By file name extension.
 MEDIA_TYPES = {
     ".csv": "text/csv",
     ".parquet": "application/vnd.apache.parquet",

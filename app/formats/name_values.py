@@ -1,20 +1,19 @@
-"""``NAME=VALUE``, as it is written on a command line."""
+"""Parser of ``NAME=VALUE`` arguments of the command line."""
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from app.formats.refusals import refusal
+from app.formats.errors import refusal
 from models.errors import excerpt
 
 
-def parse_pairs(pairs: Sequence[str]) -> dict[str, Any]:
-    """``["horizon=24", "cell=lstm"]`` as ``{"horizon": 24, "cell": "lstm"}``; values are JSON where they can be.
+def parse_pairs(pairs: Sequence[str]) -> dict[str, object]:
+    """Parse ``["horizon=24", "cell=lstm"]`` to ``{"horizon": 24, "cell": "lstm"}``; a value that is not JSON is text.
 
     Raises:
-        InputError: a pair without ``=``.
+        InputError: a pair has no ``=``.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for pair in pairs:
         name, found, text = pair.partition("=")
         if not found:
