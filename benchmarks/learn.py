@@ -11,13 +11,13 @@ from benchmarks.accuracy.protocol import Answer, Predictor
 from models.data.panel import Panel
 from models.data.windows import take
 from models.engines.onnx import OnnxEngine
-from models.evaluation.adaptive_intervals import adapt, fresh
+from models.evaluation.adaptive_intervals import adapt, initial_adaptation
 from models.evaluation.intervals import Calibration, Prediction
 from models.evaluation.origins import plan_for
-from models.forecasting.forecaster import Member, RunnableMember, predict, ready
+from models.forecasting.forecaster import Member, RunnableMember, make_runnable, predict
 from models.training.fit import fit
 from models.training.member_plan import MemberPlan
-from models.training.pipeline import make
+from models.training.pipeline import train_pipeline
 from models.training.recipes import suggest, suggest_training
 from models.types import Ints
 
@@ -60,9 +60,9 @@ class Teacher:
         spec = suggest(panel, {**fields, **self.recipe.fields}, self.recipe.name)
         training = suggest_training(panel, spec, {**self.recipe.training, "seed": self.seed}, self.recipe.name)
         if held is None:
-            made = make(panel, plan_for(panel, spec.horizon, spec.season), [MemberPlan(spec, training)])
-            return Adapting(ready(made.forecaster.members, OnnxEngine), made.forecaster.calibration)
-        network = ready([Member(spec, fit(spec, training, panel.cut(held) if held else panel))], OnnxEngine)
+            made = train_pipeline(panel, plan_for(panel, spec.horizon, spec.season), [MemberPlan(spec, training)])
+            return Adapting(make_runnable(made.forecaster.members, OnnxEngine), made.forecaster.calibration)
+        network = make_runnable([Member(spec, fit(spec, training, panel.cut(held) if held else panel))], OnnxEngine)
 
         def points(panel: Panel, series: Ints, at: Ints, horizon: int) -> Answer:
             mean = predict(network, panel, series, at, horizon).mean
@@ -86,7 +86,7 @@ class Adapting:
 
     def __init__(self, networks: tuple[RunnableMember, ...], calibration: Calibration) -> None:
         self._networks, self._calibration = networks, calibration
-        self._state, self._open = fresh(), list[Open]()
+        self._state, self._open = initial_adaptation(), list[Open]()
 
     def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Answer:
         """The forecast at the moments (series, at), with the interval at 80 %."""

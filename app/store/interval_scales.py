@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.store.db import insert_if_absent, now
 from app.store.tables import AdaptedIntervals, Version
-from models.evaluation.adaptive_intervals import Adaptation, adapt, fresh
+from models.evaluation.adaptive_intervals import Adaptation, adapt, initial_adaptation
 from models.evaluation.intervals import Calibration, Prediction
 from models.types import Floats
 
@@ -48,7 +48,7 @@ def _row(session: Session, version: Version) -> AdaptedIntervals:
     found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if found is not None:
         return found
-    new = fresh()
+    new = initial_adaptation()
     values = {"moments": 0, "state": new.to_json(), "stretch": new.stretch.tolist(), "changed_at": now(session)}
     insert_if_absent(session, AdaptedIntervals, tenant_id=version.tenant_id, version_id=version.id, **values)
     return session.scalars(query.execution_options(populate_existing=True)).one()

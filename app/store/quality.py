@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.store import registry
 from app.store.db import now
 from app.store.tables import Realised, Version
-from models.evaluation.realised import Tally
+from models.evaluation.realised import ErrorSums
 from models.evaluation.significance import confidence
 
 WINDOW_DAYS = 30
@@ -103,14 +103,14 @@ def _served(session: Session, version: Version, window_days: int) -> list[Column
     return [*_since(session, window_days), Realised.version_id == version.id, ~Realised.shadow]
 
 
-def _sums(session: Session, where: Conditions) -> tuple[int, Tally]:
+def _sums(session: Session, where: Conditions) -> tuple[int, ErrorSums]:
     """How many forecasts there were, and the sums over them."""
-    columns = [func.coalesce(func.sum(getattr(Realised, name)), 0) for name in ("forecasts", *Tally._fields)]
+    columns = [func.coalesce(func.sum(getattr(Realised, name)), 0) for name in ("forecasts", *ErrorSums._fields)]
     forecasts, *sums = session.execute(select(*columns).where(*where)).one()
-    return int(forecasts), Tally(*sums)
+    return int(forecasts), ErrorSums(*sums)
 
 
-def _quality(found: tuple[int, Tally], sure: float | None) -> Quality:
+def _quality(found: tuple[int, ErrorSums], sure: float | None) -> Quality:
     forecasts, sums = found
     covered = {80: (sums.covered_80, sums.judged_80), 95: (sums.covered_95, sums.judged_95)}
     return Quality(

@@ -19,7 +19,7 @@ from app.store.tables import Realised, Revision, ServedForecast, Version
 from models.data.panel import Panel
 from models.errors import BundleError
 from models.evaluation.intervals import LEVELS, Calibration, Interval, Prediction
-from models.evaluation.realised import Tally, block_of, expected_steps, from_bytes, steps_from, tally
+from models.evaluation.realised import ErrorSums, block_of, expected_steps, from_bytes, steps_from, sum_errors
 from models.evaluation.scoring import REPORTED_LEVELS
 from models.forecasting import bundle
 from models.types import Floats
@@ -134,7 +134,7 @@ def _count(session: Session, version: Version, came: Sequence[Came]) -> None:
         said, actual = from_bytes([one.row.said for one in group]), np.stack([one.actual for one in group])
         scale = np.array([np.nan if one.row.scale is None else one.row.scale for one in group])
         expected = np.nan_to_num(expected_steps(version.scores, kind.horizon))
-        sums = tally(said, actual, scale, expected, _bounds(calibration, said, kind))
+        sums = sum_errors(said, actual, scale, expected, _bounds(calibration, said, kind))
         _add(session, version.tenant_id, kind, today, sums, sum(one.row.points == 0 for one in group))
         if not kind.shadow:
             moments.append((said, actual))
@@ -153,7 +153,9 @@ def _bounds(calibration: Calibration, said: Prediction, kind: Kind) -> Mapping[i
     return calibration.stretched(stretch).intervals(said, levels)
 
 
-def _add(session: Session, tenant_id: int, kind: Kind, day: date, sums: Mapping[int, Tally], forecasts: int) -> None:
+def _add(
+    session: Session, tenant_id: int, kind: Kind, day: date, sums: Mapping[int, ErrorSums], forecasts: int
+) -> None:
     """Add to the sums of each band; the forecasts of which nothing had come before count in the lowest."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     own = {"version_id": kind.version_id, "day": day, "shadow": kind.shadow, "beside": kind.beside}

@@ -23,7 +23,7 @@ from models.evaluation.intervals import Prediction
 from models.evaluation.origins import Origins, origins_of, plan_for
 from models.forecasting import bundle
 from models.forecasting.forecast import Forecast
-from models.forecasting.forecaster import Member, forecast, predict, ready
+from models.forecasting.forecaster import Member, forecast, make_runnable, predict
 from models.network.spec import Spec
 from models.training.blending import seasonal_naive_for
 from models.types import Ints
@@ -45,7 +45,7 @@ def forecast_all(desk: JobContext) -> Outcome:
     if order.ids is not None:
         panel = panel.select(order.ids)
     made = bundle.from_bytes(desk.bundle(order.version.id))
-    networks = ready(made.members, OnnxEngine)
+    networks = make_runnable(made.members, OnnxEngine)
     most = MAX_NUMBERS // (order.horizon * (1 + 2 * len(order.levels)))
     counting, notes = Counting(desk, "forecast", len(panel)), dict[str, int]()
     with _table(desk, "forecast", order.format, panel.utc) as table:
@@ -73,7 +73,7 @@ def backtest_one(desk: JobContext) -> Outcome:
     panel = desk.panel(desk.job.revision_id)
     members = _members(desk, order, panel)
     origins = origins_of(panel, plan_for(panel, order.horizon, order.season), order.season)
-    says = _Counted(partial(predict, ready(members, OnnxEngine)), Counting(desk, "backtest", len(origins)))
+    says = _Counted(partial(predict, make_runnable(members, OnnxEngine)), Counting(desk, "backtest", len(origins)))
     enough = time_is_up(STATISTICAL_S)
     if order.windows is None:
         evaluation = evaluate(says, origins, order.baselines, enough)

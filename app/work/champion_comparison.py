@@ -21,12 +21,12 @@ from models.data.calendar import parse_freq
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import BundleError, InputError, ModelBroken
-from models.evaluation.backtest import baseline_at, errors_at
+from models.evaluation.backtest import baseline_errors, window_errors
 from models.evaluation.origins import Origins, plan_for
-from models.evaluation.promotion import Evidence, judge
+from models.evaluation.promotion import Evidence, decide
 from models.evaluation.significance import confidence
 from models.forecasting import bundle
-from models.forecasting.forecaster import Member, check_covariates, predict, ready
+from models.forecasting.forecaster import Member, check_covariates, make_runnable, predict
 from models.types import Floats, Ints
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def known_to(desk: JobContext, version: VersionFacts, panel: Panel) -> Ints:
 
 def _evidence(champion: int, theirs: Floats, ours: Floats, origins: Origins, rows: Ints) -> Evidence:
     """What the MASE of both on the windows of number ``rows`` says, (B,) each, NaN where it cannot be said."""
-    said, baseline = ~np.isnan(theirs), baseline_at(origins, rows).windows[0]
+    said, baseline = ~np.isnan(theirs), baseline_errors(origins, rows).windows[0]
     if not said.any():
         return Evidence(champion=champion)
     origin, numbers = np.unique(origins.origin[rows[said]], return_inverse=True)
@@ -106,7 +106,7 @@ def _evidence(champion: int, theirs: Floats, ours: Floats, origins: Origins, row
 
 
 def _mases(members: Sequence[Member], origins: Origins, rows: Ints) -> Floats:
-    return np.asarray(errors_at(partial(predict, ready(members, OnnxEngine)), origins, rows).windows[0])
+    return np.asarray(window_errors(partial(predict, make_runnable(members, OnnxEngine)), origins, rows).windows[0])
 
 
 def _useless(number: int, error: Exception) -> Evidence:
@@ -129,7 +129,7 @@ def _can_forecast(members: Sequence[Member], panel: Panel) -> bool:
 
 def ruling(evidence: Evidence, order: Order) -> Ruling:
     """The gate's verdict with what it rests on; one that compared holds while the champion is still that one."""
-    verdict = judge(order.gate, evidence, order.promote)
+    verdict = decide(order.gate, evidence, order.promote)
     return Ruling(
         verdict=verdict.outcome,
         reason=verdict.reason,

@@ -19,7 +19,7 @@ from app.store.outcomes import Outcome
 from app.store.tables import Job, State
 from app.store.tasks import Task, VersionFacts
 from models.data.panel import Panel
-from models.training.parallel import ParallelMap, one_by_one
+from models.training.parallel import ParallelMap, run_sequentially
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class DatabaseJobContext:
     @property
     def each(self) -> ParallelMap:
         """See ``JobContext``; here, one by one."""
-        return one_by_one
+        return run_sequentially
 
     def panel(self, revision_id: int) -> Panel:
         """See ``JobContext``."""

@@ -16,7 +16,7 @@ from app.work.http_client import Answer, HttpClient, Unreachable
 from app.work.job_context import PATIENCE_S, RETRY_S, Parts
 from models.data.panel import Panel, panel_from_bytes
 from models.errors import Fault, InputError
-from models.training.parallel import ParallelMap, one_by_one
+from models.training.parallel import ParallelMap, run_sequentially
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class HttpJobContext:
         errand: AttemptCredentials,
         patience_s: float = PATIENCE_S,
         retry_s: float = RETRY_S,
-        each: ParallelMap = one_by_one,
+        each: ParallelMap = run_sequentially,
     ) -> None:
         self._service, self._each = HttpClient(errand.url, errand.secret, TIMEOUT_S), each
         self._patience_s, self._retry_s = patience_s, retry_s

@@ -16,7 +16,7 @@ from app.work.http_client import Unreachable
 from app.work.job_context_http import HttpJobContext
 from app.work.ray_parallel import Cluster
 from app.work.runner import Exit, Works, do, works
-from models.training.parallel import one_by_one
+from models.training.parallel import run_sequentially
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def attempt(errand: AttemptCredentials, works: Works = works) -> Exit:
     try:
         with ExitStack() as stack:
             # Ray says where it is to all that it starts; without it the work is done here.
-            each = stack.enter_context(Cluster()).each if "RAY_ADDRESS" in os.environ else one_by_one
+            each = stack.enter_context(Cluster()).each if "RAY_ADDRESS" in os.environ else run_sequentially
             return do(HttpJobContext(errand, each=each), works())
     except Fenced as error:
         logger.warning("fenced", extra={"reason": str(error)})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from models.training.parallel import Pieces
+from models.training.parallel import Tasks
 
 MAX_PROCESSES = 32  # processes, each with a TensorFlow of its own
 
@@ -26,7 +26,7 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def each(self, pieces: Pieces) -> Iterable[Any]:
+    def each(self, pieces: Tasks) -> Iterable[Any]:
         """The results of ``pieces``, in their order."""
         from joblib import delayed  # noqa: PLC0415 - on a cluster only
 

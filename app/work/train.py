@@ -21,7 +21,7 @@ from models.evaluation.origins import plan_for
 from models.forecasting import bundle
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
-from models.training.pipeline import TrainingResult, Watch, make
+from models.training.pipeline import TrainingHooks, TrainingResult, train_pipeline
 from models.types import Ints, Weights
 
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
@@ -47,7 +47,7 @@ def train(desk: JobContext) -> Outcome:
         report |= {"auto": {"budget_s": order.auto.budget_s, **result}, "members": [found.wanted.to_json()]}
         if not order.register:
             return Outcome(result={**result, "best": found.wanted.to_json()})
-    watch = Watch(
+    watch = TrainingHooks(
         on_phase=reporter.enter,
         on_progress=reporter.progress,
         should_stop=reporter.should_stop,
@@ -55,7 +55,7 @@ def train(desk: JobContext) -> Outcome:
         enough=time_is_up(STATISTICAL_S, reporter.clock),
         diary=diary,
     )
-    made = make(panel, plan, courses, refit=order.refit, statistical=order.baselines, watch=watch)
+    made = train_pipeline(panel, plan, courses, refit=order.refit, statistical=order.baselines, watch=watch)
     known = _known_to_parent(desk, order, panel)
     report["parent_knew_backtest"] = bool((known[made.origins.series] > made.origins.at).any())
     rival = Rival(members=made.backtested, skill=made.evaluation.skill, origins=made.origins, known=known)

@@ -11,11 +11,11 @@ from app.work.reporter import Reporter
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.network.spec import Spec, Training
-from models.training.checkpoint import Checkpoint, Entry
+from models.training.checkpoint import Checkpoint, CheckpointEntry
 from models.training.fit import OnProgress, Progress, fit
 from models.training.member_plan import MemberPlan
-from models.training.parallel import ParallelMap, one_by_one
-from models.training.search import Tools, choose
+from models.training.parallel import ParallelMap, run_sequentially
+from models.training.search import SearchTools, search_spec
 from models.types import Weights
 
 STEP = "search"
@@ -34,13 +34,15 @@ class Found:
         return Wanted(self.course.spec, self.course.training)
 
 
-def search(order: Order, known: Panel, reporter: Reporter, diary: Checkpoint, each: ParallelMap = one_by_one) -> Found:
+def search(
+    order: Order, known: Panel, reporter: Reporter, diary: Checkpoint, each: ParallelMap = run_sequentially
+) -> Found:
     """What does best on the newest origins of ``known``, which ends before those of the backtest.
 
     ``each`` does the trials of a rung, here or elsewhere.
 
     Raises:
-        InputError, SpecError, Cancelled: see ``models.training.search.choose``.
+        InputError, SpecError, Cancelled: see ``models.training.search.search_spec``.
     """
     assert order.auto is not None
     reporter.enter("search")
@@ -52,18 +54,18 @@ def search(order: Order, known: Panel, reporter: Reporter, diary: Checkpoint, ea
     return Found(MemberPlan(spec, training, entry.arrays), tuple(entry.facts["trials"]))
 
 
-def _searched(auto: Auto, training: Training, known: Panel, tools: Tools) -> Entry:
-    choice = choose(known, auto.fixed, training, tools, auto.budget_s, auto.trials)
+def _searched(auto: Auto, training: Training, known: Panel, tools: SearchTools) -> CheckpointEntry:
+    choice = search_spec(known, auto.fixed, training, tools, auto.budget_s, auto.trials)
     facts = {"spec": choice.member.spec.to_json(), "training": choice.training.to_json()}
-    return Entry(facts | {"trials": [asdict(trial) for trial in choice.trials]}, dict(choice.member.weights))
+    return CheckpointEntry(facts | {"trials": [asdict(trial) for trial in choice.trials]}, dict(choice.member.weights))
 
 
-def _tools(auto: Auto, reporter: Reporter, diary: Checkpoint, each: ParallelMap) -> Tools:
-    if each is one_by_one:
+def _tools(auto: Auto, reporter: Reporter, diary: Checkpoint, each: ParallelMap) -> SearchTools:
+    if each is run_sequentially:
         teach = partial(_teach, reporter.searching(auto.budget_s))
-        return Tools(teach, OnnxEngine, reporter.clock, reporter.should_stop, diary)
+        return SearchTools(teach, OnnxEngine, reporter.clock, reporter.should_stop, diary)
     # Trials elsewhere report nothing, and share no clock with this machine but that on the wall.
-    return Tools(partial(_teach, _in_silence), OnnxEngine, time.time, diary=diary, each=each)
+    return SearchTools(partial(_teach, _in_silence), OnnxEngine, time.time, diary=diary, each=each)
 
 
 def _teach(

@@ -25,7 +25,7 @@ from benchmarks.serving.house import SAMPLE, TRAINED
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.forecasting import bundle
-from models.forecasting.forecaster import forecast, ready
+from models.forecasting.forecaster import forecast, make_runnable
 
 REPEATS = 5
 FORECASTS = 300
@@ -55,7 +55,7 @@ def help_time() -> Row:
 def in_library(data: bytes, panel: Panel) -> Row:
     """A warm forecast of one series by the library alone."""
     made = bundle.from_bytes(data)
-    networks = ready(made.members, OnnxEngine)
+    networks = make_runnable(made.members, OnnxEngine)
     one = panel.select(panel.ids[:1])
     return _median("library: one series", lambda: forecast(networks, made.calibration, one, HORIZON, [80]), None)
 

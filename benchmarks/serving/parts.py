@@ -13,7 +13,7 @@ from benchmarks.results import Row
 from benchmarks.serving.contestants import our_body, windows_of
 from benchmarks.serving.served import SPEC, forecaster
 from models.engines.onnx import OnnxEngine
-from models.forecasting.forecaster import ForecastInput, forecast_together, ready
+from models.forecasting.forecaster import ForecastInput, forecast_together, make_runnable
 from models.network.inputs import Reader, facts_in, window_inputs
 
 REPEATS, SECONDS = 20, 0.03
@@ -41,7 +41,7 @@ def rows() -> list[Row]:
 def parts() -> list[Part]:
     """A request from its bytes to those of its answer."""
     made, few, many = forecaster(SPEC), our_body(windows_of(1, SPEC.context)), our_body(windows_of(MANY, SPEC.context))
-    networks, calibration = ready(made.members, OnnxEngine), made.calibration
+    networks, calibration = make_runnable(made.members, OnnxEngine), made.calibration
     one, all_of_them = parsed(ForecastRequest, few), parsed(ForecastRequest, many)
     panel, large = asked(one, None, SPEC.freq), asked(all_of_them, None, SPEC.freq)
     ask, wide, whole = (

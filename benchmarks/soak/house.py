@@ -18,7 +18,7 @@ from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.evaluation.intervals import LEVELS, Calibration
 from models.forecasting import bundle
-from models.forecasting.forecaster import Forecaster, Member, RunnableMember, ready
+from models.forecasting.forecaster import Forecaster, Member, RunnableMember, make_runnable
 from models.network.spec import Spec
 
 TENANT, BY, DATASET = "default", "soak", "sales"
@@ -94,7 +94,7 @@ def build(folder: Path, sales: Panel) -> tuple[House, Models]:
 
 def _served(name: str, number: int) -> Served:
     forecaster = made(name, number)
-    return Served(ready(forecaster.members, OnnxEngine), forecaster.calibration)
+    return Served(make_runnable(forecaster.members, OnnxEngine), forecaster.calibration)
 
 
 def _register(database: Database, tenant_id: int, name: str, forecaster: Forecaster, data: bytes | None = None) -> None:

@@ -24,10 +24,10 @@ RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: how far the logarithm of the
 # Many values at one moment are several steps in one: not as many as there are, for they err together, but their root.
 # More than this would go too far: at 80 % the coverage of a normal error grows by 0.45 for each unit of the width's
 # logarithm, and the whole way to where it should be is 1 / 0.45.
-FARTHEST = 2.2
-MEMORY = 0.95  # of past losses, at each moment: the last twenty or so decide
+MAX_TOTAL_STEP = 2.2
+DISCOUNT = 0.95  # of past losses, at each moment: the last twenty or so decide
 SHARPNESS = 10.0  # of the weights: with 3, coverage stayed a point low for 200 moments after a shift
-WIDEST = float(np.log(1e3))  # the logarithms stay within this, and so what one wild value can do
+MAX_LOG_SCALE = float(np.log(1e3))  # the logarithms stay within this, and so what one wild value can do
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class Adaptation:
         return made
 
 
-def fresh() -> Adaptation:
+def initial_adaptation() -> Adaptation:
     """The state before anything came: every stretch is 1."""
     return Adaptation(*np.zeros((2, len(RATES), len(LEVELS))))
 
@@ -81,7 +81,8 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     Args:
         state: before.
         calibration: of the model that made the prediction, not stretched.
-        prediction: for (B, H) values; n that came at once count as the root of n steps, at most ``FARTHEST`` in all.
+        prediction: for (B, H) values; n values observed at the same moment count as sqrt(n) steps, at most
+            ``MAX_TOTAL_STEP`` in all.
         actual: (B, H), NaN where nothing came or was counted before.
 
     Returns:
@@ -91,23 +92,23 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     if not came.any():
         return state
     widths, losses = state.widths.copy(), state.losses.copy()
-    rates = np.maximum(RATES, FARTHEST / (1 + state.moments))  # the n-th moment goes an n-th of the way
-    steps = np.minimum(rates * np.sqrt(came.sum()), FARTHEST)
+    rates = np.maximum(RATES, MAX_TOTAL_STEP / (1 + state.moments))  # the n-th moment goes an n-th of the way
+    steps = np.minimum(rates * np.sqrt(came.sum()), MAX_TOTAL_STEP)
     for level in range(1, calibration.highest_level + 1):
         made = calibration.intervals(prediction, [level])[level]
-        ratios = _ratios(prediction, actual, made)[came]
+        ratios = _log_ratios(prediction, actual, made)[came]
         beyond = ratios - state.widths[:, level - 1, None]  # (K, values)
         share, outside = level / 100, (beyond > 0).mean(axis=1)
         pinball = np.maximum(share * beyond, (share - 1) * beyond).mean(axis=1)
-        losses[:, level - 1] = MEMORY * losses[:, level - 1] + pinball
+        losses[:, level - 1] = DISCOUNT * losses[:, level - 1] + pinball
         widths[:, level - 1] += steps * (outside - (1 - share))
-    return Adaptation(np.clip(widths, -WIDEST, WIDEST), losses, state.moments + 1)
+    return Adaptation(np.clip(widths, -MAX_LOG_SCALE, MAX_LOG_SCALE), losses, state.moments + 1)
 
 
-def _ratios(prediction: Prediction, actual: Floats, made: Interval) -> Floats:
+def _log_ratios(prediction: Prediction, actual: Floats, made: Interval) -> Floats:
     """The logarithm of the stretch that would just reach ``actual``, (B, H)."""
     centre = np.clip(prediction.mean, *made)
     width = np.where(actual > centre, made.hi - centre, centre - made.lo)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log(np.abs(actual - centre) / width)
-    return np.asarray(np.clip(np.nan_to_num(ratio, nan=-WIDEST), -WIDEST, WIDEST))
+    return np.asarray(np.clip(np.nan_to_num(ratio, nan=-MAX_LOG_SCALE), -MAX_LOG_SCALE, MAX_LOG_SCALE))

@@ -12,16 +12,16 @@ import numpy as np
 
 from models.data.panel import Panel
 from models.errors import ModelBroken
-from models.evaluation.baselines import FITTED, QUICK, Unfit
+from models.evaluation.baselines import FITTED, QUICK, CannotFit
 from models.evaluation.intervals import Calibration, Prediction, calibrate
-from models.evaluation.origins import Origins, Plan, origins_of
-from models.evaluation.scoring import Errors, Score, Truth, errors_of, interval_score, owa, skill
+from models.evaluation.origins import BacktestPlan, Origins, origins_of
+from models.evaluation.scoring import Actuals, Score, WindowErrors, collect_errors, interval_score, owa, skill
 from models.types import Floats, Ints
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
 Teach = Callable[[Panel], Predict]
-Fits = dict[str, tuple[Floats, list[str]]]  # name -> forecasts, reasons
-Enough = Callable[[], bool]  # whether the time for something is up
+BaselineFits = dict[str, tuple[Floats, list[str]]]  # name -> forecasts, reasons
+TimeIsUp = Callable[[], bool]  # whether the time for something is up
 
 CHUNK = 1_024  # windows forecast at a time
 MAX_CALIBRATED = 200_000  # residuals: more make no radius better
@@ -44,7 +44,7 @@ class Evaluation:
 
 
 def evaluate(
-    predict: Predict, origins: Origins, statistical: Sequence[str] = (), enough: Enough = lambda: False
+    predict: Predict, origins: Origins, statistical: Sequence[str] = (), enough: TimeIsUp = lambda: False
 ) -> Evaluation:
     """Score ``predict`` beside seasonal naive, naive and drift on the same windows, and calibrate its intervals there.
 
@@ -62,25 +62,25 @@ def evaluate(
     Raises:
         ModelBroken: ``predict`` gave a number that is not finite.
     """
-    return _assess(predicted(predict, origins, np.arange(len(origins))), origins, statistical, enough)
+    return _assess(predict_windows(predict, origins, np.arange(len(origins))), origins, statistical, enough)
 
 
 def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
     """The mean errors of ``predict`` over the windows of number ``rows`` alone."""
-    return errors_at(predict, origins, rows).score()
+    return window_errors(predict, origins, rows).score()
 
 
-def errors_at(predict: Predict, origins: Origins, rows: Ints) -> Errors:
+def window_errors(predict: Predict, origins: Origins, rows: Ints) -> WindowErrors:
     """The errors of ``predict`` on the windows of number ``rows``; raises as ``evaluate``."""
-    return errors_of((origins.truth(part), said.mean) for part, said in predicted(predict, origins, rows))
+    return collect_errors((origins.truth(part), said.mean) for part, said in predict_windows(predict, origins, rows))
 
 
-def baseline_at(origins: Origins, rows: Ints) -> Errors:
+def baseline_errors(origins: Origins, rows: Ints) -> WindowErrors:
     """The errors of seasonal naive on the windows of number ``rows``."""
-    return errors_of(_quick("seasonal_naive", origins, rows))
+    return collect_errors(_quick_baseline("seasonal_naive", origins, rows))
 
 
-def backtest(panel: Panel, plan: Plan, season: int, teach: Teach, refit_every: int | None = None) -> Evaluation:
+def backtest(panel: Panel, plan: BacktestPlan, season: int, teach: Teach, refit_every: int | None = None) -> Evaluation:
     """Teach a model on what lies before the first origin, and anew every ``refit_every`` origins; score all together.
 
     Raises:
@@ -94,7 +94,7 @@ def backtest(panel: Panel, plan: Plan, season: int, teach: Teach, refit_every: i
 Said = Iterable[tuple[Ints, Prediction]]  # numbers of windows, and what was said of them
 
 
-def predicted(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[Ints, Prediction]]:
+def predict_windows(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[Ints, Prediction]]:
     """What ``predict`` says of the windows of number ``rows`` (B,), ``CHUNK`` at a time; raises as ``evaluate``."""
     for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
         made = predict(origins.panel, origins.series[part], origins.at[part], origins.horizon)
@@ -104,22 +104,22 @@ def predicted(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[
 
 
 def _retaught(
-    panel: Panel, plan: Plan, origins: Origins, teach: Teach, every: int
+    panel: Panel, plan: BacktestPlan, origins: Origins, teach: Teach, every: int
 ) -> Iterator[tuple[Ints, Prediction]]:
     for first in range(0, plan.origins, every):
         rows = np.flatnonzero((origins.origin >= first) & (origins.origin < first + every))
         if len(rows):
             known = panel.cut(plan.horizon + (plan.origins - 1 - first) * plan.stride)
-            yield from predicted(teach(known), origins, rows)
+            yield from predict_windows(teach(known), origins, rows)
 
 
-def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: Enough = lambda: False) -> Evaluation:
+def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: TimeIsUp = lambda: False) -> Evaluation:
     residuals = origins.some(max(2 * MAX_STATISTICAL, MAX_CALIBRATED // origins.horizon))
     kept: list[Prediction] = []
-    errors = {"model": errors_of(_keeping(said, origins, residuals, kept))}
-    errors |= {name: errors_of(_quick(name, origins, np.arange(len(origins)))) for name in QUICK}
+    errors = {"model": collect_errors(_pair_with_actuals(said, origins, residuals, kept))}
+    errors |= {name: collect_errors(_quick_baseline(name, origins, np.arange(len(origins)))) for name in QUICK}
     scores = {name: found.score() for name, found in errors.items()}
-    prediction, truth = _joined(kept), origins.truth(residuals)
+    prediction, truth = _concatenate(kept), origins.truth(residuals)
     naive = _scaled_naive(origins, residuals)
     judged = {"model": prediction, "seasonal_naive": naive}
     intervals = {name: interval_score(made, truth, origins.origin[residuals]) for name, made in judged.items()}
@@ -134,46 +134,50 @@ def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: Eno
         "steps": {name: errors[name].steps() for name in judged},
         "coverage": intervals["model"]["coverage"],
         "intervals": intervals,
-        "sample": _sample(origins, errors, names, enough),
+        "sample": _sample_report(origins, errors, names, enough),
     }
     return Evaluation(report, calibrate(prediction, truth.actual))
 
 
-def _keeping(said: Said, origins: Origins, wanted: Ints, kept: list[Prediction]) -> Iterator[tuple[Truth, Floats]]:
+def _pair_with_actuals(
+    said: Said, origins: Origins, wanted: Ints, kept: list[Prediction]
+) -> Iterator[tuple[Actuals, Floats]]:
     """What was said beside what came; the predictions of the windows ``wanted`` are added to ``kept``."""
     for rows, prediction in said:
         kept.append(prediction.rows(np.isin(rows, wanted)))
         yield origins.truth(rows), prediction.mean
 
 
-def _joined(kept: list[Prediction]) -> Prediction:
+def _concatenate(kept: list[Prediction]) -> Prediction:
     mean, spread = (np.concatenate([part[i] for part in kept]) for i in (0, 1))
     quantiles = [part.quantiles for part in kept if part.quantiles is not None]
     return Prediction(mean, spread, np.concatenate(quantiles) if quantiles else None, kept[0].levels)
 
 
-def _quick(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[Truth, Floats]]:
+def _quick_baseline(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[Actuals, Floats]]:
     for part, past in origins.pasts(rows):
         yield origins.truth(part), QUICK[name](past, origins.horizon, origins.season)
 
 
 def _scaled_naive(origins: Origins, rows: Ints) -> Prediction:
     """Seasonal naive, whose intervals are in MASE's unit; 0 where there is none."""
-    mean = np.concatenate([forecast for _, forecast in _quick("seasonal_naive", origins, rows)])
+    mean = np.concatenate([forecast for _, forecast in _quick_baseline("seasonal_naive", origins, rows)])
     scale = np.nan_to_num(origins.scale[origins.series[rows]])
     return Prediction(mean, scale[:, None])
 
 
-def _sample(origins: Origins, errors: Mapping[str, Errors], names: Sequence[str], enough: Enough) -> dict[str, Any]:
+def _sample_report(
+    origins: Origins, errors: Mapping[str, WindowErrors], names: Sequence[str], enough: TimeIsUp
+) -> dict[str, Any]:
     """Naive2 and the statistical baselines, and all others on the windows that those could be fitted to."""
     rows = origins.some(MAX_STATISTICAL)
-    found = _fitted(["naive2"], origins, rows, lambda: False) | _fitted(names, origins, rows, enough)
+    found = _fit_baselines(["naive2"], origins, rows, lambda: False) | _fit_baselines(names, origins, rows, enough)
     fit = {name: ~np.isnan(forecast[:, 0]) for name, (forecast, _) in found.items()}
     usable = {name for name, (_, failed) in found.items() if len(failed) < fit[name].sum()}
     both = np.logical_and.reduce([fit[name] for name in usable]) if usable else np.zeros(len(rows), dtype=bool)
     truth, chosen = origins.truth(rows[both]), np.isin(np.arange(len(origins)), rows[both])
     scores = {name: own.score(chosen) for name, own in errors.items()}
-    scores |= {name: errors_of([(truth, found[name][0][both])]).score() for name in found if name in usable}
+    scores |= {name: collect_errors([(truth, found[name][0][both])]).score() for name in found if name in usable}
     return {
         "windows": int(both.sum()),
         "scores": {name: {**own, "owa": owa(own, scores["naive2"])} for name, own in scores.items()},
@@ -181,9 +185,9 @@ def _sample(origins: Origins, errors: Mapping[str, Errors], names: Sequence[str]
     }
 
 
-def _fitted(names: Sequence[str], origins: Origins, rows: Ints, enough: Enough) -> Fits:
+def _fit_baselines(names: Sequence[str], origins: Origins, rows: Ints, enough: TimeIsUp) -> BaselineFits:
     """Each baseline's forecasts, (B, H), NaN where there is none, and why it could not be fitted."""
-    found: Fits = {name: (np.full((len(rows), origins.horizon), np.nan), []) for name in names}
+    found: BaselineFits = {name: (np.full((len(rows), origins.horizon), np.nan), []) for name in names}
     # In random order, so that those fitted before the time was up are like the others.
     for count, k in enumerate(np.random.default_rng(0).permutation(len(rows)) if names else ()):
         if count >= MIN_STATISTICAL and enough():
@@ -192,6 +196,6 @@ def _fitted(names: Sequence[str], origins: Origins, rows: Ints, enough: Enough) 
         for name, (forecasts, failed) in found.items():
             try:
                 forecasts[k] = FITTED[name](history, origins.horizon, origins.season)
-            except Unfit as error:
+            except CannotFit as error:
                 failed.append(str(error))
     return found

@@ -20,13 +20,13 @@ SEASONS_TO_TEST = 3  # of history, before Naive2 looks for a season
 TEST_90_PERCENT = 1.645
 
 
-class Unfit(ForecastError):
+class CannotFit(ForecastError):
     """A baseline could not be fitted to a history; the message says why."""
 
 
 def naive(past: Floats, horizon: int) -> Floats:
     """The last observed value, ``horizon`` times; NaN where nothing was observed."""
-    rows, last = np.arange(len(past)), _last(past)
+    rows, last = np.arange(len(past)), _last_observed(past)
     return np.repeat(past[rows, last][:, None], horizon, axis=1)
 
 
@@ -53,7 +53,7 @@ def _newest_of_each_phase(past: Floats, season: int) -> Floats:
 
 def drift(past: Floats, horizon: int) -> Floats:
     """The line through the first and the last observed value, prolonged; naive where that is one and the same."""
-    rows, last = np.arange(len(past)), _last(past)
+    rows, last = np.arange(len(past)), _last_observed(past)
     first = np.argmax(~np.isnan(past), axis=1)
     value, span = past[rows, last], np.maximum(last - first, 1)
     slope = (value - past[rows, first]) / span
@@ -61,20 +61,20 @@ def drift(past: Floats, horizon: int) -> Floats:
     return np.asarray(value[:, None] + slope[:, None] * ahead)
 
 
-def _last(past: Floats) -> Ints:
+def _last_observed(past: Floats) -> Ints:
     """Where the last observed value of each row is; the last column where there is none."""
     return np.asarray(past.shape[1] - 1 - np.argmax(~np.isnan(past[:, ::-1]), axis=1))
 
 
-def filled(history: Floats) -> Floats:
+def interpolate_gaps(history: Floats) -> Floats:
     """``history`` (n,) from its first observed value on, the missing ones interpolated on a line.
 
     Raises:
-        Unfit: nothing was observed.
+        CannotFit: nothing was observed.
     """
     known = np.flatnonzero(~np.isnan(history))
     if len(known) == 0:
-        raise Unfit("no value of the history was observed")
+        raise CannotFit("no value of the history was observed")
     return np.interp(np.arange(known[0], len(history)), known, history[known])
 
 
@@ -85,10 +85,10 @@ def naive2(history: Floats, horizon: int, season: int) -> Floats:
     naive too where one of them is 0 or less.
 
     Raises:
-        Unfit: nothing was observed.
+        CannotFit: nothing was observed.
     """
-    y = filled(history)[-MAX_ADJUSTED:]
-    figure = _figure(y, season) if _is_seasonal(y, season) else np.ones(1)
+    y = interpolate_gaps(history)[-MAX_ADJUSTED:]
+    figure = _seasonal_factors(y, season) if _is_seasonal(y, season) else np.ones(1)
     if not (np.isfinite(figure).all() and (figure > 0).all()):
         figure = np.ones(1)
     phase = np.arange(len(y) - 1, len(y) + horizon) % len(figure)
@@ -108,7 +108,7 @@ def _is_seasonal(y: Floats, season: int) -> bool:
     return bool(abs(acf[-1]) > bound)
 
 
-def _figure(y: Floats, season: int) -> Floats:
+def _seasonal_factors(y: Floats, season: int) -> Floats:
     """The factor of each phase, (season,), with mean 1: the mean ratio of value to centred moving average."""
     weights = np.ones(season) if season % 2 else np.concatenate([[0.5], np.ones(season - 1), [0.5]])
     trend = np.convolve(y, weights / season, mode="valid")
@@ -124,7 +124,7 @@ def theta(history: Floats, horizon: int, season: int) -> Floats:
     """AutoTheta of statsforecast (Fiorucci et al., 2016) on the last ``MAX_FITTED`` points of ``history`` (n,).
 
     Raises:
-        Unfit: statsforecast is not installed or cannot fit it, or the season is over 60.
+        CannotFit: statsforecast is not installed or cannot fit it, or the season is over 60.
     """
     return _statistical("theta", history, horizon, season)
 
@@ -133,28 +133,28 @@ def ets(history: Floats, horizon: int, season: int) -> Floats:
     """AutoETS of statsforecast (Hyndman et al., 2002) on the last ``MAX_FITTED`` points of ``history`` (n,).
 
     Raises:
-        Unfit: statsforecast is not installed or cannot fit it, or the season is over 24.
+        CannotFit: statsforecast is not installed or cannot fit it, or the season is over 24.
     """
     return _statistical("ets", history, horizon, season)
 
 
 def _statistical(name: str, history: Floats, horizon: int, season: int) -> Floats:
     if season > MAX_SEASON[name]:
-        raise Unfit(f"a season of {season} is over {MAX_SEASON[name]}, which takes minutes to fit")
-    y = filled(history)[-MAX_FITTED:]
+        raise CannotFit(f"a season of {season} is over {MAX_SEASON[name]}, which takes minutes to fit")
+    y = interpolate_gaps(history)[-MAX_FITTED:]
     try:
         from statsforecast.models import AutoETS, AutoTheta  # noqa: PLC0415 - an extra, 5 s and 300 MB: not for serving
     except ImportError as error:
-        raise Unfit("statsforecast is not installed; install the extra `worker`") from error
+        raise CannotFit("statsforecast is not installed; install the extra `worker`") from error
     model = {"theta": AutoTheta, "ets": AutoETS}[name](season_length=season)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             mean = np.asarray(model.forecast(y=y, h=horizon)["mean"], dtype=np.float64)
     except Exception as error:  # it raises bare exceptions, and a baseline that fails must not end a backtest
-        raise Unfit(f"statsforecast cannot fit it: {str(error)[:100]}") from error
+        raise CannotFit(f"statsforecast cannot fit it: {str(error)[:100]}") from error
     if not np.isfinite(mean).all():
-        raise Unfit("statsforecast gave NaN or infinity")
+        raise CannotFit("statsforecast gave NaN or infinity")
     return mean
 
 

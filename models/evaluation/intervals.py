@@ -62,10 +62,10 @@ def band(prediction: Prediction, level: int) -> Interval:
     if prediction.quantiles is None:
         return Interval(prediction.mean, prediction.mean)
     tail = (1 - level / 100) / 2
-    return Interval(_quantile(prediction, tail), _quantile(prediction, 1 - tail))
+    return Interval(_interpolate_quantile(prediction, tail), _interpolate_quantile(prediction, 1 - tail))
 
 
-def _quantile(prediction: Prediction, at: float) -> Floats:
+def _interpolate_quantile(prediction: Prediction, at: float) -> Floats:
     said, levels = prediction.quantiles, np.asarray(prediction.levels, dtype=np.float64)
     assert said is not None
     if levels[0] <= at <= levels[-1]:
@@ -78,7 +78,7 @@ def _quantile(prediction: Prediction, at: float) -> Floats:
     if (levels[outermost] - 0.5) * (at - 0.5) <= 0:
         return said[:, :, outermost]  # no quantile on this side of the median
     score = NormalDist().inv_cdf
-    median = _quantile(prediction, 0.5)
+    median = _interpolate_quantile(prediction, 0.5)
     return np.asarray(median + (said[:, :, outermost] - median) * (score(at) / score(float(levels[outermost]))))
 
 
@@ -132,7 +132,7 @@ class Calibration:
         made: dict[int, Interval] = {}
         inner: Interval | None = None
         for level in sorted(set(levels)):
-            lo, hi = self._widened(prediction, level)
+            lo, hi = self._widen(prediction, level)
             if self.stretch is not None:
                 centre = np.clip(prediction.mean, lo, hi)
                 factor = self.stretch[level - 1]
@@ -142,7 +142,7 @@ class Calibration:
             inner = made[level] = Interval(lo, hi)
         return made
 
-    def _widened(self, prediction: Prediction, level: int) -> Interval:
+    def _widen(self, prediction: Prediction, level: int) -> Interval:
         own, radius = band(prediction, level), prediction.spread * self.radius(level, prediction.mean.shape[1])
         lo, hi = own.lo - radius, own.hi + radius
         middle = (lo + hi) / 2
@@ -157,8 +157,8 @@ def calibrate(prediction: Prediction, actual: Floats) -> Calibration:
     scores = _scores(prediction, actual, 0)
     count = int(np.isfinite(scores).sum(axis=0).min())
     if prediction.quantiles is None:
-        return Calibration(_ranked(scores, LEVELS), count)
-    columns = [_ranked(_scores(prediction, actual, level), np.array([level])) for level in LEVELS.tolist()]
+        return Calibration(_ranked_scores(scores, LEVELS), count)
+    columns = [_ranked_scores(_scores(prediction, actual, level), np.array([level])) for level in LEVELS.tolist()]
     return Calibration(np.concatenate(columns, axis=1), count)
 
 
@@ -168,7 +168,7 @@ def _scores(prediction: Prediction, actual: Floats, level: int) -> Floats:
     return np.maximum(lo - actual, actual - hi) / np.where(prediction.spread == 0, np.nan, prediction.spread)
 
 
-def _ranked(scores: Floats, levels: Ints) -> NDArray[np.float32]:
+def _ranked_scores(scores: Floats, levels: Ints) -> NDArray[np.float32]:
     """For each step and level the ceil((n + 1) level)-th smallest of its n finite scores, (H, K), or NaN."""
     steps = np.sort(np.where(np.isfinite(scores), scores, np.nan).T, axis=1)  # NaN goes last
     count = np.isfinite(steps).sum(axis=1)

@@ -50,15 +50,15 @@ def naive_scale(history: Floats, season: int) -> float:
     Pairs of which one was not observed do not count. NaN where there is no pair, as where n <= season; 0 where the
     error is no more than rounding.
     """
-    return _within(history, season, 1)
+    return _seasonal_difference(history, season, 1)
 
 
 def squared_scale(history: Floats, season: int) -> float:
     """RMSSE's unit: as ``naive_scale``, but the mean *squared* error. The M5 competition has ``season`` 1."""
-    return _within(history, season, 2)
+    return _seasonal_difference(history, season, 2)
 
 
-def _within(history: Floats, season: int, power: int) -> float:
+def _seasonal_difference(history: Floats, season: int, power: int) -> float:
     differences = np.abs(history[season:] - history[:-season]) ** power
     differences = differences[~np.isnan(differences)]
     if len(differences) == 0:
@@ -69,12 +69,12 @@ def _within(history: Floats, season: int, power: int) -> float:
 
 def mase(actual: Floats, forecast: Floats, scale: Floats) -> Floats:
     """Mean absolute scaled error; ``scale`` (B,) from ``naive_scale``; NaN where the scale is 0 or NaN."""
-    return mae(actual, forecast) / _unit(scale)
+    return mae(actual, forecast) / _positive_or_nan(scale)
 
 
 def rmsse(actual: Floats, forecast: Floats, scale: Floats) -> Floats:
     """Root mean squared scaled error; ``scale`` (B,) from ``squared_scale``; NaN where the scale is 0 or NaN."""
-    return np.sqrt(mse(actual, forecast) / _unit(scale))
+    return np.sqrt(mse(actual, forecast) / _positive_or_nan(scale))
 
 
 def owa(smape: float, mase: float, naive2_smape: float, naive2_mase: float) -> float:
@@ -113,8 +113,8 @@ def msis(actual: Floats, lo: Floats, hi: Floats, level: int, scale: Floats) -> F
     The width, and 2 / (1 - level) times what a value lies outside (Gneiting & Raftery, 2007), in MASE's unit.
     """
     outside = np.maximum(lo - actual, 0) + np.maximum(actual - hi, 0)
-    return row_means(hi - lo + outside * 200 / (100 - level), actual) / _unit(scale)
+    return row_means(hi - lo + outside * 200 / (100 - level), actual) / _positive_or_nan(scale)
 
 
-def _unit(scale: Floats) -> Floats:
+def _positive_or_nan(scale: Floats) -> Floats:
     return np.where(scale > 0, scale, np.nan)

@@ -15,20 +15,20 @@ from models.data.panel import Panel
 from models.data.windows import take
 from models.errors import Fault, InputError
 from models.evaluation import metrics
-from models.evaluation.scoring import Truth
+from models.evaluation.scoring import Actuals
 from models.types import Floats, Ints
 
 MAX_ORIGINS = 30
 MIN_ORIGINS = 5
 MAX_WINDOWS = 200  # beyond this, more origins than MAX_ORIGINS tell little more
-MAX_IN_ALL = 20_000  # windows: beyond this, fewer origins than MAX_ORIGINS tell enough
+MAX_TOTAL_WINDOWS = 20_000  # windows: beyond this, fewer origins than MAX_ORIGINS tell enough
 WANTED_RESIDUALS = 19
 SHARE_HELD_OUT = 0.2
-MAX_PAST = 2**18  # values of history read at a time, 2 MB
+MAX_HISTORY_VALUES = 2**18  # values of history read at a time, 2 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BacktestPlan:
     """``origins`` moments, ``stride`` points apart, from each of which ``horizon`` steps are forecast."""
 
     horizon: int
@@ -41,7 +41,7 @@ class Plan:
         return self.horizon + (self.origins - 1) * self.stride
 
 
-def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
+def plan_for(panel: Panel, horizon: int, season: int) -> BacktestPlan:
     """A plan that holds out a fifth of the median series, at least twice the horizon.
 
     Up to a third is held out where that gives the ``WANTED_RESIDUALS`` that an interval of 95 % needs. There are at
@@ -51,11 +51,11 @@ def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
     length, count = panel.median_length, max(1, len(panel))
     wanted = min(horizon + WANTED_RESIDUALS - 1, length // 3)
     room = max(2 * horizon, int(SHARE_HELD_OUT * length), wanted) - horizon
-    most = max(MIN_ORIGINS, min(max(MAX_ORIGINS, MAX_WINDOWS // count), MAX_IN_ALL // count))
+    most = max(MIN_ORIGINS, min(max(MAX_ORIGINS, MAX_WINDOWS // count), MAX_TOTAL_WINDOWS // count))
     stride = max(1, room // (most - 1))
     while math.gcd(stride, season) > 1:
         stride -= 1
-    return Plan(horizon=horizon, origins=min(most, room // stride + 1), stride=stride)
+    return BacktestPlan(horizon=horizon, origins=min(most, room // stride + 1), stride=stride)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,16 +80,16 @@ class Origins:
     def __len__(self) -> int:
         return len(self.at)
 
-    def truth(self, rows: Ints) -> Truth:
+    def truth(self, rows: Ints) -> Actuals:
         """What came after the moments of number ``rows`` (B,)."""
         series = self.series[rows]
         actual = take(self.panel.y, self.panel, series, self.at[rows], self.horizon)
-        return Truth(actual, self.scale[series], self.squared[series])
+        return Actuals(actual, self.scale[series], self.squared[series])
 
     def pasts(self, rows: Ints) -> Iterator[tuple[Ints, Floats]]:
         """All that was known at the moments of number ``rows``, padded with NaN on the left, some moments at a time."""
         width = int(self.at[rows].max())
-        for part in np.array_split(rows, math.ceil(len(rows) * width / MAX_PAST)):
+        for part in np.array_split(rows, math.ceil(len(rows) * width / MAX_HISTORY_VALUES)):
             yield part, take(self.panel.y, self.panel, self.series[part], self.at[part] - width, width)
 
     def some(self, most: int) -> Ints:
@@ -99,7 +99,7 @@ class Origins:
         return np.sort(np.random.default_rng(0).choice(len(self), most, replace=False))
 
 
-def origins_of(panel: Panel, plan: Plan, season: int) -> Origins:
+def origins_of(panel: Panel, plan: BacktestPlan, season: int) -> Origins:
     """The moments of ``plan`` that have a value before and one to be forecast.
 
     As in serving, a forecast begins after a value: where some are missing before an origin, earlier by as many.
@@ -133,7 +133,7 @@ def _after_a_value(panel: Panel, series: Ints, at: Ints) -> Ints:
     return np.where(at > 0, newest[begin + np.maximum(at, 1) - 1] - begin + 1, at)
 
 
-def _too_short(panel: Panel, plan: Plan) -> Fault:
+def _too_short(panel: Panel, plan: BacktestPlan) -> Fault:
     longest = panel.observed_lengths.max(initial=0)
     if longest > plan.held_out:
         message = f"of no {plan.horizon} steps after a value any was observed: the gaps are as long as the horizon"

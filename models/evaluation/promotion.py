@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Approval = Literal["automatic", "manual"]
-Outcome = Literal["promoted", "kept", "pending"]
+GateOutcome = Literal["promoted", "kept", "pending"]
 
 ROUNDING = 1e-6  # of an error: seasonal naive as a member of a forecaster differs from the baseline by no more
 
@@ -73,12 +73,12 @@ class Evidence:
 class Verdict:
     """What the gate says: ``promoted``, ``kept`` (the champion stays) or ``pending`` (a person must say); and why."""
 
-    outcome: Outcome
+    outcome: GateOutcome
     reason: str
     numbers: dict[str, Any]
 
 
-def judge(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Verdict:
+def decide(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Verdict:
     """What ``policy`` makes of ``evidence``.
 
     The first version of a model is promoted though it may not beat seasonal naive: without a champion the model answers
@@ -91,7 +91,7 @@ def judge(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Ver
     """
     numbers = evidence.to_json()
     if promote != "if_better":
-        outcome: Outcome = "promoted" if promote == "always" else "kept"
+        outcome: GateOutcome = "promoted" if promote == "always" else "kept"
         return Verdict(outcome=outcome, reason=f"the job says to promote {promote}", numbers=numbers)
     objection = _objection(policy, evidence)
     if objection is not None:

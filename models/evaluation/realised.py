@@ -18,7 +18,7 @@ from models.types import Floats, Ints
 DAY_US = 86_400_000_000
 
 
-class Tally(NamedTuple):
+class ErrorSums(NamedTuple):
     """Sums over ``points``: errors in MASE's unit without sign (``scaled``) and with (``signed``, above 0 where the
     forecast was too high), what the backtest's errors at these steps would have summed up to (``expected``), and of the
     intervals of 80 and 95 % how many points could be ``judged`` by them and how many they ``covered``.
@@ -34,9 +34,9 @@ class Tally(NamedTuple):
     covered_95: int = 0
 
 
-def tally(
+def sum_errors(
     prediction: Prediction, actual: Floats, scale: Floats, expected: Floats, bounds: Mapping[int, Interval]
-) -> dict[int, Tally]:
+) -> dict[int, ErrorSums]:
     """What came of forecasts (B, H), by band of steps: from 2^band to before the next power of two.
 
     Args:
@@ -56,7 +56,7 @@ def tally(
     for band in np.unique(bands[came.any(axis=0)]).tolist():
         steps = bands == band
         counted = (came & usable)[:, steps]
-        found[band] = Tally(
+        found[band] = ErrorSums(
             int(counted.sum()),
             float(np.abs(errors[:, steps]).sum()),
             float(errors[:, steps].sum()),

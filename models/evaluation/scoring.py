@@ -20,7 +20,7 @@ QUANTILE_LEVELS = (20, 40, 60, 80)  # the central intervals between them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Truth:
+class Actuals:
     """What came after W moments: ``actual`` (W, H), NaN = never observed; ``scale`` and ``squared`` (W,), MASE's and
     RMSSE's units.
     """
@@ -31,7 +31,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Errors:
+class WindowErrors:
     """The errors of one forecaster on W windows: MASE, sMAPE, MSE and RMSSE of each, (4, W), and by step, (H,)."""
 
     windows: Floats
@@ -46,10 +46,10 @@ class Errors:
 
     def steps(self) -> dict[str, list[float | None]]:
         """MAE and MASE of each step, the mean over windows."""
-        return {"mae": [_number(v) for v in self.step_mae], "mase": [_number(v) for v in self.step_mase]}
+        return {"mae": [_finite(v) for v in self.step_mae], "mase": [_finite(v) for v in self.step_mase]}
 
 
-def errors_of(chunks: Iterable[tuple[Truth, Floats]]) -> Errors:
+def collect_errors(chunks: Iterable[tuple[Actuals, Floats]]) -> WindowErrors:
     """The errors of forecasts (B, H) that come chunk by chunk, each beside what came."""
     rows: list[Floats] = []
     sums: list[Floats] = []
@@ -67,7 +67,7 @@ def errors_of(chunks: Iterable[tuple[Truth, Floats]]) -> Errors:
         sums.append(np.stack([part for e in (absolute, scaled) for part in (np.nansum(e, 0), (~np.isnan(e)).sum(0))]))
     total = np.sum(sums, axis=0)
     mae, mase = (_divided(total[i], total[i + 1]) for i in (0, 2))
-    return Errors(np.concatenate(rows, axis=1), mae, mase)
+    return WindowErrors(np.concatenate(rows, axis=1), mae, mase)
 
 
 def skill(model: Score, baseline: Score) -> float | None:
@@ -79,10 +79,10 @@ def skill(model: Score, baseline: Score) -> float | None:
 def owa(model: Score, naive2: Score) -> float | None:
     """Overall weighted average relative to Naive2; None where that cannot be said."""
     values = (model["smape"], model["mase"], naive2["smape"], naive2["mase"])
-    return _number(metrics.owa(*values)) if None not in values else None  # type: ignore[arg-type]
+    return _finite(metrics.owa(*values)) if None not in values else None  # type: ignore[arg-type]
 
 
-def interval_score(prediction: Prediction, truth: Truth, origin: Ints) -> dict[str, Any]:
+def interval_score(prediction: Prediction, truth: Actuals, origin: Ints) -> dict[str, Any]:
     """Coverage, WQL and MSIS on the later half of the origins, of intervals calibrated on the earlier half.
 
     Where the stride is shorter than the horizon, the last windows of one half overlap the first of the other. None for
@@ -109,7 +109,7 @@ def _wql(calibration: Calibration, prediction: Prediction, actual: Floats) -> fl
     below = [made[level].lo for level in reversed(QUANTILE_LEVELS)]
     above = [made[level].hi for level in QUANTILE_LEVELS]
     quantiles = np.stack([*below, prediction.mean, *above], axis=2)
-    return _number(metrics.wql(actual, quantiles, np.array(QUANTILES)))
+    return _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
 
 
 def _divided(total: Floats, count: Floats) -> Floats:
@@ -118,9 +118,9 @@ def _divided(total: Floats, count: Floats) -> Floats:
 
 def _mean(values: Floats) -> float | None:
     known = values[~np.isnan(values)]
-    return _number(known.mean()) if len(known) else None
+    return _finite(known.mean()) if len(known) else None
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     """``value`` for JSON, which knows neither NaN nor infinity."""
     return float(value) if np.isfinite(value) else None

@@ -40,7 +40,7 @@ def confidence(gains: Floats, overlap: int = 1) -> float | None:
         return 0.5 if mean == 0 else float(mean > 0)
     # One slow cosine does not see what is the same forwards and backwards, such as one gain among ties: then all n - 1
     # cosines are asked, whose mean square is the variance.
-    spread = (seen if seen > nothing else every) * _missed(cosines, overlap)
+    spread = (seen if seen > nothing else every) * _overlap_correction(cosines, overlap)
     return student_t(math.sqrt(n) * mean / math.sqrt(spread), len(cosines))
 
 
@@ -51,7 +51,7 @@ def _cosines(n: int, overlap: int) -> Floats:
     return np.asarray(np.sqrt(2 / n) * np.cos(np.pi * waves))
 
 
-def _missed(cosines: Floats, overlap: int) -> float:
+def _overlap_correction(cosines: Floats, overlap: int) -> float:
     """The variance of the mean over what the cosines see of it, for differences that only the overlap ties together."""
     n = cosines.shape[1]
     apart = np.abs(np.arange(n)[:, None] - np.arange(n))

@@ -14,10 +14,10 @@ from models.data.validation import fault_at, most_missing, text_of
 from models.errors import Fault, Findings, InputError
 from models.types import Floats, Ints
 
-ALWAYS_MISSING = 10_000  # moments without a row are no burden, however few rows there are
+MIN_MISSING_ALLOWED = 10_000  # moments without a row are no burden, however few rows there are
 
 
-def with_only(panel: Panel, names: Collection[str]) -> Panel:
+def keep_covariates(panel: Panel, names: Collection[str]) -> Panel:
     """``panel`` with no other covariates than ``names``."""
     if panel.covariates.keys() <= set(names):
         return panel
@@ -26,7 +26,7 @@ def with_only(panel: Panel, names: Collection[str]) -> Panel:
     return replace(panel, covariates=covariates, categories=categories)
 
 
-def newest(panel: Panel, points: int, static: Collection[str]) -> Panel:
+def newest_points(panel: Panel, points: int, static: Collection[str]) -> Panel:
     """Of every series the last ``points`` up to its last value, and what follows that.
 
     What is known of a ``static`` covariate stands at the last value, wherever it stood before.
@@ -40,7 +40,7 @@ def newest(panel: Panel, points: int, static: Collection[str]) -> Panel:
     return panel.tail(points)
 
 
-def arrived(tail: Panel, rows: Panel) -> Panel:
+def append_rows(tail: Panel, rows: Panel) -> Panel:
     """``tail``, the newest points of some series, followed by what ``rows`` say of later moments.
 
     Rows of moments up to a series' last value may come again where they say the same; what lies before ``tail`` is not
@@ -50,19 +50,19 @@ def arrived(tail: Panel, rows: Panel) -> Panel:
         InputError: rows of another frequency or zone, off the grid of their series, with another value than was read,
             or so far after it that most points would be missing.
     """
-    values = straight(tail, rows)
+    values = contiguous_values(tail, rows)
     if values is not None:
-        return lengthened(tail, values)
-    _check_alike(tail, rows)
-    seam = _seam_of(tail, rows)
-    _check_seam(tail, rows, seam)
+        return extend(tail, values)
+    _check_same_calendar(tail, rows)
+    seam = _find_overlap(tail, rows)
+    _check_overlap(tail, rows, seam)
     skip = np.zeros(len(rows), dtype=np.int64)
     skip[seam.rows] = np.maximum(tail.observed_lengths[seam.series] - seam.steps, 0)
-    later = _without_first(rows, skip)
+    later = _drop_first(rows, skip)
     return joined([tail, later]) if len(later) else tail
 
 
-def straight(tail: Panel, rows: Panel) -> Floats | None:
+def contiguous_values(tail: Panel, rows: Panel) -> Floats | None:
     """The values of ``rows``, (N, k), if they are of the series of ``tail`` and follow on it at once, as nearly always.
 
     Both have as many points of each series as of any other; None for whatever else.
@@ -78,14 +78,14 @@ def straight(tail: Panel, rows: Panel) -> Floats | None:
     return rows.y.reshape(count, -1)
 
 
-def lengthened(tail: Panel, values: Floats) -> Panel:
+def extend(tail: Panel, values: Floats) -> Panel:
     """``tail``, of which all series are equally long, with ``values`` (N, k) after it."""
     count = len(tail)
     y = np.concatenate([tail.y.reshape(count, -1), values], axis=1)
     return Panel(tail.ids, tail.starts, y.ravel(), np.arange(count + 1) * y.shape[1], tail.freq, tail.utc)
 
 
-class Seam(NamedTuple):
+class Overlap(NamedTuple):
     """The series that both have: their numbers in each, and how many ``steps`` after the tail the rows begin."""
 
     series: Ints
@@ -94,7 +94,7 @@ class Seam(NamedTuple):
     on_grid: NDArray[np.bool_]
 
 
-def _check_alike(tail: Panel, rows: Panel) -> None:
+def _check_same_calendar(tail: Panel, rows: Panel) -> None:
     if rows.freq != tail.freq:
         message = f"the rows have frequency {rows.freq}, those before have {tail.freq}"
         raise InputError([fault_at("other_frequency", message, "send rows at the same frequency", field="freq")])
@@ -104,29 +104,29 @@ def _check_alike(tail: Panel, rows: Panel) -> None:
         raise InputError([fault_at("other_zone", message, "write them as before", field="ds")])
 
 
-def _seam_of(tail: Panel, rows: Panel) -> Seam:
+def _find_overlap(tail: Panel, rows: Panel) -> Overlap:
     where = {name: i for i, name in enumerate(tail.ids)}
     both = np.array([j for j, name in enumerate(rows.ids) if name in where], dtype=np.int64)
     series = np.array([where[rows.ids[j]] for j in both], dtype=np.int64)
-    return Seam(series, both, *tail.freq.steps(tail.starts[series], rows.starts[both]))
+    return Overlap(series, both, *tail.freq.steps(tail.starts[series], rows.starts[both]))
 
 
-def _check_seam(tail: Panel, rows: Panel, seam: Seam) -> None:
+def _check_overlap(tail: Panel, rows: Panel, seam: Overlap) -> None:
     gaps = np.maximum(seam.steps - tail.lengths[seam.series], 0)
-    sparse = gaps.sum() > max(ALWAYS_MISSING, most_missing(len(tail.y) + len(rows.y)))
+    sparse = gaps.sum() > max(MIN_MISSING_ALLOWED, most_missing(len(tail.y) + len(rows.y)))
     again = seam.on_grid & (seam.steps < tail.observed_lengths[seam.series])
     kinds = {
         "off_grid_timestamp": np.flatnonzero(~seam.on_grid).tolist(),
-        "other_value": [k for k in np.flatnonzero(again).tolist() if len(_others(tail, rows, seam, k))],
+        "other_value": [k for k in np.flatnonzero(again).tolist() if len(_changed_points(tail, rows, seam, k))],
         "gap_too_long": np.flatnonzero(seam.on_grid & sparse & (gaps == gaps.max(initial=1))).tolist(),
     }
     found = Findings()
     for code, bad in kinds.items():
-        found.add(bad, partial(_seam_fault, code, (tail, rows), seam))
+        found.add(bad, partial(_overlap_fault, code, (tail, rows), seam))
     found.check()
 
 
-def _others(tail: Panel, rows: Panel, seam: Seam, k: int) -> Ints:
+def _changed_points(tail: Panel, rows: Panel, seam: Overlap, k: int) -> Ints:
     """The points of the k-th series that both have of which ``rows`` say another value than ``tail``."""
     i, steps = int(seam.series[k]), int(seam.steps[k])
     begin, end = max(steps, 0), int(tail.observed_lengths[i])
@@ -134,13 +134,13 @@ def _others(tail: Panel, rows: Panel, seam: Seam, k: int) -> Ints:
     return begin + np.flatnonzero(~np.isnan(said) & (said != tail.series(i)[begin : begin + len(said)]))
 
 
-def _seam_fault(code: str, both: tuple[Panel, Panel], seam: Seam, k: int) -> Fault:
+def _overlap_fault(code: str, both: tuple[Panel, Panel], seam: Overlap, k: int) -> Fault:
     """The fault of the k-th series that both have."""
     (tail, rows), i, j = both, int(seam.series[k]), int(seam.rows[k])
     starts, goes_on = text_of(rows.starts[j]), text_of(tail.moment(i, int(tail.observed_lengths[i])))
     message = f"the rows start at {starts}, the series goes on at {goes_on}"
     if code == "other_value":
-        at = int(_others(tail, rows, seam, k)[0])
+        at = int(_changed_points(tail, rows, seam, k)[0])
         old, new = tail.series(i)[at], rows.series(j)[at - int(seam.steps[k])]
         known = "none" if np.isnan(old) else f"{old:g}"
         message = f"at {text_of(tail.moment(i, at))} the value is {new:g}, but {known} was read"
@@ -152,7 +152,7 @@ def _seam_fault(code: str, both: tuple[Panel, Panel], seam: Seam, k: int) -> Fau
     return fault_at(code, message, hints[code], unique_id=rows.ids[j], field="y" if code == "other_value" else "ds")
 
 
-def _without_first(panel: Panel, skip: Ints) -> Panel:
+def _drop_first(panel: Panel, skip: Ints) -> Panel:
     """Every series without its first ``skip`` (N,) points; those that have no more than that are left out."""
     rows = np.flatnonzero(panel.lengths > skip)
     counts = (panel.lengths - skip)[rows]

@@ -71,7 +71,7 @@ def from_bytes(data: bytes) -> Forecaster:
     """
     header, arrays = unpack(data)
     if header.get("format") == 1:
-        header, arrays = _upgraded(header, arrays)
+        header, arrays = _upgrade(header, arrays)
     if header.get("format") != FORMAT:
         written = excerpt(header.get("format"))
         raise BundleError(f"bundle format {written} is not read here; this version reads 1 to {FORMAT}")
@@ -132,14 +132,14 @@ def _check_weights(member: Member) -> None:
             raise BundleError(f"weight '{name}' is not float32, or holds NaN or infinity")
 
 
-def _upgraded(header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+def _upgrade(header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
     """A bundle of format 1 as one of format 2: layers were named ``cell_i``, and there were no facts."""
     try:
         fields = {**header["spec"], **_FORMAT_1}
         spec = Spec.from_json(fields)
         named = {name.replace("cell_", "0/encoder_", 1): w for name, w in arrays.items() if name.startswith("cell_")}
         named |= {f"0/{name}": w for name, w in arrays.items() if name.startswith("head/")}
-        named["0/encoder_0/kernel"] = _upgraded_kernel(spec, named["0/encoder_0/kernel"])
+        named["0/encoder_0/kernel"] = _upgrade_kernel(spec, named["0/encoder_0/kernel"])
         radii = arrays[_RADII]
     except (KeyError, TypeError, SpecError) as error:
         raise BundleError(f"the bundle's header cannot be read: {error}") from error
@@ -147,7 +147,7 @@ def _upgraded(header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], A
     return {**header, "format": FORMAT, "members": [fields], "shares": [1.0]}, {**named, **facts, _RADII: radii}
 
 
-def _upgraded_kernel(spec: Spec, kernel: NDArray[Any]) -> NDArray[Any]:
+def _upgrade_kernel(spec: Spec, kernel: NDArray[Any]) -> NDArray[Any]:
     """What read a point's value and lag reads value, observed or not (nothing was missing then), and lag.
 
     A lag that reached beyond the window was always 0; it is not read any more.

@@ -15,22 +15,31 @@ import numpy as np
 from models.data.panel import Panel
 from models.engines import Engine
 from models.evaluation.intervals import Prediction
-from models.forecasting.rollout import Memory, bare, begin, go_on, passes, placed, rows_of, tell
+from models.forecasting.rollout import (
+    NetworkState,
+    advance,
+    begin,
+    count_passes,
+    forecast_from_state,
+    scatter,
+    take_rows,
+    without_window,
+)
 from models.network.inputs import Reader
 from models.network.spec import Spec
 from models.types import Floats, Ints
 
 EPOCH = np.datetime64("1970-01-01", "us")
-MAX_AT_ONCE = 256  # points in one run: a layer below another gives its outputs at every step
+MAX_POINTS_PER_RUN = 256  # points in one run: a layer below another gives its outputs at every step
 
 
-class Kept(NamedTuple):
+class CarriedState(NamedTuple):
     """What a network keeps of N series, and how many more points each may read before it begins anew: ``left`` (N,).
 
     All points are read, but for the newest where what is said depends on covariates ahead: those may come later.
     """
 
-    memory: Memory
+    memory: NetworkState
     left: Ints
 
 
@@ -41,59 +50,63 @@ class Lengths(NamedTuple):
     at: Ints
 
 
-def lane_length(spec: Spec, windows: int) -> int:
+def segment_length(spec: Spec, windows: int) -> int:
     """The steps of a lane, if a state is to be carried over ``windows`` windows in a row and no more."""
     return max(1, (windows - 1) * spec.context)
 
 
-def read(reader: Reader, engine: Engine, kept: Kept | None, points: Lengths, windows: int) -> Kept:
+def read(reader: Reader, engine: Engine, kept: CarriedState | None, points: Lengths, windows: int) -> CarriedState:
     """What is kept once all ``points`` of ``reader.panel`` are read, of which those before are in ``kept``."""
-    (was, at), held = points, _held(reader.spec)
+    (was, at), held = points, _deferred_points(reader.spec)
     left, memory = was - at, None
     if kept is not None:
         memory = kept.memory
         left[: len(kept.left)] += kept.left
     upto, anew = was - held, np.flatnonzero(left < 0)
     if len(anew):
-        start, left[anew] = _start(reader, anew, points, lane_length(reader.spec, windows))
-        fresh = _begun(reader, engine, anew, start)
-        memory = placed(fresh if memory is None else memory, len(at), anew, fresh)
+        start, left[anew] = _segment_starts(reader, anew, points, segment_length(reader.spec, windows))
+        fresh = _begin(reader, engine, anew, start)
+        memory = scatter(fresh if memory is None else memory, len(at), anew, fresh)
         upto[anew] = start - held
     assert memory is not None, "a panel has a series, and a series that is new is begun"
-    return Kept(_read_up(reader, engine, memory, upto, at - held), left)
+    return CarriedState(_read_to(reader, engine, memory, upto, at - held), left)
 
 
-def can_step(kept: Kept, steps: int) -> bool:
+def can_step(kept: CarriedState, steps: int) -> bool:
     """Whether each series may read so many more points where it is, and nothing is read beside them."""
     return kept.memory.batch.known.shape[2] == 0 and bool((kept.left >= steps).all())
 
 
-def step(spec: Spec, engine: Engine, kept: Kept, values: Floats) -> Kept:
+def step(spec: Spec, engine: Engine, kept: CarriedState, values: Floats) -> CarriedState:
     """What ``read`` gives once ``values`` (N, k) in data units came, none of them missing, to one that ``can_step``."""
-    memory = go_on(spec, engine, kept.memory, kept.memory.batch.to_window(values))
-    return Kept(bare(memory), kept.left - values.shape[1])
+    memory = advance(spec, engine, kept.memory, kept.memory.batch.to_window(values))
+    return CarriedState(without_window(memory), kept.left - values.shape[1])
 
 
-def say(reader: Reader, engine: Engine, kept: Kept, at: Ints, horizon: int) -> Prediction:
+def forecast(reader: Reader, engine: Engine, kept: CarriedState, at: Ints, horizon: int) -> Prediction:
     """``horizon`` steps after the ``at`` (N,) points of ``reader.panel`` that were read; ``kept`` stays as it is."""
-    series, held, ahead = np.arange(len(at)), _held(reader.spec), passes(reader.spec, horizon) * reader.spec.outputs
-    memory = _knowing(reader, kept.memory, _Points(series, at - held, held), ahead)
+    series, held, ahead = (
+        np.arange(len(at)),
+        _deferred_points(reader.spec),
+        count_passes(reader.spec, horizon) * reader.spec.outputs,
+    )
+    memory = _with_covariates(reader, kept.memory, _Points(series, at - held, held), ahead)
     if held:
-        memory = _go_on(reader, engine, memory, _Points(series, at - held, held))
-    return tell(reader.spec, engine, memory, horizon)
+        memory = _advance(reader, engine, memory, _Points(series, at - held, held))
+    return forecast_from_state(reader.spec, engine, memory, horizon)
 
 
-def _held(spec: Spec) -> int:
+def _deferred_points(spec: Spec) -> int:
     """How many of the newest points are read only when a forecast is asked for."""
     return 1 if spec.future_covariates else 0
 
 
-def _start(reader: Reader, series: Ints, points: Lengths, lane: int) -> tuple[Ints, Ints]:
+def _segment_starts(reader: Reader, series: Ints, points: Lengths, lane: int) -> tuple[Ints, Ints]:
     """The moment at which each of ``series`` (B,) begins in its lane, and how many points of that are left.
 
     The first moment whose window has a unit and half its values; the newest moment, and none left, where none has.
     """
-    (was, at), clock = points, _clock(reader.panel)[series]
+    (was, at), clock = points, _steps_since_epoch(reader.panel)[series]
     last = at[series]
     first = (clock + last) // lane * lane - clock
     left, half = first + lane - 1 - last, -(-reader.spec.context // 2)
@@ -109,16 +122,16 @@ def _start(reader: Reader, series: Ints, points: Lengths, lane: int) -> tuple[In
     return start, left
 
 
-def _clock(panel: Panel) -> Ints:
+def _steps_since_epoch(panel: Panel) -> Ints:
     """The steps from 1970 to the start of each series, (N,)."""
     return panel.freq.steps(np.full_like(panel.starts, EPOCH), panel.starts)[0]
 
 
-def _begun(reader: Reader, engine: Engine, series: Ints, at: Ints) -> Memory:
+def _begin(reader: Reader, engine: Engine, series: Ints, at: Ints) -> NetworkState:
     """Each of ``series`` (B,) begun with the window before ``at`` (B,), as far as its points are read."""
     batch = reader.read(series, at, reader.spec.outputs)
-    values = batch.values[:, : reader.spec.context - _held(reader.spec)]
-    return bare(begin(reader.spec, engine, batch._replace(values=values)))
+    values = batch.values[:, : reader.spec.context - _deferred_points(reader.spec)]
+    return without_window(begin(reader.spec, engine, batch._replace(values=values)))
 
 
 class _Points(NamedTuple):
@@ -129,27 +142,27 @@ class _Points(NamedTuple):
     size: int
 
 
-def _read_up(reader: Reader, engine: Engine, memory: Memory, upto: Ints, end: Ints) -> Memory:
+def _read_to(reader: Reader, engine: Engine, memory: NetworkState, upto: Ints, end: Ints) -> NetworkState:
     """``memory``, which knows ``upto`` (N,) points, once it knows ``end`` (N,)."""
     left, ahead = end - upto, reader.spec.outputs
     while (most := int(left.max())) > 0:
-        size = _piece(left, most)
+        size = _chunk_size(left, most)
         rows = np.flatnonzero(left >= size)
         points = _Points(rows, (end - left)[rows], size)
-        part = memory if len(rows) == len(left) else rows_of(memory, rows)
-        part = bare(_go_on(reader, engine, _knowing(reader, part, points, ahead), points))
-        memory = placed(memory, len(left), rows, part)
+        part = memory if len(rows) == len(left) else take_rows(memory, rows)
+        part = without_window(_advance(reader, engine, _with_covariates(reader, part, points, ahead), points))
+        memory = scatter(memory, len(left), rows, part)
         left[rows] -= size
     return memory
 
 
-def _piece(left: Ints, most: int) -> int:
+def _chunk_size(left: Ints, most: int) -> int:
     """How many points to read at once: all where all series have as many, else a power of two, so that runs are few."""
     ragged = len(left) > 1 and bool(((left != most) & (left > 0)).any())
-    return min(1 << (most.bit_length() - 1) if ragged else most, MAX_AT_ONCE)
+    return min(1 << (most.bit_length() - 1) if ragged else most, MAX_POINTS_PER_RUN)
 
 
-def _knowing(reader: Reader, memory: Memory, points: _Points, ahead: int) -> Memory:
+def _with_covariates(reader: Reader, memory: NetworkState, points: _Points, ahead: int) -> NetworkState:
     """``memory`` with what is known of the ``points`` that come, and of as many as ``ahead`` beyond them."""
     series, since, size = points
     if memory.batch.known.shape[2] == 0:
@@ -159,6 +172,6 @@ def _knowing(reader: Reader, memory: Memory, points: _Points, ahead: int) -> Mem
     return memory._replace(batch=memory.batch._replace(known=known))
 
 
-def _go_on(reader: Reader, engine: Engine, memory: Memory, points: _Points) -> Memory:
+def _advance(reader: Reader, engine: Engine, memory: NetworkState, points: _Points) -> NetworkState:
     """``memory`` once ``points`` are read as well."""
-    return go_on(reader.spec, engine, memory, memory.batch.to_window(reader.future(*points)))
+    return advance(reader.spec, engine, memory, memory.batch.to_window(reader.future(*points)))

@@ -18,9 +18,9 @@ from models.network.inputs import Reader, facts_in
 from models.network.spec import Spec
 from models.types import Floats, Ints, Weights
 
-LARGEST_SAID = 1e300
+MAX_PREDICTED = 1e300
 # Of a frequency's shortest step: business days over a weekend, long months.
-LONGEST_STEP, A_WEEK = 1.5, 7.0  # days
+MAX_STEP_RATIO, WEEK_DAYS = 1.5, 7.0  # days
 
 
 class Member(NamedTuple):
@@ -54,7 +54,7 @@ class RunnableMember(NamedTuple):
     engine: Engine
 
 
-def ready(members: Sequence[Member], engine: Callable[[Spec, Weights], Engine]) -> tuple[RunnableMember, ...]:
+def make_runnable(members: Sequence[Member], engine: Callable[[Spec, Weights], Engine]) -> tuple[RunnableMember, ...]:
     """The members, each with an engine of its own."""
     return tuple(RunnableMember(member, engine(member.spec, member.weights)) for member in members)
 
@@ -128,14 +128,14 @@ def forecast_together(
     at = panel.observed_lengths
     said = predict(networks, panel, np.arange(len(panel)), at, horizon)
     check_finite(said, specs[0].horizon)
-    return parts_of(asks, specs, panel, said, calibration)
+    return split_forecast(asks, specs, panel, said, calibration)
 
 
-def parts_of(
+def split_forecast(
     asks: Sequence[ForecastInput], specs: Sequence[Spec], panel: Panel, said: Prediction, calibration: Calibration
 ) -> list[Forecast]:
     """Of all that was ``said`` each ask's own rows and steps."""
-    starts, noted = panel.freq.after(panel.starts, panel.observed_lengths), _noted(specs, panel, said.spread)
+    starts, noted = panel.freq.after(panel.starts, panel.observed_lengths), _series_notes(specs, panel, said.spread)
     bounds = {levels: calibration.intervals(said, levels) for levels in {tuple(ask.levels) for ask in asks}}
     made, end = [], 0
     for ask in asks:
@@ -149,7 +149,7 @@ def parts_of(
                 mean=said.mean[rows, steps],
                 intervals={level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in own},
                 notes=(
-                    *_beyond_trained(specs, ask.horizon),
+                    *_horizon_notes(specs, ask.horizon),
                     *(note for i, note in noted if rows.start <= i < rows.stop),
                 ),
                 utc=ask.panel.utc,
@@ -191,7 +191,7 @@ def check_finite(said: Prediction, trained: int) -> None:
     """
     values = [said.mean[..., None], *([] if said.quantiles is None else [said.quantiles])]
     # Not of infinity alone: what an interval adds to the mean is to be a number too.
-    sound = np.all([(np.abs(each) <= LARGEST_SAID).all(axis=(0, 2)) for each in values], axis=0)
+    sound = np.all([(np.abs(each) <= MAX_PREDICTED).all(axis=(0, 2)) for each in values], axis=0)
     if not sound[:trained].all():
         raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
     if not sound.all():
@@ -227,7 +227,7 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
 def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     """The series whose forecast would end after the calendar does; only those near its end are worked out exactly."""
     days, left = (at + horizon - 1) * panel.freq.least_days, (LAST - panel.starts) / np.timedelta64(1, "D")
-    near = np.flatnonzero(LONGEST_STEP * days + A_WEEK > left).tolist()
+    near = np.flatnonzero(MAX_STEP_RATIO * days + WEEK_DAYS > left).tolist()
     return [i for i in near if days[i] > left[i] or panel.moment(i, int(at[i]) + horizon - 1) > LAST]
 
 
@@ -242,7 +242,7 @@ def _too_late(panel: Panel, horizon: int, i: int) -> Fault:
     return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint="ask for a shorter horizon")
 
 
-def _beyond_trained(specs: Sequence[Spec], horizon: int) -> Iterator[Note]:
+def _horizon_notes(specs: Sequence[Spec], horizon: int) -> Iterator[Note]:
     trained = specs[0].horizon
     if horizon > trained:
         message = (
@@ -252,7 +252,7 @@ def _beyond_trained(specs: Sequence[Spec], horizon: int) -> Iterator[Note]:
         yield Note(code="beyond_trained_horizon", message=message)
 
 
-def _noted(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
+def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
     """What should be known of some series, each with the series' number."""
     context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
     noted = []

@@ -15,10 +15,10 @@ from models.network.scaling import fill
 from models.network.spec import Spec
 from models.types import Float32, Floats, Ints
 
-M = TypeVar("M")
+Tree = TypeVar("Tree")
 
 
-class Steps(NamedTuple):
+class StepForecasts(NamedTuple):
     """Some steps in data units: ``mean`` (B, h) and, of a network that says them, ``quantiles`` (B, h, Q)."""
 
     mean: Floats
@@ -33,30 +33,32 @@ def roll(reader: Reader, engine: Engine, series: Ints, at: Ints, horizon: int) -
     """
     spec = reader.spec
     if spec.carries:
-        first = reader.read(series, at, passes(spec, horizon) * spec.outputs)
-        return tell(spec, engine, begin(spec, engine, first), horizon)
+        first = reader.read(series, at, count_passes(spec, horizon) * spec.outputs)
+        return forecast_from_state(spec, engine, begin(spec, engine, first), horizon)
     past = reader.past(series, at)
     first = reader.read(series, at, spec.outputs, past)
-    parts = islice(_slide(reader, engine, (series, at), past, first), passes(spec, horizon))
-    return _prediction(spec, list(parts), first.unit, horizon)
+    parts = islice(_forecast_windows(reader, engine, (series, at), past, first), count_passes(spec, horizon))
+    return _concatenate(spec, list(parts), first.unit, horizon)
 
 
-def passes(spec: Spec, horizon: int) -> int:
+def count_passes(spec: Spec, horizon: int) -> int:
     """How often a network says something until ``horizon`` steps are said."""
     return -(-horizon // spec.outputs)
 
 
-def _slide(reader: Reader, engine: Engine, moments: tuple[Ints, Ints], past: Floats, batch: Batch) -> Iterator[Steps]:
+def _forecast_windows(
+    reader: Reader, engine: Engine, moments: tuple[Ints, Ints], past: Floats, batch: Batch
+) -> Iterator[StepForecasts]:
     """Pass after pass, each of the last T points, said ones among them, normalised anew: as the network was taught."""
     spec, (series, at) = reader.spec, moments
     for said in count(spec.outputs, spec.outputs):
-        steps = _in_data(batch, _read(spec, engine.run(window_inputs(spec, batch.values, batch))["said"]))
+        steps = _to_data_units(batch, _read_outputs(spec, engine.run(window_inputs(spec, batch.values, batch))["said"]))
         yield steps
         past = np.concatenate([past, steps.mean], axis=1)[:, spec.outputs :]
         batch = reader.read(series, at + said, spec.outputs, past, said)
 
 
-class Memory(NamedTuple):
+class NetworkState(NamedTuple):
     """What a network that carries its state keeps of B series, to go on from with every new point.
 
     Its size does not depend on how many points were read. Values are in units of the window that it began with:
@@ -73,16 +75,16 @@ class Memory(NamedTuple):
     said: Said
 
 
-def begin(spec: Spec, engine: Engine, batch: Batch) -> Memory:
+def begin(spec: Spec, engine: Engine, batch: Batch) -> NetworkState:
     """Read a window, or the first points of one, from a state of zero."""
     rows = len(batch.values)
     recent, newest = (np.full((rows, n), np.nan, dtype=np.float32) for n in (spec.season if spec.lags else 0, 1))
     nothing = np.empty((rows, 0), dtype=np.float32)
-    blank = Memory(batch._replace(values=nothing), recent, newest, zero_state(spec, rows), Said(nothing, None))
-    return go_on(spec, engine, blank, batch.values)
+    blank = NetworkState(batch._replace(values=nothing), recent, newest, zero_state(spec, rows), Said(nothing, None))
+    return advance(spec, engine, blank, batch.values)
 
 
-def go_on(spec: Spec, engine: Engine, memory: Memory, values: Float32) -> Memory:
+def advance(spec: Spec, engine: Engine, memory: NetworkState, values: Float32) -> NetworkState:
     """Read the next points, ``values`` (B, k) in window units, NaN where missing: k steps of the cell and no more."""
     count, batch, recent = values.shape[1], memory.batch, memory.recent
     if count == 0:
@@ -90,42 +92,42 @@ def go_on(spec: Spec, engine: Engine, memory: Memory, values: Float32) -> Memory
     if spec.lags:
         recent = np.concatenate([recent, values], axis=1)
         recent = fill(recent, spec.season) if np.isnan(values).any() else recent
-    newest = _newest(memory.newest, values)
-    inputs = {"past": _channels(spec, values, recent, batch.known), **_static(spec, batch), **memory.state}
+    newest = _last_observed(memory.newest, values)
+    inputs = {"past": _past_channels(spec, values, recent, batch.known), **_static_inputs(spec, batch), **memory.state}
     if spec.ahead_channels:
         inputs["ahead"] = batch.known[:, count : count + spec.outputs, -spec.ahead_channels :]
     if spec.skip_channels:
-        inputs["skip"] = _naive(spec, recent, newest)
+        inputs["skip"] = _naive_forecasts(spec, recent, newest)
     outputs = engine.run(inputs)
     batch, recent = batch._replace(known=batch.known[:, count:]), recent[:, count:] if spec.lags else recent
-    return Memory(batch, recent, newest, _following(outputs), _read(spec, outputs["said"]))
+    return NetworkState(batch, recent, newest, _next_states(outputs), _read_outputs(spec, outputs["said"]))
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def tell(spec: Spec, engine: Engine, memory: Memory, horizon: int) -> Prediction:
+def forecast_from_state(spec: Spec, engine: Engine, memory: NetworkState, horizon: int) -> Prediction:
     """``horizon`` steps after the points read; what is said is read on, but ``memory`` stays as it is."""
-    feed = _fed_back if spec.outputs == 1 else _passed_on
-    parts = [memory.said, *feed(spec, engine, memory, passes(spec, horizon) - 1)]
+    feed = _feed_steps if spec.outputs == 1 else _feed_segments
+    parts = [memory.said, *feed(spec, engine, memory, count_passes(spec, horizon) - 1)]
     mean = np.concatenate([part.mean for part in parts], axis=1)
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
     said = Said(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
-    return _prediction(spec, [_in_data(memory.batch, said)], memory.batch.unit, horizon)
+    return _concatenate(spec, [_to_data_units(memory.batch, said)], memory.batch.unit, horizon)
 
 
-def bare(memory: Memory) -> Memory:
+def without_window(memory: NetworkState) -> NetworkState:
     """``memory`` to be kept: without what is known ahead, which is looked up anew, and what it was made from."""
     known = np.empty((len(memory.newest), 0, memory.batch.known.shape[2]), dtype=np.float32)
     batch = memory.batch._replace(known=known)
     return memory._replace(batch=batch, recent=memory.recent.copy(), newest=memory.newest.copy())
 
 
-def rows_of(memory: M, rows: Ints) -> M:
+def take_rows(memory: Tree, rows: Ints) -> Tree:
     """``memory``, or any tuple and dict of arrays, of some of its rows."""
-    made: M = _each(lambda array: array[rows], memory)
+    made: Tree = _map_arrays(lambda array: array[rows], memory)
     return made
 
 
-def placed(memory: Memory, count: int, rows: Ints, part: Memory) -> Memory:
+def scatter(memory: NetworkState, count: int, rows: Ints, part: NetworkState) -> NetworkState:
     """``memory``, made longer to ``count`` rows where it is shorter, with ``part`` in place of ``rows`` (B,)."""
     if len(rows) == count:
         return part
@@ -136,37 +138,37 @@ def placed(memory: Memory, count: int, rows: Ints, part: Memory) -> Memory:
         made[rows] = new
         return made
 
-    together: Memory = _each(place, memory, part)
+    together: NetworkState = _map_arrays(place, memory, part)
     return together
 
 
-def _each(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -> Any:
+def _map_arrays(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -> Any:
     """``first`` with each of its arrays changed, together with those in the same place of ``others``."""
     if isinstance(first, np.ndarray):
         return change(first, *others)
     if isinstance(first, dict):
-        return {name: _each(change, *(one[name] for one in (first, *others))) for name in first}
+        return {name: _map_arrays(change, *(one[name] for one in (first, *others))) for name in first}
     if isinstance(first, tuple):
-        parts = [_each(change, *part) for part in zip(first, *others, strict=True)]
+        parts = [_map_arrays(change, *part) for part in zip(first, *others, strict=True)]
         return first._make(parts) if hasattr(first, "_make") else tuple(parts)
     return first
 
 
-def _passed_on(spec: Spec, engine: Engine, memory: Memory, times: int) -> Iterator[Said]:
+def _feed_segments(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[Said]:
     """What is said once what was said is read, and so on."""
     for _ in range(times):
-        memory = go_on(spec, engine, memory, memory.said.mean)
+        memory = advance(spec, engine, memory, memory.said.mean)
         yield memory.said
 
 
-def _fed_back(spec: Spec, engine: Engine, memory: Memory, times: int) -> Iterator[Said]:
+def _feed_steps(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[Said]:
     """The same for steps said one by one, with the same arrays every time: of a forecast, most is done here."""
     known, said, (rows, season) = memory.batch.known, memory.said, memory.recent.shape
     line = np.zeros((rows, season + times), dtype=np.float32)
     line[:, :season] = np.nan_to_num(memory.recent)
     past = np.ones((rows, 1, 2 + spec.lags + known.shape[2]), dtype=np.float32)
     skip = np.empty((rows, 1, spec.skip_channels), dtype=np.float32)
-    inputs = {"past": past, "skip": skip, **_static(spec, memory.batch), **memory.state}
+    inputs = {"past": past, "skip": skip, **_static_inputs(spec, memory.batch), **memory.state}
     if not spec.skip_channels:
         del inputs["skip"]
     ahead, first = spec.ahead_channels, 2 + spec.lags
@@ -181,21 +183,21 @@ def _fed_back(spec: Spec, engine: Engine, memory: Memory, times: int) -> Iterato
         if ahead:
             inputs["ahead"] = known[:, step + 1 : step + 2, -ahead:]
         outputs = engine.run(inputs)
-        inputs |= _following(outputs)
-        said = _read(spec, outputs["said"])
+        inputs |= _next_states(outputs)
+        said = _read_outputs(spec, outputs["said"])
         yield said
 
 
-def _following(outputs: Inputs) -> Inputs:
+def _next_states(outputs: Inputs) -> Inputs:
     """The states that a run ended with, as the inputs of the next."""
     return {name.replace("next", "state"): value for name, value in outputs.items() if name != "said"}
 
 
-def _static(spec: Spec, batch: Batch) -> Inputs:
+def _static_inputs(spec: Spec, batch: Batch) -> Inputs:
     return {"static": batch.static} if spec.static_channels else {}
 
 
-def _channels(spec: Spec, values: Float32, recent: Float32, known: Float32) -> Float32:
+def _past_channels(spec: Spec, values: Float32, recent: Float32, known: Float32) -> Float32:
     """What is read of each of k points, as ``models.network.inputs.past_channels`` has it of a window's; (B, k, C)."""
     rows, count = values.shape
     past = np.empty((rows, count, 2 + spec.lags + known.shape[2]), dtype=np.float32)
@@ -209,7 +211,7 @@ def _channels(spec: Spec, values: Float32, recent: Float32, known: Float32) -> F
     return past
 
 
-def _naive(spec: Spec, recent: Float32, newest: Float32) -> Float32:
+def _naive_forecasts(spec: Spec, recent: Float32, newest: Float32) -> Float32:
     """The naive forecasts after the points read, as ``models.network.inputs.window_inputs`` has them; (B, O, N)."""
     naive = np.empty((len(newest), spec.outputs, spec.skip_channels), dtype=np.float32)
     naive[..., -1] = newest
@@ -219,7 +221,7 @@ def _naive(spec: Spec, recent: Float32, newest: Float32) -> Float32:
     return naive
 
 
-def _newest(before: Float32, values: Float32) -> Float32:
+def _last_observed(before: Float32, values: Float32) -> Float32:
     """The last value observed, (B, 1)."""
     last = values[:, -1:]
     for column in range(values.shape[1] - 2, -2, -1):
@@ -230,20 +232,20 @@ def _newest(before: Float32, values: Float32) -> Float32:
     return last
 
 
-def _read(spec: Spec, said: Float32) -> Said:
+def _read_outputs(spec: Spec, said: Float32) -> Said:
     return LOSSES[spec.loss].read(said, spec.quantiles)
 
 
-def _in_data(batch: Batch, said: Said) -> Steps:
+def _to_data_units(batch: Batch, said: Said) -> StepForecasts:
     if said.quantiles is None:
-        return Steps(batch.to_data(said.mean), None)
+        return StepForecasts(batch.to_data(said.mean), None)
     level, spread = batch.scale.ahead(said.mean.shape[1])[..., None], batch.scale.spread[..., None]
     quantiles = level + said.quantiles.astype(np.float64) * spread
     flat = batch.change.back(quantiles.reshape(len(quantiles), -1))
-    return Steps(batch.to_data(said.mean), flat.reshape(quantiles.shape))
+    return StepForecasts(batch.to_data(said.mean), flat.reshape(quantiles.shape))
 
 
-def _prediction(spec: Spec, parts: Sequence[Steps], unit: Floats, horizon: int) -> Prediction:
+def _concatenate(spec: Spec, parts: Sequence[StepForecasts], unit: Floats, horizon: int) -> Prediction:
     """The first ``horizon`` steps of all ``parts`` together."""
     mean = np.concatenate([part.mean for part in parts], axis=1)[:, :horizon]
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]

@@ -17,7 +17,7 @@ from models.data.validation import fault_at
 from models.errors import Fault, Findings, InputError
 from models.evaluation.intervals import Calibration, Prediction
 from models.forecasting import carried_state
-from models.forecasting.append import arrived, lengthened, newest, straight, with_only
+from models.forecasting.append import append_rows, contiguous_values, extend, keep_covariates, newest_points
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.forecaster import (
     ForecastInput,
@@ -27,9 +27,9 @@ from models.forecasting.forecaster import (
     check_finite,
     check_request,
     combine,
-    parts_of,
+    split_forecast,
 )
-from models.forecasting.rollout import roll, rows_of
+from models.forecasting.rollout import roll, take_rows
 from models.network.inputs import Reader, facts_in
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
@@ -37,7 +37,7 @@ from models.types import Floats, Ints
 
 # Measured with tracemalloc: a session of one series takes 5 to 7 kB, most of it for what is around its 18 arrays.
 OBJECT_BYTES, ID_BYTES = 250, 64
-MAX_STEPS = carried_state.MAX_AT_ONCE
+MAX_STEPS = carried_state.MAX_POINTS_PER_RUN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class Session:
 
     tail: Panel
     at: Ints
-    kept: tuple[carried_state.Kept | None, ...]
+    kept: tuple[carried_state.CarriedState | None, ...]
     windows: int
     begun: int
     kept_bytes: int  # of ``kept`` and the names: the same from point to point
@@ -74,8 +74,8 @@ class Session:
             return self
         tail, where = self.tail.select(ids), {name: i for i, name in enumerate(self.tail.ids)}
         rows = np.array([where[name] for name in ids], dtype=np.int64)
-        kept = rows_of(self.kept, rows)
-        return replace(self, tail=tail, at=self.at[rows], kept=kept, kept_bytes=_kept_bytes(kept, tail))
+        kept = take_rows(self.kept, rows)
+        return replace(self, tail=tail, at=self.at[rows], kept=kept, kept_bytes=_state_bytes(kept, tail))
 
 
 def begin(networks: Sequence[RunnableMember], panel: Panel, windows: int) -> Session:
@@ -94,7 +94,7 @@ def begin(networks: Sequence[RunnableMember], panel: Panel, windows: int) -> Ses
     specs = [network.member.spec for network in networks]
     check_carries(specs)
     check_request(specs, panel, 1)
-    return _read(networks, with_only(panel, _names(specs)), None, windows)
+    return _read(networks, keep_covariates(panel, _covariate_names(specs)), None, windows)
 
 
 def append(networks: Sequence[RunnableMember], session: Session, rows: Panel) -> Session:
@@ -104,17 +104,17 @@ def append(networks: Sequence[RunnableMember], session: Session, rows: Panel) ->
 
 
     Raises:
-        InputError: see ``models.forecasting.append.arrived``; a covariate is missing, or a static one has changed.
+        InputError: see ``models.forecasting.append.append_rows``; a covariate is missing, or a static one has changed.
     """
     specs = [network.member.spec for network in networks]
     if rows.covariates:
-        rows = with_only(rows, _names(specs))
-    values = straight(session.tail, rows)
+        rows = keep_covariates(rows, _covariate_names(specs))
+    values = contiguous_values(session.tail, rows)
     if values is not None and _can_step(session, values):
-        return _stepped(networks, session, values)
+        return _step(networks, session, values)
     for spec in specs if session.tail.covariates else ():
-        check_covariates(spec, _with_empty_texts(rows, session.tail))
-    panel = arrived(session.tail, rows)
+        check_covariates(spec, _with_empty_categories(rows, session.tail))
+    panel = append_rows(session.tail, rows)
     if len(panel) > len(session):
         check_request(specs, panel.select(panel.ids[len(session) :]), 1)
     return _read(networks, panel, session, session.windows)
@@ -128,14 +128,14 @@ def _can_step(session: Session, values: Floats) -> bool:
     return all(kept is None or carried_state.can_step(kept, steps) for kept in session.kept)
 
 
-def _stepped(networks: Sequence[RunnableMember], session: Session, values: Floats) -> Session:
+def _step(networks: Sequence[RunnableMember], session: Session, values: Floats) -> Session:
     """What ``_read`` gives of such ``values``, in a third of the time."""
     kept = tuple(
         None if one is None else carried_state.step(network.member.spec, network.engine, one, values)
         for network, one in zip(networks, session.kept, strict=True)
     )
-    longer, at = lengthened(session.tail, values), session.at + values.shape[1]
-    return Session(*_shortened(networks, longer, at), kept, session.windows, 0, session.kept_bytes)
+    longer, at = extend(session.tail, values), session.at + values.shape[1]
+    return Session(*_trim(networks, longer, at), kept, session.windows, 0, session.kept_bytes)
 
 
 def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) -> Prediction:
@@ -146,7 +146,7 @@ def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) 
         if kept is None:
             said.append(roll(reader, engine, series, at, horizon))
         else:
-            said.append(carried_state.say(reader, engine, kept, at, horizon))
+            said.append(carried_state.forecast(reader, engine, kept, at, horizon))
     return combine(said, [network.member.share for network in networks])
 
 
@@ -165,7 +165,7 @@ def forecast_session(
         check_request(specs, session.tail, horizon)  # all else was looked at when the points came
     said = predict(networks, session, horizon)
     check_finite(said, specs[0].horizon)
-    (made,) = parts_of([ForecastInput(session.tail, horizon, levels)], specs, session.tail, said, calibration)
+    (made,) = split_forecast([ForecastInput(session.tail, horizon, levels)], specs, session.tail, said, calibration)
     return replace(made, notes=(*_notes(specs, session), *made.notes))
 
 
@@ -180,7 +180,9 @@ def _notes(specs: Sequence[Spec], session: Session) -> Iterator[Note]:
 
 def reach(specs: Sequence[Spec], windows: int) -> int:
     """So many newest points of a series decide what a session says of it."""
-    return max(spec.context + (carried_state.lane_length(spec, windows) - 1 if spec.carries else 0) for spec in specs)
+    return max(
+        spec.context + (carried_state.segment_length(spec, windows) - 1 if spec.carries else 0) for spec in specs
+    )
 
 
 def check_carries(specs: Sequence[Spec]) -> None:
@@ -217,10 +219,10 @@ def check_enough(specs: Sequence[Spec], panel: Panel) -> None:
 def _read(networks: Sequence[RunnableMember], panel: Panel, before: Session | None, windows: int) -> Session:
     """The session that has read ``panel``: the tail of ``before``, and what came after it."""
     was, at = np.zeros(len(panel), dtype=np.int64), panel.observed_lengths
-    known: Sequence[carried_state.Kept | None] = [None] * len(networks)
+    known: Sequence[carried_state.CarriedState | None] = [None] * len(networks)
     if before is not None:
         known, was[: len(before)] = before.kept, before.at
-        _check_static(panel, was[: len(before)], _static(networks))
+        _check_static_unchanged(panel, was[: len(before)], _static_names(networks))
     kept = []
     for ((spec, weights, _), engine), one in zip(networks, known, strict=True):
         reader = Reader(spec, facts_in(weights), panel)
@@ -228,28 +230,28 @@ def _read(networks: Sequence[RunnableMember], panel: Panel, before: Session | No
             carried_state.read(reader, engine, one, carried_state.Lengths(was, at), windows) if spec.carries else None
         )
     begun = len(panel) - (0 if before is None else len(before))
-    return Session(*_shortened(networks, panel, at), tuple(kept), windows, begun, _kept_bytes(kept, panel))
+    return Session(*_trim(networks, panel, at), tuple(kept), windows, begun, _state_bytes(kept, panel))
 
 
-def _kept_bytes(kept: Sequence[carried_state.Kept | None], panel: Panel) -> int:
+def _state_bytes(kept: Sequence[carried_state.CarriedState | None], panel: Panel) -> int:
     arrays = sum(OBJECT_BYTES + array.nbytes for array in _arrays(tuple(kept)))
     return arrays + sum(ID_BYTES + len(name) for name in panel.ids)
 
 
-def _shortened(networks: Sequence[RunnableMember], panel: Panel, at: Ints) -> tuple[Panel, Ints]:
+def _trim(networks: Sequence[RunnableMember], panel: Panel, at: Ints) -> tuple[Panel, Ints]:
     """Of ``panel``, with ``at`` points up to the last value, the tail that is kept."""
     context = max(network.member.spec.context for network in networks)
     if not panel.covariates and len(panel.y) <= 2 * context * len(panel):  # not with every point: it takes a while
         return panel, at
-    panel = newest(panel, context, _static(networks))
+    panel = newest_points(panel, context, _static_names(networks))
     return panel, panel.observed_lengths
 
 
-def _static(networks: Sequence[RunnableMember]) -> set[str]:
+def _static_names(networks: Sequence[RunnableMember]) -> set[str]:
     return {name for network in networks for name in network.member.spec.static_covariates}
 
 
-def _check_static(panel: Panel, was: Ints, static: set[str]) -> None:
+def _check_static_unchanged(panel: Panel, was: Ints, static: set[str]) -> None:
     """Refuse a static covariate that is not what it ``was`` when the points before were read: they are read with it."""
     faults = []
     for name in sorted(static):
@@ -261,12 +263,12 @@ def _check_static(panel: Panel, was: Ints, static: set[str]) -> None:
         raise InputError(faults)
 
 
-def _names(specs: Sequence[Spec]) -> set[str]:
+def _covariate_names(specs: Sequence[Spec]) -> set[str]:
     """The covariates that are read."""
     return {n for spec in specs for n in (*spec.past_covariates, *spec.future_covariates, *spec.static_covariates)}
 
 
-def _with_empty_texts(rows: Panel, tail: Panel) -> Panel:
+def _with_empty_categories(rows: Panel, tail: Panel) -> Panel:
     """``rows`` whose columns without a value count as text where they were text before."""
     empty = [name for name in tail.categories if name in rows.covariates and np.isnan(rows.covariates[name]).all()]
     return replace(rows, categories={**rows.categories, **{name: tail.categories[name] for name in empty}})

@@ -12,16 +12,16 @@ import numpy as np
 
 from models.engines import Engine
 from models.evaluation import metrics
-from models.evaluation.backtest import predicted
+from models.evaluation.backtest import predict_windows
 from models.evaluation.origins import Origins
-from models.forecasting.forecaster import Member, predict, ready
+from models.forecasting.forecaster import Member, make_runnable, predict
 from models.network.inputs import Facts
 from models.network.spec import Spec
 from models.types import Floats, Ints, Weights
 
 SHARES = np.linspace(0, 1, 21)  # of seasonal naive
 MAX_WINDOWS = 2_000  # to choose the share by
-WORTH = 0.005  # of shares whose errors differ by less than this, the network gets the largest
+TOLERANCE = 0.005  # of shares whose errors differ by less than this, the network gets the largest
 
 
 def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, Weights], Engine]) -> tuple[Member, ...]:
@@ -34,10 +34,10 @@ def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, W
         ModelBroken: a member gave numbers that are not finite.
     """
     rows, naive = origins.some(MAX_WINDOWS), seasonal_naive_for(members[0].spec)
-    ours, theirs = _means(members, origins, rows, engine), _means([naive], origins, rows, engine)
+    ours, theirs = _mean_forecasts(members, origins, rows, engine), _mean_forecasts([naive], origins, rows, engine)
     truth = origins.truth(rows)
     mases = [metrics.mase(truth.actual, (1 - share) * ours + share * theirs, truth.scale) for share in SHARES]
-    share = _best([float(np.nanmean(mase)) for mase in mases if np.isfinite(mase).any()])
+    share = _best_share([float(np.nanmean(mase)) for mase in mases if np.isfinite(mase).any()])
     if share == 1:
         return (naive,)
     total = sum(member.share for member in members)
@@ -52,14 +52,14 @@ def seasonal_naive_for(spec: Spec) -> Member:
     return Member(naive, Facts.none().to_weights())
 
 
-def _means(
+def _mean_forecasts(
     members: Sequence[Member], origins: Origins, rows: Ints, engine: Callable[[Spec, Weights], Engine]
 ) -> Floats:
     """The mean forecasts of the windows of number ``rows``, (B, H)."""
-    says = partial(predict, ready(members, engine))
-    return np.concatenate([prediction.mean for _, prediction in predicted(says, origins, rows)])
+    says = partial(predict, make_runnable(members, engine))
+    return np.concatenate([prediction.mean for _, prediction in predict_windows(says, origins, rows)])
 
 
-def _best(errors: list[float]) -> float:
+def _best_share(errors: list[float]) -> float:
     """The smallest share that is about as good as the best; 0 where the series do not vary and nothing can be said."""
-    return float(SHARES[np.flatnonzero(np.array(errors) <= min(errors) * (1 + WORTH))[0]]) if errors else 0.0
+    return float(SHARES[np.flatnonzero(np.array(errors) <= min(errors) * (1 + TOLERANCE))[0]]) if errors else 0.0

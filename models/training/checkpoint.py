@@ -16,41 +16,43 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class CheckpointEntry:
     """What a step came to, or how far it is: ``facts`` (JSON values) and arrays of float32, float64 or int64."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
 
 
-Note = Callable[[Callable[[], Entry]], None]
+SaveEntry = Callable[[Callable[[], CheckpointEntry]], None]
 
 
 # Functions with names, for a diary may be sent to another process.
-def nowhere(data: bytes) -> None:
+def discard(data: bytes) -> None:
     """It is not kept."""
 
 
-def never() -> bool:
+def always_false() -> bool:
     """No."""
     return False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Page:
+class StepCheckpoint:
     """The place of one step: ``entry`` is the last note of who was interrupted there; ``note`` makes one, if due."""
 
-    entry: Entry | None = None
-    note: Note = lambda make: None
+    entry: CheckpointEntry | None = None
+    note: SaveEntry = lambda make: None
 
 
 class Checkpoint:
     """The diary of the work ``key``; ``keep`` is given all of it as bytes, whenever ``due`` says so after a change."""
 
-    def __init__(self, key: str = "", keep: Callable[[bytes], None] = nowhere, due: Callable[[], bool] = never) -> None:
+    def __init__(
+        self, key: str = "", keep: Callable[[bytes], None] = discard, due: Callable[[], bool] = always_false
+    ) -> None:
         self._key, self._keep, self._due = key, keep, due
-        self._done: dict[str, Entry] = {}
-        self._open: tuple[str, Entry] | None = None
+        self._done: dict[str, CheckpointEntry] = {}
+        self._open: tuple[str, CheckpointEntry] | None = None
 
     def read(self, data: bytes) -> None:
         """Go on from what was kept.
@@ -63,7 +65,7 @@ class Checkpoint:
             raise BundleError("the diary is of other work, or was written by another release")
         try:
             entries = {
-                str(step): Entry(dict(facts), _with_prefix(arrays, f"{i}:"))
+                str(step): CheckpointEntry(dict(facts), _with_prefix(arrays, f"{i}:"))
                 for i, (step, facts) in enumerate(header["entries"])
             }
             at_work = header["at_work"]
@@ -83,26 +85,26 @@ class Checkpoint:
         }
         return pack(header, {f"{i}:{n}": a for i, (_, entry) in enumerate(entries) for n, a in entry.arrays.items()})
 
-    def done(self, step: str) -> Entry | None:
+    def done(self, step: str) -> CheckpointEntry | None:
         """What ``step`` came to; None where it is not done."""
         return self._done.get(step)
 
-    def under(self, prefix: str) -> list[Entry]:
+    def under(self, prefix: str) -> list[CheckpointEntry]:
         """What the steps that are done and begin with ``prefix`` came to."""
         return [entry for step, entry in self._done.items() if step.startswith(prefix)]
 
-    def page(self, step: str) -> Page:
+    def page(self, step: str) -> StepCheckpoint:
         """Where ``step`` is noted while it is at work."""
         entry = self._open[1] if self._open is not None and self._open[0] == step else None
 
-        def note(make: Callable[[], Entry]) -> None:
+        def note(make: Callable[[], CheckpointEntry]) -> None:
             if self._due():
                 self._open = (step, make())
                 self._keep(self.to_bytes())
 
-        return Page(entry, note)
+        return StepCheckpoint(entry, note)
 
-    def close(self, step: str, entry: Entry) -> Entry:
+    def close(self, step: str, entry: CheckpointEntry) -> CheckpointEntry:
         """``step`` is done; what it came to."""
         self._done[step], self._open = entry, None
         if self._due():

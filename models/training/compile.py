@@ -13,38 +13,38 @@ from keras import ops as K  # noqa: N812 - as Keras' own documents call it
 from models.engines.keras import build_taught
 from models.network.spec import Spec, Training
 from models.training.loss import loss_of
-from models.training.resume import begin_anew, state_of
+from models.training.resume import reset, state_of
 
 MAX_COMPILED = 4  # networks: some tens of MB each
-MAX_BEGINNINGS = 8
+MAX_INITIAL_WEIGHTS = 8
 SHARE_WARM_UP = 0.03  # of all steps
 MIN_RATE = 0.01  # of the highest, at the end
 
 
-def at_first(spec: Spec, training: Training) -> Any:
+def compiled_network(spec: Spec, training: Training) -> Any:
     """A compiled network as it is before its first step.
 
     Compiling takes seconds and memory that is never given back: what was compiled for the same graph is taken again,
     and put where a new one would begin.
     """
     lanes = training.batch_size if training.carry > 1 else 0
-    numbers = Numbers(training.clip_value, training.clip_norm, training.weight_decay)
+    numbers = OptimizerSettings(training.clip_value, training.clip_norm, training.weight_decay)
     # Elsewhere than under TensorFlow the numbers of a schedule are constants of what is compiled.
     others = None if keras.backend.backend() == "tensorflow" else training
     network = _compiled(spec, lanes, numbers, others)
-    begin_anew(network, _first(spec, lanes, training.seed))
+    reset(network, _initial_state(spec, lanes, training.seed))
     network.optimizer.schedule.set(training)
     return network
 
 
-@lru_cache(maxsize=MAX_BEGINNINGS)
-def _first(spec: Spec, lanes: int, seed: int) -> tuple[Any, ...]:
+@lru_cache(maxsize=MAX_INITIAL_WEIGHTS)
+def _initial_state(spec: Spec, lanes: int, seed: int) -> tuple[Any, ...]:
     """Weights and seeds of a network that was just built."""
     keras.utils.set_random_seed(seed)
     return tuple(keras.ops.convert_to_numpy(variable).copy() for variable in state_of(build_taught(spec, lanes)))
 
 
-class Numbers(NamedTuple):
+class OptimizerSettings(NamedTuple):
     """What of a training is part of what is compiled."""
 
     clip_value: float
@@ -53,7 +53,7 @@ class Numbers(NamedTuple):
 
 
 @lru_cache(maxsize=MAX_COMPILED)
-def _compiled(spec: Spec, lanes: int, numbers: Numbers, others: Training | None) -> Any:
+def _compiled(spec: Spec, lanes: int, numbers: OptimizerSettings, others: Training | None) -> Any:
     network, schedule = build_taught(spec, lanes), Cosine()
     if others is not None:
         schedule.set(others)

@@ -19,14 +19,14 @@ from models.errors import Cancelled, Diverged
 from models.network.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs, zero_state
 from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES, frames
-from models.training.checkpoint import Page
-from models.training.compile import at_first
+from models.training.checkpoint import StepCheckpoint
+from models.training.compile import compiled_network
 from models.training.member_plan import MemberPlan
-from models.training.resume import CheckpointCallback, Patience, restored
+from models.training.resume import CheckpointCallback, Patience, restore
 from models.types import Floats, Ints
 
 MAX_VALIDATION_BATCHES = 8
-SHARE_CUT = 0.1  # of the windows: they lose their older points, as those of young series have none
+SHARE_SHORTENED = 0.1  # of the windows: they lose their older points, as those of young series have none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +42,10 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-Judge = Callable[[Callable[[], Weights]], float | None]  # asks for the weights where it is time to look at them
+SkillProbe = Callable[[Callable[[], Weights]], float | None]  # asks for the weights where it is time to look at them
 
 
-def unjudged(weights: Callable[[], Weights]) -> None:
+def no_skill(weights: Callable[[], Weights]) -> None:
     """A judge that says nothing."""
 
 
@@ -57,17 +57,17 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     start: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Weights:
-    """``teach`` without a page: the weights of ``spec``'s forecaster taught on ``panel``, from ``start`` if given."""
-    return teach(MemberPlan(spec, training, start), panel, Page(), on_progress, should_stop)
+    """Return the weights of ``spec``'s network trained on ``panel``, from ``start`` if given; keeps no checkpoint."""
+    return train_member(MemberPlan(spec, training, start), panel, StepCheckpoint(), on_progress, should_stop)
 
 
-def teach(
+def train_member(
     course: MemberPlan,
     panel: Panel,
-    page: Page,
+    page: StepCheckpoint,
     on_progress: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-    judge: Judge = unjudged,
+    judge: SkillProbe = no_skill,
 ) -> Weights:
     """The weights of the course's forecaster taught on ``panel``; equal input gives equal weights on a CPU.
 
@@ -87,13 +87,13 @@ def teach(
         return facts.to_weights()
     reader = Reader(spec, facts, panel)
     taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
-    network = at_first(spec, training)
+    network = compiled_network(spec, training)
     if course.initial_weights is not None:
         set_weights(network, course.initial_weights)
     patience = Patience(training.patience) if held is not None else None
-    epoch = restored(network, patience, page.entry)
+    epoch = restore(network, patience, page.entry)
     verdict = partial(judge, lambda: get_weights(network) | facts.to_weights())
-    reporter = _Reporter(training, on_progress, should_stop, verdict)
+    reporter = _ProgressCallback(training, on_progress, should_stop, verdict)
     callbacks = [reporter, CheckpointCallback(page, patience, training.max_epochs)]
     network.fit(
         _Batches(reader, taught, training, epoch),
@@ -111,7 +111,7 @@ def teach(
 Examples = tuple[Inputs, NDArray[np.float32]]
 
 
-def examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None = None) -> Examples:
+def window_examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None = None) -> Examples:
     """What the network is given at ``moments`` (series, at), and what it should say: (B, O, 1), or (B, n, O, 1).
 
     ``past`` (B, T) stands in for the panel's values where it is given. A state that it carries begins at zero.
@@ -120,7 +120,7 @@ def examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None = N
     return inputs | zero_state(reader.spec, len(targets)), targets
 
 
-def carried_examples(reader: Reader, moments: tuple[Ints, Ints], before: int) -> Examples:
+def state_examples(reader: Reader, moments: tuple[Ints, Ints], before: int) -> Examples:
     """The same for a network that remembers its state of the ``before`` windows of the same series in a row.
 
     It reads the newest window as it would in serving: in the units of the first, its lags reaching back into the
@@ -152,7 +152,7 @@ def _examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None) -
 def _validation(reader: Reader, held: Windows, training: Training) -> tuple[Any, Any]:
     """Evenly spread windows, in whole batches: another shape would be compiled anew."""
     batches = min(MAX_VALIDATION_BATCHES, max(1, len(held) // training.batch_size))
-    return examples(reader, held.spread(batches * training.batch_size))
+    return window_examples(reader, held.spread(batches * training.batch_size))
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -174,9 +174,9 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         rng = np.random.default_rng([self._training.seed, self._epoch, index // carry])
         series, at = self._windows.draw(rng, self._training.batch_size)
         if carry == 1:
-            return examples(self._reader, (series, at), self._cut(rng, series, at))
+            return window_examples(self._reader, (series, at), self._cut(rng, series, at))
         before = index % carry
-        return carried_examples(self._reader, (series, at - (carry - 1 - before) * self._reader.spec.context), before)
+        return state_examples(self._reader, (series, at - (carry - 1 - before) * self._reader.spec.context), before)
 
     def on_epoch_end(self) -> None:
         self._epoch += 1
@@ -186,11 +186,11 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         past = self._reader.past(series, at)
         context = past.shape[1]
         least = self._training.least(context)
-        kept = np.where(rng.random(len(at)) < SHARE_CUT, rng.integers(least, context + 1, size=len(at)), context)
+        kept = np.where(rng.random(len(at)) < SHARE_SHORTENED, rng.integers(least, context + 1, size=len(at)), context)
         return np.where(np.arange(context) >= context - kept[:, None], past, np.nan)
 
 
-class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
+class _ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         training: Training,

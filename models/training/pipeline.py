@@ -15,22 +15,22 @@ from models.engines.keras import KerasEngine, set_weights
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
 from models.errors import ModelBroken
-from models.evaluation.backtest import Evaluation, baseline_at, evaluate, score
+from models.evaluation.backtest import Evaluation, baseline_errors, evaluate, score
 from models.evaluation.intervals import Calibration
-from models.evaluation.origins import Origins, Plan, origins_of
+from models.evaluation.origins import BacktestPlan, Origins, origins_of
 from models.evaluation.scoring import skill
-from models.forecasting.forecaster import Forecaster, Member, predict, ready
+from models.forecasting.forecaster import Forecaster, Member, make_runnable, predict
 from models.network.build import weight_shapes
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
 from models.training.blending import blend
-from models.training.checkpoint import Checkpoint, Entry
+from models.training.checkpoint import Checkpoint, CheckpointEntry
 from models.training.compile import MAX_COMPILED
-from models.training.fit import Judge, Progress, teach, unjudged
+from models.training.fit import Progress, SkillProbe, no_skill, train_member
 from models.training.member_plan import MemberPlan
 from models.types import Weights
 
-MAX_JUDGED = 64  # windows of the backtest by which a network in the making is judged
+MAX_VALIDATION_WINDOWS = 64  # windows of the backtest by which a network in the making is judged
 SHARE_REFIT = 0.25  # of the epochs: the weights are nearly right, only the newest points are new to them
 
 
@@ -48,7 +48,7 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class TrainingHooks:
     """Who is told of each ``phase`` (``fit``, ``backtest``, ``refit``) and of progress in it, and who may stop it.
 
     ``is_due``: whether it is time to find out how good a network in the making is. ``enough``: whether the time for the
@@ -65,14 +65,14 @@ class Watch:
     diary: Checkpoint = field(default_factory=Checkpoint)
 
 
-def make(
+def train_pipeline(
     panel: Panel,
-    plan: Plan,
+    plan: BacktestPlan,
     courses: Sequence[MemberPlan],
     *,
     refit: bool = True,
     statistical: Sequence[str] = (),
-    watch: Watch | None = None,
+    watch: TrainingHooks | None = None,
 ) -> TrainingResult:
     """Teach each of ``courses`` what lies before the first origin of ``plan``, mix in as much of seasonal naive as
     helps, score and calibrate that on the origins; then teach the members the rest as well.
@@ -85,31 +85,31 @@ def make(
         EngineMismatch: the engine that serves says another thing than the one that was taught.
     """
     season = courses[0].spec.season
-    watch = watch or Watch()
+    watch = watch or TrainingHooks()
     origins = origins_of(panel, plan, season)
-    members = _taught(panel.cut(plan.held_out), courses, "fit", watch, origins)
+    members = _train_members(panel.cut(plan.held_out), courses, "fit", watch, origins)
     watch.on_phase("backtest")
     mixed = blend(members, origins, OnnxEngine)
-    evaluation = _evaluated(mixed, origins, statistical, watch)
-    served = _refitted(panel, courses, mixed, watch) if refit else mixed
-    differ = max((_difference(member) for member in served), default=0.0)
+    evaluation = _evaluate(mixed, origins, statistical, watch)
+    served = _refit(panel, courses, mixed, watch) if refit else mixed
+    differ = max((_engine_difference(member) for member in served), default=0.0)
     carry = max(course.training.carry for course in courses)
     evaluation.report.update(_facts(mixed, refit, differ), carry=carry)
     return TrainingResult(Forecaster(served, evaluation.calibration), evaluation, mixed, origins)
 
 
-class _Judge:
+class ValidationSkill:
     """Says how much better than seasonal naive a network in the making is, on some windows of its backtest."""
 
     def __init__(self, spec: Spec, origins: Origins, is_due: Callable[[], bool]) -> None:
         self._spec, self._origins, self._is_due = spec, origins, is_due
-        self._rows = origins.some(MAX_JUDGED)
-        self._naive = baseline_at(origins, self._rows).score()
+        self._rows = origins.some(MAX_VALIDATION_WINDOWS)
+        self._naive = baseline_errors(origins, self._rows).score()
         self._latest: float | None = None
 
     def __call__(self, weights: Callable[[], Weights]) -> float | None:
         if self._is_due():
-            says = partial(predict, ready([Member(self._spec, weights())], OnnxEngine))
+            says = partial(predict, make_runnable([Member(self._spec, weights())], OnnxEngine))
             try:
                 self._latest = skill(score(says, self._origins, self._rows), self._naive)
             except ModelBroken:
@@ -117,8 +117,8 @@ class _Judge:
         return self._latest
 
 
-def _taught(
-    panel: Panel, courses: Sequence[MemberPlan], phase: str, watch: Watch, origins: Origins | None = None
+def _train_members(
+    panel: Panel, courses: Sequence[MemberPlan], phase: str, watch: TrainingHooks, origins: Origins | None = None
 ) -> list[Member]:
     """The members, judged on ``origins`` meanwhile where these are still before them."""
     watch.on_phase(phase)
@@ -131,24 +131,28 @@ def _taught(
         step = f"{phase}/{number}"
         found = watch.diary.done(step)
         if found is None:
-            judge: Judge = unjudged if origins is None else _Judge(course.spec, origins, watch.is_due)
-            weights = teach(course, panel, watch.diary.page(step), told, watch.should_stop, judge)
-            found = watch.diary.close(step, Entry(arrays=dict(weights)))
+            judge: SkillProbe = no_skill if origins is None else ValidationSkill(course.spec, origins, watch.is_due)
+            weights = train_member(course, panel, watch.diary.page(step), told, watch.should_stop, judge)
+            found = watch.diary.close(step, CheckpointEntry(arrays=dict(weights)))
         members.append(Member(course.spec, found.arrays))
     return members
 
 
-def _evaluated(mixed: Sequence[Member], origins: Origins, statistical: Sequence[str], watch: Watch) -> Evaluation:
+def _evaluate(
+    mixed: Sequence[Member], origins: Origins, statistical: Sequence[str], watch: TrainingHooks
+) -> Evaluation:
     found = watch.diary.done("backtest")
     if found is None:
-        says = partial(predict, ready(mixed, OnnxEngine))
+        says = partial(predict, make_runnable(mixed, OnnxEngine))
         made = evaluate(says, origins, statistical, watch.enough)
         facts = {"report": made.report, "count": made.calibration.count}
-        found = watch.diary.close("backtest", Entry(facts, {"radii": made.calibration.radii}))
+        found = watch.diary.close("backtest", CheckpointEntry(facts, {"radii": made.calibration.radii}))
     return Evaluation(dict(found.facts["report"]), Calibration(found.arrays["radii"], found.facts["count"]))
 
 
-def _refitted(panel: Panel, courses: Sequence[MemberPlan], mixed: Sequence[Member], watch: Watch) -> tuple[Member, ...]:
+def _refit(
+    panel: Panel, courses: Sequence[MemberPlan], mixed: Sequence[Member], watch: TrainingHooks
+) -> tuple[Member, ...]:
     """The members that learn, taught on all of ``panel`` from where they are, at the shares they have."""
     again, kept = [], [member for member in mixed if STRATEGIES[member.spec.strategy].learns]
     if not kept:
@@ -157,20 +161,20 @@ def _refitted(panel: Panel, courses: Sequence[MemberPlan], mixed: Sequence[Membe
     for course, member in zip(learning, kept, strict=True):
         epochs = max(1, round(SHARE_REFIT * course.training.max_epochs))
         again.append(MemberPlan(course.spec, replace(course.training, max_epochs=epochs, patience=0), member.weights))
-    taught = _taught(panel, again, "refit", watch)
+    taught = _train_members(panel, again, "refit", watch)
     shared = [new._replace(share=old.share) for new, old in zip(taught, kept, strict=True)]
     return (*shared, *(member for member in mixed if not STRATEGIES[member.spec.strategy].learns))
 
 
-def _difference(member: Member) -> float:
+def _engine_difference(member: Member) -> float:
     spec, weights = member.spec, member.weights
-    reference = _reference(spec)
+    reference = _reference_engine(spec)
     set_weights(reference.network, weights)
     return check_parity(spec, reference, OnnxEngine(spec, weights))
 
 
 @lru_cache(maxsize=MAX_COMPILED)
-def _reference(spec: Spec) -> KerasEngine:
+def _reference_engine(spec: Spec) -> KerasEngine:
     """To compile one takes longer than all that it is asked; many small models of a kind share one."""
     return KerasEngine(spec, {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(spec).items()})
 

@@ -27,9 +27,9 @@ MAX_CONTEXT = 1_000
 # Windows that do not overlap are what a panel has to teach. With fewer of them a network learns them by heart: on
 # validation origins of sets with 3 to 25, a tenth of the steps was better by up to a quarter; sets with 300
 # and more wanted all of them. Three times the dropout helped those below 300, and cost those above 1,000 a twentieth.
-LESSONS_PER_EPOCH = 12
+WINDOWS_PER_EPOCH = 12
 MIN_EPOCHS, MAX_EPOCHS = 2, 20  # of 100 steps
-FEW_LESSONS = 400
+FEW_WINDOWS = 400
 FEW_DROPOUT, DROPOUT = 0.3, 0.1
 # Taught to carry a state over four windows, networks forecast as well as others after one, and hardly worse after four.
 CARRY = 4
@@ -70,7 +70,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SpecCandidate:
     """Fields that ``models.training.search`` tries in place of those of ``recipe``; ``context_times`` the suggested
     context."""
 
@@ -83,22 +83,22 @@ class Candidate:
 
 # The first are tried first, should time be short.
 CANDIDATES = (
-    Candidate("default", "what is suggested for most data"),
-    Candidate("shorter", "what is long gone may mislead", context_times=0.5),
-    Candidate("longer", "slow seasons and rare events lie far back", context_times=2.0),
-    Candidate("parallel", "far horizons: each segment is said by its place", {"strategy": "parallel"}),
-    Candidate("last", "levels that wander: the newest value says most", {"scaling": "last"}),
-    Candidate("calendar", "weekdays and months that one context does not hold", {"calendar": True}),
-    Candidate("point", "nothing but the middle counts", {"loss": "mae"}),
-    Candidate("seq2seq", "short series: each step of a window teaches", {"strategy": "seq2seq"}),
-    Candidate("long", RECIPES["long"].why, recipe="long"),
-    Candidate("alike", RECIPES["alike"].why, recipe="alike"),
-    Candidate("wide", "many series have more to tell than few", {"units": 256}),
+    SpecCandidate("default", "what is suggested for most data"),
+    SpecCandidate("shorter", "what is long gone may mislead", context_times=0.5),
+    SpecCandidate("longer", "slow seasons and rare events lie far back", context_times=2.0),
+    SpecCandidate("parallel", "far horizons: each segment is said by its place", {"strategy": "parallel"}),
+    SpecCandidate("last", "levels that wander: the newest value says most", {"scaling": "last"}),
+    SpecCandidate("calendar", "weekdays and months that one context does not hold", {"calendar": True}),
+    SpecCandidate("point", "nothing but the middle counts", {"loss": "mae"}),
+    SpecCandidate("seq2seq", "short series: each step of a window teaches", {"strategy": "seq2seq"}),
+    SpecCandidate("long", RECIPES["long"].why, recipe="long"),
+    SpecCandidate("alike", RECIPES["alike"].why, recipe="alike"),
+    SpecCandidate("wide", "many series have more to tell than few", {"units": 256}),
 )
 
 
 # What is drawn of; what the data say themselves, season and horizon, is not among them.
-DRAWN: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+DRAWN_FIELDS: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "cell": ("gru", "lstm"),
         "units": (32, 64, 128, 256),
@@ -111,17 +111,17 @@ DRAWN: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 )
 
 
-def drawn(given: Collection[str] = ()) -> Iterator[Candidate]:
+def draw_candidates(given: Collection[str] = ()) -> Iterator[SpecCandidate]:
     """Candidates without end: each field but those ``given`` is drawn at random, and always the same ones.
 
     Bergstra & Bengio (2012), "Random Search for Hyper-Parameter Optimization".
     """
     rng = np.random.default_rng(0)
     for number in count(1):
-        fields = {name: values[rng.integers(len(values))] for name, values in DRAWN.items()}
+        fields = {name: values[rng.integers(len(values))] for name, values in DRAWN_FIELDS.items()}
         spec = {name: value for name, value in fields.items() if name not in given}
         times = (0.5, 1.0, 2.0)[rng.integers(3)] if "context" not in given and "segment" not in given else 1.0
-        yield Candidate(f"drawn-{number}", "drawn at random", spec, times)
+        yield SpecCandidate(f"drawn-{number}", "drawn at random", spec, times)
 
 
 def default_horizon(freq: Freq) -> int:
@@ -150,7 +150,7 @@ def suggest(panel: Panel, fields: Mapping[str, Any], recipe: str = "default") ->
     if "context" not in given:
         fold = given["season"] if given.get("encoder") == "convlstm" else given["segment"]
         given["context"] = max(wanted // fold, 1) * fold
-    few = _lessons(panel, given["context"], given["horizon"]) < FEW_LESSONS
+    few = _count_windows(panel, given["context"], given["horizon"]) < FEW_WINDOWS
     spec = Spec.from_json({"dropout": FEW_DROPOUT if few else DROPOUT, **given})
     if parse_freq(spec.freq) != panel.freq:
         message = f"freq is {spec.freq}, the data set has {panel.freq}"
@@ -161,14 +161,14 @@ def suggest(panel: Panel, fields: Mapping[str, Any], recipe: str = "default") ->
 
 def suggest_training(panel: Panel, spec: Spec, fields: Mapping[str, Any], recipe: str = "default") -> Training:
     """The training with ``fields`` as given and the rest as the recipe and what there is to learn have it."""
-    epochs = round(_lessons(panel, spec.context, spec.horizon) / LESSONS_PER_EPOCH)
+    epochs = round(_count_windows(panel, spec.context, spec.horizon) / WINDOWS_PER_EPOCH)
     sized = {"max_epochs": min(MAX_EPOCHS, max(MIN_EPOCHS, epochs))}
     if spec.carries and not fields.get("patience"):
         sized["carry"] = CARRY
     return Training.from_json({**sized, **RECIPES[recipe].training, **fields})
 
 
-def _lessons(panel: Panel, context: int, horizon: int) -> int:
+def _count_windows(panel: Panel, context: int, horizon: int) -> int:
     """The windows of ``panel`` that do not overlap: what there is to learn, however many moments there are."""
     return len(panel.y) // max(1, context + horizon)
 
@@ -180,12 +180,12 @@ def _season(panel: Panel) -> int:
 
 def _horizon(panel: Panel, season: int) -> int:
     horizon = default_horizon(panel.freq)
-    while horizon > 1 and _taught(panel, horizon, season) < 2 * horizon:
+    while horizon > 1 and _training_points(panel, horizon, season) < 2 * horizon:
         horizon //= 2
     return horizon
 
 
-def _taught(panel: Panel, horizon: int, season: int) -> int:
+def _training_points(panel: Panel, horizon: int, season: int) -> int:
     """The points of the median series before its backtest."""
     return panel.median_length - plan_for(panel, horizon, season).held_out
 
@@ -195,7 +195,7 @@ def _context(panel: Panel, season: int, horizon: int) -> int:
     wanted = max(SEASONS_OF_CONTEXT * season, HORIZONS_OF_CONTEXT * horizon, panel.freq.season + horizon, MIN_CONTEXT)
     if panel.freq.least_days < 1 and season > 1:
         wanted = max(wanted, int(DAYS_OF_CONTEXT / panel.freq.least_days))
-    return max(2, min(wanted, MAX_CONTEXT, _taught(panel, horizon, season) - 1))
+    return max(2, min(wanted, MAX_CONTEXT, _training_points(panel, horizon, season) - 1))
 
 
 def _refuse_bad_fields(given: Mapping[str, Any]) -> None:

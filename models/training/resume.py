@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from models.data.serialization import Arrays
-from models.training.checkpoint import Entry, Page
+from models.training.checkpoint import CheckpointEntry, StepCheckpoint
 
 # What must be the same for a state to be read: the order of variables is the libraries' own.
-MADE_BY = f"keras {keras.__version__} {keras.backend.backend()}"
+LIBRARY_VERSION = f"keras {keras.__version__} {keras.backend.backend()}"
 
 
 class Patience(keras.callbacks.EarlyStopping):  # type: ignore[misc]
@@ -44,7 +44,7 @@ class Patience(keras.callbacks.EarlyStopping):  # type: ignore[misc]
 class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Notes the state at the end of each epoch but the last one, after which there is nothing to go on with."""
 
-    def __init__(self, page: Page, patience: Patience | None, epochs: int) -> None:
+    def __init__(self, page: StepCheckpoint, patience: Patience | None, epochs: int) -> None:
         super().__init__()
         self._page, self._patience, self._epochs = page, patience, epochs
 
@@ -60,7 +60,7 @@ def state_of(network: Any) -> list[Any]:
     return [variable for variable in network.variables if id(variable) not in metrics]
 
 
-def begin_anew(network: Any, first: Sequence[Any]) -> None:
+def reset(network: Any, first: Sequence[Any]) -> None:
     """Bring a compiled network to the state ``first``, with an optimizer that has seen nothing."""
     network.optimizer.build(network.trainable_variables)
     for variable, value in zip(state_of(network), first, strict=True):
@@ -69,38 +69,40 @@ def begin_anew(network: Any, first: Sequence[Any]) -> None:
         variable.assign(keras.ops.zeros_like(variable))
 
 
-def restored(network: Any, patience: Patience | None, entry: Entry | None) -> int:
+def restore(network: Any, patience: Patience | None, entry: CheckpointEntry | None) -> int:
     """Bring a compiled network to where ``entry`` is; the epoch to begin with, 0 where it is of no use."""
-    if entry is None or entry.facts.get("made_by") != MADE_BY:
+    if entry is None or entry.facts.get("made_by") != LIBRARY_VERSION:
         return 0
     own = {"network": state_of(network), "optimizer": network.optimizer.variables}
-    kept = {part: _parts(entry.arrays, part, len(variables)) for part, variables in own.items()}
+    kept = {part: _read_parts(entry.arrays, part, len(variables)) for part, variables in own.items()}
     if any(_shapes(own[part]) != _shapes(kept[part]) for part in own):
         return 0
     for part, variables in own.items():
         for variable, value in zip(variables, kept[part], strict=True):
             variable.assign(value.astype(variable.dtype).reshape(variable.shape))
     if patience is not None:
-        patience.begin_with(entry.facts["patience"], _parts(entry.arrays, "best", len(network.weights)))
+        patience.begin_with(entry.facts["patience"], _read_parts(entry.arrays, "best", len(network.weights)))
     epoch: int = entry.facts["epoch"]
     return epoch
 
 
-def _entry(network: Any, patience: Patience | None, epoch: int) -> Entry:
+def _entry(network: Any, patience: Patience | None, epoch: int) -> CheckpointEntry:
     parts = {"network": state_of(network), "optimizer": network.optimizer.variables}
     arrays = {part: [keras.ops.convert_to_numpy(variable) for variable in parts[part]] for part in parts}
-    facts: dict[str, Any] = {"made_by": MADE_BY, "epoch": epoch}
+    facts: dict[str, Any] = {"made_by": LIBRARY_VERSION, "epoch": epoch}
     if patience is not None:
         arrays["best"], facts["patience"] = patience.best_weights, patience.facts()
-    return Entry(facts, {f"{part}/{i}": _packable(a) for part, some in arrays.items() for i, a in enumerate(some)})
+    return CheckpointEntry(
+        facts, {f"{part}/{i}": _to_packable(a) for part, some in arrays.items() for i, a in enumerate(some)}
+    )
 
 
-def _packable(array: Any) -> Any:
+def _to_packable(array: Any) -> Any:
     whole = np.asarray(array)
     return whole.astype(np.int64) if whole.dtype.kind in "iu" else whole
 
 
-def _parts(arrays: Arrays, name: str, count: int) -> list[Any]:
+def _read_parts(arrays: Arrays, name: str, count: int) -> list[Any]:
     return [arrays[f"{name}/{i}"] for i in range(count) if f"{name}/{i}" in arrays]
 
 

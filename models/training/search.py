@@ -17,27 +17,27 @@ from models.engines import Engine
 from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.evaluation.backtest import score
 from models.evaluation.origins import Origins, origins_of, plan_for
-from models.forecasting.forecaster import Member, predict, ready
+from models.forecasting.forecaster import Member, make_runnable, predict
 from models.network.spec import Spec, Training, check_training
 from models.training.blending import seasonal_naive_for
-from models.training.checkpoint import Checkpoint, Entry, never
-from models.training.parallel import ParallelMap, one_by_one
-from models.training.recipes import CANDIDATES, Candidate, drawn, suggest
+from models.training.checkpoint import Checkpoint, CheckpointEntry, always_false
+from models.training.parallel import ParallelMap, run_sequentially
+from models.training.recipes import CANDIDATES, SpecCandidate, draw_candidates, suggest
 from models.types import Weights
 
 SHARE_SEARCHED = 0.6  # of the budget; the rest is for teaching what was chosen
 MAX_VALIDATED = 2_000  # windows: more make no better choice
 MAX_DRAWN = 1_000  # to find those that can work
 TRIALS = "trial/"  # what the steps of the diary begin with
-BASELINE = Candidate("seasonal_naive", "what must be beaten")
+BASELINE = SpecCandidate("seasonal_naive", "what must be beaten")
 
 # spec, training, panel, the weights to start from, should_stop -> weights; see models.training.fit.fit. should_stop is
 # asked before the first batch and after every one.
-Teach = Callable[[Spec, Training, Panel, Weights | None, Callable[[], bool]], Weights]
+Train = Callable[[Spec, Training, Panel, Weights | None, Callable[[], bool]], Weights]
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class SearchTools:
     """What a search works with; ``clock`` gives seconds, for this library reads none itself.
 
     ``diary``: the trials that were made before, which are not made again, and where new ones are noted. ``each`` does
@@ -45,12 +45,12 @@ class Tools:
     must be one that those machines share.
     """
 
-    teach: Teach
+    teach: Train
     engine: Callable[[Spec, Weights], Engine]
     clock: Callable[[], float]
-    should_stop: Callable[[], bool] = never
+    should_stop: Callable[[], bool] = always_false
     diary: Checkpoint = field(default_factory=Checkpoint)
-    each: ParallelMap = one_by_one
+    each: ParallelMap = run_sequentially
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Choice:
+class SearchResult:
     """The ``member`` that did best, how to finish it in the time that is left, and what was tried, in order."""
 
     member: Member
@@ -82,14 +82,14 @@ class Choice:
         return [asdict(trial) for trial in self.trials]
 
 
-def choose(
+def search_spec(
     panel: Panel,
     fields: Mapping[str, Any],
     training: Training,
-    tools: Tools,
+    tools: SearchTools,
     budget_s: float,
     most: int | None = None,
-) -> Choice:
+) -> SearchResult:
     """The best of ``models.training.recipes.CANDIDATES`` for ``panel`` that leave ``fields`` of the spec as they are.
 
     Args:
@@ -110,30 +110,32 @@ def choose(
     end_s = tools.clock() + budget_s - spent_s
     plan = plan_for(panel, fields["horizon"], fields["season"])
     origins = origins_of(panel, plan, fields["season"])
-    race = _Race(panel.cut(plan.held_out), origins, tools, end_s - (1 - SHARE_SEARCHED) * budget_s)
-    wanted = CANDIDATES if most is None else islice(chain(CANDIDATES, drawn(fields)), MAX_DRAWN)
-    specs = list(islice(_specs(panel, fields, training, wanted), most))
+    race = _Search(panel.cut(plan.held_out), origins, tools, end_s - (1 - SHARE_SEARCHED) * budget_s)
+    wanted = CANDIDATES if most is None else islice(chain(CANDIDATES, draw_candidates(fields)), MAX_DRAWN)
+    specs = list(islice(_candidate_specs(panel, fields, training, wanted), most))
     naive = seasonal_naive_for(suggest(panel, fields))
-    (bar,) = race.rung([_Runner(BASELINE, naive)], replace(training, max_epochs=1), 0)
-    runners = [_Runner(candidate, Member(spec, {})) for candidate, spec in specs]
+    (bar,) = race.rung([_Contender(BASELINE, naive)], replace(training, max_epochs=1), 0)
+    runners = [_Contender(candidate, Member(spec, {})) for candidate, spec in specs]
     tried = [bar]
-    for rung, epochs in enumerate(_rungs(training.max_epochs, len(runners))):
+    for rung, epochs in enumerate(_rung_epochs(training.max_epochs, len(runners))):
         ran = race.rung(runners, replace(training, max_epochs=epochs), rung)
         tried += ran
         runners = sorted(ran, key=lambda runner: runner.error)[: math.ceil(len(ran) / 2)]
     best = min(tried, key=lambda runner: runner.error)
     told = tuple(runner.trial for runner in tried if runner.trial is not None)
-    return Choice(member=best.member, training=_rest(training, best, end_s - tools.clock()), trials=told)
+    return SearchResult(
+        member=best.member, training=_remaining_training(training, best, end_s - tools.clock()), trials=told
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Runner:
+class _Contender:
     """A candidate on its way: its weights so far, none at first, and its last trial."""
 
-    candidate: Candidate
+    candidate: SpecCandidate
     member: Member
     trial: Trial | None = None
-    pace: "_Pace | None" = None
+    pace: "_TrainingSpeed | None" = None
 
     @property
     def error(self) -> float:
@@ -142,14 +144,14 @@ class _Runner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pace:
+class _TrainingSpeed:
     """How long teaching took: until the first batch was done, which compiles the network, and for each one after."""
 
     start_s: float
     batch_s: float
 
     @classmethod
-    def of(cls, begin_s: float, asked_s: Sequence[float]) -> "_Pace":
+    def of(cls, begin_s: float, asked_s: Sequence[float]) -> "_TrainingSpeed":
         """The pace of teaching that began at ``begin_s`` and asked whether to stop at ``asked_s``."""
         first, *others = asked_s[1:] or [begin_s]
         return cls(first - begin_s, (others[-1] - first) / len(others) if others else first - begin_s)
@@ -160,12 +162,12 @@ class _Pace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Race:
+class _Search:
     """What all runners are taught and scored on, and until when."""
 
     known: Panel
     origins: Origins
-    tools: Tools
+    tools: SearchTools
     end_s: float
 
     @property
@@ -173,36 +175,38 @@ class _Race:
         """Whether the search's time is up."""
         return self.tools.clock() >= self.end_s
 
-    def rung(self, runners: Sequence[_Runner], training: Training, rung: int) -> list[_Runner]:
+    def rung(self, runners: Sequence[_Contender], training: Training, rung: int) -> list[_Contender]:
         """Those of ``runners`` for whom there is time, after one more rung: the one place where trials are made."""
         before = [self._before(runner, rung) for runner in runners]
         wanted = [runner for runner, found in zip(runners, before, strict=True) if found is None]
-        along = replace(self, tools=replace(self.tools, diary=Checkpoint(), each=one_by_one))  # the diary stays here
+        along = replace(
+            self, tools=replace(self.tools, diary=Checkpoint(), each=run_sequentially)
+        )  # the diary stays here
         made = iter(self.tools.each([partial(along.in_time, runner, training, rung) for runner in wanted]))
         ran = [self._noted(next(made), rung) if found is None else found for found in before]
         return [runner for runner in ran if runner is not None]
 
-    def _before(self, runner: _Runner, rung: int) -> _Runner | None:
+    def _before(self, runner: _Contender, rung: int) -> _Contender | None:
         """``runner`` after this rung, if it was made before an interruption."""
-        found = self.tools.diary.done(_step(runner, rung))
+        found = self.tools.diary.done(_step_name(runner, rung))
         if found is None:
             return None
-        trial, pace = Trial(**found.facts["trial"]), _Pace(*found.facts["pace"])
-        return _Runner(runner.candidate, Member(runner.member.spec, found.arrays), trial, pace)
+        trial, pace = Trial(**found.facts["trial"]), _TrainingSpeed(*found.facts["pace"])
+        return _Contender(runner.candidate, Member(runner.member.spec, found.arrays), trial, pace)
 
-    def _noted(self, runner: _Runner | None, rung: int) -> _Runner | None:
+    def _noted(self, runner: _Contender | None, rung: int) -> _Contender | None:
         if runner is not None:
             assert runner.trial is not None
             assert runner.pace is not None
             facts = {"trial": asdict(runner.trial), "pace": astuple(runner.pace)}
-            self.tools.diary.close(_step(runner, rung), Entry(facts, dict(runner.member.weights)))
+            self.tools.diary.close(_step_name(runner, rung), CheckpointEntry(facts, dict(runner.member.weights)))
         return runner
 
-    def in_time(self, runner: _Runner, training: Training, rung: int) -> _Runner | None:
+    def in_time(self, runner: _Contender, training: Training, rung: int) -> _Contender | None:
         """``runner`` after one more rung; None where the time was up before it began."""
         return None if self.over else self._run(runner, training, rung)
 
-    def _run(self, runner: _Runner, training: Training, rung: int) -> _Runner:
+    def _run(self, runner: _Contender, training: Training, rung: int) -> _Contender:
         begin_s, spec, failed = self.tools.clock(), runner.member.spec, None
         weights, error, asked_s = runner.member.weights, None, list[float]()
 
@@ -228,21 +232,21 @@ class _Race:
             error=error,
             failed=failed,
         )
-        return _Runner(runner.candidate, Member(spec, weights), trial, _Pace.of(begin_s, asked_s))
+        return _Contender(runner.candidate, Member(spec, weights), trial, _TrainingSpeed.of(begin_s, asked_s))
 
     def _error(self, member: Member) -> float | None:
-        says = partial(predict, ready([member], self.tools.engine))
+        says = partial(predict, make_runnable([member], self.tools.engine))
         found = score(says, self.origins, self.origins.some(MAX_VALIDATED))
         return found["rmse"] if found["mase"] is None else found["mase"]
 
 
-def _step(runner: _Runner, rung: int) -> str:
+def _step_name(runner: _Contender, rung: int) -> str:
     return f"{TRIALS}{rung}/{runner.candidate.name}"
 
 
-def _specs(
-    panel: Panel, fields: Mapping[str, Any], training: Training, candidates: Iterable[Candidate]
-) -> Iterator[tuple[Candidate, Spec]]:
+def _candidate_specs(
+    panel: Panel, fields: Mapping[str, Any], training: Training, candidates: Iterable[SpecCandidate]
+) -> Iterator[tuple[SpecCandidate, Spec]]:
     """The candidates that leave ``fields`` as they are, can work, and are not the same as an earlier one."""
     plain, seen = suggest(panel, fields), set[Spec]()
     for candidate in candidates:
@@ -262,13 +266,13 @@ def _specs(
             yield candidate, spec
 
 
-def _rungs(epochs: int, runners: int) -> list[int]:
+def _rung_epochs(epochs: int, runners: int) -> list[int]:
     """The epochs of each rung: doubled from one to the next, half of all in the last."""
     count = max(1, math.ceil(math.log2(max(1, runners))))
     return [max(1, epochs >> (count - rung)) for rung in range(count)]
 
 
-def _rest(training: Training, best: _Runner, left_s: float) -> Training:
+def _remaining_training(training: Training, best: _Contender, left_s: float) -> Training:
     """As much of ``training`` as there is time for, an epoch at least, by the pace of ``best`` before."""
     assert best.pace is not None
     epochs = best.pace.batches(left_s) // training.steps_per_epoch

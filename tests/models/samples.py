@@ -13,7 +13,7 @@ from models.data.serialization import MAGIC
 from models.engines.onnx import OnnxEngine
 from models.errors import Fault, InputError
 from models.evaluation.intervals import LEVELS, Calibration
-from models.forecasting.forecaster import Forecaster, Member, RunnableMember, ready
+from models.forecasting.forecaster import Forecaster, Member, RunnableMember, make_runnable
 from models.network.build import weight_shapes
 from models.network.inputs import Reader, fact_shapes, facts_in
 from models.network.spec import Spec
@@ -98,7 +98,7 @@ def weights_of(spec: Spec, seed: int = 0) -> dict[str, Any]:
 
 def ready_of(spec: Spec, weights: Any) -> tuple[RunnableMember, ...]:
     """One network on ONNX Runtime."""
-    return ready([Member(spec, weights)], OnnxEngine)
+    return make_runnable([Member(spec, weights)], OnnxEngine)
 
 
 def reader_of(spec: Spec, panel: Panel) -> Reader:

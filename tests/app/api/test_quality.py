@@ -12,7 +12,7 @@ from app.store import interval_scales
 from app.store.db import Database, now
 from app.store.tables import AdaptedIntervals, ServedForecast
 from app.work import quality
-from models.evaluation.adaptive_intervals import fresh
+from models.evaluation.adaptive_intervals import initial_adaptation
 from tests.app.api.conftest import House, open_house
 from tests.app.api.tables import table
 from tests.fakes import says
@@ -138,7 +138,7 @@ def test_a_challenger_that_cannot_be_loaded_costs_nobody_a_forecast(watched: Hou
 
 def learned(database: Database, version_id: int, tenant_id: int, width: float) -> None:
     """The intervals of a version became ``width`` times as wide."""
-    state = fresh()
+    state = initial_adaptation()
     with database.write() as session:
         session.query(AdaptedIntervals).delete()
         session.add(

@@ -23,7 +23,7 @@ from models.data.chunks import MAX_SERIES, parts_of
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import ModelBroken
-from models.forecasting.forecaster import forecast, ready
+from models.forecasting.forecaster import forecast, make_runnable
 from tests.app.edge.conftest import listening
 from tests.fakes import says
 
@@ -59,7 +59,7 @@ class Kitchen:
 
     def __init__(self, breaks_at: int | None = None) -> None:
         self.made = says(1, 2, -1)
-        self.networks = ready(self.made.members, OnnxEngine)
+        self.networks = make_runnable(self.made.members, OnnxEngine)
         self.parts, self.breaks_at, self.third = 0, breaks_at, asyncio.Event()
         self.told: list[tuple[str, int]] = []
         self.telling = StreamReport(

@@ -16,12 +16,12 @@ from models.data.concat import joined
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError
-from models.forecasting.forecaster import ready
+from models.forecasting.forecaster import make_runnable
 from models.forecasting.session import append, begin, predict
 from tests.fakes import random_forecaster
 from tests.models.samples import faults_of, helpful, panel_of, with_covariates
 
-NETWORKS = ready(random_forecaster(state="carried", strategy="iterative", season=3).members, OnnxEngine)
+NETWORKS = make_runnable(random_forecaster(state="carried", strategy="iterative", season=3).members, OnnxEngine)
 WINDOWS = 3
 FIRST = np.datetime64("2024-01-01")
 KEY = Key(7, "demand@champion", "a")
@@ -324,7 +324,7 @@ def test_of_some_series_only_their_rows_count_and_a_new_one_is_begun() -> None:
 
 
 def test_what_cannot_follow_is_read_anew_from_the_data_set() -> None:
-    networks = ready(random_forecaster(state="carried", static_covariates=("size",)).members, OnnxEngine)
+    networks = make_runnable(random_forecaster(state="carried", static_covariates=("size",)).members, OnnxEngine)
     first = with_covariates(points(0, 20), size=np.ones(20))
     dataset = Dataset([first, with_covariates(points(20, 22), size=[1, 2])])
     held = dataset.at(1).go_on(networks, None, WINDOWS)
@@ -336,7 +336,7 @@ def test_what_cannot_follow_is_read_anew_from_the_data_set() -> None:
 
 def test_what_is_known_ahead_comes_with_the_request() -> None:
     forecaster = random_forecaster(state="carried", strategy="direct", future_covariates=("price",))
-    networks = ready(forecaster.members, OnnxEngine)
+    networks = make_runnable(forecaster.members, OnnxEngine)
     dataset = Dataset([with_covariates(points(0, 20), price=range(20)), with_covariates(points(20, 21), price=[3])])
 
     def ahead(begin: int, price: float) -> Panel:
@@ -354,7 +354,7 @@ def test_what_is_known_ahead_comes_with_the_request() -> None:
 
 
 def test_a_model_without_a_state_keeps_none() -> None:
-    networks = ready(random_forecaster().members, OnnxEngine)
+    networks = make_runnable(random_forecaster().members, OnnxEngine)
     for source in (Inline(points(0, 20)), Dataset([points(0, 20)]).at(1)):
         with pytest.raises(InputError) as caught:
             source.go_on(networks, None, WINDOWS)

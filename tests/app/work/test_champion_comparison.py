@@ -11,7 +11,7 @@ from app.store.db import Database
 from app.work.champion_comparison import Rival, compare, known_to, ruling
 from models.data.panel import Panel
 from models.errors import ModelBroken
-from models.evaluation.backtest import errors_at, score
+from models.evaluation.backtest import score, window_errors
 from models.evaluation.origins import Origins, origins_of, plan_for
 from models.evaluation.promotion import Evidence, Policy
 from models.evaluation.significance import confidence
@@ -54,7 +54,7 @@ def mase(forecaster: Forecaster, panel: Panel) -> float | None:
 
 def windows(forecaster: Forecaster, panel: Panel) -> np.ndarray:
     networks, where = ready_of(*forecaster.members[0][:2]), origins(panel)
-    return errors_at(lambda *asked: predict(networks, *asked), where, np.arange(len(where))).windows[0]
+    return window_errors(lambda *asked: predict(networks, *asked), where, np.arange(len(where))).windows[0]
 
 
 def naive() -> Forecaster:

@@ -19,7 +19,7 @@ from app.work.checkpoints import KEEP_EVERY_S, Keeper, diary_of
 from app.work.job_context import PART_BYTES, DatabaseJobContext
 from app.work.runner import Exit
 from app.work.train import train
-from models.training.checkpoint import Entry
+from models.training.checkpoint import CheckpointEntry
 from tests.app.work.tiny import cancel, claim, desk_of, keep, look, queue, versions, weeks, work_on
 
 
@@ -268,7 +268,7 @@ def test_a_diary_of_steps_survives_the_desk(sqlite: Database, monkeypatch: pytes
     monkeypatch.setattr("app.work.checkpoints.KEEP_EVERY_S", 0.0)
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    diary_of(desk_of(sqlite, job)).close("search", Entry({"spec": 1}))
+    diary_of(desk_of(sqlite, job)).close("search", CheckpointEntry({"spec": 1}))
     found = diary_of(desk_of(sqlite, job)).done("search")
     assert found is not None
     assert found.facts == {"spec": 1}

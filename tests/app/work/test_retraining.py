@@ -31,7 +31,7 @@ from models.engines.onnx import OnnxEngine
 from models.evaluation.backtest import evaluate
 from models.evaluation.origins import origins_of, plan_for
 from models.forecasting import bundle
-from models.forecasting.forecaster import Forecaster, predict, ready
+from models.forecasting.forecaster import Forecaster, make_runnable, predict
 from tests.app.api.conftest import House, open_house
 from tests.app.api.tables import series, table
 from tests.app.receivers import receiver
@@ -93,7 +93,7 @@ def learns(learned: Forecaster, desk: JobContext) -> Outcome:
     """What a training job does, but for the training."""
     order, panel = Order.from_json(desk.job.request), desk.panel(desk.job.revision_id)
     origins = origins_of(panel, plan_for(panel, order.first.horizon, order.first.season), order.first.season)
-    scored = evaluate(partial(predict, ready(learned.members, OnnxEngine)), origins)
+    scored = evaluate(partial(predict, make_runnable(learned.members, OnnxEngine)), origins)
     nothing = np.zeros(len(panel), dtype=np.int64)
     rival = Rival(members=learned.members, skill=scored.skill, origins=origins, known=nothing)
     made = Candidate(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.errors import BundleError
-from models.evaluation.adaptive_intervals import FARTHEST, RATES, Adaptation, adapt, fresh
+from models.evaluation.adaptive_intervals import MAX_TOTAL_STEP, RATES, Adaptation, adapt, initial_adaptation
 from models.evaluation.intervals import Prediction, calibrate
 
 NAN = np.nan
@@ -16,7 +16,7 @@ NINE = calibrate(Prediction(np.zeros((9, 1)), np.ones((9, 1))), np.arange(1.0, 1
 FOUR_STEPS = calibrate(Prediction(np.zeros((9, 4)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 4))
 
 
-LATER = replace(fresh(), moments=10_000)  # when the rates alone decide
+LATER = replace(initial_adaptation(), moments=10_000)  # when the rates alone decide
 
 
 def zero(count=1, horizon=1, spread=1.0):
@@ -24,7 +24,7 @@ def zero(count=1, horizon=1, spread=1.0):
 
 
 def test_a_state_that_has_seen_nothing_stretches_nothing():
-    assert fresh().stretch.tolist() == [1.0] * 99
+    assert initial_adaptation().stretch.tolist() == [1.0] * 99
 
 
 def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
@@ -46,27 +46,27 @@ def test_values_that_come_together_count_as_the_root_of_their_number():
 
 def test_however_many_come_together_they_do_not_go_too_far():
     came = np.tile([[9.0], [-1.0], [1.0], [1.0]], (10_000, 1))
-    assert adapt(fresh(), NINE, zero(40_000), came).widths[:, 79] == pytest.approx(0.05 * FARTHEST)
+    assert adapt(initial_adaptation(), NINE, zero(40_000), came).widths[:, 79] == pytest.approx(0.05 * MAX_TOTAL_STEP)
 
 
 def test_the_first_steps_are_large_and_shrink_with_every_moment():
-    first = adapt(fresh(), NINE, zero(), np.array([[9.0]]))
-    assert first.widths[0, 79] == pytest.approx(0.8 * FARTHEST)
+    first = adapt(initial_adaptation(), NINE, zero(), np.array([[9.0]]))
+    assert first.widths[0, 79] == pytest.approx(0.8 * MAX_TOTAL_STEP)
     second = adapt(first, NINE, zero(), np.array([[0.0]]))
-    assert second.widths[0, 79] - first.widths[0, 79] == pytest.approx(-0.2 * FARTHEST / 2)
+    assert second.widths[0, 79] - first.widths[0, 79] == pytest.approx(-0.2 * MAX_TOTAL_STEP / 2)
     assert second.moments == 2
 
 
 def test_what_did_not_come_or_has_no_unit_teaches_nothing():
-    state = adapt(fresh(), NINE, zero(), np.array([[9.0]]))
+    state = adapt(initial_adaptation(), NINE, zero(), np.array([[9.0]]))
     assert adapt(state, NINE, zero(), np.array([[NAN]])) is state
     assert adapt(state, NINE, zero(spread=0.0), np.array([[9.0]])) is state
-    half = adapt(fresh(), NINE, zero(2), np.array([[9.0], [NAN]]))
+    half = adapt(initial_adaptation(), NINE, zero(2), np.array([[9.0], [NAN]]))
     assert half.widths.tolist() == state.widths.tolist()
 
 
 def test_levels_that_the_calibration_cannot_vouch_for_stay_as_they_were():
-    state = adapt(fresh(), NINE, zero(), np.array([[100.0]]))
+    state = adapt(initial_adaptation(), NINE, zero(), np.array([[100.0]]))
     assert (state.stretch[:90] > 1).all()
     assert state.stretch[90:].tolist() == [1.0] * 9
 
@@ -79,19 +79,19 @@ def test_the_distance_is_measured_on_the_side_where_the_value_lies():
         Prediction(np.zeros((9, 1)), np.ones((9, 1)), np.repeat(quantiles, 9, 0), (0.1, 0.5, 0.9)), np.full((9, 1), 4.0)
     )
     assert exact.radius(80, 1).tolist() == [0]
-    assert (adapt(fresh(), exact, lopsided, np.array([[2.0]])).widths[:, 79] < 0).all()
-    assert (adapt(fresh(), exact, lopsided, np.array([[-2.0]])).widths[:, 79] > 0).all()
+    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[2.0]])).widths[:, 79] < 0).all()
+    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[-2.0]])).widths[:, 79] > 0).all()
 
 
 def test_wild_values_leave_it_finite():
-    state = fresh()
+    state = initial_adaptation()
     for value in (np.inf, 1e300, 0.0, -1e300):
         state = adapt(state, NINE, zero(), np.array([[value]]))
     assert np.isfinite(state.stretch).all()
 
 
 def test_a_state_goes_to_json_and_back():
-    state = adapt(fresh(), NINE, zero(), np.array([[9.0]]))
+    state = adapt(initial_adaptation(), NINE, zero(), np.array([[9.0]]))
     again = Adaptation.from_json(json.loads(json.dumps(state.to_json())))
     assert again.widths.tolist() == state.widths.tolist()
     assert again.losses.tolist() == state.losses.tolist()
@@ -105,7 +105,7 @@ def test_a_state_goes_to_json_and_back():
         {"widths": [1.0], "losses": [1.0]},
         {"widths": "x", "losses": "y"},
         {"widths": None, "losses": None},
-        {**fresh().to_json(), "moments": -1},
+        {**initial_adaptation().to_json(), "moments": -1},
     ],
 )
 def test_what_is_not_a_state_is_refused(values):
@@ -117,7 +117,7 @@ def live(deviations, level, adaptive):
     """Six steps a moment of a process with the deviations given; the share of each moment within the interval."""
     rng = np.random.default_rng(7)
     calibration = calibrate(zero(200, 6), rng.normal(size=(200, 6)))
-    state, shares = fresh(), []
+    state, shares = initial_adaptation(), []
     for deviation in deviations:
         actual = deviation * rng.normal(size=(1, 6))
         lo, hi = calibration.stretched(state.stretch).intervals(zero(1, 6), [level])[level]

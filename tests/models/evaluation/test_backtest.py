@@ -13,14 +13,14 @@ from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
 from models.evaluation.backtest import CHUNK, MIN_STATISTICAL, backtest, evaluate
 from models.evaluation.intervals import Prediction
-from models.evaluation.origins import MAX_IN_ALL, MAX_WINDOWS, Plan, origins_of, plan_for
-from models.forecasting.forecaster import predict, ready
+from models.evaluation.origins import MAX_TOTAL_WINDOWS, MAX_WINDOWS, BacktestPlan, origins_of, plan_for
+from models.forecasting.forecaster import make_runnable, predict
 from models.network.spec import Spec
 from models.training.blending import seasonal_naive_for
 from tests.models.samples import panel_of
 
 NAN = math.nan
-TWO_STEPS = Plan(horizon=2, origins=3, stride=2)
+TWO_STEPS = BacktestPlan(horizon=2, origins=3, stride=2)
 
 
 def test_a_plan_holds_out_the_horizon_and_every_stride_before_it():
@@ -88,7 +88,7 @@ def test_a_horizon_that_never_reaches_the_next_value_is_refused_with_the_reason(
 def test_a_forecast_begins_after_a_value_as_in_serving_and_no_moment_counts_twice():
     # from the end the origins are 3, 4 and 5; two values before the last of them are missing
     panel = panel_of([0, 1, 2, NAN, NAN, 5, 6, 7], [10, 11, 12, 13, NAN, 15, 16, 17])
-    origins = origins_of(panel, Plan(horizon=3, origins=3, stride=1), season=1)
+    origins = origins_of(panel, BacktestPlan(horizon=3, origins=3, stride=1), season=1)
     assert list(zip(origins.origin, origins.series, origins.at, strict=True)) == [(0, 1, 3), (2, 0, 3), (2, 1, 4)]
     truth = [[13, NAN, 15], [NAN, NAN, 5], [NAN, 15, 16]]
     assert everything(origins).actual == pytest.approx(np.array(truth), nan_ok=True)
@@ -97,9 +97,9 @@ def test_a_forecast_begins_after_a_value_as_in_serving_and_no_moment_counts_twic
 def test_a_gap_longer_than_a_member_reads_does_not_break_a_backtest():
     values = np.sin(np.arange(120.0))
     values[40:100] = NAN
-    origins = origins_of(panel_of(values), Plan(horizon=4, origins=20, stride=4), season=4)
+    origins = origins_of(panel_of(values), BacktestPlan(horizon=4, origins=20, stride=4), season=4)
     naive = seasonal_naive_for(Spec(freq="h", season=4, context=16, horizon=4))  # reads two seasons
-    said = predict(ready([naive], OnnxEngine), origins.panel, origins.series, origins.at, 4)
+    said = predict(make_runnable([naive], OnnxEngine), origins.panel, origins.series, origins.at, 4)
     assert np.isfinite(said.mean).all()
 
 
@@ -135,18 +135,18 @@ def test_a_plan_meets_every_phase_of_the_season_in_a_bounded_number_of_origins(l
 
 def test_a_plan_by_hand():
     # a fifth of 1000 is 200; 200 - 24 leaves 176 for 29 strides of 6, of which 5 is the next without a factor of 24
-    assert plan_for(panel_of(*[np.zeros(1000)] * 8), 24, 24) == Plan(horizon=24, origins=30, stride=5)
+    assert plan_for(panel_of(*[np.zeros(1000)] * 8), 24, 24) == BacktestPlan(horizon=24, origins=30, stride=5)
     # one series alone may have 200 origins: 176 strides of 1
-    assert plan_for(panel_of(np.zeros(1000)), 24, 24) == Plan(horizon=24, origins=177, stride=1)
+    assert plan_for(panel_of(np.zeros(1000)), 24, 24) == BacktestPlan(horizon=24, origins=177, stride=1)
     # 19 residuals of a horizon of 6 would need 24 points, of which a third of 50 gives 16: eleven origins, one by one
-    assert plan_for(panel_of(np.zeros(50)), 6, 1) == Plan(horizon=6, origins=11, stride=1)
+    assert plan_for(panel_of(np.zeros(50)), 6, 1) == BacktestPlan(horizon=6, origins=11, stride=1)
     # with 100 points there is room for all 19, and 95 % can be asked for
-    assert plan_for(panel_of(np.zeros(100)), 12, 1) == Plan(horizon=12, origins=19, stride=1)
+    assert plan_for(panel_of(np.zeros(100)), 12, 1) == BacktestPlan(horizon=12, origins=19, stride=1)
 
 
 def test_very_many_series_have_fewer_origins():
     many = plan_for(panel_of(*[np.zeros(300)] * 1000), 2, 1)
-    assert many.origins * 1000 == MAX_IN_ALL
+    assert many.origins * 1000 == MAX_TOTAL_WINDOWS
 
 
 def test_series_too_short_for_a_backtest_are_refused_with_what_it_needs():
@@ -197,7 +197,7 @@ def test_an_error_of_half_a_unit_is_three_quarters_of_mase_and_the_radius():
 def test_coverage_is_measured_on_the_later_half_with_intervals_of_the_earlier():
     """Errors grow after the middle: what is calibrated on the earlier origins covers nothing of the later ones."""
     panel = panel_of(*(np.arange(40.0) + i for i in range(8)))
-    plan = Plan(horizon=2, origins=10, stride=1)  # at 29 to 38
+    plan = BacktestPlan(horizon=2, origins=10, stride=1)  # at 29 to 38
     found = evaluate(knows(lambda _, __, at: np.where(at < 34, 0.1, 0.9)), origins_of(panel, plan, 1))
     assert found.report["coverage"] == {"80": 0.0, "95": 0.0}
     # the calibration returned has seen both halves
@@ -247,7 +247,7 @@ def test_a_model_with_quantiles_is_calibrated_on_its_own_bands():
 def test_statistical_baselines_and_the_model_are_compared_on_the_same_windows():
     pytest.importorskip("statsforecast", reason="Theta and ETS are in the extra `worker`")
     panel = noisy(1)
-    origins = origins_of(panel, Plan(horizon=6, origins=4, stride=5), 12)
+    origins = origins_of(panel, BacktestPlan(horizon=6, origins=4, stride=5), 12)
     sample = evaluate(knows(0.1), origins, ["theta"]).report["sample"]
     assert sample["windows"] == 4
     assert sample["left_out"] == {}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from models.evaluation.baselines import (
     MAX_FITTED,
     QUICK,
-    Unfit,
+    CannotFit,
     drift,
     ets,
-    filled,
+    interpolate_gaps,
     naive,
     naive2,
     seasonal_naive,
@@ -73,9 +73,9 @@ def test_padding_on_the_left_changes_nothing(data, name, season, padding):
 
 
 def test_gaps_are_filled_on_a_line_and_begin_with_the_first_value():
-    assert filled(np.array([NAN, 1.0, NAN, NAN, 4.0, NAN])).tolist() == [1, 2, 3, 4, 4]
-    with pytest.raises(Unfit, match="no value of the history was observed"):
-        filled(np.array([NAN, NAN]))
+    assert interpolate_gaps(np.array([NAN, 1.0, NAN, NAN, 4.0, NAN])).tolist() == [1, 2, 3, 4, 4]
+    with pytest.raises(CannotFit, match="no value of the history was observed"):
+        interpolate_gaps(np.array([NAN, NAN]))
 
 
 def test_naive2_finds_the_factors_of_a_season():
@@ -120,14 +120,14 @@ def test_statistical_baselines_see_the_last_thousand_points():
 
 @pytest.mark.parametrize(("fit", "season"), [(theta, 61), (ets, 25)])
 def test_statistical_baselines_refuse_a_long_season_with_the_reason(fit, season):
-    with pytest.raises(Unfit, match=f"a season of {season} is over"):
+    with pytest.raises(CannotFit, match=f"a season of {season} is over"):
         fit(np.arange(200.0), 2, season)
 
 
 @pytest.mark.parametrize("fit", [theta, ets])
 def test_a_history_that_statsforecast_cannot_take_is_a_reason_not_a_crash(fit):
     pytest.importorskip("statsforecast", reason="Theta and ETS are in the extra `worker`")
-    with pytest.raises(Unfit, match="statsforecast"):
+    with pytest.raises(CannotFit, match="statsforecast"):
         fit(np.array([1.0, NAN]), 2, 12)
 
 
@@ -136,10 +136,10 @@ def test_without_statsforecast_its_baselines_say_what_to_install():
 import sys
 sys.modules["statsforecast"] = None
 import numpy as np
-from models.evaluation.baselines import Unfit, theta
+from models.evaluation.baselines import CannotFit, theta
 try:
     theta(np.arange(50.0), 2, 1)
-except Unfit as error:
+except CannotFit as error:
     print(error)
 """
     root = Path(__file__).parents[3]

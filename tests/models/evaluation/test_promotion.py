@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evaluation.promotion import Evidence, Outcome, Policy, judge
+from models.evaluation.promotion import Evidence, GateOutcome, Policy, decide
 
 BETTER: dict[str, Any] = {"champion": 3, "theirs": 1.25, "ours": 0.75, "baseline": 1.0, "origins": 20, "windows": 60}
 SKILL: dict[str, Any] = {"champion": 3, "measure": "skill", "theirs": 0.125, "ours": 0.25}
@@ -118,14 +118,14 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
 
 @pytest.mark.parametrize(("policy", "evidence", "promote", "outcome", "reason"), TABLE.values(), ids=TABLE)
 def test_the_verdict(
-    policy: dict[str, Any], evidence: dict[str, Any], promote: str, outcome: Outcome, reason: str
+    policy: dict[str, Any], evidence: dict[str, Any], promote: str, outcome: GateOutcome, reason: str
 ) -> None:
-    verdict = judge(Policy(**policy), Evidence(**evidence), promote)
+    verdict = decide(Policy(**policy), Evidence(**evidence), promote)
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
 def test_the_numbers_say_all_that_it_was_decided_on() -> None:
-    numbers = judge(Policy(), Evidence(**BETTER, confidence=0.875)).numbers
+    numbers = decide(Policy(), Evidence(**BETTER, confidence=0.875)).numbers
     assert numbers == {**BETTER, "usable": True, "measure": "MASE", "confidence": 0.875, "gain": 0.4}
 
 
@@ -144,8 +144,8 @@ def test_a_stricter_policy_promotes_nothing_more(
 ) -> None:
     evidence = Evidence(champion=1, ours=ours, theirs=theirs, baseline=baseline, confidence=sure)
     loose, strict = Policy(must_beat_baseline=False), Policy(minimum_gain=gain, confidence=asked)
-    if judge(strict, evidence).outcome == "promoted":
-        assert judge(loose, evidence).outcome == "promoted"
+    if decide(strict, evidence).outcome == "promoted":
+        assert decide(loose, evidence).outcome == "promoted"
         assert ours < theirs
         assert ours <= baseline * 1.001
         assert sure >= asked
@@ -153,6 +153,6 @@ def test_a_stricter_policy_promotes_nothing_more(
 
 @pytest.mark.parametrize("error", [{"ours": float("nan")}, {"theirs": float("nan")}, {"ours": float("inf")}])
 def test_what_is_no_number_is_no_gain(error: dict[str, float]) -> None:
-    verdict = judge(Policy(must_beat_baseline=False), Evidence(**{**BETTER, **error}))
+    verdict = decide(Policy(must_beat_baseline=False), Evidence(**{**BETTER, **error}))
     assert verdict.outcome == "kept"
     assert "cannot be compared" in verdict.reason

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.data.calendar import parse_freq
 from models.evaluation.intervals import Interval, Prediction
-from models.evaluation.realised import Tally, block_of, expected_steps, from_bytes, steps_from, tally, to_bytes
+from models.evaluation.realised import ErrorSums, block_of, expected_steps, from_bytes, steps_from, sum_errors, to_bytes
 
 NAN = np.nan
 DAY_US = 86_400_000_000
@@ -22,19 +22,19 @@ def test_the_sums_of_two_series_by_hand() -> None:
     # In units of 2 and 4: errors of 1 and -0.5 at the first step, of 1 at the second of one series.
     actual = np.array([[8.0, 8.0, NAN, NAN], [12.0, NAN, NAN, NAN]])
     bounds = {80: Interval(np.full((2, 4), 9.0), np.full((2, 4), 12.0))}
-    found = tally(said([10, 10, 10, 10], [10, 10, 10, 10]), actual, np.array([2.0, 4.0]), HALF, bounds)
-    assert found == {0: Tally(2, 1.5, 0.5, 1.0, 2, 1, 0, 0), 1: Tally(1, 1.0, 1.0, 0.5, 1, 0, 0, 0)}
+    found = sum_errors(said([10, 10, 10, 10], [10, 10, 10, 10]), actual, np.array([2.0, 4.0]), HALF, bounds)
+    assert found == {0: ErrorSums(2, 1.5, 0.5, 1.0, 2, 1, 0, 0), 1: ErrorSums(1, 1.0, 1.0, 0.5, 1, 0, 0, 0)}
 
 
 def test_a_series_without_a_unit_counts_for_its_intervals_alone() -> None:
     bounds = {95: Interval(np.zeros((1, 1)), np.ones((1, 1)))}
     for unit in (0.0, NAN):
-        found = tally(said([5.0]), np.array([[1.0]]), np.array([unit]), HALF[:1], bounds)
-        assert found == {0: Tally(judged_95=1, covered_95=1)}
+        found = sum_errors(said([5.0]), np.array([[1.0]]), np.array([unit]), HALF[:1], bounds)
+        assert found == {0: ErrorSums(judged_95=1, covered_95=1)}
 
 
 def test_bands_end_at_powers_of_two() -> None:
-    found = tally(said([0.0] * 9), np.ones((1, 9)), np.ones(1), np.ones(9), {})
+    found = sum_errors(said([0.0] * 9), np.ones((1, 9)), np.ones(1), np.ones(9), {})
     assert {band: sums.points for band, sums in found.items()} == {0: 1, 1: 2, 2: 4, 3: 2}
 
 
@@ -44,10 +44,10 @@ def test_what_comes_in_two_parts_adds_up_to_the_whole(seed: int) -> None:
     prediction, actual = said(*rng.normal(size=(3, 6)).tolist()), rng.normal(size=(3, 6))
     scale, bounds = rng.uniform(1, 2, 3), {80: Interval(-np.ones((3, 6)), np.ones((3, 6)))}
     first = rng.random((3, 6)) < 0.5
-    parts = [tally(prediction, np.where(own, actual, NAN), scale, np.ones(6), bounds) for own in (first, ~first)]
-    whole = tally(prediction, actual, scale, np.ones(6), bounds)
+    parts = [sum_errors(prediction, np.where(own, actual, NAN), scale, np.ones(6), bounds) for own in (first, ~first)]
+    whole = sum_errors(prediction, actual, scale, np.ones(6), bounds)
     for band, sums in whole.items():
-        both = np.sum([part.get(band, Tally()) for part in parts], axis=0)
+        both = np.sum([part.get(band, ErrorSums()) for part in parts], axis=0)
         assert both == pytest.approx(np.array(sums))
 
 

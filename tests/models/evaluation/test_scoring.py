@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.evaluation.intervals import Prediction
-from models.evaluation.scoring import Truth, errors_of, interval_score, owa, skill
+from models.evaluation.scoring import Actuals, collect_errors, interval_score, owa, skill
 
 NAN = np.nan
 
@@ -12,7 +12,7 @@ NAN = np.nan
 def truth(actual, scale=1.0, squared=1.0):
     actual = np.asarray(actual, dtype=float)
     units = np.ones(len(actual))
-    return Truth(actual, scale * units, squared * units)
+    return Actuals(actual, scale * units, squared * units)
 
 
 def flat(windows, steps, value=0.0, spread=1.0):
@@ -20,7 +20,7 @@ def flat(windows, steps, value=0.0, spread=1.0):
 
 
 def test_scores_by_hand():
-    found = errors_of([(truth([[4, 2]] * 3, scale=2, squared=4), np.full((3, 2), 5.0))])
+    found = collect_errors([(truth([[4, 2]] * 3, scale=2, squared=4), np.full((3, 2), 5.0))])
     assert found.score() == {
         "mase": pytest.approx(1),  # errors 1 and 3, and naive errs by 2
         "smape": pytest.approx((200 / 9 + 600 / 7) / 2),
@@ -35,22 +35,24 @@ def test_errors_of_chunks_are_those_of_the_whole():
     rng = np.random.default_rng(0)
     actual, forecast, scale = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), rng.uniform(1, 2, 7)
     actual[2], actual[3, 1] = NAN, NAN
-    whole = errors_of([(Truth(actual, scale, scale), forecast)])
-    parts = errors_of([(Truth(actual[i], scale[i], scale[i]), forecast[i]) for i in np.array_split(np.arange(7), 3)])
+    whole = collect_errors([(Actuals(actual, scale, scale), forecast)])
+    parts = collect_errors(
+        [(Actuals(actual[i], scale[i], scale[i]), forecast[i]) for i in np.array_split(np.arange(7), 3)]
+    )
     assert parts.score() == whole.score()
     assert parts.steps()["mase"] == pytest.approx(whole.steps()["mase"])
 
 
 def test_constant_series_and_missing_values_do_not_count():
-    both = Truth(np.array([[1.0, 2.0], [1.0, NAN]]), np.array([0.0, 2.0]), np.array([0.0, 4.0]))
-    found = errors_of([(both, np.array([[9.0, 9.0], [4.0, 9.0]]))])
+    both = Actuals(np.array([[1.0, 2.0], [1.0, NAN]]), np.array([0.0, 2.0]), np.array([0.0, 4.0]))
+    found = collect_errors([(both, np.array([[9.0, 9.0], [4.0, 9.0]]))])
     assert found.score()["mase"] == pytest.approx(1.5)  # of the second alone: 3 over 2
     assert found.steps() == {"mae": [(8 + 3) / 2, 7], "mase": [1.5, None]}
-    assert errors_of([(truth([[1.0]], scale=0), np.zeros((1, 1)))]).score()["mase"] is None
+    assert collect_errors([(truth([[1.0]], scale=0), np.zeros((1, 1)))]).score()["mase"] is None
 
 
 def test_a_score_may_be_of_some_windows():
-    found = errors_of([(truth([[1], [3]]), np.zeros((2, 1)))])
+    found = collect_errors([(truth([[1], [3]]), np.zeros((2, 1)))])
     assert found.score(np.array([False, True]))["mase"] == 3
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.data.panel import panel_from_columns
 from models.errors import InputError
-from models.forecasting.append import arrived, newest, straight, with_only
+from models.forecasting.append import append_rows, contiguous_values, keep_covariates, newest_points
 from tests.models.samples import days, faults_of, helpful, panel_of, rows_of, with_covariates
 
 NAN = np.nan
@@ -25,27 +25,27 @@ def of(panel, name):
 
 
 def test_rows_follow_on_what_was_known():
-    panel = arrived(TAIL, rows([4, 5], [8, 9]))
+    panel = append_rows(TAIL, rows([4, 5], [8, 9]))
     assert of(panel, "s0") == [1, 2, 3, 4, 5]
     assert panel.times(1)[-1] == np.datetime64("2024-01-05")
     assert (panel.indptr.tolist(), panel.starts.tolist()) == ([0, 5, 10], TAIL.starts.tolist())
 
 
 def test_a_series_may_go_on_alone_later_or_be_new():
-    assert of(arrived(TAIL, rows([4])), "s0") == [1, 2, 3, 4]
-    late = of(arrived(TAIL, rows([6], start="2024-01-06")), "s0")
+    assert of(append_rows(TAIL, rows([4])), "s0") == [1, 2, 3, 4]
+    late = of(append_rows(TAIL, rows([6], start="2024-01-06")), "s0")
     assert late == [1, 2, 3, pytest.approx(NAN, nan_ok=True), pytest.approx(NAN, nan_ok=True), 6]
-    panel = arrived(TAIL, panel_from_columns("new", days(2, "2023-05-01"), [1, 2], "D"))
+    panel = append_rows(TAIL, panel_from_columns("new", days(2, "2023-05-01"), [1, 2], "D"))
     assert (panel.ids, of(panel, "new"), of(panel, "s0")) == (("s0", "s1", "new"), [1, 2], [1, 2, 3])
     assert panel.starts[2] == np.datetime64("2023-05-01")
 
 
 def test_what_is_known_may_come_again_and_what_is_older_is_not_looked_at():
-    panel = arrived(TAIL, rows([-7, -8, 1, NAN, 3, 4], [0, 0, 5, NAN, 7, 8], start="2023-12-30"))
-    assert rows_of(panel)[:4] == rows_of(arrived(TAIL, rows([4], [8])))[:4]
+    panel = append_rows(TAIL, rows([-7, -8, 1, NAN, 3, 4], [0, 0, 5, NAN, 7, 8], start="2023-12-30"))
+    assert rows_of(panel)[:4] == rows_of(append_rows(TAIL, rows([4], [8])))[:4]
     assert of(panel, "s1")[3] == 8
-    assert arrived(TAIL, TAIL) is TAIL
-    assert arrived(TAIL, rows([9, 9], start="2023-11-01")) is TAIL
+    assert append_rows(TAIL, TAIL) is TAIL
+    assert append_rows(TAIL, rows([9, 9], start="2023-11-01")) is TAIL
 
 
 @given(st.integers(0, 8), st.integers(1, 9), st.booleans())
@@ -55,18 +55,18 @@ def test_all_rows_are_taken_once_however_many_of_them_were_known(known, more, is
     end = tail.next_times(0, 1)[0] if is_straight else whole.starts[0]
     later = whole.tail(more) if is_straight else whole
     assert later.starts[0] == end
-    assert rows_of(arrived(tail, later)) == rows_of(whole)
+    assert rows_of(append_rows(tail, later)) == rows_of(whole)
 
 
 def test_points_that_follow_at_once_are_told_from_all_others():
-    assert straight(TAIL, rows([4, 5], [8, 9])).tolist() == [[4, 5], [8, 9]]
+    assert contiguous_values(TAIL, rows([4, 5], [8, 9])).tolist() == [[4, 5], [8, 9]]
     priced = with_covariates(rows([4], [8]), price=[1, 2])
     zoned = replace(rows([4], [8]), utc=True)
     uneven = panel_of([1, 2, 3], [5, 7])
     others = [rows([4]), rows([4], [8, 9]), rows([4], [8], start="2024-01-05"), rows([4], [8], freq="h"), priced, zoned]
-    assert [straight(TAIL, other) for other in others] == [None] * len(others)
-    assert straight(uneven, rows([4], [8])) is None
-    assert straight(with_covariates(TAIL, price=range(6)), rows([4], [8])) is None
+    assert [contiguous_values(TAIL, other) for other in others] == [None] * len(others)
+    assert contiguous_values(uneven, rows([4], [8])) is None
+    assert contiguous_values(with_covariates(TAIL, price=range(6)), rows([4], [8])) is None
 
 
 REFUSED = {
@@ -85,7 +85,7 @@ REFUSED = {
 def test_rows_that_cannot_follow_are_refused(code):
     late, said = REFUSED[code]
     with pytest.raises(InputError) as caught:
-        arrived(TAIL, late)
+        append_rows(TAIL, late)
     assert [fault.code for fault in caught.value.faults] == [code]
     assert said in str(caught.value)
     assert all(map(helpful, caught.value.faults))
@@ -93,7 +93,7 @@ def test_rows_that_cannot_follow_are_refused(code):
 
 def test_every_series_with_another_value_is_named_also_where_none_was_read():
     with pytest.raises(InputError) as caught:
-        arrived(TAIL, rows([9, 4], [6, 7], [1, 2], start="2024-01-02"))
+        append_rows(TAIL, rows([9, 4], [6, 7], [1, 2], start="2024-01-02"))
     assert faults_of(caught.value) == [("other_value", "s0", None), ("other_value", "s1", None)]
     assert "the value is 6, but none was read" in str(caught.value)
 
@@ -101,7 +101,7 @@ def test_every_series_with_another_value_is_named_also_where_none_was_read():
 def test_text_and_what_is_known_ahead_go_along():
     tail = with_covariates(panel_of([1, 2, NAN]), {"day": ("busy", "quiet")}, day=[0, 1, 1], price=[1, 2, 3])
     more = with_covariates(panel_of([3, NAN], start="2024-01-03"), {"day": ("open",)}, day=[0, 0], price=[NAN, 5])
-    panel = arrived(tail, more)
+    panel = append_rows(tail, more)
     assert panel.categories == {"day": ("busy", "open", "quiet")}
     assert panel.covariates["day"].tolist() == [0, 2, 1, 1]
     assert panel.covariates["price"].tolist() == [1, 2, 3, 5]
@@ -110,7 +110,7 @@ def test_text_and_what_is_known_ahead_go_along():
 
 def test_of_a_panel_the_newest_points_are_kept_and_what_a_series_is():
     panel = with_covariates(panel_of([1, 2, 3, NAN], [4, 5]), size=[7, NAN, NAN, NAN, NAN, 8], price=range(6))
-    kept = newest(panel, 2, {"size"})
+    kept = newest_points(panel, 2, {"size"})
     assert (of(kept, "s0")[:2], of(kept, "s1")) == ([2, 3], [4, 5])
     assert kept.starts[0] == np.datetime64("2024-01-02")
     assert kept.latest("size").tolist() == [7, 8]
@@ -120,6 +120,6 @@ def test_of_a_panel_the_newest_points_are_kept_and_what_a_series_is():
 
 def test_only_the_covariates_named_are_kept():
     panel = with_covariates(panel_of([1, 2]), {"day": ("busy",)}, day=[0, 0], price=[1, 2])
-    assert with_only(panel, {"price", "other"}).covariates.keys() == {"price"}
-    assert with_only(panel, {"price"}).categories == {}
-    assert with_only(panel, {"day", "price"}) is panel
+    assert keep_covariates(panel, {"price", "other"}).covariates.keys() == {"price"}
+    assert keep_covariates(panel, {"price"}).categories == {}
+    assert keep_covariates(panel, {"day", "price"}) is panel

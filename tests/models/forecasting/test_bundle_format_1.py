@@ -10,7 +10,7 @@ from models.data.serialization import unpack
 from models.engines.onnx import OnnxEngine
 from models.errors import BundleError
 from models.forecasting import bundle
-from models.forecasting.forecaster import forecast, ready
+from models.forecasting.forecaster import forecast, make_runnable
 from tests.models.samples import panel_of, with_header
 
 OLD = Path(__file__).parent / "bundles"
@@ -22,7 +22,7 @@ def test_a_bundle_of_format_1_forecasts_what_it_always_did(kind):
     """An iterative one's second step is the exception: since then, each pass is normalised anew."""
     told = json.loads((OLD / "format_1.json").read_text())
     back = bundle.from_bytes((OLD / f"{kind}.bundle").read_bytes())
-    found = forecast(ready(back.members, OnnxEngine), back.calibration, panel_of(*told["series"]), 2, [80])
+    found = forecast(make_runnable(back.members, OnnxEngine), back.calibration, panel_of(*told["series"]), 2, [80])
     expected, steps = told["forecasts"][kind], 1 if "iterative" in kind else 2
     mean, radius = np.array(expected["mean"])[:, :steps], np.array(expected["radius_80"])[:, :steps]
     assert found.mean[:, :steps] == pytest.approx(mean, rel=1e-6)

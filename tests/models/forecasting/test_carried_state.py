@@ -5,10 +5,10 @@ import pytest
 
 from models.engines.keras import build_taught, set_weights
 from models.engines.onnx import OnnxEngine
-from models.forecasting.rollout import begin, go_on
+from models.forecasting.rollout import advance, begin
 from models.network.inputs import Reader
 from models.network.spec import Training
-from models.training.fit import carried_examples, fit
+from models.training.fit import fit, state_examples
 from tests.models.samples import panel_of, reader_of, small_spec, weights_of, with_covariates
 
 NAN = np.nan
@@ -40,9 +40,9 @@ def test_the_windows_of_a_lane_are_taught_as_they_will_be_served(strategy):
     reader, engine = reader_of(spec, panel), Watched(OnnxEngine(spec, weights_of(spec)))
     memory = begin(spec, engine, reader.read(ONE, np.array([12]), 10))
     for at in (12, 16):
-        memory = go_on(spec, engine, memory, memory.batch.to_window(panel.y[None, at : at + 4]))
+        memory = advance(spec, engine, memory, memory.batch.to_window(panel.y[None, at : at + 4]))
     for before, served in enumerate(engine.given):
-        taught, targets = carried_examples(reader, (ONE, np.array([12 + 4 * before])), before)
+        taught, targets = state_examples(reader, (ONE, np.array([12 + 4 * before])), before)
         assert taught["past"] == pytest.approx(served["past"], abs=1e-6)
         for name in ("ahead", "skip"):
             newest = taught[name][:, -1] if strategy == "seq2seq" else taught[name]
@@ -58,7 +58,7 @@ def test_the_windows_of_a_lane_are_taught_as_they_will_be_served(strategy):
 def test_a_lane_begins_with_the_first_window_that_holds_a_value():
     reader = reader_of(SPEC, panel_of(np.arange(10.0)))
     for before, keep in enumerate([0.0, 0.0, 1.0]):
-        inputs, _ = carried_examples(reader, (ONE, np.array([4 * before])), before)
+        inputs, _ = state_examples(reader, (ONE, np.array([4 * before])), before)
         assert inputs["keep"].tolist() == [[keep]]
     # in units of the window 0, 1, 2, 3: from the mean of the last season, 2, each 1 away on average
     assert inputs["past"][0, :, 0].tolist() == [2, 3, 4, 5]
@@ -72,9 +72,9 @@ def test_the_taught_network_remembers_its_states_where_it_is_to_keep_them():
     batch = reader.read(np.array([0, 0]), np.array([12, 20]), 9)
     first = begin(SPEC, engine, batch)
     more = np.float32([[0.5, -1, 2, 0], [1, 1, -1, NAN]])
-    second = go_on(SPEC, engine, first, more)
+    second = advance(SPEC, engine, first, more)
     watched = Watched(engine)
-    go_on(SPEC, watched, first, more)
+    advance(SPEC, watched, first, more)
     taught = [
         {name: value for name, value in given.items() if not name.startswith("state_")}
         for given in (given_first(batch), watched.given[0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.engines.onnx import OnnxEngine
-from models.forecasting.rollout import begin, go_on, passes, placed, roll, rows_of, tell
+from models.forecasting.rollout import advance, begin, count_passes, forecast_from_state, roll, scatter, take_rows
 from models.network.inputs import window_inputs
 from tests.models.samples import Says, panel_of, reader_of, small_spec, weights_of, with_covariates
 
@@ -117,8 +117,8 @@ def test_to_go_on_point_by_point_is_to_read_the_whole_history_at_once(carried):
     spec, engine, batch = carried
     memory = begin(spec, engine, batch)
     for count in range(20):
-        memory = go_on(spec, engine, memory, LATER[:, count : count + 1])
-    at_once = go_on(spec, engine, begin(spec, engine, batch), LATER)
+        memory = advance(spec, engine, memory, LATER[:, count : count + 1])
+    at_once = advance(spec, engine, begin(spec, engine, batch), LATER)
     assert memory.said.mean == pytest.approx(at_once.said.mean, abs=1e-6)
     for name, state in memory.state.items():
         assert state == pytest.approx(at_once.state[name], abs=1e-6)
@@ -141,7 +141,7 @@ def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
     watched = Watched(engine)
     memory = begin(spec, watched, batch)
     for first, end in pairwise([0, 1, 7, 8, 13, 20]):  # at 13 more than a season is missing
-        memory = go_on(spec, watched, memory, LATER[:, first:end])
+        memory = advance(spec, watched, memory, LATER[:, first:end])
         whole = window_inputs(spec, np.concatenate([batch.values, LATER[:, :end]], axis=1), batch)
         past = np.concatenate([given["past"] for given in watched.given], axis=1)
         assert past.tolist() == whole.pop("past").tolist()
@@ -151,11 +151,11 @@ def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
 
 def test_what_is_said_is_read_on_as_if_it_had_come(carried):
     spec, engine, batch = carried
-    memory = go_on(spec, engine, begin(spec, engine, batch), LATER[:, :5])
-    said = tell(spec, engine, memory, 7)
+    memory = advance(spec, engine, begin(spec, engine, batch), LATER[:, :5])
+    said = forecast_from_state(spec, engine, memory, 7)
     expected = [memory.said]
-    for _ in range(passes(spec, 7) - 1):
-        memory = go_on(spec, engine, memory, memory.said.mean)
+    for _ in range(count_passes(spec, 7) - 1):
+        memory = advance(spec, engine, memory, memory.said.mean)
         expected.append(memory.said)
     mean = np.concatenate([one.mean for one in expected], axis=1)[:, :7]
     assert said.mean == pytest.approx(batch.to_data(mean), rel=1e-6)
@@ -167,18 +167,18 @@ def test_what_is_said_is_read_on_as_if_it_had_come(carried):
 def test_some_rows_go_on_and_are_put_back(carried):
     spec, engine, batch = carried
     memory = begin(spec, engine, batch)
-    one = go_on(spec, engine, rows_of(memory, np.array([1])), LATER[1:, :3])
-    both = placed(memory._replace(batch=memory.batch._replace(known=memory.batch.known[:, 3:])), 2, np.array([1]), one)
+    one = advance(spec, engine, take_rows(memory, np.array([1])), LATER[1:, :3])
+    both = scatter(memory._replace(batch=memory.batch._replace(known=memory.batch.known[:, 3:])), 2, np.array([1]), one)
     assert both.said.mean[0].tolist() == memory.said.mean[0].tolist()
-    assert both.said.mean[1] == pytest.approx(go_on(spec, engine, memory, LATER[:, :3]).said.mean[1], abs=1e-6)
-    longer = placed(memory, 3, np.array([2]), rows_of(memory, np.array([0])))
+    assert both.said.mean[1] == pytest.approx(advance(spec, engine, memory, LATER[:, :3]).said.mean[1], abs=1e-6)
+    longer = scatter(memory, 3, np.array([2]), take_rows(memory, np.array([0])))
     assert longer.state["state_0"].tolist() == [*memory.state["state_0"].tolist(), memory.state["state_0"][0].tolist()]
 
 
 def test_to_read_nothing_changes_nothing(carried):
     spec, engine, batch = carried
     memory = begin(spec, engine, batch)
-    assert go_on(spec, engine, memory, LATER[:, :0]) is memory
+    assert advance(spec, engine, memory, LATER[:, :0]) is memory
 
 
 def test_a_carried_state_reads_each_point_once():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
-from models.forecasting.forecaster import Member, RunnableMember, forecast, predict, ready
+from models.forecasting.forecaster import Member, RunnableMember, forecast, make_runnable, predict
 from models.forecasting.session import append, begin, check_enough, forecast_session, reach
 from models.forecasting.session import predict as session_says
 from models.network.cells import CELLS
@@ -302,7 +302,7 @@ def test_a_seasonal_naive_member_needs_no_state():
     naive = spec_of({"strategy": "seasonal_naive", "context": 12, "season": 3, "horizon": 4})
     (network,) = carrying(season=3)
     spec, weights, _ = network.member
-    networks = ready([Member(spec, weights, 3.0), Member(naive, weights_of(naive), 1.0)], OnnxEngine)
+    networks = make_runnable([Member(spec, weights, 3.0), Member(naive, weights_of(naive), 1.0)], OnnxEngine)
     session = begin(networks, panel(0, 20), 3)
     for i in range(20, 40):
         session = append(networks, session, panel(i, i + 1))
@@ -315,7 +315,7 @@ def test_a_seasonal_naive_member_needs_no_state():
 @pytest.mark.parametrize("members", [[{}], [{"state": "carried"}, {}], [{"strategy": "seasonal_naive"}]])
 def test_a_model_that_keeps_no_state_is_refused(members):
     specs = [spec_of({"strategy": "direct", **fields}) for fields in members]
-    networks = ready([Member(spec, weights_of(spec)) for spec in specs], OnnxEngine)
+    networks = make_runnable([Member(spec, weights_of(spec)) for spec in specs], OnnxEngine)
     with pytest.raises(InputError) as caught:
         begin(networks, panel(0, 20), 2)
     assert faults_of(caught.value) == [("no_state", None, None)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.network.inputs import Facts, Reader, fact_shapes, facts_in, facts_of, taught_inputs, window_inputs
-from models.training.fit import examples
+from models.training.fit import window_examples
 from tests.models.kinds import OPTIONS, PARTS, name_of, spec_of
 from tests.models.samples import panel_of, reader_of, small_spec, with_covariates
 
@@ -189,7 +189,7 @@ def test_after_every_step_is_taught_what_follows_and_read_what_comes_before(at, 
     panel = panel_of(y)
     spec = small_spec(strategy="seq2seq", context=12, horizon=horizon, segment=segment, season=4, scaling="last")
     reader = reader_of(spec, panel)
-    inputs, targets = examples(reader, (ONE, np.array([at])))
+    inputs, targets = window_examples(reader, (ONE, np.array([at])))
     scale = reader.read(ONE, np.array([at]), horizon).scale
     assert targets.shape == (1, 12 // segment, horizon, 1)
     for step in range(12 // segment):

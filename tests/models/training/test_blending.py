@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from models.engines.onnx import OnnxEngine
-from models.evaluation.origins import Plan, origins_of
-from models.forecasting.forecaster import Member, predict, ready
+from models.evaluation.origins import BacktestPlan, origins_of
+from models.forecasting.forecaster import Member, make_runnable, predict
 from models.network.inputs import Facts
 from models.training.blending import blend, seasonal_naive_for
 from tests.models.samples import panel_of, small_spec
 
 SPEC = small_spec(season=1, context=5, horizon=3, skip=False)
-PLAN = Plan(horizon=3, origins=4, stride=2)
+PLAN = BacktestPlan(horizon=3, origins=4, stride=2)
 # A window of a straight line with a slope of 1 is on average (4 + 3 + 2 + 1 + 0) / 5 = 2 away from its last value.
 UNIT = 2.0
 
@@ -64,5 +64,5 @@ def test_where_no_error_can_be_measured_the_network_stays():
 def test_seasonal_naive_as_a_member_repeats_the_season_and_fills_its_gaps_from_the_one_before():
     member = seasonal_naive_for(small_spec(season=3, horizon=4))
     panel = panel_of([9.0, 9.0, 9.0, 1.0, 2.0, 3.0, 4.0, np.nan, 6.0])
-    said = predict(ready([member], OnnxEngine), panel, np.array([0]), np.array([9]), 4)
+    said = predict(make_runnable([member], OnnxEngine), panel, np.array([0]), np.array([9]), 4)
     assert said.mean.tolist() == [pytest.approx([4.0, 2.0, 6.0, 4.0])]

@@ -11,13 +11,13 @@ from models.data.windows import split
 from models.engines.onnx import OnnxEngine
 from models.errors import Cancelled, Diverged, InputError
 from models.evaluation.backtest import evaluate
-from models.evaluation.origins import Plan, origins_of
+from models.evaluation.origins import BacktestPlan, origins_of
 from models.forecasting.forecaster import predict
 from models.forecasting.rollout import roll
 from models.network.inputs import Reader, facts_of
 from models.network.spec import Training
+from models.training import fit as fit_module
 from models.training.fit import fit
-from models.training.fit import fit as teaching
 from tests.models.samples import panel_of, ready_of, small_spec, with_covariates
 
 SPEC = small_spec(season=12, context=24, horizon=6, units=16)
@@ -56,7 +56,7 @@ def quick():
 
 
 def test_a_noisy_sine_is_learnt_much_better_than_naive_and_better_than_seasonal_naive():
-    plan = Plan(horizon=6, origins=20, stride=1)
+    plan = BacktestPlan(horizon=6, origins=20, stride=1)
     training = Training(max_epochs=4, steps_per_epoch=50, batch_size=64, learning_rate=1e-2)
     networks = ready_of(SPEC, fit(SPEC, training, PANEL.cut(plan.held_out)))
     found = evaluate(lambda *asked: predict(networks, *asked), origins_of(PANEL, plan, 12))
@@ -112,13 +112,13 @@ def test_a_loss_that_is_no_number_ends_training_and_says_what_to_change(quick):
 
 
 def test_a_validation_loss_that_is_no_number_ends_training_too(monkeypatch):
-    original = teaching._validation
+    original = fit_module._validation
 
     def poisoned(*asked):
         inputs, targets = original(*asked)
         return inputs, targets + np.float32(np.inf)
 
-    monkeypatch.setattr(teaching, "_validation", poisoned)
+    monkeypatch.setattr(fit_module, "_validation", poisoned)
     with pytest.raises(Diverged, match=r"the loss became (nan|inf) in epoch 1; lower learning_rate"):
         fit(TINY, QUICK, PANEL)
 

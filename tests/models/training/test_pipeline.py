@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from models.engines.onnx import OnnxEngine
-from models.evaluation.backtest import baseline_at, score
+from models.evaluation.backtest import baseline_errors, score
 from models.evaluation.origins import plan_for
 from models.evaluation.scoring import skill
-from models.forecasting.forecaster import predict, ready
+from models.forecasting.forecaster import make_runnable, predict
 from models.network.spec import Training
 from models.training.fit import Progress
 from models.training.member_plan import MemberPlan
-from models.training.pipeline import Watch, make
+from models.training.pipeline import TrainingHooks, train_pipeline
 from tests.models.samples import panel_of, small_spec
 
 SPEC = small_spec(cell="rnn", units=4, season=7, context=14, horizon=3)
@@ -33,7 +33,9 @@ def skills(panel, is_due):
         told[phase].append(progress.skill)
 
     plan = plan_for(panel, SPEC.horizon, SPEC.season)
-    return told, make(panel, plan, [MemberPlan(SPEC, TWO_EPOCHS)], watch=Watch(on_progress=keep, is_due=is_due))
+    return told, train_pipeline(
+        panel, plan, [MemberPlan(SPEC, TWO_EPOCHS)], watch=TrainingHooks(on_progress=keep, is_due=is_due)
+    )
 
 
 def test_the_skill_so_far_is_that_of_the_network_on_the_windows_of_its_backtest():
@@ -46,8 +48,8 @@ def test_the_skill_so_far_is_that_of_the_network_on_the_windows_of_its_backtest(
     [network] = [member for member in made.backtested if member.spec == SPEC]
     rows = np.arange(len(made.origins))
     assert len(rows) <= 64  # all of them are looked at
-    own = score(partial(predict, ready([network], OnnxEngine)), made.origins, rows)
-    assert last[0] == pytest.approx(skill(own, baseline_at(made.origins, rows).score()), abs=1e-6)
+    own = score(partial(predict, make_runnable([network], OnnxEngine)), made.origins, rows)
+    assert last[0] == pytest.approx(skill(own, baseline_errors(made.origins, rows).score()), abs=1e-6)
 
 
 def test_who_does_not_ask_is_told_none_and_neither_is_who_teaches_it_those_windows_too():

@@ -10,10 +10,10 @@ import pytest
 from models.errors import Cancelled
 from models.evaluation.origins import plan_for
 from models.network.spec import Spec, Training
-from models.training.checkpoint import Checkpoint, Entry, Page
-from models.training.fit import Progress, teach
+from models.training.checkpoint import Checkpoint, CheckpointEntry, StepCheckpoint
+from models.training.fit import Progress, train_member
 from models.training.member_plan import MemberPlan
-from models.training.pipeline import Watch, make
+from models.training.pipeline import TrainingHooks, train_pipeline
 from models.types import Weights
 from tests.models.samples import panel_of
 
@@ -46,12 +46,12 @@ def same(one: Weights, other: Weights) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def interrupted(course: MemberPlan, batches: int) -> Entry:
+def interrupted(course: MemberPlan, batches: int) -> CheckpointEntry:
     """What a training had noted when it died after so many batches."""
     kept: list[bytes] = []
     diary = Checkpoint("", kept.append, lambda: True)
     with pytest.raises(Cancelled):
-        teach(course, PANEL, diary.page("fit"), should_stop=after(batches))
+        train_member(course, PANEL, diary.page("fit"), should_stop=after(batches))
     again = Checkpoint()
     again.read(kept[-1])
     entry = again.page("fit").entry
@@ -62,11 +62,11 @@ def interrupted(course: MemberPlan, batches: int) -> Entry:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_died_comes_to_the_weights_that_it_would_have_had(kind: str) -> None:
     course = MemberPlan(*KINDS[kind])
-    whole = teach(course, PANEL, Page())
+    whole = train_member(course, PANEL, StepCheckpoint())
     entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
     assert entry.facts["epoch"] == 2
     told: list[Progress] = []
-    resumed = teach(course, PANEL, Page(entry), told.append)
+    resumed = train_member(course, PANEL, StepCheckpoint(entry), told.append)
     assert told[0].epoch == 3
     assert same(resumed, whole)
 
@@ -74,10 +74,10 @@ def test_a_training_that_died_comes_to_the_weights_that_it_would_have_had(kind: 
 def test_early_stopping_remembers_the_best_epoch_over_a_death() -> None:
     # Weights that jump about: no epoch is better than the first.
     course = MemberPlan(SPEC, replace(TRAINING, learning_rate=0.5, patience=3, max_epochs=8))
-    whole = teach(course, PANEL, Page())
+    whole = train_member(course, PANEL, StepCheckpoint())
     entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
     assert entry.facts["patience"]["best_epoch"] <= 1
-    assert same(teach(course, PANEL, Page(entry)), whole)
+    assert same(train_member(course, PANEL, StepCheckpoint(entry)), whole)
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_early_stopping_remembers_the_best_epoch_over_a_death() -> None:
 def test_a_state_that_does_not_fit_is_left_aside(changes: dict[str, object]) -> None:
     entry = interrupted(MemberPlan(SPEC, TRAINING), batches=15)
     other = replace(SPEC, units=changes.get("units", SPEC.units))
-    page = Page(Entry({**entry.facts, **changes}, entry.arrays))
+    page = StepCheckpoint(CheckpointEntry({**entry.facts, **changes}, entry.arrays))
     told: list[Progress] = []
-    made = teach(MemberPlan(other, TRAINING), PANEL, page, told.append)
+    made = train_member(MemberPlan(other, TRAINING), PANEL, page, told.append)
     assert told[0].epoch == 1
-    assert same(made, teach(MemberPlan(other, TRAINING), PANEL, Page()))
+    assert same(made, train_member(MemberPlan(other, TRAINING), PANEL, StepCheckpoint()))
 
 
 class Dies(Exception):
@@ -102,7 +102,7 @@ class Dies(Exception):
 def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
     courses = [MemberPlan(SPEC, replace(TRAINING, seed=seed, max_epochs=2)) for seed in (0, 1)]
     plan = plan_for(PANEL, SPEC.horizon, SPEC.season)
-    whole = make(PANEL, plan, courses)
+    whole = train_pipeline(PANEL, plan, courses)
     kept: list[bytes] = []
     entered: list[str] = []
     for phase, member in (("fit", 0), ("fit", 1), ("refit", 1)):
@@ -113,10 +113,10 @@ def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
                 raise Dies
 
         with pytest.raises(Dies):
-            make(PANEL, plan, courses, watch=Watch(on_progress=die, diary=diary_of(kept)))
+            train_pipeline(PANEL, plan, courses, watch=TrainingHooks(on_progress=die, diary=diary_of(kept)))
     told: list[str] = []
-    last = Watch(on_progress=lambda phase, member, _: told.append(f"{phase}/{member}"), diary=diary_of(kept))
-    made = make(PANEL, plan, courses, watch=last)
+    last = TrainingHooks(on_progress=lambda phase, member, _: told.append(f"{phase}/{member}"), diary=diary_of(kept))
+    made = train_pipeline(PANEL, plan, courses, watch=last)
     assert set(told) == {"refit/1"}  # all that came before was done once
     for ours, theirs in zip(made.forecaster.members, whole.forecaster.members, strict=True):
         assert ours.share == theirs.share
@@ -138,15 +138,17 @@ def test_memory_does_not_grow_with_the_trainings_of_a_process() -> None:
     for number in range(21):
         # Other lengths, seeds and rates: nothing that would have to be compiled anew.
         training = replace(TRAINING, max_epochs=1 + number % 3, seed=number % 2, learning_rate=1e-3 * (1 + number))
-        teach(MemberPlan(SPEC, training), PANEL, Page())
+        train_member(MemberPlan(SPEC, training), PANEL, StepCheckpoint())
         sizes.append(process.memory_info().rss)
     assert sizes[-1] - sizes[0] < 60 * 1024**2  # compiling each would take over 700 MB
 
 
 def test_what_was_compiled_for_one_training_leaves_nothing_in_the_next() -> None:
     course = MemberPlan(SPEC, TRAINING)
-    first = teach(course, PANEL, Page())
-    teach(MemberPlan(SPEC, replace(TRAINING, seed=7, max_epochs=1)), PANEL, Page(), should_stop=after(50))
+    first = train_member(course, PANEL, StepCheckpoint())
+    train_member(
+        MemberPlan(SPEC, replace(TRAINING, seed=7, max_epochs=1)), PANEL, StepCheckpoint(), should_stop=after(50)
+    )
     with pytest.raises(Cancelled):
-        teach(MemberPlan(SPEC, replace(TRAINING, seed=8)), PANEL, Page(), should_stop=after(9))
-    assert same(teach(course, PANEL, Page()), first)
+        train_member(MemberPlan(SPEC, replace(TRAINING, seed=8)), PANEL, StepCheckpoint(), should_stop=after(9))
+    assert same(train_member(course, PANEL, StepCheckpoint()), first)

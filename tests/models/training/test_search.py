@@ -21,9 +21,9 @@ from models.engines.onnx import OnnxEngine
 from models.errors import Cancelled, Diverged, InputError
 from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES
-from models.training.checkpoint import never
+from models.training.checkpoint import always_false
 from models.training.recipes import CANDIDATES
-from models.training.search import Choice, Tools, choose
+from models.training.search import SearchResult, SearchTools, search_spec
 from models.types import Weights
 from tests.fakes import weights
 from tests.models.samples import panel_of
@@ -69,14 +69,14 @@ class School:
             made["head/bias"][:] = rise * 2 / (spec.context - 1)
         return made
 
-    def search(self, panel: Panel | None = None, budget_s: float = 1e6, **fields: Any) -> Choice:
-        tools = Tools(self.teach, OnnxEngine, lambda: self.now_s, lambda: self.now_s >= self.stopped_at_s)
-        return choose(panel or panel_of(np.arange(100.0)), {**FIELDS, **fields}, TRAINING, tools, budget_s)
+    def search(self, panel: Panel | None = None, budget_s: float = 1e6, **fields: Any) -> SearchResult:
+        tools = SearchTools(self.teach, OnnxEngine, lambda: self.now_s, lambda: self.now_s >= self.stopped_at_s)
+        return search_spec(panel or panel_of(np.arange(100.0)), {**FIELDS, **fields}, TRAINING, tools, budget_s)
 
 
 def teach_at_once(spec: Spec, training: Training, *_: object) -> Weights:
     """``wide_is_best``, as a function with a name, which may be sent elsewhere."""
-    return School(wide_is_best).teach(spec, training, panel_of(np.arange(3.0)), None, never)
+    return School(wide_is_best).teach(spec, training, panel_of(np.arange(3.0)), None, always_false)
 
 
 def done(piece: Callable[[], object]) -> tuple[int, object]:
@@ -87,7 +87,7 @@ def wide_is_best(spec: Spec, epochs: int) -> float:
     return 0.25 if spec.units == 256 else 0.5
 
 
-def ranked(choice: Choice) -> dict[str, float | None]:
+def ranked(choice: SearchResult) -> dict[str, float | None]:
     """The error of each candidate at the first rung."""
     return {trial.candidate: trial.error for trial in choice.trials if trial.rung == 0}
 
@@ -129,8 +129,8 @@ def test_trials_that_are_done_in_other_processes_come_to_the_same() -> None:
 
     panel = panel_of(np.arange(100.0))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        far = choose(panel, FIELDS, TRAINING, Tools(teach_at_once, OnnxEngine, time.time, each=each), 1e6)
-    near = choose(panel, FIELDS, TRAINING, Tools(teach_at_once, OnnxEngine, time.time), 1e6)
+        far = search_spec(panel, FIELDS, TRAINING, SearchTools(teach_at_once, OnnxEngine, time.time, each=each), 1e6)
+    near = search_spec(panel, FIELDS, TRAINING, SearchTools(teach_at_once, OnnxEngine, time.time), 1e6)
     assert processes
     assert os.getpid() not in processes
     assert [replace(trial, seconds=0.0) for trial in far.trials] == [
