@@ -21,7 +21,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: a gateway passes on to
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ResolvedAddress:
     """Where to connect to (``ip``, ``port``), and what to ask there for: ``path`` of ``host``, over TLS or not."""
 
     host: str
@@ -37,12 +37,12 @@ class Target:
         return name if self.port == PORTS["https" if self.tls else "http"] else f"{name}:{self.port}"
 
 
-def networks_of(text: str) -> tuple[Network, ...]:
+def parse_networks(text: str) -> tuple[Network, ...]:
     """The networks that ``text`` lists, such as ``10.1.0.0/16, fd00::/8``. Raise ValueError."""
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
-def target_of(url: str, private: Sequence[Network] = ()) -> Target:
+def resolve_url(url: str, private: Sequence[Network] = ()) -> ResolvedAddress:
     """Where ``url`` leads; what is not public must be within one of ``private``.
 
     Raises:
@@ -55,7 +55,7 @@ def target_of(url: str, private: Sequence[Network] = ()) -> Target:
             message = f"{excerpt(host)} is {address}, which is not a public address"
             hint = "use a public one, or have the operator name its network in FORECASTLE_WEBHOOK_PRIVATE_NETWORKS"
             raise _refusal("private_address", message, hint)
-    return Target(host, str(found[0]), port, scheme == "https", path)
+    return ResolvedAddress(host, str(found[0]), port, scheme == "https", path)
 
 
 def _parts(url: str) -> tuple[str, str, int, str]:

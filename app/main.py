@@ -186,7 +186,7 @@ def _authenticate(database: Database, raw: str) -> keys.KeyPrincipal | None:
         raise database_away() from error
 
 
-def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempt_secrets.Attempt | None:
+def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempt_secrets.AttemptPrincipal | None:
     try:
         with database.read() as session:
             return attempt_secrets.holder(session, job_id, token, secret)

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.addresses import networks_of
+from app.addresses import parse_networks
 
 
 class Settings(BaseSettings):
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     @field_validator("webhook_private_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
-        networks_of(text)
+        parse_networks(text)
         return text
 
     @property

@@ -247,7 +247,7 @@ def median_ms(act: Callable[[], object]) -> float:
 def worker(database: Database) -> Iterator[subprocess.Popen[bytes]]:
     """A worker with all its settings as they are, whose children do what the fault tests let them."""
     env = {**installed(os.environ), "FORECASTLE_DATABASE_URL": str(database.url)}
-    with subprocess.Popen([sys.executable, "-m", "tests.faults.worker", "10"], env=env, cwd=ROOT) as process:
+    with subprocess.Popen([sys.executable, "-m", "tests.faults.worker_process", "10"], env=env, cwd=ROOT) as process:
         try:
             yield process
         finally:

@@ -16,7 +16,7 @@ from app.problems import BodyTooLarge, Unauthorized
 from app.schemas.base import NAME, Number
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
 from app.store.artifacts import PART_BYTES
-from app.store.attempt_secrets import Attempt
+from app.store.attempt_secrets import AttemptPrincipal
 from app.store.outcome_codec import outcome_from_bytes
 
 OCTETS = "application/octet-stream"
@@ -26,10 +26,10 @@ MAX_PROGRESS_BYTES = 16 * 1024
 router = APIRouter(prefix="/internal/v1/attempts/{job_id}/{token}", include_in_schema=False)
 
 
-def _attempt(request: Request) -> Attempt:
+def _attempt(request: Request) -> AttemptPrincipal:
     # A path that the router matches and the access table does not is open to any key: not here.
     principal = request.state.principal
-    if not isinstance(principal, Attempt):
+    if not isinstance(principal, AttemptPrincipal):
         raise Unauthorized("Only the attempt itself may do this.")
     return principal
 
@@ -38,7 +38,7 @@ async def _octets(request: Request) -> bytes:
     return await request.body()
 
 
-Mine = Annotated[Attempt, Depends(_attempt)]
+Mine = Annotated[AttemptPrincipal, Depends(_attempt)]
 Octets = Annotated[bytes, Depends(_octets)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from app.addresses import networks_of, target_of
+from app.addresses import parse_networks, resolve_url
 from app.api.http.idempotency import Keep, OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Services, problems
@@ -19,7 +19,7 @@ def post_webhook(
     """Have an address told of events; the secret that signs them is shown this one time. Private ones are refused."""
 
     def create(keep: Keep) -> WebhookAnswer:
-        target_of(request.url, networks_of(the.settings.webhook_private_networks))
+        resolve_url(request.url, parse_networks(the.settings.webhook_private_networks))
         events = list(dict.fromkeys(request.events))
         with the.database.write() as session:
             row = webhooks.create(session, caller.tenant_id, request.name, request.url, events, caller.key_id)

@@ -11,7 +11,7 @@ from app.store.tables import Job
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptPrincipal:
     """The caller that a secret stands for: one attempt of one job, which may write for it and nothing else."""
 
     tenant_id: int
@@ -29,14 +29,14 @@ class Attempt:
         return "write"
 
 
-def holder(session: Session, job_id: str, token: int, secret: str) -> Attempt | None:
+def holder(session: Session, job_id: str, token: int, secret: str) -> AttemptPrincipal | None:
     """The attempt that has the job and this secret; None where there is none such, for whatever reason."""
     mine = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
     row = session.execute(select(Job.tenant_id, Job.runner_sha256).where(mine)).one_or_none()
     if row is None or row.runner_sha256 is None:
         return None
     same = hmac.compare_digest(digest_of(secret), row.runner_sha256)
-    return Attempt(row.tenant_id, job_id, token) if same else None
+    return AttemptPrincipal(row.tenant_id, job_id, token) if same else None
 
 
 def digest_of(secret: str) -> str:

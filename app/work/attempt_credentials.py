@@ -35,7 +35,7 @@ class AttemptCredentials:
         return cls(url, _mask(masked, url, environment[CLUSTER_TOKEN]).decode())
 
 
-def errand_for(api_url: str, job_id: str, token: int, secret: str) -> AttemptCredentials:
+def credentials_for(api_url: str, job_id: str, token: int, secret: str) -> AttemptCredentials:
     """The errand of the attempt ``token`` of a job; ``api_url`` is where the cluster reaches the service."""
     return AttemptCredentials(f"{api_url.rstrip('/')}/internal/v1/attempts/{job_id}/{token}", secret)
 

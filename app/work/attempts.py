@@ -7,17 +7,17 @@ from app.store.db import Database
 from app.store.jobs import Fenced
 from app.store.tables import Job
 from app.work.executors import Handle
-from app.work.runner import Exit
+from app.work.runner import ExitStatus
 
 # What an exit status says of an attempt that recorded no end of its own; anything else is a crash.
 REASONS: dict[int, tuple[str, str]] = {
-    Exit.TEMPORARY: ("temporary", "something that the job needs was not there; see the worker's log"),
-    Exit.OUT_OF_MEMORY: ("out_of_memory", "the job's process took more memory than there was; give it less data"),
+    ExitStatus.TEMPORARY: ("temporary", "something that the job needs was not there; see the worker's log"),
+    ExitStatus.OUT_OF_MEMORY: ("out_of_memory", "the job's process took more memory than there was; give it less data"),
 }
 
 
 @dataclass(slots=True, eq=False)
-class Attempt:
+class TrackedAttempt:
     """A job that a dispatcher has, and how it stands; moments are monotonic."""
 
     job: Job
@@ -34,11 +34,11 @@ class Attempt:
         return self.job.id, self.job.token
 
 
-def settle(database: Database, attempt: Attempt) -> None:
+def settle(database: Database, attempt: TrackedAttempt) -> None:
     """Record the end of an attempt that has not done so itself; a job that another has is left alone."""
     with database.read() as session:
         ended = jobs.running(session, *attempt.name) is None
-    if ended != (attempt.code == Exit.FENCED):
+    if ended != (attempt.code == ExitStatus.FENCED):
         return  # it has recorded its end; or nobody knows of it any more, and its lease decides
     try:
         with database.write() as session:
@@ -55,7 +55,7 @@ def settle(database: Database, attempt: Attempt) -> None:
         return  # it ended, or was taken over, this very moment
 
 
-def give_back(database: Database, attempt: Attempt) -> bool:
+def give_back(database: Database, attempt: TrackedAttempt) -> bool:
     """Put the job in the queue again, the attempt not counted; False where it has ended in the meantime."""
     try:
         with database.write() as session:

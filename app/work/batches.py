@@ -13,7 +13,7 @@ from app.planning.version_payloads import BacktestOrder, BatchOrder
 from app.store.outcomes import Outcome
 from app.work.champion_comparison import known_to
 from app.work.job_context import JobContext
-from app.work.progress import Counting, time_is_up
+from app.work.progress import ProgressCounter, time_is_up
 from models.data.chunks import MAX_SERIES, parts_of
 from models.data.panel import Panel
 from models.data.windows import take
@@ -32,7 +32,7 @@ MAX_NUMBERS = 1_000_000  # of one part: with its text, some tens of MB
 STATISTICAL_S = 60.0  # for Theta and ETS, which could take longer than all the rest
 
 
-def forecast_all(desk: JobContext) -> Outcome:
+def forecast_all(context: JobContext) -> Outcome:
     """The next steps of every series, as a file ``forecast``.
 
     Raises:
@@ -40,15 +40,15 @@ def forecast_all(desk: JobContext) -> Outcome:
         Cancelled: its cancellation was asked for.
         Fenced: another worker has taken it over.
     """
-    order = BatchOrder.from_json(desk.job.request)
-    panel = desk.panel(desk.job.revision_id)
+    order = BatchOrder.from_json(context.job.request)
+    panel = context.load_panel(context.job.revision_id)
     if order.ids is not None:
         panel = panel.select(order.ids)
-    made = bundle.from_bytes(desk.bundle(order.version.id))
+    made = bundle.from_bytes(context.load_bundle(order.version.id))
     networks = make_runnable(made.members, OnnxEngine)
     most = MAX_NUMBERS // (order.horizon * (1 + 2 * len(order.levels)))
-    counting, notes = Counting(desk, "forecast", len(panel)), dict[str, int]()
-    with _table(desk, "forecast", order.format, panel.utc) as table:
+    counting, notes = ProgressCounter(context, "forecast", len(panel)), dict[str, int]()
+    with _table(context, "forecast", order.format, panel.utc) as table:
         for part in parts_of(panel, min(MAX_SERIES, max(1, most))):
             said = forecast(networks, made.calibration, part, order.horizon, order.levels)
             table.write(_forecast_rows(said))
@@ -59,7 +59,7 @@ def forecast_all(desk: JobContext) -> Outcome:
     return Outcome(result={**result, "of": f"{order.version.name.partition('@')[0]}@{order.version.number}"})
 
 
-def backtest_one(desk: JobContext) -> Outcome:
+def backtest_one(context: JobContext) -> Outcome:
     """The report of a backtest as a version has one, and a file ``windows`` if it is wanted.
 
     ``windows_taught`` counts the windows that the version was taught: what it says of those is worth nothing.
@@ -69,31 +69,31 @@ def backtest_one(desk: JobContext) -> Outcome:
         Cancelled: its cancellation was asked for.
         Fenced: another worker has taken it over.
     """
-    order = BacktestOrder.from_json(desk.job.request)
-    panel = desk.panel(desk.job.revision_id)
-    members = _members(desk, order, panel)
+    order = BacktestOrder.from_json(context.job.request)
+    panel = context.load_panel(context.job.revision_id)
+    members = _members(context, order, panel)
     origins = origins_of(panel, plan_for(panel, order.horizon, order.season), order.season)
-    says = _Counted(partial(predict, make_runnable(members, OnnxEngine)), Counting(desk, "backtest", len(origins)))
+    says = _Counted(partial(predict, make_runnable(members, OnnxEngine)), ProgressCounter(context, "backtest", len(origins)))
     enough = time_is_up(STATISTICAL_S)
     if order.windows is None:
         evaluation = evaluate(says, origins, order.baselines, enough)
     else:
-        with _table(desk, "windows", order.windows, panel.utc) as table:
+        with _table(context, "windows", order.windows, panel.utc) as table:
             evaluation = evaluate(_Written(says, table), origins, order.baselines, enough)
-    return Outcome(result=evaluation.report | _standing(desk, order, origins))
+    return Outcome(result=evaluation.report | _standing(context, order, origins))
 
 
-def _standing(desk: JobContext, order: BacktestOrder, origins: Origins) -> dict[str, Any]:
+def _standing(context: JobContext, order: BacktestOrder, origins: Origins) -> dict[str, Any]:
     if order.version is None:
         return {"of": "seasonal_naive", "windows_taught": 0}
-    known = known_to(desk, desk.version(order.version.id), origins.panel)
+    known = known_to(context, context.load_version(order.version.id), origins.panel)
     taught = int((origins.at < known[origins.series]).sum())
     return {"of": f"{order.version.name.partition('@')[0]}@{order.version.number}", "windows_taught": taught}
 
 
-def _members(desk: JobContext, order: BacktestOrder, panel: Panel) -> tuple[Member, ...]:
+def _members(context: JobContext, order: BacktestOrder, panel: Panel) -> tuple[Member, ...]:
     if order.version is not None:
-        return bundle.from_bytes(desk.bundle(order.version.id)).members
+        return bundle.from_bytes(context.load_bundle(order.version.id)).members
     plain = Spec(freq=str(panel.freq), season=order.season, context=2, horizon=order.horizon)
     return (seasonal_naive_for(plain),)
 
@@ -103,7 +103,7 @@ class _Counted:
     """A ``Predict`` that counts the windows that it was asked for."""
 
     says: Predict
-    counting: Counting
+    counting: ProgressCounter
 
     def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
         said = self.says(panel, series, at, horizon)
@@ -148,8 +148,8 @@ def _forecast_rows(said: Forecast) -> Columns:
 
 
 @contextmanager
-def _table(desk: JobContext, name: str, kind: str, utc: bool) -> Iterator[TableWriter]:
-    with desk.artifact(f"{name}.{kind}", FORMATS[kind]) as file:
+def _table(context: JobContext, name: str, kind: str, utc: bool) -> Iterator[TableWriter]:
+    with context.open_artifact(f"{name}.{kind}", FORMATS[kind]) as file:
         writer = TableWriter(file, kind, utc)
         yield writer
         writer.end()

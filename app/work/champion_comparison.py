@@ -47,19 +47,19 @@ class Rival:
     known: Ints
 
 
-def compare(desk: JobContext, rival: Rival) -> Evidence:
+def compare(context: JobContext, rival: Rival) -> Evidence:
     """The model's champion beside ``rival``. Raise ModelBroken where it is ``rival`` that says nothing of use."""
-    version = desk.champion()
+    version = context.load_champion()
     if version is None:
         return Evidence()
     try:
-        theirs = bundle.from_bytes(desk.bundle(version.id)).members
+        theirs = bundle.from_bytes(context.load_bundle(version.id)).members
     except (CorruptBundle, BundleError) as error:
         return _useless(version.number, error)
     origins = rival.origins
     if not _can_forecast(theirs, origins.panel):
         return Evidence(champion=version.number)
-    known = np.maximum(rival.known, known_to(desk, version, origins.panel))
+    known = np.maximum(rival.known, known_to(context, version, origins.panel))
     rows = np.flatnonzero(origins.at >= known[origins.series])
     if len(rows) < MIN_COMPARED:
         ours = None if rival.known.any() else rival.skill  # which would count what its parent knew already
@@ -71,14 +71,14 @@ def compare(desk: JobContext, rival: Rival) -> Evidence:
     return _evidence(version.number, errors, _mases(rival.members, origins, rows), origins, rows)
 
 
-def known_to(desk: JobContext, version: VersionFacts, panel: Panel) -> Ints:
+def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
     """How many points of each series of ``panel``, the job's own, were taught to ``version``, (N,).
 
     What was learned of another data set counts as unknown.
     """
-    if version.dataset_id != desk.job.dataset_id:
+    if version.dataset_id != context.job.dataset_id:
         return np.zeros(len(panel), dtype=np.int64)
-    taught = desk.panel(version.revision_id)
+    taught = context.load_panel(version.revision_id)
     held_out = 0
     if not (version.scores.get("refit") or version.scores.get("warm_started_from")):
         held_out = plan_for(taught, version.spec["horizon"], version.spec["season"]).held_out

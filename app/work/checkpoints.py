@@ -17,11 +17,11 @@ MIN_BETWEEN = 20.0  # times as long as keeping took: no more than a twentieth of
 MAX_BYTES = 256 * 1024**2
 
 
-class Keeper:
-    """Says when it is time to keep a diary, and keeps it at ``desk``."""
+class CheckpointSchedule:
+    """Says when it is time to keep a diary, and keeps it at ``context``."""
 
-    def __init__(self, desk: JobContext, clock: Callable[[], float]) -> None:
-        self._desk, self._clock = desk, clock
+    def __init__(self, context: JobContext, clock: Callable[[], float]) -> None:
+        self._context, self._clock = context, clock
         self._next_s = clock() + KEEP_EVERY_S
 
     def due(self) -> bool:
@@ -32,24 +32,24 @@ class Keeper:
         """Keep ``data``; what is too large for a row of the database is done again instead."""
         begin_s = self._clock()
         if len(data) <= MAX_BYTES:
-            self._desk.keep(data)
+            self._context.save_checkpoint(data)
         else:
-            logger.warning("a checkpoint was too large", extra={"job": self._desk.job.id, "bytes": len(data)})
+            logger.warning("a checkpoint was too large", extra={"job": self._context.job.id, "bytes": len(data)})
         end_s = self._clock()
         self._next_s = end_s + max(KEEP_EVERY_S, MIN_BETWEEN * (end_s - begin_s))
 
 
-def diary_of(desk: JobContext, clock: Callable[[], float] = time.monotonic) -> Checkpoint:
+def open_checkpoint(context: JobContext, clock: Callable[[], float] = time.monotonic) -> Checkpoint:
     """The diary of the desk's job, as far as an attempt before this one came; what cannot be read is done anew."""
-    job = desk.job
+    job = context.job
     order = json.dumps([job.kind, job.revision_id, dict(job.request)], sort_keys=True)
-    keeper = Keeper(desk, clock)
+    keeper = CheckpointSchedule(context, clock)
     diary = Checkpoint(hashlib.sha256(order.encode()).hexdigest(), keeper.keep, keeper.due)
-    data = desk.checkpoint()
+    data = context.load_checkpoint()
     if data is not None:
         try:
             diary.read(data)
-            desk.log(f"attempt {job.attempt} goes on from a checkpoint of {len(data)} bytes")
+            context.log(f"attempt {job.attempt} goes on from a checkpoint of {len(data)} bytes")
         except BundleError as error:
-            desk.log(f"the checkpoint is left aside, and the work begun anew: {error}")
+            context.log(f"the checkpoint is left aside, and the work begun anew: {error}")
     return diary

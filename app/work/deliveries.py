@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.addresses import Network, Target, target_of
+from app.addresses import Network, ResolvedAddress, resolve_url
 from app.store import webhooks
 from app.store.db import Database
 from app.store.webhooks import OutgoingDelivery
@@ -37,7 +37,7 @@ MAX_AGE_S = 24 * 3600.0
 GONE = 410
 
 
-class Outcome(NamedTuple):
+class DeliveryResult(NamedTuple):
     """How an attempt ended: the status that was answered, None where nothing was, and what to write down."""
 
     status: int | None
@@ -131,22 +131,24 @@ class Sender:
             # Its lease brings it back; but somebody must see why.
             logger.exception("a message could not be sent", extra={"delivery": parcel.id})
 
-    def _send(self, parcel: OutgoingDelivery) -> Outcome:
+    def _send(self, parcel: OutgoingDelivery) -> DeliveryResult:
         try:
-            target = target_of(parcel.url, self._private)
+            target = resolve_url(parcel.url, self._private)
             status = _post(target, self._context, self._timeout_s, *signed(parcel, int(time.time())))
         except InputError as error:
-            return Outcome(None, str(error))
+            return DeliveryResult(None, str(error))
         except TimeoutError:
-            return Outcome(None, f"no answer within {self._timeout_s:g} s")
+            return DeliveryResult(None, f"no answer within {self._timeout_s:g} s")
         except ssl.SSLCertVerificationError as error:
-            return Outcome(None, f"its certificate cannot be trusted: {error.verify_message}")
+            return DeliveryResult(None, f"its certificate cannot be trusted: {error.verify_message}")
         except (OSError, HTTPException) as error:
-            return Outcome(None, excerpt(str(error) or type(error).__name__))
-        return Outcome(status, f"it answered {status}")
+            return DeliveryResult(None, excerpt(str(error) or type(error).__name__))
+        return DeliveryResult(status, f"it answered {status}")
 
 
-def _post(target: Target, context: ssl.SSLContext, timeout_s: float, body: bytes, headers: dict[str, str]) -> int:
+def _post(
+    target: ResolvedAddress, context: ssl.SSLContext, timeout_s: float, body: bytes, headers: dict[str, str]
+) -> int:
     """The status of the answer. Raise TimeoutError, OSError, HTTPException."""
     over = threading.Event()
     with socket.create_connection((target.ip, target.port), timeout_s) as plain, plain.dup() as other:
@@ -162,7 +164,9 @@ def _post(target: Target, context: ssl.SSLContext, timeout_s: float, body: bytes
             timer.join()
 
 
-def _ask(target: Target, context: ssl.SSLContext, plain: socket.socket, body: bytes, headers: dict[str, str]) -> int:
+def _ask(
+    target: ResolvedAddress, context: ssl.SSLContext, plain: socket.socket, body: bytes, headers: dict[str, str]
+) -> int:
     connection = HTTPConnection(target.host, target.port)
     connection.sock = context.wrap_socket(plain, server_hostname=target.host) if target.tls else plain
     try:

@@ -18,11 +18,11 @@ from app.store import jobs
 from app.store.db import Database
 from app.store.jobs import Fenced, Held, Sign
 from app.store.tables import Job
-from app.work.attempts import Attempt, give_back, settle
-from app.work.executors import Ended, Executor, Unknown
+from app.work.attempts import TrackedAttempt, give_back, settle
+from app.work.executors import Executor, Finished, Unknown
 from app.work.executors.local import LocalExecutor
 from app.work.processes import GRACE_S, holder, is_dead
-from app.work.runner import Exit
+from app.work.runner import ExitStatus
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Dispatcher:
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._holder = holder(uuid4().hex)
         self._resources = settings.worker_resources.split(",")
-        self._attempts: list[Attempt] = []
+        self._attempts: list[TrackedAttempt] = []
         self._looked_s = self._neighbours_s = self._beat_s = self._quiet_until_s = -float("inf")
 
     @property
@@ -95,17 +95,17 @@ class Dispatcher:
         finally:
             self._executor.close()
 
-    def _is_over(self, attempt: Attempt) -> bool:
+    def _is_over(self, attempt: TrackedAttempt) -> bool:
         if attempt.code is not None:
             return True  # its end could not be recorded yet
         status, now_s = self._executor.poll(attempt.handle), time.monotonic()
-        if isinstance(status, Ended):
+        if isinstance(status, Finished):
             attempt.code = status.code
         elif not isinstance(status, Unknown):
             attempt.known_s = now_s
         elif now_s - attempt.known_s > self._settings.lease_s:
             # Its lease has run out with nobody to say how it is: who finds the job lost does what is to be done.
-            attempt.code = Exit.FENCED
+            attempt.code = ExitStatus.FENCED
         return attempt.code is not None
 
     def _beat(self, now_s: float) -> None:
@@ -136,7 +136,7 @@ class Dispatcher:
         if self._executor.free() > 0 and (calls.to_claim or calls.to_reap):
             self._claim()
 
-    def _attend(self, attempt: Attempt, sign: Sign | None, now_s: float) -> None:
+    def _attend(self, attempt: TrackedAttempt, sign: Sign | None, now_s: float) -> None:
         if sign is None or sign.token != attempt.job.token or sign.state == "queued":
             logger.info("job not held any more", extra={"job": attempt.job.id})
             self._executor.stop(attempt.handle, 0.0)
@@ -195,7 +195,7 @@ class Dispatcher:
         except Fenced:
             return False
         logger.info("job adopted", extra={"job": job.id, "attempt": job.attempt})
-        self._attempts.append(Attempt(job, handle, time.monotonic()))
+        self._attempts.append(TrackedAttempt(job, handle, time.monotonic()))
         return True
 
     def _claim(self) -> None:
@@ -223,7 +223,7 @@ class Dispatcher:
                 jobs.fail(session, job.id, job.token, "not_started", str(error), retry=True)
             return False
         logger.info("job started", extra={"job": job.id, "attempt": job.attempt})
-        self._attempts.append(Attempt(job, handle, time.monotonic()))
+        self._attempts.append(TrackedAttempt(job, handle, time.monotonic()))
         return True
 
     def _give_back(self) -> None:

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 NOT_NOW = (502, 503, 504)  # said by a service that has no time, or by a proxy that cannot reach it
 
 
-class Unreachable(Exception):
+class ServiceUnreachable(Exception):
     """The service could not be reached, did not answer in time, or said that it cannot at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What came back; ``body`` whole."""
 
     status: int
@@ -25,7 +25,7 @@ class Answer:
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise Unreachable("the answer is not JSON") from error
+            raise ServiceUnreachable("the answer is not JSON") from error
 
 
 class HttpClient:
@@ -46,7 +46,9 @@ class HttpClient:
         self._path, self._timeout_s = parts.path.rstrip("/"), timeout_s
         self._token = token
 
-    def ask(self, method: str, path: str, body: bytes | None = None, media_type: str = "application/json") -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, media_type: str = "application/json"
+    ) -> HttpAnswer:
         """What the service answers to ``method`` at ``path`` below the address. Raise Away."""
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "*/*"}
         headers |= {} if body is None else {"Content-Type": media_type}
@@ -54,15 +56,15 @@ class HttpClient:
         try:
             connection.request(method, self._path + path, body, headers)
             response = connection.getresponse()
-            answer = Answer(response.status, response.read())
+            answer = HttpAnswer(response.status, response.read())
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"{self.url} does not answer: {error}") from error
+            raise ServiceUnreachable(f"{self.url} does not answer: {error}") from error
         finally:
             connection.close()
         if answer.status in NOT_NOW:
-            raise Unreachable(f"{self.url} answers {answer.status}: it is not available at the moment")
+            raise ServiceUnreachable(f"{self.url} answers {answer.status}: it is not available at the moment")
         return answer
 
-    def say(self, method: str, path: str, values: Any) -> Answer:
+    def say(self, method: str, path: str, values: Any) -> HttpAnswer:
         """``ask`` with ``values`` as JSON."""
         return self.ask(method, path, json.dumps(values, allow_nan=False).encode())

@@ -37,34 +37,34 @@ class JobContext(Protocol):
         """What is to be done."""
 
     @property
-    def each(self) -> ParallelMap:
+    def parallel_map(self) -> ParallelMap:
         """Does independent pieces of the work: here, or on other machines."""
 
-    def panel(self, revision_id: int) -> Panel:
+    def load_panel(self, revision_id: int) -> Panel:
         """The whole content of a data set at a revision. Raise NotFound."""
 
-    def version(self, version_id: int) -> VersionFacts:
+    def load_version(self, version_id: int) -> VersionFacts:
         """What is known of a version. Raise NotFound."""
 
-    def champion(self) -> VersionFacts | None:
+    def load_champion(self) -> VersionFacts | None:
         """The champion of the job's model, as it is now."""
 
-    def bundle(self, version_id: int) -> bytes:
+    def load_bundle(self, version_id: int) -> bytes:
         """A version's bytes. Raise NotFound, CorruptBundle."""
 
-    def report(self, progress: Mapping[str, Any]) -> bool:
+    def report_progress(self, progress: Mapping[str, Any]) -> bool:
         """Say how far the work is (JSON values); True where the job is to be cancelled."""
 
     def log(self, line: str) -> None:
         """A line for who watches the job."""
 
-    def checkpoint(self) -> bytes | None:
+    def load_checkpoint(self) -> bytes | None:
         """What was kept last, by this attempt or one before it."""
 
-    def keep(self, data: bytes) -> None:
+    def save_checkpoint(self, data: bytes) -> None:
         """Keep the state of the work, in place of what was kept before."""
 
-    def artifact(self, name: str, media_type: str) -> AbstractContextManager[BinaryIO]:
+    def open_artifact(self, name: str, media_type: str) -> AbstractContextManager[BinaryIO]:
         """A file that the job leaves behind, to be written from its beginning to its end; complete with the block."""
 
     def finish(self, outcome: Outcome) -> None:
@@ -73,11 +73,11 @@ class JobContext(Protocol):
     def fail(self, code: str, message: str) -> None:
         """The job cannot be done; trying again would not help."""
 
-    def cancelled(self) -> None:
+    def mark_cancelled(self) -> None:
         """The work was stopped, for the job is to be cancelled."""
 
 
-Work = Callable[[JobContext], Outcome]
+JobFunction = Callable[[JobContext], Outcome]
 
 
 class DatabaseJobContext:
@@ -93,11 +93,11 @@ class DatabaseJobContext:
         return self._job
 
     @property
-    def each(self) -> ParallelMap:
+    def parallel_map(self) -> ParallelMap:
         """See ``JobContext``; here, one by one."""
         return run_sequentially
 
-    def panel(self, revision_id: int) -> Panel:
+    def load_panel(self, revision_id: int) -> Panel:
         """See ``JobContext``."""
 
         def load(session: Session) -> Panel:
@@ -106,19 +106,19 @@ class DatabaseJobContext:
 
         return self._read(load)
 
-    def version(self, version_id: int) -> VersionFacts:
+    def load_version(self, version_id: int) -> VersionFacts:
         """See ``JobContext``."""
         return self._read(lambda session: tasks.version(session, self._job.tenant_id, version_id))
 
-    def champion(self) -> VersionFacts | None:
+    def load_champion(self) -> VersionFacts | None:
         """See ``JobContext``."""
         return self._read(lambda session: tasks.champion(session, self._job.tenant_id, self._job.model))
 
-    def bundle(self, version_id: int) -> bytes:
+    def load_bundle(self, version_id: int) -> bytes:
         """See ``JobContext``."""
         return self._read(lambda session: registry.bundle(session, self._job.tenant_id, version_id))
 
-    def report(self, progress: Mapping[str, Any]) -> bool:
+    def report_progress(self, progress: Mapping[str, Any]) -> bool:
         """See ``JobContext``; a database that does not answer is not waited for: the next report says more."""
         try:
             with self._database.write() as session:
@@ -132,23 +132,23 @@ class DatabaseJobContext:
         logger.info(line, extra={"job": self._job.id})
         self._write(lambda session: jobs.log(session, self._job.id, self._job.token, line))
 
-    def checkpoint(self) -> bytes | None:
+    def load_checkpoint(self) -> bytes | None:
         """See ``JobContext``."""
         return self._read(lambda session: checkpoints.newest(session, self._job.id))
 
-    def keep(self, data: bytes) -> None:
+    def save_checkpoint(self, data: bytes) -> None:
         """See ``JobContext``."""
         self._write(lambda session: checkpoints.keep(session, self._hold(session), data))
 
     @contextmanager
-    def artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
+    def open_artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
         """See ``JobContext``."""
         begun = self._write(lambda session: artifacts.begin(session, self._hold(session), name, media_type))
 
         def send(number: int, data: bytes) -> None:
             self._write(lambda session: artifacts.add_part(session, self._hold(session), begun, number, data))
 
-        parts = Parts(send)
+        parts = ArtifactWriter(send)
         yield cast(BinaryIO, parts)
         parts.end()
         facts = parts.size_bytes, parts.sha256
@@ -163,7 +163,7 @@ class DatabaseJobContext:
         own = self._job.id, self._job.token
         self._end("failed", lambda session: jobs.fail(session, *own, code, message, retry=False))
 
-    def cancelled(self) -> None:
+    def mark_cancelled(self) -> None:
         """See ``JobContext``."""
         self._end("cancelled", lambda session: jobs.mark_cancelled(session, self._job.id, self._job.token))
 
@@ -198,7 +198,7 @@ class DatabaseJobContext:
                 time.sleep(RETRY_S)
 
 
-class Parts(io.RawIOBase):
+class ArtifactWriter(io.RawIOBase):
     """A file to be written, sent in parts of ``PART_BYTES``; ``send`` is given their numbers, from 1, and bytes."""
 
     def __init__(self, send: Callable[[int, bytes], None]) -> None:

@@ -12,8 +12,8 @@ from app.store.outcome_codec import outcome_to_bytes
 from app.store.outcomes import Outcome
 from app.store.tasks import Task, VersionFacts
 from app.work.attempt_credentials import AttemptCredentials
-from app.work.http_client import Answer, HttpClient, Unreachable
-from app.work.job_context import PATIENCE_S, RETRY_S, Parts
+from app.work.http_client import HttpAnswer, HttpClient, ServiceUnreachable
+from app.work.job_context import PATIENCE_S, RETRY_S, ArtifactWriter
 from models.data.panel import Panel, panel_from_bytes
 from models.errors import Fault, InputError
 from models.training.parallel import ParallelMap, run_sequentially
@@ -27,7 +27,7 @@ OCTETS = "application/octet-stream"
 class HttpJobContext:
     """A ``JobContext`` over HTTP; waits ``patience_s`` for a service that does not answer, as when it is started anew.
 
-    Every method raises ``Fenced`` once the attempt has lost its job, and ``Unreachable`` when patience is over.
+    Every method raises ``Fenced`` once the attempt has lost its job, and ``ServiceUnreachable`` when patience is over.
     """
 
     def __init__(
@@ -50,32 +50,32 @@ class HttpJobContext:
         return self._job
 
     @property
-    def each(self) -> ParallelMap:
+    def parallel_map(self) -> ParallelMap:
         """See ``JobContext``."""
         return self._each
 
-    def panel(self, revision_id: int) -> Panel:
+    def load_panel(self, revision_id: int) -> Panel:
         """See ``JobContext``."""
         return panel_from_bytes(self._ask("GET", f"/panels/{revision_id}").body)
 
-    def version(self, version_id: int) -> VersionFacts:
+    def load_version(self, version_id: int) -> VersionFacts:
         """See ``JobContext``."""
         return VersionFacts(**self._ask("GET", f"/versions/{version_id}").json())
 
-    def champion(self) -> VersionFacts | None:
+    def load_champion(self) -> VersionFacts | None:
         """See ``JobContext``."""
         found = self._ask("GET", "/champion").json()
         return None if found is None else VersionFacts(**found)
 
-    def bundle(self, version_id: int) -> bytes:
+    def load_bundle(self, version_id: int) -> bytes:
         """See ``JobContext``."""
         return self._ask("GET", f"/versions/{version_id}/bundle").body
 
-    def report(self, progress: Mapping[str, Any]) -> bool:
+    def report_progress(self, progress: Mapping[str, Any]) -> bool:
         """See ``JobContext``; a service that does not answer is not waited for: the next report says more."""
         try:
             self._stop = bool(_good(self._service.say("POST", "/report", dict(progress))).json()["stop"])
-        except Unreachable as error:
+        except ServiceUnreachable as error:
             logger.warning("a report was lost", extra={"reason": str(error)})
         return self._stop
 
@@ -84,12 +84,12 @@ class HttpJobContext:
         logger.info(line)
         self._say("/log", {"line": line})
 
-    def checkpoint(self) -> bytes | None:
+    def load_checkpoint(self) -> bytes | None:
         """See ``JobContext``."""
         answer = self._ask("GET", "/checkpoint")
         return None if answer.status == 204 else answer.body
 
-    def keep(self, data: bytes) -> None:
+    def save_checkpoint(self, data: bytes) -> None:
         """See ``JobContext``; what is larger than the service takes is not kept."""
         try:
             self._ask("PUT", "/checkpoint", data)
@@ -97,14 +97,14 @@ class HttpJobContext:
             logger.warning("the state of the work is not kept", extra={"reason": str(error)})
 
     @contextmanager
-    def artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
+    def open_artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
         """See ``JobContext``."""
         begun = self._say("/artifacts", {"name": name, "media_type": media_type}).json()["id"]
 
         def send(number: int, data: bytes) -> None:
             self._ask("PUT", f"/artifacts/{begun}/parts/{number}", data)
 
-        parts = Parts(send)
+        parts = ArtifactWriter(send)
         yield cast(BinaryIO, parts)
         parts.end()
         self._say(f"/artifacts/{begun}/complete", {"size_bytes": parts.size_bytes, "sha256": parts.sha256})
@@ -118,23 +118,23 @@ class HttpJobContext:
         """See ``JobContext``."""
         self._say("/fail", {"code": code, "message": message})
 
-    def cancelled(self) -> None:
+    def mark_cancelled(self) -> None:
         """See ``JobContext``."""
         self._ask("POST", "/cancelled", b"")
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
         return self._patiently(lambda: self._service.ask(method, path, body, OCTETS))
 
-    def _say(self, path: str, values: Mapping[str, Any]) -> Answer:
+    def _say(self, path: str, values: Mapping[str, Any]) -> HttpAnswer:
         return self._patiently(lambda: self._service.say("POST", path, values))
 
-    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+    def _patiently(self, ask: Callable[[], HttpAnswer]) -> HttpAnswer:
         """The good answer to ``ask``, again while there is none."""
         end_s = time.monotonic() + self._patience_s
         while True:
             try:
                 return _good(ask())
-            except Unreachable as error:
+            except ServiceUnreachable as error:
                 if time.monotonic() > end_s:
                     raise
                 logger.warning("the service does not answer", extra={"reason": str(error)})
@@ -145,7 +145,7 @@ class TooLarge(InputError):
     """What was to be sent is over the service's limit for a body."""
 
 
-def _good(answer: Answer) -> Answer:
+def _good(answer: HttpAnswer) -> HttpAnswer:
     """``answer``, or the error that it stands for."""
     if answer.status < 300:
         return answer
@@ -161,9 +161,9 @@ def _good(answer: Answer) -> Answer:
     raise ServiceError(f"the service answers {answer.status}: {detail}")
 
 
-def _detail(answer: Answer) -> str:
+def _detail(answer: HttpAnswer) -> str:
     try:
         said = answer.json()
-    except Unreachable:
+    except ServiceUnreachable:
         said = None
     return str(said.get("detail", "")) if isinstance(said, dict) else answer.body[:200].decode(errors="replace")

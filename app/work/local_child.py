@@ -17,11 +17,15 @@ from pathlib import Path
 from app.settings import Settings
 from app.store.db import Database
 from app.telemetry import configure_logging
-from app.work.runner import Exit, Works, attempt, works
+from app.work.runner import ExitStatus, Works, attempt, works
 
 NICE = 10  # forecasts go first
 PR_SET_PDEATHSIG = 1
-WARM_AFTER = (Exit.DONE, Exit.REFUSED, Exit.CANCELLED)  # else memory, network or token are not what they should be
+WARM_AFTER = (
+    ExitStatus.DONE,
+    ExitStatus.REFUSED,
+    ExitStatus.CANCELLED,
+)  # else memory, network or token are not what they should be
 STATM = Path("/proc/self/statm")
 
 
@@ -74,7 +78,7 @@ def main(arguments: list[str], works: Works = works) -> int:
         if code not in WARM_AFTER or resident_bytes() > settings.warm_bytes:
             return code
         os.write(pipe, b"%d\n" % code)
-    return Exit.DONE
+    return ExitStatus.DONE
 
 
 def resident_bytes() -> int:

@@ -9,11 +9,13 @@ from models.errors import Cancelled
 REPORT_EVERY_S = 0.5
 
 
-class Counting:
+class ProgressCounter:
     """Reports how much of a countable work is done, at most twice a second."""
 
-    def __init__(self, desk: JobContext, phase: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._desk, self._phase, self._total, self._clock = desk, phase, total, clock
+    def __init__(
+        self, context: JobContext, phase: str, total: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._context, self._phase, self._total, self._clock = context, phase, total, clock
         self._done, self._started_s, self._reported_s = 0, clock(), -REPORT_EVERY_S
 
     def add(self, count: int) -> None:
@@ -29,7 +31,7 @@ class Counting:
         self._reported_s, share = now_s, self._done / self._total
         eta_s = round((now_s - self._started_s) * (1 - share) / share, 1)
         progress = {"phase": self._phase, "done": self._done, "of": self._total, "share": share, "eta_s": eta_s}
-        if self._desk.report(progress):
+        if self._context.report_progress(progress):
             raise Cancelled("the job's cancellation was asked for")
 
 

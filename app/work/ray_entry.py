@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from app.store.jobs import Fenced
 from app.telemetry import configure_logging
 from app.work.attempt_credentials import AttemptCredentials
-from app.work.http_client import Unreachable
+from app.work.http_client import ServiceUnreachable
 from app.work.job_context_http import HttpJobContext
 from app.work.ray_parallel import Cluster
-from app.work.runner import Exit, Works, do, works
+from app.work.runner import ExitStatus, Works, do, works
 from models.training.parallel import run_sequentially
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def main() -> int:
     return attempt(errand)
 
 
-def attempt(errand: AttemptCredentials, works: Works = works) -> Exit:
+def attempt(errand: AttemptCredentials, works: Works = works) -> ExitStatus:
     """Run the attempt that ``errand`` names. A crash is left to the cluster to see."""
     try:
         with ExitStack() as stack:
@@ -42,13 +42,13 @@ def attempt(errand: AttemptCredentials, works: Works = works) -> Exit:
             return do(HttpJobContext(errand, each=each), works())
     except Fenced as error:
         logger.warning("fenced", extra={"reason": str(error)})
-        return Exit.FENCED
-    except Unreachable as error:
+        return ExitStatus.FENCED
+    except ServiceUnreachable as error:
         logger.error("the service does not answer", extra={"reason": str(error)})
-        return Exit.TEMPORARY
+        return ExitStatus.TEMPORARY
     except MemoryError as error:
         logger.error("out of memory", extra={"reason": str(error)})
-        return Exit.OUT_OF_MEMORY
+        return ExitStatus.OUT_OF_MEMORY
 
 
 if __name__ == "__main__":

@@ -12,15 +12,15 @@ from app.problems import KINDS, CorruptBundle, NotFound
 from app.store import tasks
 from app.store.db import Database
 from app.store.jobs import Fenced
-from app.work.job_context import DatabaseJobContext, JobContext, Work
+from app.work.job_context import DatabaseJobContext, JobContext, JobFunction
 from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
 
 logger = logging.getLogger(__name__)
 
-Works = Callable[[], Mapping[str, Work]]
+Works = Callable[[], Mapping[str, JobFunction]]
 
 
-class Exit(IntEnum):
+class ExitStatus(IntEnum):
     """Why an attempt ended; anything else is a crash, after which the job is tried again."""
 
     DONE = 0
@@ -38,65 +38,65 @@ ERROR_CODES: dict[type[ForecastError], str] = {
 }
 
 
-def works() -> Mapping[str, Work]:
+def works() -> Mapping[str, JobFunction]:
     """What is done for each kind of job."""
     from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that run no job
 
     return WORK
 
 
-def attempt(database: Database, order: tuple[int, str, int], works: Works = works) -> Exit:
+def attempt(database: Database, order: tuple[int, str, int], works: Works = works) -> ExitStatus:
     """Do the job that ``order`` names: tenant, id and token. A crash is left to the dispatcher to see."""
     try:
         return _attempt(database, order, works)
     except Fenced as error:
         logger.warning("fenced", extra={"job": order[1], "reason": str(error)})
-        return Exit.FENCED
+        return ExitStatus.FENCED
     except OperationalError as error:
         logger.error("the database does not answer", extra={"job": order[1], "reason": str(error.orig)})
-        return Exit.TEMPORARY
+        return ExitStatus.TEMPORARY
     except MemoryError as error:
         logger.error("out of memory", extra={"job": order[1], "reason": str(error)})
-        return Exit.OUT_OF_MEMORY
+        return ExitStatus.OUT_OF_MEMORY
 
 
-def _attempt(database: Database, order: tuple[int, str, int], works: Works) -> Exit:
+def _attempt(database: Database, order: tuple[int, str, int], works: Works) -> ExitStatus:
     with database.read() as session:
         task = tasks.task(session, *order)
     return do(DatabaseJobContext(database, task), works())
 
 
-def do(desk: JobContext, works: Mapping[str, Work]) -> Exit:
-    """Do the job of ``desk`` by what is done for its kind."""
-    kind = desk.job.kind
+def do(context: JobContext, works: Mapping[str, JobFunction]) -> ExitStatus:
+    """Do the job of ``context`` by what is done for its kind."""
+    kind = context.job.kind
     if kind not in works:
-        desk.fail("unknown_kind", f"this worker knows no jobs of the kind {kind!r}; is it of an older release?")
-        return Exit.REFUSED
-    return run(desk, works[kind])
+        context.fail("unknown_kind", f"this worker knows no jobs of the kind {kind!r}; is it of an older release?")
+        return ExitStatus.REFUSED
+    return run(context, works[kind])
 
 
-def run(desk: JobContext, work: Work) -> Exit:
+def run(context: JobContext, work: JobFunction) -> ExitStatus:
     """Do ``work``, and record how it ended; a crash is left to the dispatcher to see."""
     try:
-        return _run(desk, work)
+        return _run(context, work)
     except Fenced as error:
-        logger.warning("fenced", extra={"job": desk.job.id, "reason": str(error)})
-        return Exit.FENCED
+        logger.warning("fenced", extra={"job": context.job.id, "reason": str(error)})
+        return ExitStatus.FENCED
 
 
-def _run(desk: JobContext, work: Work) -> Exit:
+def _run(context: JobContext, work: JobFunction) -> ExitStatus:
     try:
-        desk.finish(work(desk))
+        context.finish(work(context))
     except Cancelled:
-        desk.cancelled()
-        return Exit.CANCELLED
+        context.mark_cancelled()
+        return ExitStatus.CANCELLED
     except ForecastError as error:
-        desk.fail(code_of(error), str(error))
-        return Exit.REFUSED
+        context.fail(code_of(error), str(error))
+        return ExitStatus.REFUSED
     except (NotFound, CorruptBundle) as error:  # what the job needs is gone or damaged, and will be so the next time
-        desk.fail(KINDS[type(error)].code, str(error))
-        return Exit.REFUSED
-    return Exit.DONE
+        context.fail(KINDS[type(error)].code, str(error))
+        return ExitStatus.REFUSED
+    return ExitStatus.DONE
 
 
 def code_of(error: ForecastError) -> str:

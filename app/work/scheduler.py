@@ -27,7 +27,7 @@ from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.tables import Schedule
 from app.work import triggers
-from app.work.triggers import Seen
+from app.work.triggers import TriggerInputs
 from models.errors import ForecastError
 
 logger = logging.getLogger(__name__)
@@ -45,14 +45,14 @@ QualityOf = Callable[[Session, int, str], Quality]  # tenant and model
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SchedulerDependencies:
     """What a tick needs of others: how a request becomes a job, and how a model's forecasts did."""
 
     settle: Settle
     quality_of: QualityOf
 
 
-def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counter[str]:
+def tick(database: Database, parts: SchedulerDependencies, at: datetime | None = None) -> Counter[str]:
     """See once to every schedule whose time has come; what came of it, counted by outcome. ``at``: the time it is.
 
     A schedule that cannot work is refused, and written down; nothing that one does holds up another.
@@ -81,7 +81,7 @@ def tick(database: Database, parts: Parts, at: datetime | None = None) -> Counte
     return outcomes
 
 
-def run(database: Database, parts: Parts, stop: threading.Event, poll_s: float) -> None:
+def run(database: Database, parts: SchedulerDependencies, stop: threading.Event, poll_s: float) -> None:
     """Tick until ``stop`` is set, and now and then forget what is old."""
     logger.info("scheduler started")
     away, tidy_at_s = False, time.monotonic()
@@ -121,7 +121,7 @@ def outstanding(seen: Schedule, moment: datetime) -> tuple[list[datetime], Passe
     return [each for each in gone.newest if each + cron.jitter(times, seen.id, each) >= latest], gone
 
 
-def _see_to(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> list[str]:
+def _see_to(database: Database, parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> list[str]:
     """Take the schedule's turn; the outcomes, none where somebody else has taken it."""
     times = schedules.plan_of(seen).times
     is_due = times and seen.due_at and seen.due_at + cron.jitter(times, seen.id, seen.due_at) <= moment
@@ -131,7 +131,7 @@ def _see_to(database: Database, parts: Parts, seen: Schedule, moment: datetime) 
     return [row.outcome for row in made or ()]
 
 
-def _by_cron(parts: Parts, seen: Schedule, moment: datetime) -> ScheduleUpdate:
+def _by_cron(parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> ScheduleUpdate:
     wanted, gone = outstanding(seen, moment)
     fired = [_firing(parts, seen, wanted[-1], "cron", {})] if wanted else []
     if fired and fired[0].job is not None:  # a refusal is said once, however many due times it is for
@@ -143,7 +143,7 @@ def _by_cron(parts: Parts, seen: Schedule, moment: datetime) -> ScheduleUpdate:
     return ScheduleUpdate(firings=fired, due_at=gone.following, watermark=seen.watermark)
 
 
-def _by_triggers(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> ScheduleUpdate:
+def _by_triggers(database: Database, parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> ScheduleUpdate:
     sight = _look(database, parts, seen, moment)
     if sight is None:
         return ScheduleUpdate(due_at=seen.due_at, watermark=seen.watermark)
@@ -158,7 +158,7 @@ def _by_triggers(database: Database, parts: Parts, seen: Schedule, moment: datet
     return ScheduleUpdate(firings=fired, due_at=seen.due_at, watermark=watermark)
 
 
-def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) -> Seen | None:
+def _look(database: Database, parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> TriggerInputs | None:
     """What the triggers look at; None where there is nothing to see, as the data set or the model is gone."""
     with database.read() as session:
         data = freshness(session, seen.tenant_id, seen.request)
@@ -167,10 +167,12 @@ def _look(database: Database, parts: Parts, seen: Schedule, moment: datetime) ->
         if model is not None and not {"drift", "coverage_below"}.isdisjoint(seen.triggers):
             quality = parts.quality_of(session, seen.tenant_id, model)
         busy = seen.overlap == "skip" and firings.unfinished_job(session, seen.id) is not None
-    return None if data is None else Seen(moment=moment, data=data, quality=quality, busy=busy)
+    return None if data is None else TriggerInputs(moment=moment, data=data, quality=quality, busy=busy)
 
 
-def _firing(parts: Parts, seen: Schedule, due_at: datetime, cause: str, detail: dict[str, Any]) -> NewFiring:
+def _firing(
+    parts: SchedulerDependencies, seen: Schedule, due_at: datetime, cause: str, detail: dict[str, Any]
+) -> NewFiring:
     """The job of the schedule, settled on the data as they are now, or why it cannot be."""
     request = seen.request if seen.gate is None else {**seen.request, "gate": seen.gate}
     try:

@@ -11,10 +11,10 @@ import numpy as np
 from app.planning.training_payload import Order
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.work.champion_comparison import Rival, compare, known_to, ruling
-from app.work.checkpoints import diary_of
+from app.work.checkpoints import open_checkpoint
 from app.work.job_context import JobContext
 from app.work.progress import time_is_up
-from app.work.reporter import Reporter, Stages
+from app.work.progress_reporter import PhaseShares, ProgressReporter
 from app.work.tune import search
 from models.data.panel import Panel
 from models.evaluation.origins import plan_for
@@ -27,7 +27,7 @@ from models.types import Ints, Weights
 STATISTICAL_S = 20.0  # for Theta and ETS in the backtest, which could take longer than all the rest
 
 
-def train(desk: JobContext) -> Outcome:
+def train(context: JobContext) -> Outcome:
     """One new version of the job's model, or an error.
 
     Raises:
@@ -35,14 +35,16 @@ def train(desk: JobContext) -> Outcome:
         Cancelled: its cancellation was asked for.
         Fenced: another worker has taken it over.
     """
-    order = Order.from_json(desk.job.request)
-    panel = order.only_of(desk.panel(desk.job.revision_id))
-    reporter = Reporter(desk, Stages(len(order.members), searches=order.auto is not None, refits=order.refit))
-    diary = diary_of(desk)
+    order = Order.from_json(context.job.request)
+    panel = order.only_of(context.load_panel(context.job.revision_id))
+    reporter = ProgressReporter(
+        context, PhaseShares(len(order.members), searches=order.auto is not None, refits=order.refit)
+    )
+    diary = open_checkpoint(context)
     plan = plan_for(panel, order.first.horizon, order.first.season)
-    courses, report, result = _courses(desk, order), _lineage(order), {}
+    courses, report, result = _courses(context, order), _lineage(order), {}
     if order.auto is not None:
-        found = search(order, panel.cut(plan.held_out), reporter, diary, desk.each)
+        found = search(order, panel.cut(plan.held_out), reporter, diary, context.parallel_map)
         courses, result = [found.course], {"trials": list(found.trials)}
         report |= {"auto": {"budget_s": order.auto.budget_s, **result}, "members": [found.wanted.to_json()]}
         if not order.register:
@@ -56,10 +58,10 @@ def train(desk: JobContext) -> Outcome:
         diary=diary,
     )
     made = train_pipeline(panel, plan, courses, refit=order.refit, statistical=order.baselines, watch=watch)
-    known = _known_to_parent(desk, order, panel)
+    known = _known_to_parent(context, order, panel)
     report["parent_knew_backtest"] = bool((known[made.origins.series] > made.origins.at).any())
     rival = Rival(members=made.backtested, skill=made.evaluation.skill, origins=made.origins, known=known)
-    evidence = compare(desk, rival)
+    evidence = compare(context, rival)
     made.evaluation.report.update(report)
     return Outcome(result=result, version=_candidate(made, ruling(evidence, order)))
 
@@ -75,11 +77,11 @@ def _candidate(made: TrainingResult, ruled: Ruling) -> Candidate:
     )
 
 
-def _courses(desk: JobContext, order: Order) -> list[MemberPlan]:
+def _courses(context: JobContext, order: Order) -> list[MemberPlan]:
     """The members to be, each with the weights that it goes on from."""
     starts: Sequence[Weights | None] = [None for _ in order.members]
     if order.warm_start is not None:
-        members = bundle.from_bytes(desk.bundle(order.warm_start.version_id)).members
+        members = bundle.from_bytes(context.load_bundle(order.warm_start.version_id)).members
         starts = [member.weights for member in members if STRATEGIES[member.spec.strategy].learns]
     return [MemberPlan(spec, training, start) for (spec, training), start in zip(order.members, starts, strict=True)]
 
@@ -91,8 +93,8 @@ def _lineage(order: Order) -> dict[str, Any]:
     return {"warm_started_from": name, "members": [member.to_json() for member in order.members]}
 
 
-def _known_to_parent(desk: JobContext, order: Order, panel: Panel) -> Ints:
+def _known_to_parent(context: JobContext, order: Order, panel: Panel) -> Ints:
     """How many points of each series the version knew from which training went on, (N,)."""
     if order.warm_start is None:
         return np.zeros(len(panel), dtype=np.int64)
-    return known_to(desk, desk.version(order.warm_start.version_id), panel)
+    return known_to(context, context.load_version(order.warm_start.version_id), panel)

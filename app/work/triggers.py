@@ -12,7 +12,7 @@ PAUSE_S = 3600.0  # between two firings of a schedule by its triggers, unless it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class TriggerInputs:
     """What there is to look at; ``quality`` is None where nothing is known of it.
 
     ``busy``: the job that was made last is unfinished, and no other is to be made beside it.
@@ -31,7 +31,7 @@ class Cause(NamedTuple):
     detail: dict[str, Any]
 
 
-def cause(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen) -> Cause | None:
+def cause(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: TriggerInputs) -> Cause | None:
     """The first trigger that says so, or None; ``watermark`` is what ``fired`` made of the last time."""
     if seen.busy:  # what is true now will be when the job has ended, unless that was what it took
         return None
@@ -48,12 +48,12 @@ def cause(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen)
     return next((each for each in found if each is not None), None)
 
 
-def fired(watermark: Mapping[str, Any], seen: Seen) -> dict[str, Any]:
+def fired(watermark: Mapping[str, Any], seen: TriggerInputs) -> dict[str, Any]:
     """The watermark once something has fired on what was ``seen``."""
     return {**watermark, "dataset": seen.data.dataset_id, "rows": seen.data.rows, "at": seen.moment.isoformat()}
 
 
-def alarm(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen) -> Cause | None:
+def alarm(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: TriggerInputs) -> Cause | None:
     """That no data have come for too long; said once, until some come. ``alarmed`` is the watermark then."""
     most_s = triggers.get("data_alarm_s")
     age_s = (seen.moment - seen.data.data_at).total_seconds()
@@ -62,7 +62,7 @@ def alarm(triggers: Mapping[str, Any], watermark: Mapping[str, Any], seen: Seen)
     return Cause("data_age", {"data_age_s": round(age_s), "data_alarm_s": most_s})
 
 
-def alarmed(watermark: Mapping[str, Any], seen: Seen) -> dict[str, Any]:
+def alarmed(watermark: Mapping[str, Any], seen: TriggerInputs) -> dict[str, Any]:
     """The watermark once the alarm was given for the data ``seen``."""
     return {**watermark, "alarm": seen.data.revision_id}
 
@@ -75,7 +75,7 @@ def _new_rows(least: int | None, watermark: Mapping[str, Any], data: Freshness) 
     return Cause("new_rows", {"new_rows": new}) if new >= least else None
 
 
-def _older(most_s: float | None, since: datetime | None, seen: Seen) -> Cause | None:
+def _older(most_s: float | None, since: datetime | None, seen: TriggerInputs) -> Cause | None:
     if most_s is None:
         return None
     times = [moment for moment in (seen.data.trained_at, since) if moment is not None]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from app.planning.training_payload import Auto, Order, Wanted
-from app.work.reporter import Reporter
+from app.work.progress_reporter import ProgressReporter
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.network.spec import Spec, Training
@@ -35,7 +35,7 @@ class Found:
 
 
 def search(
-    order: Order, known: Panel, reporter: Reporter, diary: Checkpoint, each: ParallelMap = run_sequentially
+    order: Order, known: Panel, reporter: ProgressReporter, diary: Checkpoint, each: ParallelMap = run_sequentially
 ) -> Found:
     """What does best on the newest origins of ``known``, which ends before those of the backtest.
 
@@ -60,7 +60,7 @@ def _searched(auto: Auto, training: Training, known: Panel, tools: SearchTools) 
     return CheckpointEntry(facts | {"trials": [asdict(trial) for trial in choice.trials]}, dict(choice.member.weights))
 
 
-def _tools(auto: Auto, reporter: Reporter, diary: Checkpoint, each: ParallelMap) -> SearchTools:
+def _tools(auto: Auto, reporter: ProgressReporter, diary: Checkpoint, each: ParallelMap) -> SearchTools:
     if each is run_sequentially:
         teach = partial(_teach, reporter.searching(auto.budget_s))
         return SearchTools(teach, OnnxEngine, reporter.clock, reporter.should_stop, diary)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from app.addresses import Target, networks_of, target_of
+from app.addresses import ResolvedAddress, parse_networks, resolve_url
 from models.errors import InputError
 
 
 def refusal(url: str, private: str = "") -> str:
     """The code with which ``url`` is refused."""
     with pytest.raises(InputError) as caught:
-        target_of(url, networks_of(private))
+        resolve_url(url, parse_networks(private))
     [fault] = caught.value.faults
     assert fault.field == "url"
     assert fault.hint
@@ -59,15 +59,15 @@ def test_what_is_not_public_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("https://9.9.9.9/a/b?c=d", Target("9.9.9.9", "9.9.9.9", 443, True, "/a/b?c=d")),
-        ("http://9.9.9.9", Target("9.9.9.9", "9.9.9.9", 80, False, "/")),
-        ("HTTP://9.9.9.9:8080/", Target("9.9.9.9", "9.9.9.9", 8080, False, "/")),
-        ("https://[2620:fe::fe]:8443/x", Target("2620:fe::fe", "2620:fe::fe", 8443, True, "/x")),
-        ("http://[64:ff9b::9.9.9.9]/", Target("64:ff9b::9.9.9.9", "64:ff9b::909:909", 80, False, "/")),
+        ("https://9.9.9.9/a/b?c=d", ResolvedAddress("9.9.9.9", "9.9.9.9", 443, True, "/a/b?c=d")),
+        ("http://9.9.9.9", ResolvedAddress("9.9.9.9", "9.9.9.9", 80, False, "/")),
+        ("HTTP://9.9.9.9:8080/", ResolvedAddress("9.9.9.9", "9.9.9.9", 8080, False, "/")),
+        ("https://[2620:fe::fe]:8443/x", ResolvedAddress("2620:fe::fe", "2620:fe::fe", 8443, True, "/x")),
+        ("http://[64:ff9b::9.9.9.9]/", ResolvedAddress("64:ff9b::9.9.9.9", "64:ff9b::909:909", 80, False, "/")),
     ],
 )
-def test_what_is_public_is_taken_apart(url: str, target: Target) -> None:
-    assert target_of(url) == target
+def test_what_is_public_is_taken_apart(url: str, target: ResolvedAddress) -> None:
+    assert resolve_url(url) == target
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_is_public_is_taken_apart(url: str, target: Target) -> None:
     ],
 )
 def test_the_host_is_named_as_http_wants_it(url: str, authority: str) -> None:
-    assert target_of(url).authority == authority
+    assert resolve_url(url).authority == authority
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_name_without_an_address_is_refused(host: str) -> None:
 
 
 def test_an_operator_may_allow_a_private_network_and_only_that() -> None:
-    allowed = networks_of("10.1.0.0/16, fd00::/8")
-    assert target_of("http://10.1.2.3/", allowed).ip == "10.1.2.3"
-    assert target_of("http://[fd00::1]/", allowed).ip == "fd00::1"
-    assert target_of("http://[::ffff:10.1.2.3]/", allowed).port == 80
+    allowed = parse_networks("10.1.0.0/16, fd00::/8")
+    assert resolve_url("http://10.1.2.3/", allowed).ip == "10.1.2.3"
+    assert resolve_url("http://[fd00::1]/", allowed).ip == "fd00::1"
+    assert resolve_url("http://[::ffff:10.1.2.3]/", allowed).port == 80
     assert refusal("http://10.2.0.1/", "10.1.0.0/16, fd00::/8") == "private_address"
 
 
 @pytest.mark.parametrize("text", ["10.1.0.1/16", "here", "10.1.0.0/33"])
 def test_what_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"does not appear|host bits"):
-        networks_of(text)
+        parse_networks(text)

@@ -8,28 +8,30 @@ import pytest
 from app.store.db import Database
 from app.store.migrate import migrate
 from tests.app.work.conftest import postgres_fixture, sqlite_fixture  # noqa: F401
-from tests.faults.crew import Crew, crew_on
+from tests.faults.worker_pool import WorkerPool, worker_pool
 from tests.postgres import database_fixture, database_url_fixture, postgres_server  # noqa: F401
 
 
-@pytest.fixture(name="crew")
-def crew_fixture(database: Database) -> Iterator[Crew]:
+@pytest.fixture(name="pool")
+def pool_fixture(database: Database) -> Iterator[WorkerPool]:
     """Nobody yet, on a fresh database of each kind."""
-    with crew_on(database) as crew:
-        yield crew
+    with worker_pool(database) as pool:
+        yield pool
 
 
-@pytest.fixture(name="staff", scope="module", params=["sqlite", "postgresql"])
-def staff_fixture(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+@pytest.fixture(name="shared_pool", scope="module", params=["sqlite", "postgresql"])
+def shared_pool_fixture(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerPool]:
     """A worker for the tests of a module that leave it alive: it takes six jobs at once."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('staff') / 'forecastle.db'}"
+    url = f"sqlite:///{tmp_path_factory.mktemp('shared_pool') / 'forecastle.db'}"
     if request.param == "postgresql":
         url = postgres_server().new_database()
     else:
         migrate(url)
-    with crew_on(Database(url)) as crew:
-        crew.hire(slots=6)
-        yield crew
+    with worker_pool(Database(url)) as pool:
+        pool.start_worker(slots=6)
+        yield pool
 
 
 @pytest.fixture

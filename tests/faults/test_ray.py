@@ -15,10 +15,10 @@ import pytest
 from app.store import jobs
 from app.store.db import Database
 from app.store.tables import Job, JobAttempt
-from tests.app.work.errands import COMMAND, STEPS
-from tests.app.work.rayhead import FakeHead, fake_head
-from tests.app.work.served import Api, api_of
-from tests.app.work.tiny import (
+from tests.app.work.api_server import Api, api_of
+from tests.app.work.counting_ray_entry import COMMAND, STEPS
+from tests.app.work.fake_ray_head import FakeHead, fake_head
+from tests.app.work.small_jobs import (
     cancel,
     environment,
     eventually,

@@ -12,14 +12,14 @@ from app.settings import Settings
 from app.store.db import Database
 from app.store.tables import Job
 from app.work.dispatcher import Dispatcher
-from app.work.executors import Ended
+from app.work.executors import Finished
 from app.work.executors import ray as ray_executor
 from app.work.executors.ray import RayExecutor, name_of, on_cluster
 from models.network.spec import Training
-from tests.app.work.errands import COMMAND
-from tests.app.work.served import SECRET, Api, api_of, claim_with_secret
-from tests.app.work.tiny import SPEC, eventually, keep, look, queue, versions, weeks
-from tests.faults.raycluster import Cluster, cluster, missing
+from tests.app.work.api_server import SECRET, Api, api_of, claim_with_secret
+from tests.app.work.counting_ray_entry import COMMAND
+from tests.app.work.small_jobs import SPEC, eventually, keep, look, queue, versions, weeks
+from tests.faults.ray_cluster import Cluster, cluster, missing
 
 WHY_NOT = missing()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
@@ -99,7 +99,7 @@ def test_an_attempt_is_run_once_and_its_secret_is_in_no_log(sqlite: Database, ra
         for executor in (first, second):  # as two dispatchers would that both think it theirs
             assert executor.start(job, SECRET) == name_of(job)
         for executor in (first, second):
-            assert isinstance(end := eventually(lambda e=executor: ended(e.poll(name_of(job)))), Ended)
+            assert isinstance(end := eventually(lambda e=executor: ended(e.poll(name_of(job)))), Finished)
             assert end.code == 0
     finally:
         first.close()
@@ -108,8 +108,8 @@ def test_an_attempt_is_run_once_and_its_secret_is_in_no_log(sqlite: Database, ra
     assert words_in_logs(ray, name_of(job), SECRET, ray.token) == [name_of(job)]
 
 
-def ended(status: object) -> Ended | None:
-    return status if isinstance(status, Ended) else None
+def ended(status: object) -> Finished | None:
+    return status if isinstance(status, Finished) else None
 
 
 @pytest.mark.usefixtures("light")
@@ -117,7 +117,7 @@ def test_a_killed_entrypoint_is_followed_by_one_that_goes_on(sqlite: Database, r
     job = queue(sqlite, keep(sqlite, weeks()))
     with worker_of(sqlite, ray, api):
         counting(sqlite, job)
-        [pid] = ray.running("tests.app.work.errands")
+        [pid] = ray.running("tests.app.work.counting_ray_entry")
         ray.end(pid)
         done = assert_one_version(sqlite, job)
     assert (done.attempt, done.token) == (2, 2)
@@ -129,7 +129,7 @@ def test_who_comes_after_a_worker_adopts_what_runs(sqlite: Database, ray: Cluste
     job = queue(sqlite, keep(sqlite, weeks()))
     with worker_of(sqlite, ray, api):
         counting(sqlite, job)
-    assert ray.running("tests.app.work.errands")
+    assert ray.running("tests.app.work.counting_ray_entry")
     with worker_of(sqlite, ray, api):
         assert assert_one_version(sqlite, job).token == 1
 

@@ -16,7 +16,7 @@ from app.problems import NotFound
 from app.store import schedules
 from app.store.db import Database
 from tests.app.store.conftest import at_once
-from tests.app.work.clockwork import Clockwork, at
+from tests.app.work.schedule_harness import Clockwork, at
 from tests.postgres import database_fixture, database_url_fixture  # noqa: F401
 
 KILLED = -9
@@ -32,7 +32,7 @@ def ticker(database: Database, start: str, steps: int, step_s: float, moment: st
     """A scheduler in a process of its own."""
     url = database.url.render_as_string(hide_password=False)
     words = [url, at(start).isoformat(), str(steps), str(step_s), moment]
-    return subprocess.Popen([sys.executable, "-m", "tests.faults.ticker", *words])
+    return subprocess.Popen([sys.executable, "-m", "tests.faults.scheduler_process", *words])
 
 
 def assert_each_once(clock: Clockwork, name: str, first: str, last: str, step: timedelta) -> None:

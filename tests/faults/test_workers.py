@@ -13,7 +13,7 @@ from app.store import registry
 from app.store.db import Database
 from app.store.tables import Job
 from models.network.spec import Training
-from tests.app.work.tiny import (
+from tests.app.work.small_jobs import (
     environment,
     eventually,
     gone,

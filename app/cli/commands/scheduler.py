@@ -2,7 +2,7 @@
 
 import threading
 
-from app.addresses import networks_of
+from app.addresses import parse_networks
 from app.cli.commands.common import migrated, plain_errors, read_settings
 from app.cli.commands.signals import until_signalled
 from app.planning.schedules import Planner
@@ -11,7 +11,7 @@ from app.telemetry import configure_logging
 from app.work import quality
 from app.work.deliveries import Sender
 from app.work.runner import watch_parent
-from app.work.scheduler import Parts, run
+from app.work.scheduler import SchedulerDependencies, run
 
 
 def scheduler(with_parent: bool) -> None:
@@ -26,7 +26,7 @@ def scheduler(with_parent: bool) -> None:
     stop = until_signalled()
     with plain_errors():
         database = migrated(settings)
-        sender = Sender(database, networks_of(settings.webhook_private_networks))
+        sender = Sender(database, parse_networks(settings.webhook_private_networks))
         beside = [
             threading.Thread(target=sender.run, args=(stop, settings.poll_s), name="sender"),
             threading.Thread(target=quality.run, args=(database, settings, stop), name="quality"),
@@ -34,7 +34,7 @@ def scheduler(with_parent: bool) -> None:
         for thread in beside:
             thread.start()
         try:
-            run(database, Parts(Planner(database, settings).settle, quality_of), stop, settings.poll_s)
+            run(database, SchedulerDependencies(Planner(database, settings).settle, quality_of), stop, settings.poll_s)
         finally:
             stop.set()
             for thread in beside:

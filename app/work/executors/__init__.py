@@ -14,8 +14,8 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The attempt is over, for the reason that ``code`` gives: see ``app.work.runner.Exit``."""
+class Finished:
+    """The attempt is over, for the reason that ``code`` gives: see ``app.work.runner.ExitStatus``."""
 
     code: int
 
@@ -25,7 +25,7 @@ class Unknown:
     """Nobody can say at the moment; its lease decides."""
 
 
-Status = Running | Ended | Unknown
+Status = Running | Finished | Unknown
 
 
 class Executor(Protocol):

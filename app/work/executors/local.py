@@ -11,9 +11,9 @@ from pathlib import Path
 
 from app.settings import Settings
 from app.store.tables import Job
-from app.work.executors import Ended, Handle, Running, Status, Unknown
+from app.work.executors import Finished, Handle, Running, Status, Unknown
 from app.work.processes import close, environment
-from app.work.runner import Exit
+from app.work.runner import ExitStatus
 
 # -P: the working folder is the user's, and may hold an app.py or a models folder of its own.
 COMMAND = (sys.executable, "-P", "-m", "app.work.local_child")
@@ -69,14 +69,14 @@ class LocalExecutor:
             child.handle, child.since_s = None, time.monotonic()
             if code is not None or child.kill_s is not None:
                 self._dismiss(child)
-            return Ended(said)
+            return Finished(said)
         if code is None:
             _kill_if_due(child)
             return Running()
         # The kernel's killer says nothing but SIGKILL; nor does anybody else.
         is_oom = code == -9 and child.kill_s is None and oom_kills() > child.oom_kills
         self._dismiss(child)
-        return Ended(Exit.OUT_OF_MEMORY if is_oom else code)
+        return Finished(ExitStatus.OUT_OF_MEMORY if is_oom else code)
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """See ``Executor``."""

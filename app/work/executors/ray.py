@@ -14,10 +14,10 @@ from typing import Any
 from app.problems import ServiceError
 from app.settings import Settings
 from app.store.tables import Job
-from app.work.attempt_credentials import CLUSTER_TOKEN, errand_for
-from app.work.executors import Ended, Handle, Running, Status, Unknown
-from app.work.http_client import Answer, HttpClient, Unreachable
-from app.work.runner import Exit
+from app.work.attempt_credentials import CLUSTER_TOKEN, credentials_for
+from app.work.executors import Finished, Handle, Running, Status, Unknown
+from app.work.http_client import HttpAnswer, HttpClient, ServiceUnreachable
+from app.work.runner import ExitStatus
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ STOPPED = -15
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class ClusterRun:
     """One attempt on the cluster, named by job and token, so that the same attempt is never run twice.
 
     ``order``: what is still to be submitted; ``state``: what was last said of it, at ``said_s``.
@@ -62,7 +62,7 @@ class RayExecutor:
     ) -> None:
         self._head, self._token, self._api_url = head, cluster_token, api_url
         self._slots, self._stale_s = slots, stale_s
-        self._runs: dict[Handle, Run] = {}
+        self._runs: dict[Handle, ClusterRun] = {}
         self._lock = threading.Lock()  # over the table; of what it holds each field has one writer
         self._heard_s: float | None = None
         self._complained = False  # of this outage
@@ -77,7 +77,7 @@ class RayExecutor:
 
     def start(self, job: Job, secret: str) -> Handle:
         """Have the attempt run; whether the cluster takes it shows later."""
-        return self._add(Run(name_of(job), self._order(job, secret), said_s=time.monotonic()))
+        return self._add(ClusterRun(name_of(job), self._order(job, secret), said_s=time.monotonic()))
 
     def poll(self, handle: Handle) -> Status:
         """What was last heard of the attempt; Unknown where that is too long ago, or the cluster has forgotten it."""
@@ -103,11 +103,11 @@ class RayExecutor:
             return None  # to be told so again would take seconds each time, in which no lease is kept
         try:
             state = state_of(self._head.ask("GET", f"/api/jobs/{name_of(job)}"))
-        except Unreachable:
+        except ServiceUnreachable:
             return None
         if isinstance(state, Unknown):
             return None
-        return self._add(Run(name_of(job), None, state, time.monotonic()))
+        return self._add(ClusterRun(name_of(job), None, state, time.monotonic()))
 
     def free(self) -> int:
         """How many more it takes: none while the head does not answer."""
@@ -123,14 +123,14 @@ class RayExecutor:
         self._wake.set()
         self._thread.join()
 
-    def _add(self, run: Run) -> Handle:
+    def _add(self, run: ClusterRun) -> Handle:
         with self._lock:
             self._runs.setdefault(run.name, run)
         self._wake.set()
         return run.name
 
     def _order(self, job: Job, secret: str) -> dict[str, Any]:
-        errand = errand_for(self._api_url, job.id, job.token, secret)
+        errand = credentials_for(self._api_url, job.id, job.token, secret)
         return {
             "submission_id": name_of(job),
             "entrypoint": ENTRYPOINT,
@@ -145,7 +145,7 @@ class RayExecutor:
             try:
                 self._round()
                 self._heard_s, self._complained = time.monotonic(), False
-            except Unreachable as error:
+            except ServiceUnreachable as error:
                 self._heard_s = None
                 if not self._complained:
                     logger.error("the cluster does not answer", extra={"reason": str(error)})
@@ -163,7 +163,7 @@ class RayExecutor:
                 with self._lock:
                     del self._runs[run.name]
 
-    def _current(self) -> list[Run]:
+    def _current(self) -> list[ClusterRun]:
         """The attempts that go on; an end that nobody asks for, the job having been lost, is forgotten."""
         forgotten_s = time.monotonic() - FORGET_S
         with self._lock:
@@ -171,15 +171,15 @@ class RayExecutor:
             self._runs = {name: run for name, run in own if isinstance(run.state, Running) or run.said_s > forgotten_s}
             return [run for run in self._runs.values() if isinstance(run.state, Running)]
 
-    def _see_to(self, run: Run) -> Status:
+    def _see_to(self, run: ClusterRun) -> Status:
         """Submit what is to be submitted, stop what is to be stopped, and ask how it goes. Raise Away."""
         if run.order is not None:
             if run.to_stop:
-                return Ended(STOPPED)
+                return Finished(STOPPED)
             answer = self._head.say("POST", "/api/jobs/", run.order)
             if answer.status == 400:
                 logger.error("the cluster refuses a job", extra={"run": run.name})
-                return Ended(Exit.TEMPORARY)
+                return Finished(ExitStatus.TEMPORARY)
             if b"already exists" not in answer.body:  # it is there: the answer to an earlier try was lost
                 _check(answer)
             run.order = None
@@ -213,7 +213,7 @@ def name_of(job: Job) -> str:
     return f"{job.id}-{job.token}"
 
 
-def state_of(answer: Answer) -> Status:
+def state_of(answer: HttpAnswer) -> Status:
     """What Ray says of a job it was asked for. Raise Away where that says nothing."""
     if answer.status == 404:
         return Unknown()  # a head that was started anew has forgotten everything
@@ -223,16 +223,16 @@ def state_of(answer: Answer) -> Status:
     if status in ("PENDING", "RUNNING"):
         return Running()
     if status == "SUCCEEDED":
-        return Ended(0)
+        return Finished(0)
     if status == "STOPPED":
-        return Ended(STOPPED)
+        return Finished(STOPPED)
     # Without a code the process never ran, or the machine under it is gone: that is not the job's doing.
-    return Ended(code if isinstance(code, int) and code else Exit.TEMPORARY)
+    return Finished(code if isinstance(code, int) and code else ExitStatus.TEMPORARY)
 
 
-def _check(answer: Answer) -> None:
+def _check(answer: HttpAnswer) -> None:
     """Raise Away where ``answer`` is not a good one."""
     if answer.status in (401, 403):
-        raise Unreachable("the cluster refuses the token; RAY_AUTH_TOKEN must be the same here and there")
+        raise ServiceUnreachable("the cluster refuses the token; RAY_AUTH_TOKEN must be the same here and there")
     if answer.status != 200:
-        raise Unreachable(f"the cluster answers {answer.status}")
+        raise ServiceUnreachable(f"the cluster answers {answer.status}")

@@ -17,7 +17,7 @@ from app.store.jobs import News
 from app.store.tables import Job, JobEvent
 from tests.app.api.conftest import Caller, House, on_both, open_house
 from tests.app.api.tables import series
-from tests.app.work.tiny import eventually
+from tests.app.work.small_jobs import eventually
 
 
 @pytest.fixture

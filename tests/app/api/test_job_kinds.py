@@ -1,4 +1,4 @@
-"""Each kind of job from its body to what it leaves behind: settled by the API, done at a real desk, seen by GET."""
+"""Each kind of job from its body to what it leaves behind: settled by the API, done at a real context, seen by GET."""
 
 import base64
 import io
@@ -12,17 +12,17 @@ import pytest
 from app.store import artifacts, jobs, registry
 from app.store.tables import Job
 from app.work.batches import backtest_one, forecast_all
-from app.work.job_context import Work
-from app.work.runner import Exit
+from app.work.job_context import JobFunction
+from app.work.runner import ExitStatus
 from app.work.train import train
 from tests.app.api.conftest import Caller, House
 from tests.app.api.tables import CSV, body, days, series
-from tests.app.work.tiny import work_on
+from tests.app.work.small_jobs import work_on
 from tests.fakes import says, seasonal_naive
 
 DAYS = 60
 UPS = [float(day) for day in range(DAYS)]  # 0, 1, 2, …: a forecaster that says +1, +2 in units of 1 is right
-WORK: dict[str, Work] = {"train": train, "retrain": train, "tune": train, "forecast": forecast_all}
+WORK: dict[str, JobFunction] = {"train": train, "retrain": train, "tune": train, "forecast": forecast_all}
 TINY = {"spec": {"season": 7, "horizon": 4, "context": 12, "units": 4}, "training": {"steps_per_epoch": 2}}
 
 
@@ -54,12 +54,12 @@ def ups_fixture(house: House) -> Caller:
     return house.acme
 
 
-def do(house: House, asked: dict[str, Any], work: Work | None = None) -> dict[str, Any]:
+def do(house: House, asked: dict[str, Any], work: JobFunction | None = None) -> dict[str, Any]:
     """Post a job, do it in this process, and show it."""
     job = house.acme.post("/v1/jobs", json=asked)
     claimed = claim(house)
     assert claimed.id == job["id"]
-    assert work_on(house.database, claimed, work or WORK[asked["kind"]]) == Exit.DONE
+    assert work_on(house.database, claimed, work or WORK[asked["kind"]]) == ExitStatus.DONE
     return house.acme.get(f"/v1/jobs/{job['id']}")
 
 
@@ -214,7 +214,7 @@ def test_a_model_for_each_group_learns_its_own_series_only(house: House, shops: 
     assert by_town["Ulm"]["model"] == "t-Ulm"
     assert by_town["Bad Aibling"]["model"].startswith("t-Bad-Aibling-")
     for _ in by_town:
-        assert work_on(house.database, claim(house), train) == Exit.DONE
+        assert work_on(house.database, claim(house), train) == ExitStatus.DONE
     ended = shops.get(f"/v1/jobs/{parent['id']}")
     assert (ended["state"], ended["result"]["children"]["succeeded"]) == ("succeeded", 2)
     whole = shops.get("/v1/datasets/shops")["sha256"]

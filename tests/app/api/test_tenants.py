@@ -11,7 +11,7 @@ from app.store import artifacts, jobs, schedules
 from app.store.jobs import NewJob
 from tests.app.api.conftest import Caller, House, forecast_request, on_both
 from tests.app.api.tables import series, table
-from tests.app.work.clockwork import PLAN
+from tests.app.work.schedule_harness import PLAN
 from tests.fakes import says
 
 NOBODY = {"name": "never-was", "job_id": "f" * 32, "number": "77", "alias": "champion"}

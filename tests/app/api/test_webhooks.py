@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.addresses import networks_of
+from app.addresses import parse_networks
 from app.store.tables import IdempotencyKey
 from app.work.deliveries import Sender
 from tests.app.api.conftest import Caller, House, on_both, open_house
@@ -85,7 +85,7 @@ def inside_fixture(sqlite_template: Path, tmp_path: Path) -> Iterator[House]:
 
 
 def send(house: House) -> None:
-    sender = Sender(house.database, networks_of(house.settings.webhook_private_networks))
+    sender = Sender(house.database, parse_networks(house.settings.webhook_private_networks))
     sender.step()
     sender.close()
 

@@ -12,7 +12,7 @@ from app.cli import cli
 from app.store.db import Database
 from app.store.migrate import migrate
 from models.data.panel import Panel
-from tests.app.work.tiny import weeks
+from tests.app.work.small_jobs import weeks
 from tests.models.samples import rows_of
 
 Forecastle = Callable[..., Result]

@@ -16,7 +16,7 @@ from models.evaluation.origins import origins_of, plan_for
 from models.forecasting.forecaster import forecast as make_forecast
 from models.forecasting.forecaster import predict
 from tests.app.cli.conftest import Forecastle, Home, refused
-from tests.app.work.tiny import SPEC, crown, keep, untrained, weeks
+from tests.app.work.small_jobs import SPEC, crown, keep, untrained, weeks
 from tests.models.samples import ready_of, with_covariates
 
 LAST_DAY = date(2024, 1, 1) + timedelta(days=89)

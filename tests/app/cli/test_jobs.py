@@ -8,7 +8,7 @@ from click.testing import Result
 from app.store import jobs
 from app.store.outcomes import Outcome
 from tests.app.cli.conftest import Forecastle, Home, refused
-from tests.app.work.tiny import claim, desk_of, keep, queue, weeks
+from tests.app.work.small_jobs import claim, context_of, keep, queue, weeks
 
 
 def test_jobs_are_listed_newest_first_and_by_what_they_are(forecastle: Forecastle, home: Home) -> None:
@@ -29,10 +29,10 @@ def test_jobs_are_listed_newest_first_and_by_what_they_are(forecastle: Forecastl
 def test_a_job_is_shown_with_what_was_tried_and_what_it_left(forecastle: Forecastle, home: Home) -> None:
     queue(home.database, keep(home.database, weeks()))
     job = claim(home.database)
-    desk = desk_of(home.database, job)
-    with desk.artifact("a.csv", "text/csv") as file:
+    context = context_of(home.database, job)
+    with context.open_artifact("a.csv", "text/csv") as file:
         file.write(b"ds,mean")
-    desk.finish(Outcome(result={"rows": 0}))
+    context.finish(Outcome(result={"rows": 0}))
     shown = json.loads(forecastle("jobs", "show", job.id).stdout)
     assert (shown["state"], shown["result"], shown["spec"]["horizon"]) == ("succeeded", {"rows": 0}, 4)
     assert [(each["number"], each["outcome"]) for each in shown["attempts"]] == [(1, "succeeded")]

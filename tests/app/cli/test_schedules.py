@@ -13,7 +13,7 @@ from app.store import firings, schedules, webhooks
 from app.store.tables import Schedule
 from tests.app.cli.conftest import Forecastle, Home, refused
 from tests.app.receivers import receiver
-from tests.app.work.tiny import environment, eventually, keep, put_away, weeks
+from tests.app.work.small_jobs import environment, eventually, keep, put_away, weeks
 
 JOB = json.dumps({"model": "demand", "dataset": "sales", "spec": {"horizon": 4}, "training": {"max_epochs": 1}})
 

@@ -16,7 +16,7 @@ import pytest
 
 from app.cli.commands.serve import banner
 from tests.app.cli.conftest import Home
-from tests.app.work.tiny import (
+from tests.app.work.small_jobs import (
     children_of,
     crown,
     environment,

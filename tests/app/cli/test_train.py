@@ -14,7 +14,7 @@ from app.store import datasets, jobs, registry
 from app.store.keys import tenant_id
 from models.network.spec import Spec
 from tests.app.cli.conftest import Forecastle, Home, refused
-from tests.app.work.tiny import crown, environment, eventually, keep, weeks
+from tests.app.work.small_jobs import crown, environment, eventually, keep, weeks
 
 TINY = ["--spec", "units=4", "--spec", "context=12", "--horizon", "4"]
 QUICK = [f"--training={pair}" for pair in ("max_epochs=2", "steps_per_epoch=5", "batch_size=16")]

@@ -9,7 +9,7 @@ from app.store import data_freshness, datasets, schedules
 from app.store.db import Database
 from app.store.tables import Revision
 from tests.app.store.conftest import new_revision, register
-from tests.app.work.clockwork import PLAN, at
+from tests.app.work.schedule_harness import PLAN, at
 
 
 def test_there_is_one_schedule_of_each_name_for_each_tenant(database: Database, acme: int, rival: int) -> None:

@@ -12,7 +12,7 @@ from app.store import data_freshness, datasets, decisions, firings, jobs, regist
 from app.store.db import Database
 from app.store.tables import Decision, Job, Revision, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
-from tests.app.work.clockwork import PLAN
+from tests.app.work.schedule_harness import PLAN
 
 Try = Callable[[Session, int, Revision, Version], object]
 

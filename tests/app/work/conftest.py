@@ -8,7 +8,7 @@ import pytest
 from app.store.db import Database
 from app.store.migrate import migrate
 from app.store.tables import Revision
-from tests.app.work.tiny import keep, weeks
+from tests.app.work.small_jobs import keep, weeks
 from tests.postgres import database_fixture, database_url_fixture, postgres_server  # noqa: F401
 
 

@@ -16,7 +16,7 @@ from models.evaluation.origins import Origins, origins_of, plan_for
 from models.evaluation.promotion import Evidence, Policy
 from models.evaluation.significance import confidence
 from models.forecasting.forecaster import Forecaster, predict
-from tests.app.work.tiny import SPEC, claim, crown, desk_of, keep, queue, untrained, weeks
+from tests.app.work.small_jobs import SPEC, claim, context_of, crown, keep, queue, untrained, weeks
 from tests.fakes import seasonal_naive
 from tests.models.samples import panel_of, ready_of, with_covariates
 
@@ -44,7 +44,7 @@ def standing(
     points = np.full(len(panel), known)
     members = (rival or untrained()).members
     beside = Rival(members=members, skill=0.5, origins=origins(panel), known=points)
-    return compare(desk_of(database, claim(database)), beside)
+    return compare(context_of(database, claim(database)), beside)
 
 
 def mase(forecaster: Forecaster, panel: Panel) -> float | None:
@@ -118,9 +118,9 @@ def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -
         grown = datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, old), "cli")
     whole = Rival(members=untrained().members, skill=0.5, origins=origins(new), known=np.zeros(3, dtype=np.int64))
     queue(sqlite, grown)
-    desk = desk_of(sqlite, claim(sqlite))
-    assert known_to(desk, desk.version(version.id), new).tolist() == [90, 90, 90]
-    found = compare(desk, whole)
+    context = context_of(sqlite, claim(sqlite))
+    assert known_to(context, context.load_version(version.id), new).tolist() == [90, 90, 90]
+    found = compare(context, whole)
     rows = np.flatnonzero(origins(new).at >= 90)
     networks = ready_of(*untrained(seed=2).members[0][:2])
     theirs = score(lambda *asked: predict(networks, *asked), origins(new), rows)["mase"]
@@ -133,12 +133,12 @@ def test_what_a_version_knew_ends_before_its_backtest_unless_it_was_taught_again
     held_out = plan_for(panel, SPEC.horizon, SPEC.season).held_out
     once, again = crown(sqlite, revision), crown(sqlite, revision, **refit())
     queue(sqlite, revision)
-    desk = desk_of(sqlite, claim(sqlite))
-    assert known_to(desk, desk.version(once.id), panel).tolist() == [90 - held_out] * 3
-    assert known_to(desk, desk.version(again.id), panel.select(["s2", "s0"])).tolist() == [90, 90]
+    context = context_of(sqlite, claim(sqlite))
+    assert known_to(context, context.load_version(once.id), panel).tolist() == [90 - held_out] * 3
+    assert known_to(context, context.load_version(again.id), panel.select(["s2", "s0"])).tolist() == [90, 90]
     queue(sqlite, keep(sqlite, panel, name="other"))
-    other = desk_of(sqlite, claim(sqlite))
-    assert known_to(other, other.version(again.id), panel).tolist() == [0, 0, 0]
+    other = context_of(sqlite, claim(sqlite))
+    assert known_to(other, other.load_version(again.id), panel).tolist() == [0, 0, 0]
 
 
 def test_a_champion_of_another_frequency_cannot_be_compared(sqlite: Database) -> None:

@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import update
 
-from app.addresses import networks_of
+from app.addresses import parse_networks
 from app.store import keys, webhooks
 from app.store.db import Database, now
 from app.store.tables import Delivery
@@ -20,9 +20,9 @@ from app.store.webhooks import OutgoingDelivery
 from app.work import deliveries
 from app.work.deliveries import Sender, signature, signed, wait_s
 from tests.app.receivers import Receiver, certificate_for, raw_receiver, receiver
-from tests.app.work.tiny import eventually
+from tests.app.work.small_jobs import eventually
 
-LOOPBACK = networks_of("127.0.0.0/8, ::1/128")
+LOOPBACK = parse_networks("127.0.0.0/8, ::1/128")
 
 
 @pytest.fixture(name="desk")

@@ -15,7 +15,7 @@ from app.store.db import Database
 from app.store.tables import Job, Revision
 from app.work.dispatcher import Dispatcher
 from app.work.executors.local import LocalExecutor
-from tests.app.work.tiny import cancel, claim, eventually, keep, look, queue, versions, weeks
+from tests.app.work.small_jobs import cancel, claim, eventually, keep, look, queue, versions, weeks
 from tests.postgres import postgres_server
 
 SLEEP = "exec sleep 600"

@@ -15,12 +15,12 @@ from app.store.db import Database
 from app.store.jobs import Fenced
 from app.store.outcomes import Outcome
 from app.store.tables import Artifact, ArtifactPart, Job, JobCheckpoint, JobEvent, Revision
-from app.work.checkpoints import KEEP_EVERY_S, Keeper, diary_of
+from app.work.checkpoints import KEEP_EVERY_S, CheckpointSchedule, open_checkpoint
 from app.work.job_context import PART_BYTES, DatabaseJobContext
-from app.work.runner import Exit
+from app.work.runner import ExitStatus
 from app.work.train import train
 from models.training.checkpoint import CheckpointEntry
-from tests.app.work.tiny import cancel, claim, desk_of, keep, look, queue, versions, weeks, work_on
+from tests.app.work.small_jobs import cancel, claim, context_of, keep, look, queue, versions, weeks, work_on
 
 
 def counts(database: Database) -> tuple[int, int, int]:
@@ -40,14 +40,14 @@ def take_over(database: Database, job: Job) -> Job:
 def test_a_file_is_kept_in_parts_and_is_there_when_its_job_is_done(database: Database, sales: Revision) -> None:
     queue(database, sales)
     job = claim(database)
-    desk = desk_of(database, job)
+    context = context_of(database, job)
     data = bytes(range(256)) * (PART_BYTES // 256) + b"the end"
-    with desk.artifact("all.bin", "application/octet-stream") as file:
+    with context.open_artifact("all.bin", "application/octet-stream") as file:
         for begin in range(0, len(data), 1_000_000):
             file.write(data[begin : begin + 1_000_000])
     with database.read() as session:
         assert artifacts.of_job(session, jobs.get(session, job.tenant_id, job.id)) == []
-    desk.finish(Outcome(result={"files": 1}))
+    context.finish(Outcome(result={"files": 1}))
     with database.read() as session:
         [row] = artifacts.of_job(session, jobs.get(session, job.tenant_id, job.id))
         parts = [artifacts.part(session, row.id, number) for number in (1, 2, 3)]
@@ -58,15 +58,15 @@ def test_a_file_is_kept_in_parts_and_is_there_when_its_job_is_done(database: Dat
 def test_of_several_attempts_only_the_files_of_the_last_are_kept(database: Database, sales: Revision) -> None:
     queue(database, sales)
     first = claim(database)
-    lost = desk_of(database, first)
-    with lost.artifact("a.csv", "text/csv") as file:
+    lost = context_of(database, first)
+    with lost.open_artifact("a.csv", "text/csv") as file:
         file.write(b"first")
-    second = desk_of(database, take_over(database, first))
-    with pytest.raises(Fenced), lost.artifact("b.csv", "text/csv"):
+    second = context_of(database, take_over(database, first))
+    with pytest.raises(Fenced), lost.open_artifact("b.csv", "text/csv"):
         pass
-    with second.artifact("a.csv", "text/csv") as file:
+    with second.open_artifact("a.csv", "text/csv") as file:
         file.write(b"second")
-    with suppress(ZeroDivisionError), second.artifact("half.csv", "text/csv") as file:
+    with suppress(ZeroDivisionError), second.open_artifact("half.csv", "text/csv") as file:
         file.write(b"x" * 1_000)
         raise ZeroDivisionError
     assert counts(database) == (3, 2, 0)
@@ -81,16 +81,16 @@ def test_of_several_attempts_only_the_files_of_the_last_are_kept(database: Datab
 def test_a_job_that_came_to_nothing_leaves_no_bytes(database: Database, sales: Revision, end: str) -> None:
     queue(database, sales)
     job = claim(database)
-    desk = desk_of(database, job)
-    with desk.artifact("a.csv", "text/csv") as file:
+    context = context_of(database, job)
+    with context.open_artifact("a.csv", "text/csv") as file:
         file.write(b"1")
-    desk.keep(b"state")
+    context.save_checkpoint(b"state")
     assert counts(database) == (1, 1, 1)
     if end == "failed":
-        desk.fail("invalid_input", "too short")
+        context.fail("invalid_input", "too short")
     else:
         cancel(database, job)
-        desk.cancelled()
+        context.mark_cancelled()
     assert look(database, job).state == end
     assert counts(database) == (0, 0, 0)
 
@@ -98,15 +98,15 @@ def test_a_job_that_came_to_nothing_leaves_no_bytes(database: Database, sales: R
 def test_the_next_attempt_finds_what_was_kept_last(database: Database, sales: Revision) -> None:
     queue(database, sales)
     first = claim(database)
-    desk = desk_of(database, first)
-    assert desk.checkpoint() is None
-    desk.keep(b"epoch 1")
-    desk.keep(b"epoch 2")
-    second = desk_of(database, take_over(database, first))
-    assert second.checkpoint() == b"epoch 2"
+    context = context_of(database, first)
+    assert context.load_checkpoint() is None
+    context.save_checkpoint(b"epoch 1")
+    context.save_checkpoint(b"epoch 2")
+    second = context_of(database, take_over(database, first))
+    assert second.load_checkpoint() == b"epoch 2"
     with pytest.raises(Fenced):
-        desk.keep(b"epoch 3, by one that was thought dead")
-    assert second.checkpoint() == b"epoch 2"
+        context.save_checkpoint(b"epoch 3, by one that was thought dead")
+    assert second.load_checkpoint() == b"epoch 2"
     second.finish(Outcome())
     assert counts(database) == (0, 0, 0)
 
@@ -114,7 +114,7 @@ def test_the_next_attempt_finds_what_was_kept_last(database: Database, sales: Re
 def test_a_checkpoint_whose_bytes_have_changed_counts_for_nothing(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    desk_of(sqlite, job).keep(b"state")
+    context_of(sqlite, job).save_checkpoint(b"state")
     with sqlite.write() as session:
         session.get_one(JobCheckpoint, job.id).data = b"other"
     with sqlite.read() as session:
@@ -132,9 +132,9 @@ def log_of(database: Database, job: Job) -> list[str]:
 def test_a_diary_of_another_release_is_left_aside_and_said_so(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    desk = desk_of(sqlite, job)
-    desk.keep(b"pickled by somebody")
-    assert diary_of(desk).under("") == []
+    context = context_of(sqlite, job)
+    context.save_checkpoint(b"pickled by somebody")
+    assert open_checkpoint(context).under("") == []
     [line] = log_of(sqlite, job)
     assert line.startswith("the checkpoint is left aside, and the work begun anew: the bytes begin with b'pickled")
 
@@ -144,18 +144,18 @@ def test_a_diary_is_kept_now_and_then_and_no_more_than_a_twentieth_of_the_time(s
     now_s = 0.0
 
     class Slow(DatabaseJobContext):
-        def keep(self, data: bytes) -> None:
+        def save_checkpoint(self, data: bytes) -> None:
             nonlocal now_s
             now_s += 2.0
-            super().keep(data)
+            super().save_checkpoint(data)
 
-    desk = Slow(sqlite, desk_of(sqlite, claim(sqlite)).job)
-    keeper = Keeper(desk, lambda: now_s)
+    context = Slow(sqlite, context_of(sqlite, claim(sqlite)).job)
+    keeper = CheckpointSchedule(context, lambda: now_s)
     assert not keeper.due()
     now_s = KEEP_EVERY_S
     assert keeper.due()
     keeper.keep(b"state")  # which took two seconds: again after forty
-    assert desk.checkpoint() == b"state"
+    assert context.load_checkpoint() == b"state"
     now_s += 39
     assert not keeper.due()
     now_s += 1
@@ -171,10 +171,10 @@ class Mortal(DatabaseJobContext):
 
     dies_in = ""
 
-    def report(self, progress: Any) -> bool:
+    def report_progress(self, progress: Any) -> bool:
         if progress["phase"] == self.dies_in and "epoch" in progress:
             raise Killed
-        return super().report(progress)
+        return super().report_progress(progress)
 
 
 def test_a_job_that_was_killed_goes_on_in_the_phase_where_it_was(
@@ -185,24 +185,24 @@ def test_a_job_that_was_killed_goes_on_in_the_phase_where_it_was(
     revision = keep(sqlite, weeks())
     queue(sqlite, revision, refit=True)
     whole = claim(sqlite)
-    assert work_on(sqlite, whole, train) == Exit.DONE
+    assert work_on(sqlite, whole, train) == ExitStatus.DONE
 
     queue(sqlite, revision, refit=True)
     first = claim(sqlite)
-    desk = Mortal(sqlite, desk_of(sqlite, first).job)
-    desk.dies_in = "refit"
+    context = Mortal(sqlite, context_of(sqlite, first).job)
+    context.dies_in = "refit"
     with pytest.raises(Killed):
-        train(desk)
+        train(context)
     second = take_over(sqlite, first)
     entered: list[str] = []
 
     class Watched(DatabaseJobContext):
-        def report(self, progress: Any) -> bool:
+        def report_progress(self, progress: Any) -> bool:
             if "epoch" in progress:
                 entered.append(progress["phase"])
-            return super().report(progress)
+            return super().report_progress(progress)
 
-    watched = Watched(sqlite, desk_of(sqlite, second).job)
+    watched = Watched(sqlite, context_of(sqlite, second).job)
     watched.finish(train(watched))
     assert set(entered) == {"refit"}
     assert "goes on from a checkpoint" in log_of(sqlite, second)[-1]
@@ -239,28 +239,28 @@ def away_fixture(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 def test_a_database_that_comes_back_is_waited_for(away: Unreachable) -> None:
     queue(away, keep(away, weeks()))
-    desk = desk_of(away, claim(away))
+    context = context_of(away, claim(away))
     away.away = 3
-    desk.keep(b"state")
-    assert desk.checkpoint() == b"state"
+    context.save_checkpoint(b"state")
+    assert context.load_checkpoint() == b"state"
     away.away = 1
-    assert desk.report({"share": 0.5}) is False  # not waited for: the next report says more
-    assert desk.report({"share": 0.6}) is False
+    assert context.report_progress({"share": 0.5}) is False  # not waited for: the next report says more
+    assert context.report_progress({"share": 0.6}) is False
 
 
 def test_a_database_that_stays_away_is_not_waited_for_for_ever(away: Unreachable) -> None:
     queue(away, keep(away, weeks()))
-    desk = DatabaseJobContext(away, desk_of(away, claim(away)).job, patience_s=0.05)
+    context = DatabaseJobContext(away, context_of(away, claim(away)).job, patience_s=0.05)
     away.away = 10_000
     with pytest.raises(OperationalError):
-        desk.keep(b"state")
+        context.save_checkpoint(b"state")
 
 
 def test_an_end_of_which_only_the_answer_was_lost_is_an_end(away: Unreachable) -> None:
     queue(away, keep(away, weeks()))
     job = claim(away)
     away.lose_commit = True
-    desk_of(away, job).finish(Outcome(result={"found": 7}))
+    context_of(away, job).finish(Outcome(result={"found": 7}))
     assert (look(away, job).state, look(away, job).result) == ("succeeded", {"found": 7})
 
 
@@ -268,7 +268,7 @@ def test_a_diary_of_steps_survives_the_desk(sqlite: Database, monkeypatch: pytes
     monkeypatch.setattr("app.work.checkpoints.KEEP_EVERY_S", 0.0)
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    diary_of(desk_of(sqlite, job)).close("search", CheckpointEntry({"spec": 1}))
-    found = diary_of(desk_of(sqlite, job)).done("search")
+    open_checkpoint(context_of(sqlite, job)).close("search", CheckpointEntry({"spec": 1}))
+    found = open_checkpoint(context_of(sqlite, job)).done("search")
     assert found is not None
     assert found.facts == {"spec": 1}

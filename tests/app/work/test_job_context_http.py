@@ -14,14 +14,14 @@ from app.store.db import Database
 from app.store.outcome_codec import outcome_from_bytes, outcome_to_bytes
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.store.tables import Job, Revision, Version
-from app.work.http_client import HttpClient, Unreachable
+from app.work.http_client import HttpClient, ServiceUnreachable
 from app.work.job_context import PART_BYTES, JobContext
 from app.work.job_context_http import HttpJobContext
-from app.work.runner import Exit, run
+from app.work.runner import ExitStatus, run
 from models.errors import Cancelled, Fault, InputError
 from models.forecasting import bundle
-from tests.app.work.served import SECRET, Api, api_of, claim_with_secret, http_desk
-from tests.app.work.tiny import SPEC, cancel, claim, crown, desk_of, look, queue, untrained, versions
+from tests.app.work.api_server import SECRET, Api, api_of, claim_with_secret, http_context
+from tests.app.work.small_jobs import SPEC, cancel, claim, context_of, crown, look, queue, untrained, versions
 from tests.fakes import scores
 
 
@@ -59,28 +59,28 @@ def test_both_desks_read_the_same(database: Database, sales: Revision, api: Api)
     version = crown(database, sales)
     queue(database, sales)
     job = claim_with_secret(database)
-    far, near = http_desk(api, job), desk_of(database, job)
+    far, near = http_context(api, job), context_of(database, job)
     assert far.job == near.job
-    assert far.panel(sales.id).fingerprint() == near.panel(sales.id).fingerprint()
-    assert far.champion() == near.champion() == far.version(version.id)
-    assert far.bundle(version.id) == near.bundle(version.id)
-    assert far.checkpoint() is None
-    far.keep(b"\x00state")
-    assert far.checkpoint() == near.checkpoint() == b"\x00state"
-    for desk in (far, near):
+    assert far.load_panel(sales.id).fingerprint() == near.load_panel(sales.id).fingerprint()
+    assert far.load_champion() == near.load_champion() == far.load_version(version.id)
+    assert far.load_bundle(version.id) == near.load_bundle(version.id)
+    assert far.load_checkpoint() is None
+    far.save_checkpoint(b"\x00state")
+    assert far.load_checkpoint() == near.load_checkpoint() == b"\x00state"
+    for context in (far, near):
         with pytest.raises(NotFound, match="4711"):
-            desk.version(4711)
+            context.load_version(4711)
 
 
 def test_what_a_job_came_to_is_one_version_seen_with_the_end_of_its_job(database: Database, job: Job, api: Api) -> None:
-    def work(desk: JobContext) -> Outcome:
-        assert desk.champion() is None
-        assert not desk.report({"phase": "fit", "share": 0.5})
-        desk.log("half done")
+    def work(context: JobContext) -> Outcome:
+        assert context.load_champion() is None
+        assert not context.report_progress({"phase": "fit", "share": 0.5})
+        context.log("half done")
         assert look(database, job).progress == {"phase": "fit", "share": 0.5}
         return Outcome(result={"found": 7}, version=candidate())
 
-    assert run(http_desk(api, job), work) == Exit.DONE
+    assert run(http_context(api, job), work) == ExitStatus.DONE
     done, [version] = look(database, job), versions(database, job)
     assert (done.state, done.version_id, done.result["found"]) == ("succeeded", version.id, 7)
     assert (version.skill, version.spec) == (0.5, SPEC.to_json())
@@ -88,10 +88,10 @@ def test_what_a_job_came_to_is_one_version_seen_with_the_end_of_its_job(database
 
 def test_an_artifact_arrives_in_parts_and_is_whole(database: Database, job: Job, api: Api) -> None:
     data = bytes(range(256)) * (PART_BYTES // 256) + b"the end"
-    desk = http_desk(api, job)
-    with desk.artifact("rows.bin", "application/octet-stream") as file:
+    context = http_context(api, job)
+    with context.open_artifact("rows.bin", "application/octet-stream") as file:
         file.write(data)
-    desk.finish(Outcome())
+    context.finish(Outcome())
     with database.read() as session:
         row = artifacts.named(session, jobs.get(session, job.tenant_id, job.id), "rows.bin")
         parts = [artifacts.part(session, row.id, number) for number in (1, 2, 3)]
@@ -102,41 +102,41 @@ def test_an_artifact_arrives_in_parts_and_is_whole(database: Database, job: Job,
 def test_a_cancelled_job_is_told_so_and_ends_cancelled(database: Database, job: Job, api: Api) -> None:
     cancel(database, job)
 
-    def work(desk: JobContext) -> Outcome:
-        assert desk.report({"share": 0.1})
+    def work(context: JobContext) -> Outcome:
+        assert context.report_progress({"share": 0.1})
         raise Cancelled("asked for")
 
-    assert run(http_desk(api, job), work) == Exit.CANCELLED
+    assert run(http_context(api, job), work) == ExitStatus.CANCELLED
     assert look(database, job).state == "cancelled"
 
 
 def test_a_job_that_is_wrong_fails_with_its_reason(database: Database, job: Job, api: Api) -> None:
-    def work(desk: JobContext) -> Outcome:
+    def work(context: JobContext) -> Outcome:
         raise InputError([Fault(code="too_short", message="9 points", hint="send more")])
 
-    assert run(http_desk(api, job), work) == Exit.REFUSED
+    assert run(http_context(api, job), work) == ExitStatus.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.error["code"]) == ("failed", "invalid_input")
 
 
 def test_who_lost_its_job_is_stopped_whatever_it_does(database: Database, job: Job, api: Api) -> None:
-    desk = http_desk(api, job)
-    assert desk.job.attempt == 1
+    context = http_context(api, job)
+    assert context.job.attempt == 1
     with database.write() as session:
         jobs.release(session, job.id, job.token)
     heir = claim_with_secret(database, "another")
     assert heir.token == job.token + 1
 
-    def work(desk: JobContext) -> Outcome:
+    def work(context: JobContext) -> Outcome:
         return Outcome(version=candidate())
 
-    assert run(desk, work) == Exit.FENCED
+    assert run(context, work) == ExitStatus.FENCED
     assert versions(database, job) == []
     assert look(database, job).state == "running"
     for secret, token in ((SECRET, job.token), (SECRET, heir.token), ("another", job.token), ("", heir.token)):
         assert ask(api, "POST", f"/internal/v1/attempts/{job.id}/{token}/report", b"{}", secret) == 401
     assert ask(api, "POST", f"/internal/v1/attempts/{job.id}/{heir.token}/report", b"{}", "another") == 200
-    assert run(http_desk(api, heir, "another"), work) == Exit.DONE
+    assert run(http_context(api, heir, "another"), work) == ExitStatus.DONE
     # The job is over, and with it what its secret opens.
     assert ask(api, "GET", f"/internal/v1/attempts/{job.id}/{heir.token}", secret="another") == 401
 
@@ -167,25 +167,25 @@ def test_a_key_is_no_secret_of_an_attempt_even_where_only_the_router_knows_the_p
 
 
 def test_the_service_may_be_started_anew_while_a_job_runs(database: Database, job: Job, api: Api) -> None:
-    def work(desk: JobContext) -> Outcome:
+    def work(context: JobContext) -> Outcome:
         api.stop()
         threading.Timer(0.5, api.start).start()
-        assert not desk.report({"share": 0.5})  # lost: the next says more
-        desk.keep(b"state")
+        assert not context.report_progress({"share": 0.5})  # lost: the next says more
+        context.save_checkpoint(b"state")
         return Outcome(version=candidate())
 
-    assert run(http_desk(api, job), work) == Exit.DONE
+    assert run(http_context(api, job), work) == ExitStatus.DONE
     assert look(database, job).state == "succeeded"
     assert len(versions(database, job)) == 1
 
 
 def test_patience_with_a_service_that_stays_away_has_an_end(database: Database, job: Job, api: Api) -> None:
-    desk = http_desk(api, job, patience_s=0.3)
-    assert desk.job.id == job.id
+    context = http_context(api, job, patience_s=0.3)
+    assert context.job.id == job.id
     api.stop()
     began_s = time.monotonic()
-    with pytest.raises(Unreachable, match="does not answer"):
-        desk.checkpoint()
+    with pytest.raises(ServiceUnreachable, match="does not answer"):
+        context.load_checkpoint()
     assert time.monotonic() - began_s < 10
 
 
@@ -193,14 +193,14 @@ def test_what_is_too_large_for_the_service_is_said_and_a_checkpoint_is_done_with
     database: Database, job: Job
 ) -> None:
     with api_of(database, max_body_bytes=100_000) as small:
-        desk = http_desk(small, job)
-        desk.keep(b"x" * 200_000)
-        assert desk.checkpoint() is None
+        context = http_context(small, job)
+        context.save_checkpoint(b"x" * 200_000)
+        assert context.load_checkpoint() is None
 
-        def work(desk: JobContext) -> Outcome:
+        def work(context: JobContext) -> Outcome:
             return Outcome(result={"rows": "x" * 200_000})
 
-        assert run(desk, work) == Exit.REFUSED
+        assert run(context, work) == ExitStatus.REFUSED
     failed = look(database, job)
     assert failed.state == "failed"
     assert "FORECASTLE_MAX_BODY_BYTES" in failed.error["message"]
@@ -208,7 +208,7 @@ def test_what_is_too_large_for_the_service_is_said_and_a_checkpoint_is_done_with
 
 def test_a_version_that_cannot_be_served_is_not_registered(database: Database, job: Job, api: Api) -> None:
     with pytest.raises(ServiceError, match="422"):
-        http_desk(api, job).finish(Outcome(version=candidate(bundle=b"not a bundle")))
+        http_context(api, job).finish(Outcome(version=candidate(bundle=b"not a bundle")))
     assert versions(database, job) == []
     assert look(database, job).state == "running"
 
@@ -220,7 +220,7 @@ def test_a_bundle_that_was_damaged_in_the_store_is_said_to_be(database: Database
     with database.write() as session:
         session.get_one(Version, version.id).sha256 = "0" * 64
     with pytest.raises(CorruptBundle, match="backup"):
-        http_desk(api, job).bundle(version.id)
+        http_context(api, job).load_bundle(version.id)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_the_store_settles_what_was_sent(database: Database, job: Job) -> None:
     sent = outcome_from_bytes(outcome_to_bytes(Outcome(version=candidate())))
     with database.write() as session:
         checkpoints.keep(session, jobs.hold(session, job.id, job.token), b"state")
-        outcomes.settle(session, desk_of(database, job).job, sent)
+        outcomes.settle(session, context_of(database, job).job, sent)
     assert len(versions(database, job)) == 1
 
 
@@ -287,7 +287,7 @@ def test_bodies_are_checked_like_any_other(api: Api, job: Job) -> None:
 
 
 def test_a_desk_asks_for_its_job_once(api: Api, job: Job) -> None:
-    desk: HttpJobContext = http_desk(api, job)
-    first = desk.job
+    context: HttpJobContext = http_context(api, job)
+    first = context.job
     api.stop()
-    assert desk.job is first
+    assert context.job is first

@@ -11,12 +11,12 @@ from app.problems import ServiceError
 from app.settings import Settings
 from app.store.tables import Job
 from app.work.attempt_credentials import AttemptCredentials
-from app.work.executors import Ended, Running, Unknown
+from app.work.executors import Finished, Running, Unknown
 from app.work.executors import ray as ray_executor
 from app.work.executors.ray import RayExecutor, on_cluster
 from app.work.http_client import HttpClient
-from tests.app.work.rayhead import TOKEN, FakeHead, fake_head
-from tests.app.work.tiny import eventually
+from tests.app.work.fake_ray_head import TOKEN, FakeHead, fake_head
+from tests.app.work.small_jobs import eventually
 
 API = "http://api:8000/"
 SECRET = "s" * 43
@@ -52,7 +52,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr(ray_executor, "ENTRYPOINT", f"python -c '{program}'")
 
 
-def state_of(executor: RayExecutor, run: str, kind: type) -> Ended | Running | Unknown:
+def state_of(executor: RayExecutor, run: str, kind: type) -> Finished | Running | Unknown:
     """The run's state once it is of this kind."""
     return eventually(lambda: isinstance(state := executor.poll(run), kind) and state, 20)
 
@@ -68,7 +68,7 @@ def test_a_run_ends_with_the_status_of_its_process(
     with executor_of(head) as executor:
         run = executor.start(job(), SECRET)
         assert executor.poll(run) == Running()
-        assert state_of(executor, run, Ended) == Ended(code)
+        assert state_of(executor, run, Finished) == Finished(code)
 
 
 def test_an_order_says_what_it_needs_and_keeps_the_secret_from_whoever_reads_it(
@@ -95,8 +95,8 @@ def test_an_attempt_whose_answer_was_lost_is_submitted_once_and_runs_once(
     runs(monkeypatch, "pass")
     head.lost_answers = 1
     with executor_of(head, stale_s=20) as executor:
-        assert state_of(executor, executor.start(job(), SECRET), Ended) == Ended(0)
-        assert state_of(executor, executor.start(job(), SECRET), Ended) == Ended(0)  # the same name: the same run
+        assert state_of(executor, executor.start(job(), SECRET), Finished) == Finished(0)
+        assert state_of(executor, executor.start(job(), SECRET), Finished) == Finished(0)  # the same name: the same run
     assert [order["submission_id"] for order in head.submitted] == ["j1-1"]
 
 
@@ -108,13 +108,13 @@ def test_a_stopped_run_ends_and_one_that_was_never_submitted_is_not(
         run = executor.start(job(), SECRET)
         eventually(lambda: head.runs)
         executor.stop(run, 10)
-        assert state_of(executor, run, Ended) == Ended(-15)
+        assert state_of(executor, run, Finished) == Finished(-15)
         head.stop()
         eventually(lambda: executor.free() == 0)
         late = executor.start(job("j2"), SECRET)
         executor.stop(late, 10)
         head.start()
-        assert state_of(executor, late, Ended) == Ended(-15)
+        assert state_of(executor, late, Finished) == Finished(-15)
     assert list(head.runs) == ["j1-1"]
 
 
@@ -169,7 +169,7 @@ def test_who_comes_after_adopts_what_runs_and_nothing_that_is_not_known(
         assert second.adopt(job(token=2)) is None
         assert second.poll(run) == Running()
         head.runs["j1-1"].kill()
-        assert state_of(second, run, Ended) == Ended(137)
+        assert state_of(second, run, Finished) == Finished(137)
         head.stop()
         assert second.adopt(job()) is None
     assert len(head.submitted) == 1
@@ -181,7 +181,7 @@ def test_an_order_that_is_refused_ends_and_a_wrong_token_is_said_once(
     head.refuse = 400
     with ExitStack() as stack:
         executor = stack.enter_context(executor_of(head))
-        assert state_of(executor, executor.start(job(), SECRET), Ended) == Ended(75)
+        assert state_of(executor, executor.start(job(), SECRET), Finished) == Finished(75)
         stranger = stack.enter_context(executor_of(head, token="of-another"))
         time.sleep(1)
         assert stranger.free() == 0

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.addresses import networks_of
+from app.addresses import parse_networks
 from app.planning.schedules import Planner
 from app.planning.training_payload import Order
 from app.store import jobs
@@ -25,8 +25,8 @@ from app.store.quality import quality_of
 from app.work.champion_comparison import Rival, compare, ruling
 from app.work.deliveries import Sender
 from app.work.job_context import JobContext
-from app.work.runner import Exit
-from app.work.scheduler import Parts, tick
+from app.work.runner import ExitStatus
+from app.work.scheduler import SchedulerDependencies, tick
 from models.engines.onnx import OnnxEngine
 from models.evaluation.backtest import evaluate
 from models.evaluation.origins import origins_of, plan_for
@@ -35,7 +35,7 @@ from models.forecasting.forecaster import Forecaster, make_runnable, predict
 from tests.app.api.conftest import House, open_house
 from tests.app.api.tables import series, table
 from tests.app.receivers import receiver
-from tests.app.work.tiny import SPEC, eventually, untrained, work_on
+from tests.app.work.small_jobs import SPEC, eventually, untrained, work_on
 from tests.fakes import seasonal_naive
 from tests.postgres import postgres_server
 
@@ -68,7 +68,7 @@ class Works:
 
     def tick(self, days: float) -> dict[str, int]:
         """The scheduler looks, so many days after the start."""
-        parts = Parts(Planner(self.house.database, self.house.settings).settle, quality_of)
+        parts = SchedulerDependencies(Planner(self.house.database, self.house.settings).settle, quality_of)
         return dict(tick(self.house.database, parts, START + timedelta(days=days)))
 
     def train(self, learned: Forecaster) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Works:
         with self.house.database.write() as session:
             job = jobs.claim(session, "w1", 600.0)
         assert job is not None
-        assert work_on(self.house.database, job, partial(learns, learned)) is Exit.DONE
+        assert work_on(self.house.database, job, partial(learns, learned)) is ExitStatus.DONE
         shown = self.house.acme.get(f"/v1/jobs/{job.id}")
         assert shown["state"] == "succeeded", shown
         decision: dict[str, Any] = self.house.acme.get("/v1/models/demand/decisions")["items"][0]
@@ -89,9 +89,9 @@ class Works:
         return number
 
 
-def learns(learned: Forecaster, desk: JobContext) -> Outcome:
+def learns(learned: Forecaster, context: JobContext) -> Outcome:
     """What a training job does, but for the training."""
-    order, panel = Order.from_json(desk.job.request), desk.panel(desk.job.revision_id)
+    order, panel = Order.from_json(context.job.request), context.load_panel(context.job.revision_id)
     origins = origins_of(panel, plan_for(panel, order.first.horizon, order.first.season), order.first.season)
     scored = evaluate(partial(predict, make_runnable(learned.members, OnnxEngine)), origins)
     nothing = np.zeros(len(panel), dtype=np.int64)
@@ -102,7 +102,7 @@ def learns(learned: Forecaster, desk: JobContext) -> Outcome:
         scores={**scored.report, "refit": False},
         skill=scored.skill,
         data_sha256=panel.fingerprint(),
-        ruling=ruling(compare(desk, rival), order),
+        ruling=ruling(compare(context, rival), order),
     )
     return Outcome(version=made)
 
@@ -155,7 +155,7 @@ def test_a_schedule_on_a_growing_data_set_keeps_the_best_and_can_be_rolled_back(
         acme.post("/v1/models/demand/aliases/champion/rollback", json={"reason": "the desk prefers it"})
         assert works.champion() == 1
 
-        sender = Sender(works.house.database, networks_of("127.0.0.0/8"))
+        sender = Sender(works.house.database, parse_networks("127.0.0.0/8"))
         eventually(lambda: not sender.step() and all(each["state"] == "taken" for each in deliveries(works)))
         sender.close()
 

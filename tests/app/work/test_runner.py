@@ -8,7 +8,7 @@ from app.store.db import Database
 from app.store.outcomes import Outcome
 from app.store.tables import Job, Revision
 from app.work.job_context import JobContext
-from app.work.runner import Exit, code_of
+from app.work.runner import ExitStatus, code_of
 from models.errors import (
     BundleError,
     Cancelled,
@@ -20,19 +20,19 @@ from models.errors import (
     ModelBroken,
     SpecError,
 )
-from tests.app.work.tiny import claim, look, queue, work_on
+from tests.app.work.small_jobs import claim, look, queue, work_on
 
 FAULT = Fault(code="too_short", message="the longest series has 9 points", hint="send longer series")
 
 
-class Work:
-    """Work on a job that goes wrong in a given way, or well; ``before`` happens first."""
+class FaultyJob:
+    """A job function that raises ``error``, or succeeds; with ``stolen`` another worker takes the job over first."""
 
     def __init__(self, error: Exception | None = None, *, stolen: bool = False) -> None:
         self.error, self.stolen = error, stolen
 
-    def do(self, database: Database, job: Job) -> Exit:
-        def work(desk: JobContext) -> Outcome:
+    def do(self, database: Database, job: Job) -> ExitStatus:
+        def work(context: JobContext) -> Outcome:
             if self.stolen:
                 with database.write() as session:
                     jobs.release(session, job.id, job.token)
@@ -51,7 +51,7 @@ def job_fixture(database: Database, sales: Revision) -> Job:
 
 
 def test_what_work_came_to_is_kept_with_its_job(database: Database, job: Job) -> None:
-    assert Work().do(database, job) == Exit.DONE
+    assert FaultyJob().do(database, job) == ExitStatus.DONE
     done = look(database, job)
     assert (done.state, done.result, done.version_id) == ("succeeded", {"found": 7}, None)
 
@@ -73,7 +73,7 @@ def test_each_error_has_its_code(error: ForecastError, code: str) -> None:
 
 @pytest.mark.parametrize("error", [InputError([FAULT]), Diverged("the loss became nan")], ids=["input", "diverged"])
 def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job: Job, error: ForecastError) -> None:
-    assert Work(error).do(database, job) == Exit.REFUSED
+    assert FaultyJob(error).do(database, job) == ExitStatus.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
     assert failed.error == {"code": code_of(error), "message": str(error), "class": "job"}
@@ -86,13 +86,13 @@ def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job:
 def test_what_is_gone_or_damaged_is_not_asked_for_again(
     database: Database, job: Job, error: Exception, code: str
 ) -> None:
-    assert Work(error).do(database, job) == Exit.REFUSED
+    assert FaultyJob(error).do(database, job) == ExitStatus.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.error) == ("failed", {"code": code, "message": str(error), "class": "job"})
 
 
 def test_cancelled_work_ends_its_job(database: Database, job: Job) -> None:
-    assert Work(Cancelled("asked")).do(database, job) == Exit.CANCELLED
+    assert FaultyJob(Cancelled("asked")).do(database, job) == ExitStatus.CANCELLED
     assert look(database, job).state == "cancelled"
 
 
@@ -100,12 +100,12 @@ def test_cancelled_work_ends_its_job(database: Database, job: Job) -> None:
 def test_a_job_taken_over_is_left_alone_however_the_work_ended(
     database: Database, job: Job, error: Exception | None
 ) -> None:
-    assert Work(error, stolen=True).do(database, job) == Exit.FENCED
+    assert FaultyJob(error, stolen=True).do(database, job) == ExitStatus.FENCED
     theirs = look(database, job)
     assert (theirs.state, theirs.worker, theirs.token, theirs.error) == ("running", "w2", 2, None)
 
 
 def test_a_crash_is_left_to_the_dispatcher_to_see(database: Database, job: Job) -> None:
     with pytest.raises(ZeroDivisionError):
-        Work(ZeroDivisionError()).do(database, job)
+        FaultyJob(ZeroDivisionError()).do(database, job)
     assert look(database, job).state == "running"

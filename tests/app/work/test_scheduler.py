@@ -10,10 +10,10 @@ from app.problems import Conflict, NotFound
 from app.store import datasets, firings, schedules, webhooks
 from app.store.db import Database
 from app.store.quality import Quality
-from app.work.scheduler import Parts, run, tick
+from app.work.scheduler import SchedulerDependencies, run, tick
 from tests.app.store.conftest import new_revision
-from tests.app.work.clockwork import Clockwork, at
-from tests.app.work.tiny import eventually
+from tests.app.work.schedule_harness import Clockwork, at
+from tests.app.work.small_jobs import eventually
 from tests.postgres import postgres_server
 
 FIRED = {"fired": 1}
@@ -380,4 +380,4 @@ def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:
         raise AssertionError("there is no trigger for quality")
 
     one.add(cron=None, triggers={"new_rows": 1})
-    assert dict(tick(one.database, Parts(one.settle, nobody_asks), at("09:31"))) == FIRED
+    assert dict(tick(one.database, SchedulerDependencies(one.settle, nobody_asks), at("09:31"))) == FIRED

@@ -13,19 +13,19 @@ from app.store.db import Database
 from app.store.outcomes import Outcome
 from app.store.tables import Job, Revision
 from app.work.job_context import DatabaseJobContext
-from app.work.runner import Exit, run
+from app.work.runner import ExitStatus, run
 from app.work.train import train
 from models.errors import InputError
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster
 from models.network.spec import Spec
-from tests.app.work.tiny import (
+from tests.app.work.small_jobs import (
     SPEC,
     TRAINING,
     cancel,
     claim,
+    context_of,
     crown,
-    desk_of,
     keep,
     look,
     queue,
@@ -54,7 +54,7 @@ def test_a_job_registers_one_version_with_all_that_there_is_to_know(database: Da
     queue(database, sales)
     job = claim(database)
     with reports() as told:
-        assert work_on(database, job, train) == Exit.DONE
+        assert work_on(database, job, train) == ExitStatus.DONE
 
     done, [version] = look(database, job), versions(database, job)
     assert (done.state, done.version_id, done.error) == ("succeeded", version.id, None)
@@ -103,7 +103,7 @@ def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Dat
     old = crown(sqlite, sales)
     queue(sqlite, sales)
     job = claim(sqlite)
-    assert work_on(sqlite, job, train) == Exit.DONE
+    assert work_on(sqlite, job, train) == ExitStatus.DONE
     new, _ = versions(sqlite, job)
     mine = new.scores["scores"]["model"]["mase"]
     assert (new.number, new.scores["promoted"]) == (2, True)
@@ -126,8 +126,8 @@ class TakenOver(DatabaseJobContext):
 
 def test_a_job_taken_over_at_the_last_moment_leaves_nothing(database: Database, sales: Revision) -> None:
     job = queue(database, sales)
-    desk = TakenOver(database, desk_of(database, claim(database)).job)
-    assert run(desk, train) == Exit.FENCED
+    context = TakenOver(database, context_of(database, claim(database)).job)
+    assert run(context, train) == ExitStatus.FENCED
     assert versions(database, job) == []
     after = look(database, job)
     assert (after.state, after.worker, after.token, after.version_id) == ("running", "w2", 2, None)
@@ -138,7 +138,7 @@ def test_a_job_cancelled_while_it_runs_stops_at_its_next_report(sqlite: Database
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
     cancel(sqlite, job)
-    assert work_on(sqlite, job, train) == Exit.CANCELLED
+    assert work_on(sqlite, job, train) == ExitStatus.CANCELLED
     done = look(sqlite, job)
     assert (done.state, done.version_id, done.progress["phase"]) == ("cancelled", None, "fit")
     assert done.progress["share"] < 0.5
@@ -148,7 +148,7 @@ def test_a_job_cancelled_while_it_runs_stops_at_its_next_report(sqlite: Database
 def test_series_too_short_fail_the_job_at_once_and_say_what_it_needs(database: Database) -> None:
     queue(database, keep(database, weeks(points=4)))
     job = claim(database)
-    assert work_on(database, job, train) == Exit.REFUSED
+    assert work_on(database, job, train) == ExitStatus.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
     assert failed.error is not None
@@ -165,7 +165,7 @@ def test_a_spec_that_cannot_work_is_an_error_that_says_what_can(sqlite: Database
     job = claim(sqlite)
     request = {**job.request, "spec": {**job.request["spec"], "units": 0}}
     with pytest.raises(InputError, match="units is 0; give 1 to 1024"):
-        train(DatabaseJobContext(sqlite, replace(desk_of(sqlite, job).job, request=request)))
+        train(DatabaseJobContext(sqlite, replace(context_of(sqlite, job).job, request=request)))
 
 
 def test_a_champion_crowned_during_the_training_is_not_overruled(
@@ -182,7 +182,7 @@ def test_a_champion_crowned_during_the_training_is_not_overruled(
         return to_bytes(forecaster)
 
     monkeypatch.setattr(bundle, "to_bytes", crown_meanwhile)
-    assert work_on(sqlite, job, train) == Exit.DONE
+    assert work_on(sqlite, job, train) == ExitStatus.DONE
     late, early = sorted(versions(sqlite, job), key=lambda version: -version.number)
     assert (late.number, early.number, late.scores["promoted"]) == (2, 1, False)
     assert "the alias moved while this version was trained" in late.scores["promotion"]

@@ -10,12 +10,12 @@ from app.planning.training_payload import Auto, Wanted, WarmStart
 from app.store import registry
 from app.store.db import Database
 from app.store.tables import Revision, Version
-from app.work.runner import Exit
+from app.work.runner import ExitStatus
 from app.work.train import train
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.strategies import STRATEGIES
-from tests.app.work.tiny import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks, work_on
+from tests.app.work.small_jobs import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks, work_on
 
 SHORT = replace(TRAINING, max_epochs=1, steps_per_epoch=2)
 STILL = replace(SHORT, learning_rate=1e-6, weight_decay=0.0)  # what it is taught changes next to nothing
@@ -30,7 +30,7 @@ def trained(database: Database, revision: Revision, **order: Any) -> tuple[Versi
     """The version that a job makes."""
     queue(database, revision, **order)
     job = claim(database)
-    assert work_on(database, job, train) == Exit.DONE
+    assert work_on(database, job, train) == ExitStatus.DONE
     version = versions(database, job)[0]
     with database.read() as session:
         return version, bundle.from_bytes(registry.bundle(session, job.tenant_id, version.id))

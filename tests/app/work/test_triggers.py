@@ -7,14 +7,14 @@ import pytest
 
 from app.store.data_freshness import Freshness
 from app.store.quality import Quality
-from app.work.triggers import Seen, alarm, alarmed, cause, fired
-from tests.app.work.clockwork import at
+from app.work.triggers import TriggerInputs, alarm, alarmed, cause, fired
+from tests.app.work.schedule_harness import at
 
 NOON = at("12:00")
 NEVER: dict[str, Any] = {}
 
 
-def seen(quality: Quality | None = None, **data: Any) -> Seen:
+def seen(quality: Quality | None = None, **data: Any) -> TriggerInputs:
     """At noon; 100 rows that came at 11:00, of which the newest version knows 90; it was made at 10:00."""
     fresh = {
         "dataset_id": 3,
@@ -24,7 +24,7 @@ def seen(quality: Quality | None = None, **data: Any) -> Seen:
         "trained_rows": 90,
         "trained_at": at("10:00"),
     }
-    return Seen(moment=NOON, data=Freshness(**{**fresh, **data}), quality=quality)
+    return TriggerInputs(moment=NOON, data=Freshness(**{**fresh, **data}), quality=quality)
 
 
 DRIFT = {"ratio": 1.5, "confidence": 0.9, "least": 50}
@@ -61,7 +61,7 @@ def known(within: float | None = None, points: int = 50, **figures: float | None
     ],
 )
 def test_a_trigger_fires_from_its_limit_on(
-    triggers: dict[str, Any], sight: Seen, detail: dict[str, Any] | None
+    triggers: dict[str, Any], sight: TriggerInputs, detail: dict[str, Any] | None
 ) -> None:
     found = cause(triggers, NEVER, sight)
     assert (None if found is None else found.detail) == detail

@@ -11,7 +11,7 @@ from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.schedules import Plan
 from app.store.tables import Firing, Job, Schedule
-from app.work.scheduler import Parts, tick
+from app.work.scheduler import SchedulerDependencies, tick
 from tests.app.store.conftest import new_revision
 
 PLAN = Plan(
@@ -48,8 +48,8 @@ class Clockwork:
             datasets.create(session, self.tenant_id, "sales", "D", new_revision(), "cli")
 
     @property
-    def parts(self) -> Parts:
-        return Parts(self.settle, lambda session, tenant_id, model: self.quality)
+    def parts(self) -> SchedulerDependencies:
+        return SchedulerDependencies(self.settle, lambda session, tenant_id, model: self.quality)
 
     def settle(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
         """A job on the newest revision. Raise NotFound for the data set, RuntimeError for the model ``bug``."""

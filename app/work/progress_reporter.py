@@ -16,7 +16,7 @@ SEARCH, BACKTEST, REFIT = 0.5, 0.05, 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Stages:
+class PhaseShares:
     """Where the phases of a job begin and end, as shares of the whole; its ``members`` are taught one by one."""
 
     members: int
@@ -38,11 +38,11 @@ class Stages:
         return begin + member * width, begin + (member + 1) * width
 
 
-class Reporter:
+class ProgressReporter:
     """Reports progress, at most twice a second, and learns whether to stop."""
 
-    def __init__(self, desk: JobContext, stages: Stages, clock: Callable[[], float] = time.monotonic) -> None:
-        self._desk, self._stages, self.clock = desk, stages, clock
+    def __init__(self, context: JobContext, stages: PhaseShares, clock: Callable[[], float] = time.monotonic) -> None:
+        self._context, self._stages, self.clock = context, stages, clock
         self._started_s, self._reported_s, self._judged_s = clock(), -REPORT_EVERY_S, -JUDGE_EVERY_S
         self._began: tuple[float, float] | None = None  # when the first numbers came, and how much was done then
         self._stop = False
@@ -99,7 +99,7 @@ class Reporter:
 
     def _write(self, progress: dict[str, Any]) -> None:
         self._reported_s = self.clock()
-        self._stop = self._desk.report(progress)
+        self._stop = self._context.report_progress(progress)
 
 
 def _numbers(progress: Progress) -> dict[str, Any]:

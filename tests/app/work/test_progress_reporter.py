@@ -3,10 +3,10 @@
 import pytest
 
 from app.store.db import Database
-from app.work.reporter import Reporter, Stages
+from app.work.progress_reporter import PhaseShares, ProgressReporter
 from models.errors import Cancelled
 from models.training.fit import Progress
-from tests.app.work.tiny import cancel, claim, desk_of, keep, look, queue, weeks
+from tests.app.work.small_jobs import cancel, claim, context_of, keep, look, queue, weeks
 
 
 class Clock:
@@ -26,7 +26,7 @@ def at(share: float, epoch: int = 1) -> Progress:
 def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Database) -> None:
     job = queue(sqlite, keep(sqlite, weeks()))
     job, clock = claim(sqlite), Clock()
-    reporter = Reporter(desk_of(sqlite, job), Stages(members=2), clock)
+    reporter = ProgressReporter(context_of(sqlite, job), PhaseShares(members=2), clock)
     clock.now_s += 10
     reporter.progress("fit", 1, at(0.0))
     # One of two members is 0.475 of the whole. How long that took says nothing yet: it held what comes only once.
@@ -48,7 +48,7 @@ def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Data
 def test_a_network_is_judged_at_once_and_every_two_seconds(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     clock = Clock()
-    reporter = Reporter(desk_of(sqlite, claim(sqlite)), Stages(1), clock)
+    reporter = ProgressReporter(context_of(sqlite, claim(sqlite)), PhaseShares(1), clock)
     due = []
     for _ in range(6):
         due.append(reporter.judging_is_due())
@@ -57,7 +57,12 @@ def test_a_network_is_judged_at_once_and_every_two_seconds(sqlite: Database) -> 
 
 
 def test_the_phases_of_a_job_follow_each_other_without_a_gap() -> None:
-    for stages in (Stages(1), Stages(3), Stages(2, refits=True), Stages(1, searches=True, refits=True)):
+    for stages in (
+        PhaseShares(1),
+        PhaseShares(3),
+        PhaseShares(2, refits=True),
+        PhaseShares(1, searches=True, refits=True),
+    ):
         members = range(stages.members)
         spans = [stages.span("search"), *(stages.span("fit", m) for m in members), stages.span("backtest")]
         spans += [stages.span("refit", m) for m in members]
@@ -69,7 +74,7 @@ def test_the_phases_of_a_job_follow_each_other_without_a_gap() -> None:
 def test_a_search_reports_the_time_that_it_took(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job, clock = claim(sqlite), Clock()
-    report = Reporter(desk_of(sqlite, job), Stages(1, searches=True), clock).searching(budget_s=60)
+    report = ProgressReporter(context_of(sqlite, job), PhaseShares(1, searches=True), clock).searching(budget_s=60)
     for seconds, share in [(15, 0.25), (0.4, 0.25), (30, 45.4 / 60), (30, 1.0)]:
         clock.now_s += seconds
         report(at(0.5))
@@ -80,7 +85,7 @@ def test_a_search_reports_the_time_that_it_took(sqlite: Database) -> None:
 def test_the_reporter_learns_from_the_row_that_it_is_to_stop(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    reporter = Reporter(desk_of(sqlite, job), Stages(1), Clock())
+    reporter = ProgressReporter(context_of(sqlite, job), PhaseShares(1), Clock())
     reporter.progress("fit", 0, at(0.25))
     assert not reporter.should_stop()
     cancel(sqlite, job)

@@ -1,4 +1,4 @@
-"""A scheduler whose clock runs fast: ``python -m tests.faults.ticker URL START STEPS STEP_S [MOMENT]``.
+"""A scheduler whose clock runs fast: ``python -m tests.faults.scheduler_process URL START STEPS STEP_S [MOMENT]``.
 
 It ticks ``STEPS`` times, each ``STEP_S`` seconds of its own clock after the one before. At a ``MOMENT`` it kills itself
 as kill -9 does: ``insert`` when the first job is in the transaction, ``commit`` when that transaction is over.
@@ -17,7 +17,7 @@ from app.store import datasets
 from app.store.db import Database
 from app.store.jobs import NewJob
 from app.store.quality import quality_of
-from app.work.scheduler import Parts, tick
+from app.work.scheduler import SchedulerDependencies, tick
 
 
 def main(url: str, start: str, steps: str, step_s: str, moment: str = "never") -> None:
@@ -29,7 +29,7 @@ def main(url: str, start: str, steps: str, step_s: str, moment: str = "never") -
     database.dispose()
 
 
-def parts_of(database: Database) -> Parts:
+def parts_of(database: Database) -> SchedulerDependencies:
     """Jobs on the newest revision of ``sales``."""
 
     def settle(tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
@@ -45,7 +45,7 @@ def parts_of(database: Database) -> Parts:
             created_by=created_by,
         )
 
-    return Parts(settle, quality_of)
+    return SchedulerDependencies(settle, quality_of)
 
 
 def listen(moment: str) -> None:

@@ -13,9 +13,9 @@ from app.store import jobs
 from app.store.attempt_secrets import digest_of
 from app.store.db import Database
 from app.store.tables import Job
-from app.work.attempt_credentials import errand_for
+from app.work.attempt_credentials import credentials_for
 from app.work.job_context_http import HttpJobContext
-from tests.app.work.tiny import eventually
+from tests.app.work.small_jobs import eventually
 
 SECRET = "an-attempts-own-secret"
 
@@ -79,6 +79,6 @@ def claim_with_secret(database: Database, secret: str = SECRET, lease_s: float =
     return job
 
 
-def http_desk(api: Api, job: Job, secret: str = SECRET, patience_s: float = 20.0) -> HttpJobContext:
+def http_context(api: Api, job: Job, secret: str = SECRET, patience_s: float = 20.0) -> HttpJobContext:
     """The desk of a runner elsewhere."""
-    return HttpJobContext(errand_for(api.url, job.id, job.token, secret), patience_s, retry_s=0.05)
+    return HttpJobContext(credentials_for(api.url, job.id, job.token, secret), patience_s, retry_s=0.05)

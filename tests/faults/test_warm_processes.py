@@ -8,10 +8,10 @@ import pytest
 
 from app.settings import Settings
 from app.store.db import Database
-from app.work.executors import Ended, Running
+from app.work.executors import Finished, Running
 from app.work.executors.local import LocalExecutor
-from tests.app.work.tiny import claim, eventually
-from tests.faults.crew import Crew, crew_on
+from tests.app.work.small_jobs import claim, eventually
+from tests.faults.worker_pool import WorkerPool, worker_pool
 
 MIB = 1024**2
 
@@ -22,17 +22,17 @@ Do = Callable[..., list[str]]
 def do_fixture(sqlite: Database, log: Path) -> Iterator[Do]:
     """Does a job for each of some sizes, in MiB that it leaves behind; says which processes did them."""
     settings = Settings(database_url=str(sqlite.url), warm_bytes=512 * MIB)
-    executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.works"))
-    with crew_on(sqlite) as crew:
-        yield lambda *sizes: [one(crew, executor, log, size) for size in sizes]
+    executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.fault_jobs"))
+    with worker_pool(sqlite) as pool:
+        yield lambda *sizes: [one(pool, executor, log, size) for size in sizes]
     executor.close()
 
 
-def one(crew: Crew, executor: LocalExecutor, log: Path, size: int) -> str:
-    job = crew.queue("hoard", {"bytes": size * MIB, "log": str(log)})
-    handle = executor.start(claim(crew.database), "")
-    assert eventually(lambda: (status := executor.poll(handle)) != Running() and status) == Ended(0)
-    assert crew.look(job).state == "succeeded"
+def one(pool: WorkerPool, executor: LocalExecutor, log: Path, size: int) -> str:
+    job = pool.queue("hoard", {"bytes": size * MIB, "log": str(log)})
+    handle = executor.start(claim(pool.database), "")
+    assert eventually(lambda: (status := executor.poll(handle)) != Running() and status) == Finished(0)
+    assert pool.look(job).state == "succeeded"
     return log.read_text().split()[-1]
 
 

@@ -13,13 +13,13 @@ from app.store import jobs
 from app.store.db import Database
 from app.store.jobs import NewJob
 from app.store.tables import Artifact, Job, JobAttempt, Revision, Version
-from tests.app.work.tiny import environment, eventually, keep, look, put_away, weeks
+from tests.app.work.small_jobs import environment, eventually, keep, look, put_away, weeks
 
 ROOT = Path(__file__).parents[2]
 GRACE_S = 1.0
 
 
-class Crew:
+class WorkerPool:
     """A database with a data set, and the workers that were hired for it."""
 
     def __init__(self, database: Database) -> None:
@@ -27,13 +27,13 @@ class Crew:
         self.revision: Revision = keep(database, weeks(20))
         self.workers: list[psutil.Popen] = []
 
-    def hire(self, slots: int = 1, lease_s: float = 60.0) -> psutil.Popen:
+    def start_worker(self, slots: int = 1, lease_s: float = 60.0) -> psutil.Popen:
         """Start a worker that runs so many jobs at once."""
         url = self.database.url.render_as_string(hide_password=False)
         env = environment(database_url=url, lease_s=lease_s, poll_s=0.1, worker_slots=slots)
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles all that it imports
         self.workers.append(
-            psutil.Popen([sys.executable, "-m", "tests.faults.worker", str(GRACE_S)], env=env, cwd=ROOT)
+            psutil.Popen([sys.executable, "-m", "tests.faults.worker_process", str(GRACE_S)], env=env, cwd=ROOT)
         )
         return self.workers[-1]
 
@@ -90,7 +90,7 @@ class Crew:
             assert (done.state, done.error) == ("succeeded", None)
             assert len(self.artifacts(job)) <= 1
 
-    def dismiss(self) -> None:
+    def stop_all(self) -> None:
         """End every worker, and whatever is left of it."""
         for worker in self.workers:
             children = worker.children() if worker.is_running() else []
@@ -102,13 +102,13 @@ class Crew:
 
 
 @contextmanager
-def crew_on(database: Database) -> Iterator[Crew]:
-    """A crew; nothing of it is left at the end of the block."""
-    crew = Crew(database)
+def worker_pool(database: Database) -> Iterator[WorkerPool]:
+    """A pool; nothing of it is left at the end of the block."""
+    pool = WorkerPool(database)
     try:
-        yield crew
+        yield pool
     finally:
-        crew.dismiss()
+        pool.stop_all()
         database.dispose()
 
 

@@ -13,11 +13,11 @@ from app.settings import Settings
 from app.store.db import Database
 from app.store.tables import Job
 from app.work.dispatcher import Dispatcher
-from app.work.executors import Ended, Running, Unknown
+from app.work.executors import Finished, Running, Unknown
 from app.work.executors import local as executors
 from app.work.executors.local import LocalExecutor
 from app.work.processes import _born, holder, is_dead
-from tests.app.work.tiny import eventually, put_away
+from tests.app.work.small_jobs import eventually, put_away
 
 # Reads a job from standard input, and says on its pipe what the job's id asks for.
 ECHO = """
@@ -59,9 +59,9 @@ def pids(executor: LocalExecutor) -> list[int]:
 
 
 def test_a_child_does_one_job_after_another(executor: LocalExecutor) -> None:
-    assert run(executor, "0") == Ended(0)
+    assert run(executor, "0") == Finished(0)
     [first] = pids(executor)
-    assert [run(executor, name) for name in ("64", "65", "0")] == [Ended(64), Ended(65), Ended(0)]
+    assert [run(executor, name) for name in ("64", "65", "0")] == [Finished(64), Finished(65), Finished(0)]
     assert pids(executor) == [first]
 
 
@@ -69,9 +69,9 @@ def test_a_child_does_one_job_after_another(executor: LocalExecutor) -> None:
 def test_after_any_other_end_the_next_job_gets_a_process_of_its_own(
     executor: LocalExecutor, name: str, code: int
 ) -> None:
-    assert run(executor, name) == Ended(code)
+    assert run(executor, name) == Finished(code)
     assert pids(executor) == []
-    assert run(executor, "0") == Ended(0)
+    assert run(executor, "0") == Finished(0)
 
 
 def test_a_child_that_nobody_needs_is_let_go(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_there_are_no_more_jobs_at_once_than_slots(executor: LocalExecutor) -> N
     first, second = executor.start(job("hang", 1), ""), executor.start(job("hang", 2), "")
     assert (executor.free(), len({first, second})) == (0, 2)
     executor.stop(first, 60.0)
-    assert eventually(lambda: (found := executor.poll(first)) != Running() and found) == Ended(-signal.SIGTERM)
+    assert eventually(lambda: (found := executor.poll(first)) != Running() and found) == Finished(-signal.SIGTERM)
     assert executor.free() == 1
     assert (executor.poll(first), executor.poll(second)) == (Unknown(), Running())
 
@@ -109,8 +109,8 @@ def test_what_the_kernel_killed_for_its_memory_is_told_from_what_somebody_killed
 ) -> None:
     kills = iter([7, 8])
     monkeypatch.setattr(executors, "oom_kills", lambda: next(kills, 8))
-    assert run(executor, "killed") == Ended(137)
-    assert run(executor, "killed") == Ended(-9)
+    assert run(executor, "killed") == Finished(137)
+    assert run(executor, "killed") == Finished(-9)
 
 
 def test_the_kernel_says_how_often_it_killed() -> None:
@@ -136,7 +136,7 @@ def test_a_command_that_cannot_be_started_is_an_os_error() -> None:
 def test_children_are_told_how_many_threads_are_theirs() -> None:
     say = "import os, sys; os.write(int(sys.argv[1]), os.environ['OMP_NUM_THREADS'].encode()); sys.stdin.read()"
     executor = LocalExecutor(Settings(job_threads=3), (sys.executable, "-c", say))
-    assert run(executor, "0") == Ended(3)
+    assert run(executor, "0") == Finished(3)
     executor.close()
 
 

@@ -1,4 +1,4 @@
-"""Work small enough to be done in a test: a data set of 90 days, specs of four cells, versions that nobody trained."""
+"""Jobs small enough for a test: a data set of 90 days, specs of four cells, versions with random weights."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from app.store.outcomes import Outcome
 from app.store.registry import Move, NewVersion
 from app.store.tables import Job, Revision, Version
 from app.work.job_context import DatabaseJobContext, JobContext
-from app.work.runner import Exit, run
+from app.work.runner import ExitStatus, run
 from models.data.panel import Panel
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member
@@ -80,15 +80,15 @@ def claim(database: Database, worker: str = "w1", lease_s: float = 600.0) -> Job
     return job
 
 
-def desk_of(database: Database, job: Job) -> DatabaseJobContext:
+def context_of(database: Database, job: Job) -> DatabaseJobContext:
     """The desk of a job that was claimed."""
     with database.read() as session:
         return DatabaseJobContext(database, tasks.task(session, job.tenant_id, job.id, job.token))
 
 
-def work_on(database: Database, job: Job, work: Callable[[JobContext], Outcome]) -> Exit:
+def work_on(database: Database, job: Job, work: Callable[[JobContext], Outcome]) -> ExitStatus:
     """Do the work of a claimed job in this process."""
-    return run(desk_of(database, job), work)
+    return run(context_of(database, job), work)
 
 
 def look(database: Database, job: Job) -> Job:

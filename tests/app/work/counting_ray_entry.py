@@ -1,4 +1,4 @@
-"""A process on a cluster, ``python -m tests.app.work.errands``, whose work needs no TensorFlow.
+"""A process on a cluster, ``python -m tests.app.work.counting_ray_entry``, whose work needs no TensorFlow.
 
 It counts to ``STEPS``, ten a second, keeps what it has counted, and registers a version that nobody trained.
 """
@@ -14,20 +14,20 @@ from app.work.job_context import JobContext
 from app.work.ray_entry import attempt
 from models.errors import Cancelled
 from models.forecasting import bundle
-from tests.app.work.tiny import untrained
+from tests.app.work.small_jobs import untrained
 from tests.fakes import scores
 
-COMMAND = "python -m tests.app.work.errands"
+COMMAND = "python -m tests.app.work.counting_ray_entry"
 STEPS = 30
 
 
-def count(desk: JobContext) -> Outcome:
+def count(context: JobContext) -> Outcome:
     """Count, from where the attempt before this one was."""
-    begun = int(desk.checkpoint() or b"0")
+    begun = int(context.load_checkpoint() or b"0")
     for step in range(begun, STEPS):
-        if desk.report({"phase": "fit", "step": step}):
+        if context.report_progress({"phase": "fit", "step": step}):
             raise Cancelled("asked for")
-        desk.keep(b"%d" % (step + 1))
+        context.save_checkpoint(b"%d" % (step + 1))
         time.sleep(0.1)
     made = untrained()
     version = Candidate(
@@ -35,7 +35,7 @@ def count(desk: JobContext) -> Outcome:
         spec=made.spec.to_json(),
         scores=scores(0.5, made.spec.horizon),
         skill=0.5,
-        data_sha256=desk.panel(desk.job.revision_id).fingerprint(),
+        data_sha256=context.load_panel(context.job.revision_id).fingerprint(),
         ruling=Ruling(verdict="promoted", reason="the first version"),
     )
     return Outcome(result={"begun": begun}, version=version)

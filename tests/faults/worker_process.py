@@ -1,4 +1,4 @@
-"""A worker whose children do the works of the tests: ``python -m tests.faults.worker GRACE_S``."""
+"""A worker whose children do the works of the tests: ``python -m tests.faults.worker_process GRACE_S``."""
 
 import sys
 
@@ -15,7 +15,7 @@ def main(grace_s: float) -> None:
     configure_logging()
     stop = until_signalled()
     settings = Settings()
-    executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.works"))
+    executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.fault_jobs"))
     Dispatcher(Database(settings.url), settings, executor, grace_s).run(stop)
 
 

@@ -11,9 +11,9 @@ from app.store import jobs
 from app.store.db import Database, now
 from app.store.tables import Job, Revision
 from app.work.dispatcher import Dispatcher
-from app.work.executors import Ended, Running, Status, Unknown
+from app.work.executors import Finished, Running, Status, Unknown
 from app.work.processes import holder
-from tests.app.work.tiny import cancel, eventually, keep, look, queue, weeks
+from tests.app.work.small_jobs import cancel, eventually, keep, look, queue, weeks
 
 LEASE_S = 600.0
 
@@ -41,14 +41,14 @@ class Memory:
 
     def stop(self, handle: str, grace_s: float) -> None:
         self.stopped[handle] = grace_s
-        self.states[handle] = Ended(-15)
+        self.states[handle] = Finished(-15)
 
     def adopt(self, job: Job) -> str | None:
         handle = f"{job.id}-{job.token}"
         return handle if self.states.get(handle) == Running() else None
 
     def free(self) -> int:
-        return self.slots - sum(not isinstance(state, Ended) for state in self.states.values())
+        return self.slots - sum(not isinstance(state, Finished) for state in self.states.values())
 
     def close(self) -> None:
         self.is_closed = True
@@ -93,7 +93,7 @@ def test_it_runs_as_many_jobs_as_there_is_room_for(hire: Hire, sqlite: Database,
     first = look(sqlite, queued[0])
     with sqlite.write() as session:
         jobs.finish(session, first.id, first.token, None)
-    executor.states[f"{first.id}-1"] = Ended(0)
+    executor.states[f"{first.id}-1"] = Finished(0)
     step(dispatcher)
     assert [look(sqlite, job).state for job in queued] == ["succeeded", "running", "running"]
     assert len(set(executor.secrets.values())) == 3  # each attempt has a secret of its own
@@ -116,7 +116,7 @@ def test_what_ends_without_a_word_is_tried_again(
     job = queue(sqlite, sales)
     dispatcher, executor = hire()
     step(dispatcher)
-    executor.states[f"{job.id}-1"] = Ended(code)
+    executor.states[f"{job.id}-1"] = Finished(code)
     step(dispatcher)
     ended = look(sqlite, job)
     assert (ended.state, ended.error and ended.error["code"]) == (state, reason)
