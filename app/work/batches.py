@@ -73,7 +73,8 @@ def backtest_one(context: JobContext) -> Outcome:
     panel = context.load_panel(context.job.revision_id)
     members = _members(context, order, panel)
     origins = origins_of(panel, plan_for(panel, order.horizon, order.season), order.season)
-    says = _Counted(partial(predict, make_runnable(members, OnnxEngine)), ProgressCounter(context, "backtest", len(origins)))
+    counter = ProgressCounter(context, "backtest", len(origins))
+    says = _Counted(partial(predict, make_runnable(members, OnnxEngine)), counter)
     enough = time_is_up(STATISTICAL_S)
     if order.windows is None:
         evaluation = evaluate(says, origins, order.baselines, enough)
