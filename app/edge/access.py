@@ -1,8 +1,9 @@
-"""Who may call what: the one table of every route of the service."""
+"""The table of every route of the service and of the access that it needs."""
 
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import fastapi.routing
 from fastapi import FastAPI
@@ -10,7 +11,8 @@ from starlette.routing import BaseRoute, Mount
 
 
 class Access(StrEnum):
-    """What a caller needs: nothing, any valid key, a key that may write, or the secret of the attempt in the path."""
+    """The credentials of a route: none, any valid key, a key with the scope ``write``, or the secret of the attempt in
+    its path."""
 
     PUBLIC = "public"
     READ = "read"
@@ -21,7 +23,7 @@ class Access(StrEnum):
 ATTEMPTS = "/internal/v1/attempts/{job_id}/{token}"
 
 
-# A forecast is a POST that stores nothing, so it needs no more than READ.
+# A forecast is a POST that stores nothing, so it needs READ only.
 ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/livez"): Access.PUBLIC,
     ("GET", "/readyz"): Access.PUBLIC,
@@ -90,28 +92,38 @@ ACCESS: dict[tuple[str, str], Access] = {
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def template_of(method: str, path: str) -> str | None:
-    """The template in the table that ``path`` fits, or None; HEAD counts as GET."""
+class Route(NamedTuple):
+    """One entry of the table."""
+
+    template: str
+    access: Access
+
+
+_FIXED = {(method, path): Route(path, access) for (method, path), access in ACCESS.items() if "{" not in path}
+# Routes with parameters by method, each with the segments of its template.
+_OTHERS: dict[str, list[tuple[list[str], Route]]] = {}
+for (_method, _template), _access in ACCESS.items():
+    if "{" in _template:
+        _OTHERS.setdefault(_method, []).append((_template.split("/"), Route(_template, _access)))
+
+
+def find_route(method: str, path: str) -> Route | None:
+    """Return the route that the concrete ``path`` fits, or None; HEAD counts as GET."""
     listed = _listed_method(method)
-    if (listed, path) in ACCESS and "{" not in path:
-        return path
+    fixed = _FIXED.get((listed, path))
+    if fixed is not None:
+        return fixed
     segments = path.split("/")
-    return next((tpl for verb, tpl in ACCESS if verb == listed and _fits(tpl.split("/"), segments)), None)
-
-
-def required(method: str, path: str) -> Access | None:
-    """What a request for the concrete ``path`` needs, or None where the table has no such route."""
-    template = template_of(method, path)
-    return None if template is None else ACCESS[_listed_method(method), template]
+    return next((route for template, route in _OTHERS.get(listed, ()) if _fits(template, segments)), None)
 
 
 def unlisted(app: FastAPI) -> set[tuple[str, str]]:
-    """Routes of ``app`` that the table does not have; what cannot be looked into counts as unlisted."""
+    """Return the routes of ``app`` that the table lacks; a mounted app whose routes are unknown counts as unlisted."""
     return set(_served(app.routes)) - set(ACCESS)
 
 
 def stale(app: FastAPI) -> set[tuple[str, str]]:
-    """Entries of the table that ``app`` does not serve."""
+    """Return the entries of the table that ``app`` does not serve."""
     return set(ACCESS) - set(_served(app.routes))
 
 

@@ -1,37 +1,41 @@
-"""The guard in front of the whole service: key, scope and size are settled before a request's body is read."""
+"""The guard in front of the service: it checks key, scope and size before it reads a byte of a request's body."""
 
+import asyncio
 import hashlib
 import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.edge.access import Access, required, template_of
+from app.edge.access import Access, Route, find_route
 from app.edge.problem_json import problem_response
 from app.principal import Principal
 from app.problems import Forbidden, Unauthorized, kind_of
-from app.telemetry import OTHER, Telemetry
+from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
 logger = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY_TTL_S = 1.0
+KEY_REFRESH_S = 0.4  # leaves a busy database 0.6 s to answer before any request waits for it
 MAX_CACHED_KEYS = 1_000
 MAX_KEY_LENGTH = 256
 MAX_TOKEN_DIGITS = 9  # of a fencing token
-# Of their own, so that a flood of bad keys cannot take the threads that the service's own work needs.
+# Threads of their own, so that a flood of bad keys cannot use up the threads that the service itself needs.
 AUTHENTICATION_THREADS = 8
 
 
 class Guard:
-    """ASGI middleware around the whole service: deny by default, before anything is read.
+    """ASGI middleware around the whole service: it refuses by default, before it reads anything.
 
-    A good key leaves ``principal`` in the request's state (None on a public route), every request ``request_id``.
-    ``attempts``: who reports for the attempt of this job and token, by its secret.
+    It puts ``principal`` (None on a public route) and ``request_id`` into the state of each request that it passes on.
+    ``authenticate`` returns the owner of a key, ``attempts`` the owner of the secret of an attempt, given the job and
+    the fencing token; None for credentials that are not valid.
     """
 
     def __init__(
@@ -48,65 +52,69 @@ class Guard:
         self.attempts = attempts
         self.max_body_bytes = max_body_bytes
         self.telemetry = telemetry
+        self.log = RequestLog(logger)
         self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI connection."""
+        """Serve one ASGI connection.
+
+        Raises:
+            RuntimeError: a protocol other than HTTP, WebSocket (which is refused) and lifespan.
+        """
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._serve(scope, Exchange(scope, receive, send, self.max_body_bytes))
-        elif scope["type"] == "websocket":
+            return
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
-        else:
-            raise RuntimeError(f"no such thing is served here: {scope['type']}")
-
-    async def _serve(self, scope: Scope, exchange: "Exchange") -> None:
-        began_s = self.clock()
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"no such protocol is served here: {scope['type']}")
+        began_s, method = self.clock(), scope["method"]
+        exchange, route = Exchange(scope, receive, send, self.max_body_bytes), find_route(method, scope["path"])
         try:
-            principal = await self._admit(scope, exchange)
+            principal = await self._principal(route, scope["path"], exchange.headers)
+            check_scope(route, method, principal)
+            exchange.check_declared_size()
             # A copy: the server shares one state between all requests.
             state = {**scope.get("state", {}), "principal": principal, "request_id": exchange.request_id}
             await self.app({**scope, "state": state}, exchange.receive, exchange.send)
         except Exception as error:
             await self._refuse(scope, exchange, error)
         finally:
-            self._record(scope, exchange, self.clock() - began_s)
+            if exchange.status is not None:  # None: cancelled before there was an answer
+                template = OTHER if route is None else route.template
+                seconds = self.clock() - began_s
+                self.telemetry.request_answered(method, template, exchange.status, seconds)
+                self.log.add(Answered(method, template, exchange.status, exchange.request_id, seconds))
 
-    async def _admit(self, scope: Scope, exchange: "Exchange") -> Principal | None:
-        """Who asks, None on a public route; raises where the request must not go on."""
-        method: str = scope["method"]
-        access = required(method, scope["path"])
+    async def _principal(self, route: Route | None, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
+        """Return the sender of the request, None on a public route.
+
+        Raises:
+            Unauthorized: no valid key, or no valid secret of the attempt in ``path``.
+        """
+        access = None if route is None else route.access
+        if access is Access.PUBLIC:
+            return None
+        key, principal = presented_key(headers), None
         if access is Access.ATTEMPT:
-            principal: Principal | None = await self._attempt(scope["path"], exchange.headers)
-        else:
-            principal = None if access is Access.PUBLIC else await self._principal(exchange.headers)
-        # The router matches more than the table does. So that a key for reading never gets to a handler that writes,
-        # what the table does not have counts as writing unless the method is a safe one.
-        writes = access is Access.WRITE or (access is None and method not in SAFE_METHODS)
-        if writes and principal is not None and principal.scope != "write":
-            raise Forbidden("This needs a key with the scope 'write'; the key sent has the scope 'read'.")
-        exchange.check_declared_size()
-        return principal
-
-    async def _principal(self, headers: Mapping[bytes, bytes]) -> Principal:
-        key = presented_key(headers)
-        principal = None if key is None else await self.keys.principal(key)
+            job_id, token = path.split("/")[4:6]
+            if key is not None and token.isdecimal() and len(token) <= MAX_TOKEN_DIGITS:
+                # Not cached: the attempt may have lost its job this very moment.
+                principal = await self.keys.run(self.attempts, job_id, int(token), key)
+            if principal is None:
+                raise Unauthorized(
+                    "Send the secret of an attempt that has its job as 'Authorization: Bearer <secret>'."
+                )
+            return principal
+        if key is not None:
+            principal = self.keys.find(key) or await self.keys.look_up(key)
         if principal is None:
             raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
         return principal
 
-    async def _attempt(self, path: str, headers: Mapping[bytes, bytes]) -> Principal:
-        job_id, token = path.split("/")[4:6]
-        key, principal = presented_key(headers), None
-        if key is not None and token.isdecimal() and len(token) <= MAX_TOKEN_DIGITS:
-            # Asked anew each time: the attempt may have lost its job this very moment.
-            principal = await self.keys.apart(self.attempts, job_id, int(token), key)
-        if principal is None:
-            raise Unauthorized("Send the secret of an attempt that has its job as 'Authorization: Bearer <secret>'.")
-        return principal
-
     async def _refuse(self, scope: Scope, exchange: "Exchange", error: Exception) -> None:
+        """Answer the request with ``error``, unless its answer has begun; log the errors of the service itself."""
         response = problem_response(error, exchange.request_id, scope["path"])
         if response.status_code >= 500:
             extra = {"request_id": exchange.request_id}
@@ -117,62 +125,93 @@ class Guard:
         if exchange.status is None:
             await response(scope, exchange.receive, exchange.send)
 
-    def _record(self, scope: Scope, exchange: "Exchange", seconds: float) -> None:
-        if exchange.status is None:
-            return  # cancelled before there was an answer
-        method: str = scope["method"]
-        route = template_of(method, scope["path"]) or OTHER
-        self.telemetry.request_answered(method, route, exchange.status, seconds)
-        extra = {"request_id": exchange.request_id, "seconds": f"{seconds:.4f}"}
-        logger.info("%s %s %d", method[:16], route, exchange.status, extra=extra)
+
+@dataclass(slots=True)
+class KnownKey:
+    """The owner of a valid key, as the database said at ``asked_s``; ``is_refreshed``: it is being asked again."""
+
+    principal: Principal
+    asked_s: float
+    is_refreshed: bool = False
 
 
 class KeyCache:
-    """Good keys, remembered by their SHA-256 for ``KEY_TTL_S``: a revoked key works no longer than that.
+    """Cache of valid keys by their SHA-256, for ``KEY_TTL_S``: a revoked key works no longer than that.
 
-    Bad keys are not remembered, or a flood of them would push out the good ones.
+    A key in steady use is looked up again in the background after ``KEY_REFRESH_S``, so that no request waits for the
+    database. Invalid keys are not cached, as a flood of them would evict the valid ones. For one event loop.
     """
 
     def __init__(self, authenticate: Callable[[str], Principal | None], clock: Callable[[], float]) -> None:
         self._authenticate = authenticate
         self._clock = clock
-        self._known: dict[bytes, tuple[float, Principal]] = {}
+        self._known: dict[bytes, KnownKey] = {}
+        self._look_ups: dict[bytes, asyncio.Task[Principal | None]] = {}
         self._limiter = CapacityLimiter(AUTHENTICATION_THREADS)
 
-    async def principal(self, key: str) -> Principal | None:
-        """Who has this key, or None where nobody has."""
+    def find(self, key: str) -> Principal | None:
+        """Return the owner of ``key`` if the cache has it, without waiting."""
         digest = hashlib.sha256(key.encode()).digest()
-        asked_s = self._clock()  # before the look-up: what it finds may be old by the time it is back
         known = self._known.get(digest)
-        if known is not None and asked_s - known[0] < KEY_TTL_S:
-            return known[1]
-        principal = await self.apart(self._authenticate, key)
+        if known is None:
+            return None
+        age_s = self._clock() - known.asked_s
+        if age_s >= KEY_TTL_S:
+            return None
+        if age_s >= KEY_REFRESH_S and not known.is_refreshed:
+            known.is_refreshed = True  # if this fails, the first request after KEY_TTL_S gets the error
+            self._begin(digest, key)
+        return known.principal
+
+    async def look_up(self, key: str) -> Principal | None:
+        """Return the owner of ``key`` as the database says now, None if there is none.
+
+        Requests with the same key share one query.
+        """
+        digest = hashlib.sha256(key.encode()).digest()
+        running = self._look_ups.get(digest)
+        # Shielded: the request of one client that hangs up must not cancel the query of the others.
+        return await asyncio.shield(self._begin(digest, key) if running is None or running.done() else running)
+
+    async def run(self, query: Callable[..., Principal | None], *arguments: str | int) -> Principal | None:
+        """Return the result of ``query``, run in one of the threads for authentication."""
+        return await to_thread.run_sync(query, *arguments, limiter=self._limiter)
+
+    def _begin(self, digest: bytes, key: str) -> "asyncio.Task[Principal | None]":
+        task = self._look_ups[digest] = asyncio.get_running_loop().create_task(self._ask(digest, key))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a background error is no warning
+        return task
+
+    async def _ask(self, digest: bytes, key: str) -> Principal | None:
+        asked_s = self._clock()  # before the query: its result may be old when it arrives
+        try:
+            principal = await self.run(self._authenticate, key)
+        finally:
+            self._look_ups.pop(digest, None)
         self._known.pop(digest, None)
         if principal is not None:
-            self._known[digest] = (asked_s, principal)
+            self._known[digest] = KnownKey(principal, asked_s)
         if len(self._known) > MAX_CACHED_KEYS:
-            del self._known[next(iter(self._known))]  # the one looked up longest ago
+            del self._known[next(iter(self._known))]  # the one with the oldest query
         return principal
-
-    async def apart(self, ask: Callable[..., Principal | None], *arguments: str | int) -> Principal | None:
-        """What ``ask`` says, in one of the threads that are kept for such questions."""
-        return await to_thread.run_sync(ask, *arguments, limiter=self._limiter)
 
 
 class BodyOverLimit(HTTPException):
-    """The body is over the limit; an HTTPException, for FastAPI turns any other error in a body into a 400."""
+    """The body is over the limit; an HTTPException, because FastAPI turns any other error in a body into a 400."""
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(413, f"The body may have at most {max_body_bytes} bytes; send less, or in several requests.")
 
 
 class Exchange:
-    """One request and its answer: counts what is read, names the answer, and sees to the connection."""
+    """One request and its answer: it counts the bytes read and adds the request's id to the answer."""
+
+    __slots__ = ("_max_body_bytes", "_read_bytes", "_receive", "_send", "_unread", "headers", "request_id", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
-        # Ours: a client's could be anything, or another request's. Not secret, and no call to the system.
+        # Our own: a client's could be anything, or that of another request. Not secret, and no system call.
         self.request_id = f"{random.getrandbits(128):032x}"
-        self.headers = dict(reversed(scope["headers"]))  # the first of each name; such names are in lower case
+        self.headers = dict(reversed(scope["headers"]))  # the first of each name; ASGI's names are in lower case
         self.status: int | None = None
         self._receive = receive
         self._send = send
@@ -181,13 +220,21 @@ class Exchange:
         self._unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
 
     def check_declared_size(self) -> None:
-        """Refuse a body whose Content-Length is over the limit; one that is not a number is left to the counting."""
+        """Refuse a body whose Content-Length is over the limit; a Content-Length that is no number is ignored.
+
+        Raises:
+            BodyOverLimit: the declared size is too large.
+        """
         declared = self.headers.get(b"content-length", b"")
         if declared.isdigit() and (len(declared) > 18 or int(declared) > self._max_body_bytes):
             raise BodyOverLimit(self._max_body_bytes)
 
     async def receive(self) -> Message:
-        """The next piece of the body, as long as all of it together is within the limit."""
+        """Return the next piece of the body.
+
+        Raises:
+            BodyOverLimit: the body read so far is over the limit.
+        """
         if self._read_bytes > self._max_body_bytes:
             raise BodyOverLimit(self._max_body_bytes)
         message = await self._receive()
@@ -195,12 +242,12 @@ class Exchange:
             self._read_bytes += len(message.get("body", b""))
             self._unread = message.get("more_body", False)
         if self._read_bytes > self._max_body_bytes:
-            self._unread = True  # whatever the last piece was, this connection is not worth keeping
+            self._unread = True  # close the connection, even if this was the last piece
             raise BodyOverLimit(self._max_body_bytes)
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a piece of the answer; an answer given before the body was read closes the connection."""
+        """Send a piece of the answer; an answer that is sent before the body was read closes the connection."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
@@ -208,8 +255,22 @@ class Exchange:
         await self._send(message)
 
 
+def check_scope(route: Route | None, method: str, principal: Principal | None) -> None:
+    """Refuse a request that writes with a key that may only read.
+
+    The framework's router matches more paths than the table. So that a key for reading never reaches a handler that
+    writes, a path that the table lacks counts as writing unless the method is a safe one.
+
+    Raises:
+        Forbidden: the key has the scope ``read``.
+    """
+    writes = method not in SAFE_METHODS if route is None else route.access is Access.WRITE
+    if writes and principal is not None and principal.scope != "write":
+        raise Forbidden("This needs a key with the scope 'write'; the key sent has the scope 'read'.")
+
+
 def presented_key(headers: Mapping[bytes, bytes]) -> str | None:
-    """The key that a request carries, or None; ``Authorization: Bearer`` goes before ``X-API-Key``."""
+    """Return the key of a request, or None; ``Authorization: Bearer`` goes before ``X-API-Key``."""
     scheme, _, credentials = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     key = credentials if scheme.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")
     key = key.strip()

@@ -8,6 +8,7 @@ import pytest
 
 from app.edge.access import ACCESS, Access
 from app.edge.guard import MAX_CACHED_KEYS, KeyCache
+from app.problems import Unavailable
 from app.telemetry import LineFormatter
 
 from .conftest import ATTEMPT_SECRET, LIMIT_BYTES, READ_KEY, WRITE_KEY, Caller, Clock, KeyRing, Wire, guarded, toy_app
@@ -192,7 +193,7 @@ def test_the_cache_holds_a_bounded_number_of_good_keys_and_no_bad_ones_nor_any_k
 
     async def ask_all() -> None:
         for key in [*ring.keys, "key-4", "key-5", "bad", "bad"]:
-            await cache.principal(key)
+            cache.find(key) or await cache.look_up(key)
 
     asyncio.run(ask_all())
     assert len(cache._known) == MAX_CACHED_KEYS
@@ -200,8 +201,69 @@ def test_the_cache_holds_a_bounded_number_of_good_keys_and_no_bad_ones_nor_any_k
     assert ring.asked == MAX_CACHED_KEYS + 5 + 4
     assert "key-" not in repr(cache._known.keys())
     clock.now_s, ring.keys = 1.0, {}
-    assert asyncio.run(cache.principal("key-4")) is None
+    assert cache.find("key-4") is None  # too old
+    assert asyncio.run(cache.look_up("key-4")) is None
     assert len(cache._known) == MAX_CACHED_KEYS - 1
+
+
+def test_a_key_in_steady_use_is_looked_up_in_the_background_so_that_no_request_waits() -> None:
+    ring, clock = KeyRing({"key": Caller(1, "a", "read")}), Clock()
+    cache = KeyCache(ring, clock)
+
+    async def session() -> None:
+        await cache.look_up("key")
+        for _ in range(20):  # ten seconds of requests
+            clock.now_s += 0.5
+            assert cache.find("key") is not None
+            assert cache.find("key") is not None
+            await asyncio.gather(*cache._look_ups.values())
+        assert ring.asked == 21
+        ring.keys.clear()
+        clock.now_s += 0.5
+        assert cache.find("key") is not None
+        await asyncio.gather(*cache._look_ups.values())
+        assert cache.find("key") is None
+
+    asyncio.run(session())
+
+
+def test_a_key_store_that_fails_in_the_background_fails_no_request_before_the_key_is_too_old() -> None:
+    ring, clock = KeyRing({"key": Caller(1, "a", "read")}), Clock()
+
+    def authenticate(key: str) -> Caller | None:
+        return ring("database-is-down" if clock.now_s > 0 else key)
+
+    cache = KeyCache(authenticate, clock)
+
+    async def session() -> None:
+        await cache.look_up("key")
+        clock.now_s = 0.5
+        assert cache.find("key") is not None
+        await asyncio.gather(*cache._look_ups.values(), return_exceptions=True)
+        clock.now_s = 0.9
+        assert (cache.find("key") is not None, ring.asked) == (True, 2)  # not asked again and again
+        clock.now_s = 1.0
+        assert cache.find("key") is None
+        with pytest.raises(Unavailable):
+            await cache.look_up("key")
+
+    asyncio.run(session())
+
+
+def test_requests_that_come_together_share_one_look_up_and_one_that_hangs_up_ends_it_for_no_other() -> None:
+    ring = KeyRing({"key": Caller(1, "a", "read")})
+    cache = KeyCache(ring, Clock())
+
+    async def session() -> list[Any]:
+        tasks = [asyncio.create_task(cache.look_up("key")) for _ in range(5)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, *others = asyncio.run(session())
+    assert isinstance(first, asyncio.CancelledError)
+    assert others == [Caller(1, "a", "read")] * 4
+    assert ring.asked == 1
 
 
 def test_websockets_are_refused_and_the_lifespan_is_passed_on() -> None:

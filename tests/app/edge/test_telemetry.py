@@ -109,6 +109,29 @@ def test_readable_text_is_left_alone(text: str) -> None:
     assert escaped(text) == text
 
 
+def test_answered_requests_are_logged_as_records_are_and_those_of_one_turn_by_one_write() -> None:
+    program = (
+        "import asyncio, logging, sys, app.telemetry as t\n"
+        "class Stream:\n"
+        "    def write(self, text): sys.stdout.write(f'<{text}>')\n"
+        "    def flush(self): pass\n"
+        "sys.stderr = Stream(); t.configure_logging(); log = logging.getLogger('app.x'); requests = t.RequestLog(log)\n"
+        "async def session():\n"
+        "    requests.add(t.Answered('GET', '/a', 200, 'id1', 0.25))\n"
+        "    requests.add(t.Answered('G\\n', '/b', 404, 'id2', 1.5))\n"
+        "    await asyncio.sleep(0)\n"
+        "    log.info('%s %s %d', 'GET', '/c', 200, extra={'request_id': 'id3', 'seconds': '0.0001'})\n"
+        "    log.setLevel('WARNING'); requests.add(t.Answered('GET', '/d', 200, 'id4', 0.25))\n"
+        "asyncio.run(session())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert re.sub(r"\d{4}-\S+", "TIME", done.stdout) == (
+        "<TIME INFO app.x GET /a 200 request_id=id1 seconds=0.2500\n"
+        "TIME INFO app.x G\\n /b 404 request_id=id2 seconds=1.5000\n>"
+        "<TIME INFO app.x GET /c 200 request_id=id3 seconds=0.0001\n>"
+    )
+
+
 def test_after_configure_logging_every_logger_writes_lines_to_stderr() -> None:
     program = (
         "import logging, app.telemetry as t; t.configure_logging('warning'); log = logging.getLogger('x')\n"

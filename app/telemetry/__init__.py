@@ -1,0 +1,17 @@
+"""Telemetry of the service: the metrics of Prometheus and the format of the log."""
+
+from app.telemetry.collectors import Figure
+from app.telemetry.log import Answered, LineFormatter, LineHandler, RequestLog, configure_logging, escaped
+from app.telemetry.metrics import OTHER, Telemetry
+
+__all__ = [
+    "OTHER",
+    "Answered",
+    "Figure",
+    "LineFormatter",
+    "LineHandler",
+    "RequestLog",
+    "Telemetry",
+    "configure_logging",
+    "escaped",
+]
