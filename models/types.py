@@ -10,3 +10,5 @@ Float32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Times = NDArray[np.datetime64]  # microseconds, without a zone
 Weights = Mapping[str, Float32]  # name of a parameter -> its values
+Inputs = dict[str, Float32]  # name of a network's input -> its values, the batch axis first
+Outputs = dict[str, Float32]  # name of a network's output -> its values, the batch axis first

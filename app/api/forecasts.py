@@ -33,6 +33,7 @@ from models.errors import BundleError, Fault, InputError, ModelBroken
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import ForecastInput
 from models.forecasting.session import forecast_session
+from models.network.sizes import forecast_flop
 
 router = APIRouter(tags=["forecasts"], route_class=RawRoute)
 
@@ -217,7 +218,7 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
         message = f"{series} series of {horizon} steps with {levels} levels are {numbers} numbers"
         hint = f"ask for at most {settings.max_forecast_points} at a time: fewer series, steps or levels"
         raise _too_much("answer_too_large", message, hint)
-    gflop = series * sum(network.member.spec.forecast_flop(horizon) for network in loaded.networks) / 1e9
+    gflop = series * sum(forecast_flop(network.member.spec, horizon) for network in loaded.networks) / 1e9
     if gflop > settings.max_forecast_gflop:
         message = f"{series} series of {horizon} steps would take this model {gflop:.0f} billion operations"
         hint = f"ask for at most {settings.max_forecast_gflop} billion at a time: fewer series or steps"

@@ -16,7 +16,9 @@ from models.evaluation.origins import origins_of, plan_for
 from models.evaluation.promotion import Policy
 from models.forecasting.forecaster import Forecaster, check_covariates
 from models.network.build import weight_shapes
-from models.network.spec import Spec, Training, check_training
+from models.network.sizes import check_training
+from models.network.spec import Spec, Training
+from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
 from models.training.recipes import RECIPES, suggest, suggest_training
 
@@ -152,15 +154,15 @@ def _check(panel: Panel, members: Sequence[Wanted]) -> Panel:
 
 def _idle_covariates(spec: Spec, known: Panel) -> Iterator[Fault]:
     """The covariates from which nothing can be learned, or which are mostly not known ahead."""
-    for role in ("past_covariates", "future_covariates", "static_covariates"):
-        for name in getattr(spec, role):
-            values = known.latest(name) if role == "static_covariates" else known.covariates[name]
+    for role, names in spec.roles().items():
+        for name in names:
+            values = known.covariates[name] if ROLES[role].varies else known.latest(name)
             seen = values[~np.isnan(values)]
             if len(seen) == 0 or (seen == seen[0]).all():
                 what = "has no value" if len(seen) == 0 else "is the same everywhere"
                 message = f"the covariate '{name}' {what} before the backtest, so that nothing can be learned of it"
                 yield Fault(code="constant_covariate", field=role, message=message, hint="leave it out")
-            elif role == "future_covariates" and len(seen) < MAX_UNKNOWN * len(values):
+            elif ROLES[role].varies and ROLES[role].known_ahead and len(seen) < MAX_UNKNOWN * len(values):
                 message = f"the covariate '{name}' is known at only {len(seen)} of {len(values)} points"
                 hint = "what is known ahead must have a value at each step: fill it in, or use it in past_covariates"
                 yield Fault(code="unknown_future", field=role, message=message, hint=hint)

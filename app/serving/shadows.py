@@ -11,6 +11,7 @@ from app.serving.model_cache import LoadedModel
 from models.data.panel import Panel
 from models.errors import ForecastError
 from models.forecasting.forecaster import forecast
+from models.network.sizes import forecast_flop
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Shadows:
             return None
         try:
             loaded = self._load(source.tenant_id, version_id).result(LOAD_TIMEOUT_S)
-            flop = sum(network.member.spec.forecast_flop(horizon) for network in loaded.networks)
+            flop = sum(forecast_flop(network.member.spec, horizon) for network in loaded.networks)
             self._free_s = now_s + len(panel) * flop / 1e9 / MAX_GFLOP_S
             made = forecast(loaded.networks, loaded.forecaster.calibration, panel, horizon, [])
         except (ForecastError, ServiceError, TimeoutError) as error:

@@ -59,7 +59,7 @@ def _before() -> list[NodeProto]:
 def _behind() -> list[NodeProto]:
     """Back to data units."""
     return [
-        helper.make_node("Squeeze", ["said", "axis2"], ["steps"]),
+        helper.make_node("Squeeze", ["predicted", "axis2"], ["steps"]),
         helper.make_node("Mul", ["steps", "spread"], ["added"]),
         helper.make_node("Add", ["level", "added"], ["mean"]),
     ]

@@ -34,7 +34,7 @@ def cycles(freq: Freq) -> tuple[str, ...]:
     return ("year",) if freq.least_days < 12 * 28 else ()
 
 
-def names(freq: Freq) -> tuple[str, ...]:
+def feature_names(freq: Freq) -> tuple[str, ...]:
     """The names of the K features of ``calendar_features``."""
     told = cycles(freq)
     pairs = tuple(f"{cycle}_{part}" for cycle in told for part in ("sin", "cos"))
@@ -42,13 +42,13 @@ def names(freq: Freq) -> tuple[str, ...]:
 
 
 def calendar_features(freq: Freq, times: Times) -> Features:
-    """Where ``times`` (any shape) lie in the cycles that matter at ``freq``: (..., K) features, see ``names``.
+    """Where ``times`` (any shape) lie in the cycles that matter at ``freq``: (..., K) features, see ``feature_names``.
 
     K is 7 for steps below a week, 2 for weeks, months and quarters, 0 for years.
     """
     us = times.astype("datetime64[us]").astype(np.int64)
     if us.size == 0 or not cycles(freq):
-        return np.zeros((*us.shape, len(names(freq))), dtype=np.float32)
+        return np.zeros((*us.shape, len(feature_names(freq))), dtype=np.float32)
     days = us // _DAY_US
     first = days.min()
     # Of each day once: there are fewer days than moments.

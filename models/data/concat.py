@@ -7,7 +7,7 @@ from itertools import accumulate, chain
 import numpy as np
 
 from models.data.panel import Panel, panel_from_bytes
-from models.data.validation import MAX_CATEGORIES, fault_at, most_missing, text_of
+from models.data.validation import MAX_TEXTS, fault_at, most_missing, text_of
 from models.errors import Fault, Findings, InputError, excerpt
 from models.types import Floats, Ints, Times
 
@@ -191,9 +191,9 @@ def _check_kinds(panel: Panel, rows: Panel) -> None:
             message = f"the column '{name}' holds {new}, in the data set {old}"
             faults.append(fault_at("other_kind", message, "write it as in the data set", field=name))
     for name, texts in _categories([panel, rows]).items():
-        if len(texts) > MAX_CATEGORIES:
+        if len(texts) > MAX_TEXTS:
             message = f"with these the column '{name}' would have {len(texts)} different texts"
-            hint = f"at most {MAX_CATEGORIES} can be told apart"
+            hint = f"at most {MAX_TEXTS} can be told apart"
             faults.append(fault_at("too_many_categories", message, hint, field=name))
     if faults:
         raise InputError(faults)

@@ -20,7 +20,7 @@ Column = Sequence[object] | NDArray[Any]
 LARGEST = 1e100  # squares and sums of such values still fit a float64
 LONGEST_ID = 128
 MAX_COVARIATES = 50
-MAX_CATEGORIES = 1_000
+MAX_TEXTS = 1_000
 # Sparser rows are rather of another frequency, and would cost memory that nobody sent.
 MAX_MISSING_PER_ROW = 9
 MAX_MISSING = 1_000_000
@@ -94,7 +94,7 @@ def covariate_of(name: str, column: Column, found: Findings) -> tuple[Floats, tu
         [i for i, code in enumerate(codes) if code in bad] if bad else [],
         lambda at: fault_at("bad_value", f"{name} is {excerpt(column[at])}", hint, row=at + 1, field=name),
     )
-    if len(seen) > MAX_CATEGORIES:
+    if len(seen) > MAX_TEXTS:
         found.add([0], lambda _: _too_many_categories(name, seen))
     order = sorted(seen)
     place = np.empty(len(seen) + 1)
@@ -117,7 +117,7 @@ def _mixed(column: Column, at: int, name: str) -> Fault:
 
 def _too_many_categories(name: str, seen: Mapping[str, int]) -> Fault:
     message = f"the column '{name}' has {len(seen)} different texts, such as {excerpt(next(iter(seen)))}"
-    hint = f"at most {MAX_CATEGORIES} can be told apart: leave the column out, or write plain decimals"
+    hint = f"at most {MAX_TEXTS} can be told apart: leave the column out, or write plain decimals"
     return fault_at("too_many_categories", message, hint, field=name)
 
 

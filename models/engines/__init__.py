@@ -1,25 +1,21 @@
-"""Engines: what runs a forecaster's network. Each builds its own network from spec and weights."""
+"""Engines: they run a forecaster's network. Each builds its own network from spec and weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.network.spec import Spec
-
-Arrays = Mapping[str, NDArray[np.float32]]
+from models.types import Inputs, Outputs, Weights
 
 
 class Engine(Protocol):
     """One network, ready to run; safe to call from several threads."""
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """What ``models.network.build.join`` says of its inputs by name, each with a batch axis B before: ``said`` (B,
-        O, P).
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return the outputs of ``models.network.build.build_network`` for ``inputs``: ``predicted`` (B, O, P).
 
-        A network that carries its state reads any number of points, and gives ``next_0`` … to go on with.
+        A network that carries its state reads any number of points, and also gives the states ``next_0`` … to continue
+        from.
         """
 
 
-MakeEngine = Callable[[Spec, Arrays], Engine]
+MakeEngine = Callable[[Spec, Weights], Engine]

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.engines import Arrays
+from models.types import Inputs, Outputs
 
-Outputs = dict[str, NDArray[np.float32]]
-Run = Callable[[Arrays], Outputs]  # as ``models.engines.Engine.run``
+Run = Callable[[Inputs], Outputs]  # as ``models.engines.Engine.run``
 
 
 def rungs(most: int) -> tuple[int, ...]:
@@ -21,7 +19,7 @@ def rungs(most: int) -> tuple[int, ...]:
     return (*below, most) if most > 0 else ()
 
 
-def in_passes(run: Run, inputs: Arrays, most_rows: int) -> Outputs:
+def in_passes(run: Run, inputs: Inputs, most_rows: int) -> Outputs:
     """What ``run`` says of ``inputs``, given to it at most ``most_rows`` rows at a time."""
     size = rows_of(inputs)
     if size <= most_rows:
@@ -31,7 +29,7 @@ def in_passes(run: Run, inputs: Arrays, most_rows: int) -> Outputs:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def padded(run: Run, inputs: Arrays, sizes: Sequence[int]) -> Outputs:
+def padded(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
     """What ``run`` says of ``inputs``, with rows of zeros after them up to the next of the ascending ``sizes``."""
     count = rows_of(inputs)
     size = next(size for size in sizes if size >= count)
@@ -41,12 +39,12 @@ def padded(run: Run, inputs: Arrays, sizes: Sequence[int]) -> Outputs:
     return {name: value[:count] for name, value in run(filled).items()}
 
 
-def piecewise(run: Run, inputs: Arrays, sizes: Sequence[int]) -> Outputs:
+def piecewise(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
     """What ``run`` says of a network that carries its state, given the points of ``past`` as many at a time as one of
     the ascending ``sizes``, the first of which is 1; each piece goes on from the state that the one before left."""
     outputs: Outputs = {}
     for piece in pieces(inputs["past"].shape[1], sizes):
-        states = {name.replace("next", "state"): value for name, value in outputs.items() if name != "said"}
+        states = {name.replace("next", "state"): value for name, value in outputs.items() if name != "predicted"}
         outputs = run({**inputs, **states, "past": inputs["past"][:, piece]})
     return outputs
 
@@ -60,6 +58,6 @@ def pieces(count: int, sizes: Sequence[int]) -> Iterator[slice]:
         start += size
 
 
-def rows_of(inputs: Arrays) -> int:
+def rows_of(inputs: Inputs) -> int:
     """B, the size of the batch."""
     return len(next(iter(inputs.values())))

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from models.engines import Arrays, Engine, MakeEngine
+from models.engines import Engine, MakeEngine
 from models.engines.parity import check_parity, warm_up
 from models.errors import excerpt
+from models.network.sizes import forecast_flop
 from models.network.spec import Spec
+from models.types import Weights
 
 # A GPU multiplies with 10 bits of mantissa where it may (TF32). With every product rounded so on a CPU, 43 small
 # networks of all kinds move by up to 1.1e-3 window units; GRUs, LSTMs and RNNs of up to 512 units and points by 1.6e-3.
@@ -65,7 +67,7 @@ def choose(asked: str, cpu: Device, gpu: Device | None, why_none: str) -> Device
     return cpu
 
 
-def place(networks: Sequence[tuple[Spec, Arrays]], device: Device) -> Placed:
+def place(networks: Sequence[tuple[Spec, Weights]], device: Device) -> Placed:
     """Engines for ``networks`` on ``device``: compared with its reference, and run once at each of its sizes.
 
     Where that fails for one of them, whatever the reason, all of them are placed on the reference instead.
@@ -84,18 +86,18 @@ def place(networks: Sequence[tuple[Spec, Arrays]], device: Device) -> Placed:
         return placed._replace(notes=(*device.notes, *placed.notes, remark))
 
 
-def _placed(networks: Sequence[tuple[Spec, Arrays]], device: Device) -> Placed:
+def _placed(networks: Sequence[tuple[Spec, Weights]], device: Device) -> Placed:
     engines = tuple(_proven(spec, weights, device) for spec, weights in networks)
     weights_bytes = sum(weight.nbytes for _, weights in networks for weight in weights.values())
     held_bytes = len(engines) * device.engine_bytes + int(device.copies * weights_bytes)
     return Placed(engines, device.name, held_bytes, device.notes)
 
 
-def _proven(spec: Spec, weights: Arrays, device: Device) -> Engine:
+def _proven(spec: Spec, weights: Weights, device: Device) -> Engine:
     """An engine that says what the reference says, and has run every size once."""
     engine, unseen = device.make(spec, weights), device.rows
     if device.reference is not None:
-        most = max(1, MAX_COMPARED_FLOP // max(1, spec.forecast_flop(spec.outputs)))
+        most = max(1, MAX_COMPARED_FLOP // max(1, forecast_flop(spec, spec.outputs)))
         compared = [rows for rows in device.rows if rows <= most]
         reference = device.reference.make(spec, weights)
         check_parity(spec, reference, engine, rows=compared, tolerance=device.tolerance)

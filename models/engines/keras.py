@@ -4,53 +4,50 @@ Importing this module imports Keras and its backend: processes that only serve o
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops as K  # noqa: N812 - as Keras' own documents call it
-from numpy.typing import NDArray
 
-from models.engines import Arrays
-from models.engines.batching import Outputs, in_passes, padded, piecewise, rungs
-from models.network.build import join
+from models.engines.batching import in_passes, padded, piecewise, rungs
+from models.network.build import build_network
 from models.network.cells import CELLS
 from models.network.ops import Ops, Shape, Shapes
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
-
-Weights = dict[str, NDArray[np.float32]]
+from models.types import Float32, Inputs, Outputs, Weights
 
 MAX_ROWS = 512  # of one pass
 
 
 def build(spec: Spec, every_step: bool = False) -> Any:
-    """An untrained ``keras.Model`` of ``models.network.build.join``: a dict of inputs to a dict of outputs."""
+    """An untrained ``keras.Model`` of ``models.network.build.build_network``: a dict of inputs to a dict of outputs."""
     carried = KerasOps(any_length=spec.carries)
-    outputs = join(spec, carried, every_step)
+    outputs = build_network(spec, carried, every_step)
     return keras.Model(carried.inputs, {name: node.value for name, node in outputs.items()})
 
 
-def build_taught(spec: Spec, lanes: int = 0) -> Any:
+def build_for_training(spec: Spec, lanes: int = 0) -> Any:
     """The untrained network as it is taught: it gives what is said only, after every step where the strategy is so.
 
     ``lanes``: for a spec that carries its state, the batch size whose states go on from batch to batch; an input
     ``keep`` (B, 1) says for which rows.
     """
-    ops = TaughtOps(lanes) if lanes else KerasOps(any_length=False)
-    outputs = join(spec, ops, STRATEGIES[spec.strategy].every_step)
-    states = [outputs[name].value for name in outputs if name != "said"]
-    said = ops.keep(outputs["said"].value, states) if isinstance(ops, TaughtOps) else outputs["said"].value
+    ops = TrainingOps(lanes) if lanes else KerasOps(any_length=False)
+    outputs = build_network(spec, ops, STRATEGIES[spec.strategy].every_step)
+    states = [outputs[name].value for name in outputs if name != "predicted"]
+    said = ops.keep(outputs["predicted"].value, states) if isinstance(ops, TrainingOps) else outputs["predicted"].value
     return keras.Model(ops.inputs, said)
 
 
-def get_weights(network: Any) -> Weights:
+def get_weights(network: Any) -> dict[str, Float32]:
     """The weights by name, such as ``encoder_0/recurrent_kernel``, float32, copied."""
     return {name: K.convert_to_numpy(variable).copy() for name, variable in _variables(network).items()}
 
 
-def set_weights(network: Any, weights: Mapping[str, NDArray[np.float32]]) -> None:
+def set_weights(network: Any, weights: Weights) -> None:
     """Put the weights that ``get_weights`` gave into a network of the same spec.
 
     Raises:
@@ -78,7 +75,7 @@ class KerasEngine:
         ValueError, RuntimeError: there is no GPU, but ``gpu`` was said.
     """
 
-    def __init__(self, spec: Spec, weights: Arrays, device: str = "cpu", most_rows: int = MAX_ROWS) -> None:
+    def __init__(self, spec: Spec, weights: Weights, device: str = "cpu", most_rows: int = MAX_ROWS) -> None:
         self._device, self._rows = f"{device}:0", rungs(most_rows)
         self._points = rungs(spec.context) if spec.carries else ()
         with keras.device(self._device):
@@ -91,17 +88,17 @@ class KerasEngine:
             self.network.compile(jit_compile="auto")  # on a GPU: cuDNN's kernels where there are any, XLA elsewhere
         self._lock = threading.Lock()  # Keras' predict functions are not safe to call from several threads
 
-    def run(self, inputs: Arrays) -> Outputs:
+    def run(self, inputs: Inputs) -> Outputs:
         """See ``models.engines.Engine``."""
         return in_passes(self._read, inputs, self._rows[-1])
 
-    def _read(self, inputs: Arrays) -> Outputs:
+    def _read(self, inputs: Inputs) -> Outputs:
         return piecewise(self._pass, inputs, self._points) if self._points else self._pass(inputs)
 
-    def _pass(self, inputs: Arrays) -> Outputs:
+    def _pass(self, inputs: Inputs) -> Outputs:
         return padded(self._predict, inputs, self._rows)
 
-    def _predict(self, inputs: Arrays) -> Outputs:
+    def _predict(self, inputs: Inputs) -> Outputs:
         with self._lock, keras.device(self._device):
             said = self.network.predict_on_batch(inputs)
         return {name: np.asarray(value) for name, value in said.items()}
@@ -280,7 +277,7 @@ class Recall(keras.layers.Layer):  # type: ignore[misc]
         return K.convert_to_tensor(self._memory.states[self._number]) * keep
 
 
-class TaughtOps(KerasOps):
+class TrainingOps(KerasOps):
     """Makes a graph whose states are not given, but remembered from the batch before."""
 
     def __init__(self, lanes: int) -> None:

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
-from models.engines import Arrays, onnx_proto
+from models.engines import onnx_proto
 from models.engines.batching import in_passes
-from models.network.build import join
+from models.network.build import build_network
 from models.network.cells import CELLS
 from models.network.ops import Ops, Shape, Shapes
 from models.network.spec import Spec
-from models.types import Weights
+from models.types import Inputs, Outputs, Weights
 
 ROWS_OF_A_PASS = 64  # what they need stays in the processor's cache: a tenth faster than all at once
 
@@ -38,23 +37,23 @@ class OnnxEngine:
         )
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Inputs) -> Outputs:
         """See ``models.engines.Engine``."""
         return in_passes(self._pass, inputs, ROWS_OF_A_PASS)
 
-    def _pass(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    def _pass(self, inputs: Inputs) -> Outputs:
         said = self._session.run(self._outputs, {name: np.ascontiguousarray(x) for name, x in inputs.items()})
         return dict(zip(self._outputs, said, strict=True))
 
 
 def build_graph(spec: Spec, weights: Weights) -> bytes:
-    """The graph of ``models.network.build.join`` with ``weights`` in it, as an ONNX model.
+    """The graph of ``models.network.build.build_network`` with ``weights`` in it, as an ONNX model.
 
     Raises:
         KeyError: a weight is missing.
     """
     ops = OnnxOps(weights, any_length=spec.carries)
-    outputs = join(spec, ops)
+    outputs = build_network(spec, ops)
     for name, node in outputs.items():
         ops.emit("Identity", [node.value], output=name)
     infos = [onnx_proto.value_info(name, ["B", *node.shape]) for name, node in outputs.items()]

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from models.engines import Arrays, Engine
+from models.engines import Engine
 from models.engines.batching import rungs
 from models.errors import EngineMismatch
 from models.network.build import input_shapes
 from models.network.spec import Spec
+from models.types import Inputs
 
 TOLERANCE = 1e-5
 ROWS = (1, 7, 32)
@@ -45,7 +46,7 @@ def warm_up(spec: Spec, engine: Engine, rows: Iterable[int]) -> None:
         engine.run({name: np.ones(shape, dtype=np.float32) for name, shape in shapes.items()})
 
 
-def random_inputs(spec: Spec, rows: Iterable[int]) -> Iterator[Arrays]:
+def random_inputs(spec: Spec, rows: Iterable[int]) -> Iterator[Inputs]:
     """Inputs of ``spec``'s network, the same at every call, in each of the shapes that are tried."""
     rng = np.random.default_rng(0)
     for shapes in _shapes(spec, rows):

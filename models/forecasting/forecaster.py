@@ -208,8 +208,8 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
         InputError: ``missing_covariate`` or ``other_covariate`` for each.
     """
     texts, faults = {name for name, _ in spec.categories}, []
-    for role in ("past_covariates", "future_covariates", "static_covariates"):
-        for name in getattr(spec, role):
+    for role, names in spec.roles().items():
+        for name in names:
             if name not in panel.covariates:
                 message = f"there is no covariate '{name}'"
                 there = ", ".join(panel.covariates) or "none"

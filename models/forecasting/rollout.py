@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from models.engines import Engine
 from models.evaluation.intervals import Prediction
-from models.network.inputs import Batch, Inputs, Reader, window_inputs, zero_state
-from models.network.losses import LOSSES, Said
+from models.network.inputs import Batch, Reader, window_inputs, zero_state
+from models.network.losses import LOSSES, WindowForecast
 from models.network.scaling import fill
 from models.network.spec import Spec
-from models.types import Float32, Floats, Ints
+from models.types import Float32, Floats, Inputs, Ints, Outputs
 
 Tree = TypeVar("Tree")
 
@@ -52,7 +52,9 @@ def _forecast_windows(
     """Pass after pass, each of the last T points, said ones among them, normalised anew: as the network was taught."""
     spec, (series, at) = reader.spec, moments
     for said in count(spec.outputs, spec.outputs):
-        steps = _to_data_units(batch, _read_outputs(spec, engine.run(window_inputs(spec, batch.values, batch))["said"]))
+        steps = _to_data_units(
+            batch, _read_outputs(spec, engine.run(window_inputs(spec, batch.values, batch))["predicted"])
+        )
         yield steps
         past = np.concatenate([past, steps.mean], axis=1)[:, spec.outputs :]
         batch = reader.read(series, at + said, spec.outputs, past, said)
@@ -72,7 +74,7 @@ class NetworkState(NamedTuple):
     recent: Float32
     newest: Float32
     state: Inputs
-    said: Said
+    said: WindowForecast
 
 
 def begin(spec: Spec, engine: Engine, batch: Batch) -> NetworkState:
@@ -80,7 +82,9 @@ def begin(spec: Spec, engine: Engine, batch: Batch) -> NetworkState:
     rows = len(batch.values)
     recent, newest = (np.full((rows, n), np.nan, dtype=np.float32) for n in (spec.season if spec.lags else 0, 1))
     nothing = np.empty((rows, 0), dtype=np.float32)
-    blank = NetworkState(batch._replace(values=nothing), recent, newest, zero_state(spec, rows), Said(nothing, None))
+    blank = NetworkState(
+        batch._replace(values=nothing), recent, newest, zero_state(spec, rows), WindowForecast(nothing, None)
+    )
     return advance(spec, engine, blank, batch.values)
 
 
@@ -100,7 +104,7 @@ def advance(spec: Spec, engine: Engine, memory: NetworkState, values: Float32) -
         inputs["skip"] = _naive_forecasts(spec, recent, newest)
     outputs = engine.run(inputs)
     batch, recent = batch._replace(known=batch.known[:, count:]), recent[:, count:] if spec.lags else recent
-    return NetworkState(batch, recent, newest, _next_states(outputs), _read_outputs(spec, outputs["said"]))
+    return NetworkState(batch, recent, newest, _next_states(outputs), _read_outputs(spec, outputs["predicted"]))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -110,7 +114,7 @@ def forecast_from_state(spec: Spec, engine: Engine, memory: NetworkState, horizo
     parts = [memory.said, *feed(spec, engine, memory, count_passes(spec, horizon) - 1)]
     mean = np.concatenate([part.mean for part in parts], axis=1)
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
-    said = Said(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
+    said = WindowForecast(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
     return _concatenate(spec, [_to_data_units(memory.batch, said)], memory.batch.unit, horizon)
 
 
@@ -154,14 +158,14 @@ def _map_arrays(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -
     return first
 
 
-def _feed_segments(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[Said]:
+def _feed_segments(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[WindowForecast]:
     """What is said once what was said is read, and so on."""
     for _ in range(times):
         memory = advance(spec, engine, memory, memory.said.mean)
         yield memory.said
 
 
-def _feed_steps(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[Said]:
+def _feed_steps(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[WindowForecast]:
     """The same for steps said one by one, with the same arrays every time: of a forecast, most is done here."""
     known, said, (rows, season) = memory.batch.known, memory.said, memory.recent.shape
     line = np.zeros((rows, season + times), dtype=np.float32)
@@ -184,13 +188,13 @@ def _feed_steps(spec: Spec, engine: Engine, memory: NetworkState, times: int) ->
             inputs["ahead"] = known[:, step + 1 : step + 2, -ahead:]
         outputs = engine.run(inputs)
         inputs |= _next_states(outputs)
-        said = _read_outputs(spec, outputs["said"])
+        said = _read_outputs(spec, outputs["predicted"])
         yield said
 
 
-def _next_states(outputs: Inputs) -> Inputs:
+def _next_states(outputs: Outputs) -> Inputs:
     """The states that a run ended with, as the inputs of the next."""
-    return {name.replace("next", "state"): value for name, value in outputs.items() if name != "said"}
+    return {name.replace("next", "state"): value for name, value in outputs.items() if name != "predicted"}
 
 
 def _static_inputs(spec: Spec, batch: Batch) -> Inputs:
@@ -232,11 +236,11 @@ def _last_observed(before: Float32, values: Float32) -> Float32:
     return last
 
 
-def _read_outputs(spec: Spec, said: Float32) -> Said:
+def _read_outputs(spec: Spec, said: Float32) -> WindowForecast:
     return LOSSES[spec.loss].read(said, spec.quantiles)
 
 
-def _to_data_units(batch: Batch, said: Said) -> StepForecasts:
+def _to_data_units(batch: Batch, said: WindowForecast) -> StepForecasts:
     if said.quantiles is None:
         return StepForecasts(batch.to_data(said.mean), None)
     level, spread = batch.scale.ahead(said.mean.shape[1])[..., None], batch.scale.spread[..., None]

@@ -265,7 +265,7 @@ def _check_static_unchanged(panel: Panel, was: Ints, static: set[str]) -> None:
 
 def _covariate_names(specs: Sequence[Spec]) -> set[str]:
     """The covariates that are read."""
-    return {n for spec in specs for n in (*spec.past_covariates, *spec.future_covariates, *spec.static_covariates)}
+    return {n for spec in specs for n in spec.covariates}
 
 
 def _with_empty_categories(rows: Panel, tail: Panel) -> Panel:

@@ -26,6 +26,11 @@ class Cell:
     peepholes: tuple[int, ...] = ()  # where the operator's p-th peephole is in the layer's ``peephole`` (3, U)
     attributes: Mapping[str, int] = field(default_factory=dict)  # of the operator
 
+    @property
+    def gates(self) -> int:
+        """G."""
+        return len(self.gate_order)
+
     def onnx_weights(self, layer: Mapping[str, Float32]) -> dict[str, Float32]:
         """Keras' ``kernel`` (D, G*U), ``recurrent_kernel`` (U, G*U) and ``bias`` as ONNX's inputs by name.
 

@@ -1,103 +1,210 @@
-"""Fields of a spec that each can be, but not together; each complaint names the field to change and how."""
+"""The rules of a spec: the range of each field, and fields that do not work together.
 
-from __future__ import annotations
+Each fault names the field to change and how. The parts state their own needs in their registries, so that a new part
+adds no rule here.
+"""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from models.errors import Fault
+from models.data.calendar import parse_freq
+from models.data.calendar_features import check_country
+from models.data.validation import MAX_COVARIATES
+from models.errors import Fault, InputError, excerpt
+from models.network.cells import CELLS
+from models.network.encoders import ENCODERS
+from models.network.fields import bad_field, check_choice, check_flag, check_names, check_range, refuse
+from models.network.losses import LOSSES
+from models.network.scaling import SCALINGS, TRANSFORMS
+from models.network.spec_fields import ROLES, SpecFields
+from models.network.strategies import STRATEGIES
 
-if TYPE_CHECKING:
-    from models.network.spec import Spec  # which itself asks what contradicts it
+MAX_CATEGORY_CHANNELS = 200  # of all text covariates together: each of their values is a channel of the network
 
 
-def contradictions(spec: Spec) -> Iterator[Fault]:
-    """What cannot work together in ``spec``, whose fields are each known to be possible."""
-    yield from _division(spec)
-    yield from _covariates(spec)
-    yield from _measures(spec)
+def check(spec: SpecFields) -> None:
+    """Refuse a spec that cannot work.
+
+    Raises:
+        SpecError: a fault for each field that is out of its range; if there is none, one for each contradiction.
+    """
+    refuse(
+        [
+            check_range(spec, "season", 1, 10_000),
+            check_range(spec, "context", 0, 10_000),
+            check_range(spec, "horizon", 1, 5_000),
+            check_range(spec, "segment", 1, 1_000),
+            check_range(spec, "units", 1, 1_024),
+            check_range(spec, "depth", 1, 8),
+            check_range(spec, "dropout", 0.0, 0.9),
+            _check_freq(spec),
+            check_choice(spec, "cell", CELLS),
+            check_choice(spec, "encoder", ENCODERS),
+            check_choice(spec, "strategy", STRATEGIES),
+            check_choice(spec, "state", ("sliding", "carried")),
+            check_choice(spec, "scaling", SCALINGS),
+            check_choice(spec, "transform", TRANSFORMS),
+            check_choice(spec, "loss", LOSSES),
+            *(check_flag(spec, name) for name in ("attention", "skip", "calendar")),
+            *(check_names(spec, role, MAX_COVARIATES) for role in ROLES),
+            _check_quantiles(spec),
+            _check_categories(spec),
+            _check_holidays(spec),
+        ]
+    )
+    refuse(_contradictions(spec))
+
+
+def _check_freq(spec: SpecFields) -> Fault | None:
+    try:
+        parse_freq(spec.freq)
+    except InputError as error:
+        return error.faults[0]
+    return None
+
+
+def _check_holidays(spec: SpecFields) -> Fault | None:
+    if not isinstance(spec.holidays, str):
+        hint = "give an ISO country code such as DE, or leave it out"
+        return bad_field("holidays", f"{excerpt(spec.holidays)} is no country", hint)
+    try:
+        if spec.holidays != "":
+            check_country(spec.holidays)
+    except InputError as error:
+        return error.faults[0]
+    return None
+
+
+def _check_quantiles(spec: SpecFields) -> Fault | None:
+    value = spec.quantiles
+    numbers = isinstance(value, tuple) and all(isinstance(q, float) and 0 < q < 1 for q in value)
+    if numbers and 1 <= len(value) <= 99 and list(value) == sorted(set(value)) and 0.5 in value:
+        return None
+    hint = "give up to 99 ascending numbers between 0 and 1, 0.5 among them"
+    return bad_field("quantiles", f"{excerpt(value)} cannot be used", hint)
+
+
+def _check_categories(spec: SpecFields) -> Fault | None:
+    value = spec.categories
+    known = [name for names in spec.roles().values() if isinstance(names, tuple) for name in names]
+    pairs = isinstance(value, tuple) and all(isinstance(v, tuple) and len(v) == 2 for v in value)
+    if not pairs or not all(isinstance(name, str) and name in known and _are_texts(texts) for name, texts in value):
+        hint = "give pairs of a covariate's name and the list of its values"
+        return bad_field("categories", f"{excerpt(value)} cannot be used", hint)
+    if len({name for name, _ in value}) < len(value):
+        return bad_field("categories", "a covariate is listed twice", "list each covariate once")
+    if sum(len(texts) for _, texts in value) > MAX_CATEGORY_CHANNELS:
+        hint = f"leave out covariates until their values are at most {MAX_CATEGORY_CHANNELS}"
+        return Fault(code="too_many_categories", field="categories", message="too many values", hint=hint)
+    return None
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) > 0 and all(isinstance(text, str) for text in value)
+
+
+def _contradictions(spec: SpecFields) -> Iterator[Fault]:
+    """Yield a fault for fields that do not work together in ``spec``, each of which is within its range."""
+    yield from _check_segments(spec)
+    names = spec.covariates
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield _contradiction("future_covariates", f"'{name}' is given in two roles", "give each covariate one role")
+    yield from _check_scaling(spec)
     if spec.context == 1:
-        yield _fault("context", "a context of 1 has no unit", "give 2 or more, or 0 for series without history")
-    if spec.encoder == "convlstm":
-        yield from _convlstm(spec)
+        hint = "give 2 or more, or 0 for series without history"
+        yield _contradiction("context", "a context of 1 has no spread to normalise by", hint)
+    yield from _check_encoder(spec)
     if spec.carries:
-        yield from _carried(spec)
+        yield from _check_carried(spec)
     if spec.context == 0:
-        yield from _cold_start(spec)
-    if spec.attention and not (spec.decodes and spec.encoder != "convlstm"):
-        hint = "turn it off, or use strategy decoder or parallel with encoder forward or bidirectional"
-        yield _fault("attention", "there is no decoder, or no sequence, to attend", hint)
-    if spec.strategy == "seasonal_naive" and (spec.loss != "mae" or spec.context == 0):
-        yield _fault("strategy", "seasonal naive says one point for each step, from the past", "leave loss at mae")
+        yield from _check_cold_start(spec)
+    strategy = STRATEGIES[spec.strategy]
+    if spec.attention and (not strategy.decodes or ENCODERS[spec.encoder].by_season):
+        decoding = " or ".join(name for name, other in STRATEGIES.items() if other.decodes)
+        reading = " or ".join(name for name, other in ENCODERS.items() if not other.by_season)
+        hint = f"turn it off, or use strategy {decoding} with encoder {reading}"
+        yield _contradiction("attention", "there is no decoder, or no sequence for it to attend to", hint)
+    if not strategy.learns and (spec.loss != "mae" or spec.context == 0):
+        message = f"{spec.strategy} has no network: it forecasts one point for each step, from the past"
+        yield _contradiction("strategy", message, "leave loss at mae, and give a context")
 
 
-def _measures(spec: Spec) -> Iterator[Fault]:
-    if spec.scaling == "seasonal" and not 1 < spec.season <= spec.context:
-        hint = "use another scaling, or a context of at least one season above 1"
-        yield _fault("scaling", f"context {spec.context} holds no season of {spec.season} to subtract", hint)
-    if spec.scaling == "seasonal" and spec.strategy == "seq2seq" and spec.horizon > spec.season:
-        message = f"after each step the {spec.horizon} next would be measured from other seasons than ahead"
-        yield _fault("scaling", message, f"use another scaling or strategy, or a horizon of at most {spec.season}")
-    if spec.scaling == "panel" and spec.transform != "none":
-        message = f"series that are not positive have no {spec.transform}, and no measure in common with the others"
-        yield _fault("transform", message, "leave it out, or measure each window by itself, such as scaling level")
-
-
-def _division(spec: Spec) -> Iterator[Fault]:
+def _check_segments(spec: SpecFields) -> Iterator[Fault]:
     if spec.context % spec.segment:
         whole = max(1, spec.context // spec.segment) * spec.segment
         message = f"segment {spec.segment} does not divide context {spec.context}"
-        yield _fault("segment", message, f"use a context such as {whole}, or another segment")
-    if spec.decodes and spec.horizon % spec.segment:
+        yield _contradiction("segment", message, f"use a context such as {whole}, or another segment")
+    if STRATEGIES[spec.strategy].decodes and spec.horizon % spec.segment:
         whole = -(-spec.horizon // spec.segment) * spec.segment
+        message = f"segment {spec.segment} does not divide horizon {spec.horizon}, which {spec.strategy} decodes"
+        yield _contradiction("segment", message, f"use horizon {whole}, another segment, or strategy direct")
+
+
+def _check_scaling(spec: SpecFields) -> Iterator[Fault]:
+    scaling = SCALINGS[spec.scaling]
+    if scaling.by_season and not 1 < spec.season <= spec.context:
+        hint = "use another scaling, or a context of at least one season above 1"
+        yield _contradiction("scaling", f"context {spec.context} holds no season of {spec.season} to subtract", hint)
+    if scaling.by_season and STRATEGIES[spec.strategy].every_step and spec.horizon > spec.season:
         message = (
-            f"segment {spec.segment} does not divide horizon {spec.horizon}, which {spec.strategy} says in segments"
+            f"{spec.strategy} trains after each step, where {spec.horizon} values ahead have other seasons as level"
         )
-        yield _fault("segment", message, f"use horizon {whole}, another segment, or strategy direct")
+        yield _contradiction(
+            "scaling", message, f"use another scaling or strategy, or a horizon of at most {spec.season}"
+        )
+    if scaling.by_panel and spec.transform != "none":
+        message = f"series that are not positive have no {spec.transform}, and so no unit in common with the others"
+        yield _contradiction("transform", message, "leave it out, or use a scaling by window, such as level")
 
 
-def _covariates(spec: Spec) -> Iterator[Fault]:
-    roles = [*spec.past_covariates, *spec.future_covariates, *spec.static_covariates]
-    for name in sorted({name for name in roles if roles.count(name) > 1}):
-        yield _fault("future_covariates", f"'{name}' is given in two roles", "give each covariate one role")
-
-
-def _convlstm(spec: Spec) -> Iterator[Fault]:
-    if spec.cell != "lstm":
-        yield _fault("cell", f"there is no convolutional {spec.cell}", "use cell lstm with encoder convlstm")
+def _check_encoder(spec: SpecFields) -> Iterator[Fault]:
+    encoder = ENCODERS[spec.encoder]
+    if encoder.only_cell and spec.cell != encoder.only_cell:
+        hint = f"use cell {encoder.only_cell} with encoder {spec.encoder}"
+        yield _contradiction("cell", f"encoder {spec.encoder} has no cell {spec.cell}", hint)
+    if not encoder.by_season:
+        return
     if spec.season < 2 or spec.context % spec.season:
         message = f"context {spec.context} is no number of whole seasons of {spec.season}"
-        yield _fault("context", message, "a convlstm folds it by season: give a multiple of a season above 1")
+        hint = f"encoder {spec.encoder} reads a season at a time: give a multiple of a season above 1"
+        yield _contradiction("context", message, hint)
     if spec.segment > 1:
-        yield _fault("segment", "a convlstm reads a season at a time", "leave segment at 1")
-    if spec.strategy == "seq2seq":
-        yield _fault("strategy", "a convlstm has no state after each point", "use another strategy, such as direct")
+        yield _contradiction("segment", f"encoder {spec.encoder} reads a season at a time", "leave segment at 1")
+    if STRATEGIES[spec.strategy].every_step:
+        message = f"encoder {spec.encoder} has no output after each point"
+        yield _contradiction("strategy", message, "use another strategy, such as direct")
 
 
-def _carried(spec: Spec) -> Iterator[Fault]:
-    if spec.encoder != "forward":
-        message = f"the state of a {spec.encoder} encoder cannot go on"
-        yield _fault("state", message, "use state sliding, or encoder forward")
-    if spec.decodes or spec.strategy == "seasonal_naive":
-        yield _fault("state", f"strategy {spec.strategy} starts anew", "use state sliding, or strategy iterative")
+def _check_carried(spec: SpecFields) -> Iterator[Fault]:
+    strategy = STRATEGIES[spec.strategy]
+    if not ENCODERS[spec.encoder].carries:
+        message = f"the state of a {spec.encoder} encoder cannot be carried to later points"
+        yield _contradiction("state", message, "use state sliding, or encoder forward")
+    if strategy.decodes or not strategy.learns:
+        message = f"strategy {spec.strategy} starts each forecast without a state"
+        yield _contradiction("state", message, "use state sliding, or strategy iterative")
     if spec.segment > 1:
-        yield _fault("segment", "a carried state goes on point by point", "leave segment at 1, or use state sliding")
-    if spec.scaling == "seasonal":
-        yield _fault("scaling", "a carried state keeps one level for all points", "use scaling level, or state sliding")
+        message = "a carried state advances point by point"
+        yield _contradiction("segment", message, "leave segment at 1, or use state sliding")
+    if SCALINGS[spec.scaling].by_season:
+        message = "a carried state keeps one level for all points"
+        yield _contradiction("scaling", message, "use scaling level, or state sliding")
 
 
-def _cold_start(spec: Spec) -> Iterator[Fault]:
+def _check_cold_start(spec: SpecFields) -> Iterator[Fault]:
     if spec.static_channels == 0:
         hint = "name static_covariates, or give a context of 2 or more"
-        yield _fault("context", "a context of 0 leaves nothing to forecast by", hint)
-    if spec.past_covariates:
-        yield _fault("past_covariates", "a context of 0 reads no past", "leave them out, or give a context")
-    if spec.strategy not in ("direct", "decoder", "parallel"):
-        message = f"strategy {spec.strategy} goes by the past, and a context of 0 has none"
-        yield _fault("strategy", message, "use direct, decoder or parallel")
+        yield _contradiction("context", "a context of 0 leaves nothing to forecast by", hint)
+    for role, names in spec.roles().items():
+        if names and not ROLES[role].known_ahead:
+            yield _contradiction(role, "a context of 0 reads no past", "leave them out, or give a context")
+    if STRATEGIES[spec.strategy].needs_past:
+        others = [name for name, strategy in STRATEGIES.items() if not strategy.needs_past]
+        message = f"strategy {spec.strategy} reads the past, and a context of 0 has none"
+        yield _contradiction("strategy", message, f"use {', '.join(others[:-1])} or {others[-1]}")
     if spec.encoder != "forward" or spec.carries or spec.attention:
-        yield _fault("encoder", "a context of 0 has nothing to encode", "leave encoder, state and attention alone")
+        message = "a context of 0 has nothing to encode"
+        yield _contradiction("encoder", message, "leave encoder, state and attention at their defaults")
 
 
-def _fault(field: str, message: str, hint: str) -> Fault:
+def _contradiction(field: str, message: str, hint: str) -> Fault:
     return Fault(code="contradiction", field=field, message=message, hint=hint)

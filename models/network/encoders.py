@@ -1,34 +1,39 @@
-"""ENCODERS: name -> how a network reads the past. A new one is one function and one entry at the end of this file."""
-
-from __future__ import annotations
+"""ENCODERS: name -> encoder of the past. A new encoder is one function and one entry at the end of this file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from models.network.cells import CELLS
 from models.network.ops import Node, Ops
-
-if TYPE_CHECKING:
-    from models.network.spec import Spec  # which itself asks what encoders there are
+from models.network.spec_fields import SpecFields
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """The past as read: ``last`` (U',) after its end, ``sequence()`` (n, U') after each of its n steps.
 
-    ``state``: what a decoder of the same cell may start from; ``carried``: the states to go on from with later points.
+    ``state()``: the first state of a decoder of the same cell; ``carried``: the states to continue from with later
+    points. ``sequence`` and ``state`` are functions, so that a network without a use for them does not compute them.
     """
 
     last: Node
     sequence: Callable[[], Node]
-    state: tuple[Node, ...]
+    state: Callable[[], tuple[Node, ...]]
     carried: tuple[Node, ...] = ()
 
 
-def forward(spec: Spec, ops: Ops, static: Node | None) -> Encoded:
-    """Layers of cells, one upon the other, from the oldest step to the newest."""
-    x = _read(spec, ops, static)
+def encode(spec: SpecFields, ops: Ops, static: Node | None) -> Encoded:
+    """Return the past as ``spec``'s encoder reads it; for a context of 0, the static covariates ``static`` (S,)."""
+    if spec.context:
+        return ENCODERS[spec.encoder].encode(spec, ops, static)
+    assert static is not None, "a context of 0 is refused without static covariates"
+    last = ops.dense("attributes", static, spec.units, "tanh")
+    return Encoded(last, lambda: ops.reshape(last, (1, spec.units)), lambda: _bridge(spec, ops, last))
+
+
+def forward(spec: SpecFields, ops: Ops, static: Node | None) -> Encoded:
+    """Stack layers of cells, each of which reads from the oldest step to the newest."""
+    x = _read_segments(spec, ops, static)
     carried: list[Node] = []
     parts = CELLS[spec.cell].states
     for layer in range(spec.depth):
@@ -38,23 +43,23 @@ def forward(spec: Spec, ops: Ops, static: Node | None) -> Encoded:
         carried += run.state if spec.carries else ()
         if layer < spec.depth - 1:
             x = run.sequence()
-    return Encoded(run.state[0], run.sequence, run.state, tuple(carried))
+    return Encoded(run.state[0], run.sequence, lambda: run.state, tuple(carried))
 
 
-def bidirectional(spec: Spec, ops: Ops, static: Node | None) -> Encoded:
-    """Each layer reads both ways; what it says is both sides by side (Schuster & Paliwal, 1997)."""
-    x = _read(spec, ops, static)
+def bidirectional(spec: SpecFields, ops: Ops, static: Node | None) -> Encoded:
+    """Stack layers that read both ways and give both outputs side by side (Schuster & Paliwal, 1997)."""
+    x = _read_segments(spec, ops, static)
     for layer in range(spec.depth):
-        there = ops.recur(f"encoder_{layer}", x, spec.cell, spec.units)
+        onward = ops.recur(f"encoder_{layer}", x, spec.cell, spec.units)
         back = ops.recur(f"encoder_{layer}_back", x, spec.cell, spec.units, backward=True)
         if layer < spec.depth - 1:
-            x = ops.concat([there.sequence(), back.sequence()])
-    last = ops.concat([there.state[0], back.state[0]])
-    return Encoded(last, lambda: ops.concat([there.sequence(), back.sequence()]), _bridge(spec, ops, last))
+            x = ops.concat([onward.sequence(), back.sequence()])
+    last = ops.concat([onward.state[0], back.state[0]])
+    return Encoded(last, lambda: ops.concat([onward.sequence(), back.sequence()]), lambda: _bridge(spec, ops, last))
 
 
-def convlstm(spec: Spec, ops: Ops, static: Node | None) -> Encoded:
-    """A convolutional LSTM over whole seasons: a step is a season (a day), its space the places in it (the hours)."""
+def convlstm(spec: SpecFields, ops: Ops, static: Node | None) -> Encoded:
+    """Stack convolutional LSTMs over whole seasons: a step is a season (a day), its places are the points (hours)."""
     past = ops.input("past", (spec.context, spec.channels))
     x = ops.reshape(past, (spec.context // spec.season, spec.season, spec.channels))
     for layer in range(spec.depth):
@@ -63,18 +68,11 @@ def convlstm(spec: Spec, ops: Ops, static: Node | None) -> Encoded:
             x = run.sequence()
     parts = [ops.reshape(run.state[0], (spec.season * spec.units,)), *([static] if static else [])]
     last = ops.dense("fold", ops.concat(parts), spec.units, "tanh")
-    return Encoded(last, lambda: ops.reshape(last, (1, spec.units)), _bridge(spec, ops, last))
+    return Encoded(last, lambda: ops.reshape(last, (1, spec.units)), lambda: _bridge(spec, ops, last))
 
 
-def none(spec: Spec, ops: Ops, static: Node | None) -> Encoded:
-    """No past at all: what a series is (its static attributes) stands in for what it did."""
-    assert static is not None, "Spec refuses a context of 0 without static covariates"
-    last = ops.dense("attributes", static, spec.units, "tanh")
-    return Encoded(last, lambda: ops.reshape(last, (1, spec.units)), _bridge(spec, ops, last))
-
-
-def _read(spec: Spec, ops: Ops, static: Node | None) -> Node:
-    """The steps that cells read, (n, D): points as they are, or S of them at a time through a layer.
+def _read_segments(spec: SpecFields, ops: Ops, static: Node | None) -> Node:
+    """Return the steps that cells read, (n, D): points as they are, or S of them at a time through a layer.
 
     Lin et al., "SegRNN: Segment Recurrent Neural Network for Long-Term Time Series Forecasting" (2023).
     """
@@ -85,16 +83,24 @@ def _read(spec: Spec, ops: Ops, static: Node | None) -> Node:
     return ops.dense("read", steps, spec.units, "relu") if spec.segment > 1 else steps
 
 
-def _bridge(spec: Spec, ops: Ops, last: Node) -> tuple[Node, ...]:
-    """A decoder's first state, made of what another kind of encoder said; none where the strategy has no decoder."""
-    if not spec.decodes:
-        return ()
+def _bridge(spec: SpecFields, ops: Ops, last: Node) -> tuple[Node, ...]:
+    """Return a decoder's first state, made from the last output of an encoder whose own state has another shape."""
     return tuple(ops.dense(f"bridge_{i}", last, spec.units, "tanh") for i in range(CELLS[spec.cell].states))
 
 
-ENCODERS: dict[str, Callable[[Spec, Ops, Node | None], Encoded]] = {
-    "forward": forward,
-    "bidirectional": bidirectional,
-    "convlstm": convlstm,
-    "none": none,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """A way to read the past: ``encode`` takes the spec, the operations and the static covariates (S,), if any."""
+
+    encode: Callable[[SpecFields, Ops, Node | None], Encoded]
+    runs: int = 1  # of a cell over the steps, in each layer
+    carries: bool = False  # its state can be carried to later points
+    by_season: bool = False  # reads a season per step, so there is no output after each point
+    only_cell: str = ""  # the one cell that it is defined for; empty: every cell
+
+
+ENCODERS = {
+    "forward": Encoder(encode=forward, carries=True),
+    "bidirectional": Encoder(encode=bidirectional, runs=2),
+    "convlstm": Encoder(encode=convlstm, by_season=True, only_cell="lstm"),
 }

@@ -11,12 +11,10 @@ from models.data.calendar_features import calendar_features, holiday_features, t
 from models.data.panel import Panel
 from models.data.windows import take
 from models.network.cells import CELLS
-from models.network.scaling import Change, Scale, by_panel, change_of, fill, normalise
+from models.network.scaling import Change, Scale, change_of, fill, normalise
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES, frames
-from models.types import Float32, Floats, Ints
-
-Inputs = dict[str, Float32]
+from models.types import Float32, Floats, Inputs, Ints
 
 MAX_FLOAT32 = 1e38  # a float32 holds hardly more
 MIN_PRIOR = 1e-6
@@ -57,8 +55,7 @@ def fact_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
 def numeric(spec: Spec) -> list[str]:
     """The covariates that are numbers, past, future and static ones in this order."""
     texts = {name for name, _ in spec.categories}
-    names = [*spec.past_covariates, *spec.future_covariates, *spec.static_covariates]
-    return [name for name in names if name not in texts]
+    return [name for name in spec.covariates if name not in texts]
 
 
 def facts_of(spec: Spec, panel: Panel) -> Facts:
@@ -139,10 +136,8 @@ class Reader:
         raw = self.past(series, at) if past is None else past
         begun = raw if raw.shape[1] == spec.context else _first_window(raw, spec.context)
         change = change_of(spec.transform, begun)
-        if spec.by_panel:
-            values, scale = by_panel(change.there(begun), self.facts.prior)
-        else:
-            values, scale = normalise(change.there(begun), spec.season, spec.scaling)
+        scaling = "panel" if spec.by_panel else spec.scaling
+        values, scale = normalise(change.there(begun), spec.season, scaling, self.facts.prior)
         if begun is not raw:
             values = scale.to_window(change.there(raw))
         known = self.known(series, at, raw.shape[1], ahead)
@@ -153,7 +148,7 @@ class Reader:
         """Past covariates, future covariates, calendar, holidays: (B, back + ahead, K), 0 where missing."""
         spec, begin, size = self.spec, at - back, back + ahead
         parts = []
-        for name in (*spec.past_covariates, *spec.future_covariates):
+        for name in spec.varying_covariates:
             flat = self.panel.covariates[name]
             parts.append(self._column(name, take(flat, self.panel, series, begin, size)))
         if spec.calendar or spec.holidays:
@@ -231,7 +226,7 @@ def window_inputs(spec: Spec, values: Float32, batch: Batch) -> Inputs:
     return past | naive | _others(spec, values, batch) | ({"ahead": ahead} if spec.ahead_channels else {})
 
 
-def taught_inputs(spec: Spec, both: Float32, batch: Batch) -> Inputs:
+def training_inputs(spec: Spec, both: Float32, batch: Batch) -> Inputs:
     """The inputs of a network that is taught after every step; ``both`` (B, T + O): the window and what follows."""
     context = both.shape[1] - spec.outputs
     values = both[:, :context]

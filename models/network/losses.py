@@ -18,7 +18,7 @@ FREEDOM = 4.0  # of Student's t: tails as heavy as have a finite variance and a 
 # Quantiles of Student's t with 4 degrees of freedom have a closed form (Shaw, 2006, "Sampling Student's T").
 
 
-class Said(NamedTuple):
+class WindowForecast(NamedTuple):
     """``mean`` (B, h): the point forecast; ``quantiles`` (B, h, Q) ascending, or None where only a point is said."""
 
     mean: Float32
@@ -29,7 +29,7 @@ class Said(NamedTuple):
 class Loss:
     """``read``: the parameters (B, h, P) and the levels (Q,) -> what is forecast."""
 
-    read: Callable[[Float32, Sequence[float]], Said]
+    read: Callable[[Float32, Sequence[float]], WindowForecast]
     others: int = 0
     many: bool = False  # one located parameter for each quantile
 
@@ -38,17 +38,17 @@ class Loss:
         return len(quantiles) if self.many else 1
 
 
-def _point(said: Float32, levels: Sequence[float]) -> Said:
-    return Said(said[..., 0], None)
+def _point(said: Float32, levels: Sequence[float]) -> WindowForecast:
+    return WindowForecast(said[..., 0], None)
 
 
-def _quantiles(said: Float32, levels: Sequence[float]) -> Said:
+def _quantiles(said: Float32, levels: Sequence[float]) -> WindowForecast:
     """Sorted, which never makes the pinball loss larger; the point forecast is the one nearest the median.
 
     Chernozhukov, Fernández-Val & Galichon, "Quantile and Probability Curves Without Crossing" (2010).
     """
     ordered = np.sort(said, axis=-1)
-    return Said(ordered[..., int(np.argmin(np.abs(np.asarray(levels) - 0.5)))], ordered)
+    return WindowForecast(ordered[..., int(np.argmin(np.abs(np.asarray(levels) - 0.5)))], ordered)
 
 
 def scale_of(raw: Float32) -> Float32:
@@ -56,13 +56,13 @@ def scale_of(raw: Float32) -> Float32:
     return np.logaddexp(np.float32(0), raw) + np.float32(MIN_SCALE)
 
 
-def _normal(said: Float32, levels: Sequence[float]) -> Said:
+def _normal(said: Float32, levels: Sequence[float]) -> WindowForecast:
     steps = np.array([NormalDist().inv_cdf(level) for level in levels], dtype=np.float32)
-    return Said(said[..., 0], said[..., :1] + scale_of(said[..., 1:]) * steps)
+    return WindowForecast(said[..., 0], said[..., :1] + scale_of(said[..., 1:]) * steps)
 
 
-def _student_t(said: Float32, levels: Sequence[float]) -> Said:
-    return Said(said[..., 0], said[..., :1] + scale_of(said[..., 1:]) * student_t_quantiles(levels))
+def _student_t(said: Float32, levels: Sequence[float]) -> WindowForecast:
+    return WindowForecast(said[..., 0], said[..., :1] + scale_of(said[..., 1:]) * student_t_quantiles(levels))
 
 
 def student_t_quantiles(levels: Sequence[float]) -> Float32:

@@ -1,8 +1,8 @@
-"""Ops: the few operations that networks are written in; each engine carries them out in its own way.
+"""Ops: the few operations that networks are written in; each engine implements them in its own way.
 
-What is trained, what is served and what a bundle must hold are one network: ``models.network.build.join`` run with
-Keras'
-operations, with ONNX's, or with those of ``ShapeOps``, which only notes what there is.
+Training, serving and the list of weights in a bundle share one definition of a network:
+``models.network.build.build_network``, run with Keras' operations, with ONNX's, or with those of ``ShapeOps``, which
+only records shapes.
 """
 
 from abc import ABC, abstractmethod

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import Floats
+from models.types import Float32, Floats
 
 # A spread below this share of the level is rounding, not signal: the window counts as constant.
 MIN_SPREAD = 1e-12
-FARTHEST = 1e4  # no point of a window of up to 10,000 is farther away; what follows a nearly constant one may be
+MAX_DEVIATION = 1e4  # no point of a window of up to 10,000 is farther away; what follows a nearly constant one may be
 
 
 class Scale(NamedTuple):
@@ -31,14 +31,14 @@ class Scale(NamedTuple):
         """The level of each of the next ``steps``, (B, steps)."""
         return np.asarray(self.level[:, np.arange(steps) % self.level.shape[1]])
 
-    def to_window(self, values: Floats) -> NDArray[np.float32]:
-        """``values`` (B, any) after the window in its units, at most ``FARTHEST`` of them; NaN stays.
+    def to_window(self, values: Floats) -> Float32:
+        """``values`` (B, any) after the window in its units, at most ``MAX_DEVIATION`` of them; NaN stays.
 
         A constant window has no unit: whatever follows it is 0, as ``to_data`` will say of it.
         """
         return _units(values - self.ahead(values.shape[1]), self.spread)
 
-    def to_data(self, values: NDArray[np.float32]) -> Floats:
+    def to_data(self, values: Float32) -> Floats:
         """What ``to_window`` did, undone: ``values`` (B, any); a constant window gives its level."""
         return self.ahead(values.shape[1]) + values.astype(np.float64) * self.spread
 
@@ -46,33 +46,33 @@ class Scale(NamedTuple):
 class Scaled(NamedTuple):
     """``values`` (B, T) float32 in window units, NaN where missing, and the way back."""
 
-    values: NDArray[np.float32]
+    values: Float32
     scale: Scale
 
 
-def normalise(past: Floats, season: int, scaling: str) -> Scaled:
+def normalise(past: Floats, season: int, scaling: str, prior: Float32) -> Scaled:
     """``past`` (B, T), each row with an observed value, in window units."""
-    return SCALINGS[scaling](past, season)
+    return SCALINGS[scaling].normalise(past, season, prior)
 
 
-def _of_last_season(past: Floats, season: int) -> Scaled:
+def _of_last_season(past: Floats, season: int, prior: Float32) -> Scaled:
     """From the mean of the last season (the last value where the window holds no whole season)."""
     last = past[:, -season:] if 1 < season <= past.shape[1] else past[:, :0]
     level = _mean(last)
     return _around(past, np.where(np.isnan(level), _last(past), level))
 
 
-def _of_last_value(past: Floats, season: int) -> Scaled:
+def _of_last_value(past: Floats, season: int, prior: Float32) -> Scaled:
     return _around(past, _last(past))
 
 
-def _standard(past: Floats, season: int) -> Scaled:
+def _standard(past: Floats, season: int, prior: Float32) -> Scaled:
     """From the mean, in standard deviations."""
     level = _mean(past)
     return _around(past, level, np.sqrt(_mean(np.square(past - level))))
 
 
-def _seasonal(past: Floats, season: int) -> Scaled:
+def _seasonal(past: Floats, season: int, prior: Float32) -> Scaled:
     """What each value adds to the one a season before; the first season has none before it and counts as missing.
 
     The steps ahead are measured from the newest season, whose missing values come from seasons before.
@@ -86,17 +86,26 @@ def _seasonal(past: Floats, season: int) -> Scaled:
     return Scaled(_units(change, spread), Scale(level, spread))
 
 
-def by_panel(past: Floats, prior: NDArray[np.float32]) -> Scaled:
-    """``past`` (B, any) from the level and in the spread of a whole panel, ``prior`` (2,)."""
+def _by_panel(past: Floats, season: int, prior: Float32) -> Scaled:
+    """From the level and in the spread of the training panel, ``prior`` (2,)."""
     level, spread = (np.full((len(past), 1), float(value)) for value in prior)
     return Scaled(_units(past - level, spread), Scale(level, spread))
 
 
-SCALINGS: dict[str, Callable[[Floats, int], Scaled]] = {
-    "level": _of_last_season,
-    "last": _of_last_value,
-    "standard": _standard,
-    "seasonal": _seasonal,
+class Scaling(NamedTuple):
+    """A way to normalise ``past`` (B, T): ``normalise`` takes it, the season and the panel's ``prior`` (2,)."""
+
+    normalise: Callable[[Floats, int, Float32], Scaled]
+    by_season: bool = False  # subtracts a season from the next, so that the window must hold one
+    by_panel: bool = False  # every window is measured alike, by the training panel's level and spread
+
+
+SCALINGS = {
+    "level": Scaling(_of_last_season),
+    "last": Scaling(_of_last_value),
+    "standard": Scaling(_standard),
+    "seasonal": Scaling(_seasonal, by_season=True),
+    "panel": Scaling(_by_panel, by_panel=True),
 }
 
 
@@ -106,13 +115,13 @@ def _around(past: Floats, level: Floats, spread: Floats | None = None) -> Scaled
     return Scaled(_units(past - level, unit), Scale(level, unit))
 
 
-def _units(away: Floats, spread: Floats) -> NDArray[np.float32]:
+def _units(away: Floats, spread: Floats) -> Float32:
     if (spread > 0).all():
         within = away / spread
     else:
         within = np.divide(away, spread, out=np.where(np.isnan(away), np.nan, 0.0), where=spread > 0)
-    np.minimum(within, FARTHEST, out=within)
-    return np.maximum(within, -FARTHEST, out=within).astype(np.float32)
+    np.minimum(within, MAX_DEVIATION, out=within)
+    return np.maximum(within, -MAX_DEVIATION, out=within).astype(np.float32)
 
 
 def _mean(values: Floats) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops as K  # noqa: N812 - as Keras' own documents call it
 
-from models.engines.keras import build_taught
+from models.engines.keras import build_for_training
 from models.network.spec import Spec, Training
 from models.training.loss import loss_of
 from models.training.resume import reset, state_of
@@ -41,7 +41,7 @@ def compiled_network(spec: Spec, training: Training) -> Any:
 def _initial_state(spec: Spec, lanes: int, seed: int) -> tuple[Any, ...]:
     """Weights and seeds of a network that was just built."""
     keras.utils.set_random_seed(seed)
-    return tuple(keras.ops.convert_to_numpy(variable).copy() for variable in state_of(build_taught(spec, lanes)))
+    return tuple(keras.ops.convert_to_numpy(variable).copy() for variable in state_of(build_for_training(spec, lanes)))
 
 
 class OptimizerSettings(NamedTuple):
@@ -54,7 +54,7 @@ class OptimizerSettings(NamedTuple):
 
 @lru_cache(maxsize=MAX_COMPILED)
 def _compiled(spec: Spec, lanes: int, numbers: OptimizerSettings, others: Training | None) -> Any:
-    network, schedule = build_taught(spec, lanes), Cosine()
+    network, schedule = build_for_training(spec, lanes), Cosine()
     if others is not None:
         schedule.set(others)
     clip = {"clipvalue": numbers.clip_value} if numbers.clip_value else {"global_clipnorm": numbers.clip_norm}

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from models.data.panel import Panel
 from models.data.windows import Windows, split, take
-from models.engines.keras import Weights, get_weights, set_weights
+from models.engines.keras import get_weights, set_weights
 from models.errors import Cancelled, Diverged
-from models.network.inputs import Inputs, Reader, facts_of, taught_inputs, window_inputs, zero_state
+from models.network.inputs import Reader, facts_of, training_inputs, window_inputs, zero_state
 from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES, frames
 from models.training.checkpoint import StepCheckpoint
 from models.training.compile import compiled_network
 from models.training.member_plan import MemberPlan
 from models.training.resume import CheckpointCallback, Patience, restore
-from models.types import Floats, Ints
+from models.types import Floats, Inputs, Ints, Weights
 
 MAX_VALIDATION_BATCHES = 8
 SHARE_SHORTENED = 0.1  # of the windows: they lose their older points, as those of young series have none
@@ -145,7 +145,7 @@ def _examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None) -
     if STRATEGIES[spec.strategy].every_step:
         both = np.concatenate([batch.values, after], axis=1)
         targets = np.ascontiguousarray(frames(both, batch.values.shape[1], spec.segment, spec.outputs))
-        return taught_inputs(spec, both, batch), targets[..., None]
+        return training_inputs(spec, both, batch), targets[..., None]
     return window_inputs(spec, batch.values, batch), after[..., None]
 
 

@@ -17,6 +17,7 @@ from models.data.panel import Panel
 from models.errors import Fault, SpecError
 from models.evaluation.origins import plan_for
 from models.network.spec import Spec, Training
+from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
 
 SEASONS_OF_CONTEXT = 3  # enough to tell a season from a trend
@@ -209,8 +210,7 @@ def _refuse_bad_fields(given: Mapping[str, Any]) -> None:
 
 def _categories(panel: Panel, given: Mapping[str, Any]) -> list[list[Any]]:
     """The values of the covariates in use that are text."""
-    roles = ("past_covariates", "future_covariates", "static_covariates")
-    used = [name for role in roles for name in given.get(role, ())]
+    used = [name for role in ROLES for name in given.get(role, ())]
     return [[name, list(panel.categories[name])] for name in used if name in panel.categories]
 
 

@@ -18,7 +18,8 @@ from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.evaluation.backtest import score
 from models.evaluation.origins import Origins, origins_of, plan_for
 from models.forecasting.forecaster import Member, make_runnable, predict
-from models.network.spec import Spec, Training, check_training
+from models.network.sizes import check_training
+from models.network.spec import Spec, Training
 from models.training.blending import seasonal_naive_for
 from models.training.checkpoint import Checkpoint, CheckpointEntry, always_false
 from models.training.parallel import ParallelMap, run_sequentially

@@ -33,7 +33,7 @@ OPTIONS: list[dict[str, Any]] = [
     *({"state": "carried", "cell": c, "depth": 2, "strategy": s} for c, s in product(CELLS, TAUGHT[:3])),
     {"state": "carried", "strategy": "iterative", **KNOWN},
     {"state": "carried", "strategy": "seq2seq", "season": 20},
-    *({"scaling": n, "strategy": s, "horizon": 2} for n, s in product((*SCALINGS, "panel"), TAUGHT[:3])),
+    *({"scaling": n, "strategy": s, "horizon": 2} for n, s in product(SCALINGS, TAUGHT[:3])),
     *({"transform": n, "strategy": s} for n, s in product(TRANSFORMS, ("iterative", "direct")) if n != "none"),
     *({"loss": n, "strategy": s} for n, s in product(LOSSES, ("iterative", "seq2seq", "decoder"))),
     {"loss": "quantile", "state": "carried", "strategy": "iterative"},

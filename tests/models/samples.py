@@ -113,7 +113,7 @@ class Says:
 
     def run(self, inputs: Any) -> dict[str, np.ndarray]:
         self.given.append(inputs)
-        return {"said": np.asarray(self.answer(inputs), dtype=np.float32)[..., None]}
+        return {"predicted": np.asarray(self.answer(inputs), dtype=np.float32)[..., None]}
 
 
 def with_header(data: bytes, change: Any) -> bytes:

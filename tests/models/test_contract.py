@@ -132,5 +132,5 @@ def test_a_new_strategy_is_one_entry(monkeypatch):
     monkeypatch.setitem(STRATEGIES, "two_steps", TwoSteps(whole=True))
     spec = spec_of({"strategy": "two_steps"})
     assert weight_shapes(spec)["head/kernel"] == (4, 2)
-    assert tuple(build(spec).output["said"].shape) == (None, 2, 1)
+    assert tuple(build(spec).output["predicted"].shape) == (None, 2, 1)
     assert Built(spec, None, ready_of(spec, weights_of(spec))).says(PANEL, 5)[0].shape == (5, 5, 1)

@@ -6,6 +6,7 @@ from sqlalchemy import update
 
 from app.store.tables import Version
 from models.forecasting import bundle
+from models.network.sizes import forecast_flop
 from tests.app.api.conftest import Caller, House, forecast_request, on_both, open_house
 from tests.app.api.tables import columns, days, series
 from tests.fakes import random_forecaster, says, scores, seasonal_naive, together
@@ -133,7 +134,7 @@ def test_members_are_forecast_together(house: House) -> None:
 
 def test_arithmetic_is_bounded_for_all_members_together(sqlite_template: Path, tmp_path: Path) -> None:
     one = says(0, 0, 0, units=64)
-    steps = int(0.6e9 / one.spec.forecast_flop(3)) * 3  # 0.6 billion operations for one, 1.2 for two
+    steps = int(0.6e9 / forecast_flop(one.spec, 3)) * 3  # 0.6 billion operations for one, 1.2 for two
     limits = {"max_horizon": steps, "max_forecast_points": steps, "max_forecast_gflop": 1}
     with open_house(sqlite_template, tmp_path, **limits) as house:
         house.register(one)

@@ -148,7 +148,9 @@ def test_a_broken_forecaster_fails_its_own_requests_only() -> None:
     good, blocked = loaded_of(says(1, 2, 3)), loaded_of(says(1, 2, 3), gate)
     spec = spec_of()
     broken = loaded_of(Forecaster((Member(spec, random_forecaster().members[0].weights),), says(1, 2, 3).calibration))
-    counted(broken).engine = SimpleNamespace(run=lambda inputs: {"said": np.full((len(inputs["past"]), 3, 1), np.nan)})
+    counted(broken).engine = SimpleNamespace(
+        run=lambda inputs: {"predicted": np.full((len(inputs["past"]), 3, 1), np.nan)}
+    )
 
     async def session() -> list[Any]:
         with batching() as batcher:

@@ -65,7 +65,7 @@ def models_of(shelf: Shelf, room: int, **options: Any) -> Iterator[ModelCache]:
 def said(models: ModelCache, number: int) -> float:
     """What the version says: its own number."""
     (network,) = models.get(7, number).networks
-    return float(network.engine.run(PAST)["said"][0, 0, 0])
+    return float(network.engine.run(PAST)["predicted"][0, 0, 0])
 
 
 def test_a_version_is_loaded_once_and_then_found() -> None:
@@ -82,7 +82,7 @@ def test_each_member_has_an_engine_of_its_own() -> None:
     shelf = Shelf({1: bundle.to_bytes(together(says(1), says(2), says(3)))})
     with models_of(shelf, 1) as models:
         networks = models.get(7, 1).networks
-        assert [network.engine.run(PAST)["said"].item() for network in networks] == [1, 2, 3]
+        assert [network.engine.run(PAST)["predicted"].item() for network in networks] == [1, 2, 3]
         assert models.get(7, 1).size_bytes == len(shelf.data[1]) + 3 * ONNX_BYTES + int(ONNX_COPIES * 3 * WEIGHTS_BYTES)
 
 
@@ -125,7 +125,7 @@ def test_who_uses_what_is_evicted_keeps_it_and_nobody_else_does() -> None:
         loaded = models.get(7, 1)
         models.get(7, 2)
         assert models.find(7, 1) is None
-        assert loaded.networks[0].engine.run(PAST)["said"].flat[0] == 1
+        assert loaded.networks[0].engine.run(PAST)["predicted"].flat[0] == 1
         engine = weakref.ref(loaded.networks[0].engine)
         del loaded
         assert engine() is None

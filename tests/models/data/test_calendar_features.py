@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.data.calendar import FIRST, LAST, parse_freq
-from models.data.calendar_features import calendar_features, check_country, holiday_features, names, times_of
+from models.data.calendar_features import calendar_features, check_country, feature_names, holiday_features, times_of
 from models.errors import SpecError
 from tests.models.samples import grid, helpful, panel_of
 
@@ -17,7 +17,7 @@ def at(freq, *stamps):
     """The features of each moment by name."""
     step = parse_freq(freq)
     table = calendar_features(step, np.array(stamps, dtype="datetime64[us]"))
-    return [dict(zip(names(step), row.tolist(), strict=True)) for row in table]
+    return [dict(zip(feature_names(step), row.tolist(), strict=True)) for row in table]
 
 
 def test_the_hours_go_round_a_day():
@@ -64,10 +64,10 @@ def test_months_and_years_begin_at_phase_nought():
     ],
 )
 def test_cycles_are_those_that_a_step_leaves_something_of(freq, told):
-    assert [name.removesuffix("_sin") for name in names(parse_freq(freq)) if name.endswith("_sin")] == told
-    assert ("weekend" in names(parse_freq(freq))) == ("week" in told)
+    assert [name.removesuffix("_sin") for name in feature_names(parse_freq(freq)) if name.endswith("_sin")] == told
+    assert ("weekend" in feature_names(parse_freq(freq))) == ("week" in told)
     table = calendar_features(parse_freq(freq), grid("D", "2024-01-01", 6).reshape(2, 3))
-    assert (table.shape, table.dtype) == ((2, 3, len(names(parse_freq(freq)))), np.float32)
+    assert (table.shape, table.dtype) == ((2, 3, len(feature_names(parse_freq(freq)))), np.float32)
     assert calendar_features(parse_freq(freq), np.zeros((0, 4), "datetime64[us]")).shape == (0, 4, table.shape[-1])
 
 

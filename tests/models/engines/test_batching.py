@@ -16,7 +16,7 @@ class Sums:
 
     def run(self, inputs):
         self.rows.append(len(inputs["past"]))
-        return {"said": inputs["past"].sum(axis=(1, 2), keepdims=True), "next_0": inputs["state_0"] + 1}
+        return {"predicted": inputs["past"].sum(axis=(1, 2), keepdims=True), "next_0": inputs["state_0"] + 1}
 
 
 class Carries:
@@ -30,7 +30,7 @@ class Carries:
         state = inputs["state_0"]
         for point in inputs["past"].transpose(1, 0, 2):
             state = state / 2 + point
-        return {"said": state[:, None] + inputs["ahead"], "next_0": state}
+        return {"predicted": state[:, None] + inputs["ahead"], "next_0": state}
 
 
 def inputs_of(rows, points=2):

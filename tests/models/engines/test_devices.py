@@ -6,6 +6,7 @@ import pytest
 from models.engines.devices import GPU_TOLERANCE, Device, EngineNote, choose, place
 from models.engines.onnx import OnnxEngine
 from models.network.build import input_shapes
+from models.network.sizes import forecast_flop
 from tests.models.kinds import KNOWN, name_of, spec_of
 from tests.models.samples import small_spec, weights_of
 
@@ -164,7 +165,7 @@ def test_what_is_wrong_by_less_than_anybody_could_see_is_served():
 
 
 def test_a_large_network_is_compared_in_small_batches_but_warmed_in_all_of_them(monkeypatch):
-    monkeypatch.setattr("models.engines.devices.MAX_COMPARED_FLOP", 8 * SPEC.forecast_flop(SPEC.outputs))
+    monkeypatch.setattr("models.engines.devices.MAX_COMPARED_FLOP", 8 * forecast_flop(SPEC, SPEC.outputs))
 
     class WrongInLargeBatches(Noted):
         def run(self, inputs):
@@ -174,7 +175,7 @@ def test_a_large_network_is_compared_in_small_batches_but_warmed_in_all_of_them(
     placed = place([(SPEC, weights_of(SPEC))], gpu_of(WrongInLargeBatches, rows=(1, 8, 64)))
     assert placed.device == "gpu"
     assert [len(inputs["past"]) for inputs in placed.engines[0].given] == [1, 8, 64]
-    monkeypatch.setattr("models.engines.devices.MAX_COMPARED_FLOP", 64 * SPEC.forecast_flop(SPEC.outputs))
+    monkeypatch.setattr("models.engines.devices.MAX_COMPARED_FLOP", 64 * forecast_flop(SPEC, SPEC.outputs))
     assert place([(SPEC, weights_of(SPEC))], gpu_of(WrongInLargeBatches, rows=(1, 8, 64))).device == "cpu"
 
 
@@ -197,4 +198,4 @@ def test_the_cpus_own_engine_is_compared_with_nothing():
     placed = place([(SPEC, weights_of(SPEC))], device)
     assert (placed.device, rows) == ("cpu", [1])
     said = placed.engines[0].run({n: np.zeros((1, *shape), np.float32) for n, shape in input_shapes(SPEC).items()})
-    assert np.isnan(said["said"]).all()  # whoever makes a forecast of it sees that
+    assert np.isnan(said["predicted"]).all()  # whoever makes a forecast of it sees that

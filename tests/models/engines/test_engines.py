@@ -37,7 +37,7 @@ def test_a_carried_state_is_the_same_in_both_engines_for_any_number_of_points():
     for points in (1, 3, 25):
         inputs = inputs_of(spec, 2, past=(points, spec.channels))
         said, expected = ours.run(inputs), reference.run(inputs)
-        assert said.keys() == expected.keys() == {"said", "next_0", "next_1", "next_2", "next_3"}
+        assert said.keys() == expected.keys() == {"predicted", "next_0", "next_1", "next_2", "next_3"}
         assert all(value == pytest.approx(expected[name], abs=1e-5) for name, value in said.items())
 
 
@@ -75,10 +75,10 @@ def test_weights_put_into_a_network_come_out_again(fields):
 def test_an_engine_may_be_called_from_several_threads():
     engine = OnnxEngine(SPEC, weights_of(SPEC))
     batches = [inputs_of(SPEC, i % 5 + 1, seed=i) for i in range(40)]
-    expected = [engine.run(batch)["said"] for batch in batches]
+    expected = [engine.run(batch)["predicted"] for batch in batches]
     with ThreadPoolExecutor(8) as pool:
         said = list(pool.map(engine.run, batches))
-    assert all((a == b["said"]).all() for a, b in zip(expected, said, strict=True))
+    assert all((a == b["predicted"]).all() for a, b in zip(expected, said, strict=True))
 
 
 def last_value(inputs):

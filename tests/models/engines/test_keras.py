@@ -141,5 +141,5 @@ def test_a_network_that_is_given_other_weights_says_what_a_new_one_would():
     for seed in (1, 2, 1):
         weights = weights_of(PLAIN, seed)
         keras_engine.set_weights(engine.network, weights)
-        said = engine.run(inputs)["said"]
-        np.testing.assert_array_equal(said, KerasEngine(PLAIN, weights).run(inputs)["said"])
+        said = engine.run(inputs)["predicted"]
+        np.testing.assert_array_equal(said, KerasEngine(PLAIN, weights).run(inputs)["predicted"])

@@ -63,7 +63,7 @@ def test_a_missing_value_stays_missing_until_it_has_slid_out():
 def test_quantiles_are_in_units_of_the_data_and_only_the_median_is_read_on():
     spec = replace(SPEC, loss="quantile", quantiles=(0.1, 0.5, 0.9))
     engine = Says(None)
-    engine.run = lambda inputs: {"said": np.float32([[[2, 0, -1], [1, 0, -2]]] * len(inputs["past"]))}
+    engine.run = lambda inputs: {"predicted": np.float32([[[2, 0, -1], [1, 0, -2]]] * len(inputs["past"]))}
     said = rolled(spec, engine, panel_of([0, 1, 2, 3]), 4)
     assert said.levels == (0.1, 0.5, 0.9)
     assert said.mean.tolist() == [[3, 3, 3, 3]]

@@ -120,7 +120,7 @@ class Sums:
     def run(self, inputs):
         self.steps.append(inputs["past"].shape[:2])
         total = inputs["state_0"] + inputs["past"][:, :, 0].sum(axis=1, keepdims=True)
-        return {"said": np.repeat(total, 2, axis=1)[..., None], "next_0": total}
+        return {"predicted": np.repeat(total, 2, axis=1)[..., None], "next_0": total}
 
 
 def by_hand(spec=SPEC):
@@ -411,7 +411,7 @@ def test_with_one_window_a_forecast_is_the_one_without_a_session():
 def test_a_broken_network_says_nothing():
     networks, engine = by_hand()
     session = begin(networks, day(0, *range(6)), 3)
-    engine.run = lambda inputs: {"said": np.full((1, 2, 1), NAN), "next_0": inputs["state_0"]}
+    engine.run = lambda inputs: {"predicted": np.full((1, 2, 1), NAN), "next_0": inputs["state_0"]}
     broken = append(networks, session, day(6, 1))
     with pytest.raises(ModelBroken, match="train it anew"):
         forecast_session(networks, flat_calibration(2), broken, 2, [])

@@ -63,7 +63,9 @@ def test_the_graph_does_what_the_equations_say(cell):
     states = [inputs[name][0] for name in sorted(inputs) if name.startswith("state_")]
     after = run(cell, inputs["past"][0], states, weights)
     found = OnnxEngine(spec, weights).run(inputs)
-    assert found["said"][0, :, 0] == pytest.approx(after[0] @ weights["head/kernel"] + weights["head/bias"], abs=1e-6)
+    assert found["predicted"][0, :, 0] == pytest.approx(
+        after[0] @ weights["head/kernel"] + weights["head/bias"], abs=1e-6
+    )
     assert [found[f"next_{i}"][0] for i in range(len(after))] == [pytest.approx(state, abs=1e-6) for state in after]
 
 

@@ -19,7 +19,7 @@ def dense(weights, name, x):
 
 
 def said(spec, weights, inputs):
-    return OnnxEngine(spec, weights).run(inputs)["said"][0]
+    return OnnxEngine(spec, weights).run(inputs)["predicted"][0]
 
 
 def test_a_bidirectional_encoder_reads_from_both_ends():

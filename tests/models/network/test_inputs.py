@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.network.inputs import Facts, Reader, fact_shapes, facts_in, facts_of, taught_inputs, window_inputs
+from models.network.inputs import Facts, Reader, fact_shapes, facts_in, facts_of, training_inputs, window_inputs
 from models.training.fit import window_examples
 from tests.models.kinds import OPTIONS, PARTS, name_of, spec_of
 from tests.models.samples import panel_of, reader_of, small_spec, with_covariates
@@ -205,7 +205,7 @@ def test_what_is_known_ahead_is_framed_with_each_step():
     reader = reader_of(spec, covariates())
     batch = reader.read(ONE, np.array([4]), 2)
     both = np.concatenate([batch.values, batch.to_window(reader.future(ONE, np.array([4]), 2))], axis=1)
-    assert taught_inputs(spec, both, batch)["ahead"][0, ..., 0].tolist() == [[1, 2], [2, 3], [3, 4], [4, 5]]
+    assert training_inputs(spec, both, batch)["ahead"][0, ..., 0].tolist() == [[1, 2], [2, 3], [3, 4], [4, 5]]
 
 
 def test_a_past_of_several_windows_is_in_units_of_the_first_that_holds_a_value():

@@ -4,7 +4,8 @@ import pytest
 
 from models.errors import SpecError
 from models.network.build import input_shapes
-from models.network.spec import Spec, Training, check_training
+from models.network.sizes import check_training, forecast_flop
+from models.network.spec import Spec, Training
 from tests.models.kinds import KNOWN, OPTIONS, PARTS, name_of, spec_of
 from tests.models.samples import helpful, small_spec
 
@@ -230,7 +231,7 @@ def test_unknown_and_missing_fields_are_told_with_the_known_ones():
 
 def test_the_arithmetic_of_a_forecast_grows_with_what_makes_it_longer():
     base = small_spec(units=64)
-    assert base.forecast_flop(8) == 2 * base.forecast_flop(4)
+    assert forecast_flop(base, 8) == 2 * forecast_flop(base, 4)
     for fields in (
         {"units": 128},
         {"context": 20},
@@ -238,8 +239,8 @@ def test_the_arithmetic_of_a_forecast_grows_with_what_makes_it_longer():
         {"encoder": "bidirectional"},
         {"strategy": "decoder"},
     ):
-        assert small_spec(**{"units": 64, **fields}).forecast_flop(4) > base.forecast_flop(4)
-    assert small_spec(units=64, segment=5).forecast_flop(4) < base.forecast_flop(4)
+        assert forecast_flop(small_spec(**{"units": 64, **fields}), 4) > forecast_flop(base, 4)
+    assert forecast_flop(small_spec(units=64, segment=5), 4) < forecast_flop(base, 4)
 
 
 def test_what_is_out_of_range_is_told_to_the_last_digit() -> None:

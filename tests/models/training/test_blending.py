@@ -22,7 +22,9 @@ class Slope:
 
     def run(self, inputs):
         rows = len(next(iter(inputs.values())))
-        return {"said": np.tile((self.slope * np.arange(1, 4) / UNIT)[None, :, None], (rows, 1, 1)).astype(np.float32)}
+        return {
+            "predicted": np.tile((self.slope * np.arange(1, 4) / UNIT)[None, :, None], (rows, 1, 1)).astype(np.float32)
+        }
 
 
 def shares(panel, *slopes):

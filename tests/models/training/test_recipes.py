@@ -9,7 +9,7 @@ from models.data.calendar import parse_freq
 from models.data.windows import split
 from models.errors import SpecError
 from models.evaluation.origins import plan_for
-from models.network.spec import check_training
+from models.network.sizes import check_training
 from models.training.recipes import RECIPES, default_horizon, suggest, suggest_training
 from tests.models.samples import panel_of, with_covariates
 
