@@ -1,9 +1,9 @@
 """What was decided of a model's versions; what a person decides; and the way back."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Body
-from sqlalchemy.orm import Session
 
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Service, Services, problems
@@ -27,7 +27,8 @@ def list_decisions(
     size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = decisions.list_page(session, caller.tenant_id, name, after_id(page_token), size)
-        items = [_decision(session, name, number, row) for row, number in rows]
+        names = schedules.names_of(session, caller.tenant_id, [row.schedule_id for row, _ in rows])
+    items = [_decision(name, number, row, names) for row, number in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1][0].id if rows else None))
 
 
@@ -39,9 +40,10 @@ def approve(name: PathName, number: Number, the: Services, caller: Caller, reque
     _check_loadable(the, caller, name, number)
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
-        answer = _decision(session, name, number, decisions.approve(session, caller.tenant_id, move))
+        row = decisions.approve(session, caller.tenant_id, move)
+        names = schedules.names_of(session, caller.tenant_id, [row.schedule_id])
     the.resolver.forget(caller.tenant_id, name, CHAMPION)
-    return answer
+    return _decision(name, number, row, names)
 
 
 @router.post(
@@ -51,7 +53,9 @@ def reject(name: PathName, number: Number, the: Services, caller: Caller, reques
     """Let the champion stay where the decision about a version is pending."""
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
-        return _decision(session, name, number, decisions.reject(session, caller.tenant_id, move))
+        row = decisions.reject(session, caller.tenant_id, move)
+        names = schedules.names_of(session, caller.tenant_id, [row.schedule_id])
+    return _decision(name, number, row, names)
 
 
 @router.post(
@@ -79,7 +83,7 @@ def _check_loadable(the: Service, caller: Principal, name: str, number: int) -> 
     the.loaded.get(caller.tenant_id, version.id)
 
 
-def _decision(session: Session, model: str, number: int, row: Decision) -> DecisionAnswer:
+def _decision(model: str, number: int, row: Decision, schedule_names: Mapping[int, str]) -> DecisionAnswer:
     return DecisionAnswer(
         model=model,
         version=number,
@@ -87,7 +91,7 @@ def _decision(session: Session, model: str, number: int, row: Decision) -> Decis
         reason=row.reason,
         policy=row.policy,
         numbers=row.numbers,
-        schedule=schedules.name_of(session, row.schedule_id),
+        schedule=None if row.schedule_id is None else schedule_names.get(row.schedule_id),
         decided_by=row.decided_by,
         decided_at=row.decided_at,
     )

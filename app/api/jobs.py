@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from app.api.http.idempotency import OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, foreign, next_token
 from app.api.http.services import Caller, PathName, Service, Services, problems
-from app.planning.job_answers import job_answer
+from app.planning.job_answers import job_answer, job_answers
 from app.planning.jobs import submit
 from app.problems import NotFound
 from app.schemas import NAME, JobAnswer, JobRequest, Page
@@ -52,7 +52,7 @@ def list_jobs(
             rows = jobs.list_page(session, caller.tenant_id, after, size, which)
         except NotFound as error:
             raise foreign(page_token) from error
-        items = [job_answer(session, row) for row in rows]
+        items = job_answers(session, caller.tenant_id, rows)
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 

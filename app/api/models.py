@@ -1,15 +1,15 @@
 """/v1/models: the registry. Versions never change; aliases point at one and move, and every move is recorded."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from sqlalchemy.orm import Session
 
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Services, problems
 from app.schemas import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, Page, VersionAnswer
 from app.store import datasets, registry
-from app.store.tables import Alias, Version
+from app.store.tables import Alias, Model, Revision, Version
 from models.errors import Fault, InputError
 
 router = APIRouter(tags=["models"])
@@ -25,7 +25,8 @@ def list_models(
     size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = registry.list_models(session, caller.tenant_id, after_id(page_token) or 0, size)
-        items = [_model(session, caller.tenant_id, row.name) for row in rows]
+        aliases = registry.aliases_of(session, rows)
+    items = [_model(row, aliases[row.id]) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
@@ -33,7 +34,8 @@ def list_models(
 def get_model(name: PathName, the: Services, caller: Caller) -> ModelAnswer:
     """A model and where its aliases point."""
     with the.database.read() as session:
-        return _model(session, caller.tenant_id, name)
+        row = registry.get_model(session, caller.tenant_id, name)
+        return _model(row, registry.list_aliases(session, caller.tenant_id, name))
 
 
 @router.get("/v1/models/{name}/versions", responses=problems(404), summary="List versions")
@@ -44,7 +46,8 @@ def list_versions(
     size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = registry.list_versions(session, caller.tenant_id, name, after_id(page_token), size)
-        items = [_version(session, name, row) for row in rows]
+        revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id for row in rows])
+    items = [_version(name, row, revisions) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
@@ -52,7 +55,9 @@ def list_versions(
 def get_version(name: PathName, number: Number, the: Services, caller: Caller) -> VersionAnswer:
     """What a version is, what it learned from, and how it did beside seasonal naive."""
     with the.database.read() as session:
-        return _version(session, name, registry.resolve(session, caller.tenant_id, name, number, None))
+        row = registry.resolve(session, caller.tenant_id, name, number, None)
+        revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id])
+    return _version(name, row, revisions)
 
 
 @router.get("/v1/models/{name}/aliases", responses=problems(404), summary="List aliases")
@@ -99,9 +104,8 @@ def list_moves(
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
-def _model(session: Session, tenant_id: int, name: str) -> ModelAnswer:
-    aliases = [alias_answer(row) for row in registry.list_aliases(session, tenant_id, name)]
-    return ModelAnswer(model=name, aliases=aliases, created_at=registry.get_model(session, tenant_id, name).created_at)
+def _model(row: Model, aliases: Sequence[Alias]) -> ModelAnswer:
+    return ModelAnswer(model=row.name, aliases=[alias_answer(alias) for alias in aliases], created_at=row.created_at)
 
 
 def alias_answer(row: Alias) -> AliasAnswer:
@@ -109,8 +113,8 @@ def alias_answer(row: Alias) -> AliasAnswer:
     return AliasAnswer(alias=row.name, version=row.version.number, moved_at=row.moved_at)
 
 
-def _version(session: Session, model: str, row: Version) -> VersionAnswer:
-    revision = datasets.revision_by_id(session, row.tenant_id, row.revision_id)
+def _version(model: str, row: Version, revisions: Mapping[int, Revision]) -> VersionAnswer:
+    revision = None if row.revision_id is None else revisions[row.revision_id]
     return VersionAnswer(
         model=model,
         version=row.number,
@@ -119,8 +123,9 @@ def _version(session: Session, model: str, row: Version) -> VersionAnswer:
         spec=row.spec,
         scores=row.scores,
         skill=row.skill,
-        dataset=revision.dataset.name,
-        revision=revision.number,
+        origin=row.origin,
+        dataset=None if revision is None else revision.dataset.name,
+        revision=None if revision is None else revision.number,
         data_sha256=row.data_sha256,
         job_id=row.job_id,
         created_by=row.created_by,

@@ -1,25 +1,45 @@
 """Answers of the jobs API: a row of the job table in its public form."""
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
 from app.planning.training_payload import members_of
 from app.schemas import JobAnswer, MemberAnswer
 from app.store import datasets, registry, schedules
-from app.store.tables import Job
+from app.store.tables import Job, Revision
 from models.evaluation.promotion import Policy
 
 
 def job_answer(session: Session, job: Job) -> JobAnswer:
     """Return the public form of ``job``, read in the transaction of ``session``."""
-    revision = datasets.revision_by_id(session, job.tenant_id, job.revision_id)
-    version = None if job.version_id is None else registry.version(session, job.tenant_id, job.version_id).number
+    return job_answers(session, job.tenant_id, [job])[0]
+
+
+def job_answers(session: Session, tenant_id: int, jobs: Sequence[Job]) -> list[JobAnswer]:
+    """Return the public form of a page of ``jobs``, read in a number of queries that does not depend on its length."""
+    revisions = datasets.revisions_by_id(session, tenant_id, [job.revision_id for job in jobs])
+    versions = registry.version_numbers(session, tenant_id, [job.version_id for job in jobs])
+    names = schedules.names_of(session, tenant_id, [job.schedule_id for job in jobs])
+    return [
+        _answer(
+            job,
+            None if job.revision_id is None else revisions[job.revision_id],
+            None if job.version_id is None else versions[job.version_id],
+            None if job.schedule_id is None else names.get(job.schedule_id),
+        )
+        for job in jobs
+    ]
+
+
+def _answer(job: Job, revision: Revision | None, version: int | None, schedule: str | None) -> JobAnswer:
     asked, trains, warm_start = job.request, "spec" in job.request, job.request.get("warm_start")
     return JobAnswer(
         id=job.id,
         kind=job.kind,
         model=job.model,
-        dataset=revision.dataset.name,
-        revision=revision.number,
+        dataset=None if revision is None else revision.dataset.name,
+        revision=None if revision is None else revision.number,
         state=job.state,
         cancel_requested=job.cancel_requested,
         attempt=job.attempt,
@@ -45,7 +65,7 @@ def job_answer(session: Session, job: Job) -> JobAnswer:
         parent=job.parent_id,
         label=job.label,
         children=job.children_total,
-        schedule=schedules.name_of(session, job.schedule_id),
+        schedule=schedule,
         result=job.result,
         created_by=job.created_by,
         created_at=job.created_at,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.planning.groups import family
 from app.planning.job_answers import job_answer
 from app.planning.training import Parent, retaught, settled
-from app.planning.training_payload import Order, WarmStart
+from app.planning.training_payload import Order, Wanted, WarmStart
 from app.planning.version_payloads import BacktestOrder, BatchOrder, Pinned
 from app.principal import Principal
 from app.problems import NotFound
@@ -37,7 +37,7 @@ from models.evaluation.promotion import Policy
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, check_covariates, check_request
 from models.network.strategies import STRATEGIES
-from models.training.recipes import suggest
+from models.training.recipes import suggest, suggest_training
 
 BASELINE = "seasonal_naive"  # as what a backtest without a version is listed
 
@@ -153,11 +153,13 @@ def _retrain(asker: _Asker, asked: RetrainRequest) -> NewJob:
     if champion is None:
         registry.get_model(asker.session, tenant_id, asked.model)
         raise NotFound(f"model {excerpt(asked.model)} has no champion to be trained anew; move the alias, or train one")
-    order = Order.from_json(jobs.get(asker.session, tenant_id, champion.job_id).request)
-    learned = datasets.revision_by_id(asker.session, tenant_id, champion.revision_id)
-    data = asker.data(asked.dataset or learned.dataset.name, None)
     name = f"{asked.model}@{champion.number}"
     pinned, made, _ = asker.version(name)
+    data = asker.data(asked.dataset or _dataset_of(asker, champion, name), None)
+    if champion.origin == "job" and champion.job_id is not None:
+        order = Order.from_json(jobs.get(asker.session, tenant_id, champion.job_id).request)
+    else:
+        order = _order_of(made, data.panel)
     # Where seasonal naive is champion there is nothing to go on from, which is no reason to stop learning.
     if asked.warm_start and any(STRATEGIES[member.spec.strategy].learns for member in made.members):
         same: dict[str, Any] = {field: getattr(asked, field) for field in Judged.model_fields}
@@ -169,6 +171,25 @@ def _retrain(asker: _Asker, asked: RetrainRequest) -> NewJob:
     gate = Policy(**asked.gate.model_dump())
     again = replace(again, promote=asked.promote, gate=gate, only=order.only)
     return asker.job(asked, asked.model, data.revision, again.to_json())
+
+
+def _dataset_of(asker: _Asker, version: Version, name: str) -> str:
+    """The name of the data set that ``version`` learned from. Raise InputError where that is not known."""
+    if version.revision_id is None:
+        message = f"{name} was imported, so the data set that it learned from is not known"
+        raise _refusal("dataset", message, "name the data set to train it on")
+    return datasets.revision_by_id(asker.session, asker.who.tenant_id, version.revision_id).dataset.name
+
+
+def _order_of(made: Forecaster, panel: Panel) -> Order:
+    """The training of an imported forecaster: the specs of its networks, each taught as suggested for ``panel``.
+
+    Raises:
+        SpecError: the forecaster has another frequency than ``panel``.
+    """
+    learns = [member.spec for member in made.members if STRATEGIES[member.spec.strategy].learns]
+    specs = [suggest(panel, spec.to_json()) for spec in learns or [made.spec]]
+    return Order(members=tuple(Wanted(spec, suggest_training(panel, spec, {})) for spec in specs))
 
 
 def _batch(asker: _Asker, asked: BatchRequest) -> NewJob:

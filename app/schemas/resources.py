@@ -147,9 +147,9 @@ class JobAnswer(Answer):
 
     id: str
     kind: str
-    model: str
-    dataset: str
-    revision: int
+    model: str | None
+    dataset: str | None = Field(description="The data that it reads; null where it reads no stored data.")
+    revision: int | None
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     cancel_requested: bool
     attempt: int
@@ -201,15 +201,19 @@ class VersionAnswer(Answer):
 
     model: str
     version: int
+    origin: Literal["job", "import"] = Field(
+        description="Trained here by the job ``job_id``, or imported as a bundle; of an imported one the data that it "
+        "learned from are not known."
+    )
     sha256: str
     size_bytes: int
     spec: dict[str, Any]
     scores: dict[str, Any]
     skill: float | None
-    dataset: str
-    revision: int
-    data_sha256: str
-    job_id: str
+    dataset: str | None
+    revision: int | None
+    data_sha256: str | None
+    job_id: str | None = Field(description="The job that trained it, or that checked the imported bundle.")
     created_by: str
     created_at: datetime
 

@@ -1,6 +1,6 @@
 """Data sets and their revisions: a revision is never changed, each holds only the rows that it added."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import func, select
@@ -76,6 +76,13 @@ def revision_by_id(session: Session, tenant_id: int, revision_id: int) -> Revisi
     if found is None:
         raise NotFound(f"no revision with the id {revision_id}; GET /v1/datasets lists the data sets")
     return found
+
+
+def revisions_by_id(session: Session, tenant_id: int, ids: Iterable[int | None]) -> dict[int, Revision]:
+    """Return the revisions that a page of jobs or versions points at, by id, ``.dataset`` included, in one query."""
+    wanted = {one for one in ids if one is not None}
+    query = select(Revision).where(Revision.tenant_id == tenant_id, Revision.id.in_(wanted))
+    return {found.id: found for found in session.scalars(query)} if wanted else {}
 
 
 def chunks(session: Session, tenant_id: int, dataset_id: int, up_to_number: int, after: int = 0) -> list[bytes]:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0005"  # The newest migration; a constant, because reading it from the scripts costs a server 13 MB of Alembic.
+HEAD = "0006"  # The newest migration; a constant, because reading it from the scripts costs a server 13 MB of Alembic.
 
 LOCK_TIMEOUT_S = 20
 CONNECT_TIMEOUT_S = 10
@@ -47,10 +47,13 @@ class Database:
     ``url`` is SQLAlchemy's: ``sqlite:////folder/file.db`` or ``postgresql+psycopg://user:password@host/name``.
     """
 
-    def __init__(self, url: str) -> None:
-        """Raise ValueError for a ``url`` of another kind, or of an SQLite database without a file."""
+    def __init__(self, url: str, *, foreign_keys: bool = True) -> None:
+        """Raise ValueError for a ``url`` of another kind, or of an SQLite database without a file.
+
+        Without ``foreign_keys`` SQLite does not enforce them, as a migration that rebuilds a table needs.
+        """
         self.url = make_url(url)
-        self._engine = _engine(self.url)
+        self._engine = _engine(self.url, foreign_keys)
         # Its connections are closed with it, also where nobody disposes of it; a session keeps it alive until then.
         weakref.finalize(self, self._engine.dispose)
         own = {"database": self}
@@ -105,7 +108,7 @@ def at_head(database: Database) -> bool:
         return session.scalars(text("SELECT version_num FROM alembic_version")).all() == [HEAD]
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, foreign_keys: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         options = {"connect_timeout": CONNECT_TIMEOUT_S, "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s"}
         return create_engine(url, pool_pre_ping=True, connect_args=options, json_serializer=_to_json)
@@ -116,16 +119,18 @@ def _engine(url: URL) -> Engine:
     engine = create_engine(
         url, connect_args={"timeout": LOCK_TIMEOUT_S, "isolation_level": None}, json_serializer=_to_json
     )
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", partial(_set_up_sqlite, foreign_keys))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
+def _set_up_sqlite(foreign_keys: bool, connection: Any, _record: Any) -> None:
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
-            connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+            connection.executescript(
+                f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = {foreign_keys:d};"
+            )
             return
         except sqlite3.OperationalError:
             # While another process turns a new file to WAL, SQLite does not wait as it does for any other lock.

@@ -19,7 +19,8 @@ def migrate(url: str) -> None:
 
     Harmless when repeated, and when several processes do it at once: all of it is one transaction under one lock.
     """
-    database = Database(url)
+    # SQLite can change a column only by rebuilding its table, which no row may point at while foreign keys are on.
+    database = Database(url, foreign_keys=False)
     if database.url.get_backend_name() == "sqlite":
         Path(str(database.url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -27,6 +28,7 @@ def migrate(url: str) -> None:
             connection = session.connection()
             _take_turn(connection)
             command.upgrade(config(connection), "head")
+            _check_foreign_keys(connection)
     finally:
         database.dispose()
 
@@ -37,6 +39,11 @@ def config(connection: Connection) -> Config:
     folder = str(Path(migrations.__file__).parent)
     config.set_main_option("script_location", folder.replace("%", "%%"))
     return config
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite" and (broken := connection.execute(text("PRAGMA foreign_key_check")).all()):
+        raise RuntimeError(f"the migration left {len(broken)} rows that point at nothing, first {broken[0]}; report it")
 
 
 def _take_turn(connection: Connection) -> None:

@@ -38,7 +38,7 @@ class Candidate:
     spec: Mapping[str, Any]
     scores: Mapping[str, Any]
     skill: float | None
-    data_sha256: str
+    data_sha256: str | None
     ruling: Ruling
 
 
@@ -68,6 +68,8 @@ def settle(session: Session, task: Task, outcome: Outcome) -> None:
 
 
 def _register(session: Session, job: Job, made: Candidate) -> tuple[Version, Ruling]:
+    if job.model is None:
+        raise ValueError(f"job {job.id} of the kind {job.kind!r} names no model, so it cannot register a version")
     registry.opened(session, job.tenant_id, job.model)  # from here on no alias of it moves
     now_champion = registry.champion(session, job.tenant_id, job.model)
     ruling = _still_true(made.ruling, None if now_champion is None else now_champion.number)
@@ -85,6 +87,8 @@ def _register(session: Session, job: Job, made: Candidate) -> tuple[Version, Rul
             data_sha256=made.data_sha256,
             job_id=job.id,
             created_by=job.created_by,
+            # A job that reads no stored data has trained nothing: its version came as a bundle.
+            origin="import" if job.revision_id is None else "job",
         ),
     )
     session.add(

@@ -1,6 +1,6 @@
 """The registry: versions are immutable, aliases move, and every move is recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.problems import Conflict, CorruptBundle, NotFound
 from app.store import datasets, webhooks
 from app.store.db import insert_if_absent, now
-from app.store.tables import Alias, AliasMove, Job, Model, Version
+from app.store.tables import Alias, AliasMove, Job, Model, Origin, Version
 from models.errors import excerpt
 
 CHAMPION = "champion"
@@ -21,17 +21,21 @@ MAX_ALIASES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
-    """A trained forecaster to be registered under the name ``model``; ``data_sha256`` is of the data it learned."""
+    """Trained forecaster to register under the name ``model``; ``data_sha256`` is of the data that it learned from.
+
+    Of ``origin`` "job", ``revision_id``, ``data_sha256`` and ``job_id`` are required; of "import" each may be None.
+    """
 
     model: str
     bundle: bytes
     spec: dict[str, Any]
     scores: dict[str, Any]
     skill: float | None
-    revision_id: int
-    data_sha256: str
-    job_id: str
+    revision_id: int | None
+    data_sha256: str | None
+    job_id: str | None
     created_by: str
+    origin: Origin = "job"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,13 @@ def version(session: Session, tenant_id: int, version_id: int) -> Version:
     if found is None:
         raise NotFound(f"no version with the id {version_id}; GET /v1/models lists the models")
     return found
+
+
+def version_numbers(session: Session, tenant_id: int, ids: Iterable[int | None]) -> dict[int, int]:
+    """Return the numbers of the versions that a page of jobs points at, by id, in one query."""
+    wanted = {one for one in ids if one is not None}
+    query = select(Version.id, Version.number).where(Version.tenant_id == tenant_id, Version.id.in_(wanted))
+    return dict(session.execute(query).all()) if wanted else {}
 
 
 def bundle(session: Session, tenant_id: int, version_id: int) -> bytes:
@@ -191,8 +202,17 @@ def list_aliases(session: Session, tenant_id: int, model: str) -> Sequence[Alias
     return session.scalars(select(Alias).where(Alias.model_id == model_id).order_by(Alias.name)).all()
 
 
-def champion(session: Session, tenant_id: int, model: str) -> Version | None:
-    """The version that ``champion`` points at; None where there is no such model or it has no champion."""
+def aliases_of(session: Session, models: Sequence[Model]) -> dict[int, list[Alias]]:
+    """Return the aliases of a page of models by the model's id, each list in the order of names, in one query."""
+    found: dict[int, list[Alias]] = {model.id: [] for model in models}
+    query = select(Alias).where(Alias.model_id.in_(found)).order_by(Alias.name)
+    for alias in session.scalars(query) if found else ():
+        found[alias.model_id].append(alias)
+    return found
+
+
+def champion(session: Session, tenant_id: int, model: str | None) -> Version | None:
+    """Return the version that ``champion`` points at; None if there is no such model or it has no champion."""
     query = select(Alias).join(Model, Model.id == Alias.model_id)
     mine = query.where(Alias.tenant_id == tenant_id, Model.name == model, Alias.name == CHAMPION)
     found = session.scalars(mine).one_or_none()
@@ -214,7 +234,10 @@ def alias_moves(
 
 
 def _check_origin(session: Session, tenant_id: int, new: NewVersion) -> None:
-    datasets.revision_by_id(session, tenant_id, new.revision_id)
+    if new.revision_id is not None:
+        datasets.revision_by_id(session, tenant_id, new.revision_id)
+    if new.job_id is None:
+        return
     owner = session.scalars(select(Job.tenant_id).where(Job.id == new.job_id)).one_or_none()
     if owner != tenant_id:
         raise NotFound(f"no job {excerpt(new.job_id)}; GET /v1/jobs lists them")

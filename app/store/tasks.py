@@ -16,25 +16,38 @@ from app.store.tables import Version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A job under the ``token`` of one attempt; ``request`` is its order, ``label`` says which child of a parent."""
+    """Job under the ``token`` of one attempt; ``request`` is its payload, ``label`` says which child of a parent it is.
+
+    ``model``, ``revision_id`` and ``dataset_id`` are None for a job that is about no model or reads no stored data.
+    """
 
     id: str
     tenant_id: int
     token: int
     attempt: int
     kind: str
-    model: str
-    revision_id: int
-    dataset_id: int
+    model: str | None
+    revision_id: int | None
+    dataset_id: int | None
     request: Mapping[str, Any]
     label: Mapping[str, Any] | None
     schedule_id: int | None
     created_by: str
 
+    @property
+    def data_id(self) -> int:
+        """Return the id of the revision that the job reads. Raise ValueError if it reads no stored data."""
+        if self.revision_id is None:
+            raise ValueError(f"job {self.id} of the kind {self.kind!r} names no revision of a data set")
+        return self.revision_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFacts:
-    """A version without its bytes; ``dataset_id`` is of the data set whose revision it learned."""
+    """Version without its bytes; ``dataset_id`` is of the data set whose revision it learned from.
+
+    Both ids are None for an imported version: what it learned from is unknown.
+    """
 
     id: int
     model: str
@@ -42,8 +55,8 @@ class VersionFacts:
     spec: Mapping[str, Any]
     scores: Mapping[str, Any]
     skill: float | None
-    revision_id: int
-    dataset_id: int
+    revision_id: int | None
+    dataset_id: int | None
 
 
 def task(session: Session, tenant_id: int, job_id: str, token: int) -> Task:
@@ -57,8 +70,7 @@ def task(session: Session, tenant_id: int, job_id: str, token: int) -> Task:
     if job.token != token:
         raise Fenced(f"job {job_id} is at token {job.token}, not {token}; drop the work and claim another job")
     own = {name: getattr(job, name) for name in Task.__slots__ if name != "dataset_id"}
-    revision = datasets.revision_by_id(session, tenant_id, job.revision_id)
-    return Task(**own, dataset_id=revision.dataset_id)
+    return Task(**own, dataset_id=_dataset_id(session, tenant_id, job.revision_id))
 
 
 def version(session: Session, tenant_id: int, version_id: int) -> VersionFacts:
@@ -66,7 +78,7 @@ def version(session: Session, tenant_id: int, version_id: int) -> VersionFacts:
     return _facts(session, registry.version(session, tenant_id, version_id))
 
 
-def champion(session: Session, tenant_id: int, model: str) -> VersionFacts | None:
+def champion(session: Session, tenant_id: int, model: str | None) -> VersionFacts | None:
     """The model's champion; None where there is no such model, or it has none."""
     found = registry.champion(session, tenant_id, model)
     return None if found is None else _facts(session, found)
@@ -74,7 +86,6 @@ def champion(session: Session, tenant_id: int, model: str) -> VersionFacts | Non
 
 def _facts(session: Session, row: Version) -> VersionFacts:
     model = registry.model_by_id(session, row.tenant_id, row.model_id)
-    revision = datasets.revision_by_id(session, row.tenant_id, row.revision_id)
     return VersionFacts(
         id=row.id,
         model=model.name,
@@ -83,5 +94,9 @@ def _facts(session: Session, row: Version) -> VersionFacts:
         scores=row.scores,
         skill=row.skill,
         revision_id=row.revision_id,
-        dataset_id=revision.dataset_id,
+        dataset_id=_dataset_id(session, row.tenant_id, row.revision_id),
     )
+
+
+def _dataset_id(session: Session, tenant_id: int, revision_id: int | None) -> int | None:
+    return None if revision_id is None else datasets.revision_by_id(session, tenant_id, revision_id).dataset_id

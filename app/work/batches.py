@@ -41,7 +41,7 @@ def forecast_all(context: JobContext) -> Outcome:
         Fenced: another worker has taken it over.
     """
     order = BatchOrder.from_json(context.job.request)
-    panel = context.load_panel(context.job.revision_id)
+    panel = context.load_panel(context.job.data_id)
     if order.ids is not None:
         panel = panel.select(order.ids)
     made = bundle.from_bytes(context.load_bundle(order.version.id))
@@ -70,7 +70,7 @@ def backtest_one(context: JobContext) -> Outcome:
         Fenced: another worker has taken it over.
     """
     order = BacktestOrder.from_json(context.job.request)
-    panel = context.load_panel(context.job.revision_id)
+    panel = context.load_panel(context.job.data_id)
     members = _members(context, order, panel)
     origins = origins_of(panel, plan_for(panel, order.horizon, order.season), order.season)
     counter = ProgressCounter(context, "backtest", len(origins))

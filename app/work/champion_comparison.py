@@ -74,9 +74,9 @@ def compare(context: JobContext, rival: Rival) -> Evidence:
 def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
     """How many points of each series of ``panel``, the job's own, were taught to ``version``, (N,).
 
-    What was learned of another data set counts as unknown.
+    Data of another data set count as unknown to the version, and so do all data to an imported version.
     """
-    if version.dataset_id != context.job.dataset_id:
+    if version.revision_id is None or version.dataset_id != context.job.dataset_id:
         return np.zeros(len(panel), dtype=np.int64)
     taught = context.load_panel(version.revision_id)
     held_out = 0

@@ -36,7 +36,7 @@ def train(context: JobContext) -> Outcome:
         Fenced: another worker has taken it over.
     """
     order = Order.from_json(context.job.request)
-    panel = order.only_of(context.load_panel(context.job.revision_id))
+    panel = order.only_of(context.load_panel(context.job.data_id))
     reporter = ProgressReporter(
         context, PhaseShares(len(order.members), searches=order.auto is not None, refits=order.refit)
     )

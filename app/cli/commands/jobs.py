@@ -6,7 +6,7 @@ from typing import Any
 
 from app.cli.commands.common import caller, migrated, plain_errors, print_table, read_settings, refuse, tell
 from app.cli.commands.progress import watch as watch_job
-from app.planning.job_answers import job_answer
+from app.planning.job_answers import job_answer, job_answers
 from app.schemas import ArtifactAnswer, AttemptAnswer
 from app.store import artifacts, jobs
 from app.store.jobs import Filter
@@ -22,7 +22,7 @@ def show_all(only: dict[str, Any], output: str) -> None:
         me = caller(database)
         with database.read() as session:
             rows = jobs.list_page(session, me.tenant_id, None, SHOWN, Filter(**only))
-            answers = [job_answer(session, row).model_dump(mode="json") for row in rows]
+            answers = [answer.model_dump(mode="json") for answer in job_answers(session, me.tenant_id, rows)]
     print_table(COLUMNS, [{name: each[name] for name in COLUMNS} for each in answers], output)
 
 

@@ -145,7 +145,7 @@ def _example(database: Database) -> dict[str, object] | None:
     with database.read() as session:
         for model in registry.list_models(session, me.tenant_id, 0, 10):
             version = registry.champion(session, me.tenant_id, model.name)
-            if version is None:
+            if version is None or version.revision_id is None:
                 continue
             revision = datasets.revision_by_id(session, me.tenant_id, version.revision_id)
             panel = panels.load(session, me.tenant_id, revision)

@@ -158,6 +158,7 @@ def _tell_end(database: Database, me: KeyPrincipal, job: JobAnswer) -> None:
         reason = "" if job.error is None else f": {job.error['message']}"
         ended = "was cancelled" if job.state == "cancelled" else job.state
         refuse(f"the training job {ended}{reason}")
+    assert job.model is not None  # a training job has one
     with database.read() as session:
         version = registry.resolve(session, me.tenant_id, job.model, job.version, None)
     skill = "unknown" if version.skill is None else f"{100 * version.skill:.1f} %"

@@ -20,7 +20,7 @@ AGEING = timedelta(minutes=10)  # of waiting that make up for one step of priori
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job to be done; ``model`` is the name under which its result is registered.
+    """Job to be done; ``model`` is the name under which its result is registered, ``revision_id`` the data it reads.
 
     ``priority``: -10 to 10, more goes first; each step is worth ten minutes of waiting. ``resource``: what it takes a
     slot of while it runs. ``run_at``: not before then. ``deadline_s``: it fails if it is not done in so many seconds.
@@ -30,8 +30,8 @@ class NewJob:
 
     tenant_id: int
     kind: str
-    model: str
-    revision_id: int
+    model: str | None
+    revision_id: int | None
     request: dict[str, Any]
     max_attempts: int
     created_by: str
@@ -55,7 +55,8 @@ def enqueue(session: Session, new: NewJob) -> Job:
     """
     if new.children:
         return enqueue_family(session, replace(new, children=()), new.children)
-    datasets.revision_by_id(session, new.tenant_id, new.revision_id)
+    if new.revision_id is not None:
+        datasets.revision_by_id(session, new.tenant_id, new.revision_id)
     moment = now(session)
     values = _values(new, moment)
     if new.dedup is None:
@@ -85,7 +86,7 @@ def enqueue_family(session: Session, parent: NewJob, children: Sequence[NewJob])
     job = enqueue(session, parent)
     if job.children_total:  # by its dedup this family is in the queue already
         return job
-    for revision_id in {child.revision_id for child in children}:
+    for revision_id in {child.revision_id for child in children if child.revision_id is not None}:
         datasets.revision_by_id(session, parent.tenant_id, revision_id)
     moment, at_once = job.created_at, parent.children_at_once or len(children)
     job.state, job.started_at, job.children_total = "running", moment, len(children)

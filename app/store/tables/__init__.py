@@ -14,7 +14,7 @@ from app.store.tables.jobs import (
     State,
 )
 from app.store.tables.quality import AdaptedIntervals, Realised, ServedForecast
-from app.store.tables.registry import Alias, AliasMove, Model, Version
+from app.store.tables.registry import Alias, AliasMove, Model, Origin, Version
 from app.store.tables.schedules import Decision, Delivery, Firing, Heartbeat, Schedule, Webhook
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "JobEvent",
     "Json",
     "Model",
+    "Origin",
     "Owned",
     "Realised",
     "Resource",

@@ -35,8 +35,8 @@ class Job(Owned, Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    model: Mapped[str]
-    revision_id: Mapped[int] = mapped_column(ForeignKey("revisions.id"))
+    model: Mapped[str | None]
+    revision_id: Mapped[int | None] = mapped_column(ForeignKey("revisions.id"))
     request: Mapped[dict[str, Any]]
     state: Mapped[State] = mapped_column(String, default="queued")
     attempt: Mapped[int] = mapped_column(default=0)

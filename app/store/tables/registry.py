@@ -1,12 +1,14 @@
 """Models, their versions, and the aliases that point at them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Double, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.store.tables.base import Base, Owned
+
+Origin = Literal["job", "import"]
 
 
 class Model(Owned, Base):
@@ -21,10 +23,21 @@ class Model(Owned, Base):
 
 
 class Version(Owned, Base):
-    """A trained forecaster, bundle included. Immutable; ``sha256`` is the bundle's, ``data_sha256`` its data's."""
+    """Trained forecaster, bundle included. Immutable; ``sha256`` is the bundle's, ``data_sha256`` its data's.
+
+    A version of ``origin`` "job" was trained here: it has the job and the revision that it learned from. A version of
+    ``origin`` "import" came as a bundle: it may have neither, and ``job_id`` is the job that checked it.
+    """
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("model_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("model_id", "number"),
+        CheckConstraint("origin IN ('job', 'import')", name="origin"),
+        CheckConstraint(
+            "origin <> 'job' OR (job_id IS NOT NULL AND revision_id IS NOT NULL AND data_sha256 IS NOT NULL)",
+            name="lineage",
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
@@ -35,11 +48,12 @@ class Version(Owned, Base):
     spec: Mapped[dict[str, Any]]
     scores: Mapped[dict[str, Any]]
     skill: Mapped[float | None] = mapped_column(Double)
-    revision_id: Mapped[int] = mapped_column(ForeignKey("revisions.id"))
-    data_sha256: Mapped[str]
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    revision_id: Mapped[int | None] = mapped_column(ForeignKey("revisions.id"))
+    data_sha256: Mapped[str | None]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), unique=True)
     created_by: Mapped[str]
     created_at: Mapped[datetime]
+    origin: Mapped[Origin] = mapped_column(String, server_default="job")
 
 
 class Alias(Owned, Base):

@@ -1,18 +1,23 @@
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from app.store import datasets
+from app.store import datasets, jobs, registry
 from app.store.db import HEAD, Database, at_head
 from app.store.migrate import config, migrate
-from app.store.tables import Base
+from app.store.tables import Base, JobEvent
 from tests.app.store.conftest import at_once
 
 
@@ -102,3 +107,87 @@ def test_revisions_of_the_first_schema_have_nothing_missing_and_no_covariates(em
 def test_a_serving_process_does_not_load_alembic() -> None:
     program = "import sys; from app.store import datasets, jobs, keys, registry; sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+ROWS_OF_0005 = (
+    "INSERT INTO tenants (id, name, created_at) VALUES (7, 'acme', '2026-01-01')",
+    "INSERT INTO datasets (id, name, freq, created_at, tenant_id) VALUES (3, 'sales', 'D', '2026-01-01', 7)",
+    "INSERT INTO revisions (id, dataset_id, number, sha256, rows_added, rows_total, series_total, first_ds, last_ds,"
+    " chunk, created_by, created_at, tenant_id)"
+    " VALUES (5, 3, 1, '5a1e5', 3, 3, 1, '2026', '2026', '', 'cli', '2026-01-01', 7)",
+    "INSERT INTO jobs (id, kind, model, revision_id, request, state, attempt, max_attempts, token, cancel_requested,"
+    " progress, created_by, created_at, tenant_id)"
+    " VALUES ('j1', 'train', 'demand', 5, '{}', 'succeeded', 1, 3, 1, FALSE, '{}', 'cli', '2026-01-01', 7)",
+    "INSERT INTO job_events (job_id, kind, data, at) VALUES ('j1', 'state', '{}', '2026-01-01')",
+    "INSERT INTO models (id, name, created_at, tenant_id) VALUES (2, 'demand', '2026-01-01', 7)",
+    "INSERT INTO versions (id, model_id, number, bundle, sha256, size_bytes, spec, scores, revision_id, data_sha256,"
+    " job_id, created_by, created_at, tenant_id)"
+    " VALUES (4, 2, 1, 'abc', 'ba78', 3, '{}', '{}', 5, '5a1e5', 'j1', 'cli', '2026-01-01', 7)",
+    "INSERT INTO aliases (model_id, name, version_id, moved_at, tenant_id) VALUES (2, 'champion', 4, '2026-01-01', 7)",
+)
+IMPORTED = (
+    "INSERT INTO jobs (id, kind, model, request, state, attempt, max_attempts, token, cancel_requested, progress,"
+    " created_by, created_at, tenant_id)"
+    " VALUES ('j2', 'import', 'demand', '{}', 'succeeded', 1, 3, 1, FALSE, '{}', 'cli', '2026-01-01', 7)",
+    "INSERT INTO job_events (job_id, kind, data, at) VALUES ('j2', 'state', '{}', '2026-01-01')",
+    "INSERT INTO versions (id, model_id, number, bundle, sha256, size_bytes, spec, scores, job_id, origin,"
+    " created_by, created_at, tenant_id)"
+    " VALUES (6, 2, 2, 'abc', 'ba78', 3, '{}', '{}', 'j2', 'import', 'cli', '2026-01-01', 7)",
+    "INSERT INTO aliases (model_id, name, version_id, moved_at, tenant_id) VALUES (2, 'next', 6, '2026-01-01', 7)",
+)
+
+
+def run(session: Session, statements: Sequence[str]) -> None:
+    # A colon in a literal would read as a parameter.
+    for statement in statements:
+        session.connection().exec_driver_sql(statement)
+
+
+def test_versions_and_jobs_of_before_imports_are_kept_as_the_work_of_jobs(empty_url: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    database = Database(empty_url)
+    with database.write() as session:
+        command.upgrade(config(session.connection()), "0005")
+        run(session, ROWS_OF_0005)
+    migrate(empty_url)
+    with database.read() as session:
+        version = registry.resolve(session, 7, "demand", None, None)
+        assert (version.id, version.job_id, version.revision_id, version.origin) == (4, "j1", 5, "job")
+        assert session.scalars(select(JobEvent.job_id)).all() == ["j1"]
+        job = jobs.get(session, 7, "j1")
+        assert (job.kind, job.model, job.revision_id, job.resource) == ("train", "demand", 5, "cpu")
+    # The tables that point at the rebuilt ones still do.
+    with pytest.raises(IntegrityError), database.write() as session:
+        run(session, ["INSERT INTO job_events (job_id, kind, data, at) VALUES ('j9', 'state', '{}', '2026-01-01')"])
+    database.dispose()
+
+
+def test_going_back_to_before_imports_deletes_only_what_that_schema_cannot_hold(empty_url: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    database = Database(empty_url, foreign_keys=False)
+    with database.write() as session:
+        command.upgrade(config(session.connection()), "head")
+        run(session, [*ROWS_OF_0005, *IMPORTED])
+        command.downgrade(config(session.connection()), "0005")
+        left = {
+            table: session.scalars(text(f"SELECT {column} FROM {table}")).all()  # noqa: S608
+            for table, column in {"jobs": "id", "versions": "id", "aliases": "name", "job_events": "job_id"}.items()
+        }
+    assert left == {"jobs": ["j1"], "versions": [4], "aliases": ["champion"], "job_events": ["j1"]}
+    database.dispose()
+    migrate(empty_url)
+
+
+@pytest.mark.parametrize("column", ["job_id", "revision_id", "data_sha256"])
+def test_only_an_import_may_be_without_a_job_and_data(empty_url: str, tmp_path: Path, column: str) -> None:
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    migrate(empty_url)
+    database = Database(empty_url)
+    with database.write() as session:
+        run(session, ROWS_OF_0005)
+        run(session, [f"UPDATE versions SET origin = 'import', {column} = NULL"])  # noqa: S608
+    with pytest.raises(IntegrityError, match="ck_versions_lineage"), database.write() as session:
+        run(session, ["UPDATE versions SET origin = 'job'"])
+    with pytest.raises(IntegrityError, match="ck_versions_origin"), database.write() as session:
+        run(session, ["UPDATE versions SET origin = 'gift'"])
+    database.dispose()
