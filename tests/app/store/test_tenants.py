@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
 from app.store import data_freshness, datasets, decisions, firings, jobs, registry, schedules, tasks, webhooks
 from app.store.db import Database
-from app.store.tables import Decision, Job, Revision, Version
+from app.store.tables import Decision, Job, Revision, Schedule, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
 from tests.app.work.schedule_harness import PLAN
 
@@ -64,12 +65,15 @@ EMPTY: dict[str, Try] = {
     "datasets.chunks": lambda s, t, r, v: datasets.chunks(s, t, r.dataset_id, 9),
     "datasets.list_page": lambda s, t, r, v: datasets.list_page(s, t, 0, 9),
     "datasets.newest": lambda s, t, r, v: datasets.newest(s, t, [r.dataset_id]),
+    "datasets.revisions_by_id": lambda s, t, r, v: datasets.revisions_by_id(s, t, [r.id]),
+    "registry.version_numbers": lambda s, t, r, v: registry.version_numbers(s, t, [v.id]),
+    "schedules.names_of": lambda s, t, r, v: schedules.names_of(s, t, [schedule_id(s)]),
     "registry.list_models": lambda s, t, r, v: registry.list_models(s, t, 0, 9),
     "jobs.list_page": lambda s, t, r, v: jobs.list_page(s, t, None, 9),
     "decisions.challenger": lambda s, t, r, v: decisions.challenger(s, t, "demand"),
     "schedules.list_page": lambda s, t, r, v: schedules.list_page(s, t, 0, 9),
     "webhooks.list_all": lambda s, t, r, v: webhooks.list_all(s, t),
-    "freshness.freshness": lambda s, t, r, v: data_freshness.freshness(s, t, {"model": "demand", "dataset": "sales"}),
+    "data_freshness.freshness": lambda s, t, r, v: data_freshness.freshness(s, t, {"model": "demand", "dataset": "sales"}),
     "tasks.champion": lambda s, t, r, v: tasks.champion(s, t, "demand"),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
@@ -88,6 +92,10 @@ def version(database: Database, acme: int, sales: Revision) -> Version:
         schedules.create(session, acme, "nightly", PLAN, "cli")
         webhooks.create(session, acme, "desk", "https://example.org/", ["job.failed"], "cli")
     return made
+
+
+def schedule_id(session: Session) -> int:
+    return session.scalars(select(Schedule.id)).one()
 
 
 def pending(version: Version) -> Decision:
