@@ -73,7 +73,9 @@ EMPTY: dict[str, Try] = {
     "decisions.challenger": lambda s, t, r, v: decisions.challenger(s, t, "demand"),
     "schedules.list_page": lambda s, t, r, v: schedules.list_page(s, t, 0, 9),
     "webhooks.list_all": lambda s, t, r, v: webhooks.list_all(s, t),
-    "data_freshness.freshness": lambda s, t, r, v: data_freshness.freshness(s, t, {"model": "demand", "dataset": "sales"}),
+    "data_freshness.freshness": lambda s, t, r, v: data_freshness.freshness(
+        s, t, {"model": "demand", "dataset": "sales"}
+    ),
     "tasks.champion": lambda s, t, r, v: tasks.champion(s, t, "demand"),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
