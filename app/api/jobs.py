@@ -9,9 +9,10 @@ from app.api.http.idempotency import OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, foreign, next_token
 from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.planning.job_answers import job_answer, job_answers
-from app.planning.jobs import submit
+from app.planning.jobs import submit_job
+from app.planning.kinds import JobRequest
 from app.problems import NotFound
-from app.schemas import NAME, JobAnswer, JobRequest, Page
+from app.schemas import NAME, JobAnswer, Page
 from app.store import jobs
 from app.store.jobs import ENDED, Filter
 from app.store.tables import State
@@ -35,7 +36,7 @@ Which = Annotated[Filter, Depends(_which)]
 @router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")
 def post_job(request: JobRequest, response: Response, the: Services, caller: Caller, once: OnlyOnce) -> JobAnswer:
     """Queue a job; ask its address in ``Location`` how it goes. What cannot work is refused at once."""
-    job = once(JobAnswer, lambda keep: submit(the.database, the.settings, caller, request, keep))
+    job = once(JobAnswer, lambda keep: submit_job(the.database, the.settings, caller, request, keep))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 

@@ -5,8 +5,9 @@ from fastapi import APIRouter, Response
 from app.api.http.idempotency import Keep, OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Services, problems
+from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.planning.schedules import Planner, answer_of, asked_of, edited, new_plan
-from app.schemas import FiringAnswer, Page, ScheduleAnswer, ScheduleEdit, ScheduleRequest
+from app.schemas import FiringAnswer, Page, ScheduleAnswer
 from app.store import firings, schedules
 
 router = APIRouter(tags=["schedules"])

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from app.planning.training_payload import members_of
+from app.planning.job_kind import payload_details
+from app.planning.kinds import KINDS
 from app.schemas import JobAnswer, MemberAnswer
 from app.store import datasets, registry, schedules
 from app.store.tables import Job, Revision
-from models.evaluation.promotion import Policy
 
 
 def job_answer(session: Session, job: Job) -> JobAnswer:
@@ -33,7 +33,8 @@ def job_answers(session: Session, tenant_id: int, jobs: Sequence[Job]) -> list[J
 
 
 def _answer(job: Job, revision: Revision | None, version: int | None, schedule: str | None) -> JobAnswer:
-    asked, trains, warm_start = job.request, "spec" in job.request, job.request.get("warm_start")
+    kind = KINDS.get(job.kind)
+    details = (payload_details if kind is None else kind.details)(job.request)
     return JobAnswer(
         id=job.id,
         kind=job.kind,
@@ -47,17 +48,15 @@ def _answer(job: Job, revision: Revision | None, version: int | None, schedule: 
         progress=job.progress,
         error=job.error,
         version=version,
-        order=None if trains else asked,
-        spec=asked.get("spec"),
-        training=asked.get("training"),
-        members=[MemberAnswer(**{of: each[of] for of in ("spec", "training")}) for each in members_of(asked)]
-        if trains
-        else [],
-        warm_start_from=None if warm_start is None else warm_start["name"],
-        auto=asked.get("auto"),
-        refit=asked.get("refit", trains),
-        promote=asked.get("promote") if trains else None,
-        gate=Policy.from_json(asked.get("gate", {})).to_json() if trains else None,
+        order=details.order,
+        spec=details.spec,
+        training=details.training,
+        members=[MemberAnswer(**member) for member in details.members],
+        warm_start_from=details.warm_start_from,
+        auto=details.auto,
+        refit=details.refit,
+        promote=details.promote,
+        gate=details.gate,
         priority=job.priority,
         resource=job.resource,
         run_at=job.run_at,

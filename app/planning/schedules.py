@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from app.planning.jobs import new_job
+from app.planning.jobs import plan_job
+from app.planning.kinds import KINDS, JobRequest, kind_name
+from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.problems import NotFound
-from app.schemas import JobRequest, ScheduleAnswer, ScheduleEdit, ScheduleRequest
-from app.schemas.kinds import KINDS
+from app.schemas import ScheduleAnswer
 from app.settings import Settings
 from app.store import cron
 from app.store.cron import Times
@@ -44,7 +45,7 @@ class Planner:
             where = where_of(first["loc"])
             raise _refusal("bad_field", where, first["msg"], "edit 'job' to be a body for POST /v1/jobs") from error
         assert asked is not None
-        return new_job(self._database, self._settings, KeyPrincipal(tenant_id, created_by, "write"), asked)
+        return plan_job(self._database, self._settings, KeyPrincipal(tenant_id, created_by, "write"), asked)
 
     def check(self, tenant_id: int, plan: Plan) -> None:
         """Refuse what could never fire a job that works.
@@ -109,7 +110,7 @@ def answer_of(row: Schedule) -> ScheduleAnswer:
 
 def _job(request: JobRequest) -> dict[str, Any]:
     # What was left out stays open: it is settled on the data of each day.
-    return {"kind": request.kind, **request.model_dump(mode="json", exclude_unset=True, by_alias=True)}
+    return {"kind": kind_name(request), **request.model_dump(mode="json", exclude_unset=True, by_alias=True)}
 
 
 def _triggers(request: ScheduleRequest | ScheduleEdit) -> dict[str, Any]:

@@ -17,29 +17,21 @@ from app.schemas.forecasts import (
 )
 from app.schemas.kinds import (
     ArtifactAnswer,
-    BacktestRequest,
-    BatchRequest,
-    JobRequest,
-    RetrainRequest,
-    TuneRequest,
 )
 from app.schemas.quality import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
 from app.schemas.resources import (
     AliasAnswer,
     AliasMoveAnswer,
     AttemptAnswer,
-    AutoRequest,
     Health,
     JobAnswer,
     MemberAnswer,
     ModelAnswer,
     MoveRequest,
-    Placed,
     RevisionAnswer,
-    TrainRequest,
     VersionAnswer,
 )
-from app.schemas.schedules import FiringAnswer, ScheduleAnswer, ScheduleEdit, ScheduleRequest
+from app.schemas.schedules import FiringAnswer, ScheduleAnswer
 from app.schemas.webhooks import DeliveryAnswer, NewWebhookAnswer, WebhookAnswer, WebhookRequest
 
 __all__ = [
@@ -49,10 +41,7 @@ __all__ = [
     "Answer",
     "ArtifactAnswer",
     "AttemptAnswer",
-    "AutoRequest",
-    "BacktestRequest",
     "BandAnswer",
-    "BatchRequest",
     "Body",
     "DatasetRef",
     "DecisionAnswer",
@@ -66,28 +55,21 @@ __all__ = [
     "History",
     "Interval",
     "JobAnswer",
-    "JobRequest",
     "MemberAnswer",
     "ModelAnswer",
     "MoveRequest",
     "Name",
     "NewWebhookAnswer",
     "Page",
-    "Placed",
     "QualityAnswer",
     "RealisedAnswer",
     "ReasonRequest",
-    "RetrainRequest",
     "RevisionAnswer",
     "ScheduleAnswer",
-    "ScheduleEdit",
-    "ScheduleRequest",
     "Series",
     "SeriesForecast",
     "ShadowAnswer",
     "Skill",
-    "TrainRequest",
-    "TuneRequest",
     "VersionAnswer",
     "VersionRef",
     "WarningAnswer",

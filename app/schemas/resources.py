@@ -1,12 +1,11 @@
 """Data sets, jobs, models and their versions, as they are asked for and shown."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
-from app.schemas.base import VERSION_NAME, Answer, Body, Name, Number, Reason
-from app.schemas.decisions import GatePolicy
+from app.schemas.base import Answer, Body, Number, Reason
 
 
 class RevisionAnswer(Answer):
@@ -25,111 +24,6 @@ class RevisionAnswer(Answer):
     last_ds: str
     created_by: str
     created_at: datetime
-
-
-class AutoRequest(Body):
-    """Let the service choose what is not given, on origins that lie before those of the backtest."""
-
-    budget_s: Annotated[float, Field(ge=1, le=86_400, description="Seconds for the search and for training.")]
-
-
-class Placed(Body):
-    """What every kind of job may be asked for with: when it is its turn, and until when it is of use."""
-
-    priority: Annotated[int, Field(ge=-10, le=10)] = Field(
-        0, description="More goes first; each step makes up for ten minutes of waiting."
-    )
-    resource: Literal["cpu", "gpu"] = Field("cpu", description="What it takes a slot of while it runs.")
-    deadline_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
-        None, description="It fails with 'timeout' if it is not done in so many seconds."
-    )
-
-
-class Judged(Placed):
-    """A job that makes a version: what decides whether it is served."""
-
-    promote: Literal["if_better", "always", "never"] = Field(
-        "if_better", description="When the alias 'champion' moves to the new version."
-    )
-    gate: GatePolicy = Field(
-        GatePolicy(), description="What 'if_better' means; 'always' and 'never' have their way whatever it says."
-    )
-
-
-class TrainRequest(Judged):
-    """A training job: which data, under which name, and what to change of what the data suggest."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "kind": "train",
-                    "model": "electricity",
-                    "dataset": "electricity-hourly",
-                    "spec": {"cell": "gru", "strategy": "direct", "horizon": 24},
-                    "training": {"max_epochs": 12},
-                }
-            ]
-        }
-    )
-
-    kind: Literal["train"] = "train"
-    model: Name
-    dataset: Name
-    revision: Number | None = None
-    recipe: Name = Field("default", description="Where the fields come from that neither you nor the data name.")
-    spec: dict[str, Any] = Field(
-        {}, max_length=50, description="Fields of the spec; those left out are suggested by the data."
-    )
-    training: dict[str, Any] = Field(
-        {}, max_length=50, description="Fields of the training; those left out have defaults."
-    )
-    ensemble: Annotated[list[Annotated[dict[str, Any], Field(max_length=50)]], Field(fail_fast=True)] | None = Field(
-        None,
-        min_length=1,
-        max_length=10,
-        description="Train several members, whose mean is forecast: for each the fields of spec or training in which "
-        "it differs.",
-        examples=[[{}, {"seed": 1}, {"loss": "mse"}]],
-    )
-    warm_start_from: Annotated[str, Field(pattern=VERSION_NAME)] | None = Field(
-        None,
-        description="NAME@NUMBER or NAME@ALIAS: go on from the weights of that version; fields of the spec that are "
-        "left out are its own.",
-        examples=["electricity@champion"],
-    )
-    auto: AutoRequest | None = None
-    baselines: Annotated[list[Literal["theta", "ets"]], Field(max_length=2, fail_fast=True)] = Field(
-        ["theta", "ets"], description="Compared as well in the backtest, on some windows, where the worker has them."
-    )
-    refit: bool = Field(
-        True, description="After the backtest, teach the newest points as well; the scores stay those of the backtest."
-    )
-
-    by: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
-        None,
-        description="A model for each value of this static covariate, or 'unique_id' for each series: a job with as "
-        "many children, whose models are named MODEL-VALUE.",
-    )
-    children_at_once: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
-        None, description="How many of them may be under way at the same time."
-    )
-    skip_unfit: bool = Field(False, description="Leave groups out that cannot be trained, instead of refusing all.")
-
-    @model_validator(mode="after")
-    def _for_groups(self) -> "TrainRequest":
-        if self.by is not None and self.warm_start_from is not None:
-            raise ValueError("give either 'by' or 'warm_start_from': each group would go on from the same weights")
-        if self.by is None and (self.children_at_once is not None or self.skip_unfit):
-            raise ValueError("'children_at_once' and 'skip_unfit' are for groups: give 'by' as well")
-        return self
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "TrainRequest":
-        ways = {"ensemble": self.ensemble, "warm_start_from": self.warm_start_from, "auto": self.auto}
-        if sum(way is not None for way in ways.values()) > 1:
-            raise ValueError(f"give at most one of {', '.join(ways)}")
-        return self
 
 
 class MemberAnswer(Answer):

@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from app.schemas.base import Answer, Body, Name
+from app.schemas.base import Answer, Body
 from app.schemas.decisions import GatePolicy
-from app.schemas.kinds import JobRequest
 
 Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86_400)]
 Cron = Annotated[
@@ -73,7 +72,9 @@ class Triggers(Body):
     pause_s: Seconds = 3600.0
 
 
-class _Plan(Body):
+class ScheduleBody(Body):
+    """Fields of a schedule besides its job: due times, triggers and the rule of promotion."""
+
     cron: Cron | None = None
     zone: Zone = "UTC"
     misfire: Misfire = "once"
@@ -82,35 +83,6 @@ class _Plan(Body):
     jitter_s: Jitter = 0.0
     triggers: Triggers = Field(default_factory=Triggers)
     gate: GatePolicy | None = Field(None, description="What decides promotion, in place of the job's own.")
-
-
-class ScheduleRequest(_Plan):
-    """When to do what: the body of a job, which is settled anew on the newest data whenever it is due."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "electricity",
-                    "cron": "30 2 * * *",
-                    "zone": "Europe/Paris",
-                    "triggers": {"new_rows": 168},
-                    "job": {"model": "electricity", "dataset": "electricity-hourly", "spec": {"horizon": 24}},
-                }
-            ]
-        }
-    )
-
-    name: Name
-    job: JobRequest
-
-
-class ScheduleEdit(_Plan):
-    """What is to be different. What is left out stays as it is; null takes 'cron' or 'gate' away."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 4 * * *", "misfire": "skip"}]})
-
-    job: JobRequest | None = None
 
 
 class FiringAnswer(Answer):

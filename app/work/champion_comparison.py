@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from app.planning.training_payload import Order
+from app.planning.training_payload import TrainPayload
 from app.problems import CorruptBundle
 from app.store.outcomes import Ruling
 from app.store.tasks import VersionFacts
@@ -127,14 +127,14 @@ def _can_forecast(members: Sequence[Member], panel: Panel) -> bool:
     return True
 
 
-def ruling(evidence: Evidence, order: Order) -> Ruling:
+def ruling(evidence: Evidence, payload: TrainPayload) -> Ruling:
     """The gate's verdict with what it rests on; one that compared holds while the champion is still that one."""
-    verdict = decide(order.gate, evidence, order.promote)
+    verdict = decide(payload.gate, evidence, payload.promote)
     return Ruling(
         verdict=verdict.outcome,
         reason=verdict.reason,
-        policy={"promote": order.promote, **order.gate.to_json()},
+        policy={"promote": payload.promote, **payload.gate.to_json()},
         numbers=verdict.numbers,
-        compared=order.promote == "if_better",
+        compared=payload.promote == "if_better",
         champion=evidence.champion,
     )

@@ -1,15 +1,16 @@
-"""What is done for each kind of job: the one table of them.
-
-Importing this module imports TensorFlow; only a process that runs jobs does.
-"""
+"""The functions that do the jobs of each kind, found by the names that the table of kinds gives."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from importlib import import_module
 
-from app.work.batches import backtest_one, forecast_all
+from app.planning.kinds import KINDS
 from app.work.job_context import JobFunction
-from app.work.train import train
 
-WORK: Mapping[str, JobFunction] = MappingProxyType(
-    {"train": train, "retrain": train, "tune": train, "forecast": forecast_all, "backtest": backtest_one}
-)
+
+def works() -> Mapping[str, JobFunction]:
+    """Return the function for each kind of job. Importing them imports TensorFlow, which takes seconds."""
+    found = {}
+    for kind in KINDS.values():
+        module, _, name = kind.work.partition(":")
+        found[kind.name] = getattr(import_module(module), name)
+    return found

@@ -17,7 +17,8 @@ from pathlib import Path
 from app.settings import Settings
 from app.store.db import Database
 from app.telemetry import configure_logging
-from app.work.runner import ExitStatus, Works, attempt, works
+from app.work.kinds import works
+from app.work.runner import ExitStatus, Works, attempt
 
 NICE = 10  # forecasts go first
 PR_SET_PDEATHSIG = 1

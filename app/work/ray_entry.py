@@ -14,8 +14,9 @@ from app.telemetry import configure_logging
 from app.work.attempt_credentials import AttemptCredentials
 from app.work.http_client import ServiceUnreachable
 from app.work.job_context_http import HttpJobContext
+from app.work.kinds import works
 from app.work.ray_parallel import Cluster
-from app.work.runner import ExitStatus, Works, do, works
+from app.work.runner import ExitStatus, Works, do
 from models.training.parallel import run_sequentially
 
 logger = logging.getLogger(__name__)

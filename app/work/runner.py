@@ -38,14 +38,7 @@ ERROR_CODES: dict[type[ForecastError], str] = {
 }
 
 
-def works() -> Mapping[str, JobFunction]:
-    """What is done for each kind of job."""
-    from app.work.kinds import WORK  # noqa: PLC0415 - keeps TensorFlow out of processes that run no job
-
-    return WORK
-
-
-def attempt(database: Database, order: tuple[int, str, int], works: Works = works) -> ExitStatus:
+def attempt(database: Database, order: tuple[int, str, int], works: Works) -> ExitStatus:
     """Do the job that ``order`` names: tenant, id and token. A crash is left to the dispatcher to see."""
     try:
         return _attempt(database, order, works)

@@ -1,4 +1,7 @@
-"""The search for the spec of a job, the trials that were made before an interruption included."""
+"""Search for the best spec, the first step of a ``tune`` job and of a ``train`` job with ``auto``.
+
+Its result is a step of the job's checkpoint, so that a job that was interrupted does not search again.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from app.planning.training_payload import Auto, Order, Wanted
+from app.planning.training_payload import TrainPayload
 from app.work.progress_reporter import ProgressReporter
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
@@ -21,51 +24,48 @@ from models.types import Weights
 STEP = "search"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What a search chose, how to finish it in the time that is left, and all that was tried (JSON values)."""
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The best member, with the training settings that fit into the time left, and all trials (JSON values)."""
 
-    course: MemberPlan
+    member: MemberPlan
     trials: tuple[Mapping[str, Any], ...]
-
-    @property
-    def wanted(self) -> Wanted:
-        """What is to be made of it."""
-        return Wanted(self.course.spec, self.course.training)
 
 
 def search(
-    order: Order, known: Panel, reporter: ProgressReporter, diary: Checkpoint, each: ParallelMap = run_sequentially
-) -> Found:
-    """What does best on the newest origins of ``known``, which ends before those of the backtest.
+    payload: TrainPayload,
+    known: Panel,
+    reporter: ProgressReporter,
+    checkpoint: Checkpoint,
+    each: ParallelMap = run_sequentially,
+) -> SearchResult:
+    """Return the member that does best on the newest origins of ``known``, which ends before the backtest.
 
-    ``each`` does the trials of a rung, here or elsewhere.
+    ``each`` runs the trials of a rung, here or on other machines.
 
     Raises:
-        InputError, SpecError, Cancelled: see ``models.training.search.search_spec``.
+        InputError: no series is long enough to validate on.
+        SpecError: a field that cannot work.
+        Cancelled: the job's cancellation was requested.
     """
-    assert order.auto is not None
+    auto = payload.auto
+    assert auto is not None
     reporter.enter("search")
-    entry = diary.done(STEP)
+    entry = checkpoint.done(STEP)
     if entry is None:
-        tools = _tools(order.auto, reporter, diary, each)
-        entry = diary.close(STEP, _searched(order.auto, order.members[0].training, known, tools))
-    spec, training = Spec.from_json(entry.facts["spec"]), Training.from_json(entry.facts["training"])
-    return Found(MemberPlan(spec, training, entry.arrays), tuple(entry.facts["trials"]))
-
-
-def _searched(auto: Auto, training: Training, known: Panel, tools: SearchTools) -> CheckpointEntry:
-    choice = search_spec(known, auto.fixed, training, tools, auto.budget_s, auto.trials)
-    facts = {"spec": choice.member.spec.to_json(), "training": choice.training.to_json()}
-    return CheckpointEntry(facts | {"trials": [asdict(trial) for trial in choice.trials]}, dict(choice.member.weights))
-
-
-def _tools(auto: Auto, reporter: ProgressReporter, diary: Checkpoint, each: ParallelMap) -> SearchTools:
-    if each is run_sequentially:
-        teach = partial(_teach, reporter.searching(auto.budget_s))
-        return SearchTools(teach, OnnxEngine, reporter.clock, reporter.should_stop, diary)
-    # Trials elsewhere report nothing, and share no clock with this machine but that on the wall.
-    return SearchTools(partial(_teach, _in_silence), OnnxEngine, time.time, diary=diary, each=each)
+        if each is run_sequentially:
+            teach = partial(_teach, reporter.searching(auto.budget_s))
+            tools = SearchTools(teach, OnnxEngine, reporter.clock, reporter.should_stop, checkpoint)
+        else:  # trials on other machines report nothing, and share only the wall clock with this one
+            tools = SearchTools(partial(_teach, _ignore), OnnxEngine, time.time, diary=checkpoint, each=each)
+        choice = search_spec(known, auto.fixed, payload.members[0].training, tools, auto.budget_s, auto.trials)
+        best = MemberPlan(choice.member.spec, choice.training)
+        facts = best.to_json() | {"trials": [asdict(trial) for trial in choice.trials]}
+        entry = checkpoint.close(STEP, CheckpointEntry(facts, dict(choice.member.weights)))
+    member = MemberPlan.from_json(entry.facts)
+    return SearchResult(
+        MemberPlan(member.spec, member.training, initial_weights=entry.arrays), tuple(entry.facts["trials"])
+    )
 
 
 def _teach(
@@ -79,5 +79,5 @@ def _teach(
     return fit(spec, training, panel, on_progress, should_stop, start)
 
 
-def _in_silence(progress: Progress) -> None:
-    """Nobody is told."""
+def _ignore(progress: Progress) -> None:
+    """Report nothing; a function of this module, because other machines receive it by name."""

@@ -2,7 +2,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from app import schemas
-from app.schemas import Answer, Body, ForecastRequest, MoveRequest, TrainRequest
+from app.planning.schedule_requests import ScheduleEdit
+from app.planning.train import TrainRequest
+from app.schemas import Answer, Body, ForecastRequest, MoveRequest
 
 
 def kinds_of(body: type[BaseModel]) -> set[type[BaseModel]]:
@@ -14,7 +16,7 @@ BODIES = sorted(kinds_of(Body), key=lambda body: body.__name__)
 
 
 def test_bodies_and_their_parts_are_tried() -> None:
-    asked = {ForecastRequest, TrainRequest, MoveRequest, schemas.ScheduleEdit, schemas.WebhookRequest}
+    asked = {ForecastRequest, TrainRequest, MoveRequest, ScheduleEdit, schemas.WebhookRequest}
     assert {*asked, schemas.GatePolicy, schemas.History, schemas.DatasetRef} <= set(BODIES)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.planning.training_payload import Auto
+from app.planning.training_payload import AutoSearch
 from app.settings import Settings
 from app.store.db import Database
 from app.store.tables import Job
@@ -138,7 +138,7 @@ def test_who_comes_after_a_worker_adopts_what_runs(sqlite: Database, ray: Cluste
 def test_a_search_of_twenty_trials_is_done_on_other_machines_too(sqlite: Database, ray: Cluster, api: Api) -> None:
     training = Training(max_epochs=8, steps_per_epoch=5, batch_size=16)
     fixed = {"season": SPEC.season, "horizon": SPEC.horizon, "freq": SPEC.freq}
-    job = queue(sqlite, keep(sqlite, weeks()), training=training, auto=Auto(SEARCH_S, fixed))
+    job = queue(sqlite, keep(sqlite, weeks()), training=training, auto=AutoSearch(SEARCH_S, fixed))
     at: dict[str, set[str]] = {"app.work.ray_entry": set(), "PoolActor": set()}
 
     def is_over() -> bool:

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from app.cli.commands.common import caller, migrated, plain_errors, print_table, read_settings, refuse, tell
+from app.planning.schedule_requests import ScheduleRequest
 from app.planning.schedules import Planner, answer_of, new_plan, where_of
-from app.schemas import FiringAnswer, ScheduleRequest
+from app.schemas import FiringAnswer
 from app.store import firings, schedules
 from app.store.tables import Schedule
 

@@ -12,9 +12,10 @@ from app.cli.commands.common import caller, migrated, plain_errors, read_data, r
 from app.cli.commands.progress import watch
 from app.formats import parse_pairs
 from app.planning.job_answers import job_answer
-from app.planning.jobs import submit
+from app.planning.jobs import submit_job
+from app.planning.train import TrainRequest
 from app.problems import NotFound
-from app.schemas import JobAnswer, TrainRequest
+from app.schemas import JobAnswer
 from app.settings import Settings
 from app.store import datasets, jobs, panels, registry
 from app.store.db import Database
@@ -58,7 +59,7 @@ def train(order: Order, if_missing: bool) -> None:
             tell(f"model {order.model} exists already")
             return
         _keep(database, settings, me, order, request.dataset)
-        job = _work_until_done(database, settings, me, submit(database, settings, me, request).id)
+        job = _work_until_done(database, settings, me, submit_job(database, settings, me, request).id)
         _tell_end(database, me, job)
 
 

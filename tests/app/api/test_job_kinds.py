@@ -11,7 +11,8 @@ import pytest
 
 from app.store import artifacts, jobs, registry
 from app.store.tables import Job
-from app.work.batches import backtest_one, forecast_all
+from app.work.backtest import backtest
+from app.work.forecast import forecast_all
 from app.work.job_context import JobFunction
 from app.work.runner import ExitStatus
 from app.work.train import train
@@ -105,7 +106,7 @@ def test_a_whole_data_set_is_forecast_into_a_file(house: House, ups: Caller) -> 
 
 
 def test_parts_of_a_forecast_are_one_parquet_file(house: House, ups: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.work.batches.MAX_NUMBERS", 5)  # two steps of a mean and no interval: two series a part
+    monkeypatch.setattr("app.work.forecast.MAX_NUMBERS", 5)  # two steps of a mean and no interval: two series a part
     monkeypatch.setattr("app.work.job_context.PART_BYTES", 100)
     asked = {"kind": "forecast", "version": "demand@1", "dataset": "sales", "levels": [], "ids": ["b", "a"]}
     done = do(house, asked)
@@ -131,7 +132,7 @@ def test_there_is_no_file_before_the_job_has_succeeded(house: House, ups: Caller
 
 def test_a_backtest_says_how_a_version_did_and_leaves_each_forecast(house: House, ups: Caller) -> None:
     asked = {"kind": "backtest", "version": "demand@champion", "dataset": "sales", "windows": "csv", "baselines": []}
-    done = do(house, asked, backtest_one)
+    done = do(house, asked, backtest)
     report = done["result"]
     assert report["of"] == "demand@1"
     assert report["scores"]["model"]["mase"] == pytest.approx(0, abs=1e-4)  # it says what comes
@@ -151,12 +152,12 @@ def test_a_backtest_of_what_a_version_was_taught_says_so(house: House, ups: Call
     with house.database.write() as session:
         taught = registry.resolve(session, house.tenants["acme"], "demand", 1, None)
         taught.scores = {**taught.scores, "refit": True}
-    done = do(house, {"kind": "backtest", "version": "demand@1", "dataset": "sales", "baselines": []}, backtest_one)
+    done = do(house, {"kind": "backtest", "version": "demand@1", "dataset": "sales", "baselines": []}, backtest)
     assert done["result"]["windows_taught"] == done["result"]["windows"]
 
 
 def test_without_a_version_seasonal_naive_is_what_is_scored(house: House, ups: Caller) -> None:
-    done = do(house, {"kind": "backtest", "dataset": "sales", "horizon": 2, "baselines": []}, backtest_one)
+    done = do(house, {"kind": "backtest", "dataset": "sales", "horizon": 2, "baselines": []}, backtest)
     assert (done["model"], done["result"]["of"]) == ("seasonal_naive", "seasonal_naive")
     assert done["result"]["skill"] == pytest.approx(0, abs=1e-6)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import psutil
 
-from app.planning.training_payload import Order, Wanted
+from app.planning.training_payload import TrainPayload
 from app.store import datasets, jobs, keys, panels, registry, tasks
 from app.store.db import Database
 from app.store.jobs import NewJob
@@ -24,6 +24,7 @@ from models.data.panel import Panel
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.spec import Spec, Training
+from models.training.member_plan import MemberPlan
 from tests.fakes import scores, weights
 from tests.models.samples import flat_calibration, panel_of
 
@@ -58,7 +59,7 @@ def queue(
     **order: Any,
 ) -> Job:
     """A training job of the model ``demand``, as the API queues it; ``order``: more of its fields."""
-    wanted = Order(**{"members": (Wanted(spec, training),), "refit": False, **order})
+    wanted = TrainPayload(**{"members": (MemberPlan(spec, training),), "refit": False, **order})
     new = NewJob(
         tenant_id=revision.tenant_id,
         kind="train",

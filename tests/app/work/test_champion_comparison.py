@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.planning.training_payload import Order
+from app.planning.training_payload import TrainPayload
 from app.store import datasets, panels
 from app.store.db import Database
 from app.work.champion_comparison import Rival, compare, known_to, ruling
@@ -91,7 +91,7 @@ def test_a_version_beside_itself_gains_nothing_and_nobody_is_sure(sqlite: Databa
 
 def test_the_ruling_holds_while_the_champion_is_the_one_compared_with() -> None:
     evidence = Evidence(champion=3, ours=0.5, theirs=1.0, baseline=0.75, confidence=0.75, origins=9, windows=9)
-    order = Order(members=(), gate=Policy(confidence=0.9))
+    order = TrainPayload(members=(), gate=Policy(confidence=0.9))
     ruled = ruling(evidence, order)
     assert (ruled.verdict, ruled.compared, ruled.champion) == ("kept", True, 3)
     assert ruled.policy == {"promote": "if_better", **order.gate.to_json()}

@@ -18,7 +18,7 @@ import pytest
 
 from app.addresses import parse_networks
 from app.planning.schedules import Planner
-from app.planning.training_payload import Order
+from app.planning.training_payload import TrainPayload
 from app.store import jobs
 from app.store.outcomes import Candidate, Outcome
 from app.store.quality import quality_of
@@ -91,7 +91,7 @@ class Works:
 
 def learns(learned: Forecaster, context: JobContext) -> Outcome:
     """What a training job does, but for the training."""
-    order, panel = Order.from_json(context.job.request), context.load_panel(context.job.revision_id)
+    order, panel = TrainPayload.from_json(context.job.request), context.load_panel(context.job.revision_id)
     origins = origins_of(panel, plan_for(panel, order.first.horizon, order.first.season), order.first.season)
     scored = evaluate(partial(predict, make_runnable(learned.members, OnnxEngine)), origins)
     nothing = np.zeros(len(panel), dtype=np.int64)

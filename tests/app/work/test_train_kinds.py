@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.planning.training_payload import Auto, Wanted, WarmStart
+from app.planning.job_kind import PinnedVersion
+from app.planning.training_payload import AutoSearch
 from app.store import registry
 from app.store.db import Database
 from app.store.tables import Revision, Version
@@ -15,6 +16,7 @@ from app.work.train import train
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.strategies import STRATEGIES
+from models.training.member_plan import MemberPlan
 from tests.app.work.small_jobs import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks, work_on
 
 SHORT = replace(TRAINING, max_epochs=1, steps_per_epoch=2)
@@ -48,7 +50,7 @@ def distance(one: Member, other: Member) -> float:
 def test_the_members_of_an_ensemble_are_one_version(sqlite: Database, revision: Revision) -> None:
     specs = [SPEC, SPEC, replace(SPEC, loss="mse", context=20)]
     trainings = [SHORT, replace(SHORT, seed=1), SHORT]
-    wanted = tuple(map(Wanted, specs, trainings))
+    wanted = tuple(map(MemberPlan, specs, trainings))
     version, made = trained(sqlite, revision, members=wanted)
     assert [member.spec for member in learned(made)] == specs[: len(learned(made))]
     assert version.scores["members"] == [member.to_json() for member in wanted]
@@ -60,7 +62,7 @@ def test_the_members_of_an_ensemble_are_one_version(sqlite: Database, revision: 
 def test_a_warm_start_goes_on_from_the_weights_of_its_parent(sqlite: Database, revision: Revision) -> None:
     parent = untrained()
     old = crown(sqlite, revision, parent)
-    start = WarmStart("demand@champion", old.number, old.id)
+    start = PinnedVersion("demand@champion", old.number, old.id)
     version, made = trained(sqlite, revision, training=STILL, warm_start=start)
     assert all(distance(member, parent.members[0]) < 1e-3 for member in learned(made))
     assert version.scores["warm_started_from"] == "demand@1"
@@ -69,7 +71,7 @@ def test_a_warm_start_goes_on_from_the_weights_of_its_parent(sqlite: Database, r
 
 def test_a_parent_that_was_taught_the_backtest_is_said(sqlite: Database, revision: Revision) -> None:
     old = crown(sqlite, revision, scores={"refit": True, "skill": 0.25}, skill=0.25)
-    version, _ = trained(sqlite, revision, training=STILL, warm_start=WarmStart("demand@1", old.number, old.id))
+    version, _ = trained(sqlite, revision, training=STILL, warm_start=PinnedVersion("demand@1", old.number, old.id))
     assert version.scores["parent_knew_backtest"] is True
     assert version.scores["promoted"] is False
     assert version.scores["promotion"].startswith("the two cannot be compared on these data, version 1 stays")
@@ -89,7 +91,7 @@ def test_what_is_served_was_taught_the_newest_points_too(sqlite: Database, revis
 def test_a_search_says_what_it_tried_and_finishes_what_it_chose(sqlite: Database, revision: Revision) -> None:
     # All that a search would change is given, so that there is one candidate beside seasonal naive.
     fixed = {name: value for name, value in SPEC.to_json().items() if name not in ("freq", "categories")}
-    version, made = trained(sqlite, revision, training=TRAINING, auto=Auto(600.0, fixed))
+    version, made = trained(sqlite, revision, training=TRAINING, auto=AutoSearch(600.0, fixed))
     report = version.scores["auto"]
     assert report["budget_s"] == 600
     naive, default = report["trials"]

@@ -1,0 +1,97 @@
+"""Job kind ``backtest``: score a version, or the baselines alone, on the end of a data set."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from app.planning.job_kind import JobKind, PinnedVersion, PlanContext
+from app.schemas.kinds import Baselines, DatasetJobBody, Horizon, VersionName
+from app.store.jobs import NewJob
+from models.data.calendar import parse_freq
+from models.errors import InputError
+from models.evaluation.origins import origins_of, plan_for
+from models.forecasting.forecaster import check_covariates
+from models.training.recipes import suggest
+
+BASELINE = "seasonal_naive"  # listed as the model of a backtest without a version
+
+
+class BacktestRequest(DatasetJobBody):
+    """Score a version, or the baselines alone, from rolling origins at the end of a data set."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"kind": "backtest", "version": "electricity@champion", "dataset": "electricity-hourly"}]
+        }
+    )
+
+    kind: Literal["backtest"]
+    version: VersionName | None = Field(
+        None, description="NAME@NUMBER or NAME@ALIAS; left out, seasonal naive is scored."
+    )
+    horizon: Horizon | None = Field(None, description="The version's if left out.")
+    baselines: Baselines = Field(["theta", "ets"], description="Compared as well, where the worker has them.")
+    windows: Literal["parquet", "csv"] | None = Field(
+        None, description="Also leave a file with each forecast beside what came: unique_id, cutoff, ds, y, mean."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestPayload:
+    """Plan of a backtest of ``version`` (None: of seasonal naive) beside the statistical ``baselines``.
+
+    ``season`` is that of the version, or of the data if there is none. ``windows``: the format of a file with the
+    forecast of each window; None: no file.
+    """
+
+    version: PinnedVersion | None
+    horizon: int
+    season: int
+    baselines: tuple[str, ...]
+    windows: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the payload as the column ``jobs.request`` stores it."""
+        return {**asdict(self), "baselines": list(self.baselines)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "BacktestPayload":
+        """Return the payload that ``to_json`` described."""
+        version = None if values["version"] is None else PinnedVersion(**values["version"])
+        return cls(**{**values, "version": version, "baselines": tuple(values["baselines"])})
+
+
+def plan(context: PlanContext, request: BacktestRequest) -> NewJob:
+    """Return the job of ``request``.
+
+    Raises:
+        NotFound: no such data set, revision or version.
+        InputError: the data have another frequency or other covariates than the version, or are too short.
+    """
+    data, pinned, model = context.data(request.dataset, request.revision), None, BASELINE
+    if request.version is None:
+        spec = suggest(data.panel, {} if request.horizon is None else {"horizon": request.horizon})
+    else:
+        pinned, forecaster, _ = context.version(request.version)
+        spec, model = forecaster.spec, pinned.model
+        if parse_freq(spec.freq) != data.panel.freq:
+            message = f"{request.version} has frequency {spec.freq}, the data set {data.panel.freq}"
+            hint = "name a version of that frequency, or another data set"
+            raise InputError.of("bad_field", message, hint, field="version")
+        for member in forecaster.members:
+            check_covariates(member.spec, data.panel)
+    horizon = request.horizon or spec.horizon
+    origins_of(data.panel, plan_for(data.panel, horizon, spec.season), spec.season)
+    payload = BacktestPayload(
+        version=pinned,
+        horizon=horizon,
+        season=spec.season,
+        baselines=tuple(dict.fromkeys(request.baselines)),
+        windows=request.windows,
+    )
+    return context.new_job(request, model, data.revision, payload)
+
+
+KIND = JobKind(name="backtest", request=BacktestRequest, plan=plan, work="app.work.backtest:backtest")

@@ -1,0 +1,143 @@
+"""A kind of job: its request, the payload that the job table stores, and the function that does the work.
+
+Each module of this package named after a kind defines them and a ``KIND``; ``app.planning.kinds`` lists the kinds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy.orm import Session
+
+from app.principal import Principal
+from app.schemas.kinds import JobBody
+from app.settings import Settings
+from app.store import datasets, panels, registry
+from app.store.jobs import NewJob
+from app.store.tables import Revision, Version
+from models.data.panel import Panel
+from models.forecasting import bundle
+from models.forecasting.forecaster import Forecaster
+
+MAX_NUMBER = 2**31 - 1  # of a version: the largest integer of a database column
+
+R = TypeVar("R", bound=JobBody)
+
+
+class Payload(Protocol):
+    """Plan of a job as the column ``jobs.request`` stores it: every field has a value."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the payload as JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedVersion:
+    """A version by the ``name`` of the request, MODEL@ALIAS or MODEL@NUMBER, and by its number and row.
+
+    The alias may move before the job runs; number and row do not change.
+    """
+
+    name: str
+    number: int
+    id: int
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self.name.partition("@")[0]
+
+    @property
+    def reference(self) -> str:
+        """The version as MODEL@NUMBER."""
+        return f"{self.model}@{self.number}"
+
+
+class StoredData(NamedTuple):
+    """A revision of a data set and its content."""
+
+    revision: Revision
+    panel: Panel
+
+
+class StoredVersion(NamedTuple):
+    """A version of the registry: its pinned name, its forecaster and its row."""
+
+    pinned: PinnedVersion
+    forecaster: Forecaster
+    row: Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDetails:
+    """Fields of ``JobAnswer`` that depend on the kind; ``order`` is the whole payload of a job that trains nothing."""
+
+    order: Mapping[str, Any] | None = None
+    spec: Mapping[str, Any] | None = None
+    training: Mapping[str, Any] | None = None
+    members: Sequence[Mapping[str, Any]] = ()
+    warm_start_from: str | None = None
+    auto: Mapping[str, Any] | None = None
+    refit: bool = False
+    promote: str | None = None
+    gate: Mapping[str, Any] | None = None
+
+
+def payload_details(values: Mapping[str, Any]) -> JobDetails:
+    """Return the details of a job that trains nothing, of which the API shows the stored payload as it is."""
+    return JobDetails(order=values)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanContext:
+    """Stored data and versions for the planning of one job, read in one transaction for one tenant."""
+
+    session: Session
+    settings: Settings
+    principal: Principal
+    kind: str
+
+    def data(self, name: str, number: int | None) -> StoredData:
+        """Return the data set ``name`` at revision ``number``, the newest if None. Raise NotFound."""
+        revision = datasets.revision(self.session, self.principal.tenant_id, name, number)
+        return StoredData(revision, panels.load(self.session, self.principal.tenant_id, revision))
+
+    def version(self, name: str) -> StoredVersion:
+        """Return the version MODEL@NUMBER or MODEL@ALIAS. Raise NotFound, CorruptBundle."""
+        tenant_id = self.principal.tenant_id
+        model, _, which = name.partition("@")
+        number = int(which) if which.isdigit() and int(which) <= MAX_NUMBER else None
+        row = registry.resolve(self.session, tenant_id, model, number, which)
+        forecaster = bundle.from_bytes(registry.bundle(self.session, tenant_id, row.id))
+        return StoredVersion(PinnedVersion(name, row.number, row.id), forecaster, row)
+
+    def new_job(self, request: JobBody, model: str, revision: Revision, payload: Payload) -> NewJob:
+        """Return the job of a payload, with priority, resource and deadline of the request."""
+        return NewJob(
+            tenant_id=self.principal.tenant_id,
+            kind=self.kind,
+            model=model,
+            revision_id=revision.id,
+            request=payload.to_json(),
+            max_attempts=self.settings.max_attempts,
+            created_by=self.principal.key_id,
+            priority=request.priority,
+            resource=request.resource,
+            deadline_s=request.deadline_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobKind(Generic[R]):
+    """One kind of job.
+
+    ``plan`` turns a request into a job to queue: it completes every field with the stored data and refuses a request
+    that cannot work. ``work`` names the function that does the job, as MODULE:FUNCTION; only a process that runs jobs
+    imports it. ``details`` reads the fields of ``JobAnswer`` from a stored payload, also one of an earlier release.
+    """
+
+    name: str
+    request: type[R]
+    plan: Callable[[PlanContext, R], NewJob]
+    work: str
+    details: Callable[[Mapping[str, Any]], JobDetails] = payload_details

@@ -1,0 +1,38 @@
+"""The table of job kinds. The body of POST /v1/jobs and the worker's table of functions follow from it."""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from app.planning import backtest, forecast, retrain, train, tune
+from app.planning.job_kind import JobKind
+from app.schemas.kinds import JobBody
+
+DEFAULT_KIND = "train"  # of a body that names none
+
+KINDS: Mapping[str, JobKind[Any]] = MappingProxyType(
+    {kind.name: kind for kind in (train.KIND, backtest.KIND, forecast.KIND, tune.KIND, retrain.KIND)}
+)
+
+
+def kind_name(request: Any) -> str | None:
+    """Return the kind that a request names, as JSON values or as a model; None if it is not text."""
+    name = request.get("kind", DEFAULT_KIND) if isinstance(request, dict) else getattr(request, "kind", None)
+    return name if isinstance(name, str) else None
+
+
+if TYPE_CHECKING:  # the union is made of the table, which type checkers do not evaluate
+    JobRequest = JobBody
+else:
+    JobRequest = Annotated[
+        reduce(or_, (Annotated[kind.request, Tag(kind.name)] for kind in KINDS.values())),
+        Discriminator(
+            kind_name,
+            custom_error_type="unknown_kind",
+            custom_error_message=f"no such kind of job; use one of {', '.join(KINDS)}",
+        ),
+    ]

@@ -1,0 +1,58 @@
+"""Job kind ``tune``: search for the best spec of a model, and train it."""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from app.planning.job_kind import JobKind, PlanContext
+from app.planning.train import AutoRequest, TrainRequest, plan_training
+from app.planning.training_payload import training_details
+from app.schemas.base import Name
+from app.schemas.kinds import Baselines, BudgetS, DatasetJobBody, PromotionBody
+from app.store.jobs import NewJob
+
+
+class TuneRequest(DatasetJobBody, PromotionBody):
+    """Search for the spec that does best on origins before those of the backtest, and train it to its end."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"kind": "tune", "model": "electricity", "dataset": "electricity-hourly", "trials": 20}]
+        }
+    )
+
+    kind: Literal["tune"]
+    model: Name
+    recipe: Name = "default"
+    spec: dict[str, Any] = Field({}, max_length=50, description="Fields that the search may not change.")
+    training: dict[str, Any] = Field({}, max_length=50)
+    budget_s: BudgetS = Field(3_600, description="Seconds for the search and for training what it chose.")
+    trials: Annotated[int, Field(ge=1, le=500)] | None = Field(
+        None, description="So many candidates, drawn at random where those with a name are fewer."
+    )
+    register_best: bool = Field(True, alias="register", description="Train what was found, as a version.")
+    baselines: Baselines = Field(["theta", "ets"], description="Compared as well, where the worker has them.")
+    refit: bool = True
+
+
+def plan(context: PlanContext, request: TuneRequest) -> NewJob:
+    """Return the job of ``request``: that of a training job with a search of so many trials.
+
+    Raises:
+        NotFound: no such data set or revision.
+        SpecError, InputError: a field cannot work alone, with another or with the data.
+    """
+    data = context.data(request.dataset, request.revision)
+    same: dict[str, Any] = {
+        name: getattr(request, name) for name in TrainRequest.model_fields if name in TuneRequest.model_fields
+    }
+    training = TrainRequest(**{**same, "kind": "train", "auto": AutoRequest(budget_s=request.budget_s)})
+    payload = plan_training(training, data.panel)
+    assert payload.auto is not None
+    auto = replace(payload.auto, trials=request.trials)
+    payload = replace(payload, auto=auto, register=request.register_best)
+    return context.new_job(request, request.model, data.revision, payload)
+
+
+KIND = JobKind(name="tune", request=TuneRequest, plan=plan, work="app.work.train:train", details=training_details)

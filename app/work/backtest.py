@@ -1,0 +1,105 @@
+"""Job kind ``backtest``: score a version on the end of a data set, with a file of its forecasts if it is asked for."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from app.formats.table_writer import TableWriter
+from app.planning.backtest import BASELINE, BacktestPayload
+from app.store.outcomes import Outcome
+from app.work.artifact_table import artifact_table
+from app.work.champion_comparison import known_to
+from app.work.job_context import JobContext
+from app.work.progress import ProgressCounter, time_is_up
+from models.data.panel import Panel
+from models.data.windows import take
+from models.engines.onnx import OnnxEngine
+from models.evaluation.backtest import Predict, evaluate
+from models.evaluation.intervals import Prediction
+from models.evaluation.origins import Origins, origins_of, plan_for
+from models.forecasting import bundle
+from models.forecasting.forecaster import Member, make_runnable, predict
+from models.network.spec import Spec
+from models.training.blending import seasonal_naive_for
+from models.types import Ints
+
+STATISTICAL_S = 60.0  # time limit of Theta and ETS, which could take longer than everything else
+
+
+def backtest(context: JobContext) -> Outcome:
+    """Return the report of a backtest, as a version has one; write the file ``windows`` if the payload asks for it.
+
+    ``windows_taught`` counts the windows that the version was trained on; its errors there are too small.
+
+    Raises:
+        InputError, ModelBroken: the job cannot be done.
+        Cancelled: its cancellation was requested.
+        Fenced: another worker has taken it over.
+    """
+    payload = BacktestPayload.from_json(context.job.request)
+    panel = context.load_panel(context.job.data_id)
+    networks = make_runnable(_members(context, payload, panel), OnnxEngine)
+    origins = origins_of(panel, plan_for(panel, payload.horizon, payload.season), payload.season)
+    counted = _Counted(partial(predict, networks), ProgressCounter(context, "backtest", len(origins)))
+    enough = time_is_up(STATISTICAL_S)
+    if payload.windows is None:
+        evaluation = evaluate(counted, origins, payload.baselines, enough)
+    else:
+        with artifact_table(context, "windows", payload.windows, panel.utc) as table:
+            evaluation = evaluate(_Recorded(counted, table), origins, payload.baselines, enough)
+    return Outcome(result=evaluation.report | _provenance(context, payload, origins))
+
+
+def _members(context: JobContext, payload: BacktestPayload, panel: Panel) -> tuple[Member, ...]:
+    if payload.version is not None:
+        return bundle.from_bytes(context.load_bundle(payload.version.id)).members
+    spec = Spec(freq=str(panel.freq), season=payload.season, context=2, horizon=payload.horizon)
+    return (seasonal_naive_for(spec),)
+
+
+def _provenance(context: JobContext, payload: BacktestPayload, origins: Origins) -> dict[str, Any]:
+    """Return the scored version and the number of windows that it was trained on, for the report."""
+    if payload.version is None:
+        return {"of": BASELINE, "windows_taught": 0}
+    known = known_to(context, context.load_version(payload.version.id), origins.panel)
+    taught = int((origins.at < known[origins.series]).sum())
+    return {"of": payload.version.reference, "windows_taught": taught}
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A ``Predict`` that counts the windows that it has forecast."""
+
+    predict: Predict
+    counting: ProgressCounter
+
+    def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
+        prediction = self.predict(panel, series, at, horizon)
+        self.counting.add(len(at))
+        return prediction
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A ``Predict`` that writes its forecasts into ``table``, beside the actual values."""
+
+    predict: Predict
+    table: TableWriter
+
+    def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
+        prediction = self.predict(panel, series, at, horizon)
+        steps = np.arange(horizon)
+        first = panel.freq.after(panel.starts[series], at)
+        cutoff = panel.freq.after(panel.starts[series], at - 1)
+        self.table.write(
+            {
+                "unique_id": np.repeat(np.array(panel.ids, dtype=object)[series], horizon),
+                "cutoff": np.repeat(cutoff, horizon),
+                "ds": np.concatenate([panel.freq.after(begin, steps) for begin in first]),
+                "y": take(panel.y, panel, series, at, horizon).ravel(),
+                "mean": prediction.mean.ravel(),
+            }
+        )
+        return prediction

@@ -1,0 +1,57 @@
+"""Job kind ``forecast``: forecast every series of a data set into a file."""
+
+import numpy as np
+
+from app.formats.table_writer import Columns
+from app.planning.forecast import ForecastPayload
+from app.store.outcomes import Outcome
+from app.work.artifact_table import artifact_table
+from app.work.job_context import JobContext
+from app.work.progress import ProgressCounter
+from models.data.chunks import MAX_SERIES, parts_of
+from models.engines.onnx import OnnxEngine
+from models.forecasting import bundle
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import forecast, make_runnable
+
+MAX_NUMBERS = 1_000_000  # in one part of the table: with its text, some tens of MB
+
+
+def forecast_all(context: JobContext) -> Outcome:
+    """Write the forecasts of every series into the file ``forecast``, and return their counts.
+
+    Raises:
+        InputError, ModelBroken: the job cannot be done.
+        Cancelled: its cancellation was requested.
+        Fenced: another worker has taken it over.
+    """
+    payload = ForecastPayload.from_json(context.job.request)
+    panel = context.load_panel(context.job.data_id)
+    if payload.ids is not None:
+        panel = panel.select(payload.ids)
+    forecaster = bundle.from_bytes(context.load_bundle(payload.version.id))
+    networks = make_runnable(forecaster.members, OnnxEngine)
+    max_series = MAX_NUMBERS // (payload.horizon * (1 + 2 * len(payload.levels)))
+    counting, notes = ProgressCounter(context, "forecast", len(panel)), dict[str, int]()
+    with artifact_table(context, "forecast", payload.format, panel.utc) as table:
+        for part in parts_of(panel, min(MAX_SERIES, max(1, max_series))):
+            result = forecast(networks, forecaster.calibration, part, payload.horizon, payload.levels)
+            table.write(_rows(result))
+            for note in result.notes:
+                notes[note.code] = notes.get(note.code, 0) + 1
+            counting.add(len(part))
+    counts = {"series": len(panel), "rows": len(panel) * payload.horizon, "horizon": payload.horizon, "notes": notes}
+    return Outcome(result={**counts, "of": payload.version.reference})
+
+
+def _rows(result: Forecast) -> Columns:
+    """Return a forecast as columns of one row a series and step, with lo-LEVEL and hi-LEVEL for each interval."""
+    horizon = result.mean.shape[1]
+    columns = {
+        "unique_id": np.repeat(np.array(result.ids, dtype=object), horizon),
+        "ds": np.concatenate([result.times(i) for i in range(len(result.ids))]),
+        "mean": result.mean.ravel(),
+    }
+    for level, bounds in result.intervals.items():
+        columns |= {f"lo-{level}": bounds.lo.ravel(), f"hi-{level}": bounds.hi.ravel()}
+    return columns
