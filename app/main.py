@@ -9,8 +9,6 @@ from importlib.metadata import version
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import (
@@ -34,7 +32,7 @@ from app.edge.encoding import Encoding
 from app.edge.guard import Guard
 from app.edge.problem_json import install, problem_response
 from app.forecasting import forecast_store
-from app.problems import Conflict, database_away
+from app.problems import Conflict
 from app.schemas import ForecastRequest
 from app.serving.batcher import Batcher
 from app.serving.forecast_log import ForecastLog
@@ -51,7 +49,6 @@ from app.store.job_watch import JobWatch
 from app.store.jobs import Fenced
 from app.telemetry import Figure, Telemetry
 
-AWAY = (OperationalError, NoFreeConnection)  # what says that the database cannot be reached
 MAX_UNCOLLECTED = 20_000  # objects: a few megabytes
 DESCRIPTION = "Post history, get forecasts with honest intervals; train, register and serve recurrent forecasters."
 
@@ -73,8 +70,6 @@ def create_app(settings: Settings) -> FastAPI:
     for room in (*work, *kept, schedules, webhooks, health):
         app.include_router(room.router)
     install(app)
-    for error in AWAY:
-        app.add_exception_handler(error, _database_away)
     app.add_exception_handler(Fenced, _fenced)
     app.door = Guard(
         Encoding(_shortcut(app), settings.max_body_bytes),
@@ -102,7 +97,7 @@ class Guarded(FastAPI):
 
 def _shortcut(app: FastAPI) -> FastPath:
     routes = {("POST", "/v1/forecasts"): forecasts.post_forecast}
-    return FastPath(partial(FastAPI.__call__, app), app, routes, AWAY)
+    return FastPath(partial(FastAPI.__call__, app), app, routes)
 
 
 def create_service(settings: Settings) -> Service:
@@ -179,27 +174,17 @@ def seldom_collected() -> Iterator[None]:
 
 
 def _authenticate(database: Database, raw: str) -> keys.KeyPrincipal | None:
-    try:
-        with database.read() as session:
-            return keys.authenticate(session, raw, now(session))
-    except AWAY as error:
-        raise database_away() from error
+    with database.read() as session:
+        return keys.authenticate(session, raw, now(session))
 
 
 def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempt_secrets.AttemptPrincipal | None:
-    try:
-        with database.read() as session:
-            return attempt_secrets.holder(session, job_id, token, secret)
-    except AWAY as error:
-        raise database_away() from error
+    with database.read() as session:
+        return attempt_secrets.holder(session, job_id, token, secret)
 
 
 async def _fenced(request: Request, error: Exception) -> Response:
     return problem_response(Conflict(str(error)), request.state.request_id, request.url.path)
-
-
-async def _database_away(request: Request, error: Exception) -> Response:
-    return problem_response(database_away(), request.state.request_id, request.url.path)
 
 
 PROBLEM_SCHEMA = {

@@ -49,11 +49,6 @@ class DeadlinePassed(ServiceError):
     """The time that the request had was over before there was an answer."""
 
 
-def database_away() -> Unavailable:
-    """What to say where the database cannot be reached."""
-    return Unavailable("the database does not answer; try again in a few seconds")
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """The HTTP face of an error: status, stable machine-readable code, human title."""

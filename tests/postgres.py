@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -101,6 +102,30 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
+
+
+@contextmanager
+def read_only(database: Database) -> Iterator[None]:
+    """Have the server refuse writes to ``database`` within the block, as a read-only standby does (SQLSTATE 25006).
+
+    Every other connection is cut at both ends of the block, as in a failover.
+    """
+    url = database.url.render_as_string(hide_password=False)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+
+    def allow_writes(value: str) -> None:
+        admin = Database(url)
+        setting = f"ALTER DATABASE {database.url.database} SET default_transaction_read_only = {value}"
+        with admin.write() as session:
+            for statement in ("SET TRANSACTION READ WRITE", setting, f"{cut} pg_backend_pid()"):
+                session.connection().exec_driver_sql(statement)
+        admin.dispose()
+
+    allow_writes("on")
+    try:
+        yield
+    finally:
+        allow_writes("off")
 
 
 @cache

@@ -3,12 +3,11 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.http.services import Service, Services, problems
 from app.schemas import Health
 from app.store import firings, jobs, quality, webhooks
-from app.store.db import at_head
+from app.store.db import DatabaseUnreachable, at_head
 
 router = APIRouter(tags=["health"])
 
@@ -56,5 +55,5 @@ def metrics(the: Services, request: Request) -> Response:
 def _database_state(the: Service) -> str:
     try:
         return "ok" if at_head(the.database) else "its schema is not that of this version; run 'forecastle migrate'"
-    except SQLAlchemyError:
+    except DatabaseUnreachable:
         return "it does not answer"

@@ -124,7 +124,7 @@ def _of_known(error: Exception, kind: Kind) -> Problem:
         detail=f"{faults[0]}{more}" if faults else str(error) or kind.title,
         errors=[_of_fault(fault) for fault in faults[:MAX_FAULTS]],
         errors_total=total,
-        headers=HEADERS.get(type(error), {}),
+        headers=next((HEADERS[cls] for cls in type(error).__mro__ if cls in HEADERS), {}),
     )
 
 

@@ -4,21 +4,41 @@ import json
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
+
+from app.problems import Unavailable
 
 HEAD = "0006"  # The newest migration; a constant, because reading it from the scripts costs a server 13 MB of Alembic.
 
 LOCK_TIMEOUT_S = 20
 CONNECT_TIMEOUT_S = 10
+
+# SQLSTATE of errors after which the same transaction may succeed later. Classes (the first two characters): 08 connection,
+# 28 login, 40 deadlock, 53 no disk, memory or connections, 57 server stops or starts, 58 I/O. Codes: a read-only standby,
+# a lock that was not given within LOCK_TIMEOUT_S, a table that is not there.
+UNREACHABLE_CLASSES = ("08", "28", "40", "53", "57", "58")
+UNREACHABLE_STATES = ("25006", "55P03", "42P01")
+# The same of SQLite, whose primary codes are in the lowest 8 bits.
+UNREACHABLE_SQLITE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+)
 
 # JSON has no NaN: PostgreSQL would refuse it and SQLite would store what nobody else can read.
 _to_json = partial(json.dumps, allow_nan=False)
@@ -39,6 +59,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class DatabaseUnreachable(Unavailable):
+    """The database does not answer, or cannot run the transaction now; the same transaction may succeed later.
+
+    ``reason`` is the driver's own message, for logs and the terminal; it may name hosts, so the API never shows it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the database does not answer; try again in a few seconds")
+        self.reason = reason
 
 
 class Database:
@@ -63,16 +94,58 @@ class Database:
         self._writes = sessionmaker(writer, expire_on_commit=False, info=own)
 
     def read(self) -> AbstractContextManager[Session]:
-        """A session in one transaction that only reads."""
-        return self._reads.begin()
+        """Open a session in one transaction that only reads.
+
+        Raises:
+            DatabaseUnreachable: at any time within the block.
+        """
+        return _transaction(self._reads)
 
     def write(self) -> AbstractContextManager[Session]:
-        """A session in one transaction: committed at the end of the block, rolled back on an error."""
-        return self._writes.begin()
+        """Open a session in one transaction: committed at the end of the block, rolled back on an error.
+
+        Raises:
+            DatabaseUnreachable: at any time within the block, or at its end; then the commit may have succeeded.
+        """
+        return _transaction(self._writes)
 
     def dispose(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+@contextmanager
+def _transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    try:
+        with sessions.begin() as session:
+            yield session
+    except SQLAlchemyError as error:
+        if not is_unreachable(error):
+            raise
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseUnreachable(" ".join(str(reason).split())) from error
+
+
+def is_unreachable(error: SQLAlchemyError) -> bool:
+    """Return whether ``error`` is the database's, not the program's, so that the same transaction may succeed later.
+
+    True for a connection that cannot be made or was lost, a pool without a free connection, a server that stops, starts
+    or is a read-only standby, a lock that is held for too long, a full disk, and a missing table, which is how a removed
+    SQLite file shows. False for a violated constraint, a wrong statement, or a statement after a failed one (25P02).
+    """
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    sqlite_code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    if sqlite_code is not None:
+        return sqlite_code & 0xFF in UNREACHABLE_SQLITE or "no such table" in str(error.orig)
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state is None:  # an error of the client, which got no answer that could have a SQLSTATE
+        return isinstance(error, OperationalError)
+    return state[:2] in UNREACHABLE_CLASSES or state in UNREACHABLE_STATES
 
 
 def now(session: Session) -> datetime:

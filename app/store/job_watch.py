@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, WouldBlock
 from anyio.to_thread import run_sync
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.problems import TooManyRequests
 from app.store import jobs
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import News
 
 logger = logging.getLogger(__name__)
@@ -121,8 +120,8 @@ class JobWatch:
             known[watcher.job_id] = min(watcher.after, known.get(watcher.job_id, NO_EVENTS))
         try:
             found = await run_sync(self._look, known) if known else {}
-        except SQLAlchemyError as error:
-            logger.warning("nobody could be told of jobs", extra={"reason": str(error)})
+        except DatabaseUnreachable as error:
+            logger.warning("nobody could be told of jobs", extra={"reason": error.reason})
             return
         for watcher in waiting:
             if watcher.job_id in found:

@@ -19,12 +19,11 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from typing import NamedTuple
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.addresses import Network, ResolvedAddress, resolve_url
 from app.store import webhooks
 from app.store.db import Database
 from app.store.webhooks import OutgoingDelivery
+from app.work.loop import poll
 from models.errors import InputError, excerpt
 
 logger = logging.getLogger(__name__)
@@ -83,16 +82,7 @@ class Sender:
 
     def run(self, stop: threading.Event, poll_s: float) -> None:
         """Send until ``stop`` is set, and wait for what is on its way."""
-        away = False
-        while not stop.wait(poll_s):
-            try:
-                while self.step() and not stop.is_set():
-                    pass
-                away = False
-            except SQLAlchemyError as error:
-                if not away:  # said once for each outage
-                    logger.error("the outbox cannot be read", extra={"reason": str(error)})
-                away = True
+        poll(lambda: 0.0 if self.step() else None, stop, poll_s)
         self.close()
 
     def step(self) -> int:

@@ -10,17 +10,15 @@ import time
 from contextlib import suppress
 from uuid import uuid4
 
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoFreeConnection
-
 from app.settings import Settings
 from app.store import jobs
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import Fenced, Held, Sign
 from app.store.tables import Job
 from app.work.attempts import TrackedAttempt, give_back, settle
 from app.work.executors import Executor, Finished, Unknown
 from app.work.executors.local import LocalExecutor
+from app.work.loop import poll
 from app.work.processes import GRACE_S, holder, is_dead
 from app.work.runner import ExitStatus
 
@@ -28,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.05  # between two looks at the attempts; at the table it looks every ``poll_s``
 NEIGHBOURS_S = 1.0  # between two looks for dispatchers of this machine that died
-AWAY = (OperationalError, InterfaceError, InternalError, NoFreeConnection)  # the database's fault, not ours
 
 
 class Dispatcher:
@@ -56,18 +53,17 @@ class Dispatcher:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; running jobs are then given back to the queue."""
         logger.info("worker started", extra={"worker": self._name})
-        is_away = False
-        while not stop.is_set():
+
+        def step() -> float | None:
             try:
                 self.step()
-                is_away = False
-            except AWAY as error:
-                # Every lease looks expired after an outage: give their holders one lease's time to show up.
+            except DatabaseUnreachable:
+                # Every lease looks expired after an outage: give their holders one lease's time to renew it.
                 self._quiet_until_s = time.monotonic() + self._settings.lease_s
-                if not is_away:  # said once for each outage
-                    logger.error("the database does not answer", extra={"reason": str(error)})
-                is_away = True
-            stop.wait(min(TICK_S, self._settings.poll_s) if self.busy and not is_away else self._settings.poll_s)
+                raise
+            return min(TICK_S, self._settings.poll_s) if self.busy else None
+
+        poll(step, stop, self._settings.poll_s)
         self.close()
 
     def step(self) -> None:
@@ -90,8 +86,8 @@ class Dispatcher:
                 self._let_go()
             else:
                 self._give_back()
-        except AWAY as error:
-            logger.error("jobs could not be given back; their leases will run out", extra={"reason": str(error)})
+        except DatabaseUnreachable as error:
+            logger.error("jobs could not be given back; their leases will run out", extra={"reason": error.reason})
         finally:
             self._executor.close()
 

@@ -8,12 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
 from app.store.artifacts import PART_BYTES
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import Fenced
 from app.store.outcomes import Outcome
 from app.store.tables import Job, State
@@ -123,8 +122,8 @@ class DatabaseJobContext:
         try:
             with self._database.write() as session:
                 self._stop = jobs.report(session, self._job.id, self._job.token, dict(progress))
-        except OperationalError as error:
-            logger.warning("a report was lost", extra={"job": self._job.id, "reason": str(error.orig)})
+        except DatabaseUnreachable as error:
+            logger.warning("a report was lost", extra={"job": self._job.id, "reason": error.reason})
         return self._stop
 
     def log(self, line: str) -> None:
@@ -191,10 +190,10 @@ class DatabaseJobContext:
             try:
                 with begin() as session:
                     return use(session)
-            except OperationalError:
+            except DatabaseUnreachable as error:
                 if time.monotonic() > end_s:
                     raise
-                logger.warning("the database does not answer", extra={"job": self._job.id})
+                logger.warning("the database does not answer", extra={"job": self._job.id, "reason": error.reason})
                 time.sleep(RETRY_S)
 
 

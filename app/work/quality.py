@@ -3,11 +3,10 @@
 import logging
 import threading
 
-from sqlalchemy.exc import OperationalError
-
 from app.settings import Settings
 from app.store import forecast_log, realised
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable
+from app.work.loop import poll
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +18,17 @@ EVERY_S = 30.0
 
 def run(database: Database, settings: Settings, stop: threading.Event, every_s: float = EVERY_S) -> None:
     """Take a step every so many seconds until ``stop``, whatever became of the last one."""
-    while not stop.wait(every_s):
+
+    def step_and_survive() -> None:
         try:
             step(database, settings)
-        except OperationalError as error:
-            logger.warning("served forecasts cannot be held against what came: %s", error.orig)
-        except Exception:  # nobody else would look at them until the process is started anew
-            logger.exception("served forecasts cannot be held against what came")
+        except DatabaseUnreachable:
+            raise
+        except Exception:  # this thread is the only one that scores them until the process restarts
+            logger.exception("served forecasts could not be scored")
+
+    if not stop.wait(every_s):
+        poll(step_and_survive, stop, every_s)
 
 
 def step(database: Database, settings: Settings) -> int:

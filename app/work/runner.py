@@ -6,11 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 
-from sqlalchemy.exc import OperationalError
-
 from app.problems import KINDS, CorruptBundle, NotFound
 from app.store import tasks
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import Fenced
 from app.work.job_context import DatabaseJobContext, JobContext, JobFunction
 from models.errors import Cancelled, Diverged, EngineMismatch, ForecastError, InputError
@@ -45,8 +43,8 @@ def attempt(database: Database, order: tuple[int, str, int], works: Works) -> Ex
     except Fenced as error:
         logger.warning("fenced", extra={"job": order[1], "reason": str(error)})
         return ExitStatus.FENCED
-    except OperationalError as error:
-        logger.error("the database does not answer", extra={"job": order[1], "reason": str(error.orig)})
+    except DatabaseUnreachable as error:
+        logger.error("the database does not answer", extra={"job": order[1], "reason": error.reason})
         return ExitStatus.TEMPORARY
     except MemoryError as error:
         logger.error("out of memory", extra={"job": order[1], "reason": str(error)})

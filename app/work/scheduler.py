@@ -13,26 +13,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session
 
 from app.problems import ServiceError
 from app.store import cron, firings, schedules, webhooks
 from app.store.cron import Passed
 from app.store.data_freshness import freshness, model_of
-from app.store.db import Database, now
+from app.store.db import Database, DatabaseUnreachable, now
 from app.store.firings import NewFiring, ScheduleUpdate
 from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.tables import Schedule
 from app.work import triggers
+from app.work.loop import poll
 from app.work.triggers import TriggerInputs
 from models.errors import ForecastError
 
 logger = logging.getLogger(__name__)
 
-AWAY = (OperationalError, InternalError, NoFreeConnection)  # the second: what was a standby takes no writes yet
 AT_ONCE = 100  # schedules that are seen to in one tick
 BROKEN_S = 300.0  # that a schedule is left alone after an error that is nobody's fault but ours
 BEAT_S = 5.0  # between two signs of life
@@ -58,7 +56,7 @@ def tick(database: Database, parts: SchedulerDependencies, at: datetime | None =
     A schedule that cannot work is refused, and written down; nothing that one does holds up another.
 
     Raises:
-        OperationalError, InternalError, NoFreeConnection: the database does not answer, or takes no writes.
+        DatabaseUnreachable: the database does not answer, or takes no writes.
     """
     with database.read() as session:
         moment = at or now(session)
@@ -68,7 +66,7 @@ def tick(database: Database, parts: SchedulerDependencies, at: datetime | None =
     for seen in waiting:
         try:
             outcomes.update(_see_to(database, parts, seen, moment))
-        except AWAY:
+        except DatabaseUnreachable:
             raise
         except Exception:
             logger.exception("a schedule cannot be seen to", extra={"schedule": seen.name, "id": seen.id})
@@ -84,20 +82,17 @@ def tick(database: Database, parts: SchedulerDependencies, at: datetime | None =
 def run(database: Database, parts: SchedulerDependencies, stop: threading.Event, poll_s: float) -> None:
     """Tick until ``stop`` is set, and now and then forget what is old."""
     logger.info("scheduler started")
-    away, tidy_at_s = False, time.monotonic()
-    while not stop.is_set():
-        try:
-            if time.monotonic() >= tidy_at_s:
-                tidy(database)
-                tidy_at_s = time.monotonic() + TIDY_S
-            for outcome, count in tick(database, parts).items():
-                logger.info("schedules fired", extra={"outcome": outcome, "count": count})
-            away = False
-        except AWAY as error:
-            if not away:  # said once for each outage
-                logger.error("the database does not answer", extra={"reason": str(error)})
-            away = True
-        stop.wait(poll_s)
+    tidy_at_s = time.monotonic()
+
+    def step() -> None:
+        nonlocal tidy_at_s
+        if time.monotonic() >= tidy_at_s:
+            tidy(database)
+            tidy_at_s = time.monotonic() + TIDY_S
+        for outcome, count in tick(database, parts).items():
+            logger.info("schedules fired", extra={"outcome": outcome, "count": count})
+
+    poll(step, stop, poll_s)
 
 
 def tidy(database: Database) -> None:
@@ -177,6 +172,8 @@ def _firing(
     request = seen.request if seen.gate is None else {**seen.request, "gate": seen.gate}
     try:
         job = parts.settle(seen.tenant_id, request, f"schedule:{seen.name}")
+    except DatabaseUnreachable:
+        raise  # no fault of the schedule
     except (ServiceError, ForecastError) as error:
         reason = {"error": type(error).__name__, "message": str(error)[:MAX_SAID]}
         return NewFiring(due_at=due_at, cause=cause, outcome="refused", detail={**detail, **reason})

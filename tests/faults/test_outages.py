@@ -12,7 +12,7 @@ import pytest
 
 from app.store.db import Database
 from tests.faults.worker_pool import WorkerPool, worker_pool
-from tests.postgres import postgres_server
+from tests.postgres import postgres_server, read_only
 
 LEASE_S = 2.0
 
@@ -36,6 +36,20 @@ def test_a_database_that_crashes_for_longer_than_a_lease_costs_no_attempt() -> N
             time.sleep(2 * LEASE_S + 1)
         finally:
             server.start()
+        assert [pool.ended(job).token for job in queued] == before
+        pool.assert_one_version(*queued)
+        assert [worker.poll() for worker in workers] == [None, None]
+
+
+def test_a_failover_to_a_read_only_standby_for_longer_than_a_lease_costs_no_attempt() -> None:
+    with worker_pool(Database(postgres_server().new_database())) as pool:
+        workers = [pool.start_worker(lease_s=LEASE_S) for _ in range(2)]
+        queued = [pool.queue("steps", {"steps": 60}) for _ in range(2)]
+        for job in queued:
+            pool.reached(job, 2)
+        before = [pool.look(job).token for job in queued]
+        with read_only(pool.database):
+            time.sleep(2 * LEASE_S + 1)
         assert [pool.ended(job).token for job in queued] == before
         pool.assert_one_version(*queued)
         assert [worker.poll() for worker in workers] == [None, None]

@@ -12,8 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.problems import database_away
-
 T = TypeVar("T", bound=BaseModel)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -35,17 +33,11 @@ class FastPath:
     """ASGI: the way to some raw routes past the framework, whose own work is as much as theirs; all else goes on.
 
     ``routes``: (method, path) -> the function of the route, which is listed in ``service`` too. What it raises is for
-    who called: the guard answers it. ``away``: the errors that say that the database cannot be reached.
+    who called: the guard answers it.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        service: FastAPI,
-        routes: Mapping[tuple[str, str], Handler],
-        away: tuple[type[Exception], ...],
-    ) -> None:
-        self.app, self.service, self.routes, self.away = app, service, routes, away
+    def __init__(self, app: ASGIApp, service: FastAPI, routes: Mapping[tuple[str, str], Handler]) -> None:
+        self.app, self.service, self.routes = app, service, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -54,10 +46,7 @@ class FastPath:
             await self.app(scope, receive, send)
             return
         scope["app"] = self.service
-        try:
-            response = await handler(Request(scope, receive, send))
-        except self.away as error:
-            raise database_away() from error
+        response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError
 
 from app.formats import read_file
 from app.problems import ServiceError
 from app.settings import Settings
 from app.store import datasets, keys, panels
-from app.store.db import Database, at_head
+from app.store.db import Database, DatabaseUnreachable, at_head
 from models.data.panel import Panel
 from models.errors import Fault, ForecastError, InputError
 
@@ -34,10 +34,10 @@ def plain_errors() -> Iterator[None]:
             tell(f"error: {fault}")
         more = error.total - len(error.faults)
         refuse(f"{error.faults[-1]}" + (f" (and {more} more)" if more else ""))
+    except DatabaseUnreachable as error:
+        refuse(f"the database does not answer: {error.reason}")
     except (ServiceError, ForecastError) as error:
         refuse(str(error))
-    except OperationalError as error:
-        refuse(f"the database does not answer: {' '.join(str(error.orig).split())}")
     except OSError as error:
         refuse(f"{error.strerror or error}: {error.filename}; check the path and its permissions")
 

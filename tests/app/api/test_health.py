@@ -13,7 +13,7 @@ from app.store import keys
 from tests.app.api.conftest import SALES, Caller, House, client_of, forecast_request, on_both
 from tests.app.api.tables import table
 from tests.fakes import says
-from tests.postgres import postgres_server
+from tests.postgres import postgres_server, read_only
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/forecasts", {"json": forecast_request()}),
@@ -74,6 +74,23 @@ def test_the_service_outlives_a_stop_of_postgresql(tmp_path: Path) -> None:
             server.start()
         assert [one["dataset"] for one in acme.get("/v1/datasets")["items"]] == ["sales"]
         assert Caller(client, "").get("/readyz")["status"] == "ok"
+
+
+def test_a_read_only_standby_answers_what_only_reads_and_refuses_writes_until_it_is_promoted(tmp_path: Path) -> None:
+    server = postgres_server()
+    with client_of(create_app(Settings(data_dir=tmp_path, database_url=server.new_database()))) as client:
+        database = client.app.state.service.database
+        with database.write() as session:
+            acme = Caller(client, keys.create_key(session, "acme", "test", "write"))
+        acme.keep("sales", SALES)
+        with read_only(database):
+            # The connections in the pool were cut, too: each is replaced without a failed request.
+            assert [one["dataset"] for one in acme.get("/v1/datasets")["items"]] == ["sales"]
+            refused = acme.ask("POST", "/v1/datasets?name=n", **table(SALES, "csv"))
+            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+            assert refused.headers["retry-after"] == "5"
+            assert "read-only" not in refused.text  # the driver's words are for the log
+        assert acme.keep("n", SALES)["revision"] == 1
 
 
 def test_a_locked_file_stops_writing_but_not_reading(

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from app.api.job_events import _told
 from app.store import job_watch, jobs
+from app.store.db import DatabaseUnreachable
 from app.store.job_watch import JobWatch, Watcher
 from app.store.jobs import News
 from app.store.tables import Job, JobEvent
@@ -195,7 +195,7 @@ def test_who_follows_is_let_go_when_the_service_stops(house: House, trainer: Cal
 
 def test_a_database_that_is_away_is_asked_again(house: House, trainer: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = queue(trainer)
-    away, news = iter([OperationalError("SELECT", {}, OSError("gone"))]), jobs.news
+    away, news = iter([DatabaseUnreachable("gone")]), jobs.news
 
     def flaky(*of: Any) -> dict[str, News]:
         for error in away:

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.store import artifacts, checkpoints, jobs
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import Fenced
 from app.store.outcomes import Outcome
 from app.store.tables import Artifact, ArtifactPart, Job, JobCheckpoint, JobEvent, Revision
@@ -221,12 +220,12 @@ class Unreachable(Database):
     def write(self) -> Iterator[Session]:  # type: ignore[override]
         if self.away:
             self.away -= 1
-            raise OperationalError("INSERT", {}, ConnectionError("the server is gone"))
+            raise DatabaseUnreachable("the server is gone")
         with super().write() as session:
             yield session
         if self.lose_commit:
             self.lose_commit = False
-            raise OperationalError("COMMIT", {}, ConnectionError("the server is gone"))
+            raise DatabaseUnreachable("the server is gone")
 
 
 @pytest.fixture(name="away")
@@ -252,7 +251,7 @@ def test_a_database_that_stays_away_is_not_waited_for_for_ever(away: Unreachable
     queue(away, keep(away, weeks()))
     context = DatabaseJobContext(away, context_of(away, claim(away)).job, patience_s=0.05)
     away.away = 10_000
-    with pytest.raises(OperationalError):
+    with pytest.raises(DatabaseUnreachable):
         context.save_checkpoint(b"state")
 
 

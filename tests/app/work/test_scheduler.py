@@ -14,7 +14,7 @@ from app.work.scheduler import SchedulerDependencies, run, tick
 from tests.app.store.conftest import new_revision
 from tests.app.work.schedule_harness import Clockwork, at
 from tests.app.work.small_jobs import eventually
-from tests.postgres import postgres_server
+from tests.postgres import postgres_server, read_only
 
 FIRED = {"fired": 1}
 
@@ -351,10 +351,9 @@ def test_a_scheduler_outlives_a_database_that_takes_no_writes(caplog: pytest.Log
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(database, clock.parts, stop, 0.02))
     try:
-        let_write(database, "off")
-        thread.start()
-        eventually(lambda: "the database does not answer" in caplog.text)
-        let_write(database, "on")
+        with read_only(database):
+            thread.start()
+            eventually(lambda: "the database does not answer" in caplog.text)
         eventually(clock.firings)
     finally:
         stop.set()
@@ -362,17 +361,6 @@ def test_a_scheduler_outlives_a_database_that_takes_no_writes(caplog: pytest.Log
         database.dispose()
     assert caplog.text.count("the database does not answer") == 1
     assert "cannot be seen to" not in caplog.text  # it is nobody's schedule that is broken
-
-
-def let_write(database: Database, may: str) -> None:
-    """Have the server take writes or not, and cut all connections, as where another takes its place."""
-    setting = f"ALTER DATABASE {database.url.database} SET default_transaction_read_only = {may == 'off'}"
-    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
-    master = Database(database.url.render_as_string(hide_password=False))
-    with master.write() as session:
-        for statement in ("SET TRANSACTION READ WRITE", setting, f"{others} pg_backend_pid()"):
-            session.connection().exec_driver_sql(statement)
-    master.dispose()
 
 
 def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:
