@@ -24,9 +24,9 @@ HEAD = "0006"  # The newest migration; a constant, because reading it from the s
 LOCK_TIMEOUT_S = 20
 CONNECT_TIMEOUT_S = 10
 
-# SQLSTATE of errors after which the same transaction may succeed later. Classes (the first two characters): 08 connection,
-# 28 login, 40 deadlock, 53 no disk, memory or connections, 57 server stops or starts, 58 I/O. Codes: a read-only standby,
-# a lock that was not given within LOCK_TIMEOUT_S, a table that is not there.
+# SQLSTATE of errors after which the same transaction may succeed later. Classes (the first two characters):
+# 08 connection, 28 login, 40 deadlock, 53 no disk, memory or connections, 57 server stops or starts, 58 I/O.
+# Codes: a read-only standby, a lock that was not given within LOCK_TIMEOUT_S, a table that is not there.
 UNREACHABLE_CLASSES = ("08", "28", "40", "53", "57", "58")
 UNREACHABLE_STATES = ("25006", "55P03", "42P01")
 # The same of SQLite, whose primary codes are in the lowest 8 bits.
@@ -129,9 +129,9 @@ def _transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
 def is_unreachable(error: SQLAlchemyError) -> bool:
     """Return whether ``error`` is the database's, not the program's, so that the same transaction may succeed later.
 
-    True for a connection that cannot be made or was lost, a pool without a free connection, a server that stops, starts
-    or is a read-only standby, a lock that is held for too long, a full disk, and a missing table, which is how a removed
-    SQLite file shows. False for a violated constraint, a wrong statement, or a statement after a failed one (25P02).
+    True for a connection that cannot be made or was lost, a pool without a free connection, a server that stops,
+    starts or is a read-only standby, a lock that is held for too long, a full disk, and a missing table, which is how
+    a removed SQLite file shows. False for a violated constraint, a wrong statement, or one after a failed one (25P02).
     """
     if isinstance(error, PoolTimeout):
         return True
