@@ -1,6 +1,7 @@
-"""Array types of the library; shapes are written in docstrings as (B, T, C) and the like."""
+"""Array types of the library, and the type of a JSON object; docstrings write shapes as (B, T, C)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,3 +13,4 @@ Times = NDArray[np.datetime64]  # microseconds, without a zone
 Weights = Mapping[str, Float32]  # name of a parameter -> its values
 Inputs = dict[str, Float32]  # name of a network's input -> its values, the batch axis first
 Outputs = dict[str, Float32]  # name of a network's output -> its values, the batch axis first
+JsonObject = dict[str, Any]  # a decoded JSON object whose fields are not fixed by a type

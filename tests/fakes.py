@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.evaluation.intervals import LEVELS, Calibration
+from models.evaluation.report import Score
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.build import weight_shapes
 from models.network.inputs import fact_shapes
 from models.network.spec import Spec
+from models.training.report import VersionReport
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -79,12 +81,12 @@ def random_forecaster(seed: int = 0, **fields: Any) -> Forecaster:
     return Forecaster((Member(spec, weights(spec, seed)),), calibration(spec.horizon))
 
 
-def scores(skill: float | None = 0.25, horizon: int = 3) -> dict[str, Any]:
-    """The report of a backtest with this skill, as ``models.evaluation.backtest.evaluate`` writes it."""
+def report(skill: float | None = 0.25, horizon: int = 3, **changes: Any) -> VersionReport:
+    """The report of a registered version with this skill, with ``changes`` to its fields."""
     mase = None if skill is None else 1.0 - skill
-    model = {"mase": mase, "smape": 10.0, "rmse": 2.0, "mse": 4.0}
-    baseline = {**model, "mase": None if skill is None else 1.0}
-    return {
+    model: Score = {"mase": mase, "smape": 10.0, "rmse": 2.0, "mse": 4.0}
+    baseline: Score = {**model, "mase": None if skill is None else 1.0}
+    fields: dict[str, Any] = {
         "horizon": horizon,
         "season": 1,
         "origins": 2,
@@ -93,6 +95,8 @@ def scores(skill: float | None = 0.25, horizon: int = 3) -> dict[str, Any]:
         "scores": {"model": model, "seasonal_naive": baseline, "naive": baseline},
         "skill": skill,
         "coverage": {"80": 0.75, "95": None},
+        "warm_started_from": None,
         "promoted": True,
         "promotion": "the first version",
     }
+    return VersionReport(**{**fields, **changes})

@@ -107,14 +107,14 @@ def get_champion(the: Services, mine: Mine) -> dict[str, Any] | None:
     with the.database.read() as session:
         task = tasks.task(session, mine.tenant_id, mine.job_id, mine.token)
         found = tasks.champion(session, mine.tenant_id, task.model)
-        return None if found is None else asdict(found)
+        return None if found is None else found.to_json()
 
 
 @router.get("/versions/{version_id}")
 def get_version(version_id: Id, the: Services, mine: Mine) -> dict[str, Any]:
     """What is known of a version."""
     with the.database.read() as session:
-        return asdict(tasks.version(session, mine.tenant_id, version_id))
+        return tasks.version(session, mine.tenant_id, version_id).to_json()
 
 
 @router.get("/versions/{version_id}/bundle")

@@ -109,7 +109,7 @@ async def _made(
     the: Service, http: Request, wanted: Wanted, target: Target, loaded: LoadedModel
 ) -> tuple[Response, int]:
     request, media_type = wanted.request, wanted.media_type
-    horizon, levels = request.horizon or int(target.spec["horizon"]), tuple(request.levels)
+    horizon, levels = request.horizon or target.spec.horizon, tuple(request.levels)
     origin = origin_of(target, request.model, len(loaded.networks))
     told = tuple(WarningAnswer(code=code, message=message) for code, message in (*target.notes, *loaded.notes))
 
@@ -122,7 +122,7 @@ async def _made(
         change = partial(go_on, the, target, loaded, wanted, ForecastInput(NOTHING, horizon, levels))
         made = await run_sync(change, limiter=the.forecast_slots) if wanted.large else change()
         return RawResponse(finish(made), media_type), len(made.ids)
-    read_it = partial(known_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
+    read_it = partial(known_for, the, target.tenant_id, request, target.spec.freq, wanted.body)
     known = await run_sync(read_it, limiter=the.forecast_slots) if wanted.large else read_it()
     panel = known.panel
     gflop = cost_gflop(the.settings, loaded, len(panel), horizon, len(levels))
@@ -172,7 +172,7 @@ def go_on(the: Service, target: Target, loaded: LoadedModel, wanted: Wanted, ask
     Raises:
         InputError, Conflict: see ``app.serving.session_cache``.
     """
-    request, windows, networks = wanted.request, int(target.scores.get("carry", 1)), loaded.networks
+    request, windows, networks = wanted.request, target.report.carry or 1, loaded.networks
     assert request.session is not None
     key = Key(target.tenant_id, f"{target.model}@{target.alias or target.number}", request.session)
 
@@ -189,7 +189,7 @@ def go_on(the: Service, target: Target, loaded: LoadedModel, wanted: Wanted, ask
         return the.sessions.update(key, change)
 
     if isinstance(request, ForecastQuery) or request.dataset is None:
-        return update(Inline(known_for(the, target.tenant_id, request, target.spec["freq"], wanted.body).panel))
+        return update(Inline(known_for(the, target.tenant_id, request, target.spec.freq, wanted.body).panel))
     with the.database.read() as session:
         revision = datasets.revision(session, target.tenant_id, request.dataset.name, request.dataset.revision)
         ids = None if request.dataset.ids is None else tuple(request.dataset.ids)

@@ -48,7 +48,7 @@ def logged(the: Service, target: Target, known: Known, finish: Finish) -> Finish
         tenant_id=target.tenant_id,
         model=target.model,
         version_id=target.version_id,
-        season=int(target.spec["season"]),
+        season=target.spec.season,
         stretch=the.stretches.of(target.version_id),
         dataset_id=known.dataset_id,
         revision=known.revision,

@@ -136,10 +136,10 @@ async def _pieces_by(
 ) -> AsyncGenerator[bytes, None]:
     """The pieces of the answer by this version; what is wrong with the request is raised here."""
     request = wanted.request
-    read_it = partial(known_for, the, target.tenant_id, request, target.spec["freq"], wanted.body)
+    read_it = partial(known_for, the, target.tenant_id, request, target.spec.freq, wanted.body)
     known = await run_sync(read_it, limiter=the.forecast_slots)
     panel = known.panel
-    horizon = request.horizon or int(target.spec["horizon"])
+    horizon = request.horizon or target.spec.horizon
     gflop = cost_gflop(the.settings, loaded, 1, horizon, len(request.levels))
     numbers = horizon * (1 + 2 * len(request.levels))
     size = most_series((numbers, the.settings.max_forecast_points), (gflop, the.settings.max_forecast_gflop))

@@ -8,6 +8,8 @@ from app.serving.alias_state import Target
 from app.store import decisions, forecast_log, interval_scales, registry
 from app.store.db import Database
 from app.store.tables import Version
+from models.network.spec import Spec
+from models.training.report import VersionReport
 
 MAX_MOVES = 20  # of an alias, looked back on for a version that can be served
 
@@ -67,6 +69,6 @@ def target_of(version: Version, model: str, alias: str | None) -> Target:
         version_id=version.id,
         number=version.number,
         sha256=version.sha256,
-        spec=version.spec,
-        scores=version.scores,
+        spec=Spec.from_json(version.spec),
+        report=VersionReport.from_json(version.scores),
     )

@@ -1,6 +1,6 @@
 """A forecast as the bytes of its answer; ``app.schemas.ForecastAnswer`` says what they are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import orjson
 
 from app.schemas import Skill, VersionRef, WarningAnswer
 from app.serving.alias_state import Target
+from models.evaluation.report import BacktestReport
 from models.forecasting.forecast import Forecast, Note
 
 
@@ -27,12 +28,12 @@ def origin_of(target: Target, model: str, members: int) -> Origin:
         name=model,
         version=target.number,
         sha256=target.sha256,
-        cell=target.spec["cell"],
-        strategy=target.spec["strategy"],
+        cell=target.spec.cell,
+        strategy=target.spec.strategy,
         members=members,
-        trained_horizon=target.spec["horizon"],
+        trained_horizon=target.spec.horizon,
     )
-    backtest = skill_of(target.scores)
+    backtest = skill_of(target.report)
     return Origin(
         orjson.Fragment(reference.model_dump_json()),
         orjson.Fragment(backtest.model_dump_json()),
@@ -81,24 +82,24 @@ def _note(note: Note) -> dict[str, Any]:
 
 def _doubts(target: Target, backtest: Skill) -> Iterator[WarningAnswer]:
     """What is to be known of the version itself."""
-    if target.spec["strategy"] == "seasonal_naive":
+    if target.spec.strategy == "seasonal_naive":
         message = "this version is seasonal naive itself: nothing that was taught did better when it was chosen"
         yield WarningAnswer(code="baseline_served", message=message)
     elif backtest.skill is None or backtest.skill <= 0:
         message = "in its backtest this version was not better than seasonal naive"
         yield WarningAnswer(code="no_skill", message=message)
-    if target.scores.get("parent_knew_backtest"):
+    if target.report.parent_knew_backtest:
         message = "the version that this one went on from had been taught some of its backtest; expect less skill"
         yield WarningAnswer(code="optimistic_backtest", message=message)
 
 
-def skill_of(scores: Mapping[str, Any]) -> Skill:
+def skill_of(report: BacktestReport) -> Skill:
     """The short form of a version's scores."""
     return Skill(
-        skill=scores["skill"],
-        mase=scores["scores"]["model"]["mase"],
-        seasonal_naive_mase=scores["scores"]["seasonal_naive"]["mase"],
-        horizon=scores["horizon"],
-        windows=scores["windows"],
-        coverage=scores["coverage"],
+        skill=report.skill,
+        mase=report.scores["model"]["mase"],
+        seasonal_naive_mase=report.scores["seasonal_naive"]["mase"],
+        horizon=report.horizon,
+        windows=report.windows,
+        coverage=dict(report.coverage),
     )

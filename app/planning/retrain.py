@@ -22,6 +22,7 @@ from models.network.strategies import STRATEGIES
 from models.training.feasibility import check
 from models.training.member_plan import MemberPlan
 from models.training.recipes import suggest, suggest_training
+from models.training.report import VersionReport
 
 
 class RetrainRequest(PromotionBody):
@@ -61,7 +62,7 @@ def plan(context: PlanContext, request: RetrainRequest) -> NewJob:
         same |= {"dataset": data.revision.dataset.name, "refit": before.refit, "baselines": list(before.baselines)}
         payload = plan_training(TrainRequest(model=model, **same), panel, parent)
     else:
-        payload = plan_again(before, champion.scores.get("members"), panel)
+        payload = plan_again(before, VersionReport.from_json(champion.scores).members, panel)
     gate = Policy(**request.gate.model_dump())
     payload = replace(payload, promote=request.promote, gate=gate, group=before.group)
     return context.new_job(request, model, data.revision, payload)

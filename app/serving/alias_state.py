@@ -5,13 +5,14 @@ the time.
 """
 
 import math
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from models.engines.devices import EngineNote
 from models.errors import excerpt
+from models.network.spec import Spec
+from models.training.report import VersionReport
 
 FELL_BACK = "fell_back"
 
@@ -30,8 +31,8 @@ class Target:
     version_id: int
     number: int
     sha256: str
-    spec: Mapping[str, Any]
-    scores: Mapping[str, Any]
+    spec: Spec
+    report: VersionReport
     notes: tuple[EngineNote, ...] = ()
 
 

@@ -5,43 +5,77 @@ An outcome is 8 bytes that say how long its JSON is (little endian), the JSON, a
 
 import json
 from dataclasses import asdict
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from app.store.outcomes import Outcome
-from models.errors import BundleError, Fault, InputError
+from app.store.outcomes import Candidate, Outcome, Ruling
+from models.errors import BundleError, Fault, InputError, SpecError
 from models.forecasting import bundle
+from models.network.spec import Spec
+from models.training.report import VersionReport
+from models.types import JsonObject
 
 MAX_JSON_BYTES = 16 * 1024**2
 
 
+class _Version(BaseModel):
+    spec: JsonObject
+    scores: JsonObject
+    skill: float | None
+    data_sha256: str
+    ruling: Ruling
+
+
+class _Message(BaseModel):
+    result: JsonObject
+    version: _Version | None
+
+
 def outcome_to_bytes(outcome: Outcome) -> bytes:
-    """``outcome`` as bytes."""
-    values = asdict(outcome)
-    version = values["version"]
-    made: bytes = b"" if version is None else version.pop("bundle")
+    """Return ``outcome`` as bytes."""
+    values: JsonObject = {"result": outcome.result, "version": None}
+    candidate, data = outcome.version, b""
+    if candidate is not None:
+        data = candidate.bundle
+        values["version"] = {
+            "spec": candidate.spec.to_json(),
+            "scores": candidate.report.to_json(),
+            "skill": candidate.skill,
+            "data_sha256": candidate.data_sha256,
+            "ruling": asdict(candidate.ruling),
+        }
     text = json.dumps(values, allow_nan=False).encode()
-    return b"".join([len(text).to_bytes(8, "little"), text, made])
+    return b"".join([len(text).to_bytes(8, "little"), text, data])
 
 
 def outcome_from_bytes(data: bytes) -> Outcome:
-    """What ``outcome_to_bytes`` was given. Raise InputError for other bytes, and for a version that is no bundle."""
+    """Return the outcome that ``outcome_to_bytes`` wrote.
+
+    Raises:
+        InputError: other bytes, or a version that is no bundle.
+    """
     end = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or end > len(data) or end > MAX_JSON_BYTES:
         raise _refused(f"{len(data)} bytes that should begin with {end - 8} bytes of JSON")
     try:
-        values: Any = json.loads(data[8:end], parse_constant=_no_number)
-        if isinstance(values, dict) and isinstance(values.get("version"), dict):
-            values["version"]["bundle"] = data[end:]
-        elif end != len(data):
-            raise _refused("bytes of a version that is not described")
-        outcome = TypeAdapter(Outcome).validate_python(values)
-        if outcome.version is not None:
-            bundle.from_bytes(outcome.version.bundle)  # what cannot be served is not registered
-    except (ValidationError, ValueError, RecursionError, BundleError) as error:
+        message = _Message.model_validate(json.loads(data[8:end], parse_constant=_no_number))
+        if message.version is None:
+            if end != len(data):
+                raise _refused("bytes of a version that is not described")
+            return Outcome(result=message.result)
+        sent = message.version
+        candidate = Candidate(
+            bundle=data[end:],
+            spec=Spec.from_json(sent.spec),
+            report=VersionReport.from_json(sent.scores),
+            skill=sent.skill,
+            data_sha256=sent.data_sha256,
+            ruling=sent.ruling,
+        )
+        bundle.from_bytes(candidate.bundle)  # a version that cannot be served is not registered
+    except (ValidationError, ValueError, TypeError, RecursionError, SpecError, BundleError) as error:
         raise _refused(f"an outcome that cannot be read: {error}") from error
-    return outcome
+    return Outcome(result=message.result, version=candidate)
 
 
 def _no_number(name: str) -> None:

@@ -1,7 +1,7 @@
 """The end of a job that went well: version, alias, decision and the job's own end in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
@@ -10,6 +10,8 @@ from app.store import jobs, registry
 from app.store.db import now
 from app.store.tables import Decision, Job, Version
 from app.store.tasks import Task
+from models.network.spec import Spec
+from models.training.report import VersionReport
 
 Verdict = Literal["promoted", "kept", "pending"]
 MOVED = "the alias moved while this version was trained; compare the two, then move it"
@@ -35,8 +37,8 @@ class Candidate:
     """A forecaster to be registered as the next version of the job's model, and what the gate said of it."""
 
     bundle: bytes
-    spec: Mapping[str, Any]
-    scores: Mapping[str, Any]
+    spec: Spec
+    report: VersionReport
     skill: float | None
     data_sha256: str | None
     ruling: Ruling
@@ -80,8 +82,8 @@ def _register(session: Session, job: Job, made: Candidate) -> tuple[Version, Rul
         registry.NewVersion(
             model=job.model,
             bundle=made.bundle,
-            spec=dict(made.spec),
-            scores={**made.scores, "promoted": promoted, "promotion": ruling.reason},
+            spec=made.spec,
+            report=replace(made.report, promoted=promoted, promotion=ruling.reason),
             skill=made.skill,
             revision_id=job.revision_id,
             data_sha256=made.data_sha256,

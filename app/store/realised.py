@@ -22,6 +22,7 @@ from models.evaluation.intervals import LEVELS, Calibration, Interval, Predictio
 from models.evaluation.realised import ErrorSums, block_of, expected_steps, from_bytes, steps_from, sum_errors
 from models.evaluation.scoring import REPORTED_LEVELS
 from models.forecasting import bundle
+from models.training.report import VersionReport
 from models.types import Floats
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ def _count(session: Session, version: Version, came: Sequence[Came]) -> None:
         group = list(some)
         said, actual = from_bytes([one.row.said for one in group]), np.stack([one.actual for one in group])
         scale = np.array([np.nan if one.row.scale is None else one.row.scale for one in group])
-        expected = np.nan_to_num(expected_steps(version.scores, kind.horizon))
+        expected = np.nan_to_num(expected_steps(VersionReport.from_json(version.scores), kind.horizon))
         sums = sum_errors(said, actual, scale, expected, _bounds(calibration, said, kind))
         _add(session, version.tenant_id, kind, today, sums, sum(one.row.points == 0 for one in group))
         if not kind.shadow:

@@ -1,10 +1,9 @@
 """The registry: versions are immutable, aliases move, and every move is recorded."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
@@ -14,6 +13,8 @@ from app.store import datasets, webhooks
 from app.store.db import insert_if_absent, now
 from app.store.tables import Alias, AliasMove, Job, Model, Origin, Version
 from models.errors import excerpt
+from models.network.spec import Spec
+from models.training.report import VersionReport
 
 CHAMPION = "champion"
 MAX_ALIASES = 50
@@ -28,8 +29,8 @@ class NewVersion:
 
     model: str
     bundle: bytes
-    spec: dict[str, Any]
-    scores: dict[str, Any]
+    spec: Spec
+    report: VersionReport
     skill: float | None
     revision_id: int | None
     data_sha256: str | None
@@ -57,7 +58,6 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
     _check_origin(session, tenant_id, new)
     model = opened(session, tenant_id, new.model)
     last = session.scalars(select(func.max(Version.number)).where(Version.model_id == model.id)).one()
-    fields = {name: value for name, value in asdict(new).items() if name != "model"}
     version = Version(
         tenant_id=tenant_id,
         model_id=model.id,
@@ -65,7 +65,15 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
         sha256=sha256(new.bundle).hexdigest(),
         size_bytes=len(new.bundle),
         created_at=now(session),
-        **fields,
+        bundle=new.bundle,
+        spec=new.spec.to_json(),
+        scores=new.report.to_json(),
+        skill=new.skill,
+        revision_id=new.revision_id,
+        data_sha256=new.data_sha256,
+        job_id=new.job_id,
+        created_by=new.created_by,
+        origin=new.origin,
     )
     session.add(version)
     session.flush()

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from app.store import datasets, jobs, registry
 from app.store.jobs import Fenced
 from app.store.tables import Version
+from models.network.spec import Spec
+from models.training.report import VersionReport
+from models.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +55,23 @@ class VersionFacts:
     id: int
     model: str
     number: int
-    spec: Mapping[str, Any]
-    scores: Mapping[str, Any]
+    spec: Spec
+    report: VersionReport
     skill: float | None
     revision_id: int | None
     dataset_id: int | None
+
+    def to_json(self) -> JsonObject:
+        """Return the facts as they are sent to a process without a database."""
+        plain = {name: getattr(self, name) for name in self.__slots__ if name not in ("spec", "report")}
+        return plain | {"spec": self.spec.to_json(), "scores": self.report.to_json()}
+
+    @classmethod
+    def from_json(cls, values: JsonObject) -> "VersionFacts":
+        """Return the facts that ``to_json`` described."""
+        spec, report = Spec.from_json(values["spec"]), VersionReport.from_json(values["scores"])
+        plain = {name: value for name, value in values.items() if name not in ("spec", "scores")}
+        return cls(spec=spec, report=report, **plain)
 
 
 def task(session: Session, tenant_id: int, job_id: str, token: int) -> Task:
@@ -90,8 +105,8 @@ def _facts(session: Session, row: Version) -> VersionFacts:
         id=row.id,
         model=model.name,
         number=row.number,
-        spec=row.spec,
-        scores=row.scores,
+        spec=Spec.from_json(row.spec),
+        report=VersionReport.from_json(row.scores),
         skill=row.skill,
         revision_id=row.revision_id,
         dataset_id=_dataset_id(session, row.tenant_id, row.revision_id),

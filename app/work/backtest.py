@@ -49,7 +49,7 @@ def backtest(context: JobContext) -> Outcome:
     else:
         with artifact_table(context, "windows", payload.windows, panel.utc) as table:
             evaluation = evaluate(_Recorded(counted, table), origins, payload.baselines, enough)
-    return Outcome(result=evaluation.report | _provenance(context, payload, origins))
+    return Outcome(result=evaluation.report.to_json() | _provenance(context, payload, origins))
 
 
 def _members(context: JobContext, payload: BacktestPayload, panel: Panel) -> tuple[Member, ...]:

@@ -80,8 +80,8 @@ def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
         return np.zeros(len(panel), dtype=np.int64)
     taught = context.load_panel(version.revision_id)
     held_out = 0
-    if not (version.scores.get("refit") or version.scores.get("warm_started_from")):
-        held_out = plan_for(taught, version.spec["horizon"], version.spec["season"]).held_out
+    if not (version.report.refit or version.report.warm_started_from):
+        held_out = plan_for(taught, version.spec.horizon, version.spec.season).held_out
     points = dict(zip(taught.ids, (taught.observed_lengths - held_out).tolist(), strict=True))
     return np.array([max(0, points.get(name, 0)) for name in panel.ids], dtype=np.int64)
 

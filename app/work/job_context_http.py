@@ -60,12 +60,12 @@ class HttpJobContext:
 
     def load_version(self, version_id: int) -> VersionFacts:
         """See ``JobContext``."""
-        return VersionFacts(**self._ask("GET", f"/versions/{version_id}").json())
+        return VersionFacts.from_json(self._ask("GET", f"/versions/{version_id}").json())
 
     def load_champion(self) -> VersionFacts | None:
         """See ``JobContext``."""
         found = self._ask("GET", "/champion").json()
-        return None if found is None else VersionFacts(**found)
+        return None if found is None else VersionFacts.from_json(found)
 
     def load_bundle(self, version_id: int) -> bytes:
         """See ``JobContext``."""

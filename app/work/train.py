@@ -4,8 +4,7 @@ Importing this module imports TensorFlow; only the process that runs a job does.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -23,7 +22,8 @@ from models.forecasting import bundle
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
 from models.training.pipeline import TrainingHooks, train_pipeline
-from models.types import Ints
+from models.training.report import VersionReport
+from models.types import Ints, JsonObject
 
 STATISTICAL_S = 20.0  # time limit of Theta and ETS in the backtest, which could take longer than everything else
 
@@ -45,15 +45,12 @@ def train(context: JobContext) -> Outcome:
     )
     checkpoint = open_checkpoint(context)
     plan = plan_for(panel, payload.spec.horizon, payload.spec.season)
-    members, result = _members(context, payload), dict[str, Any]()
-    report: dict[str, Any] = {
-        "warm_started_from": None if payload.warm_start is None else payload.warm_start.reference,
-        "members": [member.to_json() for member in payload.members],
-    }
+    members, result = _members(context, payload), JsonObject()
+    described, auto = [member.to_json() for member in payload.members], None
     if payload.auto is not None:
         found = search(payload, panel.cut(plan.held_out), reporter, checkpoint, context.parallel_map)
         best, members, result = found.member.to_json(), [found.member], {"trials": list(found.trials)}
-        report |= {"auto": {"budget_s": payload.auto.budget_s, **result}, "members": [best]}
+        described, auto = [best], {"budget_s": payload.auto.budget_s, **result}
         if not payload.register:
             return Outcome(result={**result, "best": best})
     watch = TrainingHooks(
@@ -67,14 +64,20 @@ def train(context: JobContext) -> Outcome:
     trained = train_pipeline(panel, plan, members, refit=payload.refit, statistical=payload.baselines, watch=watch)
     origins, evaluation = trained.origins, trained.evaluation
     known = _known_to_parent(context, payload, panel)
-    report["parent_knew_backtest"] = bool((known[origins.series] > origins.at).any())
     evidence = compare(context, Rival(members=trained.backtested, skill=evaluation.skill, origins=origins, known=known))
-    evaluation.report.update(report)
+    report = VersionReport(
+        **asdict(evaluation.report),
+        **asdict(trained.facts),
+        warm_started_from=None if payload.warm_start is None else payload.warm_start.reference,
+        members=described,
+        auto=auto,
+        parent_knew_backtest=bool((known[origins.series] > origins.at).any()),
+    )
     candidate = Candidate(
         bundle=bundle.to_bytes(trained.forecaster),
-        spec=trained.forecaster.spec.to_json(),
-        scores=evaluation.report,
-        skill=evaluation.skill,
+        spec=trained.forecaster.spec,
+        report=report,
+        skill=report.skill,
         data_sha256=origins.panel.fingerprint(),
         ruling=ruling(evidence, payload),
     )

@@ -1,6 +1,7 @@
 """A database of ours, with a model that was trained as a newcomer would and as many others as are wanted."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from benchmarks.serving.served import CARRIED, SPEC, USUAL, forecaster
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster
 from models.training.recipes import CARRY
+from models.training.report import VersionReport
 
 SAMPLE, TRAINED = "electricity-hourly", "electricity"
 
@@ -40,12 +42,13 @@ def register(folder: Path, names: Iterable[str], made: Forecaster) -> None:
     tenant_id = caller(database).tenant_id
     with database.write() as session:
         like = registry.resolve(session, tenant_id, TRAINED, None, None)
+        report = VersionReport.from_json(like.scores)
         for name in names:
             new = registry.NewVersion(
                 model=name,
                 bundle=data,
-                spec=made.spec.to_json(),
-                scores={**like.scores, "horizon": made.spec.horizon, "carry": CARRY if made.spec.carries else 1},
+                spec=made.spec,
+                report=replace(report, horizon=made.spec.horizon, carry=CARRY if made.spec.carries else 1),
                 skill=like.skill,
                 revision_id=like.revision_id,
                 data_sha256=like.data_sha256,

@@ -15,11 +15,21 @@ from benchmarks.serving.served import SPEC, forecaster
 from models.engines.onnx import OnnxEngine
 from models.forecasting.forecaster import ForecastInput, forecast_together, make_runnable
 from models.network.inputs import Reader, facts_in, window_inputs
+from models.training.report import VersionReport
 
 REPEATS, SECONDS = 20, 0.03
 TOGETHER, MANY = 32, 1_000
-SCORES = {"model": {"mase": 0.8}, "seasonal_naive": {"mase": 1.0}}
-FACTS = {"skill": 0.2, "scores": SCORES, "horizon": SPEC.horizon, "windows": 100, "coverage": {"80": 0.8}}
+REPORT = VersionReport(
+    horizon=SPEC.horizon,
+    season=SPEC.season,
+    origins=10,
+    windows=100,
+    series_left_out=0,
+    scores={"model": {"mase": 0.8}, "seasonal_naive": {"mase": 1.0}},
+    skill=0.2,
+    coverage={"80": 0.8},
+    warm_started_from=None,
+)
 
 
 class Part(NamedTuple):
@@ -81,7 +91,7 @@ def parts() -> list[Part]:
 def target() -> Target:
     """A version to answer for."""
     return Target(
-        tenant_id=1, model="gru", alias=None, version_id=1, number=1, sha256="0" * 64, spec=SPEC.to_json(), scores=FACTS
+        tenant_id=1, model="gru", alias=None, version_id=1, number=1, sha256="0" * 64, spec=SPEC, report=REPORT
     )
 
 

@@ -17,9 +17,11 @@ from benchmarks.serving.served import random_weights
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.evaluation.intervals import LEVELS, Calibration
+from models.evaluation.report import Score
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member, RunnableMember, make_runnable
 from models.network.spec import Spec
+from models.training.report import VersionReport
 
 TENANT, BY, DATASET = "default", "soak", "sales"
 GOOD = (1, 2, 3)  # the numbers of the versions that work,
@@ -103,8 +105,8 @@ def _register(database: Database, tenant_id: int, name: str, forecaster: Forecas
         new = registry.NewVersion(
             model=name,
             bundle=bundle.to_bytes(forecaster) if data is None else data,
-            spec=forecaster.spec.to_json(),
-            scores=_scores(forecaster.spec),
+            spec=forecaster.spec,
+            report=_report(forecaster.spec),
             skill=0.25,
             revision_id=revision.id,
             data_sha256=revision.sha256,
@@ -133,17 +135,19 @@ def _job(session: Session, tenant_id: int, model: str, revision_id: int, spec: S
     return job_id
 
 
-def _scores(spec: Spec) -> dict[str, Any]:
-    """A backtest, as nobody did it: answers say what it found."""
-    model, naive = ({"mase": mase, "smape": 10.0, "rmse": 2.0, "mse": 4.0} for mase in (0.75, 1.0))
-    return {
-        "horizon": spec.horizon,
-        "season": spec.season,
-        "origins": 2,
-        "windows": 4,
-        "series_left_out": 0,
-        "scores": {"model": model, "seasonal_naive": naive, "naive": naive},
-        "skill": 0.25,
-        "coverage": {"80": 0.75, "95": None},
-        "carry": CARRY,
-    }
+def _report(spec: Spec) -> VersionReport:
+    """Return the report of a backtest that never ran: answers quote it."""
+    model: Score = {"mase": 0.75, "smape": 10.0, "rmse": 2.0, "mse": 4.0}
+    naive: Score = {**model, "mase": 1.0}
+    return VersionReport(
+        horizon=spec.horizon,
+        season=spec.season,
+        origins=2,
+        windows=4,
+        series_left_out=0,
+        scores={"model": model, "seasonal_naive": naive, "naive": naive},
+        skill=0.25,
+        coverage={"80": 0.75, "95": None},
+        carry=CARRY,
+        warm_started_from=None,
+    )

@@ -6,7 +6,6 @@ Forecasts are made in chunks of moments, so that memory does not grow with their
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,8 @@ from models.errors import ModelBroken
 from models.evaluation.baselines import FITTED, QUICK, CannotFit
 from models.evaluation.intervals import Calibration, Prediction, calibrate
 from models.evaluation.origins import BacktestPlan, Origins, origins_of
-from models.evaluation.scoring import Actuals, Score, WindowErrors, collect_errors, interval_score, owa, skill
+from models.evaluation.report import BacktestReport, Sample, Score
+from models.evaluation.scoring import Actuals, WindowErrors, collect_errors, interval_score, owa, skill
 from models.types import Floats, Ints
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
@@ -31,16 +31,15 @@ MAX_STATISTICAL = 200  # windows for the baselines that are fitted to each of th
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What a backtest found: ``report`` (JSON values, see ``evaluate``) and the calibration of the intervals."""
+    """Report of a backtest, and the calibration of the intervals on its residuals."""
 
-    report: dict[str, Any]
+    report: BacktestReport
     calibration: Calibration
 
     @property
     def skill(self) -> float | None:
         """1 - MASE / MASE of seasonal naive."""
-        value: float | None = self.report["skill"]
-        return value
+        return self.report.skill
 
 
 def evaluate(
@@ -123,19 +122,19 @@ def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: Tim
     naive = _scaled_naive(origins, residuals)
     judged = {"model": prediction, "seasonal_naive": naive}
     intervals = {name: interval_score(made, truth, origins.origin[residuals]) for name, made in judged.items()}
-    report = {
-        "horizon": origins.horizon,
-        "season": origins.season,
-        "origins": int(origins.origin.max()) + 1,
-        "windows": len(origins),
-        "series_left_out": origins.left_out,
-        "scores": scores,
-        "skill": skill(scores["model"], scores["seasonal_naive"]),
-        "steps": {name: errors[name].steps() for name in judged},
-        "coverage": intervals["model"]["coverage"],
-        "intervals": intervals,
-        "sample": _sample_report(origins, errors, names, enough),
-    }
+    report = BacktestReport(
+        horizon=origins.horizon,
+        season=origins.season,
+        origins=int(origins.origin.max()) + 1,
+        windows=len(origins),
+        series_left_out=origins.left_out,
+        scores=scores,
+        skill=skill(scores["model"], scores["seasonal_naive"]),
+        steps={name: errors[name].steps() for name in judged},
+        coverage=intervals["model"]["coverage"],
+        intervals=intervals,
+        sample=_sample_report(origins, errors, names, enough),
+    )
     return Evaluation(report, calibrate(prediction, truth.actual))
 
 
@@ -168,7 +167,7 @@ def _scaled_naive(origins: Origins, rows: Ints) -> Prediction:
 
 def _sample_report(
     origins: Origins, errors: Mapping[str, WindowErrors], names: Sequence[str], enough: TimeIsUp
-) -> dict[str, Any]:
+) -> Sample:
     """Naive2 and the statistical baselines, and all others on the windows that those could be fitted to."""
     rows = origins.some(MAX_STATISTICAL)
     found = _fit_baselines(["naive2"], origins, rows, lambda: False) | _fit_baselines(names, origins, rows, enough)

@@ -12,6 +12,7 @@ import numpy as np
 from models.data.calendar import Freq
 from models.data.serialization import Arrays, pack, unpack
 from models.evaluation.intervals import Interval, Prediction
+from models.evaluation.report import BacktestReport
 from models.evaluation.scoring import REPORTED_LEVELS
 from models.types import Floats, Ints
 
@@ -77,13 +78,13 @@ def _covered(actual: Floats, bounds: Mapping[int, Interval], steps: Any) -> tupl
     return tuple(counts)
 
 
-def expected_steps(report: Mapping[str, Any], horizon: int) -> Floats:
-    """The MASE of each step in the backtest of ``report``, (horizon,); NaN where it had none at all.
+def expected_steps(report: BacktestReport, horizon: int) -> Floats:
+    """Return the MASE of each step in the backtest of ``report``, (horizon,); NaN where no step has one.
 
-    Steps beyond the trained horizon count as the last one, a step of which nothing is known as the mean of all.
+    Steps beyond the trained horizon count as the last one, a step without a MASE as the mean of all.
     """
-    overall = report["scores"]["model"]["mase"]
-    steps = report.get("steps", {}).get("model", {}).get("mase") or [overall]
+    overall = report.scores["model"]["mase"]
+    steps = report.steps["model"]["mase"] if report.steps else [overall]
     known = np.array([overall if value is None else value for value in steps], dtype=np.float64)  # None: NaN
     return known[np.minimum(np.arange(horizon), len(known) - 1)]
 

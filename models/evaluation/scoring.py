@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.evaluation import metrics
 from models.evaluation.intervals import Calibration, Prediction, calibrate
+from models.evaluation.report import Score, StepErrors
 from models.types import Floats, Ints
-
-Score = dict[str, float | None]
 
 REPORTED_LEVELS = (80, 95)
 MSIS_LEVEL = 95  # as in M4
@@ -44,7 +42,7 @@ class WindowErrors:
         rmse = None if mse is None else mse**0.5
         return {"mase": mase, "smape": smape, "rmse": rmse, "mse": mse, "rmsse": rmsse}
 
-    def steps(self) -> dict[str, list[float | None]]:
+    def steps(self) -> StepErrors:
         """MAE and MASE of each step, the mean over windows."""
         return {"mae": [_finite(v) for v in self.step_mae], "mase": [_finite(v) for v in self.step_mase]}
 
@@ -82,7 +80,7 @@ def owa(model: Score, naive2: Score) -> float | None:
     return _finite(metrics.owa(*values)) if None not in values else None  # type: ignore[arg-type]
 
 
-def interval_score(prediction: Prediction, truth: Actuals, origin: Ints) -> dict[str, Any]:
+def interval_score(prediction: Prediction, truth: Actuals, origin: Ints) -> IntervalScore:
     """Coverage, WQL and MSIS on the later half of the origins, of intervals calibrated on the earlier half.
 
     Where the stride is shorter than the horizon, the last windows of one half overlap the first of the other. None for

@@ -6,7 +6,6 @@ Importing this module imports Keras and its backend.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from models.errors import ModelBroken
 from models.evaluation.backtest import Evaluation, baseline_errors, evaluate, score
 from models.evaluation.intervals import Calibration
 from models.evaluation.origins import BacktestPlan, Origins, origins_of
+from models.evaluation.report import BacktestReport
 from models.evaluation.scoring import skill
 from models.forecasting.forecaster import Forecaster, Member, make_runnable, predict
 from models.network.build import weight_shapes
@@ -28,6 +28,7 @@ from models.training.checkpoint import Checkpoint, CheckpointEntry
 from models.training.compile import MAX_COMPILED
 from models.training.fit import Progress, SkillProbe, no_skill, train_member
 from models.training.member_plan import MemberPlan
+from models.training.report import TrainingFacts
 from models.types import Weights
 
 MAX_VALIDATION_WINDOWS = 64  # windows of the backtest by which a network in the making is judged
@@ -38,13 +39,14 @@ SHARE_REFIT = 0.25  # of the epochs: the weights are nearly right, only the newe
 class TrainingResult:
     """``forecaster`` is to be served; ``evaluation`` is of its members before they were taught the newest points too.
 
-    ``backtested`` are those members, to be compared with others on the same origins.
+    ``backtested`` are those members, to be compared with others on the same origins; ``facts`` belong in the report.
     """
 
     forecaster: Forecaster
     evaluation: Evaluation
     backtested: tuple[Member, ...]
     origins: Origins
+    facts: TrainingFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +96,10 @@ def train_pipeline(
     served = _refit(panel, courses, mixed, watch) if refit else mixed
     differ = max((_engine_difference(member) for member in served), default=0.0)
     carry = max(course.training.carry for course in courses)
-    evaluation.report.update(_facts(mixed, refit, differ), carry=carry)
-    return TrainingResult(Forecaster(served, evaluation.calibration), evaluation, mixed, origins)
+    facts = TrainingFacts(
+        seasonal_naive_share=_seasonal_naive_share(mixed), refit=refit, engines_differ_by=differ, carry=carry
+    )
+    return TrainingResult(Forecaster(served, evaluation.calibration), evaluation, mixed, origins, facts)
 
 
 class ValidationSkill:
@@ -145,9 +149,11 @@ def _evaluate(
     if found is None:
         says = partial(predict, make_runnable(mixed, OnnxEngine))
         made = evaluate(says, origins, statistical, watch.enough)
-        facts = {"report": made.report, "count": made.calibration.count}
+        facts = {"report": made.report.to_json(), "count": made.calibration.count}
         found = watch.diary.close("backtest", CheckpointEntry(facts, {"radii": made.calibration.radii}))
-    return Evaluation(dict(found.facts["report"]), Calibration(found.arrays["radii"], found.facts["count"]))
+    return Evaluation(
+        BacktestReport.from_json(found.facts["report"]), Calibration(found.arrays["radii"], found.facts["count"])
+    )
 
 
 def _refit(
@@ -179,6 +185,6 @@ def _reference_engine(spec: Spec) -> KerasEngine:
     return KerasEngine(spec, {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(spec).items()})
 
 
-def _facts(mixed: Sequence[Member], refit: bool, differ: float) -> dict[str, Any]:
+def _seasonal_naive_share(mixed: Sequence[Member]) -> float:
     naive = sum(member.share for member in mixed if not STRATEGIES[member.spec.strategy].learns)
-    return {"seasonal_naive_share": naive / sum(m.share for m in mixed), "refit": refit, "engines_differ_by": differ}
+    return naive / sum(m.share for m in mixed)

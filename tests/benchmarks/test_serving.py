@@ -35,6 +35,7 @@ from models.engines.onnx import OnnxEngine
 from models.forecasting import bundle
 from models.forecasting.forecaster import forecast, make_runnable
 from tests.benchmarks.test_load import Answer, Site, site
+from tests.fakes import report
 
 Windows = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
@@ -241,8 +242,8 @@ def test_a_model_is_registered_under_as_many_names_as_are_wanted(tmp_path: Path)
         new = registry.NewVersion(
             model=TRAINED,
             bundle=b"trained",
-            spec=made.spec.to_json(),
-            scores={"skill": 0.5},
+            spec=made.spec,
+            report=report(0.5),
             skill=0.5,
             revision_id=revision.id,
             data_sha256=revision.sha256,

@@ -16,7 +16,7 @@ from app.work.job_context import JobContext, JobFunction
 from app.work.local_child import main
 from models.errors import Cancelled, Fault, InputError
 from models.forecasting import bundle
-from tests.fakes import says, scores
+from tests.fakes import report, says
 
 
 def version() -> Candidate:
@@ -24,8 +24,8 @@ def version() -> Candidate:
     ruling = Ruling(verdict="promoted", reason="the first version")
     return Candidate(
         bundle=bundle.to_bytes(made),
-        spec=made.spec.to_json(),
-        scores=scores(),
+        spec=made.spec,
+        report=report(),
         skill=0.25,
         data_sha256="5a1e5",
         ruling=ruling,

@@ -49,8 +49,8 @@ def backtest(source: Source, which: Which, horizon: int | None, output: str) -> 
             check_covariates(member.spec, panel)
         origins = origins_of(panel, plan_for(panel, horizon or spec.horizon, spec.season), spec.season)
         report = evaluate(partial(predict, loaded.networks), origins).report
-    tell(f"{which[0]} version {version.number}: {report['windows']} windows from {report['origins']} origins")
-    rows = [{"forecaster": name, **scores} for name, scores in report["scores"].items()]
+    tell(f"{which[0]} version {version.number}: {report.windows} windows from {report.origins} origins")
+    rows = [{"forecaster": name, **scores} for name, scores in report.scores.items()]
     print_table(list(rows[0]), rows, output)
 
 

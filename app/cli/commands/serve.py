@@ -19,6 +19,7 @@ from app.store import datasets, keys, panels, registry
 from app.store.db import Database, now
 from app.telemetry import configure_logging
 from app.work.processes import close, end, environment
+from models.network.spec import Spec
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ def _example(database: Database) -> dict[str, object] | None:
             return {
                 "model": model.name,
                 "dataset": {"name": revision.dataset.name, "ids": [longest]},
-                "horizon": min(12, int(version.spec["horizon"])),
+                "horizon": min(12, Spec.from_json(version.spec).horizon),
                 "levels": [80],
             }
     return None

@@ -22,6 +22,7 @@ from app.store.db import Database
 from app.store.keys import KeyPrincipal
 from app.work.dispatcher import Dispatcher
 from models.errors import Fault, InputError, excerpt
+from models.training.report import VersionReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +163,10 @@ def _tell_end(database: Database, me: KeyPrincipal, job: JobAnswer) -> None:
     assert job.model is not None  # a training job has one
     with database.read() as session:
         version = registry.resolve(session, me.tenant_id, job.model, job.version, None)
+    report = VersionReport.from_json(version.scores)
     skill = "unknown" if version.skill is None else f"{100 * version.skill:.1f} %"
     tell(
         f"{job.model} version {version.number}: skill against seasonal naive {skill}, "
-        f"{'promoted' if version.scores['promoted'] else 'not promoted'} ({version.scores['promotion']})"
+        f"{'promoted' if report.promoted else 'not promoted'} ({report.promotion})"
     )
     print(f"{job.model} {version.number}", file=sys.stdout)

@@ -24,7 +24,7 @@ from app.store.tables import Decision, Version
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster
 from tests.app.api.tables import days, series, table
-from tests.fakes import says, scores
+from tests.fakes import report, says
 from tests.postgres import postgres_server
 
 LIMITS = {"max_rows": 500, "max_horizon": 50, "max_forecast_points": 300, "max_body_bytes": 4 * 1024**2}
@@ -193,8 +193,8 @@ class House:
             new = NewVersion(
                 model=model,
                 bundle=data,
-                spec=spec.to_json(),
-                scores=scores(skill, spec.horizon),
+                spec=spec,
+                report=report(skill, spec.horizon),
                 skill=skill,
                 revision_id=revision.id,
                 data_sha256=revision.sha256,

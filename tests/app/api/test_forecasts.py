@@ -9,7 +9,7 @@ from models.forecasting import bundle
 from models.network.sizes import forecast_flop
 from tests.app.api.conftest import Caller, House, forecast_request, on_both, open_house
 from tests.app.api.tables import columns, days, series
-from tests.fakes import random_forecaster, says, scores, seasonal_naive, together
+from tests.fakes import random_forecaster, report, says, seasonal_naive, together
 
 # The history 4, 6, 8, 10: its level is the last value, 10; its spread is the mean of 6, 4, 2, 0, which is 3.
 # The model says 1, 2, -1 spreads.
@@ -146,7 +146,7 @@ def test_arithmetic_is_bounded_for_all_members_together(sqlite_template: Path, t
 
 def test_a_backtest_that_its_parent_knew_is_never_shown_in_silence(house: House, acme: Caller) -> None:
     with house.database.write() as session:
-        session.execute(update(Version).values(scores={**scores(), "parent_knew_backtest": True}))
+        session.execute(update(Version).values(scores=report(parent_knew_backtest=True).to_json()))
     assert [warning["code"] for warning in acme.forecast()["warnings"]] == ["optimistic_backtest"]
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from models.forecasting import bundle
 from tests.app.api.conftest import Caller, House, on_both
-from tests.fakes import says, scores
+from tests.fakes import report, says
 
 DEMAND = "/v1/models/demand"
 CHAMPION = f"{DEMAND}/aliases/champion"
@@ -19,7 +19,7 @@ def test_versions_are_listed_newest_first_with_what_they_are(house: House) -> No
     assert newest == listed[0]
     data = bundle.to_bytes(made[2])
     assert (newest["sha256"], newest["size_bytes"]) == (bundle.sha256(data), len(data))
-    assert (newest["spec"], newest["scores"], newest["skill"]) == (made[2].spec.to_json(), scores(0.25), 0.25)
+    assert (newest["spec"], newest["scores"], newest["skill"]) == (made[2].spec.to_json(), report(0.25).to_json(), 0.25)
     sales = house.acme.get("/v1/datasets/sales")
     assert (newest["dataset"], newest["revision"], newest["data_sha256"]) == ("sales", 1, sales["sha256"])
     assert (newest["job_id"], newest["created_by"], newest["model"]) == (version.job_id, "cli", "demand")

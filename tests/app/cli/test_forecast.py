@@ -72,8 +72,8 @@ def test_a_backtest_shows_the_model_beside_the_baselines(forecastle: Forecastle,
     origins = origins_of(panel, plan_for(panel, 4, 7), 7)
     report = evaluate(lambda *asked: predict(networks, *asked), origins).report
     for name in ("model", "seasonal_naive", "naive", "drift"):
-        assert rows[name]["mase"] == pytest.approx(report["scores"][name]["mase"])
-    assert told.stderr == f"demand version 1: {report['windows']} windows from {report['origins']} origins\n"
+        assert rows[name]["mase"] == pytest.approx(report.scores[name]["mase"])
+    assert told.stderr == f"demand version 1: {report.windows} windows from {report.origins} origins\n"
     again = list(csv.DictReader(io.StringIO(forecastle("backtest", "dataset:sales", "-m", "demand", "-H", 2).stdout)))
     assert [row["forecaster"] for row in again] == ["model", "seasonal_naive", "naive", "drift"]
 

@@ -10,6 +10,7 @@ from app.problems import NotFound
 from app.serving.alias_refresher import Name
 from app.serving.alias_state import Target
 from app.serving.futures import failed, kept
+from tests.fakes import report, spec_of
 
 
 @dataclass
@@ -34,8 +35,8 @@ def target_of(number: int, alias: str | None = "champion", model: str = "demand"
         version_id=100 + number,
         number=number,
         sha256=f"{number:064}",
-        spec={"freq": "D"},
-        scores={"skill": 0.1 * number},
+        spec=spec_of(),
+        report=report(0.1 * number),
     )
 
 

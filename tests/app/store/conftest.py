@@ -13,6 +13,7 @@ from app.store.db import Database
 from app.store.jobs import NewJob
 from app.store.registry import Move, NewVersion
 from app.store.tables import Job, Revision, Version
+from tests.fakes import report, spec_of
 from tests.postgres import database_fixture, database_url_fixture, empty_url_fixture  # noqa: F401
 
 T = TypeVar("T")
@@ -47,8 +48,8 @@ def new_version(job: Job, **changes: Any) -> NewVersion:
     fields: dict[str, Any] = {
         "model": job.model,
         "bundle": b"spec and weights",
-        "spec": {"cell": "gru", "units": [20, 20]},
-        "scores": {"mase": 0.75},
+        "spec": spec_of(),
+        "report": report(),
         "skill": 0.25,
         "revision_id": job.revision_id,
         "data_sha256": "5a1e5",

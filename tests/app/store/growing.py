@@ -14,7 +14,7 @@ from models.evaluation.realised import to_bytes
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster
 from tests.app.store.conftest import point, register
-from tests.fakes import says, scores
+from tests.fakes import report, says
 from tests.models.samples import panel_of
 
 DAY_US = 86_400_000_000
@@ -38,15 +38,15 @@ class Growing:
                 session, self.tenant_id, "sales", "D", panels.new_revision(self.whole), "cli"
             )
 
-    def version(self, made: Forecaster | None = None, alias: str | None = "champion", **report: Any) -> Version:
+    def version(self, made: Forecaster | None = None, alias: str | None = "champion", **changes: Any) -> Version:
         """A version of ``demand`` whose backtest had a MASE of 0.5 at each step."""
         forecaster = made or says(1, 2, -1)
         found = register(
             self.database,
             self.revision,
             bundle=bundle.to_bytes(forecaster),
-            spec=forecaster.spec.to_json(),
-            scores={**scores(0.5, forecaster.spec.horizon), **report},
+            spec=forecaster.spec,
+            report=report(0.5, forecaster.spec.horizon, **changes),
         )
         if alias is not None:
             with self.database.write() as session:

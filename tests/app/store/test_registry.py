@@ -8,6 +8,7 @@ from app.store import jobs, registry
 from app.store.db import Database
 from app.store.tables import Job, Revision, Version
 from tests.app.store.conftest import at_once, new_job, new_version, point, register
+from tests.fakes import report, spec_of
 
 
 def test_a_version_is_registered_and_read_back(database: Database, acme: int, sales: Revision) -> None:
@@ -19,7 +20,7 @@ def test_a_version_is_registered_and_read_back(database: Database, acme: int, sa
     # SHA-256 of "abc" as in FIPS 180-2, appendix B.1.
     assert found.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert (found.number, found.size_bytes, found.skill) == (1, 3, 0.25)
-    assert (found.spec, found.scores) == ({"cell": "gru", "units": [20, 20]}, {"mase": 0.75})
+    assert (found.spec, found.scores) == (spec_of().to_json(), report().to_json())
 
 
 def test_versions_are_numbered_for_each_model_and_listed_newest_first(

@@ -15,7 +15,7 @@ from app.work.ray_entry import attempt
 from models.errors import Cancelled
 from models.forecasting import bundle
 from tests.app.work.small_jobs import untrained
-from tests.fakes import scores
+from tests.fakes import report
 
 COMMAND = "python -m tests.app.work.counting_ray_entry"
 STEPS = 30
@@ -32,8 +32,8 @@ def count(context: JobContext) -> Outcome:
     made = untrained()
     version = Candidate(
         bundle=bundle.to_bytes(made),
-        spec=made.spec.to_json(),
-        scores=scores(0.5, made.spec.horizon),
+        spec=made.spec,
+        report=report(0.5, made.spec.horizon),
         skill=0.5,
         data_sha256=context.load_panel(context.job.revision_id).fingerprint(),
         ruling=Ruling(verdict="promoted", reason="the first version"),

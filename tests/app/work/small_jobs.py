@@ -25,7 +25,7 @@ from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.spec import Spec, Training
 from models.training.member_plan import MemberPlan
-from tests.fakes import scores, weights
+from tests.fakes import report, weights
 from tests.models.samples import flat_calibration, panel_of
 
 T = TypeVar("T")
@@ -121,12 +121,11 @@ def crown(database: Database, revision: Revision, forecaster: Forecaster | None 
     queue(database, revision)
     job = claim(database)
     made = forecaster or untrained()
-    report = {**scores(0.25, made.spec.horizon), "refit": False, "promotion": "by hand"}
     fields: dict[str, Any] = {
         "model": job.model,
         "bundle": bundle.to_bytes(made),
-        "spec": made.spec.to_json(),
-        "scores": report,
+        "spec": made.spec,
+        "report": report(0.25, made.spec.horizon, refit=False, promotion="by hand"),
         "skill": 0.25,
         "revision_id": revision.id,
         "data_sha256": revision.sha256,

@@ -17,7 +17,7 @@ from models.evaluation.promotion import Evidence, Policy
 from models.evaluation.significance import confidence
 from models.forecasting.forecaster import Forecaster, predict
 from tests.app.work.small_jobs import SPEC, claim, context_of, crown, keep, queue, untrained, weeks
-from tests.fakes import seasonal_naive
+from tests.fakes import report, seasonal_naive
 from tests.models.samples import panel_of, ready_of, with_covariates
 
 
@@ -61,8 +61,8 @@ def naive() -> Forecaster:
     return seasonal_naive(season=SPEC.season, context=2 * SPEC.season, horizon=SPEC.horizon)
 
 
-def refit(scores: object = 0.25) -> dict[str, object]:
-    return {"skill": scores, "scores": {"skill": scores, "refit": True}}
+def refit(skill: float | None = 0.25) -> dict[str, object]:
+    return {"skill": skill, "report": report(skill, refit=True)}
 
 
 def test_there_is_nothing_to_beat_at_first(sqlite: Database) -> None:

@@ -22,7 +22,7 @@ from models.errors import Cancelled, Fault, InputError
 from models.forecasting import bundle
 from tests.app.work.api_server import SECRET, Api, api_of, claim_with_secret, http_context
 from tests.app.work.small_jobs import SPEC, cancel, claim, context_of, crown, look, queue, untrained, versions
-from tests.fakes import scores
+from tests.fakes import report
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def candidate(**changes: object) -> Candidate:
     made = untrained(seed=7)
     values = {
         "bundle": bundle.to_bytes(made),
-        "spec": made.spec.to_json(),
-        "scores": scores(0.5, made.spec.horizon),
+        "spec": made.spec,
+        "report": report(0.5, made.spec.horizon),
         "skill": 0.5,
         "data_sha256": "0" * 64,
         "ruling": Ruling(verdict="promoted", reason="the first version", numbers={"ours": 0.5}),

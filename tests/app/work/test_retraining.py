@@ -7,7 +7,7 @@ by hand, so that it is known which of them is better.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from models.evaluation.backtest import evaluate
 from models.evaluation.origins import origins_of, plan_for
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, make_runnable, predict
+from models.training.report import VersionReport
 from tests.app.api.conftest import House, open_house
 from tests.app.api.tables import series, table
 from tests.app.receivers import receiver
@@ -98,8 +99,8 @@ def learns(learned: Forecaster, context: JobContext) -> Outcome:
     rival = Rival(members=learned.members, skill=scored.skill, origins=origins, known=nothing)
     made = Candidate(
         bundle=bundle.to_bytes(learned),
-        spec=learned.spec.to_json(),
-        scores={**scored.report, "refit": False},
+        spec=learned.spec,
+        report=VersionReport(**asdict(scored.report), refit=False, warm_started_from=None),
         skill=scored.skill,
         data_sha256=panel.fingerprint(),
         ruling=ruling(compare(context, rival), order),

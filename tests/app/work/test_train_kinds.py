@@ -18,6 +18,7 @@ from models.forecasting.forecaster import Forecaster, Member
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
 from tests.app.work.small_jobs import SPEC, TRAINING, claim, crown, keep, queue, untrained, versions, weeks, work_on
+from tests.fakes import report
 
 SHORT = replace(TRAINING, max_epochs=1, steps_per_epoch=2)
 STILL = replace(SHORT, learning_rate=1e-6, weight_decay=0.0)  # what it is taught changes next to nothing
@@ -70,7 +71,7 @@ def test_a_warm_start_goes_on_from_the_weights_of_its_parent(sqlite: Database, r
 
 
 def test_a_parent_that_was_taught_the_backtest_is_said(sqlite: Database, revision: Revision) -> None:
-    old = crown(sqlite, revision, scores={"refit": True, "skill": 0.25}, skill=0.25)
+    old = crown(sqlite, revision, report=report(0.25, refit=True), skill=0.25)
     version, _ = trained(sqlite, revision, training=STILL, warm_start=PinnedVersion("demand@1", old.number, old.id))
     assert version.scores["parent_knew_backtest"] is True
     assert version.scores["promoted"] is False
@@ -92,9 +93,9 @@ def test_a_search_says_what_it_tried_and_finishes_what_it_chose(sqlite: Database
     # All that a search would change is given, so that there is one candidate beside seasonal naive.
     fixed = {name: value for name, value in SPEC.to_json().items() if name not in ("freq", "categories")}
     version, made = trained(sqlite, revision, training=TRAINING, auto=AutoSearch(600.0, fixed))
-    report = version.scores["auto"]
-    assert report["budget_s"] == 600
-    naive, default = report["trials"]
+    auto = version.scores["auto"]
+    assert auto["budget_s"] == 600
+    naive, default = auto["trials"]
     assert [(trial["candidate"], trial["epochs"]) for trial in (naive, default)] == [
         ("seasonal_naive", 1),
         ("default", 1),

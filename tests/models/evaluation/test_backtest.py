@@ -14,6 +14,7 @@ from models.errors import InputError, ModelBroken
 from models.evaluation.backtest import CHUNK, MIN_STATISTICAL, backtest, evaluate
 from models.evaluation.intervals import Prediction
 from models.evaluation.origins import MAX_TOTAL_WINDOWS, MAX_WINDOWS, BacktestPlan, origins_of, plan_for
+from models.evaluation.report import BacktestReport
 from models.forecasting.forecaster import make_runnable, predict
 from models.network.spec import Spec
 from models.training.blending import seasonal_naive_for
@@ -175,21 +176,21 @@ PLAN = plan_for(RISING, 2, 1)
 def test_a_predictor_that_knows_the_future_scores_zero_error_and_full_skill():
     found = evaluate(knows(0), origins_of(RISING, PLAN, 1))
     assert found.skill == 1
-    assert found.report["scores"]["model"]["mase"] == 0
+    assert found.report.scores["model"]["mase"] == 0
     # naive errs by 1 and 2 on a series that rises by 1, and drift by nothing
-    assert found.report["scores"]["naive"]["mase"] == pytest.approx(1.5)
-    assert found.report["scores"]["drift"]["mase"] == pytest.approx(0)
-    assert found.report["steps"]["seasonal_naive"]["mase"] == pytest.approx([1, 2])
+    assert found.report.scores["naive"]["mase"] == pytest.approx(1.5)
+    assert found.report.scores["drift"]["mase"] == pytest.approx(0)
+    assert found.report.steps["seasonal_naive"]["mase"] == pytest.approx([1, 2])
     # a third of 40 is 13 held out, less the horizon 11, so 12 origins of 2 series
     expected = {"horizon": 2, "season": 1, "origins": 12, "windows": 24, "series_left_out": 0}
-    assert {name: found.report[name] for name in expected} == expected
+    assert {name: getattr(found.report, name) for name in expected} == expected
     assert found.calibration.count == 24
 
 
 def test_an_error_of_half_a_unit_is_three_quarters_of_mase_and_the_radius():
     panel = panel_of(np.arange(40.0))
     found = evaluate(knows(0.5), origins_of(panel, plan_for(panel, 2, 1), 1))
-    assert found.report["scores"]["model"]["mase"] == pytest.approx(0.75)  # 0.5 * 1.5
+    assert found.report.scores["model"]["mase"] == pytest.approx(0.75)  # 0.5 * 1.5
     assert found.skill == pytest.approx(0.5)
     assert found.calibration.radius(80, 2) == pytest.approx([0.5, 0.5])
 
@@ -199,7 +200,7 @@ def test_coverage_is_measured_on_the_later_half_with_intervals_of_the_earlier():
     panel = panel_of(*(np.arange(40.0) + i for i in range(8)))
     plan = BacktestPlan(horizon=2, origins=10, stride=1)  # at 29 to 38
     found = evaluate(knows(lambda _, __, at: np.where(at < 34, 0.1, 0.9)), origins_of(panel, plan, 1))
-    assert found.report["coverage"] == {"80": 0.0, "95": 0.0}
+    assert found.report.coverage == {"80": 0.0, "95": 0.0}
     # the calibration returned has seen both halves
     assert found.calibration.radius(80, 2) == pytest.approx([0.9, 0.9])
     assert found.calibration.radius(45, 2) == pytest.approx([0.1, 0.1])
@@ -228,8 +229,9 @@ def noisy(count, length=200, season=12, missing=0.0):
 def test_a_report_is_json_whatever_is_missing():
     panel = noisy(3, missing=0.5)
     found = evaluate(knows(0.1), origins_of(panel, plan_for(panel, 6, 12), 12))
-    assert json.loads(json.dumps(found.report, allow_nan=False)) == found.report
-    assert 0 < found.calibration.count < found.report["windows"]
+    written = json.loads(json.dumps(found.report.to_json(), allow_nan=False))
+    assert BacktestReport.from_json(written) == found.report
+    assert 0 < found.calibration.count < found.report.windows
 
 
 def test_a_model_with_quantiles_is_calibrated_on_its_own_bands():
@@ -241,14 +243,14 @@ def test_a_model_with_quantiles_is_calibrated_on_its_own_bands():
 
     found = evaluate(predict, origins_of(panel, plan_for(panel, 6, 12), 12))
     assert found.calibration.radius(80, 6) == pytest.approx([-2] * 6)  # all truths are 3 within: 2 spreads too wide
-    assert found.report["coverage"] == {"80": 1.0, "95": 1.0}
+    assert found.report.coverage == {"80": 1.0, "95": 1.0}
 
 
 def test_statistical_baselines_and_the_model_are_compared_on_the_same_windows():
     pytest.importorskip("statsforecast", reason="Theta and ETS are in the extra `worker`")
     panel = noisy(1)
     origins = origins_of(panel, BacktestPlan(horizon=6, origins=4, stride=5), 12)
-    sample = evaluate(knows(0.1), origins, ["theta"]).report["sample"]
+    sample = evaluate(knows(0.1), origins, ["theta"]).report.sample
     assert sample["windows"] == 4
     assert sample["left_out"] == {}
     assert list(sample["scores"]) == ["model", "seasonal_naive", "naive", "drift", "naive2", "theta"]
@@ -258,7 +260,7 @@ def test_statistical_baselines_and_the_model_are_compared_on_the_same_windows():
 
 def test_a_baseline_that_cannot_be_fitted_is_left_out_with_the_reason():
     panel = noisy(1)
-    sample = evaluate(knows(0.1), origins_of(panel, TWO_STEPS, 25), ["ets"]).report["sample"]
+    sample = evaluate(knows(0.1), origins_of(panel, TWO_STEPS, 25), ["ets"]).report.sample
     assert sample["left_out"] == {"ets": "a season of 25 is over 24, which takes minutes to fit"}
     assert "ets" not in sample["scores"]
 
@@ -273,7 +275,7 @@ def test_moments_are_forecast_in_chunks_and_scored_as_one():
     origins = origins_of(panel, plan_for(panel, 6, 12), 12)
     found = evaluate(predict, origins)
     assert (sum(sizes), max(sizes) <= CHUNK, len(sizes)) == (len(origins), True, math.ceil(len(origins) / CHUNK))
-    assert found.report["scores"]["model"]["rmse"] == pytest.approx(1.5 * np.sqrt(np.mean((np.arange(100) / 100) ** 2)))
+    assert found.report.scores["model"]["rmse"] == pytest.approx(1.5 * np.sqrt(np.mean((np.arange(100) / 100) ** 2)))
 
 
 def test_memory_grows_with_the_panel_and_not_with_the_windows_of_it():
@@ -307,14 +309,14 @@ def test_a_model_is_taught_once_with_what_lies_before_the_first_origin():
     teach = Teacher()
     found = backtest(panel_of(range(10)), TWO_STEPS, 1, teach)
     assert teach.shown == [{"s0": [0, 1, 2, 3]}]
-    assert found.report["steps"]["model"]["mae"] == pytest.approx([3, 4])  # 1, 3 and 5 steps beyond; one more
+    assert found.report.steps["model"]["mae"] == pytest.approx([3, 4])  # 1, 3 and 5 steps beyond; one more
 
 
 def test_a_model_is_taught_anew_with_what_was_known_by_then():
     teach = Teacher()
     found = backtest(panel_of(range(10)), TWO_STEPS, 1, teach, refit_every=1)
     assert [shown["s0"][-1] for shown in teach.shown] == [3, 5, 7]
-    assert found.report["steps"]["model"]["mae"] == pytest.approx([1, 2])
+    assert found.report.steps["model"]["mae"] == pytest.approx([1, 2])
     teach = Teacher()
     backtest(panel_of(range(10)), TWO_STEPS, 1, teach, refit_every=2)
     assert [shown["s0"][-1] for shown in teach.shown] == [3, 7]
@@ -329,6 +331,6 @@ def test_when_the_time_is_up_the_fitted_baselines_are_scored_where_they_got_to()
 
     panel = panel_of(*(np.random.default_rng(i).normal(size=60) for i in range(4)))
     origins = origins_of(panel, plan_for(panel, 3, 1), 1)
-    sample = evaluate(knows(0.1), origins, ("theta",), enough).report["sample"]
+    sample = evaluate(knows(0.1), origins, ("theta",), enough).report.sample
     assert sample["windows"] == MIN_STATISTICAL + 5
     assert {"theta", "naive2", "model"} <= set(sample["scores"])

@@ -1,5 +1,7 @@
 """What came of forecasts, as sums: by hand, and whatever the order in which it came."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from models.data.calendar import parse_freq
 from models.evaluation.intervals import Interval, Prediction
 from models.evaluation.realised import ErrorSums, block_of, expected_steps, from_bytes, steps_from, sum_errors, to_bytes
+from models.evaluation.report import BacktestReport
 
 NAN = np.nan
 DAY_US = 86_400_000_000
@@ -52,10 +55,20 @@ def test_what_comes_in_two_parts_adds_up_to_the_whole(seed: int) -> None:
 
 
 def test_steps_of_the_backtest_end_with_the_last_and_are_the_mean_where_it_has_none() -> None:
-    report = {"scores": {"model": {"mase": 0.75}}, "steps": {"model": {"mase": [0.5, None, 1.0]}}}
-    assert expected_steps(report, 5).tolist() == [0.5, 0.75, 1.0, 1.0, 1.0]
-    assert expected_steps({"scores": {"model": {"mase": 0.75}}}, 2).tolist() == [0.75, 0.75]
-    assert np.isnan(expected_steps({"scores": {"model": {"mase": None}}}, 2)).all()
+    model = BacktestReport(
+        horizon=3,
+        season=1,
+        origins=2,
+        windows=4,
+        series_left_out=0,
+        scores={"model": {"mase": 0.75}},
+        skill=0.25,
+        coverage={},
+        steps={"model": {"mae": [1.0, None, 2.0], "mase": [0.5, None, 1.0]}},
+    )
+    assert expected_steps(model, 5).tolist() == [0.5, 0.75, 1.0, 1.0, 1.0]
+    assert expected_steps(replace(model, steps=None), 2).tolist() == [0.75, 0.75]
+    assert np.isnan(expected_steps(replace(model, steps=None, scores={"model": {"mase": None}}), 2)).all()
 
 
 def test_what_is_kept_is_what_was_said() -> None:

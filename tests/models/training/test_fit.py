@@ -60,7 +60,7 @@ def test_a_noisy_sine_is_learnt_much_better_than_naive_and_better_than_seasonal_
     training = Training(max_epochs=4, steps_per_epoch=50, batch_size=64, learning_rate=1e-2)
     networks = ready_of(SPEC, fit(SPEC, training, PANEL.cut(plan.held_out)))
     found = evaluate(lambda *asked: predict(networks, *asked), origins_of(PANEL, plan, 12))
-    errors = {name: scores["mase"] for name, scores in found.report["scores"].items()}
+    errors = {name: scores["mase"] for name, scores in found.report.scores.items()}
     assert errors["model"] < 0.3 * errors["naive"]
     # with noise of one standard deviation s, seasonal naive errs by s * sqrt(2) and the truth by s
     assert found.skill > 0.15
