@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.evaluation import metrics
 from models.evaluation.intervals import Calibration, Prediction, calibrate
-from models.evaluation.report import Score, StepErrors
+from models.evaluation.report import IntervalScore, Score, StepErrors
 from models.types import Floats, Ints
 
 REPORTED_LEVELS = (80, 95)
