@@ -31,9 +31,13 @@ from app.api.http.services import Service
 from app.edge.encoding import Encoding
 from app.edge.guard import Guard
 from app.edge.problem_json import install, problem_response
-from app.forecasting import forecast_store
+from app.forecasting.forecast import Forecasting
+from app.forecasting.forecast_store import ForecastStore
+from app.forecasting.request_panel import PanelReader
+from app.forecasting.session import SessionForecasts
 from app.problems import Conflict
 from app.schemas import ForecastRequest
+from app.serving.alias_refresher import AliasRefresher
 from app.serving.batcher import Batcher
 from app.serving.forecast_log import ForecastLog
 from app.serving.interval_scales import IntervalScales
@@ -104,48 +108,55 @@ def create_service(settings: Settings) -> Service:
     """The parts of the service, for the API and for the command line."""
     database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
     device = device_for(settings.engine, settings.device, settings.threads)
-    loaded = ModelCache(partial(forecast_store.bundle, database), device, settings.cache_bytes)
-    resolver = Resolver(forecast_store.reads(database), loaded)
-    shadows = Shadows(partial(forecast_store.challenger, database), loaded.load)
-    beside = shadows.beside if settings.shadows else None
-    served = ForecastLog(settings.forecast_log_share, partial(forecast_store.log, database), beside)
-    telemetry.watch(*figures(loaded, resolver, served))
+    store = ForecastStore(database)
+    models = ModelCache(store.bundle, device, settings.cache_bytes)
+    resolver = Resolver(store, models)
+    shadows = Shadows(store.challenger, models.load)
+    log = ForecastLog(settings.forecast_log_share, store.log, shadows.beside if settings.shadows else None)
+    reader = PanelReader(database, PanelCache(settings.data_cache_bytes), settings.max_rows)
+    session_cache = SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry)
+    telemetry.watch(*figures(models, resolver.aliases, log))
+    forecasting = Forecasting(
+        settings=settings,
+        resolver=resolver,
+        models=models,
+        scales=IntervalScales(store.interval_scales if settings.adapt_intervals else lambda _: {}),
+        reader=reader,
+        sessions=SessionForecasts(settings, database, session_cache, reader),
+        batcher=Batcher(settings.max_waiting, telemetry),
+        log=log,
+        telemetry=telemetry,
+        slots=CapacityLimiter(settings.forecast_threads),
+    )
     return Service(
         settings=settings,
         database=database,
-        resolver=resolver,
-        loaded=loaded,
-        panels=PanelCache(settings.data_cache_bytes),
-        sessions=SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry),
-        batcher=Batcher(settings.max_waiting, telemetry),
-        served=served,
-        stretches=IntervalScales(
-            partial(forecast_store.stretches, database) if settings.adapt_intervals else lambda _: {}
-        ),
+        forecasting=forecasting,
+        models=models,
+        aliases=resolver.aliases,
         telemetry=telemetry,
         watch=JobWatch(database, settings.max_watchers),
-        forecast_slots=CapacityLimiter(settings.forecast_threads),
         stream_slots=CapacityLimiter(settings.max_streams),
     )
 
 
-def figures(loaded: ModelCache, resolver: Resolver, served: ForecastLog) -> list[Figure]:
+def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> list[Figure]:
     """What the parts count themselves, as metrics."""
     return [
-        Figure("forecastle_models_loaded", "Trained models in memory.", lambda: loaded.counts().models),
-        Figure("forecastle_models_loaded_bytes", "Memory that they take.", lambda: loaded.counts().size_bytes),
-        Figure("forecastle_models_loading", "Trained models waited for.", lambda: loaded.counts().loading),
-        Figure("forecastle_model_hits_total", "Look-ups that found a model.", lambda: loaded.counts().hits),
-        Figure("forecastle_model_misses_total", "Look-ups that found none.", lambda: loaded.counts().misses),
-        Figure("forecastle_model_loads_total", "Models loaded.", lambda: loaded.counts().loads),
-        Figure("forecastle_model_load_failures_total", "Models that failed to.", lambda: loaded.counts().failures),
-        Figure("forecastle_model_evictions_total", "Models let go of.", lambda: loaded.counts().evictions),
-        Figure("forecastle_model_load_seconds_total", "Time it took to load.", lambda: loaded.counts().load_seconds),
-        Figure("forecastle_alias_moves_total", "Moves of aliases followed.", lambda: resolver.moves().followed),
-        Figure("forecastle_alias_failures_total", "Moves that could not be.", lambda: resolver.moves().failed),
-        Figure("forecastle_forecasts_logged_total", "Forecasts kept.", lambda: served.counts().kept),
-        Figure("forecastle_forecasts_not_logged_total", "Too many to keep.", lambda: served.counts().dropped),
-        Figure("forecastle_aliases_fallen_back", "Aliases that fall back.", lambda: resolver.moves().fallen_back),
+        Figure("forecastle_models_loaded", "Trained models in memory.", lambda: models.counts().models),
+        Figure("forecastle_models_loaded_bytes", "Memory that they take.", lambda: models.counts().size_bytes),
+        Figure("forecastle_models_loading", "Trained models waited for.", lambda: models.counts().loading),
+        Figure("forecastle_model_hits_total", "Look-ups that found a model.", lambda: models.counts().hits),
+        Figure("forecastle_model_misses_total", "Look-ups that found none.", lambda: models.counts().misses),
+        Figure("forecastle_model_loads_total", "Models loaded.", lambda: models.counts().loads),
+        Figure("forecastle_model_load_failures_total", "Models that failed to.", lambda: models.counts().failures),
+        Figure("forecastle_model_evictions_total", "Models let go of.", lambda: models.counts().evictions),
+        Figure("forecastle_model_load_seconds_total", "Time it took to load.", lambda: models.counts().load_seconds),
+        Figure("forecastle_alias_moves_total", "Moves of aliases followed.", lambda: aliases.moves().followed),
+        Figure("forecastle_alias_failures_total", "Moves that could not be.", lambda: aliases.moves().failed),
+        Figure("forecastle_forecasts_logged_total", "Forecasts kept.", lambda: log.counts().kept),
+        Figure("forecastle_forecasts_not_logged_total", "Too many to keep.", lambda: log.counts().dropped),
+        Figure("forecastle_aliases_fallen_back", "Aliases that fall back.", lambda: aliases.moves().fallen_back),
     ]
 
 

@@ -49,6 +49,10 @@ class DeadlinePassed(ServiceError):
     """The time that the request had was over before there was an answer."""
 
 
+class CallerGone(ServiceError):
+    """The caller has gone before its answer was ready, so nobody reads any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """The HTTP face of an error: status, stable machine-readable code, human title."""

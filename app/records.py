@@ -1,11 +1,16 @@
-"""What serving gives to the store to keep."""
+"""Rows that serving gives to the store."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One series' forecast that was served, as its table describes it; ``revision``: of the data it was made from."""
+class ForecastRecord:
+    """Served forecast of one series; its fields are the columns of the table ``served_forecasts``.
+
+    ``revision`` is that of the data set it was made from, ``said`` the encoded prediction, ``scale`` the unit of its
+    MASE, ``stretch`` the factor of its interval at each reported level. A ``shadow`` is the forecast of a challenger;
+    ``beside`` is the version id of the other forecast of the same series.
+    """
 
     tenant_id: int
     version_id: int

@@ -42,7 +42,7 @@ def approve(name: PathName, number: Number, the: Services, caller: Caller, reque
     with the.database.write() as session:
         row = decisions.approve(session, caller.tenant_id, move)
         names = schedules.names_of(session, caller.tenant_id, [row.schedule_id])
-    the.resolver.forget(caller.tenant_id, name, CHAMPION)
+    the.aliases.forget((caller.tenant_id, name, CHAMPION))
     return _decision(name, number, row, names)
 
 
@@ -73,14 +73,14 @@ def roll_back(name: PathName, alias: PathName, the: Services, caller: Caller, re
     move = Move(model=name, alias=alias, number=number, reason=reason, moved_by=caller.key_id)
     with the.database.write() as session:
         answer = alias_answer(registry.move_alias(session, caller.tenant_id, move))
-    the.resolver.forget(caller.tenant_id, name, alias)
+    the.aliases.forget((caller.tenant_id, name, alias))
     return answer
 
 
 def _check_loadable(the: Service, caller: Principal, name: str, number: int) -> None:
     with the.database.read() as session:
         version = registry.resolve(session, caller.tenant_id, name, number, None)
-    the.loaded.get(caller.tenant_id, version.id)
+    the.models.get(caller.tenant_id, version.id)
 
 
 def _decision(model: str, number: int, row: Decision, schedule_names: Mapping[int, str]) -> DecisionAnswer:

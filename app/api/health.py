@@ -29,9 +29,9 @@ def readyz(the: Services, response: Response) -> Health:
     database = _database_state(the)
     if database != "ok":
         response.status_code = 503
-    device = the.loaded.device
+    device = the.models.device
     checks = {"database": database, "device": "; ".join([device.name, *(note.message for note in device.notes)])}
-    if fallen_back := the.resolver.moves().fallen_back:
+    if fallen_back := the.aliases.moves().fallen_back:
         checks["aliases"] = f"{fallen_back} serve an earlier version than they point at"
     return Health(status="ok" if database == "ok" else "unavailable", checks=checks)
 

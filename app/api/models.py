@@ -79,11 +79,11 @@ def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: Servic
         raise InputError([Fault(code="bad_alias", field="alias", message=message, hint=hint)])
     with the.database.read() as session:
         version = registry.resolve(session, caller.tenant_id, name, request.version, None)
-    the.loaded.get(caller.tenant_id, version.id)
+    the.models.get(caller.tenant_id, version.id)
     move = registry.Move(model=name, alias=alias, number=request.version, reason=request.reason, moved_by=caller.key_id)
     with the.database.write() as session:
         answer = alias_answer(registry.move_alias(session, caller.tenant_id, move))
-    the.resolver.forget(caller.tenant_id, name, alias)
+    the.aliases.forget((caller.tenant_id, name, alias))
     return answer
 
 

@@ -1,10 +1,10 @@
-"""The store as serving sees it: what its parts are given to ask the database with, and to tell it."""
+"""Database as the serving parts ask it: bundles, versions, aliases, interval scales, and the log of forecasts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from app.records import Record
-from app.serving.alias_refresher import Name, Reads
-from app.serving.alias_state import Target
+from app.records import ForecastRecord
+from app.serving.alias_refresher import AliasName
+from app.serving.alias_state import ResolvedVersion
 from app.store import decisions, forecast_log, interval_scales, registry
 from app.store.db import Database
 from app.store.tables import Version
@@ -14,55 +14,64 @@ from models.training.report import VersionReport
 MAX_MOVES = 20  # of an alias, looked back on for a version that can be served
 
 
-def bundle(database: Database, tenant_id: int, version_id: int) -> bytes:
-    """The version's bundle, checked. Raise CorruptBundle or NotFound."""
-    with database.read() as session:
-        return registry.bundle(session, tenant_id, version_id)
+class ForecastStore:
+    """Queries and writes of serving, each in a transaction of its own."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-def reads(database: Database) -> Reads:
-    """How ``app.serving.version_resolver`` asks ``database``."""
+    def bundle(self, tenant_id: int, version_id: int) -> bytes:
+        """Return a version's bundle, its checksum verified.
 
-    def look_up(tenant_id: int, model: str, number: int | None, alias: str | None) -> Target:
-        with database.read() as session:
-            found = registry.resolve(session, tenant_id, model, number, alias)
-            return target_of(found, model, alias if number is None else None)
+        Raises:
+            NotFound: the tenant has no such version.
+            CorruptBundle: the bytes do not have the checksum that was registered.
+        """
+        with self._database.read() as session:
+            return registry.bundle(session, tenant_id, version_id)
 
-    def pointing(names: Sequence[Name]) -> dict[Name, int]:
-        with database.read() as session:
+    def look_up(self, tenant_id: int, model: str, number: int | None, alias: str | None) -> ResolvedVersion:
+        """Return a version by its number or by an alias; the other of the two is None.
+
+        Raises:
+            NotFound: no such model, version or alias for this tenant.
+        """
+        with self._database.read() as session:
+            version = registry.resolve(session, tenant_id, model, number, alias)
+            return resolved_version(version, model, alias if number is None else None)
+
+    def pointing(self, names: Sequence[AliasName]) -> Mapping[AliasName, int]:
+        """Return the id of the version that each alias points at, without the aliases that do not exist."""
+        with self._database.read() as session:
             return registry.pointing(session, names)
 
-    def history(tenant_id: int, model: str, alias: str) -> Iterator[Target]:
-        with database.read() as session:
+    def history(self, tenant_id: int, model: str, alias: str) -> Iterable[ResolvedVersion]:
+        """Return the versions of an alias's last ``MAX_MOVES`` moves, the newest first, each once."""
+        with self._database.read() as session:
             moves = registry.alias_moves(session, tenant_id, model, alias, None, MAX_MOVES)
             numbers = dict.fromkeys(move.to_version for move in moves)
-            found = [registry.resolve(session, tenant_id, model, number, None) for number in numbers]
-            return iter([target_of(one, model, alias) for one in found])
+            versions = [registry.resolve(session, tenant_id, model, number, None) for number in numbers]
+            return [resolved_version(version, model, alias) for version in versions]
 
-    return Reads(look_up, pointing, history)
+    def log(self, records: Sequence[ForecastRecord]) -> int:
+        """Store served forecasts, and return the number of new ones."""
+        with self._database.write() as session:
+            return forecast_log.add(session, records)
 
+    def interval_scales(self, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:
+        """Return the factors (99,) of the intervals of those versions that have learned some."""
+        with self._database.read() as session:
+            return interval_scales.stretches(session, version_ids)
 
-def log(database: Database, records: Sequence[Record]) -> int:
-    """Keep served forecasts; how many are new."""
-    with database.write() as session:
-        return forecast_log.add(session, records)
-
-
-def stretches(database: Database, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:
-    """By how much the intervals of versions are widened by what came."""
-    with database.read() as session:
-        return interval_scales.stretches(session, version_ids)
-
-
-def challenger(database: Database, tenant_id: int, model: str) -> int | None:
-    """The id of the version that may become the model's champion: see ``app.store.decisions``."""
-    with database.read() as session:
-        return decisions.challenger(session, tenant_id, model)
+    def challenger(self, tenant_id: int, model: str) -> int | None:
+        """Return the id of the version that may become the model's champion, None if there is none."""
+        with self._database.read() as session:
+            return decisions.challenger(session, tenant_id, model)
 
 
-def target_of(version: Version, model: str, alias: str | None) -> Target:
-    """What answers say of ``version``."""
-    return Target(
+def resolved_version(version: Version, model: str, alias: str | None) -> ResolvedVersion:
+    """Return ``version`` as serving knows it."""
+    return ResolvedVersion(
         tenant_id=version.tenant_id,
         model=model,
         alias=alias,

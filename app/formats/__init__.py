@@ -6,6 +6,7 @@ types (timestamps, lists) and columns without a name are ignored. Row numbers st
 
 from app.formats.arrow import panel_from_arrow
 from app.formats.arrow_columns import load_arrow
+from app.formats.forecast_rows import series_rows, table_columns, warning_of
 from app.formats.forecast_streams import STREAMS, ArrowStream, LineStream, Stream, forecast_to_arrow
 from app.formats.media_types import ARROW, LINES, MEDIA_TYPES
 from app.formats.name_values import parse_pairs
@@ -25,4 +26,7 @@ __all__ = [
     "parse_pairs",
     "read_file",
     "read_panel",
+    "series_rows",
+    "table_columns",
+    "warning_of",
 ]

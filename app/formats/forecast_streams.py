@@ -13,6 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from app.formats.arrow_columns import load_arrow
+from app.formats.forecast_rows import series_rows, step_columns, warning_of
 from app.formats.media_types import ARROW, LINES
 from models.forecasting.forecast import Forecast, Note
 
@@ -44,19 +45,9 @@ class LineStream:
 
     def part(self, forecast: Forecast) -> bytes:
         """Return a line for each series: unique_id, ds, mean, intervals by level, warnings."""
-        bounds = [(str(level), interval.lo, interval.hi) for level, interval in forecast.intervals.items()]
         warnings = _warnings_by_id(forecast.notes)
-        lines = (
-            {
-                "unique_id": name,
-                "ds": forecast.stamps(i),
-                "mean": forecast.mean[i],
-                "intervals": {level: {"lo": lo[i], "hi": hi[i]} for level, lo, hi in bounds},
-                "warnings": warnings.get(name, ()),
-            }
-            for i, name in enumerate(forecast.ids)
-        )
-        return b"".join(map(_line, lines))
+        rows = series_rows(forecast)
+        return b"".join(_line({**row, "warnings": warnings.get(row["unique_id"], ())}) for row in rows)
 
     def end(self, last: Facts) -> bytes:
         """Return the last line: the outcome."""
@@ -117,11 +108,6 @@ def forecast_to_arrow(forecast: Forecast, facts: Facts) -> bytes:
     return sink.getvalue()
 
 
-def warning_of(note: Note) -> dict[str, str | None]:
-    """Return a note as the JSON object of a warning."""
-    return {"code": note.code, "message": note.message, "unique_id": note.unique_id}
-
-
 def _warnings_by_id(notes: tuple[Note, ...]) -> dict[str, list[dict[str, str | None]]]:
     """Group the notes of single series by unique_id."""
     warnings: dict[str, list[dict[str, str | None]]] = {}
@@ -135,18 +121,13 @@ def _line(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
 
 
-def _times(forecast: Forecast) -> NDArray[np.datetime64]:
-    """Return the timestamps of all series, (N, horizon)."""
-    return forecast.freq.after(forecast.starts[:, None], np.arange(forecast.mean.shape[1]))
-
-
 def _metadata(facts: Facts) -> dict[str, bytes]:
     return {KEY: orjson.dumps(facts)}
 
 
 def _schema(facts: Facts, forecast: Forecast) -> Any:
     pa = load_arrow()
-    numbers = ["mean", *(f"{side}-{level}" for level in forecast.intervals for side in ("lo", "hi"))]
+    numbers = [name for name in step_columns(forecast) if name != "ds"]
     moments = pa.timestamp("us", "UTC" if forecast.utc else None)
     fields = [("unique_id", pa.string()), ("ds", moments), *((name, pa.float64()) for name in numbers)]
     return pa.schema(fields).with_metadata(_metadata(facts))
@@ -154,8 +135,7 @@ def _schema(facts: Facts, forecast: Forecast) -> Any:
 
 def _batch(schema: Any, forecast: Forecast) -> Any:
     """Return a record batch with a row for each series and step."""
-    bounds = (side for interval in forecast.intervals.values() for side in (interval.lo, interval.hi))
-    return _rows(schema, forecast.ids, forecast.mean.shape[1], [_times(forecast), forecast.mean, *bounds])
+    return _rows(schema, forecast.ids, forecast.mean.shape[1], list(step_columns(forecast).values()))
 
 
 def _rows(schema: Any, ids: Sequence[str], steps: int, columns: Sequence[NDArray[Any]]) -> Any:

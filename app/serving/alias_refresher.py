@@ -7,87 +7,87 @@ rollback; where it cannot be loaded, the one before goes on.
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from app.problems import Unavailable
-from app.serving.alias_state import TIMES, Alias, Target, Times
-from app.serving.futures import fail, failed, fulfil, keep, kept, promise
+from app.serving.alias_state import TIMES, AliasState, AliasTimes, ResolvedVersion
+from app.serving.futures import fail, failed, resolve, resolved, run_into, shared_future
+from app.serving.lru import LRU
 
 logger = logging.getLogger(__name__)
 
 MAX_NAMES = 500  # in one question to the database
 
-Name = tuple[int, str, str]  # tenant id, model, alias
+AliasName = tuple[int, str, str]  # tenant id, model, alias
 
 
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """How the database is asked; called by threads that may wait for it, and any of them may raise.
+class VersionStore(Protocol):
+    """Registry of versions and aliases; its methods may block, and may raise any error of the database."""
 
-    ``look_up(tenant_id, model, version, alias)``, one of the last two None, gives a version or raises NotFound.
-    ``pointing(names)`` gives the id of the version that each alias points at, and leaves out those that are gone.
-    ``history(tenant_id, model, alias)`` gives the versions that it has pointed at, the newest first.
-    """
+    def look_up(self, tenant_id: int, model: str, number: int | None, alias: str | None) -> ResolvedVersion:
+        """Return a version by its number or by an alias; the other of the two is None.
 
-    look_up: Callable[[int, str, int | None, str | None], Target]
-    pointing: Callable[[Sequence[Name]], Mapping[Name, int]]
-    history: Callable[[int, str, str], Iterable[Target]]
+        Raises:
+            NotFound: no such model, version or alias for this tenant.
+        """
+
+    def pointing(self, names: Sequence[AliasName]) -> Mapping[AliasName, int]:
+        """Return the id of the version that each alias points at, without the aliases that do not exist."""
+
+    def history(self, tenant_id: int, model: str, alias: str) -> Iterable[ResolvedVersion]:
+        """Return the versions that an alias has pointed at, the newest first."""
 
 
-class Loads(Protocol):
-    """What loads versions, such as ``ModelCache``."""
+class ModelLoader(Protocol):
+    """Loads versions into memory, such as ``ModelCache``."""
 
     def load(self, tenant_id: int, version_id: int) -> "Future[Any]":
-        """A future of the version, or of why it cannot be loaded."""
+        """Return a future of the loaded version, or of the error that prevents it."""
 
 
-class Moves(NamedTuple):
-    """Since the start: moves that were followed and that could not be; and the aliases that fall back at present."""
+class AliasMoves(NamedTuple):
+    """Moves of aliases that were followed and that could not be, since the start; aliases that fall back now."""
 
     followed: int = 0
     failed: int = 0
     fallen_back: int = 0
 
 
-class Aliases:
+class AliasRefresher:
     """Up to ``capacity`` aliases, those used last; safe to use from several threads."""
 
     def __init__(
         self,
-        reads: Reads,
-        loads: Loads,
-        times: Times = TIMES,
+        store: VersionStore,
+        loader: ModelLoader,
+        times: AliasTimes = TIMES,
         clock: Callable[[], float] = time.monotonic,
         capacity: int = 2_000,
     ) -> None:
-        self._reads, self._loads, self._times = reads, loads, times
-        self._clock, self._capacity = clock, capacity
+        self._store, self._loader, self._times, self._clock = store, loader, times, clock
         self._lock = threading.Lock()
-        self._known: OrderedDict[Name, Alias] = OrderedDict()
+        self._known: LRU[AliasName, AliasState] = LRU(capacity)
         self._next_s = 0.0  # when those in use are to be looked at again
         self._refreshing = self._again = self._closed = False
         self._followed = self._failed = 0
         self._watch = ThreadPoolExecutor(1, "aliases")
         self._searches = ThreadPoolExecutor(1, "fall-back")  # of its own, because it waits for versions to be loaded
 
-    def find(self, name: Name) -> Target | None:
+    def find(self, name: AliasName) -> ResolvedVersion | None:
         """What the alias serves, if that is known well enough; this waits for nothing."""
         with self._lock:
             alias = self._known.get(name)
             if alias is None:
                 return None
-            self._known.move_to_end(name)
             alias.used, now_s = True, self._clock()
             if now_s >= self._next_s:
                 self._refresh_soon()
             return alias.serves(now_s)
 
-    def ask(self, name: Name) -> "Future[Target] | None":
+    def ask(self, name: AliasName) -> "Future[ResolvedVersion] | None":
         """What the alias serves once the database has been asked; None where it is not known here."""
         with self._lock:
             alias = self._known.get(name)
@@ -95,27 +95,32 @@ class Aliases:
                 return None
             alias.used = True
             if (target := alias.serves(self._clock())) is not None:
-                return kept(target)
+                return resolved(target)
             if alias.waiting is None:
-                alias.waiting = promise()
+                alias.waiting = shared_future()
             self._again = True  # the question that is under way may be without this one
             self._refresh_soon()
             return alias.waiting
 
-    def remember(self, name: Name, target: Target, looked_s: float) -> Alias:
+    def remember(self, name: AliasName, target: ResolvedVersion, looked_s: float) -> AliasState:
         """Know the alias from now on; the database said so at ``looked_s``."""
         with self._lock:
             return self._remember(name, target, looked_s)
 
-    def forget(self, name: Name) -> None:
-        """The alias was moved by this process: whoever asks from now on is told what the database says."""
+    def forget(self, name: AliasName) -> None:
+        """Forget an alias that this process has moved: the next request is served by the new version."""
         with self._lock:
-            gone = self._known.pop(name, None)
+            gone = self._known.pop(name)
         if gone is not None and gone.waiting is not None:
-            keep(gone.waiting, gone.target)  # they came before the move
+            resolve(gone.waiting, gone.target)  # they came before the move
 
-    def report_broken(self, target: Target, error: BaseException) -> "Future[Target]":
-        """See ``Resolver.report_broken``."""
+    def report_broken(self, target: ResolvedVersion, error: BaseException) -> "Future[ResolvedVersion]":
+        """Report that ``target`` could not be loaded or gave no usable numbers; return what to serve in its place.
+
+        That is the newest version that its alias has pointed at and that can be loaded; every request gets it until
+        the alias moves, with a note that says why. The future raises ``error`` if there is none, and for a version
+        that was asked for by its number.
+        """
         if target.alias is None:
             return failed(error)
         name = (target.tenant_id, target.model, target.alias)
@@ -123,22 +128,22 @@ class Aliases:
             now_s = self._clock()
             alias = self._known.get(name) or self._remember(name, target, now_s)
             if alias.target.version_id != target.version_id:
-                return kept(alias.target)  # the alias has moved, or fallen back already
+                return resolved(alias.target)  # the alias has moved, or fallen back already
             if alias.falling is not None:
                 return alias.falling
             if self._closed or not alias.may_search(now_s):
                 return failed(error)
             alias.breaks(target, error)
-            falling: Future[Target] = promise()
+            falling: Future[ResolvedVersion] = shared_future()
             alias.falling = falling
-            self._searches.submit(fulfil, falling, partial(self._fall_back, name, alias, error))
+            self._searches.submit(run_into, falling, partial(self._fall_back, name, alias, error))
         logger.error("%s: version %d is broken: %s", _words(name), target.number, error)
         return falling
 
-    def moves(self) -> Moves:
-        """The counts as they are now."""
+    def moves(self) -> AliasMoves:
+        """Return the counts of moves as they are now."""
         with self._lock:
-            return Moves(self._followed, self._failed, sum(alias.fell_back for alias in self._known.values()))
+            return AliasMoves(self._followed, self._failed, sum(alias.fell_back for alias in self._known.values()))
 
     def close(self) -> None:
         """Ask nothing more; who waits is told so."""
@@ -150,14 +155,12 @@ class Aliases:
         for given in waiting:
             fail(given, Unavailable("the service is being stopped; try again in a few seconds"))
 
-    def _remember(self, name: Name, target: Target, looked_s: float) -> Alias:
-        alias = self._known[name] = Alias(target, looked_s, self._times)
-        self._known.move_to_end(name)
+    def _remember(self, name: AliasName, target: ResolvedVersion, looked_s: float) -> AliasState:
+        alias = AliasState(target, looked_s, self._times)
         self._next_s = self._next_s or looked_s + self._times.fresh_s
-        while len(self._known) > self._capacity:
-            _, gone = self._known.popitem(last=False)
-            if gone.waiting is not None:
-                keep(gone.waiting, gone.target)
+        for dropped in self._known.put(name, alias):
+            if dropped.waiting is not None:
+                resolve(dropped.waiting, dropped.target)
         return alias
 
     def _refresh_soon(self) -> None:
@@ -180,11 +183,11 @@ class Aliases:
                     self._refreshing = False
                     return
 
-    def _look(self, some: Sequence[tuple[Name, Alias]], looked_s: float) -> None:
+    def _look(self, some: Sequence[tuple[AliasName, AliasState]], looked_s: float) -> None:
         for _, alias in some:
             alias.used = False
         try:
-            pointing = self._reads.pointing([name for name, _ in some])
+            pointing = self._store.pointing([name for name, _ in some])
             for name, alias in some:
                 self._seen(name, alias, pointing.get(name), looked_s)
         except Exception as error:
@@ -192,7 +195,7 @@ class Aliases:
             for _, alias in some:
                 self._tell(alias, error)
 
-    def _seen(self, name: Name, alias: Alias, version_id: int | None, looked_s: float) -> None:
+    def _seen(self, name: AliasName, alias: AliasState, version_id: int | None, looked_s: float) -> None:
         """The database says that the alias points at ``version_id``, or (None) that there is no such alias."""
         with self._lock:
             settled = version_id is not None and alias.is_settled(version_id, looked_s)
@@ -203,7 +206,7 @@ class Aliases:
             return
         tenant_id, model, words = name
         try:
-            target = self._reads.look_up(tenant_id, model, None, words)
+            target = self._store.look_up(tenant_id, model, None, words)
         except Exception as error:
             if version_id is None:
                 self._drop(name)
@@ -213,14 +216,14 @@ class Aliases:
             is_to_load = alias.turn(target, looked_s)
         self._tell(alias)
         if is_to_load:
-            loading = self._loads.load(tenant_id, target.version_id)
+            loading = self._loader.load(tenant_id, target.version_id)
             loading.add_done_callback(partial(self._loaded, name, alias, target))
 
-    def _drop(self, name: Name) -> None:
+    def _drop(self, name: AliasName) -> None:
         with self._lock:
-            self._known.pop(name, None)
+            self._known.pop(name)
 
-    def _loaded(self, name: Name, alias: Alias, target: Target, loading: "Future[Any]") -> None:
+    def _loaded(self, name: AliasName, alias: AliasState, target: ResolvedVersion, loading: "Future[Any]") -> None:
         """The version that the alias moved to is in memory, or cannot be."""
         error, old = loading.exception(), alias.target
         with self._lock:
@@ -238,7 +241,7 @@ class Aliases:
             logger.error("%s: %s", _words(name), alias.target.notes[0].message)
         self._tell(alias, at_once=True)
 
-    def _fall_back(self, name: Name, alias: Alias, error: BaseException) -> Target:
+    def _fall_back(self, name: AliasName, alias: AliasState, error: BaseException) -> ResolvedVersion:
         """The newest version before that can be loaded, served from now on; ``error`` is raised where there is none."""
         try:
             found = self._earlier(name, alias)
@@ -254,18 +257,18 @@ class Aliases:
         logger.error("%s: version %d is served from now on", _words(name), target.number)
         return target
 
-    def _earlier(self, name: Name, alias: Alias) -> Target | None:
-        for target in self._reads.history(*name):
+    def _earlier(self, name: AliasName, alias: AliasState) -> ResolvedVersion | None:
+        for target in self._store.history(*name):
             if alias.is_broken(target.version_id):
                 continue
-            error = self._loads.load(target.tenant_id, target.version_id).exception()
+            error = self._loader.load(target.tenant_id, target.version_id).exception()
             if error is None:
                 return target
             with self._lock:
                 alias.breaks(target, error)
         return None
 
-    def _tell(self, alias: Alias, error: BaseException | None = None, at_once: bool = False) -> None:
+    def _tell(self, alias: AliasState, error: BaseException | None = None, at_once: bool = False) -> None:
         """Answer those who wait for the alias, where there is an answer."""
         with self._lock:
             target = alias.target if at_once else alias.serves(self._clock())
@@ -275,9 +278,9 @@ class Aliases:
         if error is not None:
             fail(waiting, error)
         elif target is not None:
-            keep(waiting, target)
+            resolve(waiting, target)
 
 
-def _words(name: Name) -> str:
+def _words(name: AliasName) -> str:
     tenant_id, model, alias = name
     return f"tenant {tenant_id} model {model} alias {alias}"

@@ -18,7 +18,7 @@ FELL_BACK = "fell_back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Target:
+class ResolvedVersion:
     """The version that a request means, with what an answer says of it; ``alias``: what led to it, if not its number.
 
     ``notes``: why it is another one than its alias points at. The same version is the same object for as long as its
@@ -36,7 +36,7 @@ class Target:
     notes: tuple[EngineNote, ...] = ()
 
 
-class Times(NamedTuple):
+class AliasTimes(NamedTuple):
     """How old knowledge of an alias may get: it is asked for anew after ``fresh_s``, and not used after ``most_s``.
 
     A version that an alias has moved to is waited for up to ``patience_s``: where it takes longer to load, the one
@@ -49,22 +49,22 @@ class Times(NamedTuple):
     retry_s: float = 10.0
 
 
-TIMES = Times()
+TIMES = AliasTimes()
 
 
-class Alias:
+class AliasState:
     """One alias. ``target`` is served; ``points_at`` is the version that the database named last.
 
     They differ while the new version is being loaded (``moving``), and for as long as the one that the alias points at
     is known to be broken: then an earlier one answers in its place, and says so.
     """
 
-    def __init__(self, target: Target, looked_s: float, times: Times) -> None:
+    def __init__(self, target: ResolvedVersion, looked_s: float, times: AliasTimes) -> None:
         self.target, self.points_at = target, target.version_id
         self.used = False  # since the database was asked last
-        self.waiting: Future[Target] | None = None  # those who want to know it as it is now
-        self.moving: Target | None = None
-        self.falling: Future[Target] | None = None  # an earlier version that can be served is being looked for
+        self.waiting: Future[ResolvedVersion] | None = None  # those who want to know it as it is now
+        self.moving: ResolvedVersion | None = None
+        self.falling: Future[ResolvedVersion] | None = None  # an earlier version that can be served is being looked for
         self._times = times
         self._until_s, self._looked_s = looked_s + times.most_s, looked_s
         self._since_s = 0.0  # when the move was noticed
@@ -72,7 +72,7 @@ class Alias:
         self._retry_s: float | None = None
         self._search_s = -math.inf
 
-    def serves(self, now_s: float) -> Target | None:
+    def serves(self, now_s: float) -> ResolvedVersion | None:
         """What a request may be answered with now; None where it is to wait for what the database says."""
         overdue = self.moving is not None and now_s >= self._since_s + self._times.patience_s
         return self.target if now_s < self._until_s or overdue else None
@@ -96,7 +96,7 @@ class Alias:
         if self.moving is None or self.points_at in self._broken:
             self._until_s = looked_s + self._times.most_s
 
-    def turn(self, target: Target, looked_s: float) -> bool:
+    def turn(self, target: ResolvedVersion, looked_s: float) -> bool:
         """The alias points at ``target`` now, or it is time to try that again; whether it is to be loaded first."""
         self._looked_s, self._retry_s = looked_s, None
         if target.version_id != self.points_at:
@@ -111,7 +111,7 @@ class Alias:
         self.confirm(looked_s)
         return True
 
-    def arrived(self, target: Target) -> bool:
+    def arrived(self, target: ResolvedVersion) -> bool:
         """``target`` is loaded, and served from now on; False where it is not what the alias points at any more."""
         if self.moving is not target:
             return False
@@ -120,7 +120,7 @@ class Alias:
         self._serve(target)
         return True
 
-    def missed(self, target: Target, error: BaseException, now_s: float) -> bool:
+    def missed(self, target: ResolvedVersion, error: BaseException, now_s: float) -> bool:
         """``target`` could not be loaded: the one before goes on, for now; False where nobody wants it any more."""
         if self.moving is not target:
             return False
@@ -130,7 +130,7 @@ class Alias:
         self._serve(self._instead(self.target))
         return True
 
-    def breaks(self, target: Target, error: BaseException) -> None:
+    def breaks(self, target: ResolvedVersion, error: BaseException) -> None:
         """``target`` cannot be served."""
         self._broken[target.version_id] = f"version {target.number} cannot be served: {_said(error)}"
 
@@ -142,19 +142,19 @@ class Alias:
         """No earlier version can be served."""
         self._search_s = now_s + self._times.retry_s
 
-    def falls_to(self, target: Target) -> Target:
+    def falls_to(self, target: ResolvedVersion) -> ResolvedVersion:
         """``target`` is served in place of the version that the alias points at, until that moves; what is served."""
         if self.points_at in self._broken:
             self._serve(self._instead(target))
             return self.target
         return target  # the alias has moved meanwhile: this is for those who waited
 
-    def _instead(self, target: Target) -> Target:
+    def _instead(self, target: ResolvedVersion) -> ResolvedVersion:
         reason = self._broken[self.points_at]
         note = EngineNote(FELL_BACK, f"{reason}; version {target.number} answers in its place")
         return replace(target, alias=self.target.alias, notes=(note,))
 
-    def _serve(self, target: Target) -> None:
+    def _serve(self, target: ResolvedVersion) -> None:
         self.target = target
         self._until_s = self._looked_s + self._times.most_s
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.records import Record
+from app.records import ForecastRecord
 from models.data.panel import Panel
 from models.evaluation.intervals import Prediction
 from models.evaluation.metrics import naive_scale
@@ -77,7 +77,7 @@ class ForecastLog:
     def __init__(
         self,
         share: float,
-        write: Callable[[Sequence[Record]], int],
+        write: Callable[[Sequence[ForecastRecord]], int],
         beside: Beside | None = None,
         turn_s: float = TURN_S,
     ) -> None:
@@ -137,7 +137,7 @@ class ForecastLog:
             self._dropped += len(taken)
             logger.warning("%d served forecasts were not logged: %s", len(taken), error)
 
-    def _records(self, entry: Entry) -> Iterator[Record]:
+    def _records(self, entry: Entry) -> Iterator[ForecastRecord]:
         own, other = list(records_of(entry)), None
         if self._beside is not None and own:
             some = entry.panel.select([record.series for record in own])
@@ -152,7 +152,7 @@ class ForecastLog:
             yield replace(who, said=said, stretch={})
 
 
-def records_of(entry: Entry) -> Iterator[Record]:
+def records_of(entry: Entry) -> Iterator[ForecastRecord]:
     """What is kept of a forecast: all that was said of up to ``MAX_SERIES`` of its series, and MASE's unit of each."""
     source, panel, made = entry
     if made.said is None:
@@ -161,7 +161,7 @@ def records_of(entry: Entry) -> Iterator[Record]:
     widths = {} if stretch is None else {str(level): float(stretch[level - 1]) for level in REPORTED_LEVELS}
     for i in random.sample(range(len(made.ids)), min(len(made.ids), MAX_SERIES)):
         scale = naive_scale(panel.series(i), source.season)  # what has no value after the last one does not count
-        yield Record(
+        yield ForecastRecord(
             tenant_id=source.tenant_id,
             version_id=source.version_id,
             dataset_id=source.dataset_id,

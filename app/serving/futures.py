@@ -1,4 +1,4 @@
-"""Futures that many wait for: nobody who waits can cancel one for the others, and the first outcome counts."""
+"""Futures that several callers wait for: no caller can cancel one for the others, and the first outcome counts."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
@@ -8,44 +8,44 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def promise() -> "Future[T]":
-    """A future that cannot be cancelled: an ``asyncio`` task that gives up waiting would cancel it for all others."""
+def shared_future() -> "Future[T]":
+    """Return a future that cannot be cancelled: an ``asyncio`` task that stops waiting would cancel it for all."""
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
     return future
 
 
-def kept(value: T) -> "Future[T]":
-    """A promise that is kept already."""
-    future: Future[T] = promise()
+def resolved(value: T) -> "Future[T]":
+    """Return a future that has the result ``value`` already."""
+    future: Future[T] = shared_future()
     future.set_result(value)
     return future
 
 
 def failed(error: BaseException) -> "Future[T]":
-    """A promise that cannot be kept, and why."""
-    future: Future[T] = promise()
+    """Return a future that raises ``error``."""
+    future: Future[T] = shared_future()
     future.set_exception(error)
     return future
 
 
-def keep(given: "Future[T]", value: T) -> None:
-    """Give ``value`` to all who wait, unless they were told something already."""
+def resolve(future: "Future[T]", value: T) -> None:
+    """Set the result of ``future``, unless it has an outcome already."""
     with suppress(InvalidStateError):
-        given.set_result(value)
+        future.set_result(value)
 
 
-def fail(given: "Future[T]", error: BaseException) -> None:
-    """Give ``error`` to all who wait, unless they were told something already."""
+def fail(future: "Future[T]", error: BaseException) -> None:
+    """Set the exception of ``future``, unless it has an outcome already."""
     with suppress(InvalidStateError):
-        given.set_exception(error)
+        future.set_exception(error)
 
 
-def fulfil(given: "Future[T]", make: Callable[[], T]) -> None:
-    """Give what ``make`` returns, or raises, to all who wait."""
+def run_into(future: "Future[T]", make: Callable[[], T]) -> None:
+    """Call ``make`` and give its result or its exception to ``future``."""
     try:
         value = make()
-    except BaseException as error:  # nobody may wait for ever, whatever happened
-        fail(given, error)
+    except BaseException as error:  # also SystemExit: no caller may wait for ever
+        fail(future, error)
     else:
-        keep(given, value)
+        resolve(future, value)

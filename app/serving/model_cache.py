@@ -1,9 +1,8 @@
-"""Which forecasters are in memory: the most recently used ones, up to a number of bytes."""
+"""LRU cache of forecasters in memory, bounded in bytes."""
 
 import logging
 import threading
 import time
-from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from functools import partial
 from typing import NamedTuple
 
 from app.problems import Unavailable
-from app.serving.futures import fail, failed, fulfil, kept, promise
+from app.serving.futures import failed, resolved
+from app.serving.lru import LRU
+from app.serving.single_flight import SingleFlight
 from models.engines.batching import rungs
 from models.engines.devices import GPU_TOLERANCE, Device, EngineNote, choose, place
 from models.engines.onnx import OnnxEngine
@@ -31,7 +32,7 @@ ONNX_BYTES, ONNX_COPIES = 128 * 1024, 2.25
 KERAS_BYTES, KERAS_COPIES = 12 * 1024**2, 3.0
 
 Fetch = Callable[[int, int], bytes]  # tenant id, version id -> the bundle, its checksum verified
-Key = tuple[int, int]
+ModelKey = tuple[int, int]  # tenant id, version id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +50,8 @@ class LoadedModel:
 
 
 class Counts(NamedTuple):
-    """What has happened since the start: look-ups that found a model and that did not, loads and what they took,
-    evictions; and how many models are in memory and waited for now."""
+    """Look-ups that found a model and that did not, loads and the seconds they took, failed loads and evictions since
+    the start; and how many models are in memory, their bytes, and how many are being loaded now."""
 
     hits: int = 0
     misses: int = 0
@@ -64,10 +65,10 @@ class Counts(NamedTuple):
 
 
 class ModelCache:
-    """Versions by id, loaded when first asked for, by threads of their own; safe to use from several threads.
+    """LRU cache of loaded versions by id, up to ``budget_bytes``; safe to use from several threads.
 
-    Up to ``budget_bytes`` of them stay; the one not used for longest makes room, but none that is pinned, and not the
-    newest. Whoever still uses what was evicted keeps it by holding it.
+    A version is loaded by one of ``loaders`` threads when it is first asked for. The newest is never evicted, and an
+    evicted model stays usable for those who hold it.
     """
 
     def __init__(
@@ -79,144 +80,101 @@ class ModelCache:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device = device
-        self._fetch, self._budget_bytes, self._clock = fetch, budget_bytes, clock
+        self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
-        self._models: OrderedDict[Key, LoadedModel] = OrderedDict()
-        self._loading: dict[Key, Future[LoadedModel]] = {}
-        self._failed: dict[Key, tuple[float, BaseException]] = {}  # until when, and why
-        self._pins: Counter[Key] = Counter()
+        self._models: LRU[ModelKey, LoadedModel] = LRU(budget_bytes, lambda loaded: loaded.size_bytes)
+        self._loads: SingleFlight[ModelKey, LoadedModel] = SingleFlight()
+        self._failed: dict[ModelKey, tuple[float, BaseException]] = {}  # until when, and why
         self._counts = Counts()
-        self._hits = self._misses = self._size_bytes = 0
-        self._closed = False
+        self._hits = self._misses = 0
         self._threads = ThreadPoolExecutor(loaders, "load")
 
     def find(self, tenant_id: int, version_id: int) -> LoadedModel | None:
-        """The version if it is in memory; this waits for nothing."""
-        key = (tenant_id, version_id)
+        """Return the version if it is in memory; this never blocks."""
         with self._lock:
-            found = self._models.get(key)
+            found = self._models.get((tenant_id, version_id))
             if found is None:
                 self._misses += 1
-                return None
-            self._models.move_to_end(key)
-            self._hits += 1
+            else:
+                self._hits += 1
             return found
 
     def load(self, tenant_id: int, version_id: int) -> "Future[LoadedModel]":
-        """The version to be, loaded once however many ask; cancelling the future stops nothing.
+        """Return a future of the version, which is loaded once however many ask; cancelling the future stops nothing.
 
         It raises NotFound, CorruptBundle or BundleError where the version is not this tenant's or its bytes cannot be
-        trusted, which is remembered for a second; Unavailable where too many are waited for, or the service stops.
+        trusted, which is remembered for a second; Unavailable where too many are being loaded, or the service stops.
         """
         key = (tenant_id, version_id)
+        if (loading := self._loads.get(key)) is not None:
+            return loading
         with self._lock:
             if (found := self._models.get(key)) is not None:
-                return kept(found)
-            if key in self._loading:
-                return self._loading[key]
-            if (error := self._refusal(key)) is not None:
+                return resolved(found)
+            until_s, error = self._failed.get(key, (0.0, None))
+            if error is not None and self._clock() < until_s:
                 return failed(error)
-            loading: Future[LoadedModel] = promise()
-            self._loading[key] = loading
-            self._threads.submit(fulfil, loading, partial(self._load, key))
-        return loading
+        if len(self._loads) >= MAX_WAITING:
+            return failed(Unavailable(f"{MAX_WAITING} models are being loaded already; try again in a few seconds"))
+        return self._loads.submit(key, partial(self._load, key), self._threads)
 
     def get(self, tenant_id: int, version_id: int) -> LoadedModel:
-        """The version, loaded if need be; the caller waits. Raises what the future of ``load`` does."""
+        """Return the version, loaded if need be; the caller waits.
+
+        Raises:
+            NotFound, CorruptBundle, BundleError, Unavailable: see ``load``.
+        """
         return self.find(tenant_id, version_id) or self.load(tenant_id, version_id).result()
 
-    def pin(self, tenant_id: int, version_id: int) -> None:
-        """Keep the version, once it is loaded, until ``unpin`` was called as often as this."""
-        with self._lock:
-            self._pins[tenant_id, version_id] += 1
-
-    def unpin(self, tenant_id: int, version_id: int) -> None:
-        """Let the version make room for others again."""
-        with self._lock:
-            self._pins[tenant_id, version_id] -= 1
-            self._pins += Counter()  # those at 0 are gone
-            evicted = self._evict(None)
-        del evicted  # engines take their time to end: not while others wait for the lock
-
     def counts(self) -> Counts:
-        """The counts as they are now."""
+        """Return the counts as they are now."""
         with self._lock:
             return self._counts._replace(
                 hits=self._hits,
                 misses=self._misses,
                 models=len(self._models),
-                size_bytes=self._size_bytes,
-                loading=len(self._loading),
+                size_bytes=self._models.size,
+                loading=len(self._loads),
             )
 
     def close(self) -> None:
-        """Load nothing more; who waits for what has not begun, or not ended, is told so."""
-        with self._lock:
-            self._closed = True
-            waited_for = list(self._loading.values())
+        """Load nothing more, and fail the loads that have not ended with Unavailable."""
+        self._loads.close(Unavailable("the service is being stopped; ask another process, or again in a few seconds"))
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for loading in waited_for:
-            fail(loading, _closing())
 
-    def _refusal(self, key: Key) -> BaseException | None:
-        """Why the version is not even tried, if so."""
-        if self._closed:
-            return _closing()
-        if len(self._loading) >= MAX_WAITING:
-            return Unavailable(f"{MAX_WAITING} models are being loaded already; try again in a few seconds")
-        until_s, error = self._failed.pop(key, (0.0, None))
-        if error is None or self._clock() >= until_s:
-            return None
-        self._failed[key] = until_s, error
-        return error
-
-    def _load(self, key: Key) -> LoadedModel:
+    def _load(self, key: ModelKey) -> LoadedModel:
+        with self._lock:
+            if (found := self._models.get(key)) is not None:
+                return found  # another load of it ended between the caller's look and this
         began_s = self._clock()
         try:
-            loaded = self._made(key)
+            loaded = self._place(key, self._fetch(*key))
         except BaseException as error:
-            self._note_failure(key, error)
+            with self._lock:
+                now_s = self._clock()
+                self._failed = {other: known for other, known in self._failed.items() if known[0] > now_s}
+                self._failed[key] = now_s + RETRY_S, error
+                self._counts = self._counts._replace(failures=self._counts.failures + 1)
             raise
         with self._lock:
-            self._loading.pop(key, None)
-            self._models[key] = loaded
-            self._size_bytes += loaded.size_bytes
-            counts, took_s = self._counts, self._clock() - began_s
-            self._counts = counts._replace(loads=counts.loads + 1, load_seconds=counts.load_seconds + took_s)
-            evicted = self._evict(key)
-        del evicted
+            evicted = self._models.put(key, loaded)
+            counts = self._counts
+            self._counts = counts._replace(
+                loads=counts.loads + 1,
+                load_seconds=counts.load_seconds + self._clock() - began_s,
+                evictions=counts.evictions + len(evicted),
+            )
+        del evicted  # engines take their time to end: not while others wait for the lock
         return loaded
 
-    def _made(self, key: Key) -> LoadedModel:
-        data = self._fetch(*key)
+    def _place(self, key: ModelKey, data: bytes) -> LoadedModel:
+        """Return the forecaster of a bundle with an engine for each of its members."""
         forecaster = bundle.from_bytes(data)
         placed = place([(member.spec, member.weights) for member in forecaster.members], self.device)
         for note in placed.notes[len(self.device.notes) :]:
             logger.warning("version id %d: %s", key[1], note.message)
         networks = tuple(map(RunnableMember, forecaster.members, placed.engines))
         return LoadedModel(forecaster, networks, len(data) + placed.held_bytes, placed.device, placed.notes)
-
-    def _note_failure(self, key: Key, error: BaseException) -> None:
-        with self._lock:
-            now_s = self._clock()
-            self._failed = {other: known for other, known in self._failed.items() if known[0] > now_s}
-            self._failed[key] = now_s + RETRY_S, error
-            self._loading.pop(key, None)
-            self._counts = self._counts._replace(failures=self._counts.failures + 1)
-
-    def _evict(self, newest: Key | None) -> list[LoadedModel]:
-        """Take out what is over the budget, to be let go of by the caller once the lock is open."""
-        over_bytes, keys = self._size_bytes - self._budget_bytes, []
-        for key, loaded in self._models.items():
-            if over_bytes <= 0:
-                break
-            if key != newest and key not in self._pins:
-                keys.append(key)
-                over_bytes -= loaded.size_bytes
-        evicted = [self._models.pop(key) for key in keys]
-        self._size_bytes -= sum(loaded.size_bytes for loaded in evicted)
-        self._counts = self._counts._replace(evictions=self._counts.evictions + len(evicted))
-        return evicted
 
 
 def device_for(engine: str, device: str, threads: int) -> Device:
@@ -238,7 +196,3 @@ def device_for(engine: str, device: str, threads: int) -> Device:
         return keras_on("cpu", TOLERANCE)
     gpu = keras_on("gpu", GPU_TOLERANCE) if keras.sees_gpu() else None
     return choose(device, cpu, gpu, f"{keras.backend()} sees none")
-
-
-def _closing() -> Unavailable:
-    return Unavailable("the service is being stopped; ask another process, or again in a few seconds")

@@ -1,40 +1,44 @@
-"""Which stored panels are in memory: those used last, up to a number of bytes."""
+"""LRU cache of the panels of stored data sets, bounded in bytes."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
+from app.serving.lru import LRU
+from app.serving.single_flight import SingleFlight
 from models.data.panel import Panel
 
-Key = tuple[Any, ...]
+PanelKey = tuple[int, int]  # data set id, number of the revision
 
 
 class PanelCache:
-    """Panels by key, read when first asked for; a revision of a data set never changes. Safe to use from threads."""
+    """Panels by data set and revision, which never changes; safe to use from several threads."""
 
     def __init__(self, budget_bytes: int) -> None:
-        self._budget_bytes = budget_bytes
-        self._panels: OrderedDict[Key, Panel] = OrderedDict()
+        self._panels: LRU[PanelKey, Panel] = LRU(budget_bytes, size_bytes)
+        self._reads: SingleFlight[PanelKey, Panel] = SingleFlight()
         self._lock = threading.Lock()
 
-    def get(self, key: Key, read: Callable[[], Panel]) -> Panel:
-        """The panel of ``key``, or what ``read`` gives."""
+    def get(self, key: PanelKey, read: Callable[[], Panel]) -> Panel:
+        """Return the panel of ``key``, or what ``read`` returns, which is called once for all who ask meanwhile."""
+        panel = self._find(key)
+        return panel if panel is not None else self._reads.call(key, partial(self._read, key, read))
+
+    def _find(self, key: PanelKey) -> Panel | None:
         with self._lock:
-            if key in self._panels:
-                self._panels.move_to_end(key)
-                return self._panels[key]
-        panel = read()
-        with self._lock:
-            self._panels[key] = panel
-            size_bytes = sum(map(size_of, self._panels.values()))
-            while size_bytes > self._budget_bytes:
-                _, oldest = self._panels.popitem(last=False)
-                size_bytes -= size_of(oldest)
+            return self._panels.get(key)
+
+    def _read(self, key: PanelKey, read: Callable[[], Panel]) -> Panel:
+        panel = self._find(key)
+        if panel is None:
+            panel = read()
+            if size_bytes(panel) <= self._panels.capacity:  # a larger one would drop all others and yet not fit
+                with self._lock:
+                    self._panels.put(key, panel)
         return panel
 
 
-def size_of(panel: Panel) -> int:
-    """The bytes that a panel's arrays take, and roughly its names."""
+def size_bytes(panel: Panel) -> int:
+    """Return the bytes that a panel's arrays take, and roughly those of its names."""
     arrays = [panel.y, panel.indptr, panel.starts, *panel.covariates.values()]
     return sum(array.nbytes for array in arrays) + 100 * len(panel)

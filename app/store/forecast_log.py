@@ -7,12 +7,12 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app.records import Record
+from app.records import ForecastRecord
 from app.store.db import insert_if_absent, now
 from app.store.tables import Realised, ServedForecast
 
 
-def add(session: Session, served: Sequence[Record]) -> int:
+def add(session: Session, served: Sequence[ForecastRecord]) -> int:
     """Keep forecasts, each once however often it was served; how many are new.
 
     A shadow is kept only where the forecast beside it is new, so that the two are always held against the same values.

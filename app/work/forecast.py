@@ -1,8 +1,6 @@
 """Job kind ``forecast``: forecast every series of a data set into a file."""
 
-import numpy as np
-
-from app.formats.table_writer import Columns
+from app.formats import table_columns
 from app.planning.forecast import ForecastPayload
 from app.store.outcomes import Outcome
 from app.work.artifact_table import artifact_table
@@ -11,7 +9,6 @@ from app.work.progress import ProgressCounter
 from models.data.chunks import MAX_SERIES, parts_of
 from models.engines.onnx import OnnxEngine
 from models.forecasting import bundle
-from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import forecast, make_runnable
 
 MAX_NUMBERS = 1_000_000  # in one part of the table: with its text, some tens of MB
@@ -36,22 +33,9 @@ def forecast_all(context: JobContext) -> Outcome:
     with artifact_table(context, "forecast", payload.format, panel.utc) as table:
         for part in parts_of(panel, min(MAX_SERIES, max(1, max_series))):
             result = forecast(networks, forecaster.calibration, part, payload.horizon, payload.levels)
-            table.write(_rows(result))
+            table.write(table_columns(result))
             for note in result.notes:
                 notes[note.code] = notes.get(note.code, 0) + 1
             counting.add(len(part))
     counts = {"series": len(panel), "rows": len(panel) * payload.horizon, "horizon": payload.horizon, "notes": notes}
     return Outcome(result={**counts, "of": payload.version.reference})
-
-
-def _rows(result: Forecast) -> Columns:
-    """Return a forecast as columns of one row a series and step, with lo-LEVEL and hi-LEVEL for each interval."""
-    horizon = result.mean.shape[1]
-    columns = {
-        "unique_id": np.repeat(np.array(result.ids, dtype=object), horizon),
-        "ds": np.concatenate([result.times(i) for i in range(len(result.ids))]),
-        "mean": result.mean.ravel(),
-    }
-    for level, bounds in result.intervals.items():
-        columns |= {f"lo-{level}": bounds.lo.ravel(), f"hi-{level}": bounds.hi.ravel()}
-    return columns

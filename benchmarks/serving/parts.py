@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from app.api.http.raw_routes import parsed
-from app.forecasting.json_answer import answer_json, origin_of
-from app.forecasting.request_panel import asked
+from app.forecasting.json_answer import answer_json, provenance_of
+from app.forecasting.request_panel import panel_of
 from app.schemas import ForecastRequest
-from app.serving.alias_state import Target
+from app.serving.alias_state import ResolvedVersion
 from benchmarks.results import Row
 from benchmarks.serving.contestants import our_body, windows_of
 from benchmarks.serving.served import SPEC, forecaster
@@ -53,13 +53,13 @@ def parts() -> list[Part]:
     made, few, many = forecaster(SPEC), our_body(windows_of(1, SPEC.context)), our_body(windows_of(MANY, SPEC.context))
     networks, calibration = make_runnable(made.members, OnnxEngine), made.calibration
     one, all_of_them = parsed(ForecastRequest, few), parsed(ForecastRequest, many)
-    panel, large = asked(one, None, SPEC.freq), asked(all_of_them, None, SPEC.freq)
+    panel, large = panel_of(one, None, SPEC.freq), panel_of(all_of_them, None, SPEC.freq)
     ask, wide, whole = (
         ForecastInput(panel, SPEC.horizon, ()),
         ForecastInput(panel, SPEC.horizon, (80, 95)),
         ForecastInput(large, SPEC.horizon, ()),
     )
-    origin = origin_of(target(), "gru", 1)
+    provenance = provenance_of(version(), "gru", 1, ())
     (said,), (large_said,) = (forecast_together(networks, calibration, [each]) for each in (ask, whole))
     (((spec, weights, _), engine),) = networks
     reader, series = Reader(spec, facts_in(weights), large), large.observed_lengths.argsort(kind="stable")
@@ -68,7 +68,7 @@ def parts() -> list[Part]:
     first = {name: value[:1] for name, value in inputs.items()}
     return [
         Part("read the body", lambda: parsed(ForecastRequest, few)),
-        Part("make the panel", lambda: asked(one, None, SPEC.freq)),
+        Part("make the panel", lambda: panel_of(one, None, SPEC.freq)),
         Part("forecast, alone", lambda: forecast_together(networks, calibration, [ask])),
         Part(
             f"forecast, {TOGETHER} together",
@@ -79,18 +79,18 @@ def parts() -> list[Part]:
             "the same with 80 and 95 %", lambda: forecast_together(networks, calibration, [wide] * TOGETHER), TOGETHER
         ),
         Part("of that the network, alone", lambda: engine.run(first)),
-        Part("write the answer", lambda: answer_json(origin, said)),
+        Part("write the answer", lambda: answer_json(provenance, said)),
         Part(f"{MANY:,} in one request: read the body", lambda: parsed(ForecastRequest, many), MANY),
-        Part(f"{MANY:,} in one request: make the panel", lambda: asked(all_of_them, None, SPEC.freq), MANY),
+        Part(f"{MANY:,} in one request: make the panel", lambda: panel_of(all_of_them, None, SPEC.freq), MANY),
         Part(f"{MANY:,} in one request: forecast", lambda: forecast_together(networks, calibration, [whole]), MANY),
         Part(f"{MANY:,} in one request: of that the network", lambda: engine.run(inputs), MANY),
-        Part(f"{MANY:,} in one request: write the answer", lambda: answer_json(origin, large_said), MANY),
+        Part(f"{MANY:,} in one request: write the answer", lambda: answer_json(provenance, large_said), MANY),
     ]
 
 
-def target() -> Target:
+def version() -> ResolvedVersion:
     """A version to answer for."""
-    return Target(
+    return ResolvedVersion(
         tenant_id=1, model="gru", alias=None, version_id=1, number=1, sha256="0" * 64, spec=SPEC, report=REPORT
     )
 

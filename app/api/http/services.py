@@ -6,15 +6,11 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Request
 
+from app.forecasting.forecast import Forecasting
 from app.principal import Principal
 from app.schemas import NAME
-from app.serving.batcher import Batcher
-from app.serving.forecast_log import ForecastLog
-from app.serving.interval_scales import IntervalScales
+from app.serving.alias_refresher import AliasRefresher
 from app.serving.model_cache import ModelCache
-from app.serving.panel_cache import PanelCache
-from app.serving.session_cache import SessionCache
-from app.serving.version_resolver import Resolver
 from app.settings import Settings
 from app.store.db import Database
 from app.store.job_watch import JobWatch
@@ -27,26 +23,17 @@ class Service:
 
     settings: Settings
     database: Database
-    resolver: Resolver
-    loaded: ModelCache
-    panels: PanelCache
-    sessions: SessionCache
-    batcher: Batcher
-    served: ForecastLog
-    stretches: IntervalScales
+    forecasting: Forecasting
+    models: ModelCache
+    aliases: AliasRefresher
     telemetry: Telemetry
     watch: JobWatch
-    forecast_slots: CapacityLimiter  # how many large requests are read at the same time
     stream_slots: CapacityLimiter  # how many streams are sent at the same time
 
     def close(self) -> None:
-        """Answer what waits and end the threads; then let go of the database."""
+        """Answer all that waits and end the threads; then close the database's connections."""
         self.watch.stop()
-        self.batcher.stop()
-        self.served.close()
-        self.stretches.close()
-        self.resolver.close()
-        self.loaded.close()
+        self.forecasting.close()
         self.database.dispose()
 
 

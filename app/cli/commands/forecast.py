@@ -61,7 +61,7 @@ def _open(source: Source, which: Which) -> tuple[Panel, Version, LoadedModel]:
     panel = read_data(database, tenant_id, *source, settings.max_rows)
     with database.read() as session:
         version = registry.resolve(session, tenant_id, *which, None)
-    return panel, version, create_service(settings).loaded.get(tenant_id, version.id)
+    return panel, version, create_service(settings).models.get(tenant_id, version.id)
 
 
 def _rows(made: Forecast) -> list[dict[str, Any]]:

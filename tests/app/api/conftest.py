@@ -205,7 +205,7 @@ class House:
             if alias is not None:
                 move = Move(model=model, alias=alias, number=version.number, reason="better", moved_by=job.id)
                 registry.move_alias(session, tenant_id, move)
-        self.app.state.service.resolver.forget(tenant_id, model, alias or "")
+        self.app.state.service.aliases.forget((tenant_id, model, alias or ""))
         return version
 
     def decide(self, version: Version, verdict: str, **numbers: Any) -> None:

@@ -73,7 +73,7 @@ def slow_house(template: Path, folder: Path, **settings: Any) -> Iterator[House]
 
 def waiting(house: House) -> int:
     """How many forecasts wait in the small lane."""
-    count: int = house.app.state.service.batcher._small._waiting.qsize()
+    count: int = house.app.state.service.forecasting.batcher._small._waiting.qsize()
     return count
 
 

@@ -81,7 +81,7 @@ def test_who_asks_while_the_model_is_loaded_is_told_when_to_come_again(
         house.register(says(1, 2, 3))
         with gate.closed():
             assert refusal(way.ask(house.acme)) == (503, "unavailable", "5")
-        wait_until(lambda: house.app.state.service.loaded.counts().models == 1)
+        wait_until(lambda: house.app.state.service.models.counts().models == 1)
         assert way.head(house.acme)["model"]["version"] == 1
 
 

@@ -82,5 +82,5 @@ def test_a_model_that_is_being_loaded_stalls_no_other_and_is_waited_for_in_bound
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
             assert answer.headers["retry-after"] == "5"
             assert house.acme.get("/readyz")["status"] == "ok"
-        wait_until(lambda: house.app.state.service.loaded.counts().models == 1)
+        wait_until(lambda: house.app.state.service.models.counts().models == 1)
         assert house.acme.forecast(model="cold")["model"]["version"] == 1

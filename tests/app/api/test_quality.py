@@ -190,4 +190,4 @@ def test_a_house_that_keeps_nothing_keeps_nothing(sqlite_template: Path, tmp_pat
     with open_house(sqlite_template, tmp_path, forecast_log_share=0.0) as house:
         house.register(says(1, 2, -1))
         house.acme.forecast(dataset=SHOP)
-        assert house.app.state.service.served.counts() == (0, 0)
+        assert house.app.state.service.forecasting.log.counts() == (0, 0)

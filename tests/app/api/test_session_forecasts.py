@@ -111,7 +111,7 @@ def test_a_session_of_a_data_set_reads_what_was_appended_and_begins_again_by_its
     acme.post("/v1/datasets/shop/rows", json=row)
     later = ask(acme, **request)
     assert codes(later) == []
-    house.app.state.service.sessions._tenants.clear()  # as after a restart
+    house.app.state.service.forecasting.sessions._cache._tenants.clear()  # as after a restart
     again = ask(acme, **request)
     assert codes(again) == ["session_begun"]
     assert again["forecasts"][0]["mean"] == pytest.approx(later["forecasts"][0]["mean"], rel=1e-6)

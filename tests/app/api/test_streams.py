@@ -10,7 +10,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from app.api import streams
+from app.forecasting import forecast
 from app.formats import ARROW, LINES
 from app.problems import TooManyRequests
 from app.schemas.streams import StreamedSeries, StreamEnd, StreamHead
@@ -188,7 +188,7 @@ def test_what_goes_wrong_in_the_midst_is_the_last_line(
     house: House, acme: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the check before the first line had overlooked the third part."""
-    monkeypatch.setattr(streams, "_check", lambda *_: None)
+    monkeypatch.setattr(forecast, "check_request", lambda *_: None)
     rows = [row for i in range(6) for row in series(f"s{i}", [1, 2, 3, 4] if i < 5 else [None] * 4)]
     changes = {"history": columns(rows), "horizon": 50}
     head, *said, end = lines(acme, **changes)
@@ -220,11 +220,17 @@ class Crowded:
 def test_a_part_waits_where_a_request_would_be_turned_away(
     house: House, acme: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "WAITS_S", (0.001, 0.001))
+    monkeypatch.setattr(forecast, "RETRY_WAITS_S", (0.001, 0.001))
     service = house.app.state.service
-    monkeypatch.setitem(house.app.state._state, "service", replace(service, batcher=Crowded(service.batcher, 2)))
+
+    def crowd(times: int) -> None:
+        """Let the queue be full for the first so many times."""
+        door = replace(service.forecasting, batcher=Crowded(service.forecasting.batcher, times))
+        monkeypatch.setitem(house.app.state._state, "service", replace(service, forecasting=door))
+
+    crowd(2)
     assert lines(acme)[-1] == {"done": True, "series": 1}
-    monkeypatch.setitem(house.app.state._state, "service", replace(service, batcher=Crowded(service.batcher, 3)))
+    crowd(3)
     assert acme.refused("POST", PATH, json=forecast_request()) == (429, "too_many_requests", None)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.forecasting.request_panel import asked
+from app.forecasting.request_panel import panel_of as build
 from app.schemas import ForecastRequest
 from models.data.panel import Panel, panel_from_columns
 from models.errors import InputError
@@ -23,7 +23,7 @@ def stored() -> Panel:
 
 
 def panel_of(stored: Panel | None = None, freq: str = "D", **fields: Any) -> Panel:
-    return asked(ForecastRequest.model_validate({"model": "demand", **fields}), stored, freq)
+    return build(ForecastRequest.model_validate({"model": "demand", **fields}), stored, freq)
 
 
 def fault(**fields: Any) -> tuple[str, str | None]:

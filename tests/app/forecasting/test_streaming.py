@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-from app.forecasting.streaming import Finish, StreamedResponse, StreamReport, most_series, pieces_of
+from app.api.http.streamed_response import StreamedResponse
+from app.forecasting.streaming import Encode, StreamReport, part_series, stream_parts
 from app.formats import LINES, LineStream
 from app.problems import TooManyRequests
 from models.data.calendar import parse_freq
@@ -51,7 +52,7 @@ def panel(series: int, points: int = 4) -> Panel:
 def test_a_part_is_as_large_as_one_answer_may_be(
     numbers: tuple[int, int], gflop: tuple[float, float], most: int
 ) -> None:
-    assert most_series(numbers, gflop) == most
+    assert part_series(numbers, gflop) == most
 
 
 class Kitchen:
@@ -62,25 +63,25 @@ class Kitchen:
         self.networks = make_runnable(self.made.members, OnnxEngine)
         self.parts, self.breaks_at, self.third = 0, breaks_at, asyncio.Event()
         self.told: list[tuple[str, int]] = []
-        self.telling = StreamReport(
+        self.report = StreamReport(
             head=lambda made: {"freq": str(made.freq), "notes": len(made.notes)},
             failure=lambda error: {"detail": str(error)},
             over=lambda outcome, series: self.told.append((outcome, series)),
         )
 
-    async def make(self, part: Panel, finish: Finish) -> bytes:
+    async def make(self, part: Panel, encode: Encode) -> bytes:
         self.parts += 1
         if self.parts == 3:
             self.third.set()
         if self.parts == self.breaks_at:
             raise ModelBroken("NaN")
-        return await to_thread.run_sync(self._make, part, finish)
+        return await to_thread.run_sync(self._make, part, encode)
 
-    def _make(self, part: Panel, finish: Finish) -> bytes:
-        return finish(forecast(self.networks, self.made.calibration, part, 3, [80]))
+    def _make(self, part: Panel, encode: Encode) -> bytes:
+        return encode(forecast(self.networks, self.made.calibration, part, 3, [80]))
 
     def pieces(self, whole: Panel, most: int = 2) -> AsyncGenerator[bytes, None]:
-        return pieces_of(parts_of(whole, most), self.make, LineStream(), self.telling)
+        return stream_parts(parts_of(whole, most), self.make, LineStream(), self.report)
 
 
 async def lines_of(pieces: AsyncGenerator[bytes, None]) -> list[Any]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.problems import NotFound
-from app.serving.alias_refresher import Name
-from app.serving.alias_state import Target
-from app.serving.futures import failed, kept
+from app.serving.alias_refresher import AliasName
+from app.serving.alias_state import ResolvedVersion
+from app.serving.futures import failed, resolved
 from tests.fakes import report, spec_of
 
 
@@ -26,9 +26,11 @@ class Clock:
         self.now_s += seconds
 
 
-def target_of(number: int, alias: str | None = "champion", model: str = "demand", tenant_id: int = 7) -> Target:
+def target_of(
+    number: int, alias: str | None = "champion", model: str = "demand", tenant_id: int = 7
+) -> ResolvedVersion:
     """Version ``number`` of the model, whose id is 100 more."""
-    return Target(
+    return ResolvedVersion(
         tenant_id=tenant_id,
         model=model,
         alias=alias,
@@ -48,11 +50,11 @@ class Registry:
     before: list[int] = field(default_factory=list)  # what champion pointed at, the newest first
     away: Exception | None = None
     looked_up: list[tuple[Any, ...]] = field(default_factory=list)
-    pointed: list[list[Name]] = field(default_factory=list)
+    pointed: list[list[AliasName]] = field(default_factory=list)
     asking: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event | None = None
 
-    def look_up(self, tenant_id: int, model: str, version: int | None, alias: str | None) -> Target:
+    def look_up(self, tenant_id: int, model: str, version: int | None, alias: str | None) -> ResolvedVersion:
         self.looked_up.append((tenant_id, model, version, alias))
         self._wait()
         if version is not None:
@@ -63,12 +65,12 @@ class Registry:
             raise NotFound(f"model has no alias {alias}")
         return target_of(self.points[alias], alias, model, tenant_id)
 
-    def pointing(self, names: Sequence[Name]) -> Mapping[Name, int]:
+    def pointing(self, names: Sequence[AliasName]) -> Mapping[AliasName, int]:
         self.pointed.append(list(names))
         self._wait()
         return {name: 100 + self.points[name[2]] for name in names if name[2] in self.points}
 
-    def history(self, tenant_id: int, model: str, alias: str) -> Iterable[Target]:
+    def history(self, tenant_id: int, model: str, alias: str) -> Iterable[ResolvedVersion]:
         self._wait()
         return [target_of(number, None, model, tenant_id) for number in (self.points[alias], *self.before)]
 
@@ -98,4 +100,4 @@ class Loads:
         self.asked.append(number)
         if number in self.broken:
             return failed(self.broken[number])
-        return self.slow.get(number) or kept(f"version {number}")
+        return self.slow.get(number) or resolved(f"version {number}")

@@ -5,38 +5,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.problems import CorruptBundle
-from app.serving.alias_state import Alias, Times
+from app.serving.alias_state import AliasState, AliasTimes
 from tests.app.serving.shelves import target_of
 
 ONE, TWO, THREE = (target_of(number) for number in (1, 2, 3))
 DAMAGED = CorruptBundle("it is damaged")
-TIMES = Times(fresh_s=0.5, most_s=1.0, patience_s=0.4, retry_s=10.0)
+TIMES = AliasTimes(fresh_s=0.5, most_s=1.0, patience_s=0.4, retry_s=10.0)
 
 
-def served(alias: Alias, now_s: float) -> int | None:
+def served(alias: AliasState, now_s: float) -> int | None:
     target = alias.serves(now_s)
     return None if target is None else target.number
 
 
 @pytest.fixture
-def alias() -> Alias:
+def alias() -> AliasState:
     """It points at version 1, as the database said at second 0."""
-    return Alias(ONE, 0.0, TIMES)
+    return AliasState(ONE, 0.0, TIMES)
 
 
-def test_what_the_database_said_is_used_for_a_second_and_no_longer(alias: Alias) -> None:
+def test_what_the_database_said_is_used_for_a_second_and_no_longer(alias: AliasState) -> None:
     assert [served(alias, now_s) for now_s in (0.0, 0.99, 1.0, 5.0)] == [1, 1, None, None]
     alias.confirm(5.0)
     assert [served(alias, now_s) for now_s in (5.9, 6.0)] == [1, None]
 
 
-def test_the_same_version_stays_the_same_object(alias: Alias) -> None:
+def test_the_same_version_stays_the_same_object(alias: AliasState) -> None:
     assert alias.is_settled(101, 0.5)
     alias.confirm(0.5)
     assert alias.serves(1.2) is ONE
 
 
-def test_a_version_that_loads_in_time_takes_over_at_once(alias: Alias) -> None:
+def test_a_version_that_loads_in_time_takes_over_at_once(alias: AliasState) -> None:
     assert not alias.is_settled(102, 0.5)
     assert alias.turn(TWO, 0.5)
     assert served(alias, 0.55) == 1
@@ -44,7 +44,7 @@ def test_a_version_that_loads_in_time_takes_over_at_once(alias: Alias) -> None:
     assert [served(alias, now_s) for now_s in (0.56, 1.49, 1.5)] == [2, 2, None]
 
 
-def test_an_alias_in_steady_use_keeps_nobody_waiting_however_slowly_a_version_loads(alias: Alias) -> None:
+def test_an_alias_in_steady_use_keeps_nobody_waiting_however_slowly_a_version_loads(alias: AliasState) -> None:
     alias.turn(TWO, 0.5)
     for now_s in (0.6, 0.8, 0.9, 0.99, 1.0, 1.5, 30.0):
         assert served(alias, now_s) == 1
@@ -53,12 +53,12 @@ def test_an_alias_in_steady_use_keeps_nobody_waiting_however_slowly_a_version_lo
     assert served(alias, 30.1) == 2
 
 
-def test_after_an_idle_time_a_new_version_is_waited_for_but_not_for_long(alias: Alias) -> None:
+def test_after_an_idle_time_a_new_version_is_waited_for_but_not_for_long(alias: AliasState) -> None:
     alias.turn(TWO, 60.0)
     assert [served(alias, now_s) for now_s in (60.0, 60.39, 60.41, 70.0)] == [None, None, 1, 1]
 
 
-def test_an_alias_that_moves_on_while_a_version_loads_follows_the_newest(alias: Alias) -> None:
+def test_an_alias_that_moves_on_while_a_version_loads_follows_the_newest(alias: AliasState) -> None:
     alias.turn(TWO, 0.5)
     alias.turn(THREE, 1.0)
     assert not alias.arrived(TWO)
@@ -68,14 +68,14 @@ def test_an_alias_that_moves_on_while_a_version_loads_follows_the_newest(alias: 
     assert served(alias, 1.6) == 3
 
 
-def test_a_rollback_while_the_new_version_loads_leaves_the_old_one_in_place(alias: Alias) -> None:
+def test_a_rollback_while_the_new_version_loads_leaves_the_old_one_in_place(alias: AliasState) -> None:
     alias.turn(TWO, 0.5)
     assert not alias.turn(target_of(1), 1.0)
     assert not alias.arrived(TWO)
     assert served(alias, 1.9) == 1
 
 
-def test_where_the_new_version_cannot_be_loaded_the_old_one_goes_on_and_says_why(alias: Alias) -> None:
+def test_where_the_new_version_cannot_be_loaded_the_old_one_goes_on_and_says_why(alias: AliasState) -> None:
     alias.turn(TWO, 0.5)
     assert alias.missed(TWO, DAMAGED, 0.6)
     target = alias.serves(0.7)
@@ -89,7 +89,7 @@ def test_where_the_new_version_cannot_be_loaded_the_old_one_goes_on_and_says_why
     assert alias.serves(11.4) is target
 
 
-def test_what_could_not_be_loaded_is_tried_again_while_the_old_one_answers(alias: Alias) -> None:
+def test_what_could_not_be_loaded_is_tried_again_while_the_old_one_answers(alias: AliasState) -> None:
     alias.turn(TWO, 0.5)
     alias.missed(TWO, DAMAGED, 0.6)
     assert not alias.is_settled(102, 10.6)
@@ -101,7 +101,7 @@ def test_what_could_not_be_loaded_is_tried_again_while_the_old_one_answers(alias
     assert not alias.fell_back
 
 
-def test_a_broken_version_gives_way_to_an_earlier_one_until_the_alias_moves(alias: Alias) -> None:
+def test_a_broken_version_gives_way_to_an_earlier_one_until_the_alias_moves(alias: AliasState) -> None:
     alias.turn(THREE, 0.5)
     alias.arrived(THREE)
     alias.breaks(THREE, DAMAGED)
@@ -114,7 +114,7 @@ def test_a_broken_version_gives_way_to_an_earlier_one_until_the_alias_moves(alia
     assert not alias.fell_back
 
 
-def test_an_earlier_version_that_is_found_after_the_alias_has_moved_changes_nothing(alias: Alias) -> None:
+def test_an_earlier_version_that_is_found_after_the_alias_has_moved_changes_nothing(alias: AliasState) -> None:
     alias.breaks(ONE, DAMAGED)
     alias.turn(THREE, 0.5)
     alias.arrived(THREE)
@@ -122,7 +122,7 @@ def test_an_earlier_version_that_is_found_after_the_alias_has_moved_changes_noth
     assert served(alias, 0.6) == 3
 
 
-def test_an_earlier_version_is_not_looked_for_over_and_over(alias: Alias) -> None:
+def test_an_earlier_version_is_not_looked_for_over_and_over(alias: AliasState) -> None:
     assert alias.may_search(0.0)
     alias.gave_up(0.0)
     assert [alias.may_search(now_s) for now_s in (5.0, 9.9, 10.0)] == [False, False, True]
@@ -131,7 +131,7 @@ def test_an_earlier_version_is_not_looked_for_over_and_over(alias: Alias) -> Non
     assert alias.may_search(11.0)  # another version may have earlier ones that can be served
 
 
-def test_a_long_error_is_cut_short(alias: Alias) -> None:
+def test_a_long_error_is_cut_short(alias: AliasState) -> None:
     alias.turn(TWO, 0.5)
     alias.missed(TWO, CorruptBundle("x" * 10_000), 0.6)
     target = alias.serves(0.7)
@@ -144,7 +144,7 @@ class World:
 
     def __init__(self) -> None:
         self.now_s, self.looked_s, self.points, self.versions = 0.0, 0.0, 1, 1
-        self.alias = Alias(ONE, 0.0, TIMES)
+        self.alias = AliasState(ONE, 0.0, TIMES)
 
     def wait(self) -> None:
         self.now_s += 0.3

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.records import Record
+from app.records import ForecastRecord
 from app.serving.forecast_log import CAPACITY, MAX_SERIES, Beside, Entry, ForecastLog, Other, Source, records_of
 from models.evaluation.intervals import Prediction
 from models.evaluation.realised import from_bytes
@@ -30,12 +30,12 @@ class Shelf:
     """Where records are written to: as slow or as broken as a test wants it."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[ForecastRecord] = []
         self.broken = False
         self.open = threading.Event()
         self.open.set()
 
-    def write(self, records: Sequence[Record]) -> int:
+    def write(self, records: Sequence[ForecastRecord]) -> int:
         self.open.wait(60)
         if self.broken:
             raise OSError("the database is away")

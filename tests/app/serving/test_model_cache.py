@@ -104,22 +104,6 @@ def test_a_model_larger_than_the_room_is_kept_alone() -> None:
         assert shelf.fetched == [1, 2, 1]
 
 
-def test_what_is_pinned_stays_as_often_as_it_was_pinned() -> None:
-    shelf = Shelf()
-    with models_of(shelf, 1) as models:
-        models.pin(7, 1)
-        models.pin(7, 1)
-        for number in (1, 2, 3, 1):
-            said(models, number)
-        assert shelf.fetched == [1, 2, 3]
-        models.unpin(7, 1)
-        assert models.find(7, 1)
-        said(models, 4)
-        models.unpin(7, 1)
-        assert models.find(7, 1) is None  # over the budget all along: gone as soon as it may
-        assert models.find(7, 4)
-
-
 def test_who_uses_what_is_evicted_keeps_it_and_nobody_else_does() -> None:
     with models_of(Shelf(), 1) as models:
         loaded = models.get(7, 1)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from app.problems import CorruptBundle, NotFound, Unavailable
-from app.serving.alias_refresher import Moves, Reads
-from app.serving.alias_state import Target, Times
-from app.serving.futures import keep, promise
+from app.serving.alias_refresher import AliasMoves
+from app.serving.alias_state import AliasTimes, ResolvedVersion
+from app.serving.futures import resolve, shared_future
 from app.serving.version_resolver import Resolver
 from models.errors import ModelBroken
 from tests.app.serving.shelves import Clock, Loads, Registry, target_of
@@ -24,8 +24,7 @@ DAMAGED = CorruptBundle("it is damaged")
 
 @contextmanager
 def resolving(registry: Registry, loads: Any = None, **options: Any) -> Iterator[Resolver]:
-    reads = Reads(registry.look_up, registry.pointing, registry.history)
-    made = Resolver(reads, loads or Loads(), **options)
+    made = Resolver(registry, loads or Loads(), **options)
     try:
         yield made
     finally:
@@ -124,11 +123,11 @@ def test_a_promotion_takes_effect_without_anybody_waiting() -> None:
         registry.move(1)
         clock.after(0.6)
         assert comes(lambda: found(resolver), 1)
-        assert resolver.moves() == Moves(followed=2)
+        assert resolver.aliases.moves() == AliasMoves(followed=2)
 
 
 def test_while_a_version_loads_slowly_the_old_one_goes_on() -> None:
-    slow: Future[Any] = promise()
+    slow: Future[Any] = shared_future()
     registry, clock, loads = Registry(), Clock(), Loads(slow={2: slow})
     with resolving(registry, loads, clock=clock) as resolver:
         asked(resolver)
@@ -139,7 +138,7 @@ def test_while_a_version_loads_slowly_the_old_one_goes_on() -> None:
         for _ in range(100):
             clock.after(0.3)
             assert found(resolver) == 1
-        keep(slow, "loaded")
+        resolve(slow, "loaded")
         clock.after(0.1)
         assert comes(lambda: found(resolver), 2)
         assert loads.asked == [2]
@@ -153,12 +152,12 @@ def test_the_process_that_moves_an_alias_serves_the_new_version_at_once() -> Non
         registry.gate = threading.Event()
         early = resolver.ask(*CHAMPION)  # and is kept waiting by the database
         registry.move(2)
-        resolver.forget(7, "demand", "champion")
+        resolver.aliases.forget((7, "demand", "champion"))
         assert early.result(10).number == 1
         assert found(resolver) is None
         registry.gate.set()
         assert asked(resolver) == 2
-        resolver.forget(7, "demand", "nobody")
+        resolver.aliases.forget((7, "demand", "nobody"))
 
 
 def test_who_asks_while_others_are_asked_about_is_answered_by_the_next_question() -> None:
@@ -178,7 +177,7 @@ def test_who_asks_while_others_are_asked_about_is_answered_by_the_next_question(
 
 
 def test_who_waits_is_not_told_of_a_version_that_was_overtaken_while_it_loaded() -> None:
-    slow: dict[int, Future[Any]] = {2: promise(), 3: promise()}
+    slow: dict[int, Future[Any]] = {2: shared_future(), 3: shared_future()}
     registry, clock, loads = Registry(), Clock(), Loads(slow=slow)
     with resolving(registry, loads, clock=clock) as resolver:
         asked(resolver)
@@ -187,9 +186,9 @@ def test_who_waits_is_not_told_of_a_version_that_was_overtaken_while_it_loaded()
             registry.move(number)
             waiting = resolver.ask(*CHAMPION)
             assert comes(lambda: loads.asked[-1:], [number])
-        keep(slow[2], "loaded")
+        resolve(slow[2], "loaded")
         assert not waiting.done()
-        keep(slow[3], "loaded")
+        resolve(slow[3], "loaded")
         assert waiting.result(10).number == 3
 
 
@@ -204,9 +203,9 @@ def test_who_comes_after_an_idle_time_gets_the_new_version() -> None:
 
 
 def test_who_waits_for_a_slow_version_after_an_idle_time_is_given_the_old_one() -> None:
-    slow: Future[Any] = promise()
+    slow: Future[Any] = shared_future()
     registry, loads = Registry(), Loads(slow={2: slow})
-    times = Times(fresh_s=0.02, most_s=0.05, patience_s=0.2, retry_s=10.0)
+    times = AliasTimes(fresh_s=0.02, most_s=0.05, patience_s=0.2, retry_s=10.0)
     with resolving(registry, loads, times=times) as resolver:
         asked(resolver)
         registry.move(2)
@@ -214,7 +213,7 @@ def test_who_waits_for_a_slow_version_after_an_idle_time_is_given_the_old_one() 
         began = time.monotonic()
         assert asyncio.run(resolver.wait(*CHAMPION)).number == 1
         assert 0.15 < time.monotonic() - began < 5
-        keep(slow, "loaded")
+        resolve(slow, "loaded")
         assert comes(lambda: asyncio.run(resolver.wait(*CHAMPION)).number, 2)
 
 
@@ -252,7 +251,7 @@ def test_where_the_new_version_cannot_be_loaded_the_old_one_answers_and_says_so(
         registry.move(2)
         clock.after(0.6)
         found(resolver)
-        assert comes(resolver.moves, Moves(failed=1, fallen_back=1))
+        assert comes(resolver.aliases.moves, AliasMoves(failed=1, fallen_back=1))
         target = resolver.find(*CHAMPION)
         assert target is not None
         assert (target.number, [note.code for note in target.notes]) == (1, ["fell_back"])
@@ -260,7 +259,7 @@ def test_where_the_new_version_cannot_be_loaded_the_old_one_answers_and_says_so(
         del loads.broken[2]  # somebody has mended it
         clock.after(10.1)
         assert comes(lambda: found(resolver), 2) or comes(lambda: asked(resolver), 2)
-        assert comes(resolver.moves, Moves(followed=1, failed=1))
+        assert comes(resolver.aliases.moves, AliasMoves(followed=1, failed=1))
 
 
 def test_a_broken_version_gives_way_to_the_newest_earlier_one_that_loads() -> None:
@@ -268,7 +267,7 @@ def test_a_broken_version_gives_way_to_the_newest_earlier_one_that_loads() -> No
     loads = Loads(broken={3: DAMAGED, 4: DAMAGED})
     with resolving(registry, loads) as resolver:
         target = resolver.ask(*CHAMPION).result(10)
-        waiting = [resolver.report_broken(target, DAMAGED) for _ in range(5)]
+        waiting = [resolver.aliases.report_broken(target, DAMAGED) for _ in range(5)]
         assert {future.result(10).number for future in waiting} == {2}
         assert loads.asked == [3, 2]
         fallen = resolver.find(*CHAMPION)
@@ -277,8 +276,8 @@ def test_a_broken_version_gives_way_to_the_newest_earlier_one_that_loads() -> No
         assert fallen.notes[0].message == (
             "version 4 cannot be served: CorruptBundle 'it is damaged'; version 2 answers in its place"
         )
-        assert resolver.report_broken(target, DAMAGED).result(10) is fallen  # who was late is told the same
-        again = resolver.report_broken(fallen, ModelBroken("it gave NaN"))
+        assert resolver.aliases.report_broken(target, DAMAGED).result(10) is fallen  # who was late is told the same
+        again = resolver.aliases.report_broken(fallen, ModelBroken("it gave NaN"))
         assert again.result(10).number == 1
 
 
@@ -286,14 +285,14 @@ def test_a_version_that_fell_back_comes_back_when_its_alias_moves() -> None:
     registry, clock = Registry({"champion": 2}, before=[1]), Clock()
     with resolving(registry, clock=clock) as resolver:
         target = resolver.ask(*CHAMPION).result(10)
-        assert resolver.report_broken(target, DAMAGED).result(10).number == 1
+        assert resolver.aliases.report_broken(target, DAMAGED).result(10).number == 1
         for _ in range(3):  # the database still says 2
             clock.after(1.1)
             assert asked(resolver) == 1
         registry.move(3)
         clock.after(0.6)
         assert comes(lambda: found(resolver), 3)
-        assert resolver.moves().fallen_back == 0
+        assert resolver.aliases.moves().fallen_back == 0
 
 
 def test_where_no_earlier_version_loads_the_error_stands_and_is_not_looked_into_again_at_once() -> None:
@@ -301,7 +300,7 @@ def test_where_no_earlier_version_loads_the_error_stands_and_is_not_looked_into_
     with resolving(registry, loads, clock=clock) as resolver:
         target = resolver.ask(*CHAMPION).result(10)
         for _ in range(3):
-            assert resolver.report_broken(target, DAMAGED).exception(10) is DAMAGED
+            assert resolver.aliases.report_broken(target, DAMAGED).exception(10) is DAMAGED
         assert loads.asked == [1]
         assert found(resolver) == 2
 
@@ -309,12 +308,12 @@ def test_where_no_earlier_version_loads_the_error_stands_and_is_not_looked_into_
 def test_a_version_asked_for_by_its_number_has_no_stand_in() -> None:
     with resolving(Registry(before=[2])) as resolver:
         target = resolver.ask(7, "demand", 1, None).result(10)
-        assert resolver.report_broken(target, DAMAGED).exception(0) is DAMAGED
+        assert resolver.aliases.report_broken(target, DAMAGED).exception(0) is DAMAGED
 
 
 def test_a_broken_version_that_this_process_had_forgotten_gives_way_too() -> None:
     with resolving(Registry({"champion": 4}, before=[3])) as resolver:
-        assert resolver.report_broken(target_of(4), DAMAGED).result(10).number == 3
+        assert resolver.aliases.report_broken(target_of(4), DAMAGED).result(10).number == 3
 
 
 def test_an_alias_that_is_gone_is_not_found() -> None:
@@ -360,7 +359,7 @@ def test_closing_answers_everyone_who_waits_and_all_who_come_later() -> None:
     with resolving(registry, clock=clock) as resolver:
         target = resolver.ask(*CHAMPION).result(10)
         registry.gate = threading.Event()
-        falling = resolver.report_broken(target, DAMAGED)
+        falling = resolver.aliases.report_broken(target, DAMAGED)
         asking = resolver.ask(7, "demand", 5, None)
         clock.after(5)
         looking = resolver.ask(*CHAMPION)
@@ -368,7 +367,7 @@ def test_closing_answers_everyone_who_waits_and_all_who_come_later() -> None:
         for future in (falling, asking, looking, resolver.ask(*CHAMPION), resolver.ask(7, "demand", 6, None)):
             with pytest.raises(Unavailable):
                 future.result(10)
-        assert resolver.report_broken(target_of(9, model="other"), DAMAGED).exception(10) is DAMAGED
+        assert resolver.aliases.report_broken(target_of(9, model="other"), DAMAGED).exception(10) is DAMAGED
 
 
 def test_many_threads_see_every_move_within_a_second_and_never_wait_or_fail() -> None:
@@ -379,13 +378,13 @@ def test_many_threads_see_every_move_within_a_second_and_never_wait_or_fail() ->
     def use(resolver: Resolver) -> list[tuple[float, int]]:
         seen = []
         while not stop.is_set():
-            target: Target | None = resolver.find(*CHAMPION)
+            target: ResolvedVersion | None = resolver.find(*CHAMPION)
             assert target is not None
             seen.append((time.monotonic(), target.number))
             time.sleep(0.001)
         return seen
 
-    times = Times(fresh_s=0.05, most_s=10.0, patience_s=5.0, retry_s=10.0)
+    times = AliasTimes(fresh_s=0.05, most_s=10.0, patience_s=5.0, retry_s=10.0)
     with resolving(registry, times=times) as resolver, ThreadPoolExecutor(8) as pool:
         asked(resolver)
         users = [pool.submit(use, resolver) for _ in range(8)]

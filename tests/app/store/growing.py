@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from app.records import Record
+from app.records import ForecastRecord
 from app.store import datasets, forecast_log, keys, panels, registry
 from app.store.db import Database
 from app.store.tables import Revision, Version
@@ -66,11 +66,11 @@ class Growing:
         """Log that ``version`` said ``mean`` of the series s0 from after its last day on; how many are new."""
         return self.log(self.record(version, mean, at, **changes))
 
-    def log(self, *records: Record) -> int:
+    def log(self, *records: ForecastRecord) -> int:
         with self.database.write() as session:
             return forecast_log.add(session, records)
 
-    def record(self, version: Version, mean: list[float], at: int | None = None, **changes: Any) -> Record:
+    def record(self, version: Version, mean: list[float], at: int | None = None, **changes: Any) -> ForecastRecord:
         said = Prediction(np.array([mean], dtype=np.float64), np.ones((1, 1)))
         fields: dict[str, Any] = {
             "tenant_id": self.tenant_id,
@@ -84,4 +84,4 @@ class Growing:
             "scale": 2.0,
             "stretch": {},
         }
-        return Record(**(fields | changes))
+        return ForecastRecord(**(fields | changes))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.records import Record
+from app.records import ForecastRecord
 from app.store import forecast_log, interval_scales, quality, realised
 from app.store.db import Database
 from app.store.quality import Comparison, Quality
@@ -249,4 +249,4 @@ def test_blocks_of_several_horizons_are_put_in_order_of_time(sales: Growing, mon
 
 def test_the_fields_of_a_record_are_those_of_the_table() -> None:
     columns = set(ServedForecast.__table__.columns.keys())
-    assert set(Record.__slots__) - {"revision"} == columns - {"id", "seen", "points", "done", "served_at"}
+    assert set(ForecastRecord.__slots__) - {"revision"} == columns - {"id", "seen", "points", "done", "served_at"}

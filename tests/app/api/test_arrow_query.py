@@ -6,7 +6,7 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import QueryParams
 
-from app.forecasting.arrow_answer import is_arrow, queried, query_parameters
+from app.api.http.arrow_query import is_arrow, parse_query, query_parameters
 from app.schemas.streams import ForecastQuery
 
 
@@ -22,7 +22,7 @@ from app.schemas.streams import ForecastQuery
     ],
 )
 def test_a_query_says_what_a_body_would(query: str, asked: dict[str, Any]) -> None:
-    found = queried(QueryParams(query))
+    found = parse_query(QueryParams(query))
     assert found.model == "demand"
     assert {name: getattr(found, name) for name in asked} == asked
 
@@ -48,7 +48,7 @@ def test_a_query_says_what_a_body_would(query: str, asked: dict[str, Any]) -> No
 )
 def test_a_wrong_query_is_refused_with_its_place(query: str, place: tuple[Any, ...], code: str) -> None:
     with pytest.raises(RequestValidationError) as caught:
-        queried(QueryParams(query))
+        parse_query(QueryParams(query))
     assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [(place, code)]
 
 

@@ -1,0 +1,67 @@
+"""Forecast requests whose body is an Arrow stream and whose other fields are in the query; their OpenAPI."""
+
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import QueryParams
+
+from app.formats import ARROW
+from app.schemas.streams import ForecastQuery
+
+_BINARY = {"type": "string", "format": "binary"}
+ARROW_BODY: dict[str, Any] = {
+    ARROW: {
+        "schema": {
+            **_BINARY,
+            "description": "A stream of record batches with the columns unique_id, ds, y, and covariates beside them. "
+            "Rows after the last value of a series may say what is known ahead. The rest of the request is in the "
+            "query.",
+        }
+    }
+}
+ARROW_ANSWER: dict[str, Any] = {
+    ARROW: {
+        "schema": {
+            **_BINARY,
+            "description": "Record batches with a row for each series and step: unique_id, ds, mean, and lo-L and hi-L "
+            "for each level L. All else is JSON under the key 'forecastle' of the schema's metadata.",
+        }
+    }
+}
+
+
+def is_arrow(content_type: str) -> bool:
+    """Return whether a header ``Content-Type`` announces an Arrow stream."""
+    return content_type.partition(";")[0].strip().lower() == ARROW
+
+
+def parse_query(params: QueryParams) -> ForecastQuery:
+    """Return the fields of the query.
+
+    Raises:
+        RequestValidationError: a field is missing, unknown or has no valid value; each error names its field.
+    """
+    # Repeated parameters are joined by commas: a list of levels may come so, and in any other field it is no value.
+    names = dict.fromkeys(name for name, _ in params.multi_items())
+    try:
+        return ForecastQuery.model_validate({name: ",".join(params.getlist(name)) for name in names})
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in errors]) from error
+
+
+def query_parameters() -> list[dict[str, Any]]:
+    """Return the query of a request whose body is Arrow, as OpenAPI documents it."""
+    fields = ForecastQuery.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": f"Where the body is Arrow: {schema.get('description', f'the {name}')}",
+            "schema": {key: value for key, value in schema.items() if key not in ("description", "title")},
+            **({"style": "form", "explode": False} if name == "levels" else {}),
+        }
+        for name, schema in fields.items()
+    ]

@@ -1,0 +1,42 @@
+"""Size of a forecast: its steps, its arithmetic, and the limits of one request."""
+
+from app.forecasting.request_panel import Request
+from app.serving.alias_state import ResolvedVersion
+from app.serving.model_cache import LoadedModel
+from app.settings import Settings
+from models.data.panel import Panel
+from models.errors import InputError
+from models.network.sizes import forecast_flop
+
+
+def horizon_of(request: Request, resolved: ResolvedVersion) -> int:
+    """Return the number of steps asked for; by default those that the version was trained for."""
+    return request.horizon or resolved.spec.horizon
+
+
+def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: int, levels: int) -> float:
+    """Return the arithmetic of a forecast in 10^9 operations.
+
+    Raises:
+        InputError: the horizon, the numbers of the answer or the arithmetic exceed the limit of one request.
+    """
+    if horizon > settings.max_horizon:
+        message = f"{horizon if horizon < 10**15 else 'so many'} steps are asked for"
+        raise InputError.of("horizon_too_long", message, f"ask for at most {settings.max_horizon}", field="horizon")
+    numbers = series * horizon * (1 + 2 * levels)
+    if numbers > settings.max_forecast_points:
+        message = f"{series} series of {horizon} steps with {levels} levels are {numbers} numbers"
+        hint = f"ask for at most {settings.max_forecast_points} at a time: fewer series, steps or levels"
+        raise InputError.of("answer_too_large", message, hint, field="horizon")
+    gflop = series * sum(forecast_flop(network.member.spec, horizon) for network in loaded.networks) / 1e9
+    if gflop > settings.max_forecast_gflop:
+        message = f"{series} series of {horizon} steps would take this model {gflop:.0f} billion operations"
+        hint = f"ask for at most {settings.max_forecast_gflop} billion at a time: fewer series or steps"
+        raise InputError.of("too_much_work", message, hint, field="horizon")
+    return gflop
+
+
+def trimmed(panel: Panel, loaded: LoadedModel) -> Panel:
+    """Return a panel of much longer series cut to what the networks read, with what is known ahead."""
+    context = max(network.member.spec.context for network in loaded.networks)
+    return panel.tail(context) if len(panel.y) > 2 * max(1, context) * len(panel) else panel

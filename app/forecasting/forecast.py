@@ -1,0 +1,249 @@
+"""The one way to a forecast: resolve, load, build the panel, admit by cost, batch, log a sample, encode."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from app.forecasting.cost import cost_gflop, horizon_of, trimmed
+from app.forecasting.json_answer import Provenance, head_of, provenance_of
+from app.forecasting.request_panel import Input, PanelReader, Request, RequestPanel, is_large
+from app.forecasting.session import SessionForecasts
+from app.forecasting.streaming import Encode, Facts, StreamReport, part_series, stream_parts
+from app.formats import Stream
+from app.problems import CallerGone, CorruptBundle, TooManyRequests, Unavailable
+from app.serving.alias_state import ResolvedVersion
+from app.serving.batcher import Batcher
+from app.serving.forecast_log import Entry, ForecastLog, Source
+from app.serving.interval_scales import IntervalScales
+from app.serving.model_cache import LoadedModel, ModelCache
+from app.serving.version_resolver import Resolver
+from app.settings import Settings
+from app.telemetry import Telemetry
+from models.data.chunks import parts_of
+from models.data.panel import Panel
+from models.errors import BundleError, InputError, ModelBroken
+from models.forecasting.forecast import Forecast
+from models.forecasting.forecaster import ForecastInput, check_request
+
+T = TypeVar("T")
+
+BROKEN = (CorruptBundle, BundleError, ModelBroken)  # errors of a version that cannot be served
+# A part that finds the queue full waits and tries again: a stream of a million series may take its time.
+RETRY_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+AnswerEncoder = Callable[[Provenance, Forecast], bytes]
+Wait = Callable[["asyncio.Future[bytes]"], Awaitable[bytes]]
+
+
+async def wait_for(future: "asyncio.Future[bytes]") -> bytes:
+    """Return the result of ``future``."""
+    return await future
+
+
+class StreamFormat(NamedTuple):
+    """Format of a stream: ``open`` makes its writer and may block; ``failure`` encodes an error as JSON."""
+
+    open: Callable[[], Stream]
+    failure: Callable[[Exception], Facts]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Forecasting:
+    """The use case of a forecast, without HTTP: a caller decodes a request, calls this, and sends what it returns.
+
+    ``slots`` bounds the large requests whose panels are built at the same time.
+    """
+
+    settings: Settings
+    resolver: Resolver
+    models: ModelCache
+    scales: IntervalScales
+    reader: PanelReader
+    sessions: SessionForecasts
+    batcher: Batcher
+    log: ForecastLog
+    telemetry: Telemetry
+    slots: CapacityLimiter
+
+    async def answer(
+        self, tenant_id: int, request: Request, data: Input, encode: AnswerEncoder, wait: Wait = wait_for
+    ) -> bytes:
+        """Return the encoded forecast of a request.
+
+        ``data`` is the input that ``request`` does not hold itself. ``wait`` waits for a forecast whose turn comes
+        later, and may cancel it: then it is not made. If the version is broken, the one that its alias falls back to
+        answers.
+
+        Raises:
+            NotFound: the tenant has no such model, version, alias or data set.
+            InputError: the request cannot be forecast, or costs more than one request may.
+            ModelBroken, BundleError, CorruptBundle: the version is broken, and there is none to fall back to.
+            Unavailable, TooManyRequests, DeadlinePassed: the service is too busy.
+            Conflict: other requests go on with the same session.
+        """
+        try:
+            make = partial(self._answer, request, data, encode, wait)
+            content, series = await self._with_version(tenant_id, request, make)
+        except Exception:
+            self.telemetry.forecast_made("error")
+            raise
+        self.telemetry.forecast_made("ok", series)
+        return content
+
+    async def stream(
+        self, tenant_id: int, request: Request, data: Input, output: StreamFormat, wait: Wait = wait_for
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the encoded forecasts of a request part by part; none is made before it is asked for.
+
+        ``wait`` waits for the first piece only. Errors up to that are raised, later ones are sent as the last piece.
+
+        Raises:
+            Exception: see ``answer``.
+        """
+        try:
+            if request.session is not None:
+                hint = "leave 'session' out, or ask for it by POST /v1/forecasts"
+                raise InputError.of("no_session", "a stream keeps no state", hint, field="session")
+            begin = partial(self._begin_stream, request, data, output, wait)
+            first, pieces = await self._with_version(tenant_id, request, begin)
+        except CallerGone:
+            raise  # counted as gone already
+        except Exception:
+            self.telemetry.forecast_made("error")
+            raise
+        async with aclosing(pieces):
+            yield first
+            async for piece in pieces:
+                yield piece
+
+    def close(self) -> None:
+        """Answer all that waits, and end the threads."""
+        self.batcher.stop()
+        self.log.close()
+        self.scales.close()
+        self.resolver.close()
+        self.models.close()
+
+    async def _with_version(
+        self, tenant_id: int, request: Request, use: Callable[[ResolvedVersion, LoadedModel], Awaitable[T]]
+    ) -> T:
+        """Return what ``use`` returns for the version that the request names; where that version is broken, what it
+        returns for the one that the alias falls back to.
+        """
+        name = (tenant_id, request.model, request.version, request.alias)
+        resolved = self.resolver.find(*name) or await self.resolver.wait(*name)
+        try:
+            return await use(resolved, await self._load(resolved))
+        except BROKEN as error:
+            fallback = await asyncio.wrap_future(self.resolver.aliases.report_broken(resolved, error))
+            return await use(fallback, await self._load(fallback))
+
+    async def _load(self, resolved: ResolvedVersion) -> LoadedModel:
+        loaded = self.models.find(resolved.tenant_id, resolved.version_id)
+        if loaded is None:
+            loading = asyncio.wrap_future(self.models.load(resolved.tenant_id, resolved.version_id))
+            try:
+                loaded = await asyncio.wait_for(loading, self.settings.load_timeout_s)
+            except TimeoutError:
+                message = f"version {resolved.number} of {resolved.model} is being loaded; try again in a few seconds"
+                raise Unavailable(message) from None
+        return self.scales.fit(resolved.version_id, loaded)
+
+    async def _answer(
+        self,
+        request: Request,
+        data: Input,
+        encode: AnswerEncoder,
+        wait: Wait,
+        resolved: ResolvedVersion,
+        loaded: LoadedModel,
+    ) -> tuple[bytes, int]:
+        """Return the encoded forecast and the number of its series."""
+        horizon, levels = horizon_of(request, resolved), tuple(request.levels)
+        finish: Encode = partial(encode, provenance_of(resolved, request.model, len(loaded.networks), loaded.notes))
+        large = is_large(request, data)
+        if request.session is not None:
+            go_on = partial(self.sessions.forecast, resolved, loaded, request, data)
+            forecast = await run_sync(go_on, limiter=self.slots) if large else go_on()
+            return finish(forecast), len(forecast.ids)
+        read = partial(self.reader.read, resolved.tenant_id, request, data, resolved.spec.freq)
+        source = await run_sync(read, limiter=self.slots) if large else read()
+        panel = source.panel
+        gflop = cost_gflop(self.settings, loaded, len(panel), horizon, len(levels))
+        ask = ForecastInput(trimmed(panel, loaded), horizon, levels)
+        finish = self._logged(resolved, source, finish)
+        waiting = self.batcher.put(loaded, ask, gflop, finish, self.settings.forecast_timeout_s)
+        return await wait(waiting), len(panel)
+
+    def _logged(self, resolved: ResolvedVersion, source: RequestPanel, encode: Encode) -> Encode:
+        """Return ``encode``, which also gives the forecast to the log if it is one of the sample."""
+        if source.dataset_id is None or not self.log.wants():
+            return encode
+        origin = Source(
+            tenant_id=resolved.tenant_id,
+            model=resolved.model,
+            version_id=resolved.version_id,
+            season=resolved.spec.season,
+            stretch=self.scales.of(resolved.version_id),
+            dataset_id=source.dataset_id,
+            revision=source.revision,
+        )
+
+        def encode_and_log(forecast: Forecast) -> bytes:
+            content = encode(forecast)
+            self.log.put(Entry(origin, source.panel, forecast))
+            return content
+
+        return encode_and_log
+
+    async def _begin_stream(
+        self,
+        request: Request,
+        data: Input,
+        output: StreamFormat,
+        wait: Wait,
+        resolved: ResolvedVersion,
+        loaded: LoadedModel,
+    ) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+        """Return the first piece of a stream and those after it."""
+        horizon, levels = horizon_of(request, resolved), tuple(request.levels)
+        settings, timeout_s = self.settings, self.settings.forecast_timeout_s
+
+        def read() -> tuple[RequestPanel, Iterator[Panel], float]:
+            """Return the panel, its parts and the cost of one series; refuse here what no part could be made of."""
+            source = self.reader.read(resolved.tenant_id, request, data, resolved.spec.freq)
+            gflop = cost_gflop(settings, loaded, 1, horizon, len(levels))
+            numbers = horizon * (1 + 2 * len(levels))
+            size = part_series((numbers, settings.max_forecast_points), (gflop, settings.max_forecast_gflop))
+            specs = [network.member.spec for network in loaded.networks]
+            for part in parts_of(source.panel, size):
+                check_request(specs, part, horizon)
+            return source, parts_of(source.panel, size), gflop
+
+        source, parts, gflop = await run_sync(read, limiter=self.slots)
+
+        async def make(part: Panel, encode: Encode) -> bytes:
+            ask = ForecastInput(trimmed(part, loaded), horizon, levels)
+            finish = self._logged(resolved, source._replace(panel=part), encode)
+            put = partial(self.batcher.put, loaded, ask, gflop * len(part), finish, timeout_s)
+            for wait_s in RETRY_WAITS_S:
+                with suppress(TooManyRequests):
+                    return await put()
+                await asyncio.sleep(wait_s)
+            return await put()
+
+        def failure(error: Exception) -> Facts:
+            if isinstance(error, ModelBroken):
+                self.resolver.aliases.report_broken(resolved, error)  # too late for this stream, not for the next
+            return output.failure(error)
+
+        provenance = provenance_of(resolved, request.model, len(loaded.networks), loaded.notes)
+        report = StreamReport(partial(head_of, provenance), failure, self.telemetry.forecast_made)
+        pieces = stream_parts(parts, make, await run_sync(output.open), report)
+        return await wait(asyncio.ensure_future(anext(pieces))), pieces

@@ -1,0 +1,55 @@
+"""Forecasts of models with carried state: a session reads only the points that are new since its last request."""
+
+from functools import partial
+
+from app.forecasting.cost import cost_gflop, horizon_of
+from app.forecasting.request_panel import Input, PanelReader, Request, future_panel
+from app.schemas import ForecastRequest
+from app.serving.alias_state import ResolvedVersion
+from app.serving.model_cache import LoadedModel
+from app.serving.session_cache import Held, Inline, Key, SessionCache, Source, Stored
+from app.settings import Settings
+from app.store import datasets, panels
+from app.store.db import Database
+from models.forecasting.forecast import Forecast
+from models.forecasting.session import forecast_session
+
+
+class SessionForecasts:
+    """Continues the session that a request names, and forecasts from its state."""
+
+    def __init__(self, settings: Settings, database: Database, cache: SessionCache, reader: PanelReader) -> None:
+        self._settings, self._database, self._cache, self._reader = settings, database, cache, reader
+
+    def forecast(self, resolved: ResolvedVersion, loaded: LoadedModel, request: Request, data: Input) -> Forecast:
+        """Return the forecast after the new points, which the session of the request reads. A data set may block this.
+
+        An alias has one session of a name, that of the version which answered last: were there one for each version,
+        those of a version that is rolled back to would lack the points that came meanwhile.
+
+        Raises:
+            InputError, Conflict: see ``app.serving.session_cache``.
+        """
+        assert request.session is not None
+        horizon, levels = horizon_of(request, resolved), tuple(request.levels)
+        networks, windows = loaded.networks, resolved.report.carry or 1
+        key = Key(resolved.tenant_id, f"{resolved.model}@{resolved.alias or resolved.number}", request.session)
+
+        def change(source: Inline | Stored, held: Held | None) -> tuple[Held, Forecast]:
+            if held is not None and held.version_id != resolved.version_id:
+                held = None
+            after = source.go_on(networks, held, windows)._replace(version_id=resolved.version_id)
+            cost_gflop(self._settings, loaded, len(after.session), horizon, len(levels))
+            calibration = loaded.forecaster.calibration
+            return after, forecast_session(networks, calibration, after.session, horizon, levels)
+
+        if data is not None or not isinstance(request, ForecastRequest) or request.dataset is None:
+            rows = self._reader.read(resolved.tenant_id, request, data, resolved.spec.freq).panel
+            return self._cache.update(key, partial(change, Inline(rows)))
+        with self._database.read() as session:
+            revision = datasets.revision(session, resolved.tenant_id, request.dataset.name, request.dataset.revision)
+            ids = None if request.dataset.ids is None else tuple(request.dataset.ids)
+            read = partial(panels.newer, session, resolved.tenant_id, revision)
+            ahead = None if request.future is None else future_panel(request.future, str(revision.dataset.freq))
+            stored = Stored(Source(revision.dataset_id, ids), revision.number, read, ahead)
+            return self._cache.update(key, partial(change, stored))
