@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import update
 
-from app.api import streams
+from app.forecasting import forecast
 from app.formats import ARROW, LINES
 from app.store.tables import Version
 from models.forecasting import bundle
@@ -183,7 +183,7 @@ def test_a_full_queue_turns_away_what_comes_next(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
     """One is being made and one waits; a stream tries again a few times, and gives up in the end."""
-    monkeypatch.setattr(streams, "WAITS_S", (0.001, 0.001))
+    monkeypatch.setattr(forecast, "RETRY_WAITS_S", (0.001, 0.001))
     gate = Gate(monkeypatch)
     with slow_house(sqlite_template, tmp_path, max_waiting=1) as house:
         asking = Asking(house)
