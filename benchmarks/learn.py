@@ -94,7 +94,7 @@ class Adapting:
             self._learn(panel, said, dict(zip(series.tolist(), at.tolist(), strict=True)), horizon)
         prediction = predict(self._networks, panel, series, at, horizon)
         self._open.append(Open(series, at, prediction, np.zeros_like(at)))
-        lo, hi = self._calibration.stretched(self._state.stretch).intervals(prediction, [LEVEL])[LEVEL]
+        lo, hi = self._calibration.with_scales(self._state.scales).intervals(prediction, [LEVEL])[LEVEL]
         return Answer(prediction.mean, lo, hi)
 
     def _learn(self, panel: Panel, said: Open, now: dict[int, int], horizon: int) -> None:

@@ -155,7 +155,7 @@ class ForecastLog:
 def records_of(entry: Entry) -> Iterator[ForecastRecord]:
     """What is kept of a forecast: all that was said of up to ``MAX_SERIES`` of its series, and MASE's unit of each."""
     source, panel, made = entry
-    if made.said is None:
+    if made.prediction is None:
         return
     stretch = source.stretch
     widths = {} if stretch is None else {str(level): float(stretch[level - 1]) for level in REPORTED_LEVELS}
@@ -169,7 +169,7 @@ def records_of(entry: Entry) -> Iterator[ForecastRecord]:
             series=made.ids[i],
             start_us=int(made.starts[i].astype(np.int64)),
             horizon=made.mean.shape[1],
-            said=to_bytes(made.said, i),
+            said=to_bytes(made.prediction, i),
             scale=scale if scale > 0 else None,
             stretch=widths,
         )

@@ -124,5 +124,5 @@ def stretched(loaded: LoadedModel, stretch: Floats) -> LoadedModel:
         f"those of {SHOWN_LEVEL} % {times:.2f} times as wide as the backtest's errors alone would make them"
     )
     forecaster = loaded.forecaster
-    adapted = replace(forecaster, calibration=forecaster.calibration.stretched(stretch))
+    adapted = replace(forecaster, calibration=forecaster.calibration.with_scales(stretch))
     return replace(loaded, forecaster=adapted, notes=(*loaded.notes, EngineNote(ADAPTED, message)))

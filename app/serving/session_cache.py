@@ -106,7 +106,7 @@ class Stored(NamedTuple):
 
     def _appended(self, networks: Sequence[RunnableMember], held: Held) -> Session:
         newer = self._newer(held.revision)
-        return replace(held.session, begun=0) if newer is None else append(networks, held.session, newer)
+        return replace(held.session, restarted=0) if newer is None else append(networks, held.session, newer)
 
     def _newer(self, after: int) -> Panel | None:
         """What came after a revision, and what is known ahead; None where there is neither."""

@@ -49,7 +49,7 @@ class Shadows:
             logger.info("a challenger says nothing", extra={"version": version_id, "reason": str(error)})
             self._known[source.tenant_id, source.model] = now_s + FRESH_S, None
             return None
-        return None if made.said is None else Other(version_id, made.said)
+        return None if made.prediction is None else Other(version_id, made.prediction)
 
     def _challenger(self, tenant_id: int, model: str, now_s: float) -> int | None:
         until_s, version_id = self._known.get((tenant_id, model), (0.0, None))

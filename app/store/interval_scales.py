@@ -28,7 +28,7 @@ def learn(
     if state.moments == row.moments:
         return
     row.state, row.moments = state.to_json(), state.moments
-    row.stretch, row.changed_at = state.stretch.tolist(), now(session)
+    row.stretch, row.changed_at = state.scales.tolist(), now(session)
     session.flush()
 
 
@@ -49,6 +49,6 @@ def _row(session: Session, version: Version) -> AdaptedIntervals:
     if found is not None:
         return found
     new = initial_adaptation()
-    values = {"moments": 0, "state": new.to_json(), "stretch": new.stretch.tolist(), "changed_at": now(session)}
+    values = {"moments": 0, "state": new.to_json(), "stretch": new.scales.tolist(), "changed_at": now(session)}
     insert_if_absent(session, AdaptedIntervals, tenant_id=version.tenant_id, version_id=version.id, **values)
     return session.scalars(query.execution_options(populate_existing=True)).one()

@@ -151,7 +151,7 @@ def _bounds(calibration: Calibration, said: Prediction, kind: Kind) -> Mapping[i
     for level, width in kind.stretch:
         stretch[int(level) - 1] = width
     levels = [level for level in REPORTED_LEVELS if level <= calibration.highest_level]
-    return calibration.stretched(stretch).intervals(said, levels)
+    return calibration.with_scales(stretch).intervals(said, levels)
 
 
 def _add(

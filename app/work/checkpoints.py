@@ -48,7 +48,7 @@ def open_checkpoint(context: JobContext, clock: Callable[[], float] = time.monot
     data = context.load_checkpoint()
     if data is not None:
         try:
-            diary.read(data)
+            diary.restore(data)
             context.log(f"attempt {job.attempt} goes on from a checkpoint of {len(data)} bytes")
         except BundleError as error:
             context.log(f"the checkpoint is left aside, and the work begun anew: {error}")

@@ -59,7 +59,7 @@ def train(context: JobContext) -> Outcome:
         should_stop=reporter.should_stop,
         is_due=reporter.judging_is_due,
         enough=time_is_up(STATISTICAL_S, reporter.clock),
-        diary=checkpoint,
+        checkpoint=checkpoint,
     )
     trained = train_pipeline(panel, plan, members, refit=payload.refit, statistical=payload.baselines, watch=watch)
     origins, evaluation = trained.origins, trained.evaluation

@@ -51,17 +51,19 @@ def search(
     auto = payload.auto
     assert auto is not None
     reporter.enter("search")
-    entry = checkpoint.done(STEP)
+    entry = checkpoint.find(STEP)
     if entry is None:
         if each is run_sequentially:
             teach = partial(_teach, reporter.searching(auto.budget_s))
             tools = SearchTools(teach, OnnxEngine, reporter.clock, reporter.should_stop, checkpoint)
         else:  # trials on other machines report nothing, and share only the wall clock with this one
-            tools = SearchTools(partial(_teach, _ignore), OnnxEngine, time.time, diary=checkpoint, each=each)
+            tools = SearchTools(
+                partial(_teach, _ignore), OnnxEngine, time.time, checkpoint=checkpoint, parallel_map=each
+            )
         choice = search_spec(known, auto.fixed, payload.members[0].training, tools, auto.budget_s, auto.trials)
         best = MemberPlan(choice.member.spec, choice.training)
         facts = best.to_json() | {"trials": [asdict(trial) for trial in choice.trials]}
-        entry = checkpoint.close(STEP, CheckpointEntry(facts, dict(choice.member.weights)))
+        entry = checkpoint.finish(STEP, CheckpointEntry(facts, dict(choice.member.weights)))
     member = MemberPlan.from_json(entry.facts)
     return SearchResult(
         MemberPlan(member.spec, member.training, initial_weights=entry.arrays), tuple(entry.facts["trials"])

@@ -42,8 +42,8 @@ class Adaptation:
     moments: int = 0
 
     @property
-    def stretch(self) -> Floats:
-        """By how much each level is widened, (99,), for ``Calibration.stretched``."""
+    def scales(self) -> Floats:
+        """By how much each level is widened, (99,), for ``Calibration.with_scales``."""
         weights = np.exp(-SHARPNESS * (self.losses - self.losses.min(axis=0)))
         return np.asarray(np.exp((weights * self.widths).sum(axis=0) / weights.sum(axis=0)))
 

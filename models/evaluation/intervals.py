@@ -86,17 +86,17 @@ def _interpolate_quantile(prediction: Prediction, at: float) -> Floats:
 class Calibration:
     """``radii`` (H, 99) float32 in window units, level 1 to 99 %; NaN where a step has too few residuals for it.
 
-    ``count``: the residuals of the step that has fewest; ``stretch``: (99,), by how much each level is widened about
+    ``count``: the residuals of the step that has fewest; ``scales``: (99,), by how much each level is widened about
     the mean beyond that, by what came since (see ``models.evaluation.adaptive_intervals``).
     """
 
     radii: NDArray[np.float32]
     count: int
-    stretch: Floats | None = None
+    scales: Floats | None = None
 
-    def stretched(self, stretch: Floats | None) -> "Calibration":
-        """The same, with another ``stretch``."""
-        return replace(self, stretch=stretch)
+    def with_scales(self, scales: Floats | None) -> "Calibration":
+        """The same, with another ``scales``."""
+        return replace(self, scales=scales)
 
     @property
     def highest_level(self) -> int:
@@ -133,9 +133,9 @@ class Calibration:
         inner: Interval | None = None
         for level in sorted(set(levels)):
             lo, hi = self._widen(prediction, level)
-            if self.stretch is not None:
+            if self.scales is not None:
                 centre = np.clip(prediction.mean, lo, hi)
-                factor = self.stretch[level - 1]
+                factor = self.scales[level - 1]
                 lo, hi = centre - (centre - lo) * factor, centre + (hi - centre) * factor
             if inner is not None:
                 lo, hi = np.minimum(lo, inner.lo), np.maximum(hi, inner.hi)

@@ -34,13 +34,14 @@ MAX_POINTS_PER_RUN = 256  # points in one run: a layer below another gives its o
 
 
 class CarriedState(NamedTuple):
-    """What a network keeps of N series, and how many more points each may read before it begins anew: ``left`` (N,).
+    """Network state of N series; ``remaining`` (N,): points that each may still read in its time segment.
 
-    All points are read, but for the newest where what is said depends on covariates ahead: those may come later.
+    The state has read every point, except the newest one of a network with known-future covariates: their values may
+    arrive later than the point.
     """
 
-    memory: NetworkState
-    left: Ints
+    state: NetworkState
+    remaining: Ints
 
 
 class Lengths(NamedTuple):
@@ -58,29 +59,29 @@ def segment_length(spec: Spec, windows: int) -> int:
 def read(reader: Reader, engine: Engine, kept: CarriedState | None, points: Lengths, windows: int) -> CarriedState:
     """What is kept once all ``points`` of ``reader.panel`` are read, of which those before are in ``kept``."""
     (was, at), held = points, _deferred_points(reader.spec)
-    left, memory = was - at, None
+    left, state = was - at, None
     if kept is not None:
-        memory = kept.memory
-        left[: len(kept.left)] += kept.left
+        state = kept.state
+        left[: len(kept.remaining)] += kept.remaining
     upto, anew = was - held, np.flatnonzero(left < 0)
     if len(anew):
         start, left[anew] = _segment_starts(reader, anew, points, segment_length(reader.spec, windows))
         fresh = _begin(reader, engine, anew, start)
-        memory = scatter(fresh if memory is None else memory, len(at), anew, fresh)
+        state = scatter(fresh if state is None else state, len(at), anew, fresh)
         upto[anew] = start - held
-    assert memory is not None, "a panel has a series, and a series that is new is begun"
-    return CarriedState(_read_to(reader, engine, memory, upto, at - held), left)
+    assert state is not None, "a panel has a series, and a series that is new is begun"
+    return CarriedState(_read_to(reader, engine, state, upto, at - held), left)
 
 
 def can_step(kept: CarriedState, steps: int) -> bool:
     """Whether each series may read so many more points where it is, and nothing is read beside them."""
-    return kept.memory.batch.known.shape[2] == 0 and bool((kept.left >= steps).all())
+    return kept.state.batch.known.shape[2] == 0 and bool((kept.remaining >= steps).all())
 
 
 def step(spec: Spec, engine: Engine, kept: CarriedState, values: Floats) -> CarriedState:
     """What ``read`` gives once ``values`` (N, k) in data units came, none of them missing, to one that ``can_step``."""
-    memory = advance(spec, engine, kept.memory, kept.memory.batch.to_window(values))
-    return CarriedState(without_window(memory), kept.left - values.shape[1])
+    state = advance(spec, engine, kept.state, kept.state.batch.to_window(values))
+    return CarriedState(without_window(state), kept.remaining - values.shape[1])
 
 
 def forecast(reader: Reader, engine: Engine, kept: CarriedState, at: Ints, horizon: int) -> Prediction:
@@ -90,10 +91,10 @@ def forecast(reader: Reader, engine: Engine, kept: CarriedState, at: Ints, horiz
         _deferred_points(reader.spec),
         count_passes(reader.spec, horizon) * reader.spec.outputs,
     )
-    memory = _with_covariates(reader, kept.memory, _Points(series, at - held, held), ahead)
+    state = _with_covariates(reader, kept.state, _Points(series, at - held, held), ahead)
     if held:
-        memory = _advance(reader, engine, memory, _Points(series, at - held, held))
-    return forecast_from_state(reader.spec, engine, memory, horizon)
+        state = _advance(reader, engine, state, _Points(series, at - held, held))
+    return forecast_from_state(reader.spec, engine, state, horizon)
 
 
 def _deferred_points(spec: Spec) -> int:
@@ -142,18 +143,18 @@ class _Points(NamedTuple):
     size: int
 
 
-def _read_to(reader: Reader, engine: Engine, memory: NetworkState, upto: Ints, end: Ints) -> NetworkState:
-    """``memory``, which knows ``upto`` (N,) points, once it knows ``end`` (N,)."""
+def _read_to(reader: Reader, engine: Engine, state: NetworkState, upto: Ints, end: Ints) -> NetworkState:
+    """``state``, which knows ``upto`` (N,) points, once it knows ``end`` (N,)."""
     left, ahead = end - upto, reader.spec.outputs
     while (most := int(left.max())) > 0:
         size = _chunk_size(left, most)
         rows = np.flatnonzero(left >= size)
         points = _Points(rows, (end - left)[rows], size)
-        part = memory if len(rows) == len(left) else take_rows(memory, rows)
+        part = state if len(rows) == len(left) else take_rows(state, rows)
         part = without_window(_advance(reader, engine, _with_covariates(reader, part, points, ahead), points))
-        memory = scatter(memory, len(left), rows, part)
+        state = scatter(state, len(left), rows, part)
         left[rows] -= size
-    return memory
+    return state
 
 
 def _chunk_size(left: Ints, most: int) -> int:
@@ -162,16 +163,16 @@ def _chunk_size(left: Ints, most: int) -> int:
     return min(1 << (most.bit_length() - 1) if ragged else most, MAX_POINTS_PER_RUN)
 
 
-def _with_covariates(reader: Reader, memory: NetworkState, points: _Points, ahead: int) -> NetworkState:
-    """``memory`` with what is known of the ``points`` that come, and of as many as ``ahead`` beyond them."""
+def _with_covariates(reader: Reader, state: NetworkState, points: _Points, ahead: int) -> NetworkState:
+    """``state`` with what is known of the ``points`` that come, and of as many as ``ahead`` beyond them."""
     series, since, size = points
-    if memory.batch.known.shape[2] == 0:
-        return memory
+    if state.batch.known.shape[2] == 0:
+        return state
     known = reader.known(series, since + size, size, ahead)
     known[:, size:, : known.shape[2] - reader.spec.ahead_channels] = 0  # covariates of the past end with the points
-    return memory._replace(batch=memory.batch._replace(known=known))
+    return state._replace(batch=state.batch._replace(known=known))
 
 
-def _advance(reader: Reader, engine: Engine, memory: NetworkState, points: _Points) -> NetworkState:
-    """``memory`` once ``points`` are read as well."""
-    return advance(reader.spec, engine, memory, memory.batch.to_window(reader.future(*points)))
+def _advance(reader: Reader, engine: Engine, state: NetworkState, points: _Points) -> NetworkState:
+    """``state`` once ``points`` are read as well."""
+    return advance(reader.spec, engine, state, state.batch.to_window(reader.future(*points)))

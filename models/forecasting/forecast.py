@@ -34,7 +34,7 @@ class Note:
 class Forecast:
     """``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: each series' first moment.
 
-    ``said``: all that the networks said of it, views of arrays that other forecasts share.
+    ``prediction``: all that the networks said of it, views of arrays that other forecasts share.
     """
 
     ids: tuple[str, ...]
@@ -44,7 +44,7 @@ class Forecast:
     intervals: Mapping[int, Interval]
     notes: tuple[Note, ...] = field(default=())
     utc: bool = False
-    said: Prediction | None = None
+    prediction: Prediction | None = None
 
     def times(self, i: int) -> Times:
         """The timestamps forecast for series ``i``, (horizon,)."""

@@ -153,7 +153,7 @@ def split_forecast(
                     *(note for i, note in noted if rows.start <= i < rows.stop),
                 ),
                 utc=ask.panel.utc,
-                said=said.part(rows, steps),
+                prediction=said.part(rows, steps),
             )
         )
     return made

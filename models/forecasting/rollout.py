@@ -61,20 +61,20 @@ def _forecast_windows(
 
 
 class NetworkState(NamedTuple):
-    """What a network that carries its state keeps of B series, to go on from with every new point.
+    """Recurrent state of B series, from which a network with a carried state reads new points.
 
-    Its size does not depend on how many points were read. Values are in units of the window that it began with:
-    ``recent`` (B, season) the newest, those missing taken from a season before, where the network is given lags;
-    ``newest`` (B, 1) the last one observed; NaN where there was none. ``state``: the inputs ``state_0`` (B, U) …;
-    ``said``: the steps that the network says now. Of ``batch`` the values are gone, and ``known`` begins with what is
-    known of the next point.
+    Its size does not depend on the number of points read. Values are in units of the first window:
+    ``recent`` (B, season): the newest values if the network has lags, gaps filled from one season before;
+    ``newest`` (B, 1): the last observed value; NaN if there is none. ``inputs``: the inputs ``state_0`` (B, U), …;
+    ``prediction``: the network's output after the last point. ``batch`` holds no values any more, and its ``known``
+    begins with the covariates of the next point.
     """
 
     batch: Batch
     recent: Float32
     newest: Float32
-    state: Inputs
-    said: WindowForecast
+    inputs: Inputs
+    prediction: WindowForecast
 
 
 def begin(spec: Spec, engine: Engine, batch: Batch) -> NetworkState:
@@ -88,16 +88,16 @@ def begin(spec: Spec, engine: Engine, batch: Batch) -> NetworkState:
     return advance(spec, engine, blank, batch.values)
 
 
-def advance(spec: Spec, engine: Engine, memory: NetworkState, values: Float32) -> NetworkState:
+def advance(spec: Spec, engine: Engine, state: NetworkState, values: Float32) -> NetworkState:
     """Read the next points, ``values`` (B, k) in window units, NaN where missing: k steps of the cell and no more."""
-    count, batch, recent = values.shape[1], memory.batch, memory.recent
+    count, batch, recent = values.shape[1], state.batch, state.recent
     if count == 0:
-        return memory  # a sequence without steps would end the process: ONNX Runtime aborts
+        return state  # a sequence without steps would end the process: ONNX Runtime aborts
     if spec.lags:
         recent = np.concatenate([recent, values], axis=1)
         recent = fill(recent, spec.season) if np.isnan(values).any() else recent
-    newest = _last_observed(memory.newest, values)
-    inputs = {"past": _past_channels(spec, values, recent, batch.known), **_static_inputs(spec, batch), **memory.state}
+    newest = _last_observed(state.newest, values)
+    inputs = {"past": _past_channels(spec, values, recent, batch.known), **_static_inputs(spec, batch), **state.inputs}
     if spec.ahead_channels:
         inputs["ahead"] = batch.known[:, count : count + spec.outputs, -spec.ahead_channels :]
     if spec.skip_channels:
@@ -108,31 +108,31 @@ def advance(spec: Spec, engine: Engine, memory: NetworkState, values: Float32) -
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def forecast_from_state(spec: Spec, engine: Engine, memory: NetworkState, horizon: int) -> Prediction:
-    """``horizon`` steps after the points read; what is said is read on, but ``memory`` stays as it is."""
+def forecast_from_state(spec: Spec, engine: Engine, state: NetworkState, horizon: int) -> Prediction:
+    """``horizon`` steps after the points read; what is said is read on, but ``state`` stays as it is."""
     feed = _feed_steps if spec.outputs == 1 else _feed_segments
-    parts = [memory.said, *feed(spec, engine, memory, count_passes(spec, horizon) - 1)]
+    parts = [state.prediction, *feed(spec, engine, state, count_passes(spec, horizon) - 1)]
     mean = np.concatenate([part.mean for part in parts], axis=1)
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
     said = WindowForecast(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
-    return _concatenate(spec, [_to_data_units(memory.batch, said)], memory.batch.unit, horizon)
+    return _concatenate(spec, [_to_data_units(state.batch, said)], state.batch.unit, horizon)
 
 
-def without_window(memory: NetworkState) -> NetworkState:
-    """``memory`` to be kept: without what is known ahead, which is looked up anew, and what it was made from."""
-    known = np.empty((len(memory.newest), 0, memory.batch.known.shape[2]), dtype=np.float32)
-    batch = memory.batch._replace(known=known)
-    return memory._replace(batch=batch, recent=memory.recent.copy(), newest=memory.newest.copy())
+def without_window(state: NetworkState) -> NetworkState:
+    """``state`` to be kept: without what is known ahead, which is looked up anew, and what it was made from."""
+    known = np.empty((len(state.newest), 0, state.batch.known.shape[2]), dtype=np.float32)
+    batch = state.batch._replace(known=known)
+    return state._replace(batch=batch, recent=state.recent.copy(), newest=state.newest.copy())
 
 
-def take_rows(memory: Tree, rows: Ints) -> Tree:
-    """``memory``, or any tuple and dict of arrays, of some of its rows."""
-    made: Tree = _map_arrays(lambda array: array[rows], memory)
+def take_rows(state: Tree, rows: Ints) -> Tree:
+    """``state``, or any tuple and dict of arrays, of some of its rows."""
+    made: Tree = _map_arrays(lambda array: array[rows], state)
     return made
 
 
-def scatter(memory: NetworkState, count: int, rows: Ints, part: NetworkState) -> NetworkState:
-    """``memory``, made longer to ``count`` rows where it is shorter, with ``part`` in place of ``rows`` (B,)."""
+def scatter(state: NetworkState, count: int, rows: Ints, part: NetworkState) -> NetworkState:
+    """``state``, made longer to ``count`` rows where it is shorter, with ``part`` in place of ``rows`` (B,)."""
     if len(rows) == count:
         return part
 
@@ -142,7 +142,7 @@ def scatter(memory: NetworkState, count: int, rows: Ints, part: NetworkState) ->
         made[rows] = new
         return made
 
-    together: NetworkState = _map_arrays(place, memory, part)
+    together: NetworkState = _map_arrays(place, state, part)
     return together
 
 
@@ -158,21 +158,21 @@ def _map_arrays(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -
     return first
 
 
-def _feed_segments(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[WindowForecast]:
+def _feed_segments(spec: Spec, engine: Engine, state: NetworkState, times: int) -> Iterator[WindowForecast]:
     """What is said once what was said is read, and so on."""
     for _ in range(times):
-        memory = advance(spec, engine, memory, memory.said.mean)
-        yield memory.said
+        state = advance(spec, engine, state, state.prediction.mean)
+        yield state.prediction
 
 
-def _feed_steps(spec: Spec, engine: Engine, memory: NetworkState, times: int) -> Iterator[WindowForecast]:
+def _feed_steps(spec: Spec, engine: Engine, state: NetworkState, times: int) -> Iterator[WindowForecast]:
     """The same for steps said one by one, with the same arrays every time: of a forecast, most is done here."""
-    known, said, (rows, season) = memory.batch.known, memory.said, memory.recent.shape
+    known, said, (rows, season) = state.batch.known, state.prediction, state.recent.shape
     line = np.zeros((rows, season + times), dtype=np.float32)
-    line[:, :season] = np.nan_to_num(memory.recent)
+    line[:, :season] = np.nan_to_num(state.recent)
     past = np.ones((rows, 1, 2 + spec.lags + known.shape[2]), dtype=np.float32)
     skip = np.empty((rows, 1, spec.skip_channels), dtype=np.float32)
-    inputs = {"past": past, "skip": skip, **_static_inputs(spec, memory.batch), **memory.state}
+    inputs = {"past": past, "skip": skip, **_static_inputs(spec, state.batch), **state.inputs}
     if not spec.skip_channels:
         del inputs["skip"]
     ahead, first = spec.ahead_channels, 2 + spec.lags

@@ -44,16 +44,16 @@ MAX_STEPS = carried_state.MAX_POINTS_PER_RUN
 class Session:
     """N series: in ``tail`` as many of their newest points as may be read again, ``at`` (N,), and what is known ahead.
 
-    ``kept``: what each network keeps, None of one that carries no state. ``windows``: over how many windows in a row
-    a state is carried; ``begun``: how many series were new to the call that made this value.
+    ``states``: what each network keeps, None of one that carries no state. ``windows``: over how many windows in a row
+    a state is carried; ``restarted``: how many series were new to the call that made this value.
     """
 
     tail: Panel
     at: Ints
-    kept: tuple[carried_state.CarriedState | None, ...]
+    states: tuple[carried_state.CarriedState | None, ...]
     windows: int
-    begun: int
-    kept_bytes: int  # of ``kept`` and the names: the same from point to point
+    restarted: int
+    state_bytes: int  # of ``states`` and the names: the same from point to point
 
     def __len__(self) -> int:
         return len(self.tail)
@@ -62,7 +62,7 @@ class Session:
     def size_bytes(self) -> int:
         """The memory that this takes, roughly; it does not grow with the points that were read."""
         tail = (self.tail.y, self.tail.starts, self.tail.indptr, self.at, *self.tail.covariates.values())
-        return self.kept_bytes + sum(OBJECT_BYTES + array.nbytes for array in tail)
+        return self.state_bytes + sum(OBJECT_BYTES + array.nbytes for array in tail)
 
     def select(self, ids: Sequence[str]) -> "Session":
         """Some of the series alone, in the order named.
@@ -74,8 +74,8 @@ class Session:
             return self
         tail, where = self.tail.select(ids), {name: i for i, name in enumerate(self.tail.ids)}
         rows = np.array([where[name] for name in ids], dtype=np.int64)
-        kept = take_rows(self.kept, rows)
-        return replace(self, tail=tail, at=self.at[rows], kept=kept, kept_bytes=_state_bytes(kept, tail))
+        kept = take_rows(self.states, rows)
+        return replace(self, tail=tail, at=self.at[rows], states=kept, state_bytes=_state_bytes(kept, tail))
 
 
 def begin(networks: Sequence[RunnableMember], panel: Panel, windows: int) -> Session:
@@ -125,23 +125,23 @@ def _can_step(session: Session, values: Floats) -> bool:
     steps = values.shape[1]
     if steps > MAX_STEPS or np.isnan(values).any() or (session.at * len(session) != len(session.tail.y)).any():
         return False
-    return all(kept is None or carried_state.can_step(kept, steps) for kept in session.kept)
+    return all(kept is None or carried_state.can_step(kept, steps) for kept in session.states)
 
 
 def _step(networks: Sequence[RunnableMember], session: Session, values: Floats) -> Session:
     """What ``_read`` gives of such ``values``, in a third of the time."""
     kept = tuple(
         None if one is None else carried_state.step(network.member.spec, network.engine, one, values)
-        for network, one in zip(networks, session.kept, strict=True)
+        for network, one in zip(networks, session.states, strict=True)
     )
     longer, at = extend(session.tail, values), session.at + values.shape[1]
-    return Session(*_trim(networks, longer, at), kept, session.windows, 0, session.kept_bytes)
+    return Session(*_trim(networks, longer, at), kept, session.windows, 0, session.state_bytes)
 
 
 def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) -> Prediction:
     """``horizon`` steps after the last value of every series; ``session`` stays as it is."""
     series, at, said = np.arange(len(session)), session.at, []
-    for ((spec, weights, _), engine), kept in zip(networks, session.kept, strict=True):
+    for ((spec, weights, _), engine), kept in zip(networks, session.states, strict=True):
         reader = Reader(spec, facts_in(weights), session.tail)
         if kept is None:
             said.append(roll(reader, engine, series, at, horizon))
@@ -170,9 +170,9 @@ def forecast_session(
 
 
 def _notes(specs: Sequence[Spec], session: Session) -> Iterator[Note]:
-    if session.begun:
+    if session.restarted:
         message = (
-            f"the session began anew with {session.begun} of its {len(session)} series, from the history at hand; "
+            f"the session began anew with {session.restarted} of its {len(session)} series, from the history at hand; "
             f"it says what it would have said before if that holds the newest {reach(specs, session.windows)} points"
         )
         yield Note(code="session_begun", message=message)
@@ -221,7 +221,7 @@ def _read(networks: Sequence[RunnableMember], panel: Panel, before: Session | No
     was, at = np.zeros(len(panel), dtype=np.int64), panel.observed_lengths
     known: Sequence[carried_state.CarriedState | None] = [None] * len(networks)
     if before is not None:
-        known, was[: len(before)] = before.kept, before.at
+        known, was[: len(before)] = before.states, before.at
         _check_static_unchanged(panel, was[: len(before)], _static_names(networks))
     kept = []
     for ((spec, weights, _), engine), one in zip(networks, known, strict=True):

@@ -38,10 +38,10 @@ def always_false() -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepCheckpoint:
-    """The place of one step: ``entry`` is the last note of who was interrupted there; ``note`` makes one, if due."""
+    """The place of one step: ``entry`` is the last note of who was interrupted there; ``save`` makes one, if due."""
 
     entry: CheckpointEntry | None = None
-    note: SaveEntry = lambda make: None
+    save: SaveEntry = lambda make: None
 
 
 class Checkpoint:
@@ -54,7 +54,7 @@ class Checkpoint:
         self._done: dict[str, CheckpointEntry] = {}
         self._open: tuple[str, CheckpointEntry] | None = None
 
-    def read(self, data: bytes) -> None:
+    def restore(self, data: bytes) -> None:
         """Go on from what was kept.
 
         Raises:
@@ -75,7 +75,7 @@ class Checkpoint:
         self._done, self._open = entries, last
 
     def to_bytes(self) -> bytes:
-        """The diary as bytes that ``read`` reads."""
+        """The diary as bytes that ``restore`` reads."""
         entries = [*self._done.items(), *([] if self._open is None else [self._open])]
         header = {
             "format": FORMAT,
@@ -85,26 +85,26 @@ class Checkpoint:
         }
         return pack(header, {f"{i}:{n}": a for i, (_, entry) in enumerate(entries) for n, a in entry.arrays.items()})
 
-    def done(self, step: str) -> CheckpointEntry | None:
+    def find(self, step: str) -> CheckpointEntry | None:
         """What ``step`` came to; None where it is not done."""
         return self._done.get(step)
 
-    def under(self, prefix: str) -> list[CheckpointEntry]:
+    def find_all(self, prefix: str) -> list[CheckpointEntry]:
         """What the steps that are done and begin with ``prefix`` came to."""
         return [entry for step, entry in self._done.items() if step.startswith(prefix)]
 
-    def page(self, step: str) -> StepCheckpoint:
+    def open(self, step: str) -> StepCheckpoint:
         """Where ``step`` is noted while it is at work."""
         entry = self._open[1] if self._open is not None and self._open[0] == step else None
 
-        def note(make: Callable[[], CheckpointEntry]) -> None:
+        def save(make: Callable[[], CheckpointEntry]) -> None:
             if self._due():
                 self._open = (step, make())
                 self._keep(self.to_bytes())
 
-        return StepCheckpoint(entry, note)
+        return StepCheckpoint(entry, save)
 
-    def close(self, step: str, entry: CheckpointEntry) -> CheckpointEntry:
+    def finish(self, step: str, entry: CheckpointEntry) -> CheckpointEntry:
         """``step`` is done; what it came to."""
         self._done[step], self._open = entry, None
         if self._due():

@@ -51,12 +51,11 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingHooks:
-    """Who is told of each ``phase`` (``fit``, ``backtest``, ``refit``) and of progress in it, and who may stop it.
+    """Callbacks of ``train_pipeline``: start of a phase (``fit``, ``backtest``, ``refit``), progress, cancellation.
 
-    ``is_due``: whether it is time to find out how good a network in the making is. ``enough``: whether the time for the
-    statistical baselines is up; see ``models.evaluation.backtest.evaluate``. ``diary``: what was done of it before, if
-    anything
-    was, and where it is noted how far it is.
+    ``is_due``: returns whether to measure the skill of the network now in training. ``enough``: returns whether the
+    time for the statistical baselines is over, see ``models.evaluation.backtest.evaluate``. ``checkpoint``: holds the
+    steps finished before an interruption; each step stores its state there.
     """
 
     on_phase: Callable[[str], None] = lambda phase: None
@@ -64,7 +63,7 @@ class TrainingHooks:
     should_stop: Callable[[], bool] = lambda: False
     is_due: Callable[[], bool] = lambda: False
     enough: Callable[[], bool] = lambda: False
-    diary: Checkpoint = field(default_factory=Checkpoint)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
 
 def train_pipeline(
@@ -133,11 +132,11 @@ def _train_members(
             watch.on_progress(phase, number, progress)
 
         step = f"{phase}/{number}"
-        found = watch.diary.done(step)
+        found = watch.checkpoint.find(step)
         if found is None:
             judge: SkillProbe = no_skill if origins is None else ValidationSkill(course.spec, origins, watch.is_due)
-            weights = train_member(course, panel, watch.diary.page(step), told, watch.should_stop, judge)
-            found = watch.diary.close(step, CheckpointEntry(arrays=dict(weights)))
+            weights = train_member(course, panel, watch.checkpoint.open(step), told, watch.should_stop, judge)
+            found = watch.checkpoint.finish(step, CheckpointEntry(arrays=dict(weights)))
         members.append(Member(course.spec, found.arrays))
     return members
 
@@ -145,12 +144,12 @@ def _train_members(
 def _evaluate(
     mixed: Sequence[Member], origins: Origins, statistical: Sequence[str], watch: TrainingHooks
 ) -> Evaluation:
-    found = watch.diary.done("backtest")
+    found = watch.checkpoint.find("backtest")
     if found is None:
         says = partial(predict, make_runnable(mixed, OnnxEngine))
         made = evaluate(says, origins, statistical, watch.enough)
         facts = {"report": made.report.to_json(), "count": made.calibration.count}
-        found = watch.diary.close("backtest", CheckpointEntry(facts, {"radii": made.calibration.radii}))
+        found = watch.checkpoint.finish("backtest", CheckpointEntry(facts, {"radii": made.calibration.radii}))
     return Evaluation(
         BacktestReport.from_json(found.facts["report"]), Calibration(found.arrays["radii"], found.facts["count"])
     )

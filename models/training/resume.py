@@ -51,7 +51,7 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Note it if it is due."""
         if epoch + 1 < self._epochs and not self.model.stop_training:
-            self._page.note(lambda: _entry(self.model, self._patience, epoch + 1))
+            self._page.save(lambda: _entry(self.model, self._patience, epoch + 1))
 
 
 def state_of(network: Any) -> list[Any]:

@@ -39,19 +39,19 @@ Train = Callable[[Spec, Training, Panel, Weights | None, Callable[[], bool]], We
 
 @dataclass(frozen=True, slots=True)
 class SearchTools:
-    """What a search works with; ``clock`` gives seconds, for this library reads none itself.
+    """Functions that a search calls; ``clock`` returns seconds, because this library reads no clock itself.
 
-    ``diary``: the trials that were made before, which are not made again, and where new ones are noted. ``each`` does
-    the trials of a rung. Where it sends them to other machines, these tools go along but for the diary, and the clock
-    must be one that those machines share.
+    ``checkpoint`` stores finished trials, which are not run again after an interruption. ``parallel_map`` runs the
+    trials of a rung. If it runs them on other machines, it sends these tools without the checkpoint, and ``clock``
+    must be a clock that all machines share.
     """
 
     teach: Train
     engine: Callable[[Spec, Weights], Engine]
     clock: Callable[[], float]
     should_stop: Callable[[], bool] = always_false
-    diary: Checkpoint = field(default_factory=Checkpoint)
-    each: ParallelMap = run_sequentially
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    parallel_map: ParallelMap = run_sequentially
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SearchResult:
+class BestCandidate:
     """The ``member`` that did best, how to finish it in the time that is left, and what was tried, in order."""
 
     member: Member
@@ -90,7 +90,7 @@ def search_spec(
     tools: SearchTools,
     budget_s: float,
     most: int | None = None,
-) -> SearchResult:
+) -> BestCandidate:
     """The best of ``models.training.recipes.CANDIDATES`` for ``panel`` that leave ``fields`` of the spec as they are.
 
     Args:
@@ -107,7 +107,7 @@ def search_spec(
         SpecError: a field that cannot work.
         Cancelled: ``tools.should_stop`` said so.
     """
-    spent_s = sum(entry.facts["trial"]["seconds"] for entry in tools.diary.under(TRIALS))
+    spent_s = sum(entry.facts["trial"]["seconds"] for entry in tools.checkpoint.find_all(TRIALS))
     end_s = tools.clock() + budget_s - spent_s
     plan = plan_for(panel, fields["horizon"], fields["season"])
     origins = origins_of(panel, plan, fields["season"])
@@ -124,7 +124,7 @@ def search_spec(
         runners = sorted(ran, key=lambda runner: runner.error)[: math.ceil(len(ran) / 2)]
     best = min(tried, key=lambda runner: runner.error)
     told = tuple(runner.trial for runner in tried if runner.trial is not None)
-    return SearchResult(
+    return BestCandidate(
         member=best.member, training=_remaining_training(training, best, end_s - tools.clock()), trials=told
     )
 
@@ -181,15 +181,15 @@ class _Search:
         before = [self._before(runner, rung) for runner in runners]
         wanted = [runner for runner, found in zip(runners, before, strict=True) if found is None]
         along = replace(
-            self, tools=replace(self.tools, diary=Checkpoint(), each=run_sequentially)
+            self, tools=replace(self.tools, checkpoint=Checkpoint(), parallel_map=run_sequentially)
         )  # the diary stays here
-        made = iter(self.tools.each([partial(along.in_time, runner, training, rung) for runner in wanted]))
+        made = iter(self.tools.parallel_map([partial(along.in_time, runner, training, rung) for runner in wanted]))
         ran = [self._noted(next(made), rung) if found is None else found for found in before]
         return [runner for runner in ran if runner is not None]
 
     def _before(self, runner: _Contender, rung: int) -> _Contender | None:
         """``runner`` after this rung, if it was made before an interruption."""
-        found = self.tools.diary.done(_step_name(runner, rung))
+        found = self.tools.checkpoint.find(_step_name(runner, rung))
         if found is None:
             return None
         trial, pace = Trial(**found.facts["trial"]), _TrainingSpeed(*found.facts["pace"])
@@ -200,7 +200,7 @@ class _Search:
             assert runner.trial is not None
             assert runner.pace is not None
             facts = {"trial": asdict(runner.trial), "pace": astuple(runner.pace)}
-            self.tools.diary.close(_step_name(runner, rung), CheckpointEntry(facts, dict(runner.member.weights)))
+            self.tools.checkpoint.finish(_step_name(runner, rung), CheckpointEntry(facts, dict(runner.member.weights)))
         return runner
 
     def in_time(self, runner: _Contender, training: Training, rung: int) -> _Contender | None:

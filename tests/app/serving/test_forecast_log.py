@@ -152,5 +152,5 @@ def test_what_a_challenger_says_stands_beside_what_was_served() -> None:
 
 def test_a_forecast_of_which_nothing_more_is_known_is_not_kept() -> None:
     one = entry()
-    made: Forecast = replace(one.made, said=None)
+    made: Forecast = replace(one.made, prediction=None)
     assert list(records_of(one._replace(made=made))) == []

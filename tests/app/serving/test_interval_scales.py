@@ -43,8 +43,8 @@ def test_a_version_that_learned_is_stretched_and_says_so_once_it_is_known() -> N
     assert stretches.fit(3, one) is one  # nobody waits
     eventually(lambda: stretches.of(3) is not None)
     wide = stretches.fit(3, one)
-    assert wide.forecaster.calibration.stretch is not None
-    assert wide.forecaster.calibration.stretch[79] == 1.5
+    assert wide.forecaster.calibration.scales is not None
+    assert wide.forecaster.calibration.scales[79] == 1.5
     [note] = wide.notes
     assert note.code == ADAPTED
     assert "80 % 1.50 times as wide" in note.message

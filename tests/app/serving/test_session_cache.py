@@ -115,7 +115,7 @@ def test_a_session_is_of_one_tenant_one_version_and_one_name(other: Key) -> None
     assert post(sessions, other, points(2, 10))  # holds a window: begun, and the forecast says so
     found = sessions.find(other)
     assert found is not None
-    assert found.session.begun == 1
+    assert found.session.restarted == 1
 
 
 def test_what_is_not_used_for_long_is_no_more() -> None:
@@ -290,10 +290,10 @@ class Dataset:
 def test_of_a_data_set_only_what_is_newer_is_read() -> None:
     dataset = Dataset([points(0, 20, 2), points(20, 21, 2), points(21, 24), points(24, 25)])
     held = dataset.at(1).go_on(NETWORKS, None, WINDOWS)
-    assert (held.revision, held.session.begun) == (1, 2)
+    assert (held.revision, held.session.restarted) == (1, 2)
     for revision in (2, 3, 3, 4):
         held = dataset.at(revision).go_on(NETWORKS, held, WINDOWS)
-        assert (held.revision, held.session.begun) == (revision, 0)
+        assert (held.revision, held.session.restarted) == (revision, 0)
     assert dataset.read_after == [0, 1, 2, 3]
     anew = dataset.at(4).go_on(NETWORKS, None, WINDOWS)  # as after a restart, or in another process
     assert says(held) == pytest.approx(says(anew), rel=1e-6)
@@ -305,7 +305,7 @@ def test_another_source_or_an_older_revision_is_read_anew() -> None:
     held = dataset.at(3).go_on(NETWORKS, None, WINDOWS)
     for other, alike in [(dataset.at(2), whole(21, 2)), (dataset.at(3, ["s0"]), whole(24))]:
         after = other.go_on(NETWORKS, held, WINDOWS)
-        assert after.session.begun == len(after.session)
+        assert after.session.restarted == len(after.session)
         assert says(after) == alike
     inline = Inline(points(0, 12)).go_on(NETWORKS, None, WINDOWS)
     assert says(dataset.at(3).go_on(NETWORKS, inline, WINDOWS)) == whole(24, 2)
@@ -329,7 +329,7 @@ def test_what_cannot_follow_is_read_anew_from_the_data_set() -> None:
     dataset = Dataset([first, with_covariates(points(20, 22), size=[1, 2])])
     held = dataset.at(1).go_on(networks, None, WINDOWS)
     after = dataset.at(2).go_on(networks, held, WINDOWS)
-    assert after.session.begun == 1
+    assert after.session.restarted == 1
     anew = dataset.at(2).go_on(networks, None, WINDOWS)
     assert predict(networks, after.session, 3).mean.tolist() == predict(networks, anew.session, 3).mean.tolist()
 
@@ -348,7 +348,7 @@ def test_what_is_known_ahead_comes_with_the_request() -> None:
     assert np.abs(predict(networks, held.session, 3).mean - dear).max() > 1e-3
     held = dataset.at(2, future=ahead(21, 5)).go_on(networks, held, WINDOWS)
     anew = dataset.at(2, future=ahead(21, 5)).go_on(networks, None, WINDOWS)
-    assert held.session.begun == 0
+    assert held.session.restarted == 0
     said, expected = (predict(networks, one.session, 3).mean for one in (held, anew))
     assert said == pytest.approx(expected, rel=1e-6)
 

@@ -33,7 +33,7 @@ def lived(sales: Growing, version: Version, errors: np.ndarray) -> list[bool]:
     for error in errors.tolist():
         with sales.database.read() as session:
             stretch = interval_scales.stretches(session, [version.id]).get(version.id)
-        adapting = calibration.stretched(None if stretch is None else np.array(stretch))
+        adapting = calibration.with_scales(None if stretch is None else np.array(stretch))
         lo, hi = adapting.intervals(Prediction(np.zeros((1, 1)), np.ones((1, 1))), [80])[80]
         within.append(bool(lo[0, 0] <= error <= hi[0, 0]))
         sales.serve(version, [0.0], stretch={} if stretch is None else {"80": stretch[79], "95": stretch[94]})

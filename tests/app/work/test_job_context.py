@@ -133,7 +133,7 @@ def test_a_diary_of_another_release_is_left_aside_and_said_so(sqlite: Database) 
     job = claim(sqlite)
     context = context_of(sqlite, job)
     context.save_checkpoint(b"pickled by somebody")
-    assert open_checkpoint(context).under("") == []
+    assert open_checkpoint(context).find_all("") == []
     [line] = log_of(sqlite, job)
     assert line.startswith("the checkpoint is left aside, and the work begun anew: the bytes begin with b'pickled")
 
@@ -267,7 +267,7 @@ def test_a_diary_of_steps_survives_the_desk(sqlite: Database, monkeypatch: pytes
     monkeypatch.setattr("app.work.checkpoints.KEEP_EVERY_S", 0.0)
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
-    open_checkpoint(context_of(sqlite, job)).close("search", CheckpointEntry({"spec": 1}))
-    found = open_checkpoint(context_of(sqlite, job)).done("search")
+    open_checkpoint(context_of(sqlite, job)).finish("search", CheckpointEntry({"spec": 1}))
+    found = open_checkpoint(context_of(sqlite, job)).find("search")
     assert found is not None
     assert found.facts == {"spec": 1}

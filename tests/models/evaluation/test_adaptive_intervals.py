@@ -24,13 +24,13 @@ def zero(count=1, horizon=1, spread=1.0):
 
 
 def test_a_state_that_has_seen_nothing_stretches_nothing():
-    assert initial_adaptation().stretch.tolist() == [1.0] * 99
+    assert initial_adaptation().scales.tolist() == [1.0] * 99
 
 
 def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
     outside = adapt(LATER, NINE, zero(), np.array([[8.1]]))
     assert outside.widths[:, 79] == pytest.approx(0.8 * RATES)
-    assert outside.stretch[79] > 1
+    assert outside.scales[79] > 1
     state = outside
     for _ in range(4):
         state = adapt(state, NINE, zero(), np.array([[1.0]]))
@@ -67,8 +67,8 @@ def test_what_did_not_come_or_has_no_unit_teaches_nothing():
 
 def test_levels_that_the_calibration_cannot_vouch_for_stay_as_they_were():
     state = adapt(initial_adaptation(), NINE, zero(), np.array([[100.0]]))
-    assert (state.stretch[:90] > 1).all()
-    assert state.stretch[90:].tolist() == [1.0] * 9
+    assert (state.scales[:90] > 1).all()
+    assert state.scales[90:].tolist() == [1.0] * 9
 
 
 def test_the_distance_is_measured_on_the_side_where_the_value_lies():
@@ -87,7 +87,7 @@ def test_wild_values_leave_it_finite():
     state = initial_adaptation()
     for value in (np.inf, 1e300, 0.0, -1e300):
         state = adapt(state, NINE, zero(), np.array([[value]]))
-    assert np.isfinite(state.stretch).all()
+    assert np.isfinite(state.scales).all()
 
 
 def test_a_state_goes_to_json_and_back():
@@ -120,7 +120,7 @@ def live(deviations, level, adaptive):
     state, shares = initial_adaptation(), []
     for deviation in deviations:
         actual = deviation * rng.normal(size=(1, 6))
-        lo, hi = calibration.stretched(state.stretch).intervals(zero(1, 6), [level])[level]
+        lo, hi = calibration.with_scales(state.scales).intervals(zero(1, 6), [level])[level]
         shares.append(((lo <= actual) & (actual <= hi)).mean())
         state = adapt(state, calibration, zero(1, 6), actual) if adaptive else state
     return np.array(shares)

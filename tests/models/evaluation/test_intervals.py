@@ -204,7 +204,7 @@ def test_a_stretch_widens_about_the_mean():
     calibration = calibrated(ladder(9))
     stretch = np.ones(99)
     stretch[89] = 2
-    made = calibration.stretched(stretch).intervals(Prediction(np.array([[1.0]]), np.array([[1.0]])), [50, 90])
+    made = calibration.with_scales(stretch).intervals(Prediction(np.array([[1.0]]), np.array([[1.0]])), [50, 90])
     assert [(interval.lo.item(), interval.hi.item()) for interval in made.values()] == [(-4, 6), (-17, 19)]
 
 

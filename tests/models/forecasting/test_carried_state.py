@@ -38,9 +38,9 @@ def test_the_windows_of_a_lane_are_taught_as_they_will_be_served(strategy):
     spec = small_spec(state="carried", strategy=strategy, season=3, context=4, horizon=2, future_covariates=("price",))
     panel = history()
     reader, engine = reader_of(spec, panel), Watched(OnnxEngine(spec, weights_of(spec)))
-    memory = begin(spec, engine, reader.read(ONE, np.array([12]), 10))
+    network_state = begin(spec, engine, reader.read(ONE, np.array([12]), 10))
     for at in (12, 16):
-        memory = advance(spec, engine, memory, memory.batch.to_window(panel.y[None, at : at + 4]))
+        network_state = advance(spec, engine, network_state, network_state.batch.to_window(panel.y[None, at : at + 4]))
     for before, served in enumerate(engine.given):
         taught, targets = state_examples(reader, (ONE, np.array([12 + 4 * before])), before)
         assert taught["past"] == pytest.approx(served["past"], abs=1e-6)
@@ -49,7 +49,7 @@ def test_the_windows_of_a_lane_are_taught_as_they_will_be_served(strategy):
             assert newest == pytest.approx(served[name], abs=1e-6)
         assert taught["keep"].tolist() == [[float(before > 0)]]
         assert not [name for name in taught if name.startswith("state_")]
-        future = memory.batch.to_window(panel.y[None, 12 + 4 * before :][:, : spec.outputs])
+        future = network_state.batch.to_window(panel.y[None, 12 + 4 * before :][:, : spec.outputs])
         newest = targets[:, -1, :, 0] if strategy == "seq2seq" else targets[..., 0]
         assert newest == pytest.approx(future, abs=1e-6, nan_ok=True)
     assert targets.shape == ((1, 4, 2, 1) if strategy == "seq2seq" else (1, spec.outputs, 1))
@@ -80,12 +80,12 @@ def test_the_taught_network_remembers_its_states_where_it_is_to_keep_them():
         for given in (given_first(batch), watched.given[0])
     ]
     keep = np.float32([[0], [0]])
-    assert said(network, taught[0], keep) == pytest.approx(first.said.mean, abs=1e-5)
-    assert said(network, taught[1], keep + 1) == pytest.approx(second.said.mean, abs=1e-5)
+    assert said(network, taught[0], keep) == pytest.approx(first.prediction.mean, abs=1e-5)
+    assert said(network, taught[1], keep + 1) == pytest.approx(second.prediction.mean, abs=1e-5)
     said(network, taught[0], keep)
     mixed = said(network, taught[1], np.float32([[1], [0]]))
-    assert mixed[0] == pytest.approx(second.said.mean[0], abs=1e-5)
-    assert np.abs(mixed[1] - second.said.mean[1]).max() > 1e-3  # begins at zero again
+    assert mixed[0] == pytest.approx(second.prediction.mean[0], abs=1e-5)
+    assert np.abs(mixed[1] - second.prediction.mean[1]).max() > 1e-3  # begins at zero again
 
 
 def given_first(batch):

@@ -115,14 +115,17 @@ LATER[0, [3, 9, 10, 11, 12, 13]] = NAN
 
 def test_to_go_on_point_by_point_is_to_read_the_whole_history_at_once(carried):
     spec, engine, batch = carried
-    memory = begin(spec, engine, batch)
+    network_state = begin(spec, engine, batch)
     for count in range(20):
-        memory = advance(spec, engine, memory, LATER[:, count : count + 1])
+        network_state = advance(spec, engine, network_state, LATER[:, count : count + 1])
     at_once = advance(spec, engine, begin(spec, engine, batch), LATER)
-    assert memory.said.mean == pytest.approx(at_once.said.mean, abs=1e-6)
-    for name, state in memory.state.items():
-        assert state == pytest.approx(at_once.state[name], abs=1e-6)
-    assert memory.recent.shape == (2, spec.season if 1 < spec.season <= 4 else 0)  # all that is kept of the values
+    assert network_state.prediction.mean == pytest.approx(at_once.prediction.mean, abs=1e-6)
+    for name, state in network_state.inputs.items():
+        assert state == pytest.approx(at_once.inputs[name], abs=1e-6)
+    assert network_state.recent.shape == (
+        2,
+        spec.season if 1 < spec.season <= 4 else 0,
+    )  # all that is kept of the values
 
 
 def test_what_is_read_of_a_window_is_what_was_taught_of_it(carried):
@@ -139,9 +142,9 @@ def test_what_is_read_of_a_window_is_what_was_taught_of_it(carried):
 def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
     spec, engine, batch = carried
     watched = Watched(engine)
-    memory = begin(spec, watched, batch)
+    network_state = begin(spec, watched, batch)
     for first, end in pairwise([0, 1, 7, 8, 13, 20]):  # at 13 more than a season is missing
-        memory = advance(spec, watched, memory, LATER[:, first:end])
+        network_state = advance(spec, watched, network_state, LATER[:, first:end])
         whole = window_inputs(spec, np.concatenate([batch.values, LATER[:, :end]], axis=1), batch)
         past = np.concatenate([given["past"] for given in watched.given], axis=1)
         assert past.tolist() == whole.pop("past").tolist()
@@ -151,12 +154,12 @@ def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
 
 def test_what_is_said_is_read_on_as_if_it_had_come(carried):
     spec, engine, batch = carried
-    memory = advance(spec, engine, begin(spec, engine, batch), LATER[:, :5])
-    said = forecast_from_state(spec, engine, memory, 7)
-    expected = [memory.said]
+    network_state = advance(spec, engine, begin(spec, engine, batch), LATER[:, :5])
+    said = forecast_from_state(spec, engine, network_state, 7)
+    expected = [network_state.prediction]
     for _ in range(count_passes(spec, 7) - 1):
-        memory = advance(spec, engine, memory, memory.said.mean)
-        expected.append(memory.said)
+        network_state = advance(spec, engine, network_state, network_state.prediction.mean)
+        expected.append(network_state.prediction)
     mean = np.concatenate([one.mean for one in expected], axis=1)[:, :7]
     assert said.mean == pytest.approx(batch.to_data(mean), rel=1e-6)
     if spec.loss == "quantile":
@@ -166,19 +169,29 @@ def test_what_is_said_is_read_on_as_if_it_had_come(carried):
 
 def test_some_rows_go_on_and_are_put_back(carried):
     spec, engine, batch = carried
-    memory = begin(spec, engine, batch)
-    one = advance(spec, engine, take_rows(memory, np.array([1])), LATER[1:, :3])
-    both = scatter(memory._replace(batch=memory.batch._replace(known=memory.batch.known[:, 3:])), 2, np.array([1]), one)
-    assert both.said.mean[0].tolist() == memory.said.mean[0].tolist()
-    assert both.said.mean[1] == pytest.approx(advance(spec, engine, memory, LATER[:, :3]).said.mean[1], abs=1e-6)
-    longer = scatter(memory, 3, np.array([2]), take_rows(memory, np.array([0])))
-    assert longer.state["state_0"].tolist() == [*memory.state["state_0"].tolist(), memory.state["state_0"][0].tolist()]
+    network_state = begin(spec, engine, batch)
+    one = advance(spec, engine, take_rows(network_state, np.array([1])), LATER[1:, :3])
+    both = scatter(
+        network_state._replace(batch=network_state.batch._replace(known=network_state.batch.known[:, 3:])),
+        2,
+        np.array([1]),
+        one,
+    )
+    assert both.prediction.mean[0].tolist() == network_state.prediction.mean[0].tolist()
+    assert both.prediction.mean[1] == pytest.approx(
+        advance(spec, engine, network_state, LATER[:, :3]).prediction.mean[1], abs=1e-6
+    )
+    longer = scatter(network_state, 3, np.array([2]), take_rows(network_state, np.array([0])))
+    assert longer.inputs["state_0"].tolist() == [
+        *network_state.inputs["state_0"].tolist(),
+        network_state.inputs["state_0"][0].tolist(),
+    ]
 
 
 def test_to_read_nothing_changes_nothing(carried):
     spec, engine, batch = carried
-    memory = begin(spec, engine, batch)
-    assert advance(spec, engine, memory, LATER[:, :0]) is memory
+    network_state = begin(spec, engine, batch)
+    assert advance(spec, engine, network_state, LATER[:, :0]) is network_state
 
 
 def test_a_carried_state_reads_each_point_once():

@@ -257,10 +257,10 @@ def test_a_series_that_is_new_is_begun_and_the_answer_says_so():
     networks = carrying()
     session = begin(networks, panel_of(range(1, 9)), 2)
     session = append(networks, session, panel_of([9.0], [5.0, 4.0, 6.0], start="2024-01-09"))
-    assert (len(session), session.begun, session.tail.ids) == (2, 1, ("s0", "s1"))
+    assert (len(session), session.restarted, session.tail.ids) == (2, 1, ("s0", "s1"))
     alone = begin(networks, replace(panel_of([5.0, 4.0, 6.0], start="2024-01-09"), ids=("s1",)), 2)
     assert says(networks, session)[1] == pytest.approx(says(networks, alone)[0])
-    assert append(networks, session, panel_of([1.0], [2.0], start="2024-01-12")).begun == 0
+    assert append(networks, session, panel_of([1.0], [2.0], start="2024-01-12")).restarted == 0
 
 
 def test_some_series_of_a_session_are_a_session():
@@ -308,7 +308,7 @@ def test_a_seasonal_naive_member_needs_no_state():
         session = append(networks, session, panel(i, i + 1))
     assert_alike(session_says(networks, session, 6), session_says(networks, begin(networks, panel(0, 40), 3), 6))
     alone = predict(networks[1:], panel(0, 40), np.array([0]), np.array([40]), 6).mean
-    own = session_says(networks[:1], replace(session, kept=session.kept[:1]), 6).mean
+    own = session_says(networks[:1], replace(session, states=session.states[:1]), 6).mean
     assert session_says(networks, session, 6).mean == pytest.approx((3 * own + alone) / 4)
 
 

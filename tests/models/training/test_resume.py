@@ -49,12 +49,12 @@ def same(one: Weights, other: Weights) -> bool:
 def interrupted(course: MemberPlan, batches: int) -> CheckpointEntry:
     """What a training had noted when it died after so many batches."""
     kept: list[bytes] = []
-    diary = Checkpoint("", kept.append, lambda: True)
+    checkpoint = Checkpoint("", kept.append, lambda: True)
     with pytest.raises(Cancelled):
-        train_member(course, PANEL, diary.page("fit"), should_stop=after(batches))
+        train_member(course, PANEL, checkpoint.open("fit"), should_stop=after(batches))
     again = Checkpoint()
-    again.read(kept[-1])
-    entry = again.page("fit").entry
+    again.restore(kept[-1])
+    entry = again.open("fit").entry
     assert entry is not None
     return entry
 
@@ -113,9 +113,11 @@ def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
                 raise Dies
 
         with pytest.raises(Dies):
-            train_pipeline(PANEL, plan, courses, watch=TrainingHooks(on_progress=die, diary=diary_of(kept)))
+            train_pipeline(PANEL, plan, courses, watch=TrainingHooks(on_progress=die, checkpoint=checkpoint_of(kept)))
     told: list[str] = []
-    last = TrainingHooks(on_progress=lambda phase, member, _: told.append(f"{phase}/{member}"), diary=diary_of(kept))
+    last = TrainingHooks(
+        on_progress=lambda phase, member, _: told.append(f"{phase}/{member}"), checkpoint=checkpoint_of(kept)
+    )
     made = train_pipeline(PANEL, plan, courses, watch=last)
     assert set(told) == {"refit/1"}  # all that came before was done once
     for ours, theirs in zip(made.forecaster.members, whole.forecaster.members, strict=True):
@@ -125,11 +127,11 @@ def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
     assert made.evaluation.report == whole.evaluation.report
 
 
-def diary_of(kept: list[bytes]) -> Checkpoint:
-    diary = Checkpoint("", kept.append, lambda: True)
+def checkpoint_of(kept: list[bytes]) -> Checkpoint:
+    checkpoint = Checkpoint("", kept.append, lambda: True)
     if kept:
-        diary.read(kept[-1])
-    return diary
+        checkpoint.restore(kept[-1])
+    return checkpoint
 
 
 def test_memory_does_not_grow_with_the_trainings_of_a_process() -> None:

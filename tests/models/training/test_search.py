@@ -129,7 +129,9 @@ def test_trials_that_are_done_in_other_processes_come_to_the_same() -> None:
 
     panel = panel_of(np.arange(100.0))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        far = search_spec(panel, FIELDS, TRAINING, SearchTools(teach_at_once, OnnxEngine, time.time, each=each), 1e6)
+        far = search_spec(
+            panel, FIELDS, TRAINING, SearchTools(teach_at_once, OnnxEngine, time.time, parallel_map=each), 1e6
+        )
     near = search_spec(panel, FIELDS, TRAINING, SearchTools(teach_at_once, OnnxEngine, time.time), 1e6)
     assert processes
     assert os.getpid() not in processes
