@@ -23,7 +23,7 @@ from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES
 from models.training.checkpoint import always_false
 from models.training.recipes import CANDIDATES
-from models.training.search import SearchResult, SearchTools, search_spec
+from models.training.search import BestCandidate, SearchTools, search_spec
 from models.types import Weights
 from tests.fakes import weights
 from tests.models.samples import panel_of
@@ -69,7 +69,7 @@ class School:
             made["head/bias"][:] = rise * 2 / (spec.context - 1)
         return made
 
-    def search(self, panel: Panel | None = None, budget_s: float = 1e6, **fields: Any) -> SearchResult:
+    def search(self, panel: Panel | None = None, budget_s: float = 1e6, **fields: Any) -> BestCandidate:
         tools = SearchTools(self.teach, OnnxEngine, lambda: self.now_s, lambda: self.now_s >= self.stopped_at_s)
         return search_spec(panel or panel_of(np.arange(100.0)), {**FIELDS, **fields}, TRAINING, tools, budget_s)
 
@@ -87,7 +87,7 @@ def wide_is_best(spec: Spec, epochs: int) -> float:
     return 0.25 if spec.units == 256 else 0.5
 
 
-def ranked(choice: SearchResult) -> dict[str, float | None]:
+def ranked(choice: BestCandidate) -> dict[str, float | None]:
     """The error of each candidate at the first rung."""
     return {trial.candidate: trial.error for trial in choice.trials if trial.rung == 0}
 
