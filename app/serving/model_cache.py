@@ -13,7 +13,7 @@ from app.problems import Unavailable
 from app.serving.futures import failed, resolved
 from app.serving.lru import LRU
 from app.serving.single_flight import SingleFlight
-from models.engines.batching import rungs
+from models.engines.batching import batch_sizes
 from models.engines.devices import GPU_TOLERANCE, Device, EngineNote, choose, place
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import TOLERANCE
@@ -190,7 +190,7 @@ def device_for(engine: str, device: str, threads: int) -> Device:
 
     def keras_on(name: str, tolerance: float) -> Device:
         make = partial(keras.KerasEngine, device=name)
-        return Device(name, make, KERAS_BYTES, KERAS_COPIES, rungs(keras.MAX_ROWS), cpu, tolerance)
+        return Device(name, make, KERAS_BYTES, KERAS_COPIES, batch_sizes(keras.MAX_ROWS), cpu, tolerance)
 
     if device == "cpu":
         return keras_on("cpu", TOLERANCE)

@@ -1,4 +1,4 @@
-"""Few shapes: what lets an engine that compiles, or allocates, for each shape anew run batches of any size."""
+"""Batches of any size for engines that compile, or allocate memory, for each shape: few shapes, padded and cut."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,29 +9,29 @@ from models.types import Inputs, Outputs
 Run = Callable[[Inputs], Outputs]  # as ``models.engines.Engine.run``
 
 
-def rungs(most: int) -> tuple[int, ...]:
-    """1, 8, 64 … below ``most``, and ``most``: the sizes that an engine works in which compiles for each anew.
+def batch_sizes(max_rows: int) -> tuple[int, ...]:
+    """Return 1, 8, 64 … below ``max_rows``, and ``max_rows``: the only sizes of an engine that compiles for each.
 
-    Few, because each costs 0.3 to 3 s of compiling before the first forecast (XLA on a CPU, networks of 20 to 64
-    units), while a GPU needs hardly longer for eight rows than for one. () for a ``most`` of 0.
+    They are few because each costs 0.3 to 3 s of compiling before the first forecast (XLA on a CPU, networks of 20 to
+    64 units), while a GPU needs hardly longer for eight rows than for one. () for a ``max_rows`` of 0.
     """
-    below = [8**power for power in range(most.bit_length()) if 8**power < most]
-    return (*below, most) if most > 0 else ()
+    below = [8**power for power in range(max_rows.bit_length()) if 8**power < max_rows]
+    return (*below, max_rows) if max_rows > 0 else ()
 
 
-def in_passes(run: Run, inputs: Inputs, most_rows: int) -> Outputs:
-    """What ``run`` says of ``inputs``, given to it at most ``most_rows`` rows at a time."""
-    size = rows_of(inputs)
-    if size <= most_rows:
+def run_in_passes(run: Run, inputs: Inputs, max_rows: int) -> Outputs:
+    """Return the outputs of ``run`` for ``inputs``, at most ``max_rows`` rows in each call."""
+    size = count_rows(inputs)
+    if size <= max_rows:
         return run(inputs)
-    starts = range(0, size, most_rows)
-    parts = [run({name: value[start : start + most_rows] for name, value in inputs.items()}) for start in starts]
+    starts = range(0, size, max_rows)
+    parts = [run({name: value[start : start + max_rows] for name, value in inputs.items()}) for start in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def padded(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
-    """What ``run`` says of ``inputs``, with rows of zeros after them up to the next of the ascending ``sizes``."""
-    count = rows_of(inputs)
+def run_padded(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
+    """Return the outputs of ``run`` for ``inputs``, padded with zero rows to the next of the ascending ``sizes``."""
+    count = count_rows(inputs)
     size = next(size for size in sizes if size >= count)
     filled = {name: np.zeros((size, *value.shape[1:]), dtype=np.float32) for name, value in inputs.items()}
     for name, value in inputs.items():
@@ -39,9 +39,12 @@ def padded(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
     return {name: value[:count] for name, value in run(filled).items()}
 
 
-def piecewise(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
-    """What ``run`` says of a network that carries its state, given the points of ``past`` as many at a time as one of
-    the ascending ``sizes``, the first of which is 1; each piece goes on from the state that the one before left."""
+def run_in_pieces(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
+    """Return the outputs of a network that carries its state, reading the points of ``past`` piece by piece.
+
+    Each piece has one of the ascending ``sizes`` of points, the first of which is 1, and continues from the state that
+    the one before left.
+    """
     outputs: Outputs = {}
     for piece in pieces(inputs["past"].shape[1], sizes):
         states = {name.replace("next", "state"): value for name, value in outputs.items() if name != "predicted"}
@@ -50,7 +53,7 @@ def piecewise(run: Run, inputs: Inputs, sizes: Sequence[int]) -> Outputs:
 
 
 def pieces(count: int, sizes: Sequence[int]) -> Iterator[slice]:
-    """``count`` steps cut into pieces of ``sizes``, the largest that fits first."""
+    """Cut ``count`` steps into pieces of ``sizes``, the largest that fits first."""
     start = 0
     while start < count:
         size = next(size for size in reversed(sizes) if size <= count - start)
@@ -58,6 +61,6 @@ def pieces(count: int, sizes: Sequence[int]) -> Iterator[slice]:
         start += size
 
 
-def rows_of(inputs: Inputs) -> int:
-    """B, the size of the batch."""
+def count_rows(inputs: Inputs) -> int:
+    """Return B, the size of the batch."""
     return len(next(iter(inputs.values())))

@@ -1,4 +1,4 @@
-"""Where networks run: on the device that was asked for, if it is there and says what the CPU says; else on the CPU."""
+"""Placement of networks: on the requested device, if it is there and agrees with the CPU; otherwise on the CPU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ from models.types import Weights
 
 # A GPU multiplies with 10 bits of mantissa where it may (TF32). With every product rounded so on a CPU, 43 small
 # networks of all kinds move by up to 1.1e-3 window units; GRUs, LSTMs and RNNs of up to 512 units and points by 1.6e-3.
-# Kernels that are wrong (OpenVINO's peepholes and stacked bidirectional layers) were off by 5e-3 to 0.8. A network so
-# touchy that rounding moves it further (large peepholes, large recurrent weights) is served on the CPU: slower, right.
+# Wrong kernels (OpenVINO's peepholes and stacked bidirectional layers) were off by 5e-3 to 0.8. A network that rounding
+# moves further (large peepholes, large recurrent weights) is served on the CPU: slower, but right.
 GPU_TOLERANCE = 3e-3
 MAX_COMPARED_FLOP = 5_000_000_000  # in one batch: larger ones would keep the CPU busy for a second
 
 
 class EngineNote(NamedTuple):
-    """Something to know of where networks run: a stable code, and words for people."""
+    """A note for operators on where networks run: a stable code and a message."""
 
     code: str
     message: str
@@ -28,11 +28,12 @@ class EngineNote(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Device:
-    """Where networks run.
+    """A device that runs networks.
 
-    ``make`` gives an engine there, which takes ``engine_bytes`` of the machine's memory and ``copies`` of its weights;
-    ``rows``: the batch sizes that it is run with before it serves. ``reference``: what it is compared with, to
-    ``tolerance``, and what takes its place; None for the CPU's own. ``notes``: why it is not what was asked for.
+    ``make`` builds an engine on it, which takes ``engine_bytes`` of the machine's memory and ``copies`` times its
+    weights. ``rows``: batch sizes of the runs before it serves. ``reference``: the device that its results are compared
+    with, to ``tolerance``, and that replaces it if they differ; None for the CPU itself. ``notes``: reasons why this is
+    not the requested device.
     """
 
     name: str
@@ -45,8 +46,8 @@ class Device:
     notes: tuple[EngineNote, ...] = ()
 
 
-class Placed(NamedTuple):
-    """The engines of some networks, all on the device named so; they take ``held_bytes`` of the machine's memory."""
+class PlacedEngines(NamedTuple):
+    """The engines of some networks, all on the device of that name; they take ``held_bytes`` of host memory."""
 
     engines: tuple[Engine, ...]
     device: str
@@ -54,53 +55,53 @@ class Placed(NamedTuple):
     notes: tuple[EngineNote, ...]
 
 
-def choose(asked: str, cpu: Device, gpu: Device | None, why_none: str) -> Device:
-    """``gpu`` where ``asked`` is ``auto`` or ``gpu`` and there is one, else ``cpu``.
+def choose(requested: str, cpu: Device, gpu: Device | None, why_none: str) -> Device:
+    """Return ``gpu`` if ``requested`` is ``auto`` or ``gpu`` and there is one, else ``cpu``.
 
-    A GPU that was asked for by name and is not there is remarked upon, with the reason ``why_none``.
+    If ``requested`` is ``gpu`` and there is none, the device gets a note with the reason ``why_none``.
     """
-    if asked != "cpu" and gpu is not None:
+    if requested != "cpu" and gpu is not None:
         return gpu
-    if asked == "gpu":
-        remark = EngineNote("no_gpu", f"a GPU was asked for, but {why_none}; forecasts are made on the CPU")
-        return replace(cpu, notes=(*cpu.notes, remark))
+    if requested == "gpu":
+        note = EngineNote("no_gpu", f"a GPU was asked for, but {why_none}; forecasts are made on the CPU")
+        return replace(cpu, notes=(*cpu.notes, note))
     return cpu
 
 
-def place(networks: Sequence[tuple[Spec, Weights]], device: Device) -> Placed:
-    """Engines for ``networks`` on ``device``: compared with its reference, and run once at each of its sizes.
+def place(networks: Sequence[tuple[Spec, Weights]], device: Device) -> PlacedEngines:
+    """Return engines for ``networks`` on ``device``, compared with its reference and run once at each batch size.
 
-    Where that fails for one of them, whatever the reason, all of them are placed on the reference instead.
+    If that fails for one network, for any reason, all of them are placed on the reference instead.
 
     Raises:
         KeyError: a weight is missing.
     """
     if device.reference is None:
-        return _placed(networks, device)
+        return _place_on(networks, device)
     try:
-        return _placed(networks, device)
+        return _place_on(networks, device)
     except Exception as error:  # a driver, a compiler or a kernel may fail in any way, and the CPU still serves
         reason = f"on the {device.name} it cannot be served ({type(error).__name__}: {excerpt(str(error), 200)})"
         placed = place(networks, device.reference)
-        remark = EngineNote("fell_back_to_cpu", f"{reason}; this version runs on the {placed.device}")
-        return placed._replace(notes=(*device.notes, *placed.notes, remark))
+        note = EngineNote("fell_back_to_cpu", f"{reason}; this version runs on the {placed.device}")
+        return placed._replace(notes=(*device.notes, *placed.notes, note))
 
 
-def _placed(networks: Sequence[tuple[Spec, Weights]], device: Device) -> Placed:
-    engines = tuple(_proven(spec, weights, device) for spec, weights in networks)
+def _place_on(networks: Sequence[tuple[Spec, Weights]], device: Device) -> PlacedEngines:
+    engines = tuple(_prove(spec, weights, device) for spec, weights in networks)
     weights_bytes = sum(weight.nbytes for _, weights in networks for weight in weights.values())
     held_bytes = len(engines) * device.engine_bytes + int(device.copies * weights_bytes)
-    return Placed(engines, device.name, held_bytes, device.notes)
+    return PlacedEngines(engines, device.name, held_bytes, device.notes)
 
 
-def _proven(spec: Spec, weights: Weights, device: Device) -> Engine:
-    """An engine that says what the reference says, and has run every size once."""
-    engine, unseen = device.make(spec, weights), device.rows
+def _prove(spec: Spec, weights: Weights, device: Device) -> Engine:
+    """Return an engine that agrees with the reference and has run every batch size once."""
+    engine, unrun = device.make(spec, weights), device.rows
     if device.reference is not None:
-        most = max(1, MAX_COMPARED_FLOP // max(1, forecast_flop(spec, spec.outputs)))
-        compared = [rows for rows in device.rows if rows <= most]
+        max_rows = max(1, MAX_COMPARED_FLOP // max(1, forecast_flop(spec, spec.outputs)))
+        compared = [rows for rows in device.rows if rows <= max_rows]
         reference = device.reference.make(spec, weights)
         check_parity(spec, reference, engine, rows=compared, tolerance=device.tolerance)
-        unseen = tuple(rows for rows in device.rows if rows > most)
-    warm_up(spec, engine, unseen)
+        unrun = tuple(rows for rows in device.rows if rows > max_rows)
+    warm_up(spec, engine, unrun)
     return engine

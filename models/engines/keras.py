@@ -9,12 +9,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops as K  # noqa: N812 - as Keras' own documents call it
+from keras import ops as K  # noqa: N812 - the name in Keras' own documentation
 
-from models.engines.batching import in_passes, padded, piecewise, rungs
+from models.engines.batching import batch_sizes, run_in_passes, run_in_pieces, run_padded
 from models.network.build import build_network
 from models.network.cells import CELLS
-from models.network.ops import Ops, Shape, Shapes
+from models.network.ops import Backend, Ops, Shape, Shapes
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
 from models.types import Float32, Inputs, Outputs, Weights
@@ -23,32 +23,33 @@ MAX_ROWS = 512  # of one pass
 
 
 def build(spec: Spec, every_step: bool = False) -> Any:
-    """An untrained ``keras.Model`` of ``models.network.build.build_network``: a dict of inputs to a dict of outputs."""
-    carried = KerasOps(any_length=spec.carries)
-    outputs = build_network(spec, carried, every_step)
-    return keras.Model(carried.inputs, {name: node.value for name, node in outputs.items()})
+    """Return an untrained ``keras.Model`` of ``build_network``: a dict of inputs to a dict of outputs."""
+    backend = KerasBackend(any_length=spec.carries)
+    outputs = build_network(spec, Ops(backend), every_step)
+    return keras.Model(backend.inputs, {name: node.value for name, node in outputs.items()})
 
 
-def build_for_training(spec: Spec, lanes: int = 0) -> Any:
-    """The untrained network as it is taught: it gives what is said only, after every step where the strategy is so.
+def build_for_training(spec: Spec, stateful_rows: int = 0) -> Any:
+    """Return the untrained network for training: its only output is the prediction, after every step if so trained.
 
-    ``lanes``: for a spec that carries its state, the batch size whose states go on from batch to batch; an input
-    ``keep`` (B, 1) says for which rows.
+    ``stateful_rows``: for a spec that carries its state, the batch size whose states are kept from batch to batch; the
+    input ``keep`` (B, 1) is 1 for the rows that continue and 0 for those that start without a state.
     """
-    ops = TrainingOps(lanes) if lanes else KerasOps(any_length=False)
-    outputs = build_network(spec, ops, STRATEGIES[spec.strategy].every_step)
-    states = [outputs[name].value for name in outputs if name != "predicted"]
-    said = ops.keep(outputs["predicted"].value, states) if isinstance(ops, TrainingOps) else outputs["predicted"].value
-    return keras.Model(ops.inputs, said)
+    backend = StatefulBackend(stateful_rows) if stateful_rows else KerasBackend(any_length=False)
+    outputs = build_network(spec, Ops(backend), STRATEGIES[spec.strategy].every_step)
+    predicted = outputs.pop("predicted").value
+    if isinstance(backend, StatefulBackend):
+        predicted = backend.memory(predicted, [state.value for state in outputs.values()])
+    return keras.Model(backend.inputs, predicted)
 
 
 def get_weights(network: Any) -> dict[str, Float32]:
-    """The weights by name, such as ``encoder_0/recurrent_kernel``, float32, copied."""
+    """Return a copy of the weights by name, such as ``encoder_0/recurrent_kernel``, float32."""
     return {name: K.convert_to_numpy(variable).copy() for name, variable in _variables(network).items()}
 
 
 def set_weights(network: Any, weights: Weights) -> None:
-    """Put the weights that ``get_weights`` gave into a network of the same spec.
+    """Set the weights of a network to those that ``get_weights`` gave for the same spec.
 
     Raises:
         KeyError: a weight is missing.
@@ -66,64 +67,59 @@ def _variables(network: Any) -> dict[str, Any]:
 class KerasEngine:
     """A network under Keras on ``device``, ``cpu`` or ``gpu``; one call at a time.
 
-    Whatever is compiled is compiled for each shape anew, so there are few: a batch is padded to 1, 8, 64 …
-    ``most_rows`` rows, a larger one runs in several passes; and where a state is carried, points are read 1, 8, … or T
-    at a time. ``models.engines.parity.warm_up`` runs them all.
+    Keras compiles for each shape, so there are few shapes: a batch is padded to 1, 8, 64 … ``max_rows`` rows, a larger
+    one runs in several passes; where a state is carried, points are read 1, 8, … or T at a time.
+    ``models.engines.parity.warm_up`` runs all of them.
 
     Raises:
         KeyError: a weight is missing.
-        ValueError, RuntimeError: there is no GPU, but ``gpu`` was said.
+        ValueError, RuntimeError: ``device`` is ``gpu``, but there is none.
     """
 
-    def __init__(self, spec: Spec, weights: Weights, device: str = "cpu", most_rows: int = MAX_ROWS) -> None:
-        self._device, self._rows = f"{device}:0", rungs(most_rows)
-        self._points = rungs(spec.context) if spec.carries else ()
+    def __init__(self, spec: Spec, weights: Weights, device: str = "cpu", max_rows: int = MAX_ROWS) -> None:
+        self._device, self._rows = f"{device}:0", batch_sizes(max_rows)
+        self._points = batch_sizes(spec.context) if spec.carries else ()
         with keras.device(self._device):
             self.network = build(spec)
-            if device == "cpu":
-                _without_cudnn(self.network)
+            # Keras takes cuDNN's kernels wherever a GPU is visible, also for a network that is kept on the CPU.
+            for layer in self.network.layers if device == "cpu" else ():
+                if hasattr(layer, "use_cudnn"):
+                    layer.use_cudnn = False
             set_weights(self.network, weights)
             if device == "gpu" and not all(_on_gpu(variable.value) for variable in _variables(self.network).values()):
-                raise ValueError("its weights are not on a GPU")  # TensorFlow quietly takes what device there is
+                raise ValueError("its weights are not on a GPU")  # TensorFlow falls back to the CPU without an error
             self.network.compile(jit_compile="auto")  # on a GPU: cuDNN's kernels where there are any, XLA elsewhere
         self._lock = threading.Lock()  # Keras' predict functions are not safe to call from several threads
 
     def run(self, inputs: Inputs) -> Outputs:
-        """See ``models.engines.Engine``."""
-        return in_passes(self._read, inputs, self._rows[-1])
+        """Return the network's outputs for a batch of any size and, with a carried state, any number of points."""
+        return run_in_passes(self._run_pass, inputs, self._rows[-1])
 
-    def _read(self, inputs: Inputs) -> Outputs:
-        return piecewise(self._pass, inputs, self._points) if self._points else self._pass(inputs)
+    def _run_pass(self, inputs: Inputs) -> Outputs:
+        return run_in_pieces(self._run_padded, inputs, self._points) if self._points else self._run_padded(inputs)
 
-    def _pass(self, inputs: Inputs) -> Outputs:
-        return padded(self._predict, inputs, self._rows)
+    def _run_padded(self, inputs: Inputs) -> Outputs:
+        def predict(padded: Inputs) -> Outputs:
+            with self._lock, keras.device(self._device):
+                outputs = self.network.predict_on_batch(padded)
+            return {name: np.asarray(value) for name, value in outputs.items()}
 
-    def _predict(self, inputs: Inputs) -> Outputs:
-        with self._lock, keras.device(self._device):
-            said = self.network.predict_on_batch(inputs)
-        return {name: np.asarray(value) for name, value in said.items()}
+        return run_padded(predict, inputs, self._rows)
 
 
 def sees_gpu() -> bool:
-    """Whether Keras computes on a GPU where it is told nothing else: the result of a sum knows where it lies."""
+    """Return whether Keras computes on a GPU by default: the result of a sum tells where it was computed."""
     return _on_gpu(K.zeros((1,)) + 1.0)
 
 
 def backend() -> str:
-    """What Keras computes with: tensorflow, jax or torch, as ``KERAS_BACKEND`` said when it was imported."""
+    """Return the Keras backend: tensorflow, jax or torch, as ``KERAS_BACKEND`` was set when Keras was imported."""
     return str(keras.backend.backend())
 
 
 def _on_gpu(value: Any) -> bool:
-    where = str(value.device).lower()
-    return "gpu" in where or "cuda" in where
-
-
-def _without_cudnn(network: Any) -> None:
-    # Keras takes cuDNN's kernels wherever a GPU is visible, also for a network that is kept on the CPU.
-    for layer in network.layers:
-        if hasattr(layer, "use_cudnn"):
-            layer.use_cudnn = False
+    device = str(value.device).lower()
+    return "gpu" in device or "cuda" in device
 
 
 class PeepholeCell(keras.layers.Layer):  # type: ignore[misc]
@@ -134,7 +130,7 @@ class PeepholeCell(keras.layers.Layer):  # type: ignore[misc]
         self.units, self.state_size, self.output_size = units, [units, units], units
 
     def build(self, shape: Shape) -> None:
-        """Make the weights for D inputs."""
+        """Create the weights for D inputs."""
         gates = 4 * self.units
         self.kernel = self.add_weight(shape=(shape[-1], gates), initializer="glorot_uniform", name="kernel")
         shape = (self.units, gates)
@@ -146,7 +142,7 @@ class PeepholeCell(keras.layers.Layer):  # type: ignore[misc]
         self.bias.assign(forget)
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> Any:
-        """One step: (B, D) and the states h and c, (B, U) each, to the output and the next states."""
+        """Compute one step: (B, D) and the states h and c, (B, U) each, to the output and the next states."""
         hidden, memory = states
         gates = K.matmul(inputs, self.kernel) + K.matmul(hidden, self.recurrent_kernel) + self.bias
         i, f, c, o = K.split(gates, 4, axis=-1)
@@ -156,140 +152,138 @@ class PeepholeCell(keras.layers.Layer):  # type: ignore[misc]
         return hidden, [hidden, memory]
 
 
+OWN_CELLS = {"PeepholeLSTM": PeepholeCell}  # ``Cell.layer`` -> the cell that Keras does not have
+
+
 class Place(keras.layers.Layer):  # type: ignore[misc]
-    """Adds a learned vector to each step of (B, n, U)."""
+    """A layer that adds a learned vector to each step of (B, n, U)."""
 
     def build(self, shape: Shape) -> None:
-        """Make the vectors."""
+        """Create the vectors."""
         self.kernel = self.add_weight(shape=tuple(shape[1:]), initializer="glorot_uniform", name="kernel")
 
     def call(self, inputs: Any) -> Any:
-        """The sum."""
+        """Return the sum."""
         return inputs + self.kernel
 
 
-def _layer(cell: str, units: int, name: str) -> Any:
-    kind = CELLS[cell].layer
-    options = {"return_sequences": True, "return_state": True, "name": name}
-    if kind == "PeepholeLSTM":
-        return keras.layers.RNN(PeepholeCell(units, name=name), **options)
-    return getattr(keras.layers, kind)(units, **options)
+class KerasBackend(Backend):
+    """Operations as a Keras functional graph.
 
-
-class KerasOps(Ops):
-    """Makes a Keras functional graph; ``any_length``: the axis of time is left open; ``rows``: the batch's is not."""
+    ``any_length``: the time axis of ``past`` is left open; ``rows``: a fixed batch size, or None.
+    """
 
     def __init__(self, any_length: bool, rows: int | None = None) -> None:
         self.inputs: dict[str, Any] = {}
         self._any_length, self._rows = any_length, rows
 
-    def _input(self, name: str, shape: Shape) -> Any:
-        length = (None, *shape[1:]) if name == "past" and self._any_length else shape
-        self.inputs[name] = keras.Input(length, batch_size=self._rows, name=name)
+    def input(self, name: str, shape: Shape) -> Any:
+        axes = (None, *shape[1:]) if name == "past" and self._any_length else shape
+        self.inputs[name] = keras.Input(axes, batch_size=self._rows, name=name)
         return self.inputs[name]
 
-    def _dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
+    def dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
         return keras.layers.Dense(shapes["bias"][0], activation=activation, name=name)(x)
 
-    def _place(self, name: str, x: Any, shapes: Shapes) -> Any:
+    def place(self, name: str, x: Any, shapes: Shapes) -> Any:
         return Place(name=name)(x)
 
-    def _recur(
+    def recur(
         self, name: str, x: Any, cell: str, shapes: Shapes, start: list[Any], backward: bool
     ) -> tuple[list[Any], Callable[[], Any]]:
-        # Turned by hand: under JAX on a GPU, Keras 3.15 gives a backward LSTM's sequence the wrong way round.
-        turned = K.flip(x, axis=1) if backward else x
-        layer = _layer(cell, shapes["recurrent_kernel"][0], name)
-        whole, *states = layer(turned, initial_state=start or None)
-        return states, lambda: K.flip(whole, axis=1) if backward else whole
+        kind, units = CELLS[cell], shapes["recurrent_kernel"][0]
+        returned = {"return_sequences": True, "return_state": True, "name": name}
+        if kind.layer in OWN_CELLS:
+            layer = keras.layers.RNN(OWN_CELLS[kind.layer](units, name=name, **kind.layer_options), **returned)
+        else:
+            layer = getattr(keras.layers, kind.layer)(units, **kind.layer_options, **returned)
+        # Flipped here: under JAX on a GPU, Keras 3.15 returns a backward LSTM's sequence in the wrong order.
+        sequence, *states = layer(K.flip(x, axis=1) if backward else x, initial_state=start or None)
+        return states, lambda: K.flip(sequence, axis=1) if backward else sequence
 
-    def _convolve(self, name: str, x: Any, shapes: Shapes, size: Shape) -> tuple[Any, Callable[[], Any]]:
+    def convolve(self, name: str, x: Any, shapes: Shapes, size: Shape) -> tuple[Any, Callable[[], Any]]:
         filters, width = shapes["recurrent_kernel"][1], shapes["kernel"][0]
         layer = keras.layers.ConvLSTM1D(filters, width, padding="same", return_sequences=True, name=name)
-        whole = layer(x)
-        return whole[:, -1], lambda: whole
+        sequence = layer(x)
+        return sequence[:, -1], lambda: sequence
 
-    def _dropout(self, x: Any, rate: float) -> Any:
+    def dropout(self, x: Any, rate: float) -> Any:
         return keras.layers.Dropout(rate)(x)
 
-    def _concat(self, parts: list[Any]) -> Any:
+    def concat(self, parts: list[Any]) -> Any:
         return K.concatenate(parts, axis=-1)
 
-    def _reshape(self, x: Any, shape: Shape) -> Any:
+    def reshape(self, x: Any, shape: Shape) -> Any:
         return K.reshape(x, (-1, *shape))
 
-    def _repeat(self, x: Any, n: int) -> Any:
+    def repeat(self, x: Any, n: int) -> Any:
         return K.repeat(K.expand_dims(x, 1), n, axis=1)
 
-    def _each_step(self, one: Any, x: Any) -> Any:
-        # Less as many zeros as there are steps: their number may be known only when the graph runs.
+    def each_step(self, one: Any, x: Any) -> Any:
+        # Subtracts a zero per step: the number of steps may be unknown until the graph runs.
         return K.expand_dims(one, 1) - K.zeros_like(x[..., :1])
 
-    def _binary(self, kind: str, a: Any, b: Any) -> Any:
-        # Under TensorFlow, Keras 3.15's ``K.add`` takes what one row says of 7 steps for the biases of 7 quantiles.
+    def binary(self, kind: str, a: Any, b: Any) -> Any:
+        # Under TensorFlow, Keras 3.15's ``K.add`` takes one row's values of 7 steps for the biases of 7 quantiles.
         return K.multiply(a, b) if kind == "multiply" else K.subtract(a, K.negative(b))
 
-    def _total(self, x: Any) -> Any:
+    def total(self, x: Any) -> Any:
         return K.sum(x, axis=-1, keepdims=True)
 
-    def _attend(self, query: Any, memory: Any, seen: Any) -> Any:
+    def attend(self, query: Any, memory: Any, seen: Any) -> Any:
         likeness = K.matmul(query, K.transpose(memory, (0, 2, 1)))
         unseen = (K.expand_dims(seen, 1) - 1.0) * 1e4
         return K.matmul(K.softmax(likeness + unseen, axis=-1), memory)
 
 
 class Memory(keras.layers.Layer):  # type: ignore[misc]
-    """States that outlive a batch, (lanes, U) each, and are no weights."""
+    """A layer whose states, (rows, U) each, are kept from batch to batch and are not weights."""
 
-    def __init__(self, lanes: int, **kwargs: Any) -> None:
+    def __init__(self, rows: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._lanes = lanes
+        self._rows = rows
         self.states: list[Any] = []
 
-    def build(self, said: Shape) -> None:
-        """Nothing is left to make: states are added one by one."""
+    def build(self, predicted: Shape) -> None:
+        """Create nothing: ``add`` creates the states one by one."""
 
     def add(self, units: int) -> int:
-        """Room for one more state; its number."""
-        shape = (self._lanes, units)
+        """Create one more state and return its index."""
+        shape = (self._rows, units)
         self.states.append(self.add_weight(shape=shape, initializer="zeros", trainable=False, name="state"))
         return len(self.states) - 1
 
-    def call(self, said: Any, following: list[Any]) -> Any:
-        """Keep ``following`` for the next batch; ``said`` as it is."""
+    def call(self, predicted: Any, following: list[Any]) -> Any:
+        """Keep the states ``following`` for the next batch; return ``predicted`` unchanged."""
         for state, value in zip(self.states, following, strict=True):
             state.assign(K.stop_gradient(value))
-        return said
+        return predicted
 
 
 class Recall(keras.layers.Layer):  # type: ignore[misc]
-    """The states of a ``Memory``, where ``keep`` (B, 1) is 1."""
+    """A layer that gives a state of ``memory`` where ``keep`` (B, 1) is 1, and zeros where it is 0."""
 
-    def __init__(self, memory: Memory, number: int, **kwargs: Any) -> None:
+    def __init__(self, memory: Memory, index: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._memory, self._number = memory, number
+        self._memory, self._index = memory, index
 
     def build(self, keep: Shape) -> None:
-        """Nothing of its own to make."""
+        """Create nothing: the state belongs to ``memory``."""
 
     def call(self, keep: Any) -> Any:
-        """The state, (B, U)."""
-        return K.convert_to_tensor(self._memory.states[self._number]) * keep
+        """Return the state, (B, U)."""
+        return K.convert_to_tensor(self._memory.states[self._index]) * keep
 
 
-class TrainingOps(KerasOps):
-    """Makes a graph whose states are not given, but remembered from the batch before."""
+class StatefulBackend(KerasBackend):
+    """Operations as a graph whose initial states are those that ``memory`` kept from the batch before."""
 
-    def __init__(self, lanes: int) -> None:
-        super().__init__(any_length=False, rows=lanes)
-        self._memory = Memory(lanes, name="memory")
+    def __init__(self, rows: int) -> None:
+        super().__init__(any_length=False, rows=rows)
+        self.memory = Memory(rows, name="memory")
 
-    def _input(self, name: str, shape: Shape) -> Any:
+    def input(self, name: str, shape: Shape) -> Any:
         if not name.startswith("state_"):
-            return super()._input(name, shape)
-        keep = self.inputs["keep"] if "keep" in self.inputs else super()._input("keep", (1,))
-        return Recall(self._memory, self._memory.add(shape[0]))(keep)
-
-    def keep(self, said: Any, states: list[Any]) -> Any:
-        """``said``, once the states are kept."""
-        return self._memory(said, states)
+            return super().input(name, shape)
+        keep = self.inputs["keep"] if "keep" in self.inputs else super().input("keep", (1,))
+        return Recall(self.memory, self.memory.add(shape[0]))(keep)

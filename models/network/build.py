@@ -1,7 +1,7 @@
 """build_network(spec, ops): the network of a forecaster; the only place where encoder and strategy are joined."""
 
 from models.network.encoders import encode
-from models.network.ops import Node, Ops, ShapeOps, Shapes
+from models.network.ops import Node, Ops, ShapeBackend, Shapes
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES, Ahead
 
@@ -29,13 +29,13 @@ def build_network(spec: Spec, ops: Ops, every_step: bool = False) -> dict[str, N
 
 def weight_shapes(spec: Spec) -> Shapes:
     """Return the shapes of the weights of ``spec``'s network by name; no engine is needed."""
-    ops = ShapeOps()
-    build_network(spec, ops)
-    return ops.weights
+    backend = ShapeBackend()
+    build_network(spec, Ops(backend))
+    return backend.weights
 
 
 def input_shapes(spec: Spec) -> Shapes:
     """Return the shapes of the inputs of ``spec``'s network by name, as in serving, without the batch axis."""
-    ops = ShapeOps()
-    build_network(spec, ops)
-    return ops.inputs
+    backend = ShapeBackend()
+    build_network(spec, Ops(backend))
+    return backend.inputs

@@ -1,38 +1,40 @@
 """CELLS: name -> cell. A new cell is one entry at the end of this file.
 
-A cell is known to two engines: to Keras as a layer, to ONNX as a fused operator. The entry holds the layer's name and
-the translation of its weights, so that this file needs neither package. The gate orders and bias rules are those of the
-ONNX operator definitions (LSTM: i, o, f, c, peepholes i, o, f; GRU: z, r, h) against Keras' (LSTM: i, f, c, o; GRU:
-z, r, h) and our peephole cell's (gates as Keras' LSTM, peepholes i, f, o).
+Two engines know a cell: Keras as a layer, ONNX as a fused operator. The entry holds the layer's name and the conversion
+of its weights, so that this file needs neither package. The gate orders and bias rules are those of the ONNX operator
+definitions (LSTM: i, o, f, c, peepholes i, o, f; GRU: z, r, h) against Keras' (LSTM: i, f, c, o; GRU: z, r, h) and our
+peephole cell's (gates as Keras' LSTM, peepholes i, f, o).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from models.types import Float32
+from models.types import Float32, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One step of recurrence; G gates, U units, D inputs."""
 
-    layer: str  # class in keras.layers, or ours of that name in models.engines.keras
-    operator: str  # ONNX operator
-    gate_order: tuple[int, ...]  # where the operator's g-th gate is in the layer's weights
+    layer: str  # class in keras.layers, or a key of OWN_CELLS in models.engines.keras
+    operator: str  # fused ONNX operator
+    gate_order: tuple[int, ...]  # index, in the layer's weights, of the operator's g-th gate
     states: int = 1  # parts of the state: h, or h and c
     two_biases: bool = False  # the layer's bias is (2, G*U), input and recurrent; otherwise (G*U,), input only
-    peepholes: tuple[int, ...] = ()  # where the operator's p-th peephole is in the layer's ``peephole`` (3, U)
-    attributes: Mapping[str, int] = field(default_factory=dict)  # of the operator
+    peepholes: tuple[int, ...] = ()  # index, in the layer's ``peephole`` (3, U), of the operator's p-th peephole
+    layer_options: Mapping[str, Any] = field(default_factory=dict)  # arguments of the layer's constructor
+    attributes: Mapping[str, int | tuple[str, ...]] = field(default_factory=dict)  # of the operator
 
     @property
     def gates(self) -> int:
-        """G."""
+        """G, the number of gates."""
         return len(self.gate_order)
 
-    def onnx_weights(self, layer: Mapping[str, Float32]) -> dict[str, Float32]:
-        """Keras' ``kernel`` (D, G*U), ``recurrent_kernel`` (U, G*U) and ``bias`` as ONNX's inputs by name.
+    def onnx_weights(self, layer: Weights) -> dict[str, Float32]:
+        """Return Keras' ``kernel`` (D, G*U), ``recurrent_kernel`` (U, G*U) and ``bias`` as ONNX's inputs by name.
 
         Returns:
             W (1, G*U, D), R (1, G*U, U), B (1, 2*G*U) and, for a cell with peepholes, P (1, 3*U).
@@ -49,15 +51,15 @@ class Cell:
         return weights
 
     def shapes(self, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
-        """The shapes of the layer's weights by name, for D ``inputs`` and U ``units``."""
-        gates = len(self.gate_order) * units
-        bias = (2, gates) if self.two_biases else (gates,)
+        """Return the shapes of the layer's weights by name, for D ``inputs`` and U ``units``."""
+        width = self.gates * units
+        bias = (2, width) if self.two_biases else (width,)
         peephole = {"peephole": (len(self.peepholes), units)} if self.peepholes else {}
-        return {"kernel": (inputs, gates), "recurrent_kernel": (units, gates), "bias": bias, **peephole}
+        return {"kernel": (inputs, width), "recurrent_kernel": (units, width), "bias": bias, **peephole}
 
     def _reorder(self, gates: Float32) -> Float32:
-        """The gates along the last axis of (D, G*U) in the operator's order."""
-        split = np.split(gates, len(self.gate_order), axis=-1)
+        """Return the gates along the last axis of (D, G*U) in the operator's order."""
+        split = np.split(gates, self.gates, axis=-1)
         return np.ascontiguousarray(np.concatenate([split[g] for g in self.gate_order], axis=-1))
 
 

@@ -1,8 +1,8 @@
-"""Ops: the few operations that networks are written in; each engine implements them in its own way.
+"""Ops: the few operations that networks are written in, on a backend that an engine provides.
 
 Training, serving and the list of weights in a bundle share one definition of a network:
-``models.network.build.build_network``, run with Keras' operations, with ONNX's, or with those of ``ShapeOps``, which
-only records shapes.
+``models.network.build.build_network``. It runs on Keras' backend, on ONNX's, or on ``ShapeBackend``, which only records
+shapes. ``Ops`` computes the shapes; a ``Backend`` computes, or describes, the values.
 """
 
 from abc import ABC, abstractmethod
@@ -15,11 +15,12 @@ from models.network.cells import CELLS
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
+Sequenced = Callable[[], Any]  # makes every output of a recurrence; not called where the last state is enough
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value in a network: its shape without the batch axis, and what the engine holds for it."""
+    """A value in a network: its shape without the batch axis, and the backend's own object for it."""
 
     shape: Shape
     value: Any
@@ -29,185 +30,205 @@ class Run(NamedTuple):
     """A cell run over n steps: its state after the last one, (U,) for each part, and every output, (n, U)."""
 
     state: tuple[Node, ...]
-    sequence: Callable[[], Node]  # a network that reads the last state only never makes it
+    sequence: Callable[[], Node]  # a network that reads only the last state never calls it
 
 
-class Ops(ABC):
+class Backend(ABC):
+    """An engine's implementation of the operations, on its own values; ``shapes`` are those of the layer's weights."""
+
+    @abstractmethod
+    def input(self, name: str, shape: Shape) -> Any:
+        """Return the network's input ``name``."""
+
+    @abstractmethod
+    def dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
+        """Return a linear map of the last axis of ``x``, then ``activation``."""
+
+    @abstractmethod
+    def place(self, name: str, x: Any, shapes: Shapes) -> Any:
+        """Return ``x`` (n, U) plus a learned vector for each of the n places."""
+
+    @abstractmethod
+    def recur(
+        self, name: str, x: Any, cell: str, shapes: Shapes, start: list[Any], backward: bool
+    ) -> tuple[list[Any], Sequenced]:
+        """Return each part of ``cell``'s state after the steps of ``x`` (n, D), and a function for all outputs."""
+
+    @abstractmethod
+    def convolve(self, name: str, x: Any, shapes: Shapes, size: Shape) -> tuple[Any, Sequenced]:
+        """Return the last output of a convolutional LSTM over ``x`` of shape ``size``, and a function for all."""
+
+    @abstractmethod
+    def dropout(self, x: Any, rate: float) -> Any:
+        """Return ``x`` with a share of ``rate`` of its values zeroed in training."""
+
+    @abstractmethod
+    def concat(self, parts: list[Any]) -> Any:
+        """Return the parts side by side along the last axis."""
+
+    @abstractmethod
+    def reshape(self, x: Any, shape: Shape) -> Any:
+        """Return ``x`` in ``shape``, behind a batch axis of any size."""
+
+    @abstractmethod
+    def repeat(self, x: Any, n: int) -> Any:
+        """Return ``x`` (U,) as n equal steps (n, U)."""
+
+    @abstractmethod
+    def each_step(self, one: Any, x: Any) -> Any:
+        """Return ``one`` (K,) at each of the steps of ``x`` (n, D): (n, K)."""
+
+    @abstractmethod
+    def binary(self, kind: str, a: Any, b: Any) -> Any:
+        """Return the sum (``add``) or product (``multiply``) of ``a`` and ``b``, broadcast."""
+
+    @abstractmethod
+    def total(self, x: Any) -> Any:
+        """Return the sum along the last axis, which is kept with size 1."""
+
+    @abstractmethod
+    def attend(self, query: Any, memory: Any, seen: Any) -> Any:
+        """Return the attention of ``query`` (M, U) over ``memory`` (n, U) where ``seen`` (n,) is 1."""
+
+
+class Ops:
     """Operations on nodes; activations are ``relu``, ``tanh``, ``sigmoid`` or None; all act on the last axis."""
 
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
     def input(self, name: str, shape: Shape) -> Node:
-        """What the network is given under ``name``."""
-        return Node(shape, self._input(name, shape))
+        """Return the network's input ``name``."""
+        return Node(shape, self._backend.input(name, shape))
 
     def dense(self, name: str, x: Node, units: int, activation: str | None = None) -> Node:
-        """A linear map of the last axis to ``units``, with bias."""
+        """Return a linear map of the last axis to ``units``, with bias, and then ``activation``."""
         shapes = {"kernel": (x.shape[-1], units), "bias": (units,)}
-        return Node((*x.shape[:-1], units), self._dense(name, x.value, shapes, activation))
+        return Node((*x.shape[:-1], units), self._backend.dense(name, x.value, shapes, activation))
 
     def place(self, name: str, x: Node) -> Node:
-        """``x`` (n, U) and, for each of the n places, a learned vector."""
-        return Node(x.shape, self._place(name, x.value, {"kernel": x.shape}))
+        """Return ``x`` (n, U) plus a learned vector for each of the n places."""
+        return Node(x.shape, self._backend.place(name, x.value, {"kernel": x.shape}))
 
     def recur(
         self, name: str, x: Node, cell: str, units: int, *, start: Sequence[Node] = (), backward: bool = False
     ) -> Run:
-        """``cell`` run over the first axis of ``x`` (n, D), from zero or from ``start``; ``backward``: last step first.
+        """Run ``cell`` over the first axis of ``x`` (n, D), from zero or from ``start``; ``backward``: last step first.
 
-        The sequence is in the order of ``x`` either way.
+        The sequence is in the order of ``x`` in both directions.
         """
         shapes = CELLS[cell].shapes(x.shape[-1], units)
-        states, sequence = self._recur(name, x.value, cell, shapes, [s.value for s in start], backward)
-        kept = tuple(Node((units,), state) for state in states)
-        return Run(kept, lambda: Node((x.shape[0], units), sequence()))
+        states, sequence = self._backend.recur(name, x.value, cell, shapes, [s.value for s in start], backward)
+        state = tuple(Node((units,), value) for value in states)
+        return Run(state, lambda: Node((x.shape[0], units), sequence()))
 
     def convolve(self, name: str, x: Node, filters: int, width: int) -> Run:
-        """A convolutional LSTM over the first axis of ``x`` (n, L, D); its state is the last output, (L, filters).
+        """Run a convolutional LSTM over the first axis of ``x`` (n, L, D); its state is the last output, (L, filters).
 
         Shi et al., "Convolutional LSTM Network" (2015), with one dimension of space and without peepholes.
         """
         gates = 4 * filters
         shapes = {"kernel": (width, x.shape[-1], gates), "recurrent_kernel": (width, filters, gates), "bias": (gates,)}
-        last, sequence = self._convolve(name, x.value, shapes, x.shape)
-        whole = (*x.shape[:2], filters)
-        return Run((Node(whole[1:], last),), lambda: Node(whole, sequence()))
+        last, sequence = self._backend.convolve(name, x.value, shapes, x.shape)
+        shape = (*x.shape[:2], filters)
+        return Run((Node(shape[1:], last),), lambda: Node(shape, sequence()))
 
     def dropout(self, x: Node, rate: float) -> Node:
-        """``x`` with a share of its values zeroed in training, unchanged otherwise."""
-        return Node(x.shape, self._dropout(x.value, rate)) if rate else x
+        """Return ``x`` with a share of its values zeroed in training, unchanged otherwise."""
+        return Node(x.shape, self._backend.dropout(x.value, rate)) if rate else x
 
     def concat(self, parts: Sequence[Node]) -> Node:
-        """The parts side by side along the last axis."""
+        """Return the parts side by side along the last axis."""
         if len(parts) == 1:
             return parts[0]
         shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
-        return Node(shape, self._concat([part.value for part in parts]))
+        return Node(shape, self._backend.concat([part.value for part in parts]))
 
     def reshape(self, x: Node, shape: Shape) -> Node:
-        """The values of each row in another shape."""
-        return x if x.shape == shape else Node(shape, self._reshape(x.value, shape))
+        """Return the values of each row in another shape."""
+        return x if x.shape == shape else Node(shape, self._backend.reshape(x.value, shape))
 
     def fold(self, x: Node) -> Node:
-        """``x`` (n, …) as a batch n times as large of (…)."""
-        return Node(x.shape[1:], self._reshape(x.value, x.shape[1:]))
+        """Return ``x`` (n, …) as (…) in a batch that is n times as large."""
+        return Node(x.shape[1:], self._backend.reshape(x.value, x.shape[1:]))
 
     def unfold(self, x: Node, n: int) -> Node:
-        """``fold`` undone: (…) as (n, …)."""
-        return Node((n, *x.shape), self._reshape(x.value, (n, *x.shape)))
+        """Undo ``fold``: return (…) as (n, …)."""
+        return Node((n, *x.shape), self._backend.reshape(x.value, (n, *x.shape)))
 
     def repeat(self, x: Node, n: int) -> Node:
-        """``x`` (U,) as n equal steps, (n, U)."""
-        return Node((n, *x.shape), self._repeat(x.value, n))
+        """Return ``x`` (U,) as n equal steps, (n, U)."""
+        return Node((n, *x.shape), self._backend.repeat(x.value, n))
 
     def beside(self, x: Node, one: Node) -> Node:
-        """``x`` (n, D) and beside each of its steps, however many there are, ``one`` (K,): (n, D + K)."""
-        return self.concat([x, Node((x.shape[0], *one.shape), self._each_step(one.value, x.value))])
+        """Return ``x`` (n, D) with ``one`` (K,) beside each of its steps, however many there are: (n, D + K)."""
+        return self.concat([x, Node((x.shape[0], *one.shape), self._backend.each_step(one.value, x.value))])
 
     def add(self, a: Node, b: Node) -> Node:
-        """The sum; a shape of fewer or single axes is repeated."""
-        return Node(_broad(a, b), self._binary("add", a.value, b.value))
+        """Return the sum; the smaller shape is broadcast."""
+        return Node(_broadcast_shape(a, b), self._backend.binary("add", a.value, b.value))
 
     def multiply(self, a: Node, b: Node) -> Node:
-        """The product; a shape of fewer or single axes is repeated."""
-        return Node(_broad(a, b), self._binary("multiply", a.value, b.value))
+        """Return the product; the smaller shape is broadcast."""
+        return Node(_broadcast_shape(a, b), self._backend.binary("multiply", a.value, b.value))
 
     def total(self, x: Node) -> Node:
-        """The sum along the last axis, which becomes one."""
-        return Node((*x.shape[:-1], 1), self._total(x.value))
+        """Return the sum along the last axis, which is kept with size 1."""
+        return Node((*x.shape[:-1], 1), self._backend.total(x.value))
 
     def attend(self, query: Node, memory: Node, seen: Node) -> Node:
-        """For each of M ``query`` (M, U) a mean of ``memory`` (n, U), weighted by likeness, where ``seen`` (n,) is 1.
+        """Return for each ``query`` (M, U) a mean of ``memory`` (n, U), weighted by likeness, where ``seen`` (n,) is 1.
 
         Luong et al., "Effective Approaches to Attention-based Neural Machine Translation" (2015), the dot score.
         """
-        return Node((query.shape[0], memory.shape[1]), self._attend(query.value, memory.value, seen.value))
-
-    @abstractmethod
-    def _input(self, name: str, shape: Shape) -> Any: ...
-
-    @abstractmethod
-    def _dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any: ...
-
-    @abstractmethod
-    def _place(self, name: str, x: Any, shapes: Shapes) -> Any: ...
-
-    @abstractmethod
-    def _recur(
-        self, name: str, x: Any, cell: str, shapes: Shapes, start: list[Any], backward: bool
-    ) -> tuple[list[Any], Callable[[], Any]]: ...
-
-    @abstractmethod
-    def _convolve(self, name: str, x: Any, shapes: Shapes, size: Shape) -> tuple[Any, Callable[[], Any]]: ...
-
-    @abstractmethod
-    def _dropout(self, x: Any, rate: float) -> Any: ...
-
-    @abstractmethod
-    def _concat(self, parts: list[Any]) -> Any: ...
-
-    @abstractmethod
-    def _reshape(self, x: Any, shape: Shape) -> Any: ...
-
-    @abstractmethod
-    def _repeat(self, x: Any, n: int) -> Any: ...
-
-    @abstractmethod
-    def _each_step(self, one: Any, x: Any) -> Any: ...
-
-    @abstractmethod
-    def _binary(self, kind: str, a: Any, b: Any) -> Any: ...
-
-    @abstractmethod
-    def _total(self, x: Any) -> Any: ...
-
-    @abstractmethod
-    def _attend(self, query: Any, memory: Any, seen: Any) -> Any: ...
+        return Node((query.shape[0], memory.shape[1]), self._backend.attend(query.value, memory.value, seen.value))
 
 
-def _broad(a: Node, b: Node) -> Shape:
+def _broadcast_shape(a: Node, b: Node) -> Shape:
     return a.shape if prod(a.shape) >= prod(b.shape) else b.shape
 
 
-class ShapeOps(Ops):
-    """Carries nothing out; notes which ``inputs`` and ``weights`` there are."""
+class ShapeBackend(Backend):
+    """A backend that computes nothing and records the shapes of ``inputs`` and ``weights``."""
 
     def __init__(self) -> None:
         self.inputs: Shapes = {}
         self.weights: Shapes = {}
 
-    def _input(self, name: str, shape: Shape) -> Any:
-        self.inputs[name] = shape
-
-    def _note(self, name: str, shapes: Shapes) -> None:
+    def _record(self, name: str, shapes: Shapes) -> None:
         self.weights |= {f"{name}/{part}": shape for part, shape in shapes.items()}
 
-    def _dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
-        self._note(name, shapes)
+    def input(self, name: str, shape: Shape) -> Any:
+        self.inputs[name] = shape
 
-    def _place(self, name: str, x: Any, shapes: Shapes) -> Any:
-        self._note(name, shapes)
+    def dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
+        self._record(name, shapes)
 
-    def _recur(
+    def place(self, name: str, x: Any, shapes: Shapes) -> Any:
+        self._record(name, shapes)
+
+    def recur(
         self, name: str, x: Any, cell: str, shapes: Shapes, start: list[Any], backward: bool
-    ) -> tuple[list[Any], Callable[[], Any]]:
-        self._note(name, shapes)
+    ) -> tuple[list[Any], Sequenced]:
+        self._record(name, shapes)
         return [None] * CELLS[cell].states, lambda: None
 
-    def _convolve(self, name: str, x: Any, shapes: Shapes, size: Shape) -> tuple[Any, Callable[[], Any]]:
-        self._note(name, shapes)
+    def convolve(self, name: str, x: Any, shapes: Shapes, size: Shape) -> tuple[Any, Sequenced]:
+        self._record(name, shapes)
         return None, lambda: None
 
-    def _dropout(self, x: Any, rate: float) -> Any: ...
+    def dropout(self, x: Any, rate: float) -> Any: ...
 
-    def _concat(self, parts: list[Any]) -> Any: ...
+    def concat(self, parts: list[Any]) -> Any: ...
 
-    def _reshape(self, x: Any, shape: Shape) -> Any: ...
+    def reshape(self, x: Any, shape: Shape) -> Any: ...
 
-    def _repeat(self, x: Any, n: int) -> Any: ...
+    def repeat(self, x: Any, n: int) -> Any: ...
 
-    def _each_step(self, one: Any, x: Any) -> Any: ...
+    def each_step(self, one: Any, x: Any) -> Any: ...
 
-    def _binary(self, kind: str, a: Any, b: Any) -> Any: ...
+    def binary(self, kind: str, a: Any, b: Any) -> Any: ...
 
-    def _total(self, x: Any) -> Any: ...
+    def total(self, x: Any) -> Any: ...
 
-    def _attend(self, query: Any, memory: Any, seen: Any) -> Any: ...
+    def attend(self, query: Any, memory: Any, seen: Any) -> Any: ...

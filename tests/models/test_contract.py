@@ -9,10 +9,11 @@ import pytest
 from models.engines.keras import KerasEngine, build
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
+from models.errors import EngineMismatch
 from models.forecasting import bundle
 from models.forecasting.forecaster import RunnableMember, forecast, predict
 from models.network.build import weight_shapes
-from models.network.cells import CELLS
+from models.network.cells import CELLS, Cell
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES, Vector
 from tests.models.kinds import OPTIONS, PARTS, name_of, spec_of
@@ -117,11 +118,21 @@ def test_a_bundle_gives_back_the_same_forecaster_bit_for_bit(built):
 
 
 def test_a_new_cell_is_one_entry(monkeypatch):
-    monkeypatch.setitem(CELLS, "gru2", CELLS["gru"])
-    spec = spec_of({"cell": "gru2", "strategy": "decoder"})
+    """Rectified linear units (Le, Jaitly & Hinton, 2015): h' = max(0, x W + h R + b), in both engines."""
+    rectified = Cell(
+        layer="SimpleRNN",
+        operator="RNN",
+        gate_order=(0,),
+        layer_options={"activation": "relu"},
+        attributes={"activations": ("Relu",)},
+    )
+    monkeypatch.setitem(CELLS, "rectified", rectified)
+    spec = spec_of({"cell": "rectified", "strategy": "decoder"})
     weights = weights_of(spec)
     assert check_parity(spec, KerasEngine(spec, weights), OnnxEngine(spec, weights)) <= 1e-5
-    assert bundle.from_bytes(bundle.to_bytes(forecaster_of((spec, weights)))).spec.cell == "gru2"
+    with pytest.raises(EngineMismatch):
+        check_parity(spec, OnnxEngine(spec, weights), OnnxEngine(replace(spec, cell="rnn"), weights))
+    assert bundle.from_bytes(bundle.to_bytes(forecaster_of((spec, weights)))).spec.cell == "rectified"
 
 
 def test_a_new_strategy_is_one_entry(monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.engines.batching import in_passes, padded, pieces, piecewise, rungs
+from models.engines.batching import batch_sizes, pieces, run_in_passes, run_in_pieces, run_padded
 
 
 class Sums:
@@ -47,36 +47,36 @@ def same(said, expected):
 
 
 def test_the_rungs_are_few_and_end_with_the_most():
-    assert rungs(512) == (1, 8, 64, 512)
-    assert rungs(50) == (1, 8, 50)
-    assert [rungs(most) for most in (0, 1, 2, 8, 9)] == [(), (1,), (1, 2), (1, 8), (1, 8, 9)]
+    assert batch_sizes(512) == (1, 8, 64, 512)
+    assert batch_sizes(50) == (1, 8, 50)
+    assert [batch_sizes(most) for most in (0, 1, 2, 8, 9)] == [(), (1,), (1, 2), (1, 8), (1, 8, 9)]
 
 
 @pytest.mark.parametrize(("rows", "given"), [(0, 1), (1, 1), (2, 8), (8, 8), (9, 64), (64, 64)])
 def test_a_batch_is_padded_to_the_next_size_and_the_rest_is_dropped(rows, given):
     engine = Sums()
-    assert same(padded(engine.run, inputs_of(rows), (1, 8, 64)), Sums().run(inputs_of(rows)))
+    assert same(run_padded(engine.run, inputs_of(rows), (1, 8, 64)), Sums().run(inputs_of(rows)))
     assert engine.rows == [given]
 
 
 @pytest.mark.parametrize(("rows", "given"), [(0, [0]), (3, [3]), (4, [4]), (5, [4, 1]), (9, [4, 4, 1])])
 def test_a_large_batch_runs_in_several_passes(rows, given):
     engine = Sums()
-    assert same(in_passes(engine.run, inputs_of(rows), 4), Sums().run(inputs_of(rows)))
+    assert same(run_in_passes(engine.run, inputs_of(rows), 4), Sums().run(inputs_of(rows)))
     assert engine.rows == given
 
 
 @pytest.mark.parametrize(("points", "given"), [(1, [1]), (7, [1] * 7), (8, [8]), (20, [20]), (37, [20, 8, 8, 1])])
 def test_a_state_goes_on_from_piece_to_piece(points, given):
     engine = Carries()
-    said = piecewise(engine.run, inputs_of(3, points), (1, 8, 20))
+    said = run_in_pieces(engine.run, inputs_of(3, points), (1, 8, 20))
     assert engine.points == given
     assert same(said, Carries().run(inputs_of(3, points)))
 
 
 @given(st.integers(0, 2000), st.integers(1, 300))
 def test_pieces_are_of_the_sizes_given_and_miss_nothing(count, most):
-    cut = list(pieces(count, rungs(most)))
+    cut = list(pieces(count, batch_sizes(most)))
     assert [i for piece in cut for i in range(count)[piece]] == list(range(count))
-    assert {piece.stop - piece.start for piece in cut} <= set(rungs(most))
-    assert len(cut) <= count // most + 7 * len(rungs(most))
+    assert {piece.stop - piece.start for piece in cut} <= set(batch_sizes(most))
+    assert len(cut) <= count // most + 7 * len(batch_sizes(most))

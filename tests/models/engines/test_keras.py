@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.engines import keras as keras_engine
-from models.engines.batching import rungs
+from models.engines.batching import batch_sizes
 from models.engines.devices import Device, place
 from models.engines.keras import KerasEngine, backend, sees_gpu
 from models.engines.onnx import OnnxEngine
@@ -47,9 +47,9 @@ def shapes_of():
 @pytest.mark.parametrize("spec", [PLAIN, CARRIED], ids=["plain", "carried"])
 def test_batches_of_any_size_are_forecast_in_the_few_shapes_that_were_run_before(spec, shapes_of):
     weights = weights_of(spec)
-    engine, reference = KerasEngine(spec, weights, most_rows=9), OnnxEngine(spec, weights)
+    engine, reference = KerasEngine(spec, weights, max_rows=9), OnnxEngine(spec, weights)
     given = shapes_of(engine)
-    warm_up(spec, engine, rungs(9))
+    warm_up(spec, engine, batch_sizes(9))
     warm = list(given)
     lengths = (1, 8, 10) if spec.carries else (10,)
     assert warm == [(rows, points) for rows in (1, 8, 9) for points in lengths]

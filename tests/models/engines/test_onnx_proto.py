@@ -14,14 +14,27 @@ from tests.models.samples import weights_of
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 NAME = st.text(max_size=200)
+VALUE = WHOLE | NAME | st.lists(WHOLE) | st.lists(NAME, min_size=1)  # of an attribute
 
 
-@given(NAME, st.lists(NAME), st.lists(NAME), st.dictionaries(NAME, WHOLE | NAME | st.lists(WHOLE)))
+def encoded(value):
+    """An attribute as the package gives it: texts as bytes."""
+    if isinstance(value, list):
+        return [encoded(one) for one in value]
+    return value.encode() if isinstance(value, str) else value
+
+
+@given(
+    NAME,
+    st.lists(NAME),
+    st.lists(NAME),
+    st.dictionaries(NAME, WHOLE | NAME | st.lists(WHOLE) | st.lists(NAME, min_size=1)),
+)
 def test_a_node_is_read_as_it_was_meant(operator, inputs, outputs, attributes):
     read = onnx.NodeProto.FromString(onnx_proto.node(operator, inputs, outputs, attributes))
     assert (read.op_type, list(read.input), list(read.output)) == (operator, inputs, outputs)
-    said = {one.name: helper.get_attribute_value(one) for one in read.attribute}
-    assert said == {name: value.encode() if isinstance(value, str) else value for name, value in attributes.items()}
+    found = {one.name: helper.get_attribute_value(one) for one in read.attribute}
+    assert found == {name: encoded(value) for name, value in attributes.items()}
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (1, 200, 3)])

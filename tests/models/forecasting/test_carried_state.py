@@ -67,7 +67,7 @@ def test_a_lane_begins_with_the_first_window_that_holds_a_value():
 
 def test_the_taught_network_remembers_its_states_where_it_is_to_keep_them():
     weights, reader = weights_of(SPEC), Reader(SPEC, reader_of(SPEC, history()).facts, history())
-    network, engine = build_for_training(SPEC, lanes=2), OnnxEngine(SPEC, weights)
+    network, engine = build_for_training(SPEC, stateful_rows=2), OnnxEngine(SPEC, weights)
     set_weights(network, weights)
     batch = reader.read(np.array([0, 0]), np.array([12, 20]), 9)
     first = begin(SPEC, engine, batch)

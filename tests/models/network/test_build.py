@@ -3,7 +3,7 @@
 import pytest
 
 from models.network.build import input_shapes, weight_shapes
-from models.network.ops import Node, ShapeOps
+from models.network.ops import Node, Ops, ShapeBackend
 from tests.models.samples import small_spec
 
 
@@ -42,7 +42,8 @@ def test_seasonal_naive_reads_what_it_says_and_holds_nothing():
 
 
 def test_operations_tell_the_shapes_that_they_make():
-    ops = ShapeOps()
+    backend = ShapeBackend()
+    ops = Ops(backend)
     x, one = ops.input("x", (5, 3)), ops.input("one", (2,))
     assert ops.beside(x, one).shape == (5, 5)
     assert ops.repeat(one, 4).shape == (4, 2)
@@ -53,5 +54,5 @@ def test_operations_tell_the_shapes_that_they_make():
     assert ops.recur("cell", x, "lstm", 7).sequence().shape == (5, 7)
     assert ops.convolve("convolution", Node((4, 5, 3), None), 2, 3).state[0].shape == (5, 2)
     assert ops.attend(Node((2, 7), None), Node((5, 7), None), Node((5,), None)).shape == (2, 7)
-    assert ops.weights["cell/kernel"] == (3, 28)
-    assert ops.inputs == {"x": (5, 3), "one": (2,)}
+    assert backend.weights["cell/kernel"] == (3, 28)
+    assert backend.inputs == {"x": (5, 3), "one": (2,)}
