@@ -1,4 +1,7 @@
-"""Reader: what a network is given of a panel at some moments; the same in training, backtest and serving."""
+"""Reader: a network's inputs from a panel at given origins; the same in training, backtest and serving.
+
+An origin is a series and ``at``, the number of its points that are past: the forecast begins with the next one.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +19,15 @@ from models.network.spec import Spec
 from models.network.strategies import STRATEGIES, frames
 from models.types import Float32, Floats, Inputs, Ints
 
-MAX_FLOAT32 = 1e38  # a float32 holds hardly more
+MAX_FLOAT32 = 1e38  # about the largest float32
 MIN_PRIOR = 1e-6
 
 
 class Facts(NamedTuple):
-    """What a forecaster learned of its panel without a network; stored among its weights as ``facts/…``.
+    """Statistics of the training panel; stored among a forecaster's weights as ``facts/…``.
 
     ``mean`` and ``deviation`` (K,) of each numeric covariate, in the order of ``numeric``; ``prior`` (2,): the median
-    level and the spread of a series, where windows are not measured by their own.
+    level and the spread of a series, used where windows are not normalised by their own.
     """
 
     mean: Float32
@@ -33,33 +36,33 @@ class Facts(NamedTuple):
 
     @classmethod
     def none(cls) -> "Facts":
-        """Of a network without covariates that reads a past."""
+        """Return the facts for a network without covariates that reads a past."""
         return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(2, np.float32))
 
     def to_weights(self) -> Inputs:
-        """As named arrays."""
+        """Return the facts as named arrays."""
         return {f"facts/{name}": value for name, value in self._asdict().items()}
 
 
 def facts_in(weights: Mapping[str, Float32]) -> Facts:
-    """The facts among a forecaster's weights."""
+    """Return the facts among a forecaster's weights."""
     return Facts(*(weights[f"facts/{name}"] for name in Facts._fields))
 
 
 def fact_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """The shapes of a spec's facts by name."""
+    """Return the shapes of a spec's facts by name."""
     count = len(numeric(spec))
     return {"facts/mean": (count,), "facts/deviation": (count,), "facts/prior": (2,)}
 
 
 def numeric(spec: Spec) -> list[str]:
-    """The covariates that are numbers, past, future and static ones in this order."""
+    """Return the covariates that are numbers, in the order of their roles."""
     texts = {name for name, _ in spec.categories}
     return [name for name in spec.covariates if name not in texts]
 
 
 def facts_of(spec: Spec, panel: Panel) -> Facts:
-    """What ``panel`` says of its covariates and, where windows are measured by them, of its level and spread."""
+    """Compute the facts of ``panel``: of its covariates and, if windows are normalised by panel, level and spread."""
     mean, deviation = [], []
     for name in numeric(spec):
         values = panel.covariates[name]
@@ -72,8 +75,10 @@ def facts_of(spec: Spec, panel: Panel) -> Facts:
 
 
 def _prior(spec: Spec, panel: Panel) -> tuple[float, float]:
-    """The median of the means of all series, and how far a value lies from it on average; 0 and 1 without values."""
-    change = change_of(spec.transform, np.zeros((1, 0)))  # as for a series without history, which is never 0 or less
+    """Return the median of all series' means and the mean distance of values from it; 0 and 1 without values."""
+    change = change_of(
+        spec.transform, np.zeros((1, 0))
+    )  # a series without history: all of its values count as positive
     changed = [change.there(y[None])[0] for _, y in panel]
     series = [y[np.isfinite(y)] for y in changed if np.isfinite(y).any()]
     if not series:
@@ -83,9 +88,9 @@ def _prior(spec: Spec, panel: Panel) -> tuple[float, float]:
 
 
 class Batch(NamedTuple):
-    """B moments: ``values`` (B, T) in window units, NaN where missing; ``known`` (B, T + h, K) and ``static`` (B, S).
+    """B origins: ``values`` (B, T) in window units, NaN where missing; ``known`` (B, T + h, K) and ``static`` (B, S).
 
-    ``scale`` and ``change`` lead back from window units to data units.
+    ``scale`` and ``change`` convert window units back to data units.
     """
 
     values: Float32
@@ -101,51 +106,58 @@ class Batch(NamedTuple):
         return np.abs(self.change.back(level + self.scale.spread) - self.change.back(level))
 
     def to_window(self, future: Floats) -> Float32:
-        """What follows the window, (B, h), in its units."""
+        """Return the values after the window, (B, h), in its units."""
         return self.scale.to_window(self.change.there(future))
 
-    def to_data(self, said: Float32) -> Floats:
-        """What was said after the window, (B, h), in the units of the data."""
-        return self.change.back(self.scale.to_data(said))
+    def to_data(self, predicted: Float32) -> Floats:
+        """Return a forecast after the window, (B, h), in data units."""
+        return self.change.back(self.scale.to_data(predicted))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Reads ``panel`` for networks of ``spec``."""
+    """A reader of ``panel`` for networks of ``spec``."""
 
     spec: Spec
     facts: Facts
     panel: Panel
 
     def past(self, series: Ints, at: Ints) -> Floats:
-        """The T values before each moment in data units, (B, T); NaN where missing or before the series began."""
+        """Return the T values before each origin in data units, (B, T); NaN where missing or before the series."""
         return take(self.panel.y, self.panel, series, at - self.spec.context, self.spec.context)
 
     def future(self, series: Ints, at: Ints, steps: int) -> Floats:
-        """The values from each moment on in data units, (B, steps); NaN where missing or not yet known."""
+        """Return the values after each origin in data units, (B, steps); NaN where missing or not yet known."""
         return take(self.panel.y, self.panel, series, at, steps)
 
-    def read(self, series: Ints, at: Ints, ahead: int, past: Floats | None = None, said: int = 0) -> Batch:
-        """What is known at the moments, covariates ``ahead`` steps beyond; ``past`` in place of the panel's.
+    def read(self, series: Ints, at: Ints, ahead: int, past: Floats | None = None, predicted: int = 0) -> Batch:
+        """Return the batch at the origins, with covariates ``ahead`` steps beyond them.
 
-        The last ``said`` steps before ``at`` were not observed but forecast: covariates of the past end before them.
-        A ``past`` (B, k T) of several windows is one over which a state is carried: all of it is in units of the first
-        window that holds a value.
+        ``past`` replaces the panel's values. The last ``predicted`` steps before ``at`` were not observed but forecast:
+        past covariates end before them. A ``past`` (B, k T) of several windows is one over which a state is carried:
+        all of it is in units of the first window that holds a value.
         """
         spec = self.spec
         raw = self.past(series, at) if past is None else past
-        begun = raw if raw.shape[1] == spec.context else _first_window(raw, spec.context)
+        if raw.shape[1] == spec.context:
+            begun = raw
+        else:
+            windows = raw.reshape(len(raw), -1, spec.context)
+            begun = windows[np.arange(len(raw)), (~np.isnan(windows)).any(axis=2).argmax(axis=1)]
         change = change_of(spec.transform, begun)
         scaling = "panel" if spec.by_panel else spec.scaling
         values, scale = normalise(change.there(begun), spec.season, scaling, self.facts.prior)
         if begun is not raw:
             values = scale.to_window(change.there(raw))
         known = self.known(series, at, raw.shape[1], ahead)
-        known[:, max(raw.shape[1] - said, 0) :, : known.shape[2] - spec.ahead_channels] = 0
-        return Batch(values, known, self._static(series), scale, change)
+        known[:, max(raw.shape[1] - predicted, 0) :, : known.shape[2] - spec.ahead_channels] = 0
+        names = spec.static_covariates
+        parts = [self._column(name, self.panel.latest(name)[series][:, None])[:, 0] for name in names]
+        static = np.concatenate(parts, axis=1) if parts else np.zeros((len(series), 0), dtype=np.float32)
+        return Batch(values, known, static, scale, change)
 
     def known(self, series: Ints, at: Ints, back: int, ahead: int) -> Float32:
-        """Past covariates, future covariates, calendar, holidays: (B, back + ahead, K), 0 where missing."""
+        """Return past covariates, future covariates, calendar and holidays: (B, back + ahead, K), 0 where missing."""
         spec, begin, size = self.spec, at - back, back + ahead
         parts = []
         for name in spec.varying_covariates:
@@ -161,44 +173,28 @@ class Reader:
             return np.zeros((len(series), size, 0), dtype=np.float32)
         return np.concatenate(parts, axis=2, dtype=np.float32)
 
-    def _static(self, series: Ints) -> Float32:
-        """Static covariates, each as the series' newest row has it: (B, S)."""
-        names = self.spec.static_covariates
-        parts = [self._column(name, self.panel.latest(name)[series][:, None])[:, 0] for name in names]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((len(series), 0), dtype=np.float32)
-
     def _column(self, name: str, values: Floats) -> Float32:
-        """A covariate (B, n) as channels (B, n, k): one standardised, or one for each value of a text."""
+        """Return a covariate (B, n) as channels (B, n, k): one standardised, or one for each category of a text."""
         for known, texts in self.spec.categories:
             if known == name:
-                return self._one_hot(values, self.panel.categories[name], texts)
+                codes = self.panel.categories[name]
+                place = np.array([texts.index(text) if text in texts else -1 for text in codes] + [-1])
+                found = place[np.where(np.isnan(values), len(codes), values).astype(np.int64)]
+                return np.asarray(found[..., None] == np.arange(len(texts)), dtype=np.float32)
         k = numeric(self.spec).index(name)
         mean, deviation = float(self.facts.mean[k]), float(self.facts.deviation[k])
         standard = (values - mean) / (deviation if deviation > 0 else 1.0)
         return np.nan_to_num(np.clip(standard, -10, 10)).astype(np.float32)[..., None]
 
-    @staticmethod
-    def _one_hot(codes: Floats, theirs: tuple[str, ...], ours: tuple[str, ...]) -> Float32:
-        place = np.array([ours.index(text) if text in ours else -1 for text in theirs] + [-1])
-        found = place[np.where(np.isnan(codes), len(theirs), codes).astype(np.int64)]
-        return np.asarray(found[..., None] == np.arange(len(ours)), dtype=np.float32)
-
-
-def _first_window(past: Floats, context: int) -> Floats:
-    """Of each row's windows (B, k T) the first that holds a value, (B, T)."""
-    windows = past.reshape(len(past), -1, context)
-    first = (~np.isnan(windows)).any(axis=2).argmax(axis=1)
-    return np.asarray(windows[np.arange(len(past)), first])
-
 
 def zero_state(spec: Spec, rows: int) -> Inputs:
-    """The inputs ``state_0`` (B, U) … of a network that carries its state and has read nothing; none of any other."""
+    """Return zero inputs ``state_0`` (B, U) … for a network that carries its state; none for any other."""
     states = range(spec.depth * CELLS[spec.cell].states if spec.carries else 0)
     return {f"state_{i}": np.zeros((rows, spec.units), dtype=np.float32) for i in states}
 
 
 def past_channels(spec: Spec, values: Float32, known: Float32) -> Float32:
-    """What is read of each of n points: value (0 where missing), observed or not, lag, covariates; (B, n, C).
+    """Return the channels of each of n points: value (0 where missing), observed or not, lag, covariates; (B, n, C).
 
     The lag is the value one season before the next point, 0 where that is not known.
     """
@@ -215,7 +211,7 @@ def past_channels(spec: Spec, values: Float32, known: Float32) -> Float32:
 
 
 def window_inputs(spec: Spec, values: Float32, batch: Batch) -> Inputs:
-    """The inputs of a network that reads ``values`` (B, n): the batch's T points or, with a carried state, more."""
+    """Return the inputs of a network that reads ``values`` (B, n): the T points or, with a carried state, more."""
     count = values.shape[1]
     known = batch.known[:, : count + spec.outputs]
     ahead = known[:, count:, known.shape[2] - spec.ahead_channels :]
@@ -223,14 +219,14 @@ def window_inputs(spec: Spec, values: Float32, batch: Batch) -> Inputs:
     if not STRATEGIES[spec.strategy].learns:
         return naive
     past = {"past": past_channels(spec, values, known[:, :count])} if count else {}
-    return past | naive | _others(spec, values, batch) | ({"ahead": ahead} if spec.ahead_channels else {})
+    return past | naive | _static_and_seen(spec, values, batch) | ({"ahead": ahead} if spec.ahead_channels else {})
 
 
 def training_inputs(spec: Spec, both: Float32, batch: Batch) -> Inputs:
-    """The inputs of a network that is taught after every step; ``both`` (B, T + O): the window and what follows."""
+    """Return the inputs of a network trained after every step; ``both`` (B, T + O): the window and its future."""
     context = both.shape[1] - spec.outputs
     values = both[:, :context]
-    inputs = {"past": past_channels(spec, values, batch.known[:, :context])} | _others(spec, values, batch)
+    inputs = {"past": past_channels(spec, values, batch.known[:, :context])} | _static_and_seen(spec, values, batch)
     if spec.ahead_channels:
         known = batch.known[..., batch.known.shape[2] - spec.ahead_channels :]
         inputs["ahead"] = np.ascontiguousarray(frames(known, context, spec.segment, spec.outputs))
@@ -239,7 +235,7 @@ def training_inputs(spec: Spec, both: Float32, batch: Batch) -> Inputs:
     return inputs
 
 
-def _others(spec: Spec, values: Float32, batch: Batch) -> Inputs:
+def _static_and_seen(spec: Spec, values: Float32, batch: Batch) -> Inputs:
     inputs: Inputs = {"static": batch.static} if spec.static_channels else {}
     if spec.attention:
         seen = ~np.isnan(values.reshape(len(values), spec.steps, spec.segment)).all(axis=2)
@@ -248,9 +244,9 @@ def _others(spec: Spec, values: Float32, batch: Batch) -> Inputs:
 
 
 def _naive_after(spec: Spec, values: Float32, ends: Ints) -> Float32:
-    """The naive forecasts after the first ``ends`` (n,) points of ``values`` (B, T), (B, n, O, N).
+    """Return the naive forecasts after the first ``ends`` (n,) points of ``values`` (B, T): (B, n, O, N).
 
-    The last season's, if windows hold one, and the last value; 0, the window's level, where there is none.
+    The last season, if windows hold one, and the last value; 0, the window's level, where there is none.
     """
     period = spec.season if spec.season <= spec.context else 1
     filled = np.nan_to_num(fill(values, period))

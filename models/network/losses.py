@@ -1,7 +1,7 @@
-"""LOSSES: name -> what a network is taught to say of each step, and how to read it. A new loss is one entry.
+"""LOSSES: name -> the meaning of the parameters that a network gives for each step. A new loss is one entry.
 
-The first ``located`` parameters of a step say where its value lies, ``others`` how it spreads; all in window units. The
-formulas that training minimises are in ``models.training.loss``; here is only what serving needs.
+The first ``located`` parameters of a step give its location, the ``others`` its spread; all in window units. The
+formulas that training minimises are in ``models.training.loss``; this file has the part that serving needs.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ import numpy as np
 
 from models.types import Float32
 
-MIN_SCALE = 1e-3  # of a window's unit; a distribution narrower than that would let a likelihood grow without bound
-FREEDOM = 4.0  # of Student's t: tails as heavy as have a finite variance and a little to spare
+MIN_SCALE = 1e-3  # in window units; below it a distribution's likelihood would grow without bound
+FREEDOM = 4.0  # degrees of freedom of Student's t: heavy tails with a finite variance
 # Quantiles of Student's t with 4 degrees of freedom have a closed form (Shaw, 2006, "Sampling Student's T").
 
 
 class WindowForecast(NamedTuple):
-    """``mean`` (B, h): the point forecast; ``quantiles`` (B, h, Q) ascending, or None where only a point is said."""
+    """A forecast in window units: ``mean`` (B, h), the point forecast; ``quantiles`` (B, h, Q) ascending, or None."""
 
     mean: Float32
     quantiles: Float32 | None
@@ -27,46 +27,50 @@ class WindowForecast(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """``read``: the parameters (B, h, P) and the levels (Q,) -> what is forecast."""
+    """A loss; ``read`` turns the parameters (B, h, P) and the quantile levels (Q,) into a forecast."""
 
     read: Callable[[Float32, Sequence[float]], WindowForecast]
-    others: int = 0
-    many: bool = False  # one located parameter for each quantile
+    others: int = 0  # parameters of the spread
+    many: bool = False  # whether there is one location parameter for each quantile
 
     def located(self, quantiles: Sequence[float]) -> int:
-        """Parameters that say where a value lies."""
+        """Return the number of parameters that give the location of a value."""
         return len(quantiles) if self.many else 1
 
 
-def _point(said: Float32, levels: Sequence[float]) -> WindowForecast:
-    return WindowForecast(said[..., 0], None)
+def read_point(parameters: Float32, levels: Sequence[float]) -> WindowForecast:
+    """Return the only parameter as the point forecast."""
+    return WindowForecast(parameters[..., 0], None)
 
 
-def _quantiles(said: Float32, levels: Sequence[float]) -> WindowForecast:
-    """Sorted, which never makes the pinball loss larger; the point forecast is the one nearest the median.
+def read_quantiles(parameters: Float32, levels: Sequence[float]) -> WindowForecast:
+    """Sort the quantiles, which never increases the pinball loss; the point forecast is the one nearest the median.
 
     Chernozhukov, Fernández-Val & Galichon, "Quantile and Probability Curves Without Crossing" (2010).
     """
-    ordered = np.sort(said, axis=-1)
+    ordered = np.sort(parameters, axis=-1)
     return WindowForecast(ordered[..., int(np.argmin(np.abs(np.asarray(levels) - 0.5)))], ordered)
 
 
 def scale_of(raw: Float32) -> Float32:
-    """A positive scale from any number: softplus."""
+    """Return a positive scale for any number: its softplus."""
     return np.logaddexp(np.float32(0), raw) + np.float32(MIN_SCALE)
 
 
-def _normal(said: Float32, levels: Sequence[float]) -> WindowForecast:
+def read_normal(parameters: Float32, levels: Sequence[float]) -> WindowForecast:
+    """Return the mean and quantiles of a normal distribution: its mean, and its scale before softplus."""
     steps = np.array([NormalDist().inv_cdf(level) for level in levels], dtype=np.float32)
-    return WindowForecast(said[..., 0], said[..., :1] + scale_of(said[..., 1:]) * steps)
+    return WindowForecast(parameters[..., 0], parameters[..., :1] + scale_of(parameters[..., 1:]) * steps)
 
 
-def _student_t(said: Float32, levels: Sequence[float]) -> WindowForecast:
-    return WindowForecast(said[..., 0], said[..., :1] + scale_of(said[..., 1:]) * student_t_quantiles(levels))
+def read_student_t(parameters: Float32, levels: Sequence[float]) -> WindowForecast:
+    """Return the mean and quantiles of Student's t: its location, and its scale before softplus."""
+    quantiles = parameters[..., :1] + scale_of(parameters[..., 1:]) * student_t_quantiles(levels)
+    return WindowForecast(parameters[..., 0], quantiles)
 
 
 def student_t_quantiles(levels: Sequence[float]) -> Float32:
-    """The quantiles of Student's t with four degrees of freedom, where they have a closed form (Shaw, 2006)."""
+    """Return the quantiles of Student's t with four degrees of freedom in closed form (Shaw, 2006)."""
     level = np.asarray(levels)
     root = np.sqrt(4 * level * (1 - level))
     inner = np.cos(np.arccos(root) / 3) / root
@@ -74,10 +78,10 @@ def student_t_quantiles(levels: Sequence[float]) -> Float32:
 
 
 LOSSES: dict[str, Loss] = {
-    "mae": Loss(_point),
-    "mse": Loss(_point),
-    "huber": Loss(_point),
-    "quantile": Loss(_quantiles, many=True),
-    "normal": Loss(_normal, others=1),
-    "student_t": Loss(_student_t, others=1),
+    "mae": Loss(read_point),
+    "mse": Loss(read_point),
+    "huber": Loss(read_point),
+    "quantile": Loss(read_quantiles, many=True),
+    "normal": Loss(read_normal, others=1),
+    "student_t": Loss(read_student_t, others=1),
 }

@@ -1,8 +1,8 @@
 """Per-window normalisation: part of the forecaster, so that serving cannot differ from training.
 
-A window is measured from a level of its own in units of its own spread: the mean absolute deviation of its observed
-points from that level. A forecaster that only sees such numbers obeys f(a x + b) = a f(x) + b for a > 0. Missing values
-are NaN in data units; they count nowhere.
+A window is measured from its own level in units of its own spread: the mean absolute deviation of its observed points
+from that level. A forecaster that only reads such numbers satisfies f(a x + b) = a f(x) + b for a > 0. Missing values
+are NaN in data units and are left out of every level and spread.
 """
 
 from collections.abc import Callable
@@ -15,67 +15,70 @@ from models.types import Float32, Floats
 
 # A spread below this share of the level is rounding, not signal: the window counts as constant.
 MIN_SPREAD = 1e-12
-MAX_DEVIATION = 1e4  # no point of a window of up to 10,000 is farther away; what follows a nearly constant one may be
+# In window units. No point of a window of up to 10,000 is farther from its level; one after a nearly constant window is.
+MAX_DEVIATION = 1e4
 
 
 class Scale(NamedTuple):
-    """``level`` (B, season or 1): what the k-th step after the window (round and round) is measured from.
+    """The units of a batch of windows.
 
-    ``spread`` (B, 1): the unit; 0 = constant.
+    ``level`` (B, season or 1): the zero of the k-th step after the window, repeated for later seasons; ``spread``
+    (B, 1): the unit, 0 for a constant window.
     """
 
     level: Floats
     spread: Floats
 
     def ahead(self, steps: int) -> Floats:
-        """The level of each of the next ``steps``, (B, steps)."""
+        """Return the level of each of the next ``steps``, (B, steps)."""
         return np.asarray(self.level[:, np.arange(steps) % self.level.shape[1]])
 
     def to_window(self, values: Floats) -> Float32:
-        """``values`` (B, any) after the window in its units, at most ``MAX_DEVIATION`` of them; NaN stays.
+        """Return the ``values`` (B, any) after the window in its units, clipped to ``MAX_DEVIATION``; NaN stays.
 
-        A constant window has no unit: whatever follows it is 0, as ``to_data`` will say of it.
+        A constant window has no unit: every value after it becomes 0, and ``to_data`` gives its level.
         """
-        return _units(values - self.ahead(values.shape[1]), self.spread)
+        return _to_units(values - self.ahead(values.shape[1]), self.spread)
 
     def to_data(self, values: Float32) -> Floats:
-        """What ``to_window`` did, undone: ``values`` (B, any); a constant window gives its level."""
+        """Undo ``to_window``: return ``values`` (B, any) in data units; a constant window gives its level."""
         return self.ahead(values.shape[1]) + values.astype(np.float64) * self.spread
 
 
 class Scaled(NamedTuple):
-    """``values`` (B, T) float32 in window units, NaN where missing, and the way back."""
+    """A normalised window: ``values`` (B, T) float32 in window units, NaN where missing, and the scale."""
 
     values: Float32
     scale: Scale
 
 
 def normalise(past: Floats, season: int, scaling: str, prior: Float32) -> Scaled:
-    """``past`` (B, T), each row with an observed value, in window units."""
+    """Return ``past`` (B, T), each row with an observed value, in the units of the named scaling."""
     return SCALINGS[scaling].normalise(past, season, prior)
 
 
-def _of_last_season(past: Floats, season: int, prior: Float32) -> Scaled:
-    """From the mean of the last season (the last value where the window holds no whole season)."""
+def by_last_season(past: Floats, season: int, prior: Float32) -> Scaled:
+    """Measure from the mean of the last season, or from the last value if the window holds no whole season."""
     last = past[:, -season:] if 1 < season <= past.shape[1] else past[:, :0]
     level = _mean(last)
-    return _around(past, np.where(np.isnan(level), _last(past), level))
+    return _normalise_around(past, np.where(np.isnan(level), _last(past), level))
 
 
-def _of_last_value(past: Floats, season: int, prior: Float32) -> Scaled:
-    return _around(past, _last(past))
+def by_last_value(past: Floats, season: int, prior: Float32) -> Scaled:
+    """Measure from the last observed value."""
+    return _normalise_around(past, _last(past))
 
 
-def _standard(past: Floats, season: int, prior: Float32) -> Scaled:
-    """From the mean, in standard deviations."""
+def by_mean(past: Floats, season: int, prior: Float32) -> Scaled:
+    """Measure from the mean, in standard deviations."""
     level = _mean(past)
-    return _around(past, level, np.sqrt(_mean(np.square(past - level))))
+    return _normalise_around(past, level, np.sqrt(_mean(np.square(past - level))))
 
 
-def _seasonal(past: Floats, season: int, prior: Float32) -> Scaled:
-    """What each value adds to the one a season before; the first season has none before it and counts as missing.
+def by_season(past: Floats, season: int, prior: Float32) -> Scaled:
+    """Subtract from each value the one a season before; the first season has none before it and counts as missing.
 
-    The steps ahead are measured from the newest season, whose missing values come from seasons before.
+    The steps ahead are measured from the newest season, whose missing values are filled from earlier seasons.
     """
     filled = fill(past, season)
     change = np.full_like(past, np.nan)
@@ -83,13 +86,13 @@ def _seasonal(past: Floats, season: int, prior: Float32) -> Scaled:
     level = np.where(np.isnan(filled[:, -season:]), _mean(past), filled[:, -season:])
     spread = np.nan_to_num(_mean(np.abs(change)))
     spread = np.where(spread <= MIN_SPREAD * np.abs(level).max(axis=1, keepdims=True), 0.0, spread)
-    return Scaled(_units(change, spread), Scale(level, spread))
+    return Scaled(_to_units(change, spread), Scale(level, spread))
 
 
-def _by_panel(past: Floats, season: int, prior: Float32) -> Scaled:
-    """From the level and in the spread of the training panel, ``prior`` (2,)."""
+def by_training_panel(past: Floats, season: int, prior: Float32) -> Scaled:
+    """Measure from the level and in the spread of the training panel, ``prior`` (2,)."""
     level, spread = (np.full((len(past), 1), float(value)) for value in prior)
-    return Scaled(_units(past - level, spread), Scale(level, spread))
+    return Scaled(_to_units(past - level, spread), Scale(level, spread))
 
 
 class Scaling(NamedTuple):
@@ -101,21 +104,21 @@ class Scaling(NamedTuple):
 
 
 SCALINGS = {
-    "level": Scaling(_of_last_season),
-    "last": Scaling(_of_last_value),
-    "standard": Scaling(_standard),
-    "seasonal": Scaling(_seasonal, by_season=True),
-    "panel": Scaling(_by_panel, by_panel=True),
+    "level": Scaling(by_last_season),
+    "last": Scaling(by_last_value),
+    "standard": Scaling(by_mean),
+    "seasonal": Scaling(by_season, by_season=True),
+    "panel": Scaling(by_training_panel, by_panel=True),
 }
 
 
-def _around(past: Floats, level: Floats, spread: Floats | None = None) -> Scaled:
+def _normalise_around(past: Floats, level: Floats, spread: Floats | None = None) -> Scaled:
     unit = _mean(np.abs(past - level)) if spread is None else spread
     unit = np.where(unit <= MIN_SPREAD * np.abs(level), 0.0, unit)
-    return Scaled(_units(past - level, unit), Scale(level, unit))
+    return Scaled(_to_units(past - level, unit), Scale(level, unit))
 
 
-def _units(away: Floats, spread: Floats) -> Float32:
+def _to_units(away: Floats, spread: Floats) -> Float32:
     if (spread > 0).all():
         within = away / spread
     else:
@@ -125,9 +128,9 @@ def _units(away: Floats, spread: Floats) -> Float32:
 
 
 def _mean(values: Floats) -> Floats:
-    """The mean of what is observed, (B, 1); NaN where nothing is."""
+    """Return the mean of the observed values, (B, 1); NaN for a row without any."""
     unseen = np.isnan(values)
-    if values.shape[1] and not unseen.any():  # as nearly always; the same sums in the same order
+    if values.shape[1] and not unseen.any():  # the usual case; it adds the same numbers in the same order
         return np.asarray(values.sum(axis=1, keepdims=True) / values.shape[1])
     seen = ~unseen
     count = seen.sum(axis=1, keepdims=True)
@@ -136,7 +139,7 @@ def _mean(values: Floats) -> Floats:
 
 
 def _last(past: Floats) -> Floats:
-    """The newest observed value, (B, 1)."""
+    """Return the newest observed value, (B, 1)."""
     if not np.isnan(past[:, -1]).any():
         return past[:, -1:]
     newest = past.shape[1] - 1 - np.argmax(~np.isnan(past[:, ::-1]), axis=1)
@@ -144,7 +147,7 @@ def _last(past: Floats) -> Floats:
 
 
 def fill(values: NDArray[np.floating], season: int) -> NDArray[np.floating]:
-    """``values`` (B, T) with the missing ones taken from a season before, as often as it takes; NaN where none is."""
+    """Return ``values`` (B, T) with missing ones filled from the nearest earlier season; NaN where none has a value."""
     filled = values.copy()
     if not np.isnan(filled).any():
         return filled
@@ -156,7 +159,7 @@ def fill(values: NDArray[np.floating], season: int) -> NDArray[np.floating]:
 
 
 class Transform(NamedTuple):
-    """A monotonous change of values and the way back, for rows whose observed values are all positive."""
+    """A monotonic function and its inverse, for rows whose observed values are all positive."""
 
     there: Callable[[Floats], Floats]
     back: Callable[[Floats], Floats]
@@ -183,13 +186,13 @@ TRANSFORMS: dict[str, Transform] = {
 
 
 class Change(NamedTuple):
-    """A transform of the rows of a batch that it is defined for: ``positive`` (B, 1)."""
+    """A transform of those rows of a batch that it is defined for: ``positive`` (B, 1)."""
 
     transform: Transform
     positive: NDArray[np.bool_]
 
     def there(self, values: Floats) -> Floats:
-        """``values`` (B, any) transformed; a value that cannot be (0 or less after a positive past) is missing."""
+        """Return ``values`` (B, any) transformed; a value without one (0 or less after a positive past) is NaN."""
         if self.transform is UNCHANGED:
             return values
         good = self.positive & (values > 0)
@@ -197,14 +200,14 @@ class Change(NamedTuple):
         return np.where(self.positive, np.where(good, changed, np.nan), values)
 
     def back(self, values: Floats) -> Floats:
-        """``there``, undone."""
+        """Undo ``there``."""
         if self.transform is UNCHANGED:
             return values
         return np.where(self.positive, self.transform.back(np.where(self.positive, values, 0.0)), values)
 
 
 def change_of(transform: str, past: Floats) -> Change:
-    """The named transform for the rows of ``past`` (B, T) that are positive throughout."""
+    """Return the named transform for the rows of ``past`` (B, T) whose values are all positive."""
     if transform == "none":
         return Change(UNCHANGED, np.zeros((len(past), 1), dtype=np.bool_))
     return Change(TRANSFORMS[transform], np.logical_not((past <= 0).any(axis=1, keepdims=True)))
