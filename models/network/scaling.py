@@ -15,7 +15,7 @@ from models.types import Float32, Floats
 
 # A spread below this share of the level is rounding, not signal: the window counts as constant.
 MIN_SPREAD = 1e-12
-# In window units. No point of a window of up to 10,000 is farther from its level; one after a nearly constant window is.
+# In window units: no point of a window of up to 10,000 is farther from its level, but a point after the window may be.
 MAX_DEVIATION = 1e4
 
 
