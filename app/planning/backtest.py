@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.planning.job_kind import JobKind, PinnedVersion, PlanContext
+from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
 from app.schemas.kinds import Baselines, DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
 from models.data.calendar import parse_freq
@@ -94,4 +94,4 @@ def plan(context: PlanContext, request: BacktestRequest) -> NewJob:
     return context.new_job(request, model, data.revision, payload)
 
 
-KIND = JobKind(name="backtest", request=BacktestRequest, plan=plan, work="app.work.backtest:backtest")
+KIND = RequestedKind(name="backtest", request=BacktestRequest, plan=plan, work="app.work.backtest:backtest")

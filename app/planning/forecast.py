@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.planning.job_kind import JobKind, PinnedVersion, PlanContext
+from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
 from app.schemas.base import Texts
 from app.schemas.kinds import DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
@@ -92,4 +92,4 @@ def plan(context: PlanContext, request: BatchRequest) -> NewJob:
     return context.new_job(request, pinned.model, data.revision, payload)
 
 
-KIND = JobKind(name="forecast", request=BatchRequest, plan=plan, work="app.work.forecast:forecast_all")
+KIND = RequestedKind(name="forecast", request=BatchRequest, plan=plan, work="app.work.forecast:forecast_all")

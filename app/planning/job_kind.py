@@ -128,16 +128,25 @@ class PlanContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobKind(Generic[R]):
-    """One kind of job.
+class JobKind:
+    """A kind of job.
 
-    ``plan`` turns a request into a job to queue: it completes every field with the stored data and refuses a request
-    that cannot work. ``work`` names the function that does the job, as MODULE:FUNCTION; only a process that runs jobs
-    imports it. ``details`` reads the fields of ``JobAnswer`` from a stored payload, also one of an earlier release.
+    ``work`` names the function that does the job, as MODULE:FUNCTION; only a process that runs jobs imports it.
+    ``details`` reads the fields of ``JobAnswer`` from a stored payload, also one of an earlier release.
     """
 
     name: str
-    request: type[R]
-    plan: Callable[[PlanContext, R], NewJob]
     work: str
     details: Callable[[Mapping[str, Any]], JobDetails] = payload_details
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedKind(JobKind, Generic[R]):
+    """A kind of job that POST /v1/jobs queues.
+
+    ``plan`` turns a request into a job to queue: it completes every field with the stored data and refuses a request
+    that cannot work.
+    """
+
+    request: type[R]
+    plan: Callable[[PlanContext, R], NewJob]

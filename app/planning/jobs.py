@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.planning.job_answers import job_answer
 from app.planning.job_kind import PlanContext
-from app.planning.kinds import KINDS, JobRequest, kind_name
+from app.planning.kinds import REQUESTED, JobRequest, kind_name
 from app.principal import Principal
 from app.schemas import JobAnswer
 from app.settings import Settings
@@ -22,7 +22,7 @@ def plan_job(database: Database, settings: Settings, principal: Principal, reque
         NotFound: no such data set, revision, model or version.
         SpecError, InputError: a field cannot work alone, with another or with the data.
     """
-    kind = KINDS[str(kind_name(request))]
+    kind = REQUESTED[str(kind_name(request))]
     with database.read() as session:
         return kind.plan(PlanContext(session, settings, principal, kind.name), request)
 

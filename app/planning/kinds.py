@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Discriminator, Tag
 
 from app.planning import backtest, forecast, retrain, train, tune
-from app.planning.job_kind import JobKind
+from app.planning.job_kind import JobKind, RequestedKind
 from app.schemas.kinds import JobBody
 
-DEFAULT_KIND = "train"  # of a body that names none
+DEFAULT_KIND = "train"  # of a request that names none
 
-KINDS: Mapping[str, JobKind[Any]] = MappingProxyType(
+KINDS: Mapping[str, JobKind] = MappingProxyType(
     {kind.name: kind for kind in (train.KIND, backtest.KIND, forecast.KIND, tune.KIND, retrain.KIND)}
+)
+REQUESTED: Mapping[str, RequestedKind[Any]] = MappingProxyType(
+    {kind.name: kind for kind in KINDS.values() if isinstance(kind, RequestedKind)}
 )
 
 
@@ -29,10 +32,10 @@ if TYPE_CHECKING:  # the union is made of the table, which type checkers do not 
     JobRequest = JobBody
 else:
     JobRequest = Annotated[
-        reduce(or_, (Annotated[kind.request, Tag(kind.name)] for kind in KINDS.values())),
+        reduce(or_, (Annotated[kind.request, Tag(kind.name)] for kind in REQUESTED.values())),
         Discriminator(
             kind_name,
             custom_error_type="unknown_kind",
-            custom_error_message=f"no such kind of job; use one of {', '.join(KINDS)}",
+            custom_error_message=f"no such kind of job; use one of {', '.join(REQUESTED)}",
         ),
     ]

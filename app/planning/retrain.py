@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.planning.job_kind import JobKind, PlanContext, StoredVersion
+from app.planning.job_kind import PlanContext, RequestedKind, StoredVersion
 from app.planning.train import TrainRequest, plan_training
 from app.planning.training_payload import TrainPayload, training_details
 from app.problems import NotFound
@@ -106,4 +106,6 @@ def plan_again(payload: TrainPayload, members: Sequence[Mapping[str, Any]] | Non
     return replace(payload, members=tuple(again), auto=None, warm_start=None, register=True)
 
 
-KIND = JobKind(name="retrain", request=RetrainRequest, plan=plan, work="app.work.train:train", details=training_details)
+KIND = RequestedKind(
+    name="retrain", request=RetrainRequest, plan=plan, work="app.work.train:train", details=training_details
+)

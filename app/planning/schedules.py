@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from app.planning.jobs import plan_job
-from app.planning.kinds import KINDS, JobRequest, kind_name
+from app.planning.kinds import REQUESTED, JobRequest, kind_name
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.problems import NotFound
 from app.schemas import ScheduleAnswer
@@ -74,7 +74,7 @@ def asked_of(plan: Plan) -> dict[str, Any]:
 
 def where_of(loc: Sequence[str | int]) -> str:
     """The place of an error in a schedule's body; of a job, pydantic names the kind among the steps to its fields."""
-    steps = [step for number, step in enumerate(loc) if not (number == 1 and loc[0] == "job" and step in KINDS)]
+    steps = [step for number, step in enumerate(loc) if not (number == 1 and loc[0] == "job" and step in REQUESTED)]
     return ".".join(map(str, steps))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from app.planning.groups import model_name, split_by
-from app.planning.job_kind import JobKind, PlanContext, StoredData, StoredVersion
+from app.planning.job_kind import PlanContext, RequestedKind, StoredData, StoredVersion
 from app.planning.training_payload import AutoSearch, TrainPayload, training_details
 from app.schemas.base import VERSION_NAME, Body, Name, Number
 from app.schemas.kinds import Baselines, BudgetS, PromotionBody
@@ -200,4 +200,6 @@ def _plan_groups(context: PlanContext, request: TrainRequest, data: StoredData, 
     return replace(parent, children=tuple(children), children_at_once=request.children_at_once)
 
 
-KIND = JobKind(name="train", request=TrainRequest, plan=plan, work="app.work.train:train", details=training_details)
+KIND = RequestedKind(
+    name="train", request=TrainRequest, plan=plan, work="app.work.train:train", details=training_details
+)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.planning.job_kind import JobKind, PlanContext
+from app.planning.job_kind import PlanContext, RequestedKind
 from app.planning.train import AutoRequest, TrainRequest, plan_training
 from app.planning.training_payload import training_details
 from app.schemas.base import Name
@@ -55,4 +55,4 @@ def plan(context: PlanContext, request: TuneRequest) -> NewJob:
     return context.new_job(request, request.model, data.revision, payload)
 
 
-KIND = JobKind(name="tune", request=TuneRequest, plan=plan, work="app.work.train:train", details=training_details)
+KIND = RequestedKind(name="tune", request=TuneRequest, plan=plan, work="app.work.train:train", details=training_details)
