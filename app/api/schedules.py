@@ -6,7 +6,7 @@ from app.api.http.idempotency import Keep, OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Services, problems
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
-from app.planning.schedules import Planner, answer_of, asked_of, edited, new_plan
+from app.planning.schedules import SchedulePlanner, edit_plan, job_request_of, new_plan, schedule_answer
 from app.schemas import FiringAnswer, Page, ScheduleAnswer
 from app.store import firings, schedules
 
@@ -21,9 +21,9 @@ def post_schedule(
 
     def create(keep: Keep) -> ScheduleAnswer:
         plan = new_plan(request)
-        Planner(the.database, the.settings).check(caller.tenant_id, plan)
+        SchedulePlanner(the.database, the.settings).check(caller.tenant_id, plan)
         with the.database.write() as session:
-            answer = answer_of(schedules.create(session, caller.tenant_id, request.name, plan, caller.key_id))
+            answer = schedule_answer(schedules.create(session, caller.tenant_id, request.name, plan, caller.key_id))
             keep(session, answer)
         return answer
 
@@ -40,7 +40,7 @@ def list_schedules(
     size = min(page_size, MAX_PAGE_SIZE)
     with the.database.read() as session:
         rows = schedules.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
-    items = [answer_of(row) for row in rows]
+    items = [schedule_answer(row) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
@@ -48,7 +48,7 @@ def list_schedules(
 def get_schedule(name: PathName, the: Services, caller: Caller) -> ScheduleAnswer:
     """A schedule as it is now, with its next five due times."""
     with the.database.read() as session:
-        return answer_of(schedules.get(session, caller.tenant_id, name))
+        return schedule_answer(schedules.get(session, caller.tenant_id, name))
 
 
 @router.patch("/v1/schedules/{name}", responses=problems(403, 404, 409), summary="Edit a schedule")
@@ -56,10 +56,10 @@ def patch_schedule(name: PathName, request: ScheduleEdit, the: Services, caller:
     """Change what is given and leave the rest; the whole is checked as at its creation."""
     with the.database.read() as session:
         seen = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
-    plan = edited(seen, request)
-    Planner(the.database, the.settings).check(caller.tenant_id, plan)
+    plan = edit_plan(seen, request)
+    SchedulePlanner(the.database, the.settings).check(caller.tenant_id, plan)
     with the.database.write() as session:
-        return answer_of(schedules.edit(session, caller.tenant_id, name, seen, plan))
+        return schedule_answer(schedules.edit(session, caller.tenant_id, name, seen, plan))
 
 
 @router.delete("/v1/schedules/{name}", status_code=204, responses=problems(403, 404), summary="Delete a schedule")
@@ -73,14 +73,14 @@ def delete_schedule(name: PathName, the: Services, caller: Caller) -> None:
 def pause_schedule(name: PathName, the: Services, caller: Caller) -> ScheduleAnswer:
     """Let nothing come of it until it is resumed; what comes due meanwhile is not made good. Twice is harmless."""
     with the.database.write() as session:
-        return answer_of(schedules.pause(session, caller.tenant_id, name))
+        return schedule_answer(schedules.pause(session, caller.tenant_id, name))
 
 
 @router.post("/v1/schedules/{name}/resume", responses=problems(403, 404), summary="Resume a schedule")
 def resume_schedule(name: PathName, the: Services, caller: Caller) -> ScheduleAnswer:
     """Go on from now. Twice is harmless."""
     with the.database.write() as session:
-        return answer_of(schedules.resume(session, caller.tenant_id, name))
+        return schedule_answer(schedules.resume(session, caller.tenant_id, name))
 
 
 @router.post("/v1/schedules/{name}/run", status_code=202, responses=problems(403, 404, 409), summary="Run it now")
@@ -90,7 +90,9 @@ def run_schedule(name: PathName, response: Response, the: Services, caller: Call
     def run(keep: Keep) -> FiringAnswer:
         with the.database.read() as session:
             plan = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
-        job = Planner(the.database, the.settings).settle(caller.tenant_id, asked_of(plan), caller.key_id)
+        job = SchedulePlanner(the.database, the.settings).plan_job(
+            caller.tenant_id, job_request_of(plan), caller.key_id
+        )
         with the.database.write() as session:
             answer = FiringAnswer.model_validate(firings.run_now(session, caller.tenant_id, name, job))
             keep(session, answer)

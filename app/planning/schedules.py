@@ -1,4 +1,4 @@
-"""What is asked of a schedule becomes its plan, checked as if it were due at once."""
+"""Plans of schedules: made from requests, edited, checked, and turned into jobs when they are due."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from app.planning.jobs import plan_job
-from app.planning.kinds import REQUESTED, JobRequest, kind_name
+from app.planning.kinds import REQUESTED, kind_name
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.problems import NotFound
 from app.schemas import ScheduleAnswer
@@ -21,106 +21,98 @@ from app.store.jobs import NewJob
 from app.store.keys import KeyPrincipal
 from app.store.schedules import Plan, plan_of
 from app.store.tables import Schedule
-from models.errors import Fault, InputError
+from models.errors import InputError
 
-SHOWN = 5  # due times of an answer
+SHOWN = 5  # due times in an answer
 
 
-class Planner:
-    """Settles what schedules ask for, on the data as they are when it is called."""
+class SchedulePlanner:
+    """Plans the jobs of schedules on the stored data as they are at the time of the call."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._settings = database, settings
 
-    def settle(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
-        """The job that ``request``, the stored body of a job, describes.
+    def plan_job(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
+        """Return the job that ``request``, the stored body of a job, describes.
 
         Raises:
-            NotFound, SpecError, InputError: it cannot work, or not any more.
+            NotFound, SpecError, InputError: the job cannot work, or can no longer work.
         """
         try:
-            asked = ScheduleEdit.model_validate({"job": request}).job
+            job = ScheduleEdit.model_validate({"job": request}).job
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = where_of(first["loc"])
-            raise _refusal("bad_field", where, first["msg"], "edit 'job' to be a body for POST /v1/jobs") from error
-        assert asked is not None
-        return plan_job(self._database, self._settings, KeyPrincipal(tenant_id, created_by, "write"), asked)
+            hint = "edit 'job' to be a body for POST /v1/jobs"
+            raise InputError.of("bad_field", first["msg"], hint, field=error_location(first["loc"])) from error
+        assert job is not None
+        return plan_job(self._database, self._settings, KeyPrincipal(tenant_id, created_by, "write"), job)
 
     def check(self, tenant_id: int, plan: Plan) -> None:
-        """Refuse what could never fire a job that works.
+        """Refuse a plan that would never queue a job that works.
 
         Raises:
-            SpecError, InputError: naming the field, and what to do.
+            SpecError, InputError: the first field that cannot work.
         """
         with self._database.read() as session:
             moment = now(session)
         cron.check(plan.times or Times("0 0 * * *", plan.zone), moment)
         if plan.cron is None and not plan.triggers:
-            raise _refusal("never_fires", "cron", "neither a due time nor a trigger", "give 'cron' or 'triggers'")
+            message = "neither a due time nor a trigger"
+            raise InputError.of("never_fires", message, "give 'cron' or 'triggers'", field="cron")
         if plan.misfire == "all" and plan.overlap == "skip":
-            message = "of jobs made all at once, 'skip' leaves all but the first out"
-            raise _refusal("contradiction", "overlap", message, "give overlap 'queue', or misfire 'once'")
+            message = "of jobs queued all at once, 'skip' leaves all but the first out"
+            raise InputError.of("contradiction", message, "give overlap 'queue', or misfire 'once'", field="overlap")
         try:
-            self.settle(tenant_id, asked_of(plan), "check")
-        except NotFound as error:  # of the address that is called nothing is missing
-            raise _refusal("not_found", "job", str(error), "create it first, or name another") from error
+            self.plan_job(tenant_id, job_request_of(plan), "check")
+        except NotFound as error:  # 422 rather than 404: the URL exists, the data set or model of the job does not
+            raise InputError.of("not_found", str(error), "create it first, or name another", field="job") from error
 
 
-def asked_of(plan: Plan) -> dict[str, Any]:
-    """The body of the job that the plan fires."""
+def job_request_of(plan: Plan) -> dict[str, Any]:
+    """Return the body of the job that ``plan`` queues, with the gate of the schedule if it has one."""
     return plan.request if plan.gate is None else {**plan.request, "gate": plan.gate}
 
 
-def where_of(loc: Sequence[str | int]) -> str:
-    """The place of an error in a schedule's body; of a job, pydantic names the kind among the steps to its fields."""
+def error_location(loc: Sequence[str | int]) -> str:
+    """Return the dotted path of a pydantic error in a schedule's body, without the kind that pydantic puts into it."""
     steps = [step for number, step in enumerate(loc) if not (number == 1 and loc[0] == "job" and step in REQUESTED)]
     return ".".join(map(str, steps))
 
 
 def new_plan(request: ScheduleRequest) -> Plan:
-    """The plan of a new schedule."""
-    values = {field.name: getattr(request, field.name) for field in fields(Plan) if field.name != "request"}
-    return Plan(**{**values, "triggers": _triggers(request), "request": _job(request.job), "gate": _gate(request)})
+    """Return the plan of a new schedule."""
+    return Plan(**{field.name: _stored(request, field.name) for field in fields(Plan)})
 
 
-def edited(plan: Plan, request: ScheduleEdit) -> Plan:
-    """``plan`` with what the request names in place of its own."""
+def edit_plan(plan: Plan, request: ScheduleEdit) -> Plan:
+    """Return ``plan`` with the fields that ``request`` gives in place of its own."""
     values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
-    given = {name: getattr(request, name) for name in request.model_fields_set if name in values}
-    if "triggers" in given:
-        given["triggers"] = _triggers(request)
-    if "gate" in given:
-        given["gate"] = _gate(request)
-    if request.job is not None:
-        given["request"] = _job(request.job)
-    return Plan(**(values | given))
+    given = {"request" if name == "job" else name for name in request.model_fields_set}
+    if request.job is None:
+        given -= {"request"}
+    return Plan(**(values | {name: _stored(request, name) for name in given & values.keys()}))
 
 
-def answer_of(row: Schedule) -> ScheduleAnswer:
-    """The public face of a schedule."""
-    plan = plan_of(row)
-    coming = []
+def schedule_answer(row: Schedule) -> ScheduleAnswer:
+    """Return the public form of a schedule, with its next due times."""
+    plan, coming = plan_of(row), []
     if plan.times is not None and row.due_at is not None:
-        dues = [row.due_at, *islice(cron.after(plan.times, row.due_at), SHOWN - 1)]
-        coming = [each.astimezone(ZoneInfo(row.zone)) for each in dues]
+        due_times = [row.due_at, *islice(cron.after(plan.times, row.due_at), SHOWN - 1)]
+        coming = [due_at.astimezone(ZoneInfo(row.zone)) for due_at in due_times]
     same = {name: getattr(row, name) for name in ScheduleAnswer.model_fields if name not in {"job", "next_due"}}
     return ScheduleAnswer(job=row.request, next_due=coming, **same)
 
 
-def _job(request: JobRequest) -> dict[str, Any]:
-    # What was left out stays open: it is settled on the data of each day.
-    return {"kind": kind_name(request), **request.model_dump(mode="json", exclude_unset=True, by_alias=True)}
-
-
-def _triggers(request: ScheduleRequest | ScheduleEdit) -> dict[str, Any]:
-    given = request.triggers.model_dump(mode="json", exclude_none=True)
-    return {} if given.keys() == {"pause_s"} else given
-
-
-def _gate(request: ScheduleRequest | ScheduleEdit) -> dict[str, Any] | None:
-    return None if request.gate is None else request.gate.model_dump(mode="json")
-
-
-def _refusal(code: str, field: str, message: str, hint: str) -> InputError:
-    return InputError([Fault(code=code, field=field, message=message, hint=hint)])
+def _stored(request: ScheduleRequest | ScheduleEdit, name: str) -> Any:
+    """Return the field ``name`` of a plan as the schedule table stores it."""
+    if name == "request":
+        assert request.job is not None
+        # Fields that were left out stay so: each job is planned on the data of its day.
+        body = request.job.model_dump(mode="json", exclude_unset=True, by_alias=True)
+        return {"kind": kind_name(request.job), **body}
+    if name == "triggers":
+        triggers = request.triggers.model_dump(mode="json", exclude_none=True)
+        return {} if triggers.keys() == {"pause_s"} else triggers
+    if name == "gate":
+        return None if request.gate is None else request.gate.model_dump(mode="json")
+    return getattr(request, name)

@@ -5,7 +5,7 @@ import threading
 from app.addresses import parse_networks
 from app.cli.commands.common import migrated, plain_errors, read_settings
 from app.cli.commands.signals import until_signalled
-from app.planning.schedules import Planner
+from app.planning.schedules import SchedulePlanner
 from app.store.quality import quality_of
 from app.telemetry import configure_logging
 from app.work import quality
@@ -34,7 +34,12 @@ def scheduler(with_parent: bool) -> None:
         for thread in beside:
             thread.start()
         try:
-            run(database, SchedulerDependencies(Planner(database, settings).settle, quality_of), stop, settings.poll_s)
+            run(
+                database,
+                SchedulerDependencies(SchedulePlanner(database, settings).plan_job, quality_of),
+                stop,
+                settings.poll_s,
+            )
         finally:
             stop.set()
             for thread in beside:

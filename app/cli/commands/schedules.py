@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.cli.commands.common import caller, migrated, plain_errors, print_table, read_settings, refuse, tell
 from app.planning.schedule_requests import ScheduleRequest
-from app.planning.schedules import Planner, answer_of, new_plan, where_of
+from app.planning.schedules import SchedulePlanner, error_location, new_plan, schedule_answer
 from app.schemas import FiringAnswer
 from app.store import firings, schedules
 from app.store.tables import Schedule
@@ -26,7 +26,7 @@ def add(plan: dict[str, Any], texts: dict[str, str | None]) -> None:
         database = migrated(settings)
         me = caller(database)
         wanted = new_plan(request)
-        Planner(database, settings).check(me.tenant_id, wanted)
+        SchedulePlanner(database, settings).check(me.tenant_id, wanted)
         with database.write() as session:
             row = schedules.create(session, me.tenant_id, request.name, wanted, me.key_id)
     tell(f"schedule {row.name}: {_next(row)}")
@@ -39,7 +39,7 @@ def show_all(output: str) -> None:
         me = caller(database)
         with database.read() as session:
             rows = schedules.list_page(session, me.tenant_id, 0, schedules.MAX_SCHEDULES)
-    answers = [answer_of(row).model_dump(mode="json") for row in rows]
+    answers = [schedule_answer(row).model_dump(mode="json") for row in rows]
     print_table(COLUMNS, [{name: _cell(each[name]) for name in COLUMNS} for each in answers], output)
 
 
@@ -49,7 +49,7 @@ def show(name: str) -> None:
         database = migrated(read_settings())
         me = caller(database)
         with database.read() as session:
-            answer = answer_of(schedules.get(session, me.tenant_id, name)).model_dump(mode="json")
+            answer = schedule_answer(schedules.get(session, me.tenant_id, name)).model_dump(mode="json")
             rows = firings.list_page(session, me.tenant_id, name, None, SHOWN)
     fired = [FiringAnswer.model_validate(row).model_dump(mode="json") for row in rows]
     print(json.dumps({**answer, "firings": fired}, indent=2))
@@ -97,11 +97,11 @@ def _request(values: dict[str, Any]) -> ScheduleRequest:
         return ScheduleRequest.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        refuse(f"{where_of(first['loc'])}: {first['msg']}")
+        refuse(f"{error_location(first['loc'])}: {first['msg']}")
 
 
 def _next(row: Schedule) -> str:
-    coming = answer_of(row).next_due
+    coming = schedule_answer(row).next_due
     return f"next due {coming[0].isoformat()}" if coming else "waits for its triggers"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.planning.schedules import Planner
+from app.planning.schedules import SchedulePlanner
 from app.store import firings
 from app.store.quality import quality_of
 from app.work.scheduler import SchedulerDependencies, tick
@@ -179,7 +179,7 @@ def test_a_scheduler_settles_the_request_anew_on_the_data_of_the_day(house: Hous
     acme = house.acme
     job = {"model": "demand", "dataset": "days", "training": {"max_epochs": 1}}
     acme.post("/v1/schedules", json={**PLAN, "cron": "0 * * * *", "job": job})
-    parts = SchedulerDependencies(Planner(house.database, house.settings).settle, quality_of)
+    parts = SchedulerDependencies(SchedulePlanner(house.database, house.settings).plan_job, quality_of)
     later = datetime.now(UTC) + timedelta(hours=2)
     assert tick(house.database, parts, later)["fired"] == 1
     [fired, missed] = acme.get("/v1/schedules/nightly/firings")["items"]
@@ -195,7 +195,7 @@ def test_a_request_that_a_later_release_does_not_take_any_more_is_refused_and_no
     with house.database.write() as session:
         row = firings.waiting(session, datetime.now(UTC) + timedelta(days=2), 1)[0]
         row.request = {**row.request, "kind": "train", "colour": "red"}
-    parts = SchedulerDependencies(Planner(house.database, house.settings).settle, quality_of)
+    parts = SchedulerDependencies(SchedulePlanner(house.database, house.settings).plan_job, quality_of)
     assert tick(house.database, parts, datetime.now(UTC) + timedelta(days=1))["refused"] == 1
     said = acme.get("/v1/schedules/nightly/firings")["items"][0]
     assert "job.colour" in said["detail"]["message"]
@@ -221,7 +221,7 @@ def test_the_metrics_know_of_schedules_and_messages(house: House) -> None:
     assert "forecastle_schedule_lag_seconds 0.0" in text
     assert "forecastle_scheduler_last_tick_timestamp_seconds 0.0" in text
     assert 'forecastle_webhook_deliveries{state="pending"} 0.0' in text
-    parts = SchedulerDependencies(Planner(house.database, house.settings).settle, quality_of)
+    parts = SchedulerDependencies(SchedulePlanner(house.database, house.settings).plan_job, quality_of)
     tick(house.database, parts)
     [line] = [
         line for line in acme.ask("GET", "/metrics").text.splitlines() if line.startswith("forecastle_scheduler_")

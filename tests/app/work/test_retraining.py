@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from app.addresses import parse_networks
-from app.planning.schedules import Planner
+from app.planning.schedules import SchedulePlanner
 from app.planning.training_payload import TrainPayload
 from app.store import jobs
 from app.store.outcomes import Candidate, Outcome
@@ -69,7 +69,7 @@ class Works:
 
     def tick(self, days: float) -> dict[str, int]:
         """The scheduler looks, so many days after the start."""
-        parts = SchedulerDependencies(Planner(self.house.database, self.house.settings).settle, quality_of)
+        parts = SchedulerDependencies(SchedulePlanner(self.house.database, self.house.settings).plan_job, quality_of)
         return dict(tick(self.house.database, parts, START + timedelta(days=days)))
 
     def train(self, learned: Forecaster) -> dict[str, Any]:
