@@ -1,11 +1,14 @@
-"""The grammar of the command line; ``app.cli.commands`` does what it says. Data go to stdout, the rest to stderr."""
+"""The command line: names and options of its commands, whose functions are in ``app.cli.commands``.
+
+Data are printed on stdout, messages and errors on stderr.
+"""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from app.cli.grammar import Format, command
+from app.cli.grammar import Format, TableSource, VersionChoice, command
 from app.cli.jobs import jobs
 from app.cli.keys import keys
 from app.cli.schedules import schedules
@@ -22,7 +25,7 @@ cli.add_typer(schedules, name="schedules")
 
 
 class Promote(StrEnum):
-    """When the new version becomes champion."""
+    """Condition on which the new version becomes champion."""
 
     IF_BETTER = "if_better"
     ALWAYS = "always"
@@ -33,7 +36,7 @@ Data = Annotated[
     str, typer.Argument(help="A .csv, .parquet or .json file, sample:NAME, or dataset:NAME of the database.")
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model.")]
-Freq = Annotated[str | None, typer.Option(help="Such as h, 15min, D, MS; read off the data if left out.")]
+Freq = Annotated[str | None, typer.Option(help="Such as h, 15min, D, MS; read from the data if left out.")]
 Horizon = Annotated[int | None, typer.Option("--horizon", "-H", help="Steps to forecast.")]
 Version = Annotated[int | None, typer.Option(help="Number of the version; the champion if left out.")]
 
@@ -42,9 +45,9 @@ Version = Annotated[int | None, typer.Option(help="Number of the version; the ch
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
-    worker: Annotated[bool, typer.Option(help="Also run a worker and a scheduler, and show a first API key.")] = True,
+    worker: Annotated[bool, typer.Option(help="Also run a worker and a scheduler, and print a first API key.")] = True,
 ) -> None:
-    """Serve the HTTP API, with a worker and a scheduler beside it.
+    """Serve the HTTP API, with a worker and a scheduler.
 
     Example: forecastle serve --port 8000
     """
@@ -55,7 +58,7 @@ def serve(
 def worker(
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
-    """Run training jobs until told to stop.
+    """Run queued jobs until stopped by SIGTERM or Ctrl-C.
 
     Example: forecastle worker
     """
@@ -66,7 +69,7 @@ def worker(
 def scheduler(
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
-    """Fire schedules and tell webhooks until told to stop; any number of them may run.
+    """Queue the jobs of schedules and send webhooks until stopped; several schedulers may run at once.
 
     Example: forecastle scheduler
     """
@@ -75,7 +78,7 @@ def scheduler(
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to this version's schema; harmless when repeated.
+    """Bring the database to the schema of this version; without effect if it has that schema.
 
     Example: forecastle migrate
     """
@@ -94,27 +97,41 @@ def train(
     ] = None,
     member: Annotated[
         list[str] | None,
-        typer.Option(help="A further member of an ensemble, by what differs: seed=1,loss=mse. Repeatable."),
+        typer.Option(help="A further member of an ensemble, by the fields that differ: seed=1,loss=mse. Repeatable."),
     ] = None,
     warm_start_from: Annotated[
-        str | None, typer.Option("--from", help="Go on from the weights of a version: NAME@NUMBER or NAME@ALIAS.")
+        str | None, typer.Option("--from", help="Start from the weights of a version: NAME@NUMBER or NAME@ALIAS.")
     ] = None,
     auto: Annotated[
-        float | None, typer.Option(help="Seconds to search for the fields that are not given, and to train.")
+        float | None, typer.Option(help="Seconds to search for the best fields not given, and to train.")
     ] = None,
-    refit: Annotated[bool, typer.Option(help="Teach the newest points as well, after the backtest.")] = True,
+    refit: Annotated[bool, typer.Option(help="Train on the newest points as well, after the backtest.")] = True,
     baselines: Annotated[bool, typer.Option(help="Compare with Theta and ETS in the backtest as well.")] = True,
-    promote: Annotated[Promote, typer.Option(help="When the new version becomes champion.")] = Promote.IF_BETTER,
-    if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing where the model exists.")] = False,
+    promote: Annotated[
+        Promote, typer.Option(help="Condition on which the new version becomes champion.")
+    ] = Promote.IF_BETTER,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing if the model has a champion.")] = False,
 ) -> None:
     """Train a model on a table and register it.
 
     Example: forecastle train sample:electricity-hourly --model electricity --spec cell=lstm
     """
     fields = [*(spec or []), *([] if horizon is None else [f"horizon={horizon}"])]
-    doing = command("train")
-    more = doing.More(member or [], warm_start_from, auto, refit, baselines)
-    doing.train(doing.Order(data, model, freq, fields, training or [], promote.value, more), if_missing)
+    module = command("train")
+    options = module.TrainOptions(
+        data=data,
+        model=model,
+        freq=freq,
+        spec=fields,
+        training=training or [],
+        promote=promote.value,
+        members=member or [],
+        warm_start_from=warm_start_from,
+        auto_s=auto,
+        refit=refit,
+        baselines=baselines,
+    )
+    module.train(options, if_missing)
 
 
 @cli.command()
@@ -125,13 +142,15 @@ def forecast(
     horizon: Horizon = None,
     level: Annotated[list[int] | None, typer.Option(help="Interval in percent. Repeatable; 80 if left out.")] = None,
     version: Version = None,
-    output: Annotated[Format, typer.Option("--format", help="How to print the forecast.")] = Format.CSV,
+    output: Annotated[Format, typer.Option("--format", help="Output format of the forecast.")] = Format.CSV,
 ) -> None:
     """Forecast the series of a table.
 
     Example: forecastle forecast sample:electricity-hourly --model electricity --horizon 24 --level 80
     """
-    command("forecast").forecast((data, freq), (model, version), horizon, level or [80], output.value)
+    command("forecast").forecast(
+        TableSource(data, freq), VersionChoice(model, version), horizon, level or [80], output.value
+    )
 
 
 @cli.command()
@@ -141,10 +160,10 @@ def backtest(
     freq: Freq = None,
     horizon: Horizon = None,
     version: Version = None,
-    output: Annotated[Format, typer.Option("--format", help="How to print the scores.")] = Format.CSV,
+    output: Annotated[Format, typer.Option("--format", help="Output format of the scores.")] = Format.CSV,
 ) -> None:
     """Score a version on the last part of a table, beside seasonal naive and naive.
 
     Example: forecastle backtest sample:electricity-hourly --model electricity
     """
-    command("forecast").backtest((data, freq), (model, version), horizon, output.value)
+    command("forecast").backtest(TableSource(data, freq), VersionChoice(model, version), horizon, output.value)

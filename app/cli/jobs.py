@@ -1,4 +1,4 @@
-"""``forecastle jobs``."""
+"""Options of ``forecastle jobs``."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +13,7 @@ JobId = Annotated[str, typer.Argument(help="Id of the job.")]
 
 
 class State(StrEnum):
-    """Where a job is."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,13 +34,14 @@ def list_jobs(
 
     Example: forecastle jobs list --state failed
     """
-    only = {"state": state and state.value, "kind": kind, "model": model, "parent_id": parent}
-    command("jobs").show_all(only, output.value)
+    module = command("jobs")
+    only = module.Filter(state=state and state.value, kind=kind, model=model, parent_id=parent)
+    module.show_all(only, output.value)
 
 
 @jobs.command("show")
 def show_job(job_id: JobId) -> None:
-    """Show a job with what was tried for it and the files that it left, as JSON.
+    """Show a job with its attempts and its files, as JSON.
 
     Example: forecastle jobs show 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """
@@ -58,7 +59,7 @@ def cancel_job(job_id: JobId) -> None:
 
 @jobs.command("watch")
 def watch_job(job_id: JobId) -> None:
-    """Watch a job until it is over; fails where the job does.
+    """Show the progress of a job until it has ended; exit with an error if it failed.
 
     Example: forecastle jobs watch 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """

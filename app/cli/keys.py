@@ -1,4 +1,4 @@
-"""``forecastle keys``."""
+"""Options of ``forecastle keys``."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +11,7 @@ keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=Tru
 
 
 class Scope(StrEnum):
-    """What a key allows: reading and forecasting, or everything."""
+    """Permissions of a key: to read and forecast, or everything."""
 
     READ = "read"
     WRITE = "write"
@@ -19,14 +19,14 @@ class Scope(StrEnum):
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Option(help="What the key is for.")],
-    scope: Annotated[Scope, typer.Option(help="What the key allows.")] = Scope.WRITE,
-    tenant: Annotated[str, typer.Option(help="Whose data the key reaches; created if new.")] = "default",
+    name: Annotated[str, typer.Option(help="A name by which to recognise the key.")],
+    scope: Annotated[Scope, typer.Option(help="read: to read and forecast; write: everything.")] = Scope.WRITE,
+    tenant: Annotated[str, typer.Option(help="Tenant whose data the key can reach; created if it is new.")] = "default",
     days: Annotated[
         int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; never if left out.")
     ] = None,
 ) -> None:
-    """Create a key and print it: the only time that it is shown.
+    """Create a key and print it; it is never shown again.
 
     Example: forecastle keys create --name laptop
     """
@@ -46,7 +46,7 @@ def list_keys(
 
 @keys.command("revoke")
 def revoke_key(key_id: Annotated[str, typer.Argument(help="The 8 characters after 'fc_'.")]) -> None:
-    """Make a key useless for ever, at once.
+    """Revoke a key, at once and for good.
 
     Example: forecastle keys revoke a1b2c3d4
     """

@@ -1,4 +1,4 @@
-"""``forecastle schedules``."""
+"""Options of ``forecastle schedules``."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,13 +7,13 @@ import typer
 
 from app.cli.grammar import Format, Output, command
 
-schedules = typer.Typer(help="Have jobs made by themselves, at due times and by triggers.", no_args_is_help=True)
+schedules = typer.Typer(help="Queue jobs at due times and on triggers.", no_args_is_help=True)
 
 ScheduleName = Annotated[str, typer.Argument(help="Name of the schedule.")]
 
 
 class Misfire(StrEnum):
-    """What becomes of due times at which no scheduler ran."""
+    """Handling of due times at which no scheduler ran."""
 
     ONCE = "once"
     SKIP = "skip"
@@ -21,7 +21,7 @@ class Misfire(StrEnum):
 
 
 class Overlap(StrEnum):
-    """What becomes of a due time while the last job is unfinished."""
+    """Handling of a due time while the last job is unfinished."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -34,23 +34,31 @@ def add_schedule(
     cron: Annotated[
         str | None, typer.Option(help="Minute, hour, day of month, month, day of week: '30 2 * * *'.")
     ] = None,
-    zone: Annotated[str, typer.Option(help="By whose clocks: a name of the IANA database.")] = "UTC",
-    misfire: Annotated[Misfire, typer.Option(help="What becomes of missed due times.")] = Misfire.ONCE,
-    overlap: Annotated[Overlap, typer.Option(help="What to do while the last job is unfinished.")] = Overlap.SKIP,
-    grace: Annotated[float, typer.Option(min=0, help="Seconds that a due time may be late.")] = 300.0,
-    jitter: Annotated[float, typer.Option(min=0, max=3600, help="Seconds to spread due times over.")] = 0.0,
+    zone: Annotated[str, typer.Option(help="Time zone of the cron expression: a name of the IANA database.")] = "UTC",
+    misfire: Annotated[
+        Misfire, typer.Option(help="Missed due times: one job for all, none, or one for each.")
+    ] = Misfire.ONCE,
+    overlap: Annotated[
+        Overlap, typer.Option(help="A due time while the last job is unfinished: skip it, or queue its job.")
+    ] = Overlap.SKIP,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds by which a due time may be late, for misfire skip.")
+    ] = 300.0,
+    jitter: Annotated[
+        float, typer.Option(min=0, max=3600, help="Largest delay of a due time in seconds; spreads the load.")
+    ] = 0.0,
     triggers: Annotated[
         str | None, typer.Option(help="As in POST /v1/schedules, as JSON: '{\"new_rows\": 24}'.")
     ] = None,
-    gate: Annotated[str | None, typer.Option(help="The policy of promotion, as JSON.")] = None,
+    gate: Annotated[str | None, typer.Option(help="Rule of promotion, as JSON.")] = None,
 ) -> None:
-    """Have a job made at each due time, or when a trigger says so.
+    """Queue a job at each due time, or when a trigger fires.
 
     Example: forecastle schedules add nightly --cron '30 2 * * *' --job '{"model": "demand", "dataset": "sales"}'
     """
     texts = {"job": job, "triggers": triggers, "gate": gate}
-    plan = {"cron": cron, "zone": zone, "misfire": misfire.value, "overlap": overlap.value}
-    command("schedules").add({"name": name, **plan, "grace_s": grace, "jitter_s": jitter}, texts)
+    fields = {"name": name, "cron": cron, "zone": zone, "misfire": misfire.value, "overlap": overlap.value}
+    command("schedules").add({**fields, "grace_s": grace, "jitter_s": jitter}, texts)
 
 
 @schedules.command("list")
@@ -66,7 +74,7 @@ def list_schedules(
 
 @schedules.command("show")
 def show_schedule(name: ScheduleName) -> None:
-    """Show a schedule and what it last came to, as JSON.
+    """Show a schedule and its newest firings, as JSON.
 
     Example: forecastle schedules show nightly
     """
@@ -75,7 +83,7 @@ def show_schedule(name: ScheduleName) -> None:
 
 @schedules.command("pause")
 def pause_schedule(name: ScheduleName) -> None:
-    """Let nothing come of a schedule until it is resumed.
+    """Pause a schedule until it is resumed.
 
     Example: forecastle schedules pause nightly
     """
@@ -84,7 +92,7 @@ def pause_schedule(name: ScheduleName) -> None:
 
 @schedules.command("resume")
 def resume_schedule(name: ScheduleName) -> None:
-    """Go on with a paused schedule, from now.
+    """Resume a paused schedule, from now on.
 
     Example: forecastle schedules resume nightly
     """
@@ -93,7 +101,7 @@ def resume_schedule(name: ScheduleName) -> None:
 
 @schedules.command("delete")
 def delete_schedule(name: ScheduleName) -> None:
-    """Delete a schedule; the jobs that it has made stay.
+    """Delete a schedule; the jobs that it has queued stay.
 
     Example: forecastle schedules delete nightly
     """

@@ -1,6 +1,6 @@
 """Job kind ``backtest``: score a version, or the baselines alone, on the end of a data set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
 from app.schemas.kinds import Baselines, DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
 from models.data.calendar import parse_freq
+from models.data.panel import Panel
 from models.errors import InputError
-from models.evaluation.origins import origins_of, plan_for
-from models.forecasting.forecaster import check_covariates
+from models.evaluation.origins import Origins, origins_of, plan_for
+from models.forecasting.forecaster import Member, check_covariates
 from models.training.recipes import suggest
 
 BASELINE = "seasonal_naive"  # listed as the model of a backtest without a version
@@ -63,6 +64,26 @@ class BacktestPayload:
         return cls(**{**values, "version": version, "baselines": tuple(values["baselines"])})
 
 
+def check_version(members: Sequence[Member], panel: Panel, name: str) -> None:
+    """Refuse a panel of another frequency or other covariates than the version ``name`` with ``members`` reads.
+
+    Raises:
+        InputError: the difference.
+    """
+    freq = members[0].spec.freq
+    if parse_freq(freq) != panel.freq:
+        message = f"{name} has frequency {freq}, the data {panel.freq}"
+        hint = "name a version of that frequency, or other data"
+        raise InputError.of("bad_field", message, hint, field="version")
+    for member in members:
+        check_covariates(member.spec, panel)
+
+
+def plan_origins(panel: Panel, horizon: int, season: int) -> Origins:
+    """Return the rolling origins at the end of ``panel``. Raise InputError if all series are too short."""
+    return origins_of(panel, plan_for(panel, horizon, season), season)
+
+
 def plan(context: PlanContext, request: BacktestRequest) -> NewJob:
     """Return the job of ``request``.
 
@@ -76,14 +97,9 @@ def plan(context: PlanContext, request: BacktestRequest) -> NewJob:
     else:
         pinned, forecaster, _ = context.version(request.version)
         spec, model = forecaster.spec, pinned.model
-        if parse_freq(spec.freq) != data.panel.freq:
-            message = f"{request.version} has frequency {spec.freq}, the data set {data.panel.freq}"
-            hint = "name a version of that frequency, or another data set"
-            raise InputError.of("bad_field", message, hint, field="version")
-        for member in forecaster.members:
-            check_covariates(member.spec, data.panel)
+        check_version(forecaster.members, data.panel, request.version)
     horizon = request.horizon or spec.horizon
-    origins_of(data.panel, plan_for(data.panel, horizon, spec.season), spec.season)
+    plan_origins(data.panel, horizon, spec.season)
     payload = BacktestPayload(
         version=pinned,
         horizon=horizon,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.formats.table_writer import TableWriter
-from app.planning.backtest import BASELINE, BacktestPayload
+from app.planning.backtest import BASELINE, BacktestPayload, plan_origins
 from app.store.outcomes import Outcome
 from app.work.artifact_table import artifact_table
 from app.work.champion_comparison import known_to
@@ -18,7 +18,7 @@ from models.data.windows import take
 from models.engines.onnx import OnnxEngine
 from models.evaluation.backtest import Predict, evaluate
 from models.evaluation.intervals import Prediction
-from models.evaluation.origins import Origins, origins_of, plan_for
+from models.evaluation.origins import Origins
 from models.forecasting import bundle
 from models.forecasting.forecaster import Member, make_runnable, predict
 from models.network.spec import Spec
@@ -41,7 +41,7 @@ def backtest(context: JobContext) -> Outcome:
     payload = BacktestPayload.from_json(context.job.request)
     panel = context.load_panel(context.job.data_id)
     networks = make_runnable(_members(context, payload, panel), OnnxEngine)
-    origins = origins_of(panel, plan_for(panel, payload.horizon, payload.season), payload.season)
+    origins = plan_origins(panel, payload.horizon, payload.season)
     counted = _Counted(partial(predict, networks), ProgressCounter(context, "backtest", len(origins)))
     enough = time_is_up(STATISTICAL_S)
     if payload.windows is None:

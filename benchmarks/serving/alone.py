@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from app.cli.commands.common import caller
+from app.cli.commands.environment import local_principal
 from app.main import create_app
 from app.settings import Settings
 from app.store import datasets, panels, registry
@@ -36,7 +36,7 @@ def rows(house: House) -> list[Row]:
     """The rows of the trained model in ``house``."""
     settings = Settings(data_dir=house.folder)
     database = Database(settings.url)
-    me = caller(database)
+    me = local_principal(database)
     with database.read() as session:
         panel = panels.load(session, me.tenant_id, datasets.revision(session, me.tenant_id, SAMPLE))
         version = registry.resolve(session, me.tenant_id, TRAINED, None, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from app.cli.commands.common import TENANT, caller
+from app.cli.commands.environment import TENANT, local_principal
 from app.cli.commands.serve import KEY_FILE
 from app.settings import Settings
 from app.store import jobs, keys, registry
@@ -39,7 +39,7 @@ def build(folder: Path) -> House:
 def register(folder: Path, names: Iterable[str], made: Forecaster) -> None:
     """A version of each of ``names``, all else but the bundle as of the trained model; ``champion`` points at it."""
     database, data = _database(folder), bundle.to_bytes(made)
-    tenant_id = caller(database).tenant_id
+    tenant_id = local_principal(database).tenant_id
     with database.write() as session:
         like = registry.resolve(session, tenant_id, TRAINED, None, None)
         report = VersionReport.from_json(like.scores)

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from app.cli.commands.common import caller
+from app.cli.commands.environment import local_principal
 from app.settings import Settings
 from app.store import datasets, jobs, panels, registry
 from app.store.db import Database
@@ -226,7 +226,7 @@ def test_a_model_is_registered_under_as_many_names_as_are_wanted(tmp_path: Path)
     settings = Settings(data_dir=tmp_path)
     migrate(settings.url)
     database, made = Database(settings.url), forecaster(SPEC)
-    tenant_id = caller(database).tenant_id
+    tenant_id = local_principal(database).tenant_id
     with database.write() as session:
         panel = panel_of(windows_of(1, 60))
         revision = datasets.create(session, tenant_id, "sales", "h", panels.new_revision(panel), "cli")

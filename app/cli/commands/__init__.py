@@ -1,1 +1,1 @@
-"""What the commands of ``app.cli`` do, one module each, imported when its command is called."""
+"""The functions behind the commands of ``app.cli``: one module a command, imported when its command runs."""

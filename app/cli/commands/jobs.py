@@ -2,12 +2,12 @@
 
 import json
 import sys
-from typing import Any
 
-from app.cli.commands.common import caller, migrated, plain_errors, print_table, read_settings, refuse, tell
-from app.cli.commands.progress import watch as watch_job
+from app.cli.commands.console import exit_with_error, print_message, print_table, report_errors
+from app.cli.commands.environment import local_principal, open_database, read_settings
+from app.cli.commands.progress import watch_job
 from app.planning.job_answers import job_answer, job_answers
-from app.schemas import ArtifactAnswer, AttemptAnswer
+from app.schemas import ArtifactAnswer, AttemptAnswer, JobAnswer
 from app.store import artifacts, jobs
 from app.store.jobs import Filter
 
@@ -15,56 +15,56 @@ COLUMNS = ("id", "kind", "model", "state", "attempt", "priority", "version", "cr
 SHOWN = 50  # jobs of a list, and attempts of a job
 
 
-def show_all(only: dict[str, Any], output: str) -> None:
+def show_all(only: Filter, output: str) -> None:
     """Print the newest jobs."""
-    with plain_errors():
-        database = migrated(read_settings())
-        me = caller(database)
+    with report_errors():
+        database = open_database(read_settings())
+        tenant_id = local_principal(database).tenant_id
         with database.read() as session:
-            rows = jobs.list_page(session, me.tenant_id, None, SHOWN, Filter(**only))
-            answers = [answer.model_dump(mode="json") for answer in job_answers(session, me.tenant_id, rows)]
-    print_table(COLUMNS, [{name: each[name] for name in COLUMNS} for each in answers], output)
+            rows = jobs.list_page(session, tenant_id, None, SHOWN, only)
+            answers = [answer.model_dump(mode="json") for answer in job_answers(session, tenant_id, rows)]
+    print_table(COLUMNS, [{name: answer[name] for name in COLUMNS} for answer in answers], output)
 
 
 def show(job_id: str) -> None:
     """Print one job, with its attempts and files."""
-    with plain_errors():
-        database = migrated(read_settings())
-        me = caller(database)
+    with report_errors():
+        database = open_database(read_settings())
+        tenant_id = local_principal(database).tenant_id
         with database.read() as session:
-            row = jobs.get(session, me.tenant_id, job_id)
+            row = jobs.get(session, tenant_id, job_id)
             answer = job_answer(session, row).model_dump(mode="json")
-            tried = jobs.list_attempts(session, me.tenant_id, job_id, 0, SHOWN)
+            attempts = jobs.list_attempts(session, tenant_id, job_id, 0, SHOWN)
             files = artifacts.of_job(session, row)
     more = {
-        "attempts": [AttemptAnswer.model_validate(each).model_dump(mode="json") for each in tried],
-        "artifacts": [ArtifactAnswer.model_validate(each).model_dump(mode="json") for each in files],
+        "attempts": [AttemptAnswer.model_validate(attempt).model_dump(mode="json") for attempt in attempts],
+        "artifacts": [ArtifactAnswer.model_validate(file).model_dump(mode="json") for file in files],
     }
     print(json.dumps({**answer, **more}, indent=2))
 
 
 def cancel(job_id: str) -> None:
     """Cancel a job."""
-    with plain_errors():
-        database = migrated(read_settings())
-        me = caller(database)
+    with report_errors():
+        database = open_database(read_settings())
+        tenant_id = local_principal(database).tenant_id
         with database.write() as session:
-            state = jobs.request_cancel(session, me.tenant_id, job_id).state
-    tell(f"job {job_id} {'is cancelled' if state == 'cancelled' else 'is asked to stop'}")
+            state = jobs.request_cancel(session, tenant_id, job_id).state
+    print_message(f"job {job_id} {'is cancelled' if state == 'cancelled' else 'is asked to stop'}")
 
 
 def watch(job_id: str) -> None:
-    """Follow a job until it is over."""
-    with plain_errors():
-        database = migrated(read_settings())
-        me = caller(database)
+    """Show the progress of a job until it has ended; print its result, or exit with an error."""
+    with report_errors():
+        database = open_database(read_settings())
+        tenant_id = local_principal(database).tenant_id
 
-        def look() -> Any:
+        def read() -> JobAnswer:
             with database.read() as session:
-                return job_answer(session, jobs.get(session, me.tenant_id, job_id))
+                return job_answer(session, jobs.get(session, tenant_id, job_id))
 
-        job = watch_job(look, look().kind)
+        job = watch_job(read, read().kind)
     if job.state != "succeeded":
         reason = "" if job.error is None else f": {job.error['message']}"
-        refuse(f"the job is {job.state}{reason}")
+        exit_with_error(f"the job is {job.state}{reason}")
     print(json.dumps(job.result), file=sys.stdout)

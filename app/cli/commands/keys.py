@@ -3,7 +3,8 @@
 import dataclasses
 from datetime import timedelta
 
-from app.cli.commands.common import migrated, plain_errors, print_table, read_settings, tell
+from app.cli.commands.console import print_message, print_table, report_errors
+from app.cli.commands.environment import open_database, read_settings
 from app.store import keys
 from app.store.db import now
 from app.store.tables import Scope
@@ -11,22 +12,22 @@ from app.store.tables import Scope
 
 def create(name: str, scope: Scope, tenant: str, days: int | None) -> None:
     """Print a new key."""
-    with plain_errors(), migrated(read_settings()).write() as session:
+    with report_errors(), open_database(read_settings()).write() as session:
         expires_at = None if days is None else now(session) + timedelta(days=days)
         key = keys.create_key(session, tenant, name, scope, expires_at)
     print(key)
-    tell("keep it safe: it is not shown again")
+    print_message("keep it safe: it is not shown again")
 
 
 def show(output: str) -> None:
     """Print all keys without their secrets."""
-    with plain_errors(), migrated(read_settings()).read() as session:
+    with report_errors(), open_database(read_settings()).read() as session:
         rows = [dataclasses.asdict(key) for key in keys.list_keys(session)]
     print_table([field.name for field in dataclasses.fields(keys.KeyInfo)], rows, output)
 
 
 def revoke(key_id: str) -> None:
     """Revoke a key."""
-    with plain_errors(), migrated(read_settings()).write() as session:
+    with report_errors(), open_database(read_settings()).write() as session:
         keys.revoke_key(session, key_id)
-    tell(f"key {key_id} is revoked")
+    print_message(f"key {key_id} is revoked")

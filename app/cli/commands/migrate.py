@@ -1,13 +1,14 @@
 """``forecastle migrate``."""
 
-from app.cli.commands.common import plain_errors, read_settings, tell
-from app.store import migrate as scripts
+from app.cli.commands.console import print_message, report_errors
+from app.cli.commands.environment import read_settings
+from app.store import migrate as migrations
 from app.store.db import HEAD
 
 
 def migrate() -> None:
-    """Bring the database to this version's schema."""
+    """Bring the database to the schema of this version."""
     settings = read_settings()
-    with plain_errors():
-        scripts.migrate(settings.url)
-    tell(f"the database has schema {HEAD}")
+    with report_errors():
+        migrations.migrate(settings.url)
+    print_message(f"the database has schema {HEAD}")

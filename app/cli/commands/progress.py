@@ -1,42 +1,46 @@
-"""A job on its way, for the person at the terminal."""
+"""Progress of a job on the terminal."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.cli.commands.common import tell
+from app.cli.commands.console import print_message
 from app.schemas import JobAnswer
 
 POLL_S = 0.2
 
 
-def watch(look: Callable[[], JobAnswer], doing: str) -> JobAnswer:
-    """A progress bar on a terminal, a line for each epoch elsewhere, until the job has ended."""
+def watch_job(read: Callable[[], JobAnswer], activity: str) -> JobAnswer:
+    """Call ``read`` every 0.2 s until the job has ended, and return it.
+
+    The progress is a bar on a terminal, and a line a change elsewhere. ``activity`` is the first word of each line.
+    """
     columns = (
-        TextColumn("{task.fields[doing]} {task.fields[what]}"),
+        TextColumn("{task.fields[activity]} {task.fields[phase]}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
     )
     console = Console(stderr=True)
-    said = ""
+    printed = ""
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("job", total=1.0, doing=doing, what="")
+        task = bar.add_task("job", total=1.0, activity=activity, phase="")
         while True:
-            job = look()
-            what = _describe(job.progress)
-            bar.update(task, completed=job.progress.get("share", 0.0), what=what)
-            if what != said and not console.is_terminal:
-                tell(f"{doing} {what}")
-            said = what
+            job = read()
+            phase = describe_progress(job.progress)
+            bar.update(task, completed=job.progress.get("share", 0.0), phase=phase)
+            if phase != printed and not console.is_terminal:
+                print_message(f"{activity} {phase}")
+            printed = phase
             if job.state not in ("queued", "running"):
                 return job
             time.sleep(POLL_S)
 
 
-def _describe(progress: dict[str, Any]) -> str:
+def describe_progress(progress: Mapping[str, Any]) -> str:
+    """Return the phase of a job, in training with member, epoch, loss and skill."""
     if "epoch" not in progress or progress["phase"] == "search":
         return str(progress.get("phase", "is starting"))
     parts = [f"epoch {progress['epoch']}/{progress['epochs']}"]

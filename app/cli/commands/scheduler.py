@@ -3,7 +3,8 @@
 import threading
 
 from app.addresses import parse_networks
-from app.cli.commands.common import migrated, plain_errors, read_settings
+from app.cli.commands.console import report_errors
+from app.cli.commands.environment import open_database, read_settings
 from app.cli.commands.signals import until_signalled
 from app.planning.schedules import SchedulePlanner
 from app.store.quality import quality_of
@@ -15,23 +16,23 @@ from app.work.scheduler import SchedulerDependencies, run
 
 
 def scheduler(with_parent: bool) -> None:
-    """Fire schedules, tell webhooks and hold forecasts against what came, until SIGTERM or SIGINT.
+    """Queue the jobs of schedules, send webhooks and score logged forecasts, until SIGTERM or SIGINT.
 
-    ``with_parent``: also until standard input closes.
+    With ``with_parent``, also until standard input closes.
     """
     configure_logging()
     if with_parent:
         watch_parent()
     settings = read_settings()
     stop = until_signalled()
-    with plain_errors():
-        database = migrated(settings)
+    with report_errors():
+        database = open_database(settings)
         sender = Sender(database, parse_networks(settings.webhook_private_networks))
-        beside = [
+        threads = [
             threading.Thread(target=sender.run, args=(stop, settings.poll_s), name="sender"),
             threading.Thread(target=quality.run, args=(database, settings, stop), name="quality"),
         ]
-        for thread in beside:
+        for thread in threads:
             thread.start()
         try:
             run(
@@ -42,5 +43,5 @@ def scheduler(with_parent: bool) -> None:
             )
         finally:
             stop.set()
-            for thread in beside:
+            for thread in threads:
                 thread.join()

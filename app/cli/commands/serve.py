@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import uvicorn
 
-from app.cli.commands.common import TENANT, caller, migrated, plain_errors, read_settings, tell
+from app.cli.commands.console import print_message, report_errors
+from app.cli.commands.environment import TENANT, local_principal, open_database, read_settings
 from app.main import create_app
 from app.settings import Settings
 from app.store import datasets, keys, panels, registry
@@ -29,26 +29,26 @@ DRAIN_S = 20
 
 
 def serve(host: str | None, port: int | None, worker: bool) -> None:
-    """Serve until SIGTERM or SIGINT; ``worker``: run one beside it, and a scheduler, and show a first key."""
+    """Serve until SIGTERM or SIGINT; with ``worker``, run a worker and a scheduler too, and print a first key."""
     configure_logging()
-    # uvicorn shuts down and then raises the signal anew, whose default would end this process before its worker.
+    # uvicorn shuts down, then raises the signal again: its default action would end this process before its worker.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     given = {"host": host, "port": port}
     settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
-    with plain_errors():
-        database = migrated(settings)
+    with report_errors():
+        database = open_database(settings)
         key = _first_key(settings, database) if worker else None
         server = _Server(settings, database, key)
     if not worker:
         server.run()
         return
-    with _Beside(settings, "scheduler"), _Beside(settings, "worker"):
+    with _CompanionProcess(settings, "scheduler"), _CompanionProcess(settings, "worker"):
         server.run()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with a banner once it listens."""
+    """uvicorn that prints a banner once it listens."""
 
     def __init__(self, settings: Settings, database: Database, key: str | None) -> None:
         app = create_app(settings)
@@ -59,29 +59,29 @@ class _Server(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,  # the guard logs each request
-                proxy_headers=False,  # nobody reads whom a proxy forwards for
+                proxy_headers=False,  # no code reads the address of the client
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
         self._database, self._key, self._watch = database, key, app.state.service.watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say where."""
+        """Listen, then print the banner."""
         await super().startup(sockets)
         if not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             name = f"[{host}]" if ":" in host else host
-            example = None if self._key is None else _example(self._database)
-            tell(banner(f"http://{name}:{port}", self._key, example))
+            example = None if self._key is None else _example_request(self._database)
+            print_message(banner(f"http://{name}:{port}", self._key, example))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let go of those who wait for jobs, which could take for ever; then end in good order."""
+        """End the requests that wait for a job, which could wait forever; then shut down as uvicorn does."""
         self._watch.stop()
         await super().shutdown(sockets)
 
 
-class _Beside:
-    """A process that lives as long as the server, and is started anew should it die; ``command`` says which."""
+class _CompanionProcess:
+    """Process of the command ``command`` that runs as long as the server, and is started again if it ends."""
 
     def __init__(self, settings: Settings, command: str) -> None:
         self._settings, self._command, self._stop = settings, command, threading.Event()
@@ -98,7 +98,7 @@ class _Beside:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "app", self._command, "--with-parent"]
-        # Its own process group: Ctrl-C reaches the server, which then ends the others in good order.
+        # Its own process group: Ctrl-C reaches the server, which then ends the others.
         return subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, env=environment(self._settings), start_new_session=True
         )
@@ -112,13 +112,16 @@ class _Beside:
             logger.error("the %s ended; starting another", self._command, extra={"exit": status})
             self._process = self._start()
             if self._stop.is_set():
-                # Told to stop while it started: __exit__ may have seen the old process only.
+                # Stopped during the start: __exit__ may have ended the old process only.
                 end(self._process)
                 return
 
 
 def _first_key(settings: Settings, database: Database) -> str | None:
-    """The key kept beside the SQLite file, made where the tenant has none; None where somebody made others."""
+    """Return the key in the file ``api-key`` of the data folder; create both if the tenant has no keys.
+
+    None: the tenant has other keys, and no file holds a valid one.
+    """
     file = settings.data_dir / KEY_FILE
     if file.is_file():
         raw = file.read_text().strip()
@@ -129,27 +132,23 @@ def _first_key(settings: Settings, database: Database) -> str | None:
         if keys.list_keys(session, TENANT):
             return None
         raw = keys.create_key(session, TENANT, "first", "write")
-        _write_secret(file, raw)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(raw + "\n")
     return raw
 
 
-def _write_secret(file: Path, raw: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_text(raw + "\n")
-
-
-def _example(database: Database) -> dict[str, object] | None:
-    """A forecast request that this database can answer; None where it holds no champion."""
-    me = caller(database)
+def _example_request(database: Database) -> dict[str, object] | None:
+    """Return a forecast request that this database can answer; None if it holds no champion that was trained here."""
+    tenant_id = local_principal(database).tenant_id
     with database.read() as session:
-        for model in registry.list_models(session, me.tenant_id, 0, 10):
-            version = registry.champion(session, me.tenant_id, model.name)
+        for model in registry.list_models(session, tenant_id, 0, 10):
+            version = registry.champion(session, tenant_id, model.name)
             if version is None or version.revision_id is None:
                 continue
-            revision = datasets.revision_by_id(session, me.tenant_id, version.revision_id)
-            panel = panels.load(session, me.tenant_id, revision)
+            revision = datasets.revision_by_id(session, tenant_id, version.revision_id)
+            panel = panels.load(session, tenant_id, revision)
             longest = panel.ids[int(panel.lengths.argmax())]  # others may be shorter than the context
             return {
                 "model": model.name,
@@ -161,8 +160,8 @@ def _example(database: Database) -> dict[str, object] | None:
 
 
 def banner(url: str, key: str | None, example: dict[str, object] | None) -> str:
-    """What a newcomer needs: where it is, a key, and a line that forecasts."""
-    shown = key or "make one with 'forecastle keys create --name NAME'"
+    """Return the text for a new user: the URL, a key, and a command that forecasts."""
+    shown = key or "create one with 'forecastle keys create --name NAME'"
     lines = ["", "  Forecastle is ready.", f"  URL      {url}", f"  API key  {shown}"]
     if example is not None:
         body = shlex.quote(json.dumps(example))

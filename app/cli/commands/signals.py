@@ -1,4 +1,4 @@
-"""How a process that works until it is told to stop is told."""
+"""An event that SIGTERM and SIGINT set, for a process that works until it is stopped."""
 
 import signal
 import threading
@@ -6,19 +6,19 @@ from queue import SimpleQueue
 
 
 def until_signalled() -> threading.Event:
-    """What SIGTERM and SIGINT set from now on; to be called in the main thread.
+    """Return an event that SIGTERM and SIGINT set; to be called in the main thread.
 
-    A signal is handled wherever the main thread is, also within a wait on this very event, whose lock the handler would
-    then wait for without end. So the handler only puts into a queue that may be put into from anywhere (its ``put`` is
-    reentrant), and a thread sets the event.
+    Python handles a signal in the main thread, wherever that is. If it is within ``wait`` of this very event, a handler
+    that called ``set`` would wait for the event's lock forever. So the handler only puts into a queue whose ``put`` is
+    reentrant, and another thread sets the event.
     """
-    stop, told = threading.Event(), SimpleQueue[int]()
+    stop, received = threading.Event(), SimpleQueue[int]()
 
-    def pass_on() -> None:
-        told.get()
+    def set_when_received() -> None:
+        received.get()
         stop.set()
 
-    threading.Thread(target=pass_on, name="until-told", daemon=True).start()
+    threading.Thread(target=set_when_received, name="until-signalled", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: told.put(received))
+        signal.signal(number, lambda number, _: received.put(number))
     return stop

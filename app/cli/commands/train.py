@@ -1,4 +1,4 @@
-"""``forecastle train``: keep a table as a data set, queue a training job, and watch it."""
+"""``forecastle train``: store a table as a data set, queue a training job, and run it."""
 
 import sys
 import threading
@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.cli.commands.common import caller, migrated, plain_errors, read_data, read_settings, refuse, tell
-from app.cli.commands.progress import watch
+from app.cli.commands.console import exit_with_error, format_skill, print_message, report_errors
+from app.cli.commands.environment import load_panel, local_principal, open_database, read_settings
+from app.cli.commands.progress import watch_job
 from app.formats import parse_pairs
 from app.planning.job_answers import job_answer
 from app.planning.jobs import submit_job
@@ -21,24 +22,17 @@ from app.store import datasets, jobs, panels, registry
 from app.store.db import Database
 from app.store.keys import KeyPrincipal
 from app.work.dispatcher import Dispatcher
+from models.data.panel import Panel
 from models.errors import Fault, InputError, excerpt
 from models.training.report import VersionReport
 
-
-@dataclass(frozen=True, slots=True)
-class More:
-    """What few ask for: further members, a version to go on from, a search of so many seconds; no refit, no Theta."""
-
-    members: list[str]
-    warm_start_from: str | None
-    auto_s: float | None
-    refit: bool
-    baselines: bool
+# Options of the command by the fields of the request that they become.
+OPTIONS = {"ensemble": "--member", "warm_start_from": "--from", "auto": "--auto", "spec": "--spec"}
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the command line asked for; ``spec`` and ``training`` as NAME=VALUE."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """Options of ``forecastle train``; ``spec`` and ``training`` hold NAME=VALUE, each of ``members`` several."""
 
     data: str
     model: str
@@ -46,127 +40,123 @@ class Order:
     spec: list[str]
     training: list[str]
     promote: str
-    more: More
+    members: list[str]
+    warm_start_from: str | None
+    auto_s: float | None
+    refit: bool
+    baselines: bool
 
 
-def train(order: Order, if_missing: bool) -> None:
-    """Train and register; ``if_missing``: only where the model has no champion yet."""
+def train(options: TrainOptions, if_missing: bool) -> None:
+    """Train a version and register it; with ``if_missing``, only if the model has no champion yet."""
     settings = read_settings()
-    with plain_errors():
-        database = migrated(settings)
-        me = caller(database)
-        request = _request(order)
-        if if_missing and _has_champion(database, me, order.model):
-            tell(f"model {order.model} exists already")
-            return
-        _keep(database, settings, me, order, request.dataset)
-        job = _work_until_done(database, settings, me, submit_job(database, settings, me, request).id)
-        _tell_end(database, me, job)
+    with report_errors():
+        database = open_database(settings)
+        principal = local_principal(database)
+        request = train_request(options)
+        if if_missing:
+            with database.read() as session:
+                champion = registry.champion(session, principal.tenant_id, options.model)
+            if champion is not None:
+                print_message(f"model {options.model} exists already")
+                return
+        panel = load_panel(database, principal.tenant_id, options.data, options.freq, settings.max_rows)
+        store_dataset(database, principal, request.dataset, panel)
+        job = run_job(database, settings, principal, submit_job(database, settings, principal, request).id)
+        if job.state != "succeeded":
+            reason = "" if job.error is None else f": {job.error['message']}"
+            exit_with_error(f"the training job {'was cancelled' if job.state == 'cancelled' else job.state}{reason}")
+        with database.read() as session:
+            version = registry.resolve(session, principal.tenant_id, options.model, job.version, None)
+    report, skill = VersionReport.from_json(version.scores), format_skill(version.skill)
+    verdict = f"{'promoted' if report.promoted else 'not promoted'} ({report.promotion})"
+    print_message(f"{job.model} version {version.number}: skill against seasonal naive {skill}, {verdict}")
+    print(f"{job.model} {version.number}", file=sys.stdout)
 
 
-def _has_champion(database: Database, me: KeyPrincipal, model: str) -> bool:
-    with database.read() as session:
-        return registry.champion(session, me.tenant_id, model) is not None
-
-
-def _request(order: Order) -> TrainRequest:
-    """What the API would be asked; the data set has the name of the table's file.
+def train_request(options: TrainOptions) -> TrainRequest:
+    """Return the request that the API would get; the data set has the name of the table's file.
 
     Raises:
-        InputError: a name that cannot be one, a field that is not NAME=VALUE.
+        InputError: a name that is not allowed, text that is not NAME=VALUE, or options that exclude each other.
     """
-    kind, found, name = order.data.partition(":")
-    values = {
-        "model": order.model,
-        "dataset": name if found and kind in ("dataset", "sample") else Path(order.data).stem,
-        "spec": parse_pairs(order.spec),
-        "training": parse_pairs(order.training),
-        "promote": order.promote,
-        **_more(order.more),
+    kind, colon, name = options.data.partition(":")
+    values: dict[str, Any] = {
+        "model": options.model,
+        "dataset": name if colon and kind in ("dataset", "sample") else Path(options.data).stem,
+        "spec": parse_pairs(options.spec),
+        "training": parse_pairs(options.training),
+        "promote": options.promote,
+        "refit": options.refit,
     }
+    if not options.baselines:
+        values["baselines"] = []
+    ways: dict[str, Any] = {}
+    if options.members:
+        ways["ensemble"] = [{}, *(parse_pairs(member.split(",")) for member in options.members)]
+    if options.warm_start_from:
+        ways["warm_start_from"] = options.warm_start_from
+    if options.auto_s is not None:
+        ways["auto"] = {"budget_s": options.auto_s}
+    if len(ways) > 1:
+        message = f"give at most one of {', '.join(OPTIONS[way] for way in ways)}"
+        raise InputError.of("bad_option", message, "see forecastle train --help")
     try:
-        return TrainRequest.model_validate(values)
+        return TrainRequest.model_validate(values | ways)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)
-        raise InputError([_fault(values, fault["loc"], fault["msg"]) for fault in wrong]) from error
+        errors = error.errors(include_input=False, include_url=False)
+        raise InputError([_option_fault(values, each["loc"], each["msg"]) for each in errors]) from error
 
 
-def _more(more: More) -> dict[str, Any]:
-    """The fields of the request that are left out unless asked for."""
-    values: dict[str, Any] = {"refit": more.refit}
-    values |= {} if more.baselines else {"baselines": []}
-    values |= {"warm_start_from": more.warm_start_from} if more.warm_start_from else {}
-    values |= {"auto": {"budget_s": more.auto_s}} if more.auto_s is not None else {}
-    further = [parse_pairs(member.split(",")) for member in more.members]
-    return values | ({"ensemble": [{}, *further]} if further else {})
-
-
-def _fault(values: dict[str, Any], where: tuple[int | str, ...], message: str) -> Fault:
-    """A wrong part of the request in the words of the command line."""
-    if where and where[0] in ("model", "dataset"):
+def _option_fault(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> Fault:
+    """Return the fault of a field of the request, by the name of its option."""
+    field = str(location[0]) if location else ""
+    if field in ("model", "dataset"):
         hint = "use 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
-        message = f"{excerpt(values[str(where[0])])} cannot name a {where[0]}"
+        message = f"{excerpt(values[field])} cannot name a {field}"
         return Fault(code="bad_name", message=message, hint=hint)
-    name = ".".join(map(str, where)) or "the options"
-    return Fault(code="bad_option", message=f"{name}: {message}", hint="see forecastle train --help")
+    option = OPTIONS.get(field, f"--{field}")
+    return Fault(code="bad_option", message=f"{option}: {message}", hint="see forecastle train --help")
 
 
-def _keep(database: Database, settings: Settings, me: KeyPrincipal, order: Order, name: str) -> None:
-    """Keep the table as the data set ``name``, where there is none of that name.
+def store_dataset(database: Database, principal: KeyPrincipal, name: str, panel: Panel) -> None:
+    """Store ``panel`` as the data set ``name``, if there is none of that name.
 
     Raises:
         InputError: there is one with other content.
     """
-    panel = read_data(database, me.tenant_id, order.data, order.freq, settings.max_rows)
     try:
         with database.read() as session:
-            known = datasets.revision(session, me.tenant_id, name)
+            known = datasets.revision(session, principal.tenant_id, name)
     except NotFound:
         first = panels.new_revision(panel)
         with database.write() as session:
-            datasets.create(session, me.tenant_id, name, str(panel.freq), first, me.key_id)
+            datasets.create(session, principal.tenant_id, name, str(panel.freq), first, principal.key_id)
         return
     if known.sha256 != panel.fingerprint():
         message = f"data set {name!r} is in the database with other content"
         hint = "append the new rows through the API, or rename the file"
-        raise InputError([Fault(code="other_content", message=message, hint=hint)])
+        raise InputError.of("other_content", message, hint)
 
 
-def _work_until_done(database: Database, settings: Settings, me: KeyPrincipal, job_id: str) -> JobAnswer:
-    """Work at the queue, beside any worker that there is, until this job has ended."""
+def run_job(database: Database, settings: Settings, principal: KeyPrincipal, job_id: str) -> JobAnswer:
+    """Run queued jobs, beside other workers if there are any, until this job has ended, and return it."""
     stop = threading.Event()
     dispatcher = Dispatcher(database, settings)
     worker = threading.Thread(target=dispatcher.run, args=(stop,), name="dispatcher")
     worker.start()
+
+    def read() -> JobAnswer:
+        with database.read() as session:
+            return job_answer(session, jobs.get(session, principal.tenant_id, job_id))
+
     try:
-        return watch(lambda: _look(database, me, job_id), "training")
+        return watch_job(read, "training")
     except KeyboardInterrupt:
-        # Nobody waits for it any more; left in the queue, the next command would train it first.
+        # Left in the queue, the job would be run first by the next command, although nobody waits for it.
         with database.write() as session:
-            jobs.request_cancel(session, me.tenant_id, job_id)
+            jobs.request_cancel(session, principal.tenant_id, job_id)
         raise
     finally:
         stop.set()
         worker.join()
-
-
-def _look(database: Database, me: KeyPrincipal, job_id: str) -> JobAnswer:
-    with database.read() as session:
-        return job_answer(session, jobs.get(session, me.tenant_id, job_id))
-
-
-def _tell_end(database: Database, me: KeyPrincipal, job: JobAnswer) -> None:
-    if job.state != "succeeded":
-        reason = "" if job.error is None else f": {job.error['message']}"
-        ended = "was cancelled" if job.state == "cancelled" else job.state
-        refuse(f"the training job {ended}{reason}")
-    assert job.model is not None  # a training job has one
-    with database.read() as session:
-        version = registry.resolve(session, me.tenant_id, job.model, job.version, None)
-    report = VersionReport.from_json(version.scores)
-    skill = "unknown" if version.skill is None else f"{100 * version.skill:.1f} %"
-    tell(
-        f"{job.model} version {version.number}: skill against seasonal naive {skill}, "
-        f"{'promoted' if report.promoted else 'not promoted'} ({report.promotion})"
-    )
-    print(f"{job.model} {version.number}", file=sys.stdout)

@@ -107,14 +107,15 @@ def test_what_cannot_be_read_or_found_is_refused_in_one_line(
 
 def test_a_table_of_another_frequency_is_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
     hourly = home.csv("hourly.csv", weeks(freq="h"))
-    for command in ("forecast", "backtest"):
-        assert refused(forecastle(command, hourly, "-m", "demand"), "has frequency h, the model was trained on D")
+    forecast, backtest = (forecastle(command, hourly, "-m", "demand") for command in ("forecast", "backtest"))
+    assert refused(forecast, "has frequency h, the model was trained on D")
+    assert refused(backtest, "version: demand@1 has frequency D, the data h; name a version of that frequency")
 
 
 def test_levels_and_horizons_that_are_none_are_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
     asked = ["forecast", home.csv(), "-m", "demand"]
-    assert refused(forecastle(*asked, "--level", 100), "level 100 is no interval; give 1 to 99 percent")
-    assert refused(forecastle(*asked, "-H", 0), "a horizon of 0 is no forecast; give at least 1")
+    assert refused(forecastle(*asked, "--level", 100), "--level 100 is not an interval; give 1 to 99 percent")
+    assert refused(forecastle(*asked, "-H", 0), "--horizon 0 is too small; give at least 1")
     too_short = forecastle("backtest", home.csv("short.csv", weeks(points=4)), "-m", "demand")
     assert refused(too_short, "the longest series has 4 points", "shorter horizon")
 

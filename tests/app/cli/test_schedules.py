@@ -46,9 +46,9 @@ def test_a_schedule_from_its_birth_to_its_end(forecastle: Forecastle, home: Home
         (["--job", JOB], "give 'cron' or 'triggers'"),
         (["--cron", "0 0 * * *", "--zone", "Mars", "--job", JOB], "no time zone 'Mars'"),
         (["--cron", "0 0 * * *", "--job", "{model}"], "--job: "),
-        (["--cron", "0 0 * * *", "--job", '{"model": "demand"}'], "job.dataset: Field required"),
+        (["--cron", "0 0 * * *", "--job", '{"model": "demand"}'], "--job: dataset: Field required"),
         (["--cron", "0 0 * * *", "--job", '{"model": "demand", "dataset": "gone"}'], "no data set 'gone'"),
-        (["--cron", "0 0 * * *", "--job", JOB, "--triggers", '{"new_rows": 0}'], "triggers.new_rows"),
+        (["--cron", "0 0 * * *", "--job", JOB, "--triggers", '{"new_rows": 0}'], "--triggers: new_rows"),
         (["--cron", "0 0 * * *", "--job", JOB, "--misfire", "all"], "give overlap 'queue'"),
     ],
 )

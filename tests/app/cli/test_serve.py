@@ -117,7 +117,7 @@ def test_a_newcomer_pastes_the_line_shown_and_gets_a_forecast(home: Home) -> Non
 
 def test_without_a_worker_there_is_no_key_and_no_example(home: Home) -> None:
     with serving(home, "--no-worker", "--port", "0") as server:
-        assert server.key == "make one with 'forecastle keys create --name NAME'"
+        assert server.key == "create one with 'forecastle keys create --name NAME'"
         assert "curl" not in server.said
         assert not (home.folder / "api-key").exists()
         assert server.process.children() == []
