@@ -36,7 +36,7 @@ from app.forecasting.forecast_store import ForecastStore
 from app.forecasting.request_panel import PanelReader
 from app.forecasting.session import SessionForecasts
 from app.problems import Conflict
-from app.schemas import ForecastRequest
+from app.schemas.forecasts import ForecastRequest
 from app.serving.alias_refresher import AliasRefresher
 from app.serving.batcher import Batcher
 from app.serving.forecast_log import ForecastLog

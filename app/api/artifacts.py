@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from app.api.http.services import Caller, PathName, Service, Services, problems
-from app.schemas import ArtifactAnswer, Page
+from app.schemas.base import Page
+from app.schemas.jobs import ArtifactAnswer
 from app.store import artifacts, jobs
 
 router = APIRouter(tags=["jobs"])

@@ -11,7 +11,8 @@ from app.api.http.idempotency import Keep, OnlyOnce, forget
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.formats import MEDIA_TYPES, read_panel
-from app.schemas import NAME, Page, RevisionAnswer
+from app.schemas.base import NAME, Page
+from app.schemas.datasets import RevisionAnswer
 from app.store import datasets, panels
 from app.store.tables import Revision
 from models.data.panel import Panel

@@ -9,7 +9,9 @@ from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id
 from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.api.models import Number, alias_answer
 from app.principal import Principal
-from app.schemas import AliasAnswer, DecisionAnswer, Page, ReasonRequest
+from app.schemas.base import Page
+from app.schemas.decisions import DecisionAnswer, ReasonRequest
+from app.schemas.models import AliasAnswer
 from app.store import decisions, registry, schedules
 from app.store.registry import CHAMPION, Move
 from app.store.tables import Decision

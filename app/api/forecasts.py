@@ -17,7 +17,7 @@ from app.edge.content_negotiation import media_type_for
 from app.forecasting.arrow_answer import answer_arrow
 from app.forecasting.json_answer import answer_json
 from app.formats import ARROW, load_arrow
-from app.schemas import ForecastAnswer, ForecastRequest
+from app.schemas.forecasts import ForecastAnswer, ForecastRequest
 from app.schemas.streams import ForecastQuery
 
 router = APIRouter(tags=["forecasts"], route_class=RawRoute)

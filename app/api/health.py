@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.api.http.services import Service, Services, problems
-from app.schemas import Health
+from app.schemas.health import Health
 from app.store import firings, jobs, quality, webhooks
 from app.store.db import DatabaseUnreachable, at_head
 

@@ -11,7 +11,8 @@ from fastapi.responses import Response
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Services, problems
 from app.api.http.streamed_response import StreamedResponse
-from app.schemas import AttemptAnswer, Page
+from app.schemas.base import Page
+from app.schemas.jobs import AttemptAnswer
 from app.store import jobs
 from app.store.job_watch import JobWatch
 from app.store.jobs import ENDED, News

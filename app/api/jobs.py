@@ -12,7 +12,8 @@ from app.planning.job_answers import job_answer, job_answers
 from app.planning.jobs import submit_job
 from app.planning.kinds import JobRequest
 from app.problems import NotFound
-from app.schemas import NAME, JobAnswer, Page
+from app.schemas.base import NAME, Page
+from app.schemas.jobs import JobAnswer
 from app.store import jobs
 from app.store.jobs import ENDED, Filter
 from app.store.tables import State

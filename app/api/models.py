@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path
 
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Services, problems
-from app.schemas import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, Page, VersionAnswer
+from app.schemas.base import Page
+from app.schemas.models import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, VersionAnswer
 from app.store import datasets, registry
 from app.store.tables import Alias, Model, Revision, Version
 from models.errors import Fault, InputError

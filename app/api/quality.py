@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
 from app.api.http.services import Caller, PathName, Services, problems
-from app.schemas import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
+from app.schemas.quality import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
 from app.store import interval_scales, quality, registry
 from app.store.quality import WINDOW_DAYS, Quality
 from app.store.tables import Version

@@ -7,7 +7,8 @@ from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id
 from app.api.http.services import Caller, PathName, Services, problems
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.planning.schedules import SchedulePlanner, edit_plan, job_request_of, new_plan, schedule_answer
-from app.schemas import FiringAnswer, Page, ScheduleAnswer
+from app.schemas.base import Page
+from app.schemas.schedules import FiringAnswer, ScheduleAnswer
 from app.store import firings, schedules
 
 router = APIRouter(tags=["schedules"])

@@ -19,7 +19,7 @@ from app.edge.problem_json import problem_response
 from app.forecasting.forecast import StreamFormat
 from app.forecasting.streaming import Facts
 from app.formats import LINES, STREAMS
-from app.schemas import ForecastRequest
+from app.schemas.forecasts import ForecastRequest
 from app.schemas.streams import StreamedSeries, StreamEnd, StreamFailure, StreamHead
 
 logger = logging.getLogger(__name__)

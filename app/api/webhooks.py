@@ -6,7 +6,8 @@ from app.addresses import parse_networks, resolve_url
 from app.api.http.idempotency import Keep, OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, PathName, Services, problems
-from app.schemas import DeliveryAnswer, NewWebhookAnswer, Page, WebhookAnswer, WebhookRequest
+from app.schemas.base import Page
+from app.schemas.webhooks import DeliveryAnswer, NewWebhookAnswer, WebhookAnswer, WebhookRequest
 from app.store import webhooks
 
 router = APIRouter(tags=["webhooks"])

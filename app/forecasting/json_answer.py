@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.formats import series_rows, warning_of
-from app.schemas import Skill, VersionRef, WarningAnswer
+from app.schemas.forecasts import Skill, VersionRef, WarningAnswer
 from app.serving.alias_state import ResolvedVersion
 from models.engines.devices import EngineNote
 from models.evaluation.report import BacktestReport

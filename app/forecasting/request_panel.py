@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from app.formats import panel_from_arrow
-from app.schemas import ForecastRequest, Future, History
+from app.schemas.forecasts import ForecastRequest, Future, History
 from app.schemas.streams import ForecastQuery
 from app.serving.panel_cache import PanelCache
 from app.store import datasets, panels

@@ -4,7 +4,7 @@ from functools import partial
 
 from app.forecasting.cost import cost_gflop, horizon_of
 from app.forecasting.request_panel import Input, PanelReader, Request, future_panel
-from app.schemas import ForecastRequest
+from app.schemas.forecasts import ForecastRequest
 from app.serving.alias_state import ResolvedVersion
 from app.serving.model_cache import LoadedModel
 from app.serving.session_cache import Held, Inline, Key, SessionCache, Source, Stored

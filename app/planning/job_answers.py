@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from app.planning.job_kind import payload_details
 from app.planning.kinds import KINDS
-from app.schemas import JobAnswer, MemberAnswer
+from app.schemas.jobs import JobAnswer
+from app.schemas.specs import MemberAnswer
 from app.store import datasets, registry, schedules
 from app.store.tables import Job, Revision
 

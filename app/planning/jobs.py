@@ -8,7 +8,7 @@ from app.planning.job_answers import job_answer
 from app.planning.job_kind import PlanContext
 from app.planning.kinds import REQUESTED, JobRequest, kind_name
 from app.principal import Principal
-from app.schemas import JobAnswer
+from app.schemas.jobs import JobAnswer
 from app.settings import Settings
 from app.store import jobs
 from app.store.db import Database

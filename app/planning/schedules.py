@@ -12,7 +12,7 @@ from app.planning.jobs import plan_job
 from app.planning.kinds import REQUESTED, kind_name
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.problems import NotFound
-from app.schemas import ScheduleAnswer
+from app.schemas.schedules import ScheduleAnswer
 from app.settings import Settings
 from app.store import cron
 from app.store.cron import Times

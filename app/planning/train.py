@@ -11,6 +11,7 @@ from app.planning.job_kind import PlanContext, RequestedKind, StoredData, Stored
 from app.planning.training_payload import AutoSearch, TrainPayload, training_details
 from app.schemas.base import VERSION_NAME, Body, Name, Number
 from app.schemas.kinds import Baselines, BudgetS, PromotionBody
+from app.schemas.specs import MemberFields, SpecFields, TrainingFields
 from app.store.jobs import NewJob
 from models.data.panel import Panel
 from models.errors import MAX_FAULTS, Fault, InputError, SpecError, excerpt
@@ -51,13 +52,13 @@ class TrainRequest(PromotionBody):
     dataset: Name
     revision: Number | None = None
     recipe: Name = Field("default", description="Where the fields come from that neither you nor the data name.")
-    spec: dict[str, Any] = Field(
+    spec: SpecFields = Field(
         {}, max_length=50, description="Fields of the spec; those left out are suggested by the data."
     )
-    training: dict[str, Any] = Field(
+    training: TrainingFields = Field(
         {}, max_length=50, description="Fields of the training; those left out have defaults."
     )
-    ensemble: Annotated[list[Annotated[dict[str, Any], Field(max_length=50)]], Field(fail_fast=True)] | None = Field(
+    ensemble: Annotated[list[Annotated[MemberFields, Field(max_length=50)]], Field(fail_fast=True)] | None = Field(
         None,
         min_length=1,
         max_length=10,

@@ -10,6 +10,7 @@ from app.planning.train import AutoRequest, TrainRequest, plan_training
 from app.planning.training_payload import training_details
 from app.schemas.base import Name
 from app.schemas.kinds import Baselines, BudgetS, DatasetJobBody, PromotionBody
+from app.schemas.specs import SpecFields, TrainingFields
 from app.store.jobs import NewJob
 
 
@@ -25,8 +26,8 @@ class TuneRequest(DatasetJobBody, PromotionBody):
     kind: Literal["tune"]
     model: Name
     recipe: Name = "default"
-    spec: dict[str, Any] = Field({}, max_length=50, description="Fields that the search may not change.")
-    training: dict[str, Any] = Field({}, max_length=50)
+    spec: SpecFields = Field({}, max_length=50, description="Fields that the search may not change.")
+    training: TrainingFields = Field({}, max_length=50)
     budget_s: BudgetS = Field(3_600, description="Seconds for the search and for training what it chose.")
     trials: Annotated[int, Field(ge=1, le=500)] | None = Field(
         None, description="So many candidates, drawn at random where those with a name are fewer."

@@ -1,28 +1,33 @@
-"""What all bodies are made of."""
+"""Base classes and field types of the request and response bodies."""
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import definitions_schema
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 VERSION_NAME = NAME.removesuffix("$") + "@" + NAME.removeprefix("^")  # NAME@NUMBER or NAME@ALIAS
 Name = Annotated[str, Field(pattern=NAME, description="1 to 128 letters, digits, '.', '_' or '-'")]
 
 MAX_FIELDS = 50
-Number = Annotated[int, Field(ge=1, le=2**31 - 1)]  # of a version or revision: what a column of a database holds
-Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]  # databases keep no NUL
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]  # of a version or revision: the range of a database column
+Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]  # databases store no NUL
 
 T = TypeVar("T")
 
-# Lists stop at their first wrong element: a million errors would cost a gigabyte to describe.
+# Validation of a list stops at the first wrong element: a million errors would take a gigabyte to describe.
 Texts = Annotated[list[str], Field(fail_fast=True)]
 Values = Annotated[list[float | None], Field(fail_fast=True)]
 Cells = Annotated[list[Annotated[float | bool | str | None, Field(union_mode="left_to_right")]], Field(fail_fast=True)]
 Columns = Annotated[dict[str, Cells], Field(max_length=50)]
 
+JsonObject = dict[str, Any]  # a JSON object that is answered as it is stored
+
 
 class Body(BaseModel):
-    """A request body: no unknown fields, no numbers in strings."""
+    """Request body that refuses unknown fields and numbers written as strings."""
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
@@ -36,9 +41,32 @@ class Body(BaseModel):
 
 
 class Answer(BaseModel):
-    """A response body."""
+    """Response body."""
 
     model_config = ConfigDict(protected_namespaces=(), from_attributes=True)
+
+
+class DescribedBy:
+    """Annotation of a JSON object that is passed through unchanged: OpenAPI describes it as one of ``models``.
+
+    A stored document keeps its order of fields and lacks the fields that an earlier release did not write, so it is
+    not parsed and written again. With ``partial`` no field is required or has a default, and no other field is allowed.
+    """
+
+    def __init__(self, *models: type[BaseModel], partial: bool = False) -> None:
+        self.models, self.partial = models, partial
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the JSON schema of ``models`` in place of the one of any object."""
+        # Definitions around a schema make the handler list it by its name, instead of repeating it in place.
+        described = [handler(definitions_schema(model.__pydantic_core_schema__, [])) for model in self.models]
+        if self.partial:
+            properties = {}
+            for each in described:
+                for name, field in handler.resolve_ref_schema(each)["properties"].items():
+                    properties[name] = {key: value for key, value in field.items() if key != "default"}
+            return {"type": "object", "properties": properties, "additionalProperties": False}
+        return described[0] if len(described) == 1 else {"anyOf": described}
 
 
 class Page(Answer, Generic[T]):

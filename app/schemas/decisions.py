@@ -1,52 +1,68 @@
-"""What decides whether a new version becomes champion, and what was decided."""
+"""Rule by which a new version becomes champion, and the decisions of the rule or of a person."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.base import Answer, Body, Reason
+from app.schemas.base import Answer, Body, DescribedBy, JsonObject, Reason
+from app.schemas.reports import EvidenceDocument
 
 
 class GatePolicy(Body):
-    """When a new version takes the champion's place."""
+    """Conditions under which a new version replaces the champion."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"minimum_gain": 0.02, "confidence": 0.9, "approval": "automatic"}]}
     )
 
     minimum_gain: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="By what share of the champion's MASE its own must be smaller, on windows neither was taught."
+        0.0,
+        description="Share by which the MASE must be smaller than the champion's, on windows that neither was trained "
+        "on.",
     )
     confidence: Annotated[float, Field(ge=0.5, lt=1)] | None = Field(
-        None, description="How sure that must be, from paired errors at each origin; null where any gain is enough."
+        None, description="Required probability of a gain, from paired errors at each origin; null: any gain is enough."
     )
-    must_beat_baseline: bool = Field(True, description="Never one that is worse than seasonal naive.")
+    must_beat_baseline: bool = Field(True, description="Refuse a version that is worse than seasonal naive.")
     approval: Literal["automatic", "manual"] = Field(
-        "automatic", description="With 'manual' the champion stays until somebody approves the decision."
+        "automatic", description="With 'manual' the champion stays until a person approves the decision."
     )
+
+
+class GateAnswer(Answer):
+    """The rule of a decision or of a job, as it was stored."""
+
+    promote: Literal["if_better", "always", "never"] | None = None
+    minimum_gain: float = 0.0
+    confidence: float | None = None
+    must_beat_baseline: bool = True
+    approval: Literal["automatic", "manual"] = "automatic"
+
+
+GateDocument = Annotated[JsonObject, DescribedBy(GateAnswer)]
 
 
 class DecisionAnswer(Answer):
-    """What was decided of a version, in words and with the numbers that it was decided on."""
+    """Decision about a version: its reason, and the numbers that it is based on."""
 
     model: str
     version: int
     verdict: Literal["promoted", "kept", "pending", "approved", "rejected"]
     reason: str
-    policy: dict[str, Any]
-    numbers: dict[str, Any] = Field(
+    policy: GateDocument
+    numbers: EvidenceDocument = Field(
         description="'measure' (MASE on the same windows, or skill), 'ours', 'theirs', 'baseline' (seasonal naive), "
         "'gain', 'confidence', 'origins', 'windows', and the number of the 'champion' it was compared with."
     )
-    schedule: str | None = Field(description="Name of the schedule whose job it was, while there is that.")
+    schedule: str | None = Field(description="Name of the schedule that made the job, while the schedule exists.")
     decided_by: str
     decided_at: datetime
 
 
 class ReasonRequest(Body):
-    """Why; kept for people to read."""
+    """Reason of a decision, stored for people to read."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "seen by the desk"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "checked by planning"}]})
 
     reason: Reason = "by request"

@@ -1,4 +1,4 @@
-"""What a forecast is asked with, and what it is answered with."""
+"""Request and answer of a forecast."""
 
 from typing import Annotated
 
@@ -8,9 +8,9 @@ from app.schemas.base import Answer, Body, Columns, Name, Number, Texts, Values
 
 
 class History(Body):
-    """The past as columns of one length, a row for each series and moment; one name may stand for all rows.
+    """History as columns of equal length, with a row for each series and timestamp; one name may stand for all rows.
 
-    Values may be null, and rows may be missing between others. A forecast begins after the last value of its series.
+    Values may be null, and rows may be missing. A forecast begins after the last value of its series.
     """
 
     unique_id: Texts | str = "series"
@@ -20,7 +20,7 @@ class History(Body):
 
 
 class Series(Body):
-    """One regular series: a value for each step of the frequency from ``start`` on; null where one is missing."""
+    """One regular series: a value for each step of the frequency from ``start`` on, null if one is missing."""
 
     unique_id: str = "series"
     start: str = Field(description="The timestamp of the first value.", examples=["2026-01-01T00:00:00Z"])
@@ -28,9 +28,9 @@ class Series(Body):
 
 
 class Future(Body):
-    """What is known of the time ahead, as columns of one length; one name may stand for all rows.
+    """Covariates of the forecast steps, as columns of equal length; one name may stand for all rows.
 
-    A series that has no history is forecast from the first of its rows on.
+    The forecast of a series without history begins with the first of its rows.
     """
 
     unique_id: Texts | str = "series"
@@ -39,7 +39,7 @@ class Future(Body):
 
 
 class DatasetRef(Body):
-    """Series of a stored data set; the newest revision and all its series where nothing else is said."""
+    """Series of a stored data set; by default all series of the newest revision."""
 
     name: Name
     revision: Number | None = None
@@ -56,7 +56,7 @@ Level = Annotated[int, Field(ge=1, le=99)]
 
 
 class ForecastRequest(Body):
-    """What to forecast, with which model."""
+    """A forecast: the model, the history and the horizon."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -87,8 +87,8 @@ class ForecastRequest(Body):
     levels: list[Level] = Field([80], max_length=10, fail_fast=True)
     session: Name | None = Field(
         None,
-        description="For models of carried state: what was read is kept under this name, and the next request sends "
-        "(or a data set has) only what is new.",
+        description="For models with a carried state: the state is kept under this name, and the next request sends "
+        "(or reads from the data set) only the new values.",
     )
 
     @model_validator(mode="after")
@@ -108,7 +108,7 @@ class ForecastRequest(Body):
 
 
 class VersionRef(Answer):
-    """The version that answered; ``cell`` and ``strategy`` are those of the first of its members."""
+    """The version that made the forecast; ``cell`` and ``strategy`` are those of its first member."""
 
     name: str
     version: int
@@ -120,7 +120,7 @@ class VersionRef(Answer):
 
 
 class Skill(Answer):
-    """How the version did in its backtest; ``skill`` is 1 - MASE / MASE of seasonal naive, above 0 is worth serving."""
+    """Backtest of the version; ``skill`` is 1 - MASE / MASE of seasonal naive, and above 0 it beats the baseline."""
 
     skill: float | None
     mase: float | None
@@ -131,31 +131,31 @@ class Skill(Answer):
 
 
 class WarningAnswer(Answer):
-    """Something the reader should know."""
+    """A caution about a forecast; ``unique_id`` is null if it concerns all series."""
 
     code: str
     message: str
     unique_id: str | None = None
 
 
-class Interval(Answer):
-    """A central prediction interval, step by step."""
+class IntervalAnswer(Answer):
+    """A central prediction interval, with a bound for each step."""
 
     lo: list[float]
     hi: list[float]
 
 
 class SeriesForecast(Answer):
-    """The forecast of one series; ``intervals`` by level in percent."""
+    """The forecast of one series, with ``intervals`` by level in percent."""
 
     unique_id: str
     ds: list[str]
     mean: list[float]
-    intervals: dict[str, Interval]
+    intervals: dict[str, IntervalAnswer]
 
 
 class ForecastAnswer(Answer):
-    """Forecasts, the version that made them, how good it is, and what to know."""
+    """Forecasts, the version that made them, its backtest, and warnings."""
 
     model: VersionRef
     freq: str

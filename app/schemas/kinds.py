@@ -1,11 +1,10 @@
 """Fields that the request bodies of several kinds of job have in common; the bodies are in ``app.planning``."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.schemas.base import VERSION_NAME, Answer, Body, Name, Number
+from app.schemas.base import VERSION_NAME, Body, Name, Number
 from app.schemas.decisions import GatePolicy
 
 VersionName = Annotated[str, Field(pattern=VERSION_NAME, description="NAME@NUMBER or NAME@ALIAS.")]
@@ -18,11 +17,11 @@ class JobBody(Body):
     """Fields of every job request: its priority, the resource that it occupies, and its deadline."""
 
     priority: Annotated[int, Field(ge=-10, le=10)] = Field(
-        0, description="More goes first; each step makes up for ten minutes of waiting."
+        0, description="Higher goes first; each step equals ten minutes of waiting."
     )
-    resource: Literal["cpu", "gpu"] = Field("cpu", description="What it takes a slot of while it runs.")
+    resource: Literal["cpu", "gpu"] = Field("cpu", description="Resource of which the job occupies one slot.")
     deadline_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
-        None, description="It fails with 'timeout' if it is not done in so many seconds."
+        None, description="The job fails with 'timeout' after so many seconds."
     )
 
 
@@ -32,9 +31,7 @@ class PromotionBody(JobBody):
     promote: Literal["if_better", "always", "never"] = Field(
         "if_better", description="When the alias 'champion' moves to the new version."
     )
-    gate: GatePolicy = Field(
-        GatePolicy(), description="What 'if_better' means; 'always' and 'never' have their way whatever it says."
-    )
+    gate: GatePolicy = Field(GatePolicy(), description="Meaning of 'if_better'; ignored for 'always' and 'never'.")
 
 
 class DatasetJobBody(JobBody):
@@ -42,13 +39,3 @@ class DatasetJobBody(JobBody):
 
     dataset: Name
     revision: Number | None = None
-
-
-class ArtifactAnswer(Answer):
-    """A file that a job left behind."""
-
-    name: str
-    media_type: str
-    size_bytes: int
-    sha256: str
-    created_at: datetime

@@ -1,4 +1,4 @@
-"""How good served forecasts turned out to be."""
+"""Accuracy of served forecasts, once actual values arrived."""
 
 from typing import Annotated
 
@@ -8,25 +8,25 @@ from app.schemas.base import Answer
 
 Coverage = Annotated[
     dict[str, float | None],
-    Field(description="By level in percent, the share of values within the intervals as they were served."),
+    Field(description="Share of values within the served intervals, by level in percent."),
 ]
 
 
 class RealisedAnswer(Answer):
-    """What came of forecasts: the mean error in MASE's unit beside what the backtest's was at the same steps."""
+    """Realised accuracy of forecasts: the mean error in units of MASE, beside the backtest's at the same steps."""
 
-    forecasts: int = Field(description="Of one series each, by the horizon once.")
-    points: int = Field(description="Values that came.")
+    forecasts: int = Field(description="Forecasts of one series over one horizon.")
+    points: int = Field(description="Actual values that arrived.")
     mase: float | None
     backtest_mase: float | None
-    drift: float | None = Field(description="Realised over backtest MASE; above 1 errors are larger than they were.")
-    confidence: float | None = Field(description="How sure that is, 0 to 1; null where too little came to say.")
-    bias: float | None = Field(description="Mean error in MASE's unit; above 0 forecasts were too high.")
+    drift: float | None = Field(description="Realised MASE / backtest MASE; above 1 errors have grown.")
+    confidence: float | None = Field(description="Probability that errors have grown, 0 to 1; null if unknown.")
+    bias: float | None = Field(description="Mean error in units of MASE; above 0 forecasts were too high.")
     coverage: Coverage
 
 
 class BandAnswer(Answer):
-    """The same for some of the steps."""
+    """Realised accuracy of some of the steps."""
 
     from_step: int
     to_step: int
@@ -38,18 +38,18 @@ class BandAnswer(Answer):
 
 
 class ShadowAnswer(Answer):
-    """A challenger that forecast, unseen, what the version was asked for; both held against the same values."""
+    """A challenger that forecast the same requests without being served, compared on the same actual values."""
 
     challenger: int
     points: int
     mase: float | None
     served_mase: float | None
-    gain: float | None = Field(description="By what share the challenger's error is smaller.")
-    confidence: float | None = Field(description="How sure it is that it is smaller, 0 to 1.")
+    gain: float | None = Field(description="Share by which the challenger's error is smaller.")
+    confidence: float | None = Field(description="Probability that the challenger's error is smaller, 0 to 1.")
 
 
 class QualityAnswer(Answer):
-    """How good the forecasts of a version turned out to be, of the last ``days`` in which values came."""
+    """Realised accuracy of a version over the last ``days`` in which values arrived."""
 
     model: str
     version: int
@@ -58,5 +58,5 @@ class QualityAnswer(Answer):
     bands: list[BandAnswer]
     shadows: list[ShadowAnswer]
     adapted: dict[str, float] | None = Field(
-        description="By level, how many times as wide intervals are as the backtest alone would make them."
+        description="Factor by which intervals are wider than those of the backtest, by level."
     )

@@ -1,15 +1,15 @@
-"""What a stream of forecasts says line by line, and what is asked with where the body is a table."""
+"""Lines of a stream of forecasts, and the query parameters of a forecast whose request body is a table."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.schemas.base import Answer, Name, Number
+from app.schemas.base import Answer, JsonObject, Name, Number
 from app.schemas.forecasts import Level, SeriesForecast, Skill, VersionRef, WarningAnswer
 
 
 class StreamHead(Answer):
-    """The first line: what holds for all series."""
+    """First line of a stream: the facts that hold for all series."""
 
     model: VersionRef
     freq: str
@@ -20,22 +20,22 @@ class StreamHead(Answer):
 
 
 class StreamedSeries(SeriesForecast):
-    """A line for each series."""
+    """Line of a stream with the forecast of one series."""
 
-    warnings: list[WarningAnswer] = Field(description="What is to be known of this series.")
+    warnings: list[WarningAnswer] = Field(description="Warnings about this series.")
 
 
 class StreamEnd(Answer):
-    """The last line of a stream that is whole; ``series`` says of how many."""
+    """Last line of a complete stream; ``series`` is the number of series."""
 
     done: Literal[True]
     series: int
 
 
 class StreamFailure(Answer):
-    """The last line of a stream that could not go on; ``error`` is what a refusal of a request would have been."""
+    """Last line of a stream that failed; ``error`` are the problem details of a refused request."""
 
-    error: dict[str, Any] = Field(description="RFC 9457 problem details.")
+    error: JsonObject = Field(description="RFC 9457 problem details.")
 
 
 def _listed(levels: object) -> object:
@@ -46,16 +46,18 @@ Levels = Annotated[list[Level], Field(max_length=10, fail_fast=True), BeforeVali
 
 
 class ForecastQuery(BaseModel):
-    """What a forecast is asked with beside a table: in the query, for the body is the history."""
+    """Query parameters of a forecast whose request body is the history as a table."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model: Name
     version: Number | None = None
     alias: Name | None = None
-    freq: Annotated[str, Field(max_length=20)] | None = Field(None, description="Read off the table if left out.")
+    freq: Annotated[str, Field(max_length=20)] | None = Field(
+        None, description="By default that of the table's timestamps."
+    )
     horizon: Annotated[int, Field(ge=1)] | None = Field(None, description="Steps; the trained horizon if left out.")
-    levels: Levels = Field([80], description="Percent, with commas between; empty for the mean alone.")
+    levels: Levels = Field([80], description="Percent, separated by commas; empty for the mean alone.")
     session: Name | None = None
 
     @model_validator(mode="after")

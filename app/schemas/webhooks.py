@@ -1,17 +1,17 @@
-"""Webhooks and what they were told, as they are asked for and shown."""
+"""Webhooks and the messages that were sent to them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.base import Answer, Body, Name
+from app.schemas.base import Answer, Body, JsonObject, Name
 
 Event = Literal["job.succeeded", "job.failed", "job.cancelled", "alias.moved", "schedule.alarm"]
 
 
 class WebhookRequest(Body):
-    """Whom to tell of what."""
+    """The address and the events of a webhook."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -27,7 +27,7 @@ class WebhookRequest(Body):
 
 
 class WebhookAnswer(Answer):
-    """A webhook; ``disabled`` says why nothing is sent there any more."""
+    """A webhook; ``disabled`` is the reason why no more messages are sent."""
 
     name: str
     url: str
@@ -38,17 +38,17 @@ class WebhookAnswer(Answer):
 
 
 class NewWebhookAnswer(WebhookAnswer):
-    """A webhook with its secret, which is not shown again."""
+    """A new webhook with its secret, which no later answer shows."""
 
     secret: str
 
 
 class DeliveryAnswer(Answer):
-    """One message to one webhook: pending until it is taken, or too old; ``detail`` says how the last attempt ended."""
+    """One message to one webhook, pending until accepted or too old; ``detail`` is the result of the last attempt."""
 
     message_id: str
     event: str
-    payload: dict[str, Any]
+    payload: JsonObject
     state: Literal["pending", "taken", "failed"]
     attempt: int
     next_at: datetime | None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from app.api.http.raw_routes import parsed
 from app.forecasting.json_answer import answer_json, provenance_of
 from app.forecasting.request_panel import panel_of
-from app.schemas import ForecastRequest
+from app.schemas.forecasts import ForecastRequest
 from app.serving.alias_state import ResolvedVersion
 from benchmarks.results import Row
 from benchmarks.serving.contestants import our_body, windows_of

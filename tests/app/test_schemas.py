@@ -1,10 +1,13 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from app import schemas
 from app.planning.schedule_requests import ScheduleEdit
 from app.planning.train import TrainRequest
-from app.schemas import Answer, Body, ForecastRequest, MoveRequest
+from app.schemas.base import Answer, Body
+from app.schemas.decisions import GatePolicy
+from app.schemas.forecasts import DatasetRef, ForecastRequest, Future, History
+from app.schemas.models import MoveRequest
+from app.schemas.webhooks import WebhookRequest
 
 
 def kinds_of(body: type[BaseModel]) -> set[type[BaseModel]]:
@@ -16,8 +19,8 @@ BODIES = sorted(kinds_of(Body), key=lambda body: body.__name__)
 
 
 def test_bodies_and_their_parts_are_tried() -> None:
-    asked = {ForecastRequest, TrainRequest, MoveRequest, ScheduleEdit, schemas.WebhookRequest}
-    assert {*asked, schemas.GatePolicy, schemas.History, schemas.DatasetRef} <= set(BODIES)
+    asked = {ForecastRequest, TrainRequest, MoveRequest, ScheduleEdit, WebhookRequest}
+    assert {*asked, GatePolicy, History, DatasetRef} <= set(BODIES)
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -48,7 +51,7 @@ def test_thousands_of_unknown_fields_are_one_error(body: type[BaseModel]) -> Non
 
 def test_covariates_are_numbers_truth_or_text_and_stay_what_they_are() -> None:
     columns = {"x": [1, 2.5, None], "on": [True, False, None], "c": ["1", "b", None]}
-    history = schemas.History.model_validate({"ds": ["a"] * 3, "y": [1, None, 3], "covariates": columns})
+    history = History.model_validate({"ds": ["a"] * 3, "y": [1, None, 3], "covariates": columns})
     assert history.covariates == columns
     assert [type(cell) for cell in history.covariates["on"]] == [bool, bool, type(None)]
     assert type(history.covariates["c"][0]) is str
@@ -57,7 +60,7 @@ def test_covariates_are_numbers_truth_or_text_and_stay_what_they_are() -> None:
 @pytest.mark.parametrize("covariates", [{"x": 1}, {"x": [[1]]}, {"x": [{}]}, {f"x{i}": [1] for i in range(51)}, [[1]]])
 def test_other_covariates_are_refused_in_few_errors(covariates: object) -> None:
     with pytest.raises(ValidationError) as caught:
-        schemas.Future.model_validate({"ds": ["2026-01-01"], "covariates": covariates})
+        Future.model_validate({"ds": ["2026-01-01"], "covariates": covariates})
     assert caught.value.error_count() <= 4
 
 

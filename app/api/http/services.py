@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request
 
 from app.forecasting.forecast import Forecasting
 from app.principal import Principal
-from app.schemas import NAME
+from app.schemas.base import NAME
 from app.serving.alias_refresher import AliasRefresher
 from app.serving.model_cache import ModelCache
 from app.settings import Settings

@@ -7,7 +7,7 @@ from app.cli.commands.console import exit_with_error, print_message, print_table
 from app.cli.commands.environment import local_principal, open_database, read_settings
 from app.cli.commands.progress import watch_job
 from app.planning.job_answers import job_answer, job_answers
-from app.schemas import ArtifactAnswer, AttemptAnswer, JobAnswer
+from app.schemas.jobs import ArtifactAnswer, AttemptAnswer, JobAnswer
 from app.store import artifacts, jobs
 from app.store.jobs import Filter
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.commands.console import print_message
-from app.schemas import JobAnswer
+from app.schemas.jobs import JobAnswer
 
 POLL_S = 0.2
 

@@ -11,7 +11,7 @@ from app.cli.commands.console import exit_with_error, print_message, print_table
 from app.cli.commands.environment import local_principal, open_database, read_settings
 from app.planning.schedule_requests import ScheduleRequest
 from app.planning.schedules import SchedulePlanner, error_location, new_plan, schedule_answer
-from app.schemas import FiringAnswer
+from app.schemas.schedules import FiringAnswer
 from app.store import firings, schedules
 from app.store.tables import Schedule
 

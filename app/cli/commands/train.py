@@ -16,7 +16,7 @@ from app.planning.job_answers import job_answer
 from app.planning.jobs import submit_job
 from app.planning.train import TrainRequest
 from app.problems import NotFound
-from app.schemas import JobAnswer
+from app.schemas.jobs import JobAnswer
 from app.settings import Settings
 from app.store import datasets, jobs, panels, registry
 from app.store.db import Database

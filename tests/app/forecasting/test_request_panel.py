@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.forecasting.request_panel import panel_of as build
-from app.schemas import ForecastRequest
+from app.schemas.forecasts import ForecastRequest
 from models.data.panel import Panel, panel_from_columns
 from models.errors import InputError
 from tests.app.api.tables import days

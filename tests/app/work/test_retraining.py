@@ -93,7 +93,7 @@ class Works:
 def learns(learned: Forecaster, context: JobContext) -> Outcome:
     """What a training job does, but for the training."""
     order, panel = TrainPayload.from_json(context.job.request), context.load_panel(context.job.revision_id)
-    origins = origins_of(panel, plan_for(panel, order.first.horizon, order.first.season), order.first.season)
+    origins = origins_of(panel, plan_for(panel, order.spec.horizon, order.spec.season), order.spec.season)
     scored = evaluate(partial(predict, make_runnable(learned.members, OnnxEngine)), origins)
     nothing = np.zeros(len(panel), dtype=np.int64)
     rival = Rival(members=learned.members, skill=scored.skill, origins=origins, known=nothing)

@@ -1,0 +1,118 @@
+"""Reports of backtests, searches and decisions, as answers show them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.schemas.base import Answer, DescribedBy, JsonObject
+from app.schemas.specs import MemberAnswer
+
+Coverage = dict[str, float | None]
+
+
+class ScoreAnswer(Answer):
+    """Mean errors of one forecaster over the windows of a backtest; null if an error is undefined."""
+
+    mase: float | None = Field(None, description="Mean absolute scaled error.")
+    smape: float | None = Field(None, description="Symmetric mean absolute percentage error.")
+    rmse: float | None = Field(None, description="Root mean squared error.")
+    mse: float | None = Field(None, description="Mean squared error.")
+    rmsse: float | None = Field(None, description="Root mean squared scaled error.")
+    owa: float | None = Field(None, description="Overall weighted average relative to Naive2; of a sample only.")
+
+
+class StepErrorsAnswer(Answer):
+    """Mean errors of each step of the horizon."""
+
+    mae: list[float | None]
+    mase: list[float | None]
+
+
+class IntervalScoreAnswer(Answer):
+    """Quality of prediction intervals on the later half of the origins."""
+
+    coverage: Coverage = Field(description="Share of values within the interval, by level in percent.")
+    wql: float | None = Field(description="Weighted quantile loss.")
+    msis: float | None = Field(description="Mean scaled interval score at 95 percent.")
+
+
+class SampleAnswer(Answer):
+    """Scores on the windows to which the statistical baselines were fitted."""
+
+    windows: int
+    scores: dict[str, ScoreAnswer]
+    left_out: dict[str, str] = Field(description="Baselines that could not be fitted, and why.")
+
+
+class TrialAnswer(Answer):
+    """A candidate of a search after some epochs."""
+
+    candidate: str
+    why: str = Field(description="Reason to try it.")
+    rung: int
+    epochs: int
+    seconds: float
+    error: float | None = Field(description="MASE on the validation windows, or RMSE if there is no MASE.")
+    failed: str | None = Field(None, description="Reason why the candidate has no error.")
+
+
+class SearchAnswer(Answer):
+    """Search that chose the spec."""
+
+    budget_s: float
+    trials: list[TrialAnswer]
+
+
+class BacktestAnswer(Answer):
+    """Scores of a forecaster and of the baselines on the same windows."""
+
+    horizon: int
+    season: int
+    origins: int = Field(description="Moments of the past at which forecasts begin.")
+    windows: int = Field(description="Forecasts that were scored: series at origins.")
+    series_left_out: int = Field(description="Series that are too short for any origin.")
+    scores: dict[str, ScoreAnswer] = Field(description="By forecaster: model, seasonal_naive, naive, drift.")
+    skill: float | None = Field(description="1 - MASE / MASE of seasonal naive; above 0 is better than the baseline.")
+    steps: dict[str, StepErrorsAnswer] | None = Field(None, description="Of model and seasonal_naive.")
+    coverage: Coverage = Field(description="Coverage of the model's intervals, by level in percent.")
+    intervals: dict[str, IntervalScoreAnswer] | None = Field(None, description="Of model and seasonal_naive.")
+    sample: SampleAnswer | None = None
+
+
+class ScoresAnswer(BacktestAnswer):
+    """Backtest of a version, and how the version was trained. Versions of earlier releases lack some fields."""
+
+    seasonal_naive_share: float | None = Field(None, description="Share of seasonal naive in the mean of the members.")
+    refit: bool | None = Field(None, description="Whether training continued on all data after the backtest.")
+    engines_differ_by: float | None = Field(None, description="Largest difference between Keras and ONNX Runtime.")
+    carry: int | None = Field(None, description="Windows in a row over which the state was carried in training.")
+    warm_started_from: str | None = Field(None, description="NAME@NUMBER of the version that training continued.")
+    members: list[MemberAnswer] | None = None
+    auto: SearchAnswer | None = None
+    parent_knew_backtest: bool | None = Field(
+        None, description="Whether the version of the warm start had been trained on some of the windows."
+    )
+    promoted: bool | None = None
+    promotion: str | None = Field(None, description="Reason why the version became champion or not.")
+
+
+class EvidenceAnswer(Answer):
+    """Comparison of a new version with the champion; null if a number is unknown."""
+
+    champion: int | None = Field(description="Number of the version that the new one was compared with.")
+    usable: bool = Field(True, description="Whether the champion can be served at all.")
+    measure: Literal["MASE", "skill"] = Field(
+        description="MASE on the same windows, or the skill of each in its own backtest."
+    )
+    ours: float | None
+    theirs: float | None
+    baseline: float | None = Field(description="Of seasonal naive.")
+    confidence: float | None = Field(description="Probability that the new version errs less, from paired errors.")
+    origins: int
+    windows: int
+    gain: float | None = Field(description="Share by which the new version's error is smaller.")
+
+
+ScoresDocument = Annotated[JsonObject, DescribedBy(ScoresAnswer)]
+SearchDocument = Annotated[JsonObject, DescribedBy(SearchAnswer)]
+EvidenceDocument = Annotated[JsonObject, DescribedBy(EvidenceAnswer)]
