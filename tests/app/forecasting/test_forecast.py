@@ -17,7 +17,7 @@ from app.forecasting.request_panel import Input, Request, RequestPanel
 from app.formats import LineStream
 from app.problems import CallerGone, CorruptBundle, NotFound
 from app.records import ForecastRecord
-from app.schemas import ForecastRequest
+from app.schemas.forecasts import ForecastRequest
 from app.schemas.streams import ForecastQuery
 from app.serving.batcher import Batcher
 from app.serving.forecast_log import ForecastLog
