@@ -5,10 +5,11 @@ from functools import partial
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.api.http.idempotency import Keep, OnlyOnce, forget
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.raw_body import RawBody
 from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.formats import MEDIA_TYPES, read_panel
 from app.schemas.base import NAME, Page
@@ -60,19 +61,12 @@ Freq = Annotated[
 ]
 
 
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
-Table = Annotated[bytes, Depends(_body)]
-
-
 @router.post(
     "/v1/datasets", status_code=201, responses=problems(403, 409, 415), openapi_extra=_BODY, summary="Create a data set"
 )
 async def post_dataset(
     name: Annotated[str, Query(pattern=NAME)],
-    table: Table,
+    table: RawBody,
     request: Request,
     response: Response,
     once: OnlyOnce,
@@ -101,7 +95,7 @@ async def post_dataset(
     openapi_extra=_BODY,
     summary="Append rows",
 )
-async def post_rows(name: PathName, table: Table, request: Request, once: OnlyOnce) -> RevisionAnswer:
+async def post_rows(name: PathName, table: RawBody, request: Request, once: OnlyOnce) -> RevisionAnswer:
     """Append the rows that follow the last values, with the columns of the data set; it gets a new revision."""
     the, caller = _parts(request)
     media_type = request.headers.get("content-type", "")

@@ -1,13 +1,20 @@
 """/v1/models: the registry. Versions never change; aliases point at one and move, and every move is recorded."""
 
+import base64
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Path, Request, Response
 
+from app.api.http.idempotency import OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.raw_body import RawBody
 from app.api.http.services import Caller, PathName, Services, problems
+from app.planning.bundle_import import BundleUpload, import_bundle
+from app.problems import UnsupportedMedia
 from app.schemas.base import Page
+from app.schemas.jobs import JobAnswer
 from app.schemas.models import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, VersionAnswer
 from app.store import datasets, registry
 from app.store.tables import Alias, Model, Revision, Version
@@ -16,6 +23,20 @@ from models.errors import Fault, InputError
 router = APIRouter(tags=["models"])
 
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Digest = Annotated[
+    str | None,
+    Header(
+        max_length=1_000,
+        description="RFC 9530: the SHA-256 of the bundle, which is refused if other bytes arrive.",
+        examples=["sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"],
+    ),
+]
+
+OCTETS = "application/octet-stream"
+BINARY = {"type": "string", "format": "binary"}
+_BUNDLE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The bundle.", "content": {OCTETS: {"schema": BINARY}}}
+}
 
 
 @router.get("/v1/models", responses=problems(), summary="List models")
@@ -59,6 +80,53 @@ def get_version(name: PathName, number: Number, the: Services, caller: Caller) -
         row = registry.resolve(session, caller.tenant_id, name, number, None)
         revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id])
     return _version(name, row, revisions)
+
+
+@router.get(
+    "/v1/models/{name}/versions/{number}/bundle",
+    responses=_BUNDLE | problems(404, 500),
+    response_class=Response,
+    summary="Export a version",
+)
+def get_bundle(name: PathName, number: Number, the: Services, caller: Caller) -> Response:
+    """The bytes of a version: specs, weights and calibration. Import them here or in another service.
+
+    The SHA-256 is checked before they are sent, and sent as ``Content-Digest`` (RFC 9530) and as ``ETag``.
+    """
+    with the.database.read() as session:
+        row = registry.resolve(session, caller.tenant_id, name, number, None)
+        data = registry.bundle(session, caller.tenant_id, row.id)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}-{number}.bundle"',
+        "ETag": f'"{row.sha256}"',
+        "Content-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(row.sha256)).decode()}:",
+    }
+    return Response(data, media_type=OCTETS, headers=headers)
+
+
+@router.post(
+    "/v1/models/{name}/versions",
+    status_code=202,
+    responses=problems(403, 415),
+    openapi_extra={"requestBody": {"required": True, "content": {OCTETS: {"schema": BINARY}}}},
+    summary="Import a version",
+)
+async def post_version(
+    name: PathName, data: RawBody, request: Request, response: Response, once: OnlyOnce, content_digest: Digest = None
+) -> JobAnswer:
+    """Queue the import of a bundle as the next version of a model, which is created if absent; no alias moves.
+
+    A damaged bundle is refused at once. A worker then checks that ONNX Runtime and Keras agree on it, as for a version
+    that was trained here; ask the address in ``Location`` how it goes. Nothing is known of its skill: a job of the kind
+    ``backtest`` tells it.
+    """
+    the, caller = request.app.state.service, request.state.principal
+    if request.headers.get("content-type", OCTETS) != OCTETS:
+        raise UnsupportedMedia(f"A bundle has the Content-Type {OCTETS}.")
+    upload = BundleUpload(model=name, data=data, content_digest=content_digest)
+    job = await run_sync(once, JobAnswer, lambda keep: import_bundle(the.database, the.settings, caller, upload, keep))
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job
 
 
 @router.get("/v1/models/{name}/aliases", responses=problems(404), summary="List aliases")

@@ -69,6 +69,9 @@ def _doubts(version: ResolvedVersion, backtest: Skill) -> Iterator[WarningAnswer
     if version.spec.strategy == "seasonal_naive":
         message = "this version is seasonal naive itself: nothing that was taught did better when it was chosen"
         yield WarningAnswer(code="baseline_served", message=message)
+    elif not backtest.windows:
+        message = "this version was imported without a backtest: whether it beats seasonal naive is not known here"
+        yield WarningAnswer(code="no_skill", message=message)
     elif backtest.skill is None or backtest.skill <= 0:
         message = "in its backtest this version was not better than seasonal naive"
         yield WarningAnswer(code="no_skill", message=message)

@@ -1,5 +1,6 @@
 """The newest complete state of a job's work; written by who holds the job, read by who comes after."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from sqlalchemy import delete, select
@@ -31,6 +32,6 @@ def newest(session: Session, job_id: str) -> bytes | None:
     return found.data if found is not None and sha256(found.data).hexdigest() == found.sha256 else None
 
 
-def drop(session: Session, job_id: str) -> None:
-    """Forget it: the job is over."""
-    session.execute(delete(JobCheckpoint).where(JobCheckpoint.job_id == job_id))
+def drop(session: Session, job_ids: Sequence[str]) -> None:
+    """Delete the checkpoints of jobs that have ended."""
+    session.execute(delete(JobCheckpoint).where(JobCheckpoint.job_id.in_(job_ids)))

@@ -22,7 +22,7 @@ class _Version(BaseModel):
     spec: JsonObject
     scores: JsonObject
     skill: float | None
-    data_sha256: str
+    data_sha256: str | None
     ruling: Ruling
 
 

@@ -31,7 +31,8 @@ STATISTICAL_S = 60.0  # time limit of Theta and ETS, which could take longer tha
 def backtest(context: JobContext) -> Outcome:
     """Return the report of a backtest, as a version has one; write the file ``windows`` if the payload asks for it.
 
-    ``windows_taught`` counts the windows that the version was trained on; its errors there are too small.
+    ``windows_taught`` counts the windows that the version was trained on, whose errors are too small; None for an
+    imported version, whose training data are not known.
 
     Raises:
         InputError, ModelBroken: the job cannot be done.
@@ -63,8 +64,10 @@ def _provenance(context: JobContext, payload: BacktestPayload, origins: Origins)
     """Return the scored version and the number of windows that it was trained on, for the report."""
     if payload.version is None:
         return {"of": BASELINE, "windows_taught": 0}
-    known = known_to(context, context.load_version(payload.version.id), origins.panel)
-    taught = int((origins.at < known[origins.series]).sum())
+    version = context.load_version(payload.version.id)
+    taught = None  # of an imported version nobody knows
+    if version.revision_id is not None:
+        taught = int((origins.at < known_to(context, version, origins.panel)[origins.series]).sum())
     return {"of": payload.version.reference, "windows_taught": taught}
 
 

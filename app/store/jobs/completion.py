@@ -138,7 +138,7 @@ def _close(session: Session, state: State, *jobs: Job) -> None:
         if job.token:  # what nobody has ever claimed has left nothing
             attempts.close(session, job, state)
             artifacts.sweep(session, job.id, job.token if state == "succeeded" else None)
-            checkpoints.drop(session, job.id)
+    checkpoints.drop(session, [job.id for job in jobs])
     events.say_state(session, *jobs, at=moment)
     webhooks.announce(session, jobs[0].tenant_id, f"job.{state}", *map(_told, jobs))
 

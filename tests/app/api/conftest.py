@@ -16,9 +16,8 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
-from app.store import datasets, jobs, keys, registry
+from app.store import datasets, keys, registry
 from app.store.db import now
-from app.store.jobs import NewJob
 from app.store.registry import Move, NewVersion
 from app.store.tables import Decision, Version
 from models.forecasting import bundle
@@ -167,7 +166,7 @@ class House:
         alias: str | None = "champion",
         tenant: str = "acme",
     ) -> Version:
-        """A version of ``model``, as a training job registers it; ``alias`` points at it."""
+        """A version of ``model``, registered as an import of known data and skill; ``alias`` points at it."""
         data = made if isinstance(made, bytes) else bundle.to_bytes(made)
         spec = (says(1, 2, 3) if isinstance(made, bytes) else made).spec
         tenant_id, owner = self.tenants[tenant], {"acme": self.acme, "rival": self.rival}[tenant]
@@ -176,20 +175,6 @@ class House:
         with self.database.write() as session:
             first = datasets.list_page(session, tenant_id, 0, 1)[0]
             revision = datasets.revision(session, tenant_id, first.name)
-            request = {"spec": spec.to_json(), "training": {}, "promote": "always"}
-            job = jobs.enqueue(
-                session,
-                NewJob(
-                    tenant_id=tenant_id,
-                    kind="train",
-                    model=model,
-                    revision_id=revision.id,
-                    request=request,
-                    max_attempts=3,
-                    created_by="cli",
-                ),
-            )
-            jobs.request_cancel(session, tenant_id, job.id)
             new = NewVersion(
                 model=model,
                 bundle=data,
@@ -198,12 +183,13 @@ class House:
                 skill=skill,
                 revision_id=revision.id,
                 data_sha256=revision.sha256,
-                job_id=job.id,
+                job_id=None,
                 created_by="cli",
+                origin="import",
             )
             version = registry.add_version(session, tenant_id, new)
             if alias is not None:
-                move = Move(model=model, alias=alias, number=version.number, reason="better", moved_by=job.id)
+                move = Move(model=model, alias=alias, number=version.number, reason="better", moved_by="cli")
                 registry.move_alias(session, tenant_id, move)
         self.app.state.service.aliases.forget((tenant_id, model, alias or ""))
         return version
@@ -221,7 +207,7 @@ class House:
                     reason="MASE 0.75 is below the 1 of version 1",
                     policy={"approval": "manual"},
                     numbers=numbers,
-                    decided_by=version.job_id,
+                    decided_by="gate",
                     decided_at=now(session),
                 )
             )

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -242,7 +243,13 @@ def test_an_outcome_that_is_none_is_refused(sent: bytes) -> None:
 
 
 def test_an_outcome_comes_back_as_it_was() -> None:
-    for outcome in (Outcome(), Outcome(result={"a": [1, None]}), Outcome(version=candidate())):
+    imported = replace(candidate(), skill=None, data_sha256=None)
+    for outcome in (
+        Outcome(),
+        Outcome(result={"a": [1, None]}),
+        Outcome(version=candidate()),
+        Outcome(version=imported),
+    ):
         assert outcome_from_bytes(outcome_to_bytes(outcome)) == outcome
 
 
