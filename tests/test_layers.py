@@ -200,6 +200,7 @@ def test_only_training_and_its_engine_import_keras() -> None:
     assert heavy - users <= {
         "models/training/pipeline.py",
         "models/training/search.py",
+        "app/work/bundle_import.py",
         "app/work/progress_reporter.py",
         "app/work/train.py",
         "app/work/tune.py",
