@@ -88,7 +88,7 @@ def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
 
 def _evidence(champion: int, theirs: Floats, ours: Floats, origins: Origins, rows: Ints) -> Evidence:
     """What the MASE of both on the windows of number ``rows`` says, (B,) each, NaN where it cannot be said."""
-    said, baseline = ~np.isnan(theirs), baseline_errors(origins, rows).windows[0]
+    said, baseline = ~np.isnan(theirs), baseline_errors(origins, rows).windows["mase"]
     if not said.any():
         return Evidence(champion=champion)
     origin, numbers = np.unique(origins.origin[rows[said]], return_inverse=True)
@@ -106,7 +106,7 @@ def _evidence(champion: int, theirs: Floats, ours: Floats, origins: Origins, row
 
 
 def _mases(members: Sequence[Member], origins: Origins, rows: Ints) -> Floats:
-    return np.asarray(window_errors(partial(predict, make_runnable(members, OnnxEngine)), origins, rows).windows[0])
+    return window_errors(partial(predict, make_runnable(members, OnnxEngine)), origins, rows).windows["mase"]
 
 
 def _useless(number: int, error: Exception) -> Evidence:

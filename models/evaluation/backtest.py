@@ -1,10 +1,10 @@
-"""Rolling-origin backtest: forecast from several moments of the past, compare with what came.
+"""Rolling-origin backtest: forecast from several past origins and compare with the values that followed.
 
-Forecasts are made in chunks of moments, so that memory does not grow with their number.
+Forecasts are made in chunks of windows, so that memory does not grow with their number.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,20 +13,19 @@ from models.data.panel import Panel
 from models.errors import ModelBroken
 from models.evaluation.baselines import FITTED, QUICK, CannotFit
 from models.evaluation.intervals import Calibration, Prediction, calibrate
-from models.evaluation.origins import BacktestPlan, Origins, origins_of
+from models.evaluation.origins import Origins
 from models.evaluation.report import BacktestReport, Sample, Score
 from models.evaluation.scoring import Actuals, WindowErrors, collect_errors, interval_score, owa, skill
 from models.types import Floats, Ints
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
-Teach = Callable[[Panel], Predict]
 BaselineFits = dict[str, tuple[Floats, list[str]]]  # name -> forecasts, reasons
-TimeIsUp = Callable[[], bool]  # whether the time for something is up
+TimeIsUp = Callable[[], bool]  # returns whether a time limit has passed
 
 CHUNK = 1_024  # windows forecast at a time
-MAX_CALIBRATED = 200_000  # residuals: more make no radius better
+MAX_CALIBRATED = 200_000  # residuals; more do not improve the radii
 MIN_STATISTICAL = 10
-MAX_STATISTICAL = 200  # windows for the baselines that are fitted to each of them
+MAX_STATISTICAL = 200  # windows, to each of which the statistical baselines are fitted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,90 +37,43 @@ class Evaluation:
 
     @property
     def skill(self) -> float | None:
-        """1 - MASE / MASE of seasonal naive."""
+        """Return 1 - MASE / MASE of seasonal naive; None where it is undefined."""
         return self.report.skill
 
 
 def evaluate(
-    predict: Predict, origins: Origins, statistical: Sequence[str] = (), enough: TimeIsUp = lambda: False
+    predict: Predict, origins: Origins, statistical: Sequence[str] = (), time_is_up: TimeIsUp = lambda: False
 ) -> Evaluation:
-    """Score ``predict`` beside seasonal naive, naive and drift on the same windows, and calibrate its intervals there.
+    """Score ``predict``, seasonal naive, naive and drift on the same windows, and calibrate intervals on the residuals.
 
-    The report has ``scores`` of each, ``skill``, errors by step (``steps``), and of the model's and seasonal naive's
-    ``intervals`` coverage, WQL and MSIS: on the later half of the origins, calibrated on the earlier half. The
-    calibration returned uses them all.
+    The report has the ``scores`` of each, the ``skill``, the errors by step (``steps``), and for the model and seasonal
+    naive the coverage, WQL and MSIS of their ``intervals``: measured on the later half of the origins, calibrated on
+    the earlier half. The returned calibration uses all origins.
 
     Args:
-        predict: what is scored; called for at most ``CHUNK`` moments at a time.
-        origins: where.
-        statistical: of ``theta`` and ``ets``, those to be compared as well. The report's ``sample`` has their scores
-            and Naive2's on at most ``MAX_STATISTICAL`` of the windows, the model's on the same, and OWA for all.
-        enough: whether the time for those is up; each is fitted to ``MIN_STATISTICAL`` windows all the same.
+        predict: the model; called for at most ``CHUNK`` windows at a time.
+        origins: the windows.
+        statistical: baselines to fit, ``theta`` and ``ets``. The report's ``sample`` has their scores and Naive2's on
+            at most ``MAX_STATISTICAL`` windows, the scores of all others on the same windows, and OWA.
+        time_is_up: ends the fitting of these baselines, but not before each is fitted to ``MIN_STATISTICAL`` windows.
 
     Raises:
-        ModelBroken: ``predict`` gave a number that is not finite.
+        ModelBroken: ``predict`` returned NaN or infinity.
     """
-    return _assess(predict_windows(predict, origins, np.arange(len(origins))), origins, statistical, enough)
+    residuals = origins.sample(max(2 * MAX_STATISTICAL, MAX_CALIBRATED // origins.horizon))
+    every, parts = np.arange(len(origins)), list[Prediction]()
 
+    def model_errors() -> Iterator[tuple[Actuals, Floats]]:
+        for rows, part in predict_windows(predict, origins, every):
+            parts.append(part.rows(np.isin(rows, residuals)))
+            yield origins.actuals(rows), part.mean
 
-def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
-    """The mean errors of ``predict`` over the windows of number ``rows`` alone."""
-    return window_errors(predict, origins, rows).score()
-
-
-def window_errors(predict: Predict, origins: Origins, rows: Ints) -> WindowErrors:
-    """The errors of ``predict`` on the windows of number ``rows``; raises as ``evaluate``."""
-    return collect_errors((origins.truth(part), said.mean) for part, said in predict_windows(predict, origins, rows))
-
-
-def baseline_errors(origins: Origins, rows: Ints) -> WindowErrors:
-    """The errors of seasonal naive on the windows of number ``rows``."""
-    return collect_errors(_quick_baseline("seasonal_naive", origins, rows))
-
-
-def backtest(panel: Panel, plan: BacktestPlan, season: int, teach: Teach, refit_every: int | None = None) -> Evaluation:
-    """Teach a model on what lies before the first origin, and anew every ``refit_every`` origins; score all together.
-
-    Raises:
-        InputError: ``too_short`` where no series has a value before and one after an origin.
-        ModelBroken: the model gave a number that is not finite.
-    """
-    origins = origins_of(panel, plan, season)
-    return _assess(_retaught(panel, plan, origins, teach, refit_every or plan.origins), origins)
-
-
-Said = Iterable[tuple[Ints, Prediction]]  # numbers of windows, and what was said of them
-
-
-def predict_windows(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[Ints, Prediction]]:
-    """What ``predict`` says of the windows of number ``rows`` (B,), ``CHUNK`` at a time; raises as ``evaluate``."""
-    for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
-        made = predict(origins.panel, origins.series[part], origins.at[part], origins.horizon)
-        if not np.isfinite(made.mean).all():
-            raise ModelBroken("the network gave NaN or infinity in its backtest; train it anew")
-        yield part, made
-
-
-def _retaught(
-    panel: Panel, plan: BacktestPlan, origins: Origins, teach: Teach, every: int
-) -> Iterator[tuple[Ints, Prediction]]:
-    for first in range(0, plan.origins, every):
-        rows = np.flatnonzero((origins.origin >= first) & (origins.origin < first + every))
-        if len(rows):
-            known = panel.cut(plan.horizon + (plan.origins - 1 - first) * plan.stride)
-            yield from predict_windows(teach(known), origins, rows)
-
-
-def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: TimeIsUp = lambda: False) -> Evaluation:
-    residuals = origins.some(max(2 * MAX_STATISTICAL, MAX_CALIBRATED // origins.horizon))
-    kept: list[Prediction] = []
-    errors = {"model": collect_errors(_pair_with_actuals(said, origins, residuals, kept))}
-    errors |= {name: collect_errors(_quick_baseline(name, origins, np.arange(len(origins)))) for name in QUICK}
+    errors = {"model": collect_errors(model_errors())}
+    errors |= {name: collect_errors(_quick_baseline(name, origins, every)) for name in QUICK}
     scores = {name: found.score() for name, found in errors.items()}
-    prediction, truth = _concatenate(kept), origins.truth(residuals)
-    naive = _scaled_naive(origins, residuals)
-    judged = {"model": prediction, "seasonal_naive": naive}
-    intervals = {name: interval_score(made, truth, origins.origin[residuals]) for name, made in judged.items()}
+    prediction, actuals = _concatenate(parts), origins.actuals(residuals)
+    compared = {"model": prediction, "seasonal_naive": _scaled_naive(origins, residuals)}
+    intervals = {name: interval_score(made, actuals, origins.origin[residuals]) for name, made in compared.items()}
     report = BacktestReport(
         horizon=origins.horizon,
         season=origins.season,
@@ -130,21 +82,44 @@ def _assess(said: Said, origins: Origins, names: Sequence[str] = (), enough: Tim
         series_left_out=origins.left_out,
         scores=scores,
         skill=skill(scores["model"], scores["seasonal_naive"]),
-        steps={name: errors[name].steps() for name in judged},
+        steps={name: errors[name].steps() for name in compared},
         coverage=intervals["model"]["coverage"],
         intervals=intervals,
-        sample=_sample_report(origins, errors, names, enough),
+        sample=_sample_report(origins, errors, statistical, time_is_up),
     )
-    return Evaluation(report, calibrate(prediction, truth.actual))
+    return Evaluation(report, calibrate(prediction, actuals.actual))
 
 
-def _pair_with_actuals(
-    said: Said, origins: Origins, wanted: Ints, kept: list[Prediction]
-) -> Iterator[tuple[Actuals, Floats]]:
-    """What was said beside what came; the predictions of the windows ``wanted`` are added to ``kept``."""
-    for rows, prediction in said:
-        kept.append(prediction.rows(np.isin(rows, wanted)))
-        yield origins.truth(rows), prediction.mean
+def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
+    """Return the mean errors of ``predict`` over the windows with the numbers ``rows`` (B,)."""
+    return window_errors(predict, origins, rows).score()
+
+
+def window_errors(predict: Predict, origins: Origins, rows: Ints) -> WindowErrors:
+    """Return the errors of ``predict`` on the windows with the numbers ``rows`` (B,).
+
+    Raises:
+        ModelBroken: ``predict`` returned NaN or infinity.
+    """
+    return collect_errors((origins.actuals(part), made.mean) for part, made in predict_windows(predict, origins, rows))
+
+
+def baseline_errors(origins: Origins, rows: Ints) -> WindowErrors:
+    """Return the errors of seasonal naive on the windows with the numbers ``rows`` (B,)."""
+    return collect_errors(_quick_baseline("seasonal_naive", origins, rows))
+
+
+def predict_windows(predict: Predict, origins: Origins, rows: Ints) -> Iterator[tuple[Ints, Prediction]]:
+    """Yield predictions of the windows with the numbers ``rows`` (B,), at most ``CHUNK`` at a time, with their numbers.
+
+    Raises:
+        ModelBroken: ``predict`` returned NaN or infinity.
+    """
+    for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
+        made = predict(origins.panel, origins.series[part], origins.at[part], origins.horizon)
+        if not np.isfinite(made.mean).all():
+            raise ModelBroken("the network gave NaN or infinity in its backtest; train it again")
+        yield part, made
 
 
 def _concatenate(kept: list[Prediction]) -> Prediction:
@@ -154,29 +129,30 @@ def _concatenate(kept: list[Prediction]) -> Prediction:
 
 
 def _quick_baseline(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[Actuals, Floats]]:
-    for part, past in origins.pasts(rows):
-        yield origins.truth(part), QUICK[name](past, origins.horizon, origins.season)
+    """Yield forecasts of the baseline ``name``, one of ``QUICK``, with the actual values."""
+    for part, past in origins.histories(rows):
+        yield origins.actuals(part), QUICK[name](past, origins.horizon, origins.season)
 
 
 def _scaled_naive(origins: Origins, rows: Ints) -> Prediction:
-    """Seasonal naive, whose intervals are in MASE's unit; 0 where there is none."""
+    """Return predictions of seasonal naive; the unit of their intervals is MASE's, 0 where that is undefined."""
     mean = np.concatenate([forecast for _, forecast in _quick_baseline("seasonal_naive", origins, rows)])
     scale = np.nan_to_num(origins.scale[origins.series[rows]])
     return Prediction(mean, scale[:, None])
 
 
 def _sample_report(
-    origins: Origins, errors: Mapping[str, WindowErrors], names: Sequence[str], enough: TimeIsUp
+    origins: Origins, errors: Mapping[str, WindowErrors], names: Sequence[str], time_is_up: TimeIsUp
 ) -> Sample:
-    """Naive2 and the statistical baselines, and all others on the windows that those could be fitted to."""
-    rows = origins.some(MAX_STATISTICAL)
-    found = _fit_baselines(["naive2"], origins, rows, lambda: False) | _fit_baselines(names, origins, rows, enough)
+    """Score Naive2 and the statistical baselines, and all others on the windows that these could be fitted to."""
+    rows = origins.sample(MAX_STATISTICAL)
+    found = _fit_baselines(["naive2"], origins, rows, lambda: False) | _fit_baselines(names, origins, rows, time_is_up)
     fit = {name: ~np.isnan(forecast[:, 0]) for name, (forecast, _) in found.items()}
     usable = {name for name, (_, failed) in found.items() if len(failed) < fit[name].sum()}
     both = np.logical_and.reduce([fit[name] for name in usable]) if usable else np.zeros(len(rows), dtype=bool)
-    truth, chosen = origins.truth(rows[both]), np.isin(np.arange(len(origins)), rows[both])
+    actuals, chosen = origins.actuals(rows[both]), np.isin(np.arange(len(origins)), rows[both])
     scores = {name: own.score(chosen) for name, own in errors.items()}
-    scores |= {name: collect_errors([(truth, found[name][0][both])]).score() for name in found if name in usable}
+    scores |= {name: collect_errors([(actuals, found[name][0][both])]).score() for name in found if name in usable}
     return {
         "windows": int(both.sum()),
         "scores": {name: {**own, "owa": owa(own, scores["naive2"])} for name, own in scores.items()},
@@ -184,12 +160,12 @@ def _sample_report(
     }
 
 
-def _fit_baselines(names: Sequence[str], origins: Origins, rows: Ints, enough: TimeIsUp) -> BaselineFits:
-    """Each baseline's forecasts, (B, H), NaN where there is none, and why it could not be fitted."""
+def _fit_baselines(names: Sequence[str], origins: Origins, rows: Ints, time_is_up: TimeIsUp) -> BaselineFits:
+    """Return the forecasts of each baseline, (B, H), NaN where it has none, and the reasons why fits failed."""
     found: BaselineFits = {name: (np.full((len(rows), origins.horizon), np.nan), []) for name in names}
-    # In random order, so that those fitted before the time was up are like the others.
+    # Random order: the windows fitted before the time limit are a fair sample of all.
     for count, k in enumerate(np.random.default_rng(0).permutation(len(rows)) if names else ()):
-        if count >= MIN_STATISTICAL and enough():
+        if count >= MIN_STATISTICAL and time_is_up():
             break
         history = origins.panel.series(int(origins.series[rows[k]]))[: origins.at[rows[k]]]
         for name, (forecasts, failed) in found.items():

@@ -1,8 +1,8 @@
-"""The forecasts that a model must beat.
+"""Baseline forecasts that a model must beat.
 
-Naive, seasonal naive and drift are quick: windows in, steps out, ``past`` (B, T) -> (B, H), NaN = missing. Naive2,
-Theta and ETS are fitted to one history at a time, (n,) -> (H,). Definitions: Hyndman & Athanasopoulos, *Forecasting:
-Principles and Practice* (3rd ed., 2021), ch. 5; Naive2 as in Makridakis et al. (2020), "The M4 Competition".
+Naive, seasonal naive and drift are fast and vectorised: ``past`` (B, T) -> (B, H), NaN = missing. Naive2, Theta and
+ETS are fitted to one history at a time, (n,) -> (H,). Definitions: Hyndman & Athanasopoulos, *Forecasting: Principles
+and Practice* (3rd ed., 2021), ch. 5; Naive2 as in Makridakis et al. (2020), "The M4 Competition".
 """
 
 import warnings
@@ -13,38 +13,39 @@ import numpy as np
 from models.errors import ForecastError
 from models.types import Floats, Ints
 
-MAX_FITTED = 1_000  # points: beyond them, fitting costs seconds and changes little
+MAX_FITTED = 1_000  # points; with more, fitting takes seconds and changes little
 MAX_ADJUSTED = 10_000  # points for Naive2, above the longest series of M4
-MAX_SEASON = {"theta": 60, "ets": 24}  # longer ones take minutes, or cannot be fitted at all
-SEASONS_TO_TEST = 3  # of history, before Naive2 looks for a season
+MAX_SEASON = {"theta": 60, "ets": 24}  # longer seasons take minutes, or cannot be fitted at all
+SEASONS_TO_TEST = 3  # of history that Naive2 needs to test for a season
 TEST_90_PERCENT = 1.645
 
 
 class CannotFit(ForecastError):
-    """A baseline could not be fitted to a history; the message says why."""
+    """A baseline could not be fitted to a history; the message gives the reason."""
 
 
 def naive(past: Floats, horizon: int) -> Floats:
-    """The last observed value, ``horizon`` times; NaN where nothing was observed."""
+    """Return the last observed value, ``horizon`` times; NaN if nothing was observed."""
     rows, last = np.arange(len(past)), _last_observed(past)
     return np.repeat(past[rows, last][:, None], horizon, axis=1)
 
 
 def seasonal_naive(past: Floats, horizon: int, season: int) -> Floats:
-    """For each step the newest value that was observed a whole number of seasons before it.
+    """Return for each step the newest value observed a whole number of seasons before it.
 
-    Naive for a step that has none, as where T < ``season``: padding the past with NaN on its left changes nothing.
+    A step without such a value, for example if T < ``season``, gets the naive forecast. Padding the past with NaN on
+    its left changes nothing.
     """
     newest = np.full((len(past), season), np.nan)
     newest[:, max(season - past.shape[1], 0) :] = past[:, -season:]
-    gaps = np.isnan(newest).any(axis=1)  # only where the last season has any is more of the past looked at
+    gaps = np.isnan(newest).any(axis=1)  # rows that need more of the past than the last season
     if gaps.any():
         newest[gaps] = _newest_of_each_phase(past[gaps], season)
     return np.asarray(newest[:, np.arange(horizon) % season])
 
 
 def _newest_of_each_phase(past: Floats, season: int) -> Floats:
-    """The newest value observed at each phase of the season, (B, season); the newest of all where there is none."""
+    """Return the newest value observed at each phase of the season, (B, season); the newest of all if it has none."""
     folds = np.pad(past, ((0, 0), (-past.shape[1] % season, 0)), constant_values=np.nan)
     folds = folds.reshape(len(past), -1, season).swapaxes(1, 2).reshape(len(past) * season, -1)
     newest = naive(folds, 1).reshape(len(past), season)
@@ -52,7 +53,7 @@ def _newest_of_each_phase(past: Floats, season: int) -> Floats:
 
 
 def drift(past: Floats, horizon: int) -> Floats:
-    """The line through the first and the last observed value, prolonged; naive where that is one and the same."""
+    """Return the line through the first and the last observed value, extended; naive if both are the same value."""
     rows, last = np.arange(len(past)), _last_observed(past)
     first = np.argmax(~np.isnan(past), axis=1)
     value, span = past[rows, last], np.maximum(last - first, 1)
@@ -62,12 +63,12 @@ def drift(past: Floats, horizon: int) -> Floats:
 
 
 def _last_observed(past: Floats) -> Ints:
-    """Where the last observed value of each row is; the last column where there is none."""
+    """Return the column of the last observed value of each row, (B,); the last column if there is none."""
     return np.asarray(past.shape[1] - 1 - np.argmax(~np.isnan(past[:, ::-1]), axis=1))
 
 
 def interpolate_gaps(history: Floats) -> Floats:
-    """``history`` (n,) from its first observed value on, the missing ones interpolated on a line.
+    """Return ``history`` (n,) from its first observed value on, with linearly interpolated gaps.
 
     Raises:
         CannotFit: nothing was observed.
@@ -79,24 +80,24 @@ def interpolate_gaps(history: Floats) -> Floats:
 
 
 def naive2(history: Floats, horizon: int, season: int) -> Floats:
-    """Naive on the seasonally adjusted ``history`` (n,), if a test at 90 % finds a season; else naive.
+    """Return the naive forecast of the seasonally adjusted ``history`` (n,) if a 90 % test finds a season; else naive.
 
-    It sees the last ``MAX_ADJUSTED`` points. The factors are those of the classical multiplicative decomposition;
-    naive too where one of them is 0 or less.
+    It reads the last ``MAX_ADJUSTED`` points. The factors are those of the classical multiplicative decomposition; if
+    one of them is 0 or less, the forecast is naive.
 
     Raises:
         CannotFit: nothing was observed.
     """
     y = interpolate_gaps(history)[-MAX_ADJUSTED:]
-    figure = _seasonal_factors(y, season) if _is_seasonal(y, season) else np.ones(1)
-    if not (np.isfinite(figure).all() and (figure > 0).all()):
-        figure = np.ones(1)
-    phase = np.arange(len(y) - 1, len(y) + horizon) % len(figure)
-    return np.asarray(y[-1] * figure[phase[1:]] / figure[phase[0]])
+    factors = _seasonal_factors(y, season) if _is_seasonal(y, season) else np.ones(1)
+    if not (np.isfinite(factors).all() and (factors > 0).all()):
+        factors = np.ones(1)
+    phase = np.arange(len(y) - 1, len(y) + horizon) % len(factors)
+    return np.asarray(y[-1] * factors[phase[1:]] / factors[phase[0]])
 
 
 def _is_seasonal(y: Floats, season: int) -> bool:
-    """Whether the autocorrelation at one season is beyond its bound, given those before it."""
+    """Return whether the autocorrelation at lag ``season`` exceeds its bound, given those at shorter lags."""
     if season == 1 or len(y) < SEASONS_TO_TEST * season:
         return False
     centred = y - y.mean()
@@ -109,7 +110,7 @@ def _is_seasonal(y: Floats, season: int) -> bool:
 
 
 def _seasonal_factors(y: Floats, season: int) -> Floats:
-    """The factor of each phase, (season,), with mean 1: the mean ratio of value to centred moving average."""
+    """Return the factor of each phase, (season,), with mean 1: the mean ratio of value to centred moving average."""
     weights = np.ones(season) if season % 2 else np.concatenate([[0.5], np.ones(season - 1), [0.5]])
     trend = np.convolve(y, weights / season, mode="valid")
     margin = (len(weights) - 1) // 2
@@ -121,19 +122,19 @@ def _seasonal_factors(y: Floats, season: int) -> Floats:
 
 
 def theta(history: Floats, horizon: int, season: int) -> Floats:
-    """AutoTheta of statsforecast (Fiorucci et al., 2016) on the last ``MAX_FITTED`` points of ``history`` (n,).
+    """Return the forecast of statsforecast's AutoTheta (Fiorucci et al., 2016) on the last ``MAX_FITTED`` points.
 
     Raises:
-        CannotFit: statsforecast is not installed or cannot fit it, or the season is over 60.
+        CannotFit: statsforecast is not installed or cannot fit ``history`` (n,), or the season is over 60.
     """
     return _statistical("theta", history, horizon, season)
 
 
 def ets(history: Floats, horizon: int, season: int) -> Floats:
-    """AutoETS of statsforecast (Hyndman et al., 2002) on the last ``MAX_FITTED`` points of ``history`` (n,).
+    """Return the forecast of statsforecast's AutoETS (Hyndman et al., 2002) on the last ``MAX_FITTED`` points.
 
     Raises:
-        CannotFit: statsforecast is not installed or cannot fit it, or the season is over 24.
+        CannotFit: statsforecast is not installed or cannot fit ``history`` (n,), or the season is over 24.
     """
     return _statistical("ets", history, horizon, season)
 
@@ -151,7 +152,7 @@ def _statistical(name: str, history: Floats, horizon: int, season: int) -> Float
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             mean = np.asarray(model.forecast(y=y, h=horizon)["mean"], dtype=np.float64)
-    except Exception as error:  # it raises bare exceptions, and a baseline that fails must not end a backtest
+    except Exception as error:  # it raises bare Exception; a failed baseline must not end a backtest
         raise CannotFit(f"statsforecast cannot fit it: {str(error)[:100]}") from error
     if not np.isfinite(mean).all():
         raise CannotFit("statsforecast gave NaN or infinity")

@@ -1,12 +1,13 @@
 """Prediction intervals by split conformal calibration, step by step.
 
-For forecasts that the network was not fitted to, each step and level has the distances, in window units, by which the
-truth lay outside of the model's own band. The radius by which the band is widened (or narrowed, where it is negative)
-is their finite-sample quantile: of n the ceil((n + 1) level)-th smallest (Vovk, Gammerman & Shafer, *Algorithmic
-Learning in a Random World*, 2005; Romano, Patterson & Candès, "Conformalized Quantile Regression", 2019). A model
-without quantiles has a band without width; what is left is Lei et al., "Distribution-Free Predictive Inference for
-Regression", 2018. Per-step calibration follows Stankeviciute et al., "Conformal Time-Series Forecasting" (2021),
-without their correction for all steps at once: each step is covered by itself.
+A score is the distance by which the actual value lies outside the model's own band, in window units, negative inside.
+Scores are measured for each step and level on forecasts that the network was not fitted to. The radius by which the
+band is widened (or narrowed, if it is negative) is their finite-sample quantile: of n the ceil((n + 1) level)-th
+smallest (Vovk, Gammerman & Shafer, *Algorithmic Learning in a Random World*, 2005; Romano, Patterson & Candès,
+"Conformalized Quantile Regression", 2019). A model without quantiles has a band of width 0, which gives Lei et al.,
+"Distribution-Free Predictive Inference for Regression", 2018. Per-step calibration follows Stankeviciute et al.,
+"Conformal Time-Series Forecasting" (2021), without their correction for all steps at once: each step is covered by
+itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +18,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import Fault, InputError
+from models.errors import InputError
 from models.types import Floats, Ints
 
 LEVELS = np.arange(1, 100)  # percent
 
 
 class Prediction(NamedTuple):
-    """What a model says of B windows: ``mean`` (B, H) in data units, and the unit ``spread`` (B, 1) of each window.
+    """Prediction of B windows: ``mean`` (B, H) in data units, and the unit ``spread`` (B, 1) of each window.
 
-    ``quantiles`` (B, H, Q) in data units belong to ``levels``, rising from 0 to 1; None from a model without them.
-    A spread of 0 is a constant window, of which no interval can be said.
+    ``quantiles`` (B, H, Q) in data units belong to ``levels``, ascending from 0 to 1; None for a model without them.
+    A spread of 0 means a constant window, which has no interval.
     """
 
     mean: Floats
@@ -36,12 +37,12 @@ class Prediction(NamedTuple):
     levels: Sequence[float] = ()
 
     def rows(self, keep: Ints | NDArray[np.bool_]) -> "Prediction":
-        """The prediction of some of the windows."""
+        """Return the prediction of the windows ``keep``."""
         quantiles = None if self.quantiles is None else self.quantiles[keep]
         return Prediction(self.mean[keep], self.spread[keep], quantiles, self.levels)
 
     def part(self, rows: slice, steps: slice) -> "Prediction":
-        """The prediction of some of the windows and steps, as views."""
+        """Return the prediction of some windows and steps, as views."""
         quantiles = None if self.quantiles is None else self.quantiles[rows, steps]
         return Prediction(self.mean[rows, steps], self.spread[rows], quantiles, self.levels)
 
@@ -54,10 +55,10 @@ class Interval(NamedTuple):
 
 
 def band(prediction: Prediction, level: int) -> Interval:
-    """The model's own central interval of ``level`` percent; the mean twice where it has no quantiles.
+    """Return the model's own central interval of ``level`` percent; the mean twice if it has no quantiles.
 
-    Linear between the quantiles that the model says. Beyond the outermost one its distance from the median grows as
-    that of a normal distribution: from level a to b by the ratio of their normal scores.
+    Linear between the model's quantiles. Beyond the outermost quantile its distance from the median grows as that of a
+    normal distribution: from level a to b by the ratio of their normal scores.
     """
     if prediction.quantiles is None:
         return Interval(prediction.mean, prediction.mean)
@@ -66,28 +67,28 @@ def band(prediction: Prediction, level: int) -> Interval:
 
 
 def _interpolate_quantile(prediction: Prediction, at: float) -> Floats:
-    said, levels = prediction.quantiles, np.asarray(prediction.levels, dtype=np.float64)
-    assert said is not None
+    quantiles, levels = prediction.quantiles, np.asarray(prediction.levels, dtype=np.float64)
+    assert quantiles is not None
     if levels[0] <= at <= levels[-1]:
         right = max(1, int(np.searchsorted(levels, at)))
         if len(levels) == 1:
-            return said[:, :, 0]
+            return quantiles[:, :, 0]
         share = (at - levels[right - 1]) / (levels[right] - levels[right - 1])
-        return np.asarray(said[:, :, right - 1] * (1 - share) + said[:, :, right] * share)
+        return np.asarray(quantiles[:, :, right - 1] * (1 - share) + quantiles[:, :, right] * share)
     outermost = 0 if at < levels[0] else -1
     if (levels[outermost] - 0.5) * (at - 0.5) <= 0:
-        return said[:, :, outermost]  # no quantile on this side of the median
+        return quantiles[:, :, outermost]  # no quantile on this side of the median
     score = NormalDist().inv_cdf
     median = _interpolate_quantile(prediction, 0.5)
-    return np.asarray(median + (said[:, :, outermost] - median) * (score(at) / score(float(levels[outermost]))))
+    return np.asarray(median + (quantiles[:, :, outermost] - median) * (score(at) / score(float(levels[outermost]))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """``radii`` (H, 99) float32 in window units, level 1 to 99 %; NaN where a step has too few residuals for it.
+    """``radii`` (H, 99) float32 in window units, level 1 to 99 %; NaN where a step has too few residuals for the level.
 
-    ``count``: the residuals of the step that has fewest; ``scales``: (99,), by how much each level is widened about
-    the mean beyond that, by what came since (see ``models.evaluation.adaptive_intervals``).
+    ``count``: residuals of the step that has fewest. ``scales`` (99,): factors that widen each level about the mean,
+    learned from forecasts that were observed after the calibration (see ``models.evaluation.adaptive_intervals``).
     """
 
     radii: NDArray[np.float32]
@@ -95,64 +96,61 @@ class Calibration:
     scales: Floats | None = None
 
     def with_scales(self, scales: Floats | None) -> "Calibration":
-        """The same, with another ``scales``."""
+        """Return the calibration with other ``scales``."""
         return replace(self, scales=scales)
 
     @property
     def highest_level(self) -> int:
-        """The highest level, in percent, that this many residuals can vouch for; 0 if none."""
+        """Return the highest level, in percent, for which there are enough residuals; 0 if none."""
         return int(min(99, np.floor(100 * self.count / (self.count + 1))))
 
     def radius(self, level: int, horizon: int) -> Floats:
-        """By how much the band for ``level`` percent is widened on each side, (horizon,), in window units.
+        """Return the distance by which the band for ``level`` percent is widened on each side, (horizon,) window units.
 
-        Half the width of the interval where the model has no quantiles; may be negative where it has. Beyond the
+        It is half the width of the interval if the model has no quantiles; it may be negative if it has. Beyond the
         calibrated steps it grows with the square root of the step, as for a random walk.
 
         Raises:
-            InputError: the level is higher than the calibration can vouch for, or not a percentage.
+            InputError: ``bad_level`` or ``level_too_high``: not a percentage, or too high for the number of residuals.
         """
         if not 1 <= level <= 99:
             message, hint = f"level {level} is not a percentage from 1 to 99", "ask for levels such as 80 or 95"
-            raise InputError([Fault(code="bad_level", field="levels", message=message, hint=hint)])
+            raise InputError.of("bad_level", message, hint, field="levels")
         if level > self.highest_level:
             message = f"level {level} needs more than the {self.count} calibration residuals of this version"
             hint = f"ask for at most {self.highest_level}, or train on longer history"
-            raise InputError([Fault(code="level_too_high", field="levels", message=message, hint=hint)])
+            raise InputError.of("level_too_high", message, hint, field="levels")
         known = self.radii[:, level - 1].astype(np.float64)
         growth = np.sqrt(np.arange(len(known) + 1, horizon + 1) / len(known))
         return np.concatenate([known, known[-1] * (growth if known[-1] > 0 else np.ones_like(growth))])[:horizon]
 
     def intervals(self, prediction: Prediction, levels: Sequence[int]) -> Mapping[int, Interval]:
-        """The calibrated interval for each of ``levels`` (percent, 1 to 99); a higher level holds every lower one.
+        """Return the calibrated interval for each of ``levels`` (percent, 1 to 99); higher levels contain lower ones.
 
         Raises:
-            InputError: see ``radius``.
+            InputError: ``bad_level`` or ``level_too_high``, as for ``radius``.
         """
-        made: dict[int, Interval] = {}
+        bounds: dict[int, Interval] = {}
         inner: Interval | None = None
         for level in sorted(set(levels)):
-            lo, hi = self._widen(prediction, level)
+            own, radius = band(prediction, level), prediction.spread * self.radius(level, prediction.mean.shape[1])
+            lo, hi = own.lo - radius, own.hi + radius
+            middle = (lo + hi) / 2  # a negative radius may cross the bounds
+            lo, hi = np.minimum(lo, middle), np.maximum(hi, middle)
             if self.scales is not None:
                 centre = np.clip(prediction.mean, lo, hi)
                 factor = self.scales[level - 1]
                 lo, hi = centre - (centre - lo) * factor, centre + (hi - centre) * factor
             if inner is not None:
                 lo, hi = np.minimum(lo, inner.lo), np.maximum(hi, inner.hi)
-            inner = made[level] = Interval(lo, hi)
-        return made
-
-    def _widen(self, prediction: Prediction, level: int) -> Interval:
-        own, radius = band(prediction, level), prediction.spread * self.radius(level, prediction.mean.shape[1])
-        lo, hi = own.lo - radius, own.hi + radius
-        middle = (lo + hi) / 2
-        return Interval(np.minimum(lo, middle), np.maximum(hi, middle))
+            inner = bounds[level] = Interval(lo, hi)
+        return bounds
 
 
 def calibrate(prediction: Prediction, actual: Floats) -> Calibration:
-    """The calibration from what was said of N windows and what came, ``actual`` (N, H); NaN was not observed.
+    """Return the calibration from predictions of N windows and their ``actual`` values (N, H); NaN was not observed.
 
-    Windows without a spread are left out, and each step counts what was observed of it.
+    Windows with a spread of 0 are left out; each step counts its observed values.
     """
     scores = _scores(prediction, actual, 0)
     count = int(np.isfinite(scores).sum(axis=0).min())
@@ -163,14 +161,14 @@ def calibrate(prediction: Prediction, actual: Floats) -> Calibration:
 
 
 def _scores(prediction: Prediction, actual: Floats, level: int) -> Floats:
-    """How far ``actual`` lies outside the model's own band for ``level``, in window units; negative within."""
+    """Return the distance of ``actual`` outside the model's own band for ``level``, in window units; < 0 inside."""
     lo, hi = band(prediction, level)
     return np.maximum(lo - actual, actual - hi) / np.where(prediction.spread == 0, np.nan, prediction.spread)
 
 
 def _ranked_scores(scores: Floats, levels: Ints) -> NDArray[np.float32]:
-    """For each step and level the ceil((n + 1) level)-th smallest of its n finite scores, (H, K), or NaN."""
-    steps = np.sort(np.where(np.isfinite(scores), scores, np.nan).T, axis=1)  # NaN goes last
+    """Return for each step and level the ceil((n + 1) level)-th smallest of its n finite scores, (H, K), or NaN."""
+    steps = np.sort(np.where(np.isfinite(scores), scores, np.nan).T, axis=1)  # NaN is sorted last
     count = np.isfinite(steps).sum(axis=1)
     rank = -(-(count[:, None] + 1) * levels // 100)
     limit = np.finfo(np.float32).max

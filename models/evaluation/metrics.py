@@ -1,7 +1,7 @@
-"""Measures of forecast error. ``actual`` and ``forecast`` are (B, H); each measure gives one number per row, (B,).
+"""Measures of forecast error. ``actual`` and ``forecast`` are (B, H); each measure returns one number per row, (B,).
 
-NaN in ``actual`` is a value that was never observed: such a step does not count, and a row without any other is NaN.
-NaN in a forecast of an observed value is a failure, and makes its row NaN.
+NaN in ``actual`` is a missing value: the step does not count, and a row without observed values is NaN. NaN in a
+forecast of an observed value makes its row NaN.
 
 Definitions: Hyndman & Koehler (2006), "Another look at measures of forecast accuracy" (MASE); Makridakis et al. (2020),
 "The M4 Competition" (sMAPE from 0 to 200, OWA, MSIS); Makridakis et al. (2022), "M5 accuracy competition" (RMSSE);
@@ -16,7 +16,7 @@ ROUNDING = 1e-12  # a share of the largest value
 
 
 def row_means(errors: Floats, actual: Floats) -> Floats:
-    """The mean of ``errors`` (B, H) over the steps that were observed, (B,)."""
+    """Return the mean of ``errors`` (B, H) over the observed steps, (B,)."""
     observed = ~np.isnan(actual)
     count = observed.sum(axis=1)
     total = np.where(observed, errors, 0.0).sum(axis=1)
@@ -24,41 +24,44 @@ def row_means(errors: Floats, actual: Floats) -> Floats:
 
 
 def mse(actual: Floats, forecast: Floats) -> Floats:
-    """Mean squared error."""
+    """Return the mean squared error."""
     return row_means(np.square(actual - forecast), actual)
 
 
 def rmse(actual: Floats, forecast: Floats) -> Floats:
-    """Root of the mean squared error."""
+    """Return the root mean squared error."""
     return np.sqrt(mse(actual, forecast))
 
 
 def mae(actual: Floats, forecast: Floats) -> Floats:
-    """Mean absolute error."""
+    """Return the mean absolute error."""
     return row_means(np.abs(actual - forecast), actual)
 
 
 def smape(actual: Floats, forecast: Floats) -> Floats:
-    """Symmetric mean absolute percentage error, 0 to 200; a step where both are 0 counts as 0."""
+    """Return the symmetric mean absolute percentage error, 0 to 200; a step where both values are 0 counts as 0."""
     size = np.abs(actual) + np.abs(forecast)
     return row_means(200.0 * (np.abs(actual - forecast) / np.where(size == 0, 1.0, size)), actual)
 
 
 def naive_scale(history: Floats, season: int) -> float:
-    """MASE's unit for one series: the mean absolute error of seasonal naive within ``history`` (n,).
+    """Return the denominator of MASE for one series: the mean absolute error of seasonal naive in ``history`` (n,).
 
-    Pairs of which one was not observed do not count. NaN where there is no pair, as where n <= season; 0 where the
-    error is no more than rounding.
+    Pairs with a missing value do not count. NaN if there is no pair, for example if n <= season; 0 if the error is no
+    larger than rounding.
     """
     return _seasonal_difference(history, season, 1)
 
 
 def squared_scale(history: Floats, season: int) -> float:
-    """RMSSE's unit: as ``naive_scale``, but the mean *squared* error. The M5 competition has ``season`` 1."""
+    """Return the denominator of RMSSE: as ``naive_scale``, but the mean *squared* error. The M5 competition has
+    ``season`` 1.
+    """
     return _seasonal_difference(history, season, 2)
 
 
 def _seasonal_difference(history: Floats, season: int, power: int) -> float:
+    """Return the mean of ``|y[t] - y[t - season]| ** power``, 0 if it is no larger than rounding."""
     differences = np.abs(history[season:] - history[:-season]) ** power
     differences = differences[~np.isnan(differences)]
     if len(differences) == 0:
@@ -68,32 +71,32 @@ def _seasonal_difference(history: Floats, season: int, power: int) -> float:
 
 
 def mase(actual: Floats, forecast: Floats, scale: Floats) -> Floats:
-    """Mean absolute scaled error; ``scale`` (B,) from ``naive_scale``; NaN where the scale is 0 or NaN."""
+    """Return the mean absolute scaled error; ``scale`` (B,) from ``naive_scale``; NaN if the scale is 0 or NaN."""
     return mae(actual, forecast) / _positive_or_nan(scale)
 
 
 def rmsse(actual: Floats, forecast: Floats, scale: Floats) -> Floats:
-    """Root mean squared scaled error; ``scale`` (B,) from ``squared_scale``; NaN where the scale is 0 or NaN."""
+    """Return the root mean squared scaled error; ``scale`` (B,) from ``squared_scale``; NaN if that is 0 or NaN."""
     return np.sqrt(mse(actual, forecast) / _positive_or_nan(scale))
 
 
 def owa(smape: float, mase: float, naive2_smape: float, naive2_mase: float) -> float:
-    """M4's overall weighted average: two means over series, each relative to Naive2's; NaN where one of those is 0."""
+    """Return M4's overall weighted average: two means over series, each over Naive2's; NaN if one of those is 0."""
     if not (naive2_smape > 0 and naive2_mase > 0):
         return float("nan")
     return (smape / naive2_smape + mase / naive2_mase) / 2
 
 
 def pinball(actual: Floats, quantiles: Floats, levels: Floats) -> Floats:
-    """The pinball loss of ``quantiles`` (B, H, Q) of ``levels`` (Q,) from 0 to 1, (B, H, Q); NaN where not observed."""
+    """Return the pinball loss of ``quantiles`` (B, H, Q) at ``levels`` (Q,), 0 to 1: (B, H, Q), NaN if not observed."""
     above = actual[:, :, None] - quantiles
     return np.maximum(levels * above, (levels - 1) * above)
 
 
 def wql(actual: Floats, quantiles: Floats, levels: Floats) -> float:
-    """Mean weighted quantile loss: for each level twice the pinball loss over the sum of |actual|, then the mean.
+    """Return the weighted quantile loss, mean over levels: twice the pinball loss over the sum of |actual|.
 
-    One number for all B rows, as in GluonTS; NaN where nothing was observed or every value is 0.
+    One number for all B rows, as in GluonTS; NaN if nothing was observed or every value is 0.
     """
     size = float(np.nansum(np.abs(actual)))
     observed = ~np.isnan(actual)
@@ -103,14 +106,15 @@ def wql(actual: Floats, quantiles: Floats, levels: Floats) -> float:
 
 
 def coverage(actual: Floats, lo: Floats, hi: Floats) -> Floats:
-    """The share of observed values from ``lo`` to ``hi`` (B, H), bounds included."""
+    """Return the share of observed values from ``lo`` to ``hi`` (B, H), bounds included."""
     return row_means(((lo <= actual) & (actual <= hi)).astype(np.float64), actual)
 
 
 def msis(actual: Floats, lo: Floats, hi: Floats, level: int, scale: Floats) -> Floats:
-    """Mean scaled interval score of central intervals of ``level`` percent (M4: 95); ``scale`` from ``naive_scale``.
+    """Return the mean scaled interval score of central intervals of ``level`` percent (M4: 95).
 
-    The width, and 2 / (1 - level) times what a value lies outside (Gneiting & Raftery, 2007), in MASE's unit.
+    It is the width, plus 2 / (1 - level) times the distance of a value outside the interval (Gneiting & Raftery, 2007),
+    divided by ``scale`` (B,) from ``naive_scale``.
     """
     outside = np.maximum(lo - actual, 0) + np.maximum(actual - hi, 0)
     return row_means(hi - lo + outside * 200 / (100 - level), actual) / _positive_or_nan(scale)

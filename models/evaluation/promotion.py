@@ -1,4 +1,4 @@
-"""The gate: whether a new version takes the champion's place. A rule and numbers in, a verdict in words out."""
+"""The promotion gate: decides from a policy and measured errors whether a new version replaces the champion."""
 
 import math
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from typing import Any, Literal
 Approval = Literal["automatic", "manual"]
 GateOutcome = Literal["promoted", "kept", "pending"]
 
-ROUNDING = 1e-6  # of an error: seasonal naive as a member of a forecaster differs from the baseline by no more
+ROUNDING = 1e-6  # relative: seasonal naive as a member of a forecaster may differ from the baseline by this much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """When a new version takes the champion's place.
+    """Conditions under which a new version replaces the champion.
 
-    ``minimum_gain``: by what share of the champion's MASE its own must be smaller; ``confidence``: how sure that must
-    be (0.5 to 1), None for no matter; ``must_beat_baseline``: never where it is worse than seasonal naive;
-    ``approval``: manual where a person has the last word.
+    ``minimum_gain``: relative reduction of the champion's MASE that is required; ``confidence``: required confidence
+    that the new version is better (0.5 to 1), None for none; ``must_beat_baseline``: require an error not above
+    seasonal naive's; ``approval``: manual if a person makes the final decision.
     """
 
     minimum_gain: float = 0.0
@@ -26,22 +26,22 @@ class Policy:
     approval: Approval = "automatic"
 
     def to_json(self) -> dict[str, Any]:
-        """The policy as JSON values."""
+        """Return the policy as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Policy":
-        """The policy that ``to_json`` described; what is left out is as by default."""
+        """Return the policy that ``to_json`` described; missing fields have their defaults."""
         return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known of a new version beside the ``champion``, a version's number (None: there is none yet).
+    """Comparison of a new version with the ``champion``, a version's number (None: there is none yet).
 
-    ``measure``: MASE, all of them on the same ``windows`` of ``origins`` that neither was taught; or skill, that of
-    each in its own backtest. ``usable``: whether the champion can be served at all. ``confidence``: how sure it is that
-    the new one errs less, from paired errors at each origin. None is what cannot be said.
+    ``measure``: MASE, of both on the same ``windows`` of ``origins`` that neither was trained on; or skill, of each in
+    its own backtest. ``usable``: whether the champion can be served. ``confidence``: that the new version has a smaller
+    error, from paired errors at each origin. None means unknown.
     """
 
     champion: int | None = None
@@ -56,7 +56,7 @@ class Evidence:
 
     @property
     def gain(self) -> float | None:
-        """By what share of the champion's error the new version's is smaller; of errors relative to the baseline."""
+        """Return the relative reduction of the champion's error; with skills, errors are relative to the baseline."""
         if self.ours is None or self.theirs is None or not (math.isfinite(self.ours) and math.isfinite(self.theirs)):
             return None
         ours, theirs = (self.ours, self.theirs) if self.measure == "MASE" else (1 - self.ours, 1 - self.theirs)
@@ -65,13 +65,13 @@ class Evidence:
         return 1 - ours / theirs
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers as JSON values, ``gain`` among them."""
+        """Return the numbers as JSON values, including ``gain``."""
         return {**asdict(self), "gain": self.gain}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the gate says: ``promoted``, ``kept`` (the champion stays) or ``pending`` (a person must say); and why."""
+    """Decision of the gate, with its reason: ``promoted``, ``kept`` (the champion stays) or ``pending`` (approval)."""
 
     outcome: GateOutcome
     reason: str
@@ -79,15 +79,15 @@ class Verdict:
 
 
 def decide(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Verdict:
-    """What ``policy`` makes of ``evidence``.
+    """Apply ``policy`` to ``evidence`` and return the decision.
 
-    The first version of a model is promoted though it may not beat seasonal naive: without a champion the model answers
-    nobody, and its answers say how good it is. So is one that takes the place of a champion that cannot be served.
+    The first version of a model is promoted even if it does not beat seasonal naive: without a champion the model
+    cannot answer, and its answers state its skill. The same holds for a version that replaces an unusable champion.
 
     Args:
-        policy: the rule.
-        evidence: what it is applied to.
-        promote: ``if_better``; ``always`` and ``never`` have their way whatever the policy says.
+        policy: the conditions.
+        evidence: the comparison.
+        promote: ``if_better``; ``always`` and ``never`` override the policy.
     """
     numbers = evidence.to_json()
     if promote != "if_better":
@@ -97,65 +97,64 @@ def decide(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Ve
     if objection is not None:
         return Verdict(outcome="kept", reason=objection, numbers=numbers)
     if policy.approval == "manual":
-        return Verdict(outcome="pending", reason=f"{_merit(evidence)}; a person has to approve it", numbers=numbers)
+        return Verdict(outcome="pending", reason=f"{_merit(evidence)}; it waits for approval", numbers=numbers)
     return Verdict(outcome="promoted", reason=_merit(evidence), numbers=numbers)
 
 
 def _objection(policy: Policy, evidence: Evidence) -> str | None:
-    """Why the champion stays; None where nothing speaks for it."""
-    gain, name = evidence.gain, f"version {evidence.champion}"
+    """Return the reason why the champion stays; None if the new version may replace it."""
+    gain, doubt = evidence.gain, None
     if evidence.champion is None or not evidence.usable:
         return None
     if gain is None:
-        return f"the two cannot be compared on these data, {name} stays; move the alias by hand if you want"
+        return f"the two cannot be compared on these data, version {evidence.champion} stays; move the alias by hand"
     if gain <= 0:
-        return _compared(evidence, "not below", "not above")
+        return _comparison(evidence, "not below", "not above")
     if gain < policy.minimum_gain:
-        return f"{_merit(evidence)}; that is a gain of {gain:.2%}, less than the {policy.minimum_gain:.2%} asked for"
-    if policy.must_beat_baseline and _is_worse_than_baseline(evidence):
-        return f"{_merit(evidence)}; but {_beside_baseline(evidence)}"
-    return _doubt(policy, evidence)
+        return f"{_merit(evidence)}; that is a gain of {gain:.2%}, less than the required {policy.minimum_gain:.2%}"
+    if policy.must_beat_baseline:
+        doubt = _below_baseline(evidence)
+    if doubt is None and policy.confidence is not None:
+        doubt = _low_confidence(policy.confidence, evidence)
+    return None if doubt is None else f"{_merit(evidence)}; but {doubt}"
 
 
-def _is_worse_than_baseline(evidence: Evidence) -> bool:
-    # Not where it is as good: then it is seasonal naive itself, and the champion, which errs more, is worse than that.
-    if evidence.measure == "skill":
-        return evidence.ours is None or evidence.ours < -ROUNDING
-    if evidence.ours is None or evidence.baseline is None:
-        return False
-    return evidence.ours > evidence.baseline * (1 + ROUNDING)
-
-
-def _beside_baseline(evidence: Evidence) -> str:
-    if evidence.measure == "skill":
-        return "it has less skill than seasonal naive"
-    return f"it is above the {evidence.baseline:.4g} of seasonal naive there"
-
-
-def _doubt(policy: Policy, evidence: Evidence) -> str | None:
-    if policy.confidence is None:
-        return None
+def _low_confidence(required: float, evidence: Evidence) -> str | None:
+    """Return that the confidence is below ``required``; None if it is not."""
     if evidence.confidence is None:
-        few = f"{evidence.origins} origins" if evidence.measure == "MASE" else "backtests of their own"
-        return f"{_merit(evidence)}; but {few} do not tell how sure that is, and {policy.confidence:.0%} is asked for"
-    if evidence.confidence < policy.confidence:
-        sure = f"{evidence.confidence:.1%} sure, not the {policy.confidence:.0%} asked for"
-        return f"{_merit(evidence)}; but that is {sure}, from {evidence.origins} origins"
+        few = f"{evidence.origins} origins" if evidence.measure == "MASE" else "separate backtests"
+        return f"{few} cannot give a confidence, and {required:.0%} is required"
+    if evidence.confidence < required:
+        reached = f"{evidence.confidence:.1%}, not the required {required:.0%}"
+        return f"the confidence is {reached}, from {evidence.origins} origins"
     return None
 
 
+def _below_baseline(evidence: Evidence) -> str | None:
+    """Return that the new version is worse than seasonal naive; None if it is not, or if that is unknown.
+
+    An equal error is accepted: then the new version is seasonal naive itself, and the champion is worse than that.
+    """
+    if evidence.measure == "skill":
+        worse = evidence.ours is None or evidence.ours < -ROUNDING
+        return "it has less skill than seasonal naive" if worse else None
+    if evidence.ours is None or evidence.baseline is None or evidence.ours <= evidence.baseline * (1 + ROUNDING):
+        return None
+    return f"it is above the {evidence.baseline:.4g} of seasonal naive there"
+
+
 def _merit(evidence: Evidence) -> str:
-    """What speaks for the new version."""
+    """Return the reason to promote the new version."""
     if evidence.champion is None:
         return "the first version"
     if not evidence.usable:
-        return f"version {evidence.champion} cannot be used any more"
-    return _compared(evidence, "below", "above")
+        return f"version {evidence.champion} can no longer be used"
+    return _comparison(evidence, "below", "above")
 
 
-def _compared(evidence: Evidence, below: str, above: str) -> str:
+def _comparison(evidence: Evidence, below: str, above: str) -> str:
     name = f"version {evidence.champion}"
     if evidence.measure == "MASE":
         both = f"MASE {evidence.ours:.4g} is {below} the {evidence.theirs:.4g} of {name}"
-        return f"{both} on windows that neither was taught"
+        return f"{both} on windows that neither was trained on"
     return f"skill {evidence.ours:.4g} is {above} the {evidence.theirs:.4g} of {name}, each in its own backtest"

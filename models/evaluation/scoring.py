@@ -1,7 +1,9 @@
-"""What a backtest says of a forecaster: its errors over windows and by step, and how honest its intervals are."""
+"""Scores of a forecaster on the windows of a backtest: errors by window and by step, and quality of the intervals."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,99 +21,117 @@ QUANTILE_LEVELS = (20, 40, 60, 80)  # the central intervals between them
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Actuals:
-    """What came after W moments: ``actual`` (W, H), NaN = never observed; ``scale`` and ``squared`` (W,), MASE's and
-    RMSSE's units.
+    """Observed values after W origins: ``actual`` (W, H), NaN where a value is missing.
+
+    ``scale`` and ``squared_scale`` (W,) are the denominators of MASE and RMSSE.
     """
 
     actual: Floats
     scale: Floats
-    squared: Floats
+    squared_scale: Floats
+
+
+class Measure(NamedTuple):
+    """Error measure of a report: ``compute`` returns one number for each window, (B,), from a forecast (B, H).
+
+    The score is the mean over windows, or its square root where ``root`` is set.
+    """
+
+    compute: Callable[[Actuals, Floats], Floats]
+    root: bool = False
+
+
+# The measures of every report, in its order. A new measure needs a function in ``metrics`` and an entry here.
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        "mase": Measure(lambda actuals, forecast: metrics.mase(actuals.actual, forecast, actuals.scale)),
+        "smape": Measure(lambda actuals, forecast: metrics.smape(actuals.actual, forecast)),
+        "rmse": Measure(lambda actuals, forecast: metrics.mse(actuals.actual, forecast), root=True),
+        "mse": Measure(lambda actuals, forecast: metrics.mse(actuals.actual, forecast)),
+        "rmsse": Measure(lambda actuals, forecast: metrics.rmsse(actuals.actual, forecast, actuals.squared_scale)),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowErrors:
-    """The errors of one forecaster on W windows: MASE, sMAPE, MSE and RMSSE of each, (4, W), and by step, (H,)."""
+    """Errors of one forecaster: ``windows`` maps each of ``MEASURES`` to its values on W windows, (W,).
 
-    windows: Floats
+    ``step_mae`` and ``step_mase`` (H,) are means over windows for each step.
+    """
+
+    windows: Mapping[str, Floats]
     step_mae: Floats
     step_mase: Floats
 
     def score(self, rows: NDArray[np.bool_] | slice = slice(None)) -> Score:
-        """MASE, sMAPE, RMSE, MSE and RMSSE, the mean over windows; None where it cannot be said."""
-        mase, smape, mse, rmsse = (_mean(values) for values in self.windows[:, rows])
-        rmse = None if mse is None else mse**0.5
-        return {"mase": mase, "smape": smape, "rmse": rmse, "mse": mse, "rmsse": rmsse}
+        """Return the mean of each measure over the windows ``rows``; None where no window has a value."""
+        means = {name: _mean(values[rows]) for name, values in self.windows.items()}
+        return {name: mean**0.5 if mean is not None and MEASURES[name].root else mean for name, mean in means.items()}
 
     def steps(self) -> StepErrors:
-        """MAE and MASE of each step, the mean over windows."""
+        """Return MAE and MASE of each step, means over windows."""
         return {"mae": [_finite(v) for v in self.step_mae], "mase": [_finite(v) for v in self.step_mase]}
 
 
 def collect_errors(chunks: Iterable[tuple[Actuals, Floats]]) -> WindowErrors:
-    """The errors of forecasts (B, H) that come chunk by chunk, each beside what came."""
-    rows: list[Floats] = []
+    """Compute the errors of forecasts (B, H) against the actual values, chunk by chunk."""
+    windows: list[list[Floats]] = []
     sums: list[Floats] = []
-    for truth, forecast in chunks:
-        actual = truth.actual
-        measures = [
-            metrics.mase(actual, forecast, truth.scale),
-            metrics.smape(actual, forecast),
-            metrics.mse(actual, forecast),
-            metrics.rmsse(actual, forecast, truth.squared),
-        ]
-        rows.append(np.stack(measures))
-        absolute = np.abs(actual - forecast)
-        scaled = absolute / np.where(truth.scale > 0, truth.scale, np.nan)[:, None]
+    for actuals, forecast in chunks:
+        windows.append([measure.compute(actuals, forecast) for measure in MEASURES.values()])
+        absolute = np.abs(actuals.actual - forecast)
+        scaled = absolute / np.where(actuals.scale > 0, actuals.scale, np.nan)[:, None]
         sums.append(np.stack([part for e in (absolute, scaled) for part in (np.nansum(e, 0), (~np.isnan(e)).sum(0))]))
     total = np.sum(sums, axis=0)
-    mae, mase = (_divided(total[i], total[i + 1]) for i in (0, 2))
-    return WindowErrors(np.concatenate(rows, axis=1), mae, mase)
+    mae, mase = (
+        np.divide(total[i], total[i + 1], out=np.full(len(total[i]), np.nan), where=total[i + 1] > 0) for i in (0, 2)
+    )
+    columns = zip(MEASURES, zip(*windows, strict=True), strict=True)
+    return WindowErrors({name: np.concatenate(values) for name, values in columns}, mae, mase)
 
 
 def skill(model: Score, baseline: Score) -> float | None:
-    """1 - MASE of the model / MASE of the baseline; None where that cannot be said."""
+    """Return 1 - MASE of the model / MASE of the baseline; None where either is undefined or the latter is 0."""
     own, other = model["mase"], baseline["mase"]
     return 1.0 - own / other if own is not None and other else None
 
 
 def owa(model: Score, naive2: Score) -> float | None:
-    """Overall weighted average relative to Naive2; None where that cannot be said."""
+    """Return the overall weighted average relative to Naive2; None where it is undefined."""
     values = (model["smape"], model["mase"], naive2["smape"], naive2["mase"])
     return _finite(metrics.owa(*values)) if None not in values else None  # type: ignore[arg-type]
 
 
-def interval_score(prediction: Prediction, truth: Actuals, origin: Ints) -> IntervalScore:
-    """Coverage, WQL and MSIS on the later half of the origins, of intervals calibrated on the earlier half.
+def interval_score(prediction: Prediction, actuals: Actuals, origin: Ints) -> IntervalScore:
+    """Score the intervals of the later half of the origins, calibrated on the earlier half: coverage, WQL and MSIS.
 
-    Where the stride is shorter than the horizon, the last windows of one half overlap the first of the other. None for
-    what so few residuals cannot vouch for; windows without a spread do not count.
+    If the stride is shorter than the horizon, the last windows of the earlier half overlap the first of the later.
+    Windows with a spread of 0 do not count. A measure is None where there are too few residuals for its levels.
     """
     late = origin > origin.max() // 2
-    known = prediction.spread[:, 0] > 0
-    early = calibrate(prediction.rows(~late), truth.actual[~late])
-    rows = late & known
-    measured, actual, scale = prediction.rows(rows), truth.actual[rows], truth.scale[rows]
-    most = early.highest_level if rows.any() else 0
-    made = early.intervals(measured, [level for level in (*QUANTILE_LEVELS, *REPORTED_LEVELS) if level <= most])
-    covered = {level: _mean(metrics.coverage(actual, *made[level])) for level in REPORTED_LEVELS if level <= most}
-    msis = metrics.msis(actual, *made[MSIS_LEVEL], MSIS_LEVEL, scale) if most >= MSIS_LEVEL else np.array([np.nan])
+    calibration = calibrate(prediction.rows(~late), actuals.actual[~late])
+    rows = late & (prediction.spread[:, 0] > 0)
+    measured, actual, scale = prediction.rows(rows), actuals.actual[rows], actuals.scale[rows]
+    highest = calibration.highest_level if rows.any() else 0
+    levels = [level for level in (*QUANTILE_LEVELS, *REPORTED_LEVELS) if level <= highest]
+    bounds = calibration.intervals(measured, levels)
+    covered = {level: _mean(metrics.coverage(actual, *bounds[level])) for level in REPORTED_LEVELS if level <= highest}
+    msis = metrics.msis(actual, *bounds[MSIS_LEVEL], MSIS_LEVEL, scale) if highest >= MSIS_LEVEL else None
     return {
         "coverage": {str(level): covered.get(level) for level in REPORTED_LEVELS},
-        "wql": _wql(early, measured, actual) if most >= max(QUANTILE_LEVELS) else None,
-        "msis": _mean(msis),
+        "wql": _wql(calibration, measured, actual) if highest >= max(QUANTILE_LEVELS) else None,
+        "msis": None if msis is None else _mean(msis),
     }
 
 
 def _wql(calibration: Calibration, prediction: Prediction, actual: Floats) -> float | None:
-    made = calibration.intervals(prediction, QUANTILE_LEVELS)
-    below = [made[level].lo for level in reversed(QUANTILE_LEVELS)]
-    above = [made[level].hi for level in QUANTILE_LEVELS]
+    """Return the weighted quantile loss at ``QUANTILES``: bounds of central intervals, and the mean as the median."""
+    bounds = calibration.intervals(prediction, QUANTILE_LEVELS)
+    below = [bounds[level].lo for level in reversed(QUANTILE_LEVELS)]
+    above = [bounds[level].hi for level in QUANTILE_LEVELS]
     quantiles = np.stack([*below, prediction.mean, *above], axis=2)
     return _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
-
-
-def _divided(total: Floats, count: Floats) -> Floats:
-    return np.asarray(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
 
 
 def _mean(values: Floats) -> float | None:
@@ -120,5 +140,5 @@ def _mean(values: Floats) -> float | None:
 
 
 def _finite(value: float) -> float | None:
-    """``value`` for JSON, which knows neither NaN nor infinity."""
+    """Return ``value``, or None for NaN and infinity, which JSON does not have."""
     return float(value) if np.isfinite(value) else None

@@ -33,10 +33,10 @@ def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, W
     Raises:
         ModelBroken: a member gave numbers that are not finite.
     """
-    rows, naive = origins.some(MAX_WINDOWS), seasonal_naive_for(members[0].spec)
+    rows, naive = origins.sample(MAX_WINDOWS), seasonal_naive_for(members[0].spec)
     ours, theirs = _mean_forecasts(members, origins, rows, engine), _mean_forecasts([naive], origins, rows, engine)
-    truth = origins.truth(rows)
-    mases = [metrics.mase(truth.actual, (1 - share) * ours + share * theirs, truth.scale) for share in SHARES]
+    actuals = origins.actuals(rows)
+    mases = [metrics.mase(actuals.actual, (1 - share) * ours + share * theirs, actuals.scale) for share in SHARES]
     share = _best_share([float(np.nanmean(mase)) for mase in mases if np.isfinite(mase).any()])
     if share == 1:
         return (naive,)

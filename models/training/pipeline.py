@@ -106,7 +106,7 @@ class ValidationSkill:
 
     def __init__(self, spec: Spec, origins: Origins, is_due: Callable[[], bool]) -> None:
         self._spec, self._origins, self._is_due = spec, origins, is_due
-        self._rows = origins.some(MAX_VALIDATION_WINDOWS)
+        self._rows = origins.sample(MAX_VALIDATION_WINDOWS)
         self._naive = baseline_errors(origins, self._rows).score()
         self._latest: float | None = None
 

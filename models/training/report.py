@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from models.evaluation.report import BacktestReport, Score
+from models.evaluation.scoring import MEASURES
 from models.types import JsonObject
 
 
@@ -49,7 +50,7 @@ class VersionReport(BacktestReport):
     @classmethod
     def unscored(cls, horizon: int, season: int) -> Self:
         """Return the report of a version that no backtest has scored, such as an imported one: no windows, no skill."""
-        unknown: Score = dict.fromkeys(("mase", "smape", "rmse", "mse", "rmsse"))
+        unknown: Score = dict.fromkeys(MEASURES)
         return cls(
             horizon=horizon,
             season=season,

@@ -237,7 +237,7 @@ class _Search:
 
     def _error(self, member: Member) -> float | None:
         says = partial(predict, make_runnable([member], self.tools.engine))
-        found = score(says, self.origins, self.origins.some(MAX_VALIDATED))
+        found = score(says, self.origins, self.origins.sample(MAX_VALIDATED))
         return found["rmse"] if found["mase"] is None else found["mase"]
 
 

@@ -1,4 +1,4 @@
-"""Which version becomes champion, and that both are measured where neither was taught."""
+"""Which version becomes champion, and that both are measured where neither was trained on."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def mase(forecaster: Forecaster, panel: Panel) -> float | None:
 
 def windows(forecaster: Forecaster, panel: Panel) -> np.ndarray:
     networks, where = ready_of(*forecaster.members[0][:2]), origins(panel)
-    return window_errors(lambda *asked: predict(networks, *asked), where, np.arange(len(where))).windows[0]
+    return window_errors(lambda *asked: predict(networks, *asked), where, np.arange(len(where))).windows["mase"]
 
 
 def naive() -> Forecaster:

@@ -108,7 +108,7 @@ def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Dat
     mine = new.scores["scores"]["model"]["mase"]
     assert (new.number, new.scores["promoted"]) == (2, True)
     assert new.scores["promotion"].startswith(f"MASE {mine:.4g} is below the ")
-    assert new.scores["promotion"].endswith(f" of version {old.number} on windows that neither was taught")
+    assert new.scores["promotion"].endswith(f" of version {old.number} on windows that neither was trained on")
     with sqlite.read() as session:
         moves = registry.alias_moves(session, job.tenant_id, "demand", "champion", None, 10)
     assert [(move.from_version, move.to_version, move.moved_by) for move in moves] == [(1, 2, job.id), (None, 1, "cli")]

@@ -29,31 +29,33 @@ def test_a_state_that_has_seen_nothing_stretches_nothing():
 
 def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
     outside = adapt(LATER, NINE, zero(), np.array([[8.1]]))
-    assert outside.widths[:, 79] == pytest.approx(0.8 * RATES)
+    assert outside.log_scales[:, 79] == pytest.approx(0.8 * RATES)
     assert outside.scales[79] > 1
     state = outside
     for _ in range(4):
         state = adapt(state, NINE, zero(), np.array([[1.0]]))
-    assert state.widths[:, 79] == pytest.approx(np.zeros(len(RATES)), abs=1e-12)
+    assert state.log_scales[:, 79] == pytest.approx(np.zeros(len(RATES)), abs=1e-12)
 
 
 def test_values_that_come_together_count_as_the_root_of_their_number():
     # one of four outside, where one of five should be
     came = np.array([[9.0, -1.0, 1.0, 1.0]])
-    assert adapt(LATER, FOUR_STEPS, zero(1, 4), came).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
-    assert adapt(LATER, NINE, zero(4), came.T).widths[:, 79] == pytest.approx(2 * 0.05 * RATES)
+    assert adapt(LATER, FOUR_STEPS, zero(1, 4), came).log_scales[:, 79] == pytest.approx(2 * 0.05 * RATES)
+    assert adapt(LATER, NINE, zero(4), came.T).log_scales[:, 79] == pytest.approx(2 * 0.05 * RATES)
 
 
 def test_however_many_come_together_they_do_not_go_too_far():
     came = np.tile([[9.0], [-1.0], [1.0], [1.0]], (10_000, 1))
-    assert adapt(initial_adaptation(), NINE, zero(40_000), came).widths[:, 79] == pytest.approx(0.05 * MAX_TOTAL_STEP)
+    assert adapt(initial_adaptation(), NINE, zero(40_000), came).log_scales[:, 79] == pytest.approx(
+        0.05 * MAX_TOTAL_STEP
+    )
 
 
 def test_the_first_steps_are_large_and_shrink_with_every_moment():
     first = adapt(initial_adaptation(), NINE, zero(), np.array([[9.0]]))
-    assert first.widths[0, 79] == pytest.approx(0.8 * MAX_TOTAL_STEP)
+    assert first.log_scales[0, 79] == pytest.approx(0.8 * MAX_TOTAL_STEP)
     second = adapt(first, NINE, zero(), np.array([[0.0]]))
-    assert second.widths[0, 79] - first.widths[0, 79] == pytest.approx(-0.2 * MAX_TOTAL_STEP / 2)
+    assert second.log_scales[0, 79] - first.log_scales[0, 79] == pytest.approx(-0.2 * MAX_TOTAL_STEP / 2)
     assert second.moments == 2
 
 
@@ -62,7 +64,7 @@ def test_what_did_not_come_or_has_no_unit_teaches_nothing():
     assert adapt(state, NINE, zero(), np.array([[NAN]])) is state
     assert adapt(state, NINE, zero(spread=0.0), np.array([[9.0]])) is state
     half = adapt(initial_adaptation(), NINE, zero(2), np.array([[9.0], [NAN]]))
-    assert half.widths.tolist() == state.widths.tolist()
+    assert half.log_scales.tolist() == state.log_scales.tolist()
 
 
 def test_levels_that_the_calibration_cannot_vouch_for_stay_as_they_were():
@@ -79,8 +81,8 @@ def test_the_distance_is_measured_on_the_side_where_the_value_lies():
         Prediction(np.zeros((9, 1)), np.ones((9, 1)), np.repeat(quantiles, 9, 0), (0.1, 0.5, 0.9)), np.full((9, 1), 4.0)
     )
     assert exact.radius(80, 1).tolist() == [0]
-    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[2.0]])).widths[:, 79] < 0).all()
-    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[-2.0]])).widths[:, 79] > 0).all()
+    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[2.0]])).log_scales[:, 79] < 0).all()
+    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[-2.0]])).log_scales[:, 79] > 0).all()
 
 
 def test_wild_values_leave_it_finite():
@@ -93,7 +95,7 @@ def test_wild_values_leave_it_finite():
 def test_a_state_goes_to_json_and_back():
     state = adapt(initial_adaptation(), NINE, zero(), np.array([[9.0]]))
     again = Adaptation.from_json(json.loads(json.dumps(state.to_json())))
-    assert again.widths.tolist() == state.widths.tolist()
+    assert again.log_scales.tolist() == state.log_scales.tolist()
     assert again.losses.tolist() == state.losses.tolist()
     assert again.moments == 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
-from models.evaluation.backtest import CHUNK, MIN_STATISTICAL, backtest, evaluate
+from models.evaluation.backtest import CHUNK, MIN_STATISTICAL, evaluate
 from models.evaluation.intervals import Prediction
 from models.evaluation.origins import MAX_TOTAL_WINDOWS, MAX_WINDOWS, BacktestPlan, origins_of, plan_for
 from models.evaluation.report import BacktestReport
@@ -29,7 +29,7 @@ def test_a_plan_holds_out_the_horizon_and_every_stride_before_it():
 
 
 def everything(origins):
-    return origins.truth(np.arange(len(origins)))
+    return origins.actuals(np.arange(len(origins)))
 
 
 def test_origins_are_counted_from_the_end_of_each_series():
@@ -61,9 +61,9 @@ def test_origins_are_counted_from_the_end_of_each_series():
 
 def test_short_pasts_are_padded_on_the_left():
     origins = origins_of(panel_of(range(10), range(100, 108)), TWO_STEPS, season=1)
-    ((rows, pasts),) = origins.pasts(np.array([0, 1]))
+    ((rows, histories),) = origins.histories(np.array([0, 1]))
     assert rows.tolist() == [0, 1]
-    assert pasts.tolist() == pytest.approx(np.array([[0, 1, 2, 3], [NAN, NAN, 100, 101]]), nan_ok=True)
+    assert histories.tolist() == pytest.approx(np.array([[0, 1, 2, 3], [NAN, NAN, 100, 101]]), nan_ok=True)
 
 
 def test_origins_are_counted_from_the_last_value_where_rows_without_one_follow():
@@ -107,7 +107,7 @@ def test_a_gap_longer_than_a_member_reads_does_not_break_a_backtest():
 def test_the_unit_of_mase_is_taken_before_the_first_origin():
     y = [0.0, 1, 0, 1, 0, 1, 50, -50, 50, -50, 50, -50]
     origins = origins_of(panel_of(y), TWO_STEPS, season=1)
-    assert (origins.scale.tolist(), origins.squared.tolist()) == ([1.0], [1.0])
+    assert (origins.scale.tolist(), origins.squared_scale.tolist()) == ([1.0], [1.0])
 
 
 @given(st.lists(st.integers(1, 80), min_size=1, max_size=5), st.integers(1, 6), st.integers(1, 12))
@@ -286,40 +286,6 @@ def test_memory_grows_with_the_panel_and_not_with_the_windows_of_it():
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < len(origins) * panel.median_length * 8 / 2 == 24_000_000
-
-
-class Teacher:
-    """Teaches a predictor that says the last value it was taught, and keeps what it was shown."""
-
-    def __init__(self):
-        self.shown = []
-
-    def __call__(self, panel):
-        self.shown.append({name: y.tolist() for name, y in panel})
-        last = {name: y[-1] for name, y in panel}
-
-        def predict(panel, series, at, horizon):
-            mean = np.repeat([[last[panel.ids[i]]] for i in series], horizon, axis=1)
-            return Prediction(mean, np.ones((len(at), 1)))
-
-        return predict
-
-
-def test_a_model_is_taught_once_with_what_lies_before_the_first_origin():
-    teach = Teacher()
-    found = backtest(panel_of(range(10)), TWO_STEPS, 1, teach)
-    assert teach.shown == [{"s0": [0, 1, 2, 3]}]
-    assert found.report.steps["model"]["mae"] == pytest.approx([3, 4])  # 1, 3 and 5 steps beyond; one more
-
-
-def test_a_model_is_taught_anew_with_what_was_known_by_then():
-    teach = Teacher()
-    found = backtest(panel_of(range(10)), TWO_STEPS, 1, teach, refit_every=1)
-    assert [shown["s0"][-1] for shown in teach.shown] == [3, 5, 7]
-    assert found.report.steps["model"]["mae"] == pytest.approx([1, 2])
-    teach = Teacher()
-    backtest(panel_of(range(10)), TWO_STEPS, 1, teach, refit_every=2)
-    assert [shown["s0"][-1] for shown in teach.shown] == [3, 7]
 
 
 def test_when_the_time_is_up_the_fitted_baselines_are_scored_where_they_got_to():

@@ -10,7 +10,7 @@ from models.evaluation.promotion import Evidence, GateOutcome, Policy, decide
 
 BETTER: dict[str, Any] = {"champion": 3, "theirs": 1.25, "ours": 0.75, "baseline": 1.0, "origins": 20, "windows": 60}
 SKILL: dict[str, Any] = {"champion": 3, "measure": "skill", "theirs": 0.125, "ours": 0.25}
-MERIT = "MASE 0.75 is below the 1.25 of version 3 on windows that neither was taught"
+MERIT = "MASE 0.75 is below the 1.25 of version 3 on windows that neither was trained on"
 # policy, evidence, promote, outcome, reason
 TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
     "the first": ({}, {}, "if_better", "promoted", "the first version"),
@@ -20,14 +20,14 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
         {**BETTER, "ours": 1.25},
         "if_better",
         "kept",
-        "MASE 1.25 is not below the 1.25 of version 3 on windows that neither was taught",
+        "MASE 1.25 is not below the 1.25 of version 3 on windows that neither was trained on",
     ),
     "a gain that is too small": (
         {"minimum_gain": 0.5},
         BETTER,
         "if_better",
         "kept",
-        f"{MERIT}; that is a gain of 40.00%, less than the 50.00% asked for",
+        f"{MERIT}; that is a gain of 40.00%, less than the required 50.00%",
     ),
     "a gain that is just enough": ({"minimum_gain": 0.4}, BETTER, "if_better", "promoted", MERIT),
     "worse than seasonal naive": (
@@ -51,28 +51,28 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
         {**BETTER, "confidence": 0.75},
         "if_better",
         "kept",
-        f"{MERIT}; but that is 75.0% sure, not the 90% asked for, from 20 origins",
+        f"{MERIT}; but the confidence is 75.0%, not the required 90%, from 20 origins",
     ),
     "too few origins": (
         {"confidence": 0.9},
         {**BETTER, "origins": 4},
         "if_better",
         "kept",
-        f"{MERIT}; but 4 origins do not tell how sure that is, and 90% is asked for",
+        f"{MERIT}; but 4 origins cannot give a confidence, and 90% is required",
     ),
     "a person has the last word": (
         {"approval": "manual"},
         BETTER,
         "if_better",
         "pending",
-        f"{MERIT}; a person has to approve it",
+        f"{MERIT}; it waits for approval",
     ),
     "nobody is asked about what is worse": (
         {"approval": "manual"},
         {**BETTER, "ours": 1.5},
         "if_better",
         "kept",
-        "MASE 1.5 is not below the 1.25 of version 3 on windows that neither was taught",
+        "MASE 1.5 is not below the 1.25 of version 3 on windows that neither was trained on",
     ),
     "more skill": (
         {},
@@ -95,21 +95,21 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
         "if_better",
         "kept",
         "skill 0.25 is above the 0.125 of version 3, each in its own backtest; "
-        "but backtests of their own do not tell how sure that is, and 80% is asked for",
+        "but separate backtests cannot give a confidence, and 80% is required",
     ),
     "not to be compared": (
         {},
         {"champion": 3, "ours": 0.75},
         "if_better",
         "kept",
-        "the two cannot be compared on these data, version 3 stays; move the alias by hand if you want",
+        "the two cannot be compared on these data, version 3 stays; move the alias by hand",
     ),
     "not to be used": (
         {"confidence": 0.9},
         {"champion": 3, "usable": False},
         "if_better",
         "promoted",
-        "version 3 cannot be used any more",
+        "version 3 can no longer be used",
     ),
     "always, though worse": ({}, {**BETTER, "ours": 2.0}, "always", "promoted", "the job says to promote always"),
     "never, though better": ({}, BETTER, "never", "kept", "the job says to promote never"),
