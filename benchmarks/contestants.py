@@ -1,9 +1,9 @@
 """Our side of ``make bench-training``: ``python -m benchmarks.contestants NAME RACE.npz`` prints seconds as JSON.
 
-``ours`` is ``models.training.fit.fit`` on whatever backend ``KERAS_BACKEND`` names; ``keras`` is what one writes
-first: the
-same network, ``compile`` and ``fit`` as they come, on windows laid out in memory. ``memory`` says what ``ours`` weighs,
-``products`` how long the matrix products of the network take by themselves: nobody can be faster.
+``ours`` is ``models.training.fit.fit`` on the backend ``KERAS_BACKEND``. ``keras`` is plain Keras: the same network
+with
+``compile`` and ``fit`` on windows laid out in memory. ``memory`` measures the memory of ``ours``. ``products`` measures
+the matrix products of the network alone, the lower limit of every implementation.
 """
 
 import json
@@ -26,14 +26,14 @@ KIB = 1024
 
 
 def ours(race: Race) -> list[float]:
-    """Seconds of each timed round: an epoch of ``fit``, its validation included."""
+    """Return the seconds of each timed round: an epoch of ``fit`` with its validation."""
     ends: dict[int, float] = {}
     fit_race(race, panel_of_race(race), lambda epoch: ends.update({epoch: time.perf_counter()}))
     return [float(each) for each in np.diff([ends[epoch] for epoch in sorted(ends)])]
 
 
 def plain_keras(race: Race) -> list[float]:
-    """Seconds of each timed round: an epoch of Keras' own ``fit``."""
+    """Return the seconds of each timed round: an epoch of Keras' own ``fit``."""
     past, future = race.windows(race.updates * race.batch)
     network = keras.Sequential(
         [keras.Input((race.context, 1)), keras.layers.GRU(race.units), keras.layers.Dense(race.horizon)]
@@ -45,7 +45,7 @@ def plain_keras(race: Race) -> list[float]:
 
 
 class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
-    """When each epoch ended."""
+    """Callback that records the end of each epoch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def panel_of_race(race: Race) -> Panel:
-    """The series of the race as a panel, each repeated ``tiles`` times; nothing larger is made on the way."""
+    """Return the series of the race as a panel, each repeated ``tiles`` times, without a larger temporary array."""
     lengths = race.tiles * race.lengths
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     y = np.empty(indptr[-1])
@@ -67,7 +67,7 @@ def panel_of_race(race: Race) -> Panel:
 
 
 def memory(race: Race) -> list[float]:
-    """Bytes of the panel, and by how much the process grew, at most, while it was laid out and taught."""
+    """Return the bytes of the panel and the largest growth of the process during preparation and training."""
     empty_bytes = psutil.Process().memory_info().rss
     panel = panel_of_race(race)
     fit_race(race, panel, lambda epoch: None)
@@ -75,7 +75,7 @@ def memory(race: Race) -> list[float]:
 
 
 def fit_race(race: Race, panel: Panel, on_epoch: Callable[[int], None]) -> None:
-    """Teach the network of the race: the first epoch to warm up, then one for each timed round."""
+    """Train the network of the race: one warm-up epoch, then one for each timed round."""
     fields = {
         "season": race.season,
         "context": race.context,
@@ -98,10 +98,11 @@ def fit_race(race: Race, panel: Panel, on_epoch: Callable[[int], None]) -> None:
 
 
 def products(race: Race) -> list[float]:
-    """Seconds of each timed round of nothing but the matrix products that cannot be left out, each in one BLAS call.
+    """Return the seconds of each timed round of the unavoidable matrix products, each in one BLAS call.
 
-    At every step forward the state times the recurrent weights, back the gradient of the gates times the same, and at
-    the end the gradient of the weights over all steps at once. Gates, input and optimiser are left out.
+    At every step: the state times the recurrent weights (forward), the gradient of the gates times the same
+    (backward); at
+    the end the gradient of the weights over all steps. Gates, input and optimiser are left out.
     """
     rng, gates = np.random.default_rng(0), 3 * race.units
     state, weights, gradient = (

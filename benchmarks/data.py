@@ -1,8 +1,8 @@
-"""The data of the benchmarks: where it lies, and what each set is.
+"""Data of the benchmarks: their location and their descriptions.
 
-Every set is a Parquet file in long form (``unique_id``, ``ds``, ``y``) and a card, a JSON file with its frequency,
-horizon, season, source and licence. ``python -m benchmarks.data`` says where each can be had, so that anyone can repeat
-what is measured here; it needs no data for that: ``sources.json`` beside this file has what the cards say.
+Every set is a Parquet file in long form (``unique_id``, ``ds``, ``y``) and a card, a JSON file with frequency, horizon,
+season, source and licence. ``python -m benchmarks.data`` prints the source of each set, so that anyone can repeat the
+benchmarks; it needs no data for that: ``sources.json`` beside this file repeats the cards.
 """
 
 import json
@@ -29,7 +29,7 @@ SECOND = np.timedelta64(1, "s")
 
 
 def folder() -> Path:
-    """Where the data are: ``BENCH_DATA``, or ``../shared/data`` beside the repository."""
+    """Return the data folder: ``BENCH_DATA``, or ``../shared/data`` beside the repository."""
     found = Path(os.environ.get("BENCH_DATA", ROOT.parent / "shared" / "data"))
     if not (found / "cards").is_dir():
         raise SystemExit(f"no data in {found}: set BENCH_DATA; python -m benchmarks.data says where it can be had")
@@ -38,7 +38,7 @@ def folder() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A set of series at one frequency; ``horizon`` and ``season`` in steps of it, season 1: none."""
+    """Set of series at one frequency; ``horizon`` and ``season`` are in steps, season 1 means none."""
 
     name: str
     file: Path
@@ -48,7 +48,9 @@ class Dataset:
     ids: tuple[str, ...] = ()  # only these series; none named: all of the file
 
     def panel(self) -> Panel:
-        """The series on their grid; NaN where a row is missing or has no value; ends without values are cut off."""
+        """Return the series on their regular grid: NaN for a missing row or value, without leading and trailing
+        gaps.
+        """
         frame = pd.read_parquet(self.file, columns=["unique_id", "ds", "y"])
         if self.ids:
             frame = frame[frame["unique_id"].isin(self.ids)]
@@ -65,19 +67,21 @@ class Dataset:
 
 
 def panel_of(freq: Freq, series: Iterable[tuple[str, np.datetime64, Floats]]) -> Panel:
-    """The panel of (name, first moment, values) at ``freq``."""
+    """Return a panel of (name, first timestamp, values) at ``freq``."""
     ids, starts, parts = zip(*series, strict=True)
     indptr = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
     return Panel(tuple(ids), np.array(starts, dtype="datetime64[us]"), np.concatenate(parts), indptr, freq)
 
 
 def cards() -> list[dict[str, Any]]:
-    """What is written about every set, by name."""
+    """Return the card of every set by name."""
     return [json.loads(path.read_text()) for path in sorted((folder() / "cards").glob("*.json"))]
 
 
 def datasets() -> dict[str, Dataset]:
-    """Every set by name; one of mixed frequencies is as many sets as it has, named after it and them."""
+    """Return every set by name; a set of several frequencies becomes one set for each, with the frequency in its
+    name.
+    """
     return {each.name: each for card in cards() for each in _sets(card)}
 
 
@@ -92,7 +96,7 @@ def _sets(card: dict[str, Any]) -> list[Dataset]:
 
 
 def _mixed(card: dict[str, Any], file: Path) -> list[Dataset]:
-    """The sets of a card that names several frequencies: horizon and season span the same time in each of them."""
+    """Return one set for each frequency of a card; horizon and season span the same time in each."""
     first = next(word for word in re.findall(r"\w+", card["freq"]) if re.match(r"\d", word))
     unit = pd.Timedelta(first).to_timedelta64()
     by_step: dict[np.timedelta64, list[str]] = {}
@@ -115,7 +119,7 @@ def _mixed(card: dict[str, Any], file: Path) -> list[Dataset]:
 
 
 def usual_step(times: Times) -> tuple[np.timedelta64, float]:
-    """The most common step between ``times`` (n,), and the share of them off the grid of such steps."""
+    """Return the most common step between ``times`` (n,), and the share of times off the grid of such steps."""
     steps, counts = np.unique(np.diff(times), return_counts=True)
     step: np.timedelta64 = steps[counts.argmax()]
     return step, float(((times - times[0]) % step != np.timedelta64(0)).mean())
@@ -127,7 +131,7 @@ def _freq_of(step: np.timedelta64) -> Freq:
 
 
 def sources() -> list[dict[str, Any]]:
-    """Name, title, licence and source of every set, from the cards."""
+    """Return name, title, licence and source of every set from the cards."""
     names = ("name", "title", "freq", "horizon", "seasonality", "licence", "source", "notes", "sha256")
     return [{name: card[name] for name in names} | {"files": _files(card)} for card in cards()]
 
@@ -137,7 +141,7 @@ def _files(card: dict[str, Any]) -> list[str]:
 
 
 def where(source: dict[str, Any] | list[dict[str, Any]]) -> str:
-    """In words where a set can be had."""
+    """Describe the source of a set in words."""
     if isinstance(source, list):
         return "; ".join(map(where, source))
     if source["kind"] == "github":
@@ -146,7 +150,7 @@ def where(source: dict[str, Any] | list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Print where every set can be had; ``--write``: renew ``sources.json`` from the cards."""
+    """Print the source of every set; with ``--write`` update ``sources.json`` from the cards."""
     if "--write" in sys.argv:
         SOURCES.write_text(json.dumps(sources(), indent=1) + "\n")
     for each in json.loads(SOURCES.read_text()):

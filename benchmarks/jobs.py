@@ -1,4 +1,4 @@
-"""``make bench-jobs``: how fast jobs are queued, claimed and done, and what a worker costs with nothing to do."""
+"""Benchmark ``make bench-jobs``: latency of queueing and claiming jobs, and the cost of an idle worker."""
 
 import json
 import os
@@ -41,7 +41,7 @@ WARM_UP = 100  # before them
 
 
 def main() -> int:
-    """Measure on SQLite and PostgreSQL, alone on the machine."""
+    """Measure on SQLite and PostgreSQL; nothing else should run on the machine."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = [*table_rows("SQLite", sqlite(folder / "table.db")), *table_rows("PostgreSQL", postgresql())]
@@ -61,7 +61,7 @@ def postgresql() -> Database:
 
 
 def table_rows(name: str, database: Database) -> list[Row]:
-    """What the table alone takes: a job in, and one out of ten thousand."""
+    """Measure the jobs table alone: queue one job, and claim one of ten thousand."""
     revision = keep(database)
     enqueue_ms = median_ms(lambda: queue(database, revision))
     with database.write() as session:
@@ -77,7 +77,7 @@ def table_rows(name: str, database: Database) -> list[Row]:
 
 
 def worker_rows(database: Database) -> list[Row]:
-    """What a worker takes that has nothing to do, and how soon it sees that it has."""
+    """Measure an idle worker: its cost, and its delay in claiming a job."""
     revision = keep(database)
     with worker(database) as process:
         dispatcher = psutil.Process(process.pid)
@@ -102,7 +102,7 @@ def worker_rows(database: Database) -> list[Row]:
 
 
 def training_rows(folder: Path) -> list[Row]:
-    """Forecasts while a model is taught; a hundred small models, as many at a time as there are processors."""
+    """Measure forecasts during a training, and a hundred small trainings on all processors."""
     folder.mkdir()
     command(folder, "migrate")
     command(
@@ -155,7 +155,7 @@ def training_rows(folder: Path) -> list[Row]:
 
 
 def many_models(server: Server) -> tuple[float, list[str]]:
-    """Wall time of many small trainings, and their jobs."""
+    """Return the wall time of many small trainings, and their jobs."""
     began_s = time.monotonic()
     made = [post(server, name=f"small-{n}", spec=LITTLE, training=LESSONS) for n in range(SMALL)]
     for job in made:
@@ -164,13 +164,13 @@ def many_models(server: Server) -> tuple[float, list[str]]:
 
 
 def attempts_s(session: Session, made: Sequence[str]) -> float:
-    """What all of them took together, from claim to end."""
+    """Return the total seconds of all attempts from claim to end."""
     query = select(JobAttempt).where(JobAttempt.job_id.in_(made))
     return sum((row.ended_at - row.started_at).total_seconds() for row in session.scalars(query) if row.ended_at)
 
 
 def fits_s(session: Session, made: Sequence[str]) -> float:
-    """What teaching took of that: from its first report to its last, which comes no later than its end."""
+    """Return the total seconds of the fits alone: from the first to the last progress report of each."""
     query = select(JobEvent).where(JobEvent.job_id.in_(made), JobEvent.kind == "progress").order_by(JobEvent.id)
     told: dict[str, list[datetime]] = {job: [] for job in made}
     for row in session.scalars(query):
@@ -245,7 +245,7 @@ def median_ms(act: Callable[[], object]) -> float:
 
 @contextmanager
 def worker(database: Database) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker with all its settings as they are, whose children do what the fault tests let them."""
+    """Run a worker with default settings and the job functions of the fault tests."""
     env = {**installed(os.environ), "FORECASTLE_DATABASE_URL": str(database.url)}
     with subprocess.Popen([sys.executable, "-m", "tests.faults.worker_process", "10"], env=env, cwd=ROOT) as process:
         try:

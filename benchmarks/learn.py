@@ -1,4 +1,4 @@
-"""The library in the benchmarks' words: how a panel becomes a predictor, and with which recipe each protocol is run."""
+"""Adapter between the benchmarks and the library: how to train a predictor, and the recipe of each protocol."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ LEVEL = 80  # percent
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The library's recipe of that ``name``, and what a protocol gives it besides."""
+    """Name of a recipe of the library and the fields that a protocol overrides."""
 
     name: str = "default"
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -46,16 +46,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """Teaches as ``recipe`` says, from one ``seed``."""
+    """Trainer with one ``recipe`` and one ``seed``."""
 
     recipe: Recipe
     seed: int
 
     def __call__(self, panel: Panel, fields: Mapping[str, Any], held: int | None = None) -> Predictor:
-        """A predictor taught on ``panel``.
+        """Return a predictor trained on ``panel``.
 
-        ``held`` None: made as a job of the service makes it, with intervals from its own backtest. Otherwise the newest
-        ``held`` points are not taught, and there are no intervals.
+        With ``held`` None it is made as by a job of the service, with intervals from its own backtest. Otherwise the
+        newest
+        ``held`` points are excluded from training, and there are no intervals.
         """
         spec = suggest(panel, {**fields, **self.recipe.fields}, self.recipe.name)
         training = suggest_training(panel, spec, {**self.recipe.training, "seed": self.seed}, self.recipe.name)
@@ -73,7 +74,7 @@ class Teacher:
 
 @dataclass(slots=True)
 class Open:
-    """What was said of some series at some moment, and how many of its steps have been learned from, (B,)."""
+    """Earlier forecasts of some series, and the number of their steps already learned from, (B,)."""
 
     series: Ints
     at: Ints
@@ -82,14 +83,14 @@ class Open:
 
 
 class Adapting:
-    """Forecasts whose intervals learn from what came of the ones before; asked in the order of time."""
+    """Predictor with intervals that learn from earlier forecasts; call it in order of time."""
 
     def __init__(self, networks: tuple[RunnableMember, ...], calibration: Calibration) -> None:
         self._networks, self._calibration = networks, calibration
         self._state, self._open = initial_adaptation(), list[Open]()
 
     def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Answer:
-        """The forecast at the moments (series, at), with the interval at 80 %."""
+        """Return the forecasts at (series, at) with the interval at 80 %."""
         for said in self._open:
             self._learn(panel, said, dict(zip(series.tolist(), at.tolist(), strict=True)), horizon)
         prediction = predict(self._networks, panel, series, at, horizon)
@@ -98,7 +99,7 @@ class Adapting:
         return Answer(prediction.mean, lo, hi)
 
     def _learn(self, panel: Panel, said: Open, now: dict[int, int], horizon: int) -> None:
-        """Learn from the steps that have come since, up to what is known ``now`` of each series."""
+        """Learn from the steps that are known by ``now`` of each series."""
         known = np.array([now.get(int(i), at) for i, at in zip(said.series, said.at, strict=True)])
         came, steps = np.clip(known - said.at, said.learned, horizon), np.arange(horizon)
         actual = take(panel.y, panel, said.series, said.at, horizon)
@@ -110,6 +111,6 @@ class Adapting:
 def fit_only(
     panel: Panel, fields: Mapping[str, Any], training: Mapping[str, Any], on_epoch: Callable[[int], None]
 ) -> None:
-    """Teach and forget; ``on_epoch`` is called with the number of an epoch as it goes on, the last time at its end."""
+    """Train without keeping the result; call ``on_epoch`` with the number of each epoch and at the end."""
     spec = suggest(panel, fields)
     fit(spec, suggest_training(panel, spec, training), panel, lambda progress: on_epoch(progress.epoch))

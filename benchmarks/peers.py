@@ -1,7 +1,7 @@
-"""The other side of ``make bench-training``: Darts and neuralforecast.
+"""The peers of ``make bench-training``: Darts and neuralforecast.
 
 Runs in ``.venv-peers`` (see ``peers.txt``): ``python -m benchmarks.peers NAME RACE.npz`` prints seconds as JSON. Both
-get one layer of GRU cells and a linear layer from its states to the horizon; all else is as they have it.
+train one layer of GRU cells and a linear layer from its states to the horizon, with their own defaults otherwise.
 """
 
 import json
@@ -22,7 +22,7 @@ QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False, "e
 
 
 class Clock(lightning.Callback):  # type: ignore[misc]
-    """When each round of ``updates`` ended."""
+    """Callback that records the end of each round of ``updates``."""
 
     def __init__(self, updates: int) -> None:
         self.updates = updates
@@ -37,7 +37,7 @@ class Clock(lightning.Callback):  # type: ignore[misc]
 
 
 def darts(race: Race) -> list[float]:
-    """Seconds of each timed round of Darts' ``BlockRNNModel``."""
+    """Return the seconds of each timed round of Darts' ``BlockRNNModel``."""
     from darts import TimeSeries  # noqa: PLC0415 - either peer takes long to import
     from darts.models import BlockRNNModel  # noqa: PLC0415
 
@@ -57,7 +57,7 @@ def darts(race: Race) -> list[float]:
 
 
 def neuralforecast(race: Race) -> list[float]:
-    """Seconds of each timed round of neuralforecast's ``GRU``."""
+    """Return the seconds of each timed round of neuralforecast's ``GRU``."""
     from neuralforecast import NeuralForecast  # noqa: PLC0415 - either peer takes long to import
     from neuralforecast.models import GRU  # noqa: PLC0415
 

@@ -1,6 +1,6 @@
-"""What all contestants of ``make bench-training`` get: the same series, the same sizes, the same number of updates.
+"""Common workload of all contestants of ``make bench-training``: the same series, sizes and number of updates.
 
-Only NumPy is imported here: the peers live in an environment of their own.
+Only NumPy is imported here: the peers run in an environment of their own.
 """
 
 import json
@@ -16,10 +16,11 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Race:
-    """One layer of ``units`` GRU cells reads ``context`` points, one at a time, and says ``horizon``.
+    """Workload: one layer of ``units`` GRU cells reads ``context`` points, one at a time, and predicts ``horizon``
+    steps.
 
-    ``updates`` with ``batch`` windows each are a round; the first round, with imports and compilation, is not timed,
-    the next ``rounds`` are.
+    A round is ``updates`` with ``batch`` windows each. The first round, with imports and compilation, is not timed; the
+    next ``rounds`` are.
     """
 
     values: Values = field(repr=False)
@@ -35,11 +36,11 @@ class Race:
     tiles: int = 1  # how often each series is repeated, for a larger panel
 
     def series(self) -> list[Values]:
-        """Each series (length,), with mean 0 and standard deviation 1."""
+        """Return each series (length,), scaled to mean 0 and standard deviation 1."""
         return np.split(self.values, np.cumsum(self.lengths)[:-1])
 
     def windows(self, count: int, seed: int = 0) -> tuple[Values, Values]:
-        """``count`` random windows laid out in memory: what goes in (count, T) and what follows (count, H)."""
+        """Return ``count`` random windows: inputs (count, T) and targets (count, H)."""
         rng = np.random.default_rng(seed)
         size = self.context + self.horizon
         begins = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
@@ -50,19 +51,19 @@ class Race:
 
 
 def scaled(parts: list[NDArray[np.float64]]) -> tuple[Values, NDArray[np.int64]]:
-    """The ``values`` and ``lengths`` of a race over ``parts``."""
+    """Return the ``values`` and ``lengths`` of a race over ``parts``."""
     values = [(part - part.mean()) / (part.std() or 1.0) for part in parts]
     return np.concatenate(values).astype(np.float32), np.array([len(part) for part in parts])
 
 
 def write(race: Race, file: Path) -> None:
-    """Leave ``race`` for another process."""
+    """Write ``race`` to a file for another process."""
     sizes: dict[str, Any] = asdict(race)
     values, lengths = sizes.pop("values"), sizes.pop("lengths")
     np.savez(file, values=values, lengths=lengths, sizes=json.dumps(sizes))
 
 
 def read(file: Path) -> Race:
-    """The race that ``write`` left."""
+    """Read the race that ``write`` wrote."""
     with np.load(file) as found:
         return Race(values=found["values"], lengths=found["lengths"], **json.loads(str(found["sizes"])))

@@ -1,4 +1,4 @@
-"""What every benchmark shares: rows, a table, and a JSON file beside it."""
+"""Common parts of all benchmarks: rows, a printed table, and a JSON file."""
 
 import json
 import math
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One measured figure, NaN where it was not; ``bar`` is what it must reach, ``stretch`` what would be excellent."""
+    """One figure, NaN if not measured; ``bar`` is the required value, ``stretch`` an excellent one."""
 
     name: str
     value: float
@@ -26,7 +26,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the bar is met."""
+        """Return whether the bar is met."""
         if math.isnan(self.value):
             return "not run"
         if self.bar is None:
@@ -45,7 +45,7 @@ def table(rows: list[Row]) -> None:
 
 
 def publish(name: str, rows: list[Row], notes: dict[str, Any]) -> int:
-    """Print ``rows`` as a table, write ``results/NAME.json``, and give 1 where a bar is missed, else 0."""
+    """Print ``rows`` as a table, write ``results/NAME.json``, and return 1 if a bar is missed, else 0."""
     table(rows)
     FOLDER.mkdir(exist_ok=True)
     report = {

@@ -1,4 +1,4 @@
-"""A real Forecastle in a folder of its own, and a client for it."""
+"""A real Forecastle server in a folder of its own, and a client for it."""
 
 import os
 import re
@@ -18,7 +18,7 @@ START_TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server; ``client`` carries its key, ``ready_s`` is what it took from the command to /readyz."""
+    """Running server; ``client`` sends its key, ``ready_s`` is the time from the command to /readyz."""
 
     client: httpx.Client
     process: subprocess.Popen[str]
@@ -26,13 +26,15 @@ class Server:
 
 
 def command(folder: Path, *arguments: str) -> str:
-    """The standard output of ``forecastle ARGUMENTS`` on the database in ``folder``; its progress is shown."""
+    """Return the standard output of ``forecastle ARGUMENTS`` on the database in ``folder``; progress goes to the
+    terminal.
+    """
     return subprocess.run(_line(arguments), env=_env(folder), check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 @contextmanager
 def serving(folder: Path, *arguments: str, **settings: str) -> Iterator[Server]:
-    """``forecastle serve`` on a free port, on the migrated database in ``folder``; settings by their names there."""
+    """Run ``forecastle serve`` on a free port over the database in ``folder``; keyword arguments are settings."""
     began_s = time.perf_counter()
     line = _line(("serve", "--port", "0", *arguments))
     env = _env(folder) | {f"FORECASTLE_{name.upper()}": value for name, value in settings.items()}
@@ -57,7 +59,9 @@ def _env(folder: Path) -> dict[str, str]:
 
 
 def installed(env: Mapping[str, str]) -> dict[str, str]:
-    """``env`` with bytecode that is kept, as where people install: to compile at each start takes over a second."""
+    """Return ``env`` with bytecode caching on, as after an installation; compiling at each start takes over a
+    second.
+    """
     return {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 

@@ -1,4 +1,4 @@
-"""``make bench-start``: a fresh clone, ``make serve``, and the banner's own line, as a newcomer would."""
+"""Benchmark ``make bench-start``: a fresh clone, ``make serve``, and the printed ``curl`` line, as a new user would."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ TIMEOUT_S = 900
 
 
 def main() -> int:
-    """Clone into an empty folder, serve, forecast; then serve once more."""
+    """Clone into an empty folder, serve, forecast; then serve again."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "forecastle"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def first_forecast(folder: Path) -> float:
-    """Seconds from ``make serve`` to the answer of the banner's line, which is checked."""
+    """Return the seconds from ``make serve`` to the checked answer of the printed ``curl`` line."""
     began_s = time.monotonic()
     # A port of its own: one that a user's server may hold is left alone.
     line = ["make", "serve", "FORECASTLE_PORT=8765"]
@@ -52,7 +52,7 @@ def first_forecast(folder: Path) -> float:
 
 
 def read_curl(server: subprocess.Popen[str], deadline_s: float) -> str:
-    """The line of the banner that forecasts; everything on the way there is shown."""
+    """Return the ``curl`` line of the banner; copy all output to the terminal."""
     assert server.stderr is not None
     for text in server.stderr:
         print(text, end="", file=sys.stderr)

@@ -1,8 +1,8 @@
-"""``make bench-training``: how fast networks are taught, beside a plain ``keras.fit``, Darts and neuralforecast.
+"""Benchmark ``make bench-training``: training speed beside plain ``keras.fit``, Darts and neuralforecast.
 
-Everybody teaches the same network on the series of ``m4_hourly`` with the same number of updates, each in a process of
-its own, in turns, one at a time. The first round of each, with imports, data preparation and compilation, is not timed.
-What counts are ratios of medians.
+All train the same network on the series of ``m4_hourly`` with the same number of updates, each in a process of its own,
+in turns, one at a time. The first round of each, with imports, data preparation and compilation, is not timed. The
+results are ratios of medians.
 """
 
 import json
@@ -47,7 +47,7 @@ SEGMENTS = f"ours, segments of {SEGMENT}"  # what the library does by itself: no
 
 
 def main() -> int:
-    """Run everybody in turns, then two of ours at once, then weigh ours."""
+    """Run all contestants in turns, then two of ours at once, then measure our memory."""
     values, lengths = race.scaled([y for _, y in datasets()["m4_hourly"].panel()])
     sizes = Race(values=values, lengths=lengths)
     with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def turns(file: Path) -> dict[str, list[float]]:
-    """The seconds of all timed rounds of everybody, taking turns so that a slow minute is nobody's alone."""
+    """Return the seconds of all timed rounds; contestants alternate, so that a slow minute affects all."""
     rounds: dict[str, list[float]] = {name: [] for name in FIELD}
     for _ in range(TURNS):
         for name, contestant in FIELD.items():
@@ -73,21 +73,21 @@ def turns(file: Path) -> dict[str, list[float]]:
 
 
 def run(contestant: tuple[list[str], Mapping[str, str]], file: Path) -> list[float]:
-    """What one process of ``contestant`` prints."""
+    """Return the output of one process of ``contestant``."""
     return finish(start(contestant, file))
 
 
 def start(contestant: tuple[list[str], Mapping[str, str]], file: Path) -> subprocess.Popen[str]:
-    """A process of ``contestant``, begun."""
+    """Start a process of ``contestant``."""
     line, env = contestant
     return subprocess.Popen([*line, str(file)], env={**os.environ, **env}, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> list[float]:
-    """The numbers on the last line that ``process`` prints.
+    """Return the numbers on the last line that ``process`` prints.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the process failed.
     """
     out, _ = process.communicate()
     if process.returncode:
@@ -97,7 +97,7 @@ def finish(process: subprocess.Popen[str]) -> list[float]:
 
 
 def times(rounds: Mapping[str, list[float]], sizes: Race) -> list[Row]:
-    """Milliseconds an update of everybody."""
+    """Return the milliseconds per update of each contestant."""
     return [
         Row(name=f"{name}: an update", value=1e3 * median / sizes.updates, unit="ms", better="lower")
         for name, median in medians(rounds).items()
@@ -105,12 +105,12 @@ def times(rounds: Mapping[str, list[float]], sizes: Race) -> list[Row]:
 
 
 def medians(rounds: Mapping[str, list[float]]) -> dict[str, float]:
-    """Seconds of everybody's median round."""
+    """Return the median seconds per round of each contestant."""
     return {name: statistics.median(each) for name, each in rounds.items()}
 
 
 def ratios(rounds: Mapping[str, list[float]]) -> list[Row]:
-    """How many times faster ours is."""
+    """Return the speed of ours relative to each contestant."""
     by_name = medians(rounds)
     plain = by_name["keras.fit"]
     darts, neuralforecast = (min(by_name[n], by_name[f"{n}, one thread"]) for n in ("Darts", "neuralforecast"))
@@ -133,7 +133,7 @@ def ratios(rounds: Mapping[str, list[float]]) -> list[Row]:
 
 
 def together(file: Path) -> Row:
-    """Two processes of ours at once, each on a core of its own, beside one alone on one core."""
+    """Measure two processes of ours at once, one per core, relative to one alone."""
     first, second = sorted(os.sched_getaffinity(0))[:2]
     alone, both = [], []
     for _ in range(TURNS):
@@ -145,7 +145,7 @@ def together(file: Path) -> Row:
 
 
 def pinned(file: Path, core: int) -> subprocess.Popen[str]:
-    """A process of ours on one core, with one thread."""
+    """Start a process of ours on one core with one thread."""
     line, env = FIELD["ours"]
     process = start((line, {**env, **ONE_THREAD}), file)
     os.sched_setaffinity(process.pid, {core})
@@ -153,7 +153,7 @@ def pinned(file: Path, core: int) -> subprocess.Popen[str]:
 
 
 def weights(measured: list[float]) -> list[Row]:
-    """By how much a process grows that teaches a large panel, beside what it may."""
+    """Measure the memory growth of a process that trains on a large panel."""
     panel_bytes, growth_bytes = measured
     return [
         Row(name="panel", value=panel_bytes / 1e6, unit="MB", better="lower"),

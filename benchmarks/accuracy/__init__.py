@@ -1,5 +1,5 @@
-"""``make bench-accuracy``: how good the forecasts are, by the protocols in use where such figures are published.
+"""Benchmark ``make bench-accuracy``: accuracy of the forecasts by published protocols.
 
-``two_sine``, ``ett``, ``m4`` and ``sets`` are the protocols. They know the library by three words only (``protocol``):
-``teach``, the ``Predictor`` that it gives, and its ``Answer``; ``benchmarks.learn`` says them in the library's terms.
+``two_sine``, ``ett``, ``m4`` and ``sets`` are the protocols. They use the library only through ``protocol``: ``teach``
+returns a ``Predictor``, and a predictor returns an ``Answer``. ``benchmarks.learn`` implements both with the library.
 """

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks.accuracy [--suite SUITE] [--only NAME] [--seed N] [--backend KERAS_BACKEND]``."""
+"""Command ``python -m benchmarks.accuracy [--suite SUITE] [--only NAME] [--seed N] [--backend KERAS_BACKEND]``."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ PROTOCOL = {
 
 
 def main() -> int:
-    """Measure what is not yet noted, print the tables, and write the JSON file if nothing is left out."""
+    """Run the tasks that have no stored result, print the tables, and write the JSON file if all tasks are done."""
     asked = arguments()
     crew = Crew(processes=asked.processes, backend=asked.backend, seed=asked.seed)
     file = notebook(crew)
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def finish(known: dict[str, Any], failed: dict[str, Any], asked: argparse.Namespace) -> int:
-    """Print what is known; write the JSON file where that is everything."""
+    """Print the known results; write the JSON file if they are complete."""
     print_sets(known)
     for task, error in failed.items():
         print(f"{task} failed: {error}", file=sys.stderr)
@@ -53,7 +53,7 @@ def finish(known: dict[str, Any], failed: dict[str, Any], asked: argparse.Namesp
 
 
 def with_longest_alone(known: dict[str, Any], asked: argparse.Namespace) -> dict[str, Any]:
-    """What is known, and how long the set that took longest takes with all cores to itself, as a job has them."""
+    """Add the training time of the slowest set when it has all cores, as a job of the service has."""
     longest = max((task for task in known if task.startswith(f"{SETS}/")), key=lambda task: known[task]["seconds"])
     alone = Crew(processes=1, backend=asked.backend, seed=asked.seed)
     ((_, found),) = alone.run([task for task in tasks() if str(task) == longest])
@@ -61,12 +61,12 @@ def with_longest_alone(known: dict[str, Any], asked: argparse.Namespace) -> dict
 
 
 def is_wanted(task: Task, asked: argparse.Namespace) -> bool:
-    """Whether the command asked for it."""
+    """Return whether the command line selects this task."""
     return asked.suite in (None, task.suite) and asked.only in (None, task.name)
 
 
 def arguments() -> argparse.Namespace:
-    """What the command asked for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--suite", choices=SUITES)
     parser.add_argument("--only", metavar="NAME", help="one set or task, such as m4_hourly or etth1-96")

@@ -1,8 +1,8 @@
-"""ETT, the transformer temperatures: long horizons, every window of the test part.
+"""Protocol of ETT, the transformer temperatures: long horizons over every window of the test part.
 
-Split into 12, 4 and 4 months to teach, choose and test; each of the seven columns is standardised by the mean and the
-standard deviation of its first part, and is a series of its own. After Zhou et al. (2021), "Informer"; that no window
-is dropped with the last batch: Qiu et al. (2024), "TFB".
+The series are split into 12, 4 and 4 months for training, validation and test. Each of the seven columns is
+standardised by the mean and the standard deviation of its training part and is a series of its own. Source: Zhou et
+al. (2021), "Informer"; Qiu et al. (2024), "TFB", for keeping the windows of the last batch.
 """
 
 from typing import Any
@@ -22,13 +22,13 @@ LOOK_BACK = 720
 
 
 def parts(dataset: Dataset) -> tuple[int, int, int]:
-    """Points that teach, choose and test: 8,640, 2,880 and 2,880 of the hourly set."""
+    """Return the points for training, validation and test: 8,640, 2,880 and 2,880 of the hourly set."""
     month = round(MONTH_DAYS / dataset.freq.least_days)
     return TAUGHT * month, CHOOSING * month, TESTING * month
 
 
 def panel(dataset: Dataset) -> Panel:
-    """The three parts of the seven columns, standardised, one series each."""
+    """Return the three parts of the seven columns, standardised, one series each."""
     frame = pd.read_parquet(dataset.file)
     first, whole = parts(dataset)[0], sum(parts(dataset))
     values = frame[list(COLUMNS)].to_numpy(np.float64)[:whole]
@@ -38,13 +38,13 @@ def panel(dataset: Dataset) -> Panel:
 
 
 def moments(series: int, begin: int, points: int, horizon: int) -> tuple[Ints, Ints]:
-    """Every (series, at) whose ``horizon`` steps lie within ``points`` points from ``begin`` on."""
+    """Return every (series, at) with ``horizon`` steps inside the ``points`` points from ``begin``."""
     at = np.arange(begin, begin + points - horizon + 1)
     return np.repeat(np.arange(series), len(at)), np.tile(at, series)
 
 
 def errors(predictor: Predictor, panel: Panel, where: tuple[Ints, Ints], horizon: int) -> tuple[float, float]:
-    """Mean squared and mean absolute error over all windows, steps and columns."""
+    """Return the mean squared and the mean absolute error over all windows, steps and columns."""
     series, at = where
     squared = absolute = 0.0
     for i in range(0, len(at), CHUNK):
@@ -55,7 +55,7 @@ def errors(predictor: Predictor, panel: Panel, where: tuple[Ints, Ints], horizon
 
 
 def measure(dataset: Dataset, horizon: int, teach: Teach) -> dict[str, Any]:
-    """MSE and MAE in standard deviations, on the part that chooses and on the part that tests."""
+    """Return MSE and MAE, in standard deviations, on the validation part and on the test part."""
     whole = panel(dataset)
     begin, choosing, testing = parts(dataset)
     fields = {"season": dataset.season, "context": LOOK_BACK, "horizon": horizon}

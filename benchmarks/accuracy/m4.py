@@ -1,6 +1,6 @@
-"""M4: its own test sets, and its own measure against its own Naive2.
+"""Protocol of M4: the test sets of the competition, and OWA against its Naive2.
 
-OWA is the mean of sMAPE and of MASE, each relative to Naive2's: Makridakis et al. (2020), "The M4 Competition".
+OWA is the mean of sMAPE and MASE, each relative to Naive2: Makridakis et al. (2020), "The M4 Competition".
 """
 
 from typing import Any
@@ -19,19 +19,19 @@ NAIVE2 = "Naive2"
 
 
 def reference(panel: Panel, horizon: int, method: str) -> Floats:
-    """What ``method`` handed in for each series of ``panel``, (N, H)."""
+    """Return the submitted forecasts of ``method`` for each series of ``panel``, (N, H)."""
     frame = pd.read_parquet(folder() / REFERENCE, columns=["unique_id", "step", method])
     by_id = {str(name): rows for name, rows in frame.sort_values("step").groupby("unique_id")}
     return np.stack([by_id[name][method].to_numpy(np.float64)[:horizon] for name in panel.ids])
 
 
 def moments(panel: Panel, horizon: int) -> tuple[Ints, Ints]:
-    """The one moment of each series: before its last ``horizon`` points."""
+    """Return the forecast origin of each series: before its last ``horizon`` points."""
     return np.arange(len(panel)), panel.lengths - horizon
 
 
 def scores(panel: Panel, forecast: Floats, season: int) -> dict[str, float]:
-    """sMAPE, MASE and OWA of ``forecast`` (N, H) on the test sets of all series."""
+    """Return sMAPE, MASE and OWA of ``forecast`` (N, H) on the test sets of all series."""
     horizon = forecast.shape[1]
     own, naive2 = (_errors(panel, each, season) for each in (forecast, reference(panel, horizon, NAIVE2)))
     return {"smape": own[0], "mase": own[1], "owa": metrics.owa(*own, *naive2)}
@@ -45,9 +45,9 @@ def _errors(panel: Panel, forecast: Floats, season: int) -> tuple[float, float]:
 
 
 def measure(dataset: Dataset, teach: Teach) -> dict[str, Any]:
-    """OWA of a forecaster taught on the competition's training sets.
+    """Return the OWA of a forecaster trained on the training sets of the competition.
 
-    MASE has the competition's season (1 for weeks), the forecaster that of its frequency.
+    MASE uses the competition's season (1 for weeks), the forecaster the season of its frequency.
     """
     panel, horizon = dataset.panel(), dataset.horizon
     series, at = moments(panel, horizon)

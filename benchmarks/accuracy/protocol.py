@@ -1,4 +1,4 @@
-"""What the protocols need of a library, and what they have in common: moments to forecast from, and means over them."""
+"""Interface between the protocols and a library, and their common parts: windows, means over windows, coverage."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ CHUNK = 1024  # windows at a time
 
 
 class Answer(NamedTuple):
-    """A forecast: ``mean``, and the ends of its interval at 80 %, each (B, H)."""
+    """Forecast with ``mean`` and the bounds of its interval at 80 %, each (B, H)."""
 
     mean: Floats
     lo: Floats
@@ -30,16 +30,20 @@ Predictor = Callable[[Panel, Ints, Ints, int], Answer]
 
 
 class Teach(Protocol):
-    """What makes a predictor of a panel."""
+    """Function that trains a predictor on a panel."""
 
     def __call__(self, panel: Panel, fields: Mapping[str, Any], held: int | None = None) -> Predictor:
-        """Teach on ``panel`` but for its newest ``held`` points; None: the library keeps some, to make intervals."""
+        """Train on ``panel`` without its newest ``held`` points; with None the library reserves points for its
+        intervals.
+        """
 
 
 def taught(
     teach: Teach, panel: Panel, fields: Mapping[str, Any], held: int | None = None
 ) -> tuple[Predictor, dict[str, float]]:
-    """The predictor, and what it took: ``seconds``, and ``cpu_seconds``, which a busy machine changes less."""
+    """Train a predictor; return it with ``seconds`` and ``cpu_seconds``, the latter less affected by other
+    processes.
+    """
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     predictor = teach(panel, fields, held)
     took = {"seconds": time.perf_counter() - began_s, "cpu_seconds": time.process_time() - began_cpu_s}
@@ -48,7 +52,7 @@ def taught(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``origins`` moments a series, ``stride`` steps apart; the last leaves ``horizon`` steps to be forecast."""
+    """Backtest plan: ``origins`` per series, ``stride`` steps apart; ``horizon`` steps follow the last origin."""
 
     horizon: int
     season: int
@@ -57,7 +61,7 @@ class Plan:
 
     @property
     def held_out(self) -> int:
-        """Points at the end of every series that nobody may be taught."""
+        """Return the number of points at the end of every series that are excluded from training."""
         return self.horizon + (self.origins - 1) * self.stride
 
     def __str__(self) -> str:
@@ -65,9 +69,9 @@ class Plan:
 
 
 def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
-    """Five origins, 20 for a single series, as far apart as a fifth of the median series lets them be.
+    """Return five origins (20 for a single series) within the last fifth of the median series.
 
-    They are never further apart than the horizon; where a fifth is shorter than the horizon, one step apart.
+    The stride is at most the horizon, and one step if a fifth of the series is shorter than the horizon.
     """
     origins = SINGLE_ORIGINS if len(panel) == 1 else PANEL_ORIGINS
     room = max(horizon, int(SHARE_TESTED * panel.median_length)) - horizon
@@ -76,7 +80,7 @@ def plan_for(panel: Panel, horizon: int, season: int) -> Plan:
 
 
 class Windows(NamedTuple):
-    """W forecasts to be made: ``series`` (W,), ``at`` (W,), ``origin`` (W,), what came (W, H), MASE's unit (W,)."""
+    """W windows: ``series`` (W,), ``at`` (W,), ``origin`` (W,), actual values (W, H), scale of MASE (W,)."""
 
     series: Ints
     at: Ints
@@ -86,9 +90,10 @@ class Windows(NamedTuple):
 
 
 def windows_of(panel: Panel, plan: Plan) -> Windows:
-    """The windows of ``plan``, earliest origin first; a series takes part where it has more than a season behind it.
+    """Return the windows of ``plan``, earliest origin first.
 
-    MASE's unit of a series is the error of seasonal naive in what lies before its first window.
+    A series needs more than a season of history. Its scale of MASE is the error of seasonal naive before its first
+    window.
     """
     back = plan.horizon + plan.stride * np.arange(plan.origins - 1, -1, -1)
     at = panel.lengths[None, :] - back[:, None]
@@ -101,12 +106,14 @@ def windows_of(panel: Panel, plan: Plan) -> Windows:
 
 
 def actual_of(panel: Panel, series: Ints, at: Ints, horizon: int) -> Floats:
-    """The ``horizon`` points that came at each moment, (B, H)."""
+    """Return the ``horizon`` actual values after each origin, (B, H)."""
     return np.asarray(panel.y[(panel.indptr[series] + at)[:, None] + np.arange(horizon)])
 
 
 def predict(predictor: Predictor, panel: Panel, windows: Windows) -> Answer:
-    """The forecasts of all windows, origin after origin, a chunk at a time: what came before may be learned from."""
+    """Return the forecasts of all windows in chunks, in order of the origins, so that a predictor can learn from
+    earlier windows.
+    """
     horizon, parts = windows.actual.shape[1], []
     for origin in np.unique(windows.origin):
         rows = np.flatnonzero(windows.origin == origin)
@@ -116,25 +123,25 @@ def predict(predictor: Predictor, panel: Panel, windows: Windows) -> Answer:
 
 
 def seasonal_naive_of(panel: Panel, windows: Windows, season: int) -> Floats:
-    """Seasonal naive's forecasts of all windows, (W, H)."""
+    """Return the forecasts of seasonal naive for all windows, (W, H)."""
     horizon, moments = windows.actual.shape[1], zip(windows.series, windows.at, strict=True)
     return np.concatenate([seasonal_naive(panel.series(int(i))[None, :at], horizon, season) for i, at in moments])
 
 
 def mean_error(errors: Floats, windows: Windows) -> float:
-    """The mean of ``errors`` (W,) over the series of each origin, then over origins; NaN does not count."""
+    """Return the mean of ``errors`` (W,) over the series of each origin, then over origins; NaN is ignored."""
     each = [errors[windows.origin == origin] for origin in np.unique(windows.origin)]
     means = [np.nanmean(some) for some in each if np.isfinite(some).any()]
     return float(np.mean(means)) if means else float("nan")
 
 
 def mase_of(windows: Windows, mean: Floats) -> Floats:
-    """MASE of each window, (W,)."""
+    """Return the MASE of each window, (W,)."""
     return metrics.mase(windows.actual, mean, windows.unit)
 
 
 def coverage_of(actual: Floats, answer: Answer) -> float:
-    """The share of the observed points that lie in their interval."""
+    """Return the share of observed points inside their interval."""
     seen = np.isfinite(actual)
     inside = (answer.lo <= actual) & (actual <= answer.hi)
     return float(inside[seen].mean())

@@ -1,4 +1,4 @@
-"""From what was measured to the rows of the table."""
+"""Conversion of results to the rows of the table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ BARS: dict[str, tuple[str, float, float]] = {
 
 
 def rows(found: Found) -> list[Row]:
-    """The table: each published protocol, then the sets together."""
+    """Return the rows: each published protocol, then the sets together."""
     known = [row for task in BARS if task in found for row in _row(task, found[task])]
     some = [found[task] for task in sorted(found) if task.startswith(f"{SETS}/")]
     return known + (_sets(some) if some else [])
@@ -74,7 +74,7 @@ def _sets(some: list[Mapping[str, Any]]) -> list[Row]:
 
 
 def print_sets(found: Found) -> None:
-    """The sets one by one."""
+    """Print one line for each set."""
     names = [task for task in sorted(found) if task.startswith(f"{SETS}/")]
     if names:
         print(f"\n{'':32} {'MASE':>8} {'/ naive':>8} {'/ Theta':>8} {'in 80 %':>8} {'s':>6}")

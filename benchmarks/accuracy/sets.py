@@ -1,4 +1,6 @@
-"""Skill over many sets: MASE beside seasonal naive's and AutoTheta's on the same windows, and honesty of intervals."""
+"""Protocol of many sets: MASE beside seasonal naive and AutoTheta on the same windows, and coverage of the
+intervals.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,12 +23,13 @@ from benchmarks.data import Dataset
 
 
 def measure(dataset: Dataset, teach: Teach, thetas: Mapping[str, Any]) -> dict[str, Any]:
-    """What the untuned default reaches on ``dataset``: it is told the horizon and the season, nothing else.
+    """Return the scores of the default settings on ``dataset``; only the horizon and the season are given.
 
-    ``thetas`` is what ``theta.known`` has of AutoTheta.
-
-    ``ratio``: MASE over seasonal naive's; ``theta_ratio``: MASE over AutoTheta's on those windows that it has forecast,
-    None where it has none; ``seconds`` and ``cpu_seconds``: what teaching took, compilation included.
+    ``thetas`` are the results of ``theta.known``. ``ratio`` is MASE over that of seasonal naive; ``theta_ratio`` is
+    MASE
+    over that of AutoTheta on the windows with an AutoTheta forecast, None without any; ``seconds`` and
+    ``cpu_seconds`` are
+    the training time, compilation included.
     """
     panel = dataset.panel()
     plan = plan_for(panel, dataset.horizon, dataset.season)

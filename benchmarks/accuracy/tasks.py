@@ -1,4 +1,4 @@
-"""What there is to measure, and the processes that do it: one a task, each on cores of its own."""
+"""Tasks of the benchmark, and the processes that run them, each on cores of its own."""
 
 import hashlib
 import json
@@ -33,14 +33,14 @@ class Task(NamedTuple):
 
 
 def tasks() -> list[Task]:
-    """All of them, the longest first, so that no core waits for the last one."""
+    """Return all tasks, longest first, so that no core idles at the end."""
     every = [*LONG, *OFFICIAL, *(f"{SETS}/{name}" for name in datasets())]
     return [Task(*each.split("/")) for each in every]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """``processes`` at a time, each with its share of the cores, on one Keras ``backend`` and from one ``seed``."""
+    """Settings of the processes: ``processes`` at a time, the Keras ``backend`` and the ``seed``."""
 
     processes: int
     backend: str
@@ -48,7 +48,7 @@ class Crew:
     command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.accuracy.work")
 
     def run(self, some: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]]]:
-        """Each task with what it found, as it ends; ``error`` instead where it failed."""
+        """Yield each task with its result as it ends; a failed task has ``error`` instead."""
         cores = sorted(os.sched_getaffinity(0))
         free: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
         for i in range(self.processes):
@@ -75,7 +75,7 @@ class Crew:
 
 
 def notebook(crew: Crew) -> Path:
-    """Where what was found is noted, a line a task: another file whenever the code, backend or seed is another."""
+    """Return the file of results, one line per task; each code revision, backend and seed has a file of its own."""
     own = [ROOT / "benchmarks" / name for name in ("data.py", "learn.py")]
     code = [*ROOT.glob("models/**/*.py"), *ROOT.glob("benchmarks/accuracy/*.py"), *own]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(code))).hexdigest()[:12]
@@ -83,7 +83,7 @@ def notebook(crew: Crew) -> Path:
 
 
 def noted(file: Path) -> dict[str, dict[str, Any]]:
-    """What was found so far, by task; failures are forgotten."""
+    """Return the stored results by task; failures are not stored."""
     lines = file.read_text().splitlines() if file.exists() else []
     found = {each.pop("task"): each for each in map(json.loads, lines)}
     return {task: each for task, each in found.items() if "error" not in each}

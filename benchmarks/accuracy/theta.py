@@ -1,6 +1,6 @@
-"""What AutoTheta reaches on the windows of each set, computed once: ``python -m benchmarks.accuracy.theta``.
+"""Reference results of AutoTheta, computed once: ``python -m benchmarks.accuracy.theta``.
 
-``results/theta.json`` has, for each set and plan, its mean MASE on at most 40 series, or why there is none.
+``results/theta.json`` has, for each set and plan, the mean MASE on at most 40 series, or the reason for its absence.
 """
 
 import json
@@ -23,22 +23,22 @@ MAX_SERIES = 40
 
 
 def sample(panel: Panel, windows: Windows) -> NDArray[np.bool_]:
-    """Which windows are of one of the at most ``MAX_SERIES`` series, evenly chosen, that AutoTheta forecasts, (W,)."""
+    """Return a mask (W,) of the windows of at most ``MAX_SERIES`` evenly chosen series."""
     chosen = np.linspace(0, len(panel) - 1, min(len(panel), MAX_SERIES)).astype(np.int64)
     return np.isin(windows.series, chosen)
 
 
 def known() -> dict[str, Any]:
-    """What was computed, by set."""
+    """Return the stored results by set."""
     found: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
     return found
 
 
 def recorded(entries: Mapping[str, Any], name: str, plan: Plan) -> float | None:
-    """AutoTheta's MASE on the set ``name``; None where it takes no part.
+    """Return the MASE of AutoTheta on the set ``name``, or None if AutoTheta is excluded there.
 
     Raises:
-        LookupError: it was not computed, or for another plan.
+        LookupError: no result is stored, or it belongs to another plan.
     """
     entry = entries.get(name, {"plan": "nothing"})
     if entry["plan"] != str(plan):
@@ -49,12 +49,12 @@ def recorded(entries: Mapping[str, Any], name: str, plan: Plan) -> float | None:
 
 
 def why_not() -> dict[str, str]:
-    """The sets that AutoTheta takes no part in, and why."""
+    """Return the sets without AutoTheta and the reasons."""
     return {name: entry["why"] for name, entry in known().items() if entry["mase"] is None}
 
 
 def compute(dataset: Dataset) -> dict[str, Any]:
-    """The entry of one set."""
+    """Return the result for one set."""
     panel = dataset.panel()
     plan = plan_for(panel, dataset.horizon, dataset.season)
     if plan.season > MAX_SEASON["theta"]:
@@ -78,7 +78,7 @@ def compute(dataset: Dataset) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Compute what is missing, one set after another."""
+    """Compute the missing results, one set after another."""
     entries = known()
     for name, dataset in sorted(datasets().items()):
         plan = plan_for(dataset.panel(), dataset.horizon, dataset.season)

@@ -1,8 +1,8 @@
-"""The two-sine task: ten steps of 1,000 noisy sums of two sines, each told by the 50 steps before.
+"""Two-sine task: ten steps of 1,000 noisy sums of two sines, each predicted from the 50 steps before.
 
-After Géron, *Hands-On Machine Learning* (2nd ed., 2019), ch. 15: 7,000 series teach, 2,000 choose, 1,000 test. The
-noise alone, uniform over a tenth, has a variance of 0.1² / 12 = 0.00083; the true formula fitted to 50 noisy points
-reaches 0.00106.
+Source: Géron, *Hands-On Machine Learning* (2nd ed., 2019), ch. 15: 7,000 series for training, 2,000 for validation,
+1,000 for test. The noise alone, uniform over a tenth, has a variance of 0.1² / 12 = 0.00083; the true formula fitted
+to 50 noisy points reaches 0.00106.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ DAY = np.datetime64("2000-01-01", "us")
 
 
 def series() -> tuple[Floats, Floats]:
-    """The two sines (10,000, 60), and the noise on them: the draws that figures are published for."""
+    """Return the two sines (10,000, 60) and their noise, from the random draws of the published figures."""
     rng = np.random.RandomState(SEED)  # another generator would draw other series
     first, second, early, late = rng.rand(4, SERIES, 1)
     t = np.linspace(0, 1, POINTS)
@@ -30,12 +30,12 @@ def series() -> tuple[Floats, Floats]:
 
 
 def panel(values: Floats) -> Panel:
-    """One series for each row of ``values``."""
+    """Return one series for each row of ``values``."""
     return panel_of(Freq(1, "D"), ((str(i), DAY, row) for i, row in enumerate(values)))
 
 
 def measure(teach: Teach) -> dict[str, Any]:
-    """Mean squared error of all ten steps, on the series that choose and on those that test."""
+    """Return the mean squared error of all ten steps on the validation and on the test series."""
     waves, noise = series()
     values = waves + noise
     fields = {"season": 1, "context": POINTS - HORIZON, "horizon": HORIZON}

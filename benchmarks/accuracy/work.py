@@ -11,7 +11,7 @@ from benchmarks.learn import RECIPES, Teacher
 
 
 def run(task: Task, seed: int) -> dict[str, Any]:
-    """What the protocol of ``task`` measures with its recipe."""
+    """Return the result of the protocol of ``task`` with its recipe."""
     teach = Teacher(RECIPES[task.suite], seed)
     if task.suite == SETS:
         return sets.measure(datasets()[task.name], teach, theta.known())

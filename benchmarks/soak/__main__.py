@@ -1,4 +1,4 @@
-"""The command itself: build the house, start two servers, let everybody loose for ``SOAK_S`` seconds, and publish."""
+"""Command of the soak test: create the models, start two servers, run all clients for ``SOAK_S`` seconds, publish."""
 
 import os
 import sys
@@ -37,7 +37,7 @@ ENV = {
 
 
 def main() -> int:
-    """Run it, and publish what came of it."""
+    """Run the soak test and publish its results."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         sales = waves(np.random.default_rng(2), *[60] * 20)
         house, models = build(Path(name, "house"), sales)
@@ -59,14 +59,14 @@ def main() -> int:
 
 
 def server(house: House, log: Path) -> AbstractContextManager[Running]:
-    """One of the servers."""
+    """Start one of the servers."""
     contestant = ours(house, ENV)
     first = request_bytes(contestant.path, our_body(np.ones((1, 16)), BROKEN), contestant.headers)
     return running(contestant.command, contestant.env, first, None, log)
 
 
 def start(clients: Clients, asks: Sequence[Sequence[ForecastInput]], models: Models) -> None:
-    """So many of each kind."""
+    """Start the clients of each kind."""
     singles, mixed, bad = asks
     clients.start(singles, 10, gone=0.03)
     clients.start(mixed, 8, gone=0.1)
@@ -75,7 +75,7 @@ def start(clients: Clients, asks: Sequence[Sequence[ForecastInput]], models: Mod
 
 
 def watch(servers: Sequence[Running], record: Record) -> list[list[float]]:
-    """The memory of each server until the time is over, MB; a line a minute for the person at the terminal."""
+    """Return memory samples of each server in MB until the end; print a line a minute."""
     samples: list[list[float]] = [[] for _ in servers]
     began_s = told_s = time.monotonic()
     while (now_s := time.monotonic()) < began_s + SOAK_S:
@@ -90,7 +90,7 @@ def watch(servers: Sequence[Running], record: Record) -> list[list[float]]:
 
 
 def tell(line: str) -> None:
-    """A line for the person at the terminal."""
+    """Print a line to the terminal."""
     print(line, file=sys.stderr, flush=True)
 
 

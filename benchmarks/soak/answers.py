@@ -1,4 +1,4 @@
-"""What an answer says, whatever it is written in, and whether that is what the library says."""
+"""Parser of answers in every format, and their comparison with the library's forecast."""
 
 import gzip
 import json
@@ -23,9 +23,10 @@ FIRST_AND_LAST = (0, -1)
 
 
 class Said(NamedTuple):
-    """A forecast as it was answered: ``mean`` (N, H), ``bounds`` lo-L and hi-L, (N, H) each.
+    """Forecast of an answer: ``mean`` (N, H), ``bounds`` lo-L and hi-L, (N, H) each.
 
-    ``stamps``: the moments of the first and the last series; ``fell_back``: it says that the alias has.
+    ``stamps`` are the first timestamps of the first and the last series; ``fell_back`` says whether the alias has
+    fallen back.
     """
 
     version: int
@@ -37,14 +38,14 @@ class Said(NamedTuple):
 
 
 class Unsound(Exception):
-    """An answer that is neither a whole forecast nor a problem."""
+    """Answer that is neither a complete forecast nor a problem."""
 
 
 def read(status: int, headers: Mapping[str, str], content: bytes) -> Said | Refusal:
-    """What was answered; ``headers`` have lower-case names.
+    """Parse an answer; ``headers`` have lower-case names.
 
     Raises:
-        Unsound: it is not what an answer may be, or was cut off.
+        Unsound: the answer is malformed or truncated.
     """
     body = UNPACK[headers.get("content-encoding", "")](content)
     kind = headers.get("content-type", "").partition(";")[0]
@@ -59,8 +60,9 @@ def read(status: int, headers: Mapping[str, str], content: bytes) -> Said | Refu
 
 
 def difference(said: Said, right: Forecast, sizes: Floats) -> float:
-    """The largest difference to ``right``, as a share of the size of each series, ``sizes`` (N, 1); infinite where it
-    is another forecast altogether."""
+    """Return the largest difference to ``right`` relative to the size of each series, ``sizes`` (N, 1); infinite if the
+    series or bounds differ.
+    """
     bounds = {f"{side}-{level}": getattr(i, side) for level, i in right.intervals.items() for side in ("lo", "hi")}
     count = len(right.ids)
     stamps = tuple(right.stamps(i % count) for i in FIRST_AND_LAST)
@@ -73,7 +75,7 @@ def difference(said: Said, right: Forecast, sizes: Floats) -> float:
 
 
 def _refusal(problem: Mapping[str, Any]) -> Refusal:
-    """The code of the problem, and behind a slash that of its first error where there is one."""
+    """Return the code of the problem, followed by a slash and the code of its first error if any."""
     errors = problem["errors"]
     return int(problem["status"]), problem["code"] + (f"/{errors[0]['code']}" if errors else "")
 
@@ -105,7 +107,7 @@ def _said(head: Mapping[str, Any], rows: Sequence[Any]) -> Said:
 
 
 def _of_arrow(body: bytes) -> Said | Refusal:
-    """A table, or a stream of them that ends with a word on how it ended."""
+    """Parse a table, or a stream of tables that ends with its outcome."""
     reader, batches, last = pa.ipc.open_stream(body), [], None
     for batch, facts in _batches(reader):
         batches.append(batch)
@@ -124,7 +126,7 @@ def _of_arrow(body: bytes) -> Said | Refusal:
 
 
 def _batches(reader: Any) -> Any:
-    """The batches with their metadata, up to where it ends or breaks off."""
+    """Yield the batches with their metadata up to the end or the truncation."""
     while True:
         try:
             yield reader.read_next_batch_with_custom_metadata()

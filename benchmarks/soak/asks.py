@@ -1,4 +1,4 @@
-"""Requests with what is right to answer: by the version that answers a forecast, or one of the refusals named."""
+"""Requests with their expected answers: the forecast of each version, or the documented refusals."""
 
 import gzip
 import itertools
@@ -33,9 +33,8 @@ GONE: frozenset[Refusal] = frozenset({(422, "invalid_input/unknown_session")})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastInput:
-    """A request of some ``kind``; ``right``: by number of the version what it must say. ``refusals``: what else may be.
-
-    ``sizes`` (N, 1) are those of the series; ``by_alias``: an alias decides which version it is.
+    """Request of one ``kind``; ``right`` maps version numbers to expected forecasts, ``refusals`` are other allowed
+    answers. ``sizes`` (N, 1) are those of the series; ``by_alias`` says whether an alias selects the version.
     """
 
     kind: str
@@ -50,8 +49,9 @@ class ForecastInput:
 
 
 class Form(NamedTuple):
-    """How something is asked: as ``series``, ``rows`` or ``arrow``, or of the ``stored`` data set; how bodies are
-    packed both ways."""
+    """Format of a request: ``series``, ``rows`` or ``arrow``, or the ``stored`` data set; compression of both
+    bodies.
+    """
 
     path: str
     sent: str
@@ -60,7 +60,7 @@ class Form(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """All that say so."""
+        """Return the headers of this format."""
         coding = {"content-encoding": self.packed} if self.packed else {}
         kind = ARROW if self.sent == "arrow" else JSON
         return {"content-type": kind, "accept": self.accept, "accept-encoding": self.packed or "identity", **coding}
@@ -83,7 +83,7 @@ WANTS = ((1, ()), (4, (80,)), (3, (50, 80, 95)), (9, (80, 95)), (12, ()))  # ste
 
 
 def good(models: Models, sales: Panel, turns: int) -> list[ForecastInput]:
-    """Every model in every form, ``turns`` times over other panels; a fifth by the number of the version."""
+    """Return requests for every model in every format, ``turns`` times over other panels; a fifth names the version."""
     rng = np.random.default_rng(0)
     plain = panels(rng)
     known, numbers = {name: with_price(panel, rng) for name, panel in plain.items()}, itertools.cycle((0, 0, 1, 0, 0))
@@ -99,7 +99,7 @@ def good(models: Models, sales: Panel, turns: int) -> list[ForecastInput]:
 
 
 def of_one(models: Models) -> list[ForecastInput]:
-    """What is asked most: one series, in JSON."""
+    """Return the most frequent request: one series in JSON."""
     rng = np.random.default_rng(1)
     names, lengths = [name for name in models if name != PRICED], rng.integers(12, 40, 40).tolist()
     return [
@@ -109,7 +109,7 @@ def of_one(models: Models) -> list[ForecastInput]:
 
 
 def hostile(models: Models) -> list[ForecastInput]:
-    """Requests that cannot be answered, each with the one refusal that is right."""
+    """Return invalid requests, each with its one expected refusal."""
     return [
         ForecastInput(kind, BROKEN, path, headers, body, refusals=LATER | {told})
         for kind, path, headers, body, told in _bad()
@@ -119,10 +119,12 @@ def hostile(models: Models) -> list[ForecastInput]:
 def session_asks(
     models: Models, name: str, rng: np.random.Generator
 ) -> Generator[ForecastInput, Said | Refusal | None, None]:
-    """The story of one session: its history, then point after point, each answered as if all were read anew.
+    """Yield the requests of one session: its history, then point after point, each with the forecast of the full
+    history.
 
-    It is sent what was answered: where the session is gone, the next request has the whole history again; after any
-    other refusal, what was not read.
+    The caller sends back each answer: if the session was evicted, the next request has the whole history again;
+    after any
+    other refusal, the unread points.
     """
     panel, at = waves(rng, int(rng.integers(60, 120))), int(rng.integers(14, 40))
     read = 0  # points, by the session
@@ -161,7 +163,7 @@ def _ask(models: Models, model: str, form: Form, panel: Panel, wanted: tuple[int
 
 
 def _bad() -> Iterator[tuple[str, str, dict[str, str], bytes, Refusal]]:
-    """Kind, path, headers, body, and how it is refused."""
+    """Invalid requests: kind, path, headers, body and expected refusal."""
     headers = FORMS[0].headers
     series = [{"unique_id": "s0", "start": str(BEGIN), "y": [1.0, 2.0, 4.0, 3.0] * 4}]
     whole: dict[str, Any] = {"model": BROKEN, "series": series}
@@ -203,13 +205,13 @@ def _many(count: int) -> list[dict[str, Any]]:
 
 
 def _points(panel: Panel, begin: int, end: int) -> Panel:
-    """Some points of a single series."""
+    """Return some points of a single series."""
     starts = HOUR.after(panel.starts, np.array([begin]))
     return Panel(panel.ids, starts, panel.y[begin:end], np.array([0, end - begin]), HOUR)
 
 
 def _sizes(panel: Panel) -> Floats:
-    """How large the values of each series are, (N, 1), at least 1."""
+    """Return the size of the values of each series, (N, 1), at least 1."""
     return np.array([[max(1.0, float(np.nanmax(np.abs(values))))] for _, values in panel])
 
 
@@ -225,7 +227,7 @@ def _json(panel: Panel, sent: str) -> dict[str, Any]:
 
 
 def arrow(panel: Panel) -> bytes:
-    """The rows as an Arrow stream."""
+    """Return the rows as an Arrow stream."""
     rows = _rows(panel)
     table = pa.table({**rows, "y": pa.array(panel.y, from_pandas=True), **panel.covariates})
     sink = pa.BufferOutputStream()

@@ -1,4 +1,4 @@
-"""Those who ask: each over connections of its own, one request after another, now and then without waiting for it."""
+"""Client threads: each sends one request after another over its own connections and sometimes disconnects early."""
 
 import random
 import threading
@@ -22,7 +22,7 @@ IDLE_S = 2.0  # a server may close a connection that nobody has used for longer
 
 
 class Line:
-    """A kept connection to one server."""
+    """Kept-alive connection to one server."""
 
     def __init__(self, port: int, key: str) -> None:
         self._port, self._key = port, key
@@ -30,10 +30,10 @@ class Line:
         self._used_s = 0.0
 
     def ask(self, ask: ForecastInput) -> Said | Refusal:
-        """What is answered.
+        """Send one request and return the parsed answer.
 
         Raises:
-            OSError, HTTPException, Unsound: nothing is, or nothing sound.
+            OSError, HTTPException, Unsound: there is no answer, or it is not valid.
         """
         connection = self._open()
         try:
@@ -47,7 +47,7 @@ class Line:
         return read(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
     def hang_up(self, ask: ForecastInput, rng: random.Random) -> None:
-        """Go in the midst of the request, before the answer, or in the midst of that."""
+        """Disconnect during the request, before the answer, or during the answer."""
         with closing(self._new()) as connection, suppress(OSError, HTTPException):  # refused before it was sent
             headers = {**self._headers(ask), "content-length": str(len(ask.body))}
             connection.putrequest("POST", ask.path, skip_accept_encoding=True)
@@ -61,7 +61,7 @@ class Line:
                 connection.getresponse().read(100)
 
     def close(self) -> None:
-        """Hang up between requests."""
+        """Close the connection between requests."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -81,7 +81,9 @@ class Line:
 
 
 class Clients:
-    """``count`` threads that ask, those of ``asks`` in any order or the next of a story, until they are told to end."""
+    """``count`` threads that send the requests of ``asks`` in random order, or the next request of a session, until
+    stopped.
+    """
 
     def __init__(self, ports: Sequence[int], key: str, record: Record, pause_s: float) -> None:
         self._ports, self._key, self._record, self._pause_s = ports, key, record, pause_s
@@ -89,20 +91,22 @@ class Clients:
         self._threads: list[threading.Thread] = []
 
     def start(self, asks: Sequence[ForecastInput], threads: int, gone: float = 0.0) -> None:
-        """Let so many ask these in any order, each of any server; the share ``gone`` of them hang up."""
+        """Start threads that send these requests in random order to every server; the share ``gone`` disconnects
+        early.
+        """
         for number in range(threads):
             rng = random.Random(f"{asks[0].kind} {number}")
             self._run(self._any_of(asks, rng), rng, gone, self._ports)
 
     def start_sessions(self, models: Models, threads: int) -> None:
-        """Let so many go on with a session, each of one server, and begin it again where it is gone."""
+        """Start threads that continue a session on one server each, and restart it after an eviction."""
         for number in range(threads):
             rng = random.Random(f"session {number}")
             stories = self._stories(models, f"soak-{number}", np.random.default_rng(number))
             self._run(stories, rng, 0.0, [self._ports[number % len(self._ports)]])
 
     def end(self) -> None:
-        """Wait until all are answered that asked."""
+        """Wait until all threads have ended."""
         self._end.set()
         for thread in self._threads:
             thread.join()
@@ -137,7 +141,7 @@ class Clients:
 
 
 def one(line: Line, ask: ForecastInput, record: Record) -> Said | Refusal | None:
-    """Ask, and count what comes of it; None where nothing sound does."""
+    """Send one request and count the outcome; return None if the answer is not valid."""
     began_s = time.monotonic()
     try:
         answer = line.ask(ask)

@@ -1,4 +1,4 @@
-"""The models that are served: hand-made, of every family that is served in its own way, three good versions of each."""
+"""Models of the soak test: handmade, of every family with a serving path of its own, three valid versions each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ FAMILIES: Mapping[str, tuple[dict[str, Any], ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Served:
-    """A good version: what the library needs to say what it says."""
+    """Valid version with the parts that the library needs to forecast with it."""
 
     networks: tuple[RunnableMember, ...]
     calibration: Calibration
@@ -56,7 +56,7 @@ Models = Mapping[str, Mapping[int, Served]]  # name -> number -> version
 
 
 def made(name: str, number: int) -> Forecaster:
-    """Version ``number`` of the model: random weights, and a radius of level / 100 spreads at every step."""
+    """Return version ``number`` of the model: random weights, and a radius of level / 100 spreads at every step."""
     members = []
     for i, fields in enumerate(FAMILIES[name]):
         spec = Spec(**{"freq": "h", "season": 4, "context": 12, "horizon": 4, "units": 8, **fields})
@@ -66,7 +66,7 @@ def made(name: str, number: int) -> Forecaster:
 
 
 def without_numbers(name: str) -> Forecaster:
-    """A version whose weights are so large that nothing finite comes of them."""
+    """Return a version with weights so large that its forecasts are not finite."""
     like = made(name, NO_NUMBERS)
     spec = replace(like.spec, cell="rnn")
     weights = random_weights(spec)
@@ -76,7 +76,7 @@ def without_numbers(name: str) -> Forecaster:
 
 
 def build(folder: Path, sales: Panel) -> tuple[House, Models]:
-    """A database with the data set and all models, each of whose champions is its first version."""
+    """Create a database with the data set and all models; the champion of each is its first version."""
     folder.mkdir(parents=True)
     url = Settings(data_dir=folder).url
     migrate(url)
@@ -120,7 +120,7 @@ def _register(database: Database, tenant_id: int, name: str, forecaster: Forecas
 
 
 def _job(session: Session, tenant_id: int, model: str, revision_id: int, spec: Spec) -> str:
-    """A job that nobody will do: each version has one."""
+    """Create a job that no worker runs: each version needs one."""
     new = jobs.NewJob(
         tenant_id=tenant_id,
         kind="train",

@@ -1,4 +1,4 @@
-"""The operator: promotes and rolls back, also to versions that do not work, and starts and cancels jobs."""
+"""The operator thread: promotes, rolls back, promotes broken versions, starts and cancels jobs."""
 
 import json
 import random
@@ -18,7 +18,7 @@ TRAINED = {"kind": "train", "model": "nobody-waits-for", "dataset": DATASET}
 
 
 class Operator:
-    """Does something every ``pause_s``, through either server; what fails is an error of the record."""
+    """Thread that performs one action every ``pause_s`` through either server; a failure is an error of the record."""
 
     def __init__(self, ports: Sequence[int], key: str, record: Record, pause_s: float) -> None:
         self._ports, self._key, self._record, self._pause_s = ports, key, record, pause_s
@@ -28,13 +28,13 @@ class Operator:
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
-        """Begin; all aliases point at the first version."""
+        """Start the thread; all aliases point at the first version."""
         for model in FAMILIES:
             self._record.moved(Move(model, GOOD[0], 0.0, 0.0))
         self._thread.start()
 
     def end(self) -> None:
-        """Finish what is under way."""
+        """Finish the present action and stop."""
         self._end.set()
         self._thread.join()
 
@@ -48,7 +48,7 @@ class Operator:
                 self._record.fail(deed.__name__, f"{type(error).__name__} {error}")
 
     def promote(self) -> None:
-        """Point the champion of any model at another good version: promote, or roll back."""
+        """Move the champion of a random model to another valid version: promote, or roll back."""
         model = self._rng.choice(list(FAMILIES))
         number = self._rng.choice([number for number in GOOD if number != self._points_at[model]])
         began_s = time.monotonic()
@@ -57,12 +57,12 @@ class Operator:
             self._record.moved(Move(model, number, began_s, time.monotonic()))
 
     def break_it(self) -> None:
-        """Point one at a version that can be loaded and gives no numbers: the one before answers in its place."""
+        """Move an alias to a version without finite forecasts: the service falls back to the version before."""
         if self._puts("break", BROKEN, NO_NUMBERS, 200):
             self._points_at[BROKEN] = NO_NUMBERS
 
     def damage(self) -> None:
-        """Try to point one at a version that cannot be loaded, which is refused."""
+        """Try to move an alias to a version that cannot be loaded; the service refuses."""
         self._puts("damage", BROKEN, DAMAGED, 500)
 
     def cancel(self) -> None:
@@ -72,7 +72,7 @@ class Operator:
             self._is("cancel", 202, *self._call("POST", f"/v1/jobs/{json.loads(job)['id']}/cancel", {}))
 
     def look(self) -> None:
-        """See whether it is ready, what there is, and how it goes."""
+        """Read health, lists and quality."""
         for path in ("/readyz", "/v1/models", "/v1/jobs", f"/v1/models/{BROKEN}/aliases/champion/moves"):
             self._is("look", 200, *self._call("GET", path))
 
@@ -93,7 +93,7 @@ class Operator:
 
 
 def call(port: int, key: str, method: str, path: str, content: str | None = None) -> tuple[int, bytes]:
-    """Status and content of an answer of the API."""
+    """Return status and content of an API answer."""
     connection = HTTPConnection(HOST, port, timeout=PATIENCE_S)
     try:
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}

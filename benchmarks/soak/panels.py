@@ -1,4 +1,4 @@
-"""What is forecast: series that are ordinary, full of holes, enormous, tiny, constant, very short, or a thousand."""
+"""Series to forecast: ordinary, with gaps, huge, tiny, constant, very short, or a thousand at once."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,19 +16,19 @@ MANY = 1_000
 
 
 def panel_of(*series: Floats) -> Panel:
-    """Hours of as many series, s0, s1, …"""
+    """Return hourly series named s0, s1, and so on."""
     indptr = np.cumsum([0, *map(len, series)])
     starts = np.full(len(series), BEGIN)
     return Panel(tuple(f"s{i}" for i in range(len(series))), starts, np.concatenate(series), indptr, HOUR)
 
 
 def waves(rng: np.random.Generator, *lengths: int) -> Panel:
-    """Series of these lengths: a daily wave, a level of their own and noise, to three decimals."""
+    """Return series of these lengths: a daily wave, a level and noise, to three decimals."""
     return panel_of(*(_wave(rng, length) for length in lengths))
 
 
 def panels(rng: np.random.Generator) -> Mapping[str, Panel]:
-    """By name, each kind of panel."""
+    """Return each kind of panel by name."""
     holes = waves(rng, 40, 30, 35)
     holes.y[rng.random(len(holes.y)) < 0.6] = np.nan
     holes.y[holes.indptr[1:] - 1] = 7.0
@@ -47,7 +47,7 @@ def panels(rng: np.random.Generator) -> Mapping[str, Panel]:
 
 
 def with_price(panel: Panel, rng: np.random.Generator) -> Panel:
-    """``panel`` with a price beside its values, which is known for ``MAX_AHEAD`` steps more."""
+    """Return ``panel`` with a price covariate that is known ``MAX_AHEAD`` steps ahead."""
     longer = [np.append(values, np.full(MAX_AHEAD, np.nan)) for _, values in panel]
     wide = panel_of(*longer)
     return replace(wide, covariates={"price": np.round(rng.normal(10, 2, len(wide.y)), 3)})

@@ -1,4 +1,4 @@
-"""What is counted while it goes on; safe to use from several threads."""
+"""Counters of the soak test; safe to use from several threads."""
 
 import math
 import threading
@@ -16,7 +16,7 @@ HUNG_UP = "hung up"
 
 
 class Seen(NamedTuple):
-    """An answer: which version of ``model`` its alias meant, from when to when it was waited for."""
+    """Observed answer: the version of ``model`` behind its alias, and the times of request and answer."""
 
     model: str
     version: int
@@ -25,7 +25,7 @@ class Seen(NamedTuple):
 
 
 class Move(NamedTuple):
-    """An alias of ``model`` was moved to ``version``: asked for at ``began_s``, and answered at ``ended_s``."""
+    """Move of an alias of ``model`` to ``version``: requested at ``began_s``, answered at ``ended_s``."""
 
     model: str
     version: int
@@ -35,7 +35,7 @@ class Move(NamedTuple):
 
 @dataclass
 class Record:
-    """``counts``: kind and outcome -> how often; ``wrong`` and ``failed``: the first of each, in words."""
+    """``counts``: frequency by kind and outcome; ``wrong`` and ``failed``: the first of each as text."""
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Record:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answered(self, ask: ForecastInput, answer: Said | Refusal, began_s: float, ended_s: float) -> None:
-        """Judge an answer, and count it."""
+        """Check an answer and count it."""
         if not isinstance(answer, Said):
             status, code = answer
             if answer in ask.refusals:
@@ -73,19 +73,19 @@ class Record:
                 self.largest_difference = max(self.largest_difference, off)
 
     def fail(self, kind: str, why: str) -> None:
-        """Count what is no answer."""
+        """Count a failure to answer."""
         self.count(kind, "error")
         with self._lock:
             self.failures += 1
             self._tell(self.failed, f"{kind}: {why[:400]}")
 
     def moved(self, move: Move) -> None:
-        """An alias was moved to a version that works."""
+        """Record a move of an alias to a valid version."""
         with self._lock:
             self.moves.append(move)
 
     def count(self, kind: str, outcome: str) -> None:
-        """Count a request of some kind, and what came of it."""
+        """Count a request and its outcome."""
         with self._lock:
             self.counts[kind, outcome] += 1
 
@@ -96,16 +96,16 @@ class Record:
 
 
 def slowest_s(moves: Sequence[Move], seen: Sequence[Seen]) -> float:
-    """By how much any request that was begun after an alias had moved was still answered by the version before.
+    """Return the longest delay after a move during which a new request still got the earlier version.
 
-    Infinite where a version answered that the alias did not point at yet, or never did.
+    Infinite if a version answered before or without its alias pointing at it.
     """
     tenures = {model: tenures_of(of_one) for model, of_one in _by_model(moves).items()}
     return max((_late_s(tenures[one.model].get(one.version, []), one) for one in seen), default=0.0)
 
 
 def tenures_of(moves: Sequence[Move]) -> Mapping[int, list[tuple[float, float]]]:
-    """Of each version from when to when its alias may have pointed at it, in order."""
+    """Return for each version the interval in which its alias may have pointed at it, in order."""
     found: dict[int, list[tuple[float, float]]] = {}
     ordered = sorted(moves, key=lambda move: move.began_s)
     for move, following in zip(ordered, [*ordered[1:], None], strict=True):
@@ -114,7 +114,7 @@ def tenures_of(moves: Sequence[Move]) -> Mapping[int, list[tuple[float, float]]]
 
 
 def growth_percent(samples: Sequence[float]) -> float:
-    """By how much the last tenth of ``samples`` is above the first tenth of their second half, by their medians."""
+    """Return the growth from the first to the last tenth of the second half of ``samples``, by medians."""
     half, tenth = len(samples) // 2, max(1, len(samples) // 10)
     begin, end = _median(samples[half : half + tenth]), _median(samples[-tenth:])
     return 100 * (end / begin - 1)

@@ -1,4 +1,4 @@
-"""Rows of what was counted, and the notes beside them."""
+"""Rows and notes of the soak test."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ COUNTED = {
 
 
 def rows(record: Record, memory_mb: Sequence[Sequence[float]], metrics: Sequence[str]) -> list[Row]:
-    """The rows; of each server ``memory_mb`` has the samples, and ``metrics`` what it counted itself."""
+    """Return the rows; each server has ``memory_mb`` samples and its own ``metrics``."""
     outcomes = [(outcome, count) for (_, outcome), count in record.counts.items()]
     later = {f"{status} {code}" for status, code in LATER}
     growth, slowest = max(map(growth_percent, memory_mb)), slowest_s(record.moves, record.seen)
@@ -47,7 +47,7 @@ def rows(record: Record, memory_mb: Sequence[Sequence[float]], metrics: Sequence
 
 
 def notes(record: Record, seconds: float, env: Mapping[str, str]) -> dict[str, Any]:
-    """How it was done, what each kind of request was answered, and the first of what went wrong."""
+    """Return the settings, the outcomes of each kind of request, and the first failures."""
     answers: dict[str, dict[str, int]] = {}
     for (kind, outcome), count in sorted(record.counts.items()):
         answers.setdefault(kind, {})[outcome] = count
@@ -63,7 +63,7 @@ def notes(record: Record, seconds: float, env: Mapping[str, str]) -> dict[str, A
 
 
 def metrics_of(port: int, key: str) -> str:
-    """What a server counts itself."""
+    """Return the metrics of a server."""
     return call(port, key, "GET", "/metrics")[1].decode()
 
 
