@@ -7,6 +7,7 @@ are ``datetime64[us]`` without a zone, or UTC where the input said ``Z``.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,19 +120,26 @@ def _whole(season: int, step: int) -> int:
 
 
 def parse_freq(text: str) -> Freq:
-    """The frequency that ``text`` names in pandas' words (``h``, ``15min``, ``MS``, ``W-MON``).
+    """Return the frequency with this name of pandas' (``h``, ``15min``, ``MS``, ``W-MON``).
 
     Raises:
-        InputError: ``unknown_frequency`` where it is none of those served.
+        InputError: ``unknown_frequency`` if it is none of those served.
     """
-    match = _FREQ.fullmatch(text) if isinstance(text, str) else None
-    if match is None or not (match[3] is None or match[3] in _ANCHORS.get(match[2][0], ())):
+    found = _freq_of(text) if isinstance(text, str) else None
+    if found is None:
         fault = Fault(
             code="unknown_frequency", field="freq", message=f"unknown frequency {excerpt(text)}", hint=f"use {KNOWN}"
         )
         raise InputError([fault])
-    unit = match[2]
-    return Freq(int(match[1] or 1), _SYNONYMS.get(unit, unit))
+    return found
+
+
+@lru_cache(maxsize=100)
+def _freq_of(text: str) -> Freq | None:
+    match = _FREQ.fullmatch(text)
+    if match is None or not (match[3] is None or match[3] in _ANCHORS.get(match[2][0], ())):
+        return None
+    return Freq(int(match[1] or 1), _SYNONYMS.get(match[2], match[2]))
 
 
 def infer_freq(times: Times) -> Freq:

@@ -1,5 +1,6 @@
-"""Series as they are posted one by one: a name, a start, and the values that follow step by step."""
+"""Panels of regular series, each given by its name, its start and its values."""
 
+from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, chain
@@ -11,10 +12,14 @@ from models.data.calendar import Freq, parse_times
 from models.data.panel import Panel
 from models.data.validation import LARGEST, fault_at, good_id, text_of, values_of
 from models.errors import Fault, Findings, InputError, excerpt
+from models.types import Floats
 
 
 class Posted(NamedTuple):
-    """One series: ``y`` from ``start`` on, a value a step; None where one is missing."""
+    """One series: ``y`` holds a value for each step from ``start`` on, None where one is missing.
+
+    ``y`` is fastest as an ``array`` of doubles, which has no missing values.
+    """
 
     unique_id: str
     start: str
@@ -22,34 +27,43 @@ class Posted(NamedTuple):
 
 
 def panel_of_series(series: Sequence[Posted], freq: Freq) -> Panel:
-    """The panel of ``series``, each of them regular at ``freq``.
+    """Return the panel of ``series``, each of them regular at ``freq``.
 
     Raises:
-        InputError: with a fault for each thing wrong; ``row`` is the place of a value in its series, counted from 1.
+        InputError: with a fault for each error; ``row`` is the place of a value in its series, counted from 1.
     """
-    return _sound(series, freq) or _checked(series, freq)
+    return _valid_panel(series, freq) or _checked(series, freq)
 
 
-def _sound(series: Sequence[Posted], freq: Freq) -> Panel | None:
-    """The panel of series with which nothing is wrong, as it nearly always is, in a tenth of the time; else None."""
+def _valid_panel(series: Sequence[Posted], freq: Freq) -> Panel | None:
+    """Return the panel, in a tenth of the time of ``_checked``; None if that has to find the faults or month ends."""
     starts = [_start(one.start) for one in series]
     zones = {start is not None and start.utc for start in starts}
-    names = tuple(one.unique_id for one in series)
-    flat = list(chain.from_iterable(one.y for one in series))
-    if None in starts or len(zones) > 1 or freq.is_anchored or not set(map(type, flat)) <= {float, int, type(None)}:
-        return None
+    names = tuple([one.unique_id for one in series])
     lengths = [len(one.y) for one in series]
-    if 0 in lengths or len(set(names)) < len(names) or not all(map(good_id, names)):
+    if None in starts or len(zones) > 1 or freq.is_anchored or 0 in lengths:
         return None
-    moments = np.array([start.at_us for start in starts if start is not None])
-    try:
-        values = np.array(flat, dtype=np.float64)
-    except OverflowError:  # a whole number that no float holds
+    if len(set(names)) < len(names) or not all(map(good_id, names)):
         return None
-    if (np.abs(values) > LARGEST).any():
+    values = _flat_values([one.y for one in series])
+    if values is None or (np.abs(values) > LARGEST).any():
         return None
+    moments = np.array([start.at_us for start in starts if start is not None], dtype=np.int64)
     indptr = np.array(list(accumulate(lengths, initial=0)), dtype=np.int64)
-    return Panel(names, moments.astype("datetime64[us]"), values, indptr, freq, zones.pop())
+    return Panel(names, moments.view("datetime64[us]"), values, indptr, freq, zones.pop())
+
+
+def _flat_values(columns: Sequence[Sequence[Any]]) -> Floats | None:
+    """Return the values of all series, one after another; None if one is neither a number nor None."""
+    if all(type(column) is array and column.typecode == "d" for column in columns):
+        return np.frombuffer(bytearray().join(columns), dtype=np.float64)  # type: ignore[arg-type]  # they are buffers
+    flat = list(chain.from_iterable(columns))
+    if not set(map(type, flat)) <= {float, int, type(None)}:
+        return None
+    try:
+        return np.array(flat, dtype=np.float64)
+    except OverflowError:  # an integer that no float can hold
+        return None
 
 
 class _Start(NamedTuple):

@@ -134,29 +134,32 @@ def forecast_together(
 def split_forecast(
     asks: Sequence[ForecastInput], specs: Sequence[Spec], panel: Panel, said: Prediction, calibration: Calibration
 ) -> list[Forecast]:
-    """Of all that was ``said`` each ask's own rows and steps."""
-    starts, noted = panel.freq.after(panel.starts, panel.observed_lengths), _series_notes(specs, panel, said.spread)
-    bounds = {levels: calibration.intervals(said, levels) for levels in {tuple(ask.levels) for ask in asks}}
-    made, end = [], 0
+    """Return the rows and steps of each of ``asks`` from ``said``, the prediction for all of them."""
+    starts = panel.freq.after(panel.starts, panel.observed_lengths)
+    noted, trained = _series_notes(specs, panel, said.spread), specs[0].horizon
+    bounds: dict[tuple[int, ...], Sequence[tuple[int, Interval]]] = {}
+    forecasts, end = [], 0
     for ask in asks:
-        rows, steps = slice(end, end := end + len(ask.panel)), slice(ask.horizon)
-        own = bounds[tuple(ask.levels)].items()
-        made.append(
+        rows, steps, levels = slice(end, end := end + len(ask.panel.ids)), slice(ask.horizon), tuple(ask.levels)
+        if levels not in bounds:
+            bounds[levels] = tuple(calibration.intervals(said, levels).items())
+        own, notes = said.part(rows, steps), ()
+        if noted or ask.horizon > trained:
+            own_notes = (note for i, note in noted if rows.start <= i < rows.stop)
+            notes = (*_horizon_notes(specs, ask.horizon), *own_notes)
+        forecasts.append(
             Forecast(
                 ids=ask.panel.ids,
                 freq=panel.freq,
                 starts=starts[rows],
-                mean=said.mean[rows, steps],
-                intervals={level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in own},
-                notes=(
-                    *_horizon_notes(specs, ask.horizon),
-                    *(note for i, note in noted if rows.start <= i < rows.stop),
-                ),
+                mean=own.mean,
+                intervals={level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in bounds[levels]},
+                notes=notes,
                 utc=ask.panel.utc,
-                prediction=said.part(rows, steps),
+                prediction=own,
             )
         )
-    return made
+    return forecasts
 
 
 def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:

@@ -64,8 +64,8 @@ def test_whole_numbers_that_no_float_holds_are_refused_and_others_are_read():
 
 def test_what_is_sound_is_read_the_short_way_as_the_long_way_reads_it():
     series = [Posted("a", "2026-01-31T22:00Z", [1.0, None, 3.5]), Posted("b", "2026-02-01T00:00Z", [7.0])]
-    quick, checked = from_series._sound(series, HOURS), from_series._checked(series, HOURS)
+    quick, checked = from_series._valid_panel(series, HOURS), from_series._checked(series, HOURS)
     assert quick is not None
     assert quick.to_bytes() == checked.to_bytes()
     for wrong in ([1.0, 1e200], [10**400], [True], []):
-        assert from_series._sound([Posted("a", "2026-01-31", wrong)], DAYS) is None
+        assert from_series._valid_panel([Posted("a", "2026-01-31", wrong)], DAYS) is None
