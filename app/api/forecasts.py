@@ -18,6 +18,7 @@ from app.forecasting.arrow_answer import answer_arrow
 from app.forecasting.json_answer import answer_json
 from app.formats import ARROW, load_arrow
 from app.schemas.forecasts import ForecastAnswer, ForecastRequest
+from app.schemas.series_decoder import decode_series_request
 from app.schemas.streams import ForecastQuery
 
 router = APIRouter(tags=["forecasts"], route_class=RawRoute)
@@ -65,8 +66,17 @@ async def decode(
         if is_arrow(header_of(http, b"content-type")):
             return media_type, parse_query(http.query_params), body
         if len(body) > MAX_INLINE_BYTES:
-            return media_type, await run_sync(parsed, ForecastRequest, body), None
-        return media_type, parsed(ForecastRequest, body), None
+            return media_type, await run_sync(decode_json, body), None
+        return media_type, decode_json(body), None
     except Exception:
         http.app.state.service.telemetry.forecast_made("error")
         raise
+
+
+def decode_json(body: bytes) -> ForecastRequest:
+    """Return the request in the JSON ``body``.
+
+    Raises:
+        RequestValidationError: the body is not what the schema describes.
+    """
+    return decode_series_request(body) or parsed(ForecastRequest, body)

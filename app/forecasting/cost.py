@@ -6,7 +6,6 @@ from app.serving.model_cache import LoadedModel
 from app.settings import Settings
 from models.data.panel import Panel
 from models.errors import InputError
-from models.network.sizes import forecast_flop
 
 
 def horizon_of(request: Request, resolved: ResolvedVersion) -> int:
@@ -28,7 +27,7 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
         message = f"{series} series of {horizon} steps with {levels} levels are {numbers} numbers"
         hint = f"ask for at most {settings.max_forecast_points} at a time: fewer series, steps or levels"
         raise InputError.of("answer_too_large", message, hint, field="horizon")
-    gflop = series * sum(forecast_flop(network.member.spec, horizon) for network in loaded.networks) / 1e9
+    gflop = series * loaded.forecast_flop(horizon) / 1e9
     if gflop > settings.max_forecast_gflop:
         message = f"{series} series of {horizon} steps would take this model {gflop:.0f} billion operations"
         hint = f"ask for at most {settings.max_forecast_gflop} billion at a time: fewer series or steps"
@@ -38,5 +37,5 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
 
 def trimmed(panel: Panel, loaded: LoadedModel) -> Panel:
     """Return a panel of much longer series cut to what the networks read, with what is known ahead."""
-    context = max(network.member.spec.context for network in loaded.networks)
-    return panel.tail(context) if len(panel.y) > 2 * max(1, context) * len(panel) else panel
+    context = max(1, *[network.member.spec.context for network in loaded.networks])
+    return panel.tail(context) if len(panel.y) > 2 * context * len(panel) else panel

@@ -1,20 +1,23 @@
 """Forecast as the bytes of a JSON answer, whose fields ``app.schemas.ForecastAnswer`` describes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from app.formats import series_rows, warning_of
 from app.schemas.forecasts import Skill, VersionRef, WarningAnswer
 from app.serving.alias_state import ResolvedVersion
+from models.data.calendar import Freq
 from models.engines.devices import EngineNote
 from models.evaluation.report import BacktestReport
-from models.forecasting.forecast import Forecast
+from models.forecasting.forecast import Forecast, Note
 
 
-class Provenance(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Provenance:
     """Version, backtest and warnings that an answer states; made once for each version, not for each answer."""
 
     model: orjson.Fragment
@@ -47,20 +50,37 @@ def provenance_of(version: ResolvedVersion, model: str, members: int, notes: tup
 
 
 def answer_json(provenance: Provenance, forecast: Forecast) -> bytes:
-    """Return the whole answer."""
-    answer = {**head_of(provenance, forecast), "forecasts": series_rows(forecast)}
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    """Return the whole answer; the head of one without notes is encoded once for each version and horizon."""
+    if forecast.notes:
+        head = _encode_head(head_of(provenance, forecast))
+    else:
+        head = _plain_head(provenance, forecast.freq, forecast.mean.shape[1])
+    return b"".join((head, orjson.dumps(series_rows(forecast)), b"}"))
 
 
 def head_of(provenance: Provenance, forecast: Forecast) -> dict[str, Any]:
     """Return the answer without the forecasts themselves."""
+    return _head(provenance, forecast.freq, forecast.mean.shape[1], forecast.notes)
+
+
+@lru_cache(maxsize=1_000)
+def _plain_head(provenance: Provenance, freq: Freq, horizon: int) -> bytes:
+    return _encode_head(_head(provenance, freq, horizon, ()))
+
+
+def _encode_head(head: dict[str, Any]) -> bytes:
+    """Return the answer up to the first series."""
+    return orjson.dumps(head).removesuffix(b"}") + b',"forecasts":'
+
+
+def _head(provenance: Provenance, freq: Freq, horizon: int, notes: Sequence[Note]) -> dict[str, Any]:
     return {
         "model": provenance.model,
-        "freq": str(forecast.freq),
-        "horizon": forecast.mean.shape[1],
+        "freq": str(freq),
+        "horizon": horizon,
         "skill": provenance.skill,
         "backtest": provenance.backtest,
-        "warnings": [*provenance.warnings, *map(warning_of, forecast.notes)],
+        "warnings": [*provenance.warnings, *map(warning_of, notes)],
     }
 
 

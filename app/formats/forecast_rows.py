@@ -1,26 +1,44 @@
 """Rows of a forecast: nested by series for JSON, and one row for each series and step for tables."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from models.forecasting.forecast import Forecast, Note
+from models.data.calendar import Freq
+from models.forecasting.forecast import MAX_CACHED_STEPS, Forecast, Note, format_times
 
 
 def series_rows(forecast: Forecast) -> list[dict[str, Any]]:
-    """Return unique_id, ds, mean and intervals by level of each series; arrays stay arrays, which orjson encodes."""
-    bounds = [(str(level), interval.lo, interval.hi) for level, interval in forecast.intervals.items()]
+    """Return unique_id, ds, mean and intervals by level of each series, for orjson: ``ds`` is JSON already.
+
+    Most series of most requests end at the same moment, so their timestamps are encoded once.
+    """
+    bounds = [
+        (str(level), interval.lo.tolist(), interval.hi.tolist()) for level, interval in forecast.intervals.items()
+    ]
+    starts_us = forecast.starts.astype(np.int64).tolist()
+    steps = forecast.mean.shape[1]
+    encode = _encoded_stamps if steps <= MAX_CACHED_STEPS else _encoded_stamps.__wrapped__
     return [
         {
             "unique_id": unique_id,
-            "ds": forecast.stamps(i),
-            "mean": forecast.mean[i],
+            "ds": encode(start_us, forecast.freq, steps, forecast.utc),
+            "mean": mean,
             "intervals": {level: {"lo": lo[i], "hi": hi[i]} for level, lo, hi in bounds},
         }
-        for i, unique_id in enumerate(forecast.ids)
+        for i, (unique_id, start_us, mean) in enumerate(
+            zip(forecast.ids, starts_us, forecast.mean.tolist(), strict=True)
+        )
     ]
+
+
+@lru_cache(maxsize=1_000)
+def _encoded_stamps(start_us: int, freq: Freq, steps: int, utc: bool) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(format_times(start_us, freq, steps, utc)))
 
 
 def step_columns(forecast: Forecast) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from models.engines.onnx import OnnxEngine
 from models.engines.parity import TOLERANCE
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, RunnableMember
+from models.network.sizes import forecast_flop
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,14 @@ class LoadedModel:
     size_bytes: int
     device: str = "cpu"
     notes: tuple[EngineNote, ...] = ()
+    _flop: dict[int, int] = field(default_factory=dict, init=False, repr=False)
+
+    def forecast_flop(self, horizon: int) -> int:
+        """Return the floating-point operations of one series' forecast by all members; computed once per horizon."""
+        flop = self._flop.get(horizon)
+        if flop is None:
+            flop = self._flop[horizon] = sum(forecast_flop(one.member.spec, horizon) for one in self.networks)
+        return flop
 
 
 class Counts(NamedTuple):

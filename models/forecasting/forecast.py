@@ -15,7 +15,8 @@ MAX_CACHED_STEPS = 200
 
 
 @lru_cache(maxsize=1_000)
-def _format_times(start_us: int, freq: Freq, steps: int, utc: bool) -> list[str]:
+def format_times(start_us: int, freq: Freq, steps: int, utc: bool) -> list[str]:
+    """Return ``steps`` timestamps in ISO 8601 from ``start_us`` (microseconds since 1970) on; not to be changed."""
     times = freq.after(np.datetime64(start_us, "us"), np.arange(steps))
     whole = bool((times.astype(np.int64) % 1_000_000 == 0).all())
     return [text + "Z" * utc for text in np.datetime_as_string(times, unit="s" if whole else "us").tolist()]
@@ -55,7 +56,7 @@ class Forecast:
 
         Most series of most requests end at the same moment: what was written lately is kept.
         """
-        return (_format_times if self.mean.shape[1] <= MAX_CACHED_STEPS else _format_times.__wrapped__)(
+        return (format_times if self.mean.shape[1] <= MAX_CACHED_STEPS else format_times.__wrapped__)(
             int(self.starts[i].astype(np.int64)), self.freq, self.mean.shape[1], self.utc
         )
 

@@ -143,7 +143,8 @@ def split_forecast(
         rows, steps, levels = slice(end, end := end + len(ask.panel.ids)), slice(ask.horizon), tuple(ask.levels)
         if levels not in bounds:
             bounds[levels] = tuple(calibration.intervals(said, levels).items())
-        own, notes = said.part(rows, steps), ()
+        own = said.part(rows, steps)
+        notes: tuple[Note, ...] = ()
         if noted or ask.horizon > trained:
             own_notes = (note for i, note in noted if rows.start <= i < rows.stop)
             notes = (*_horizon_notes(specs, ask.horizon), *own_notes)

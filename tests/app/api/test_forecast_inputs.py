@@ -63,6 +63,14 @@ def test_a_series_without_history_is_forecast_by_what_it_is(house: House) -> Non
     assert answer["forecasts"][0]["ds"] == ["2026-01-01T00:00:00", "2026-01-02T00:00:00", "2026-01-03T00:00:00"]
 
 
+def test_a_model_that_reads_no_history_forecasts_after_a_long_one(house: House) -> None:
+    house.register(says_cold(1, 2, -1, level=100, spread=10))
+    long = {"ds": days(10), "y": list(range(10)), "covariates": {"size": [1] * 10}}
+    answer = house.acme.forecast(history=long)
+    assert answer["forecasts"][0]["mean"] == [110, 120, 90]
+    assert answer["forecasts"][0]["ds"][0] == "2026-01-11T00:00:00"
+
+
 def test_a_series_without_history_needs_a_model_that_reads_none(acme: Caller) -> None:
     new = {"unique_id": "kiosk", "ds": days(1), "covariates": {"size": [1]}}
     asked = {"json": forecast_request(history=None, freq=None, future=new)}
