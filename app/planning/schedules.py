@@ -21,6 +21,7 @@ from app.store.jobs import NewJob
 from app.store.keys import KeyPrincipal
 from app.store.schedules import Plan, plan_of
 from app.store.tables import Schedule
+from app.store.triggers import Triggers
 from models.errors import InputError
 
 SHOWN = 5  # due times in an answer
@@ -56,7 +57,7 @@ class SchedulePlanner:
         with self._database.read() as session:
             moment = now(session)
         cron.check(plan.times or Times("0 0 * * *", plan.zone), moment)
-        if plan.cron is None and not plan.triggers:
+        if plan.cron is None and not plan.triggers.any:
             message = "neither a due time nor a trigger"
             raise InputError.of("never_fires", message, "give 'cron' or 'triggers'", field="cron")
         if plan.misfire == "all" and plan.overlap == "skip":
@@ -111,8 +112,7 @@ def _stored(request: ScheduleRequest | ScheduleEdit, name: str) -> Any:
         body = request.job.model_dump(mode="json", exclude_unset=True, by_alias=True)
         return {"kind": kind_name(request.job), **body}
     if name == "triggers":
-        triggers = request.triggers.model_dump(mode="json", exclude_none=True)
-        return {} if triggers.keys() == {"pause_s"} else triggers
+        return Triggers.from_json(request.triggers.model_dump(mode="json"))
     if name == "gate":
         return None if request.gate is None else request.gate.model_dump(mode="json")
     return getattr(request, name)

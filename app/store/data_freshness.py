@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.store.tables import Dataset, Model, Revision, Version
+from models.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Freshness:
     trained_at: datetime | None = None
 
 
-def freshness(session: Session, tenant_id: int, request: dict[str, Any]) -> Freshness | None:
+def freshness(session: Session, tenant_id: int, request: JsonObject) -> Freshness | None:
     """Of what ``request``, the body of a job, names: a model or version, and the data set that it is trained on.
 
     Where it names no data set, that of the model's newest version. None where there is no such data set.
@@ -51,7 +51,7 @@ def freshness(session: Session, tenant_id: int, request: dict[str, Any]) -> Fres
     )
 
 
-def model_of(request: dict[str, Any]) -> str | None:
+def model_of(request: JsonObject) -> str | None:
     """The model that ``request``, the body of a job, is about; None where it names neither a model nor a version."""
     model: str | None = request.get("model")
     version: str | None = request.get("version")

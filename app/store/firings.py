@@ -7,7 +7,7 @@ and only if nobody has changed the schedule since (``rev``).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -17,7 +17,9 @@ from app.store import jobs, schedules, webhooks
 from app.store.db import insert_if_absent, now
 from app.store.jobs import NewJob
 from app.store.tables import Firing, Heartbeat, Job, Schedule
+from app.store.triggers import Watermark
 from models.errors import excerpt
+from models.types import JsonObject
 
 Outcome = Literal["fired", "refused", "skipped", "missed", "alarm"]
 SCHEDULER = "scheduler"  # the pulse of those who tick
@@ -32,7 +34,7 @@ class NewFiring:
     due_at: datetime
     cause: str
     outcome: Outcome
-    detail: dict[str, Any]
+    detail: JsonObject
     job: NewJob | None = None
 
 
@@ -42,7 +44,7 @@ class ScheduleUpdate:
 
     firings: Sequence[NewFiring] = ()
     due_at: datetime | None
-    watermark: dict[str, Any]
+    watermark: Watermark
 
 
 def waiting(session: Session, moment: datetime, size: int) -> list[Schedule]:
@@ -58,7 +60,7 @@ def take_turn(session: Session, seen: Schedule, turn: ScheduleUpdate, moment: da
     """
     next_at = schedules.look_at(schedules.plan_of(seen), seen.id, turn.due_at, moment)
     same = (Schedule.id == seen.id) & (Schedule.rev == seen.rev)
-    values = {"rev": seen.rev + 1, "due_at": turn.due_at, "next_at": next_at, "watermark": turn.watermark}
+    values = {"rev": seen.rev + 1, "due_at": turn.due_at, "next_at": next_at, "watermark": turn.watermark.to_json()}
     changed = update(Schedule).where(same).values(**values).returning(Schedule.id)
     if session.scalars(changed.execution_options(synchronize_session=False)).one_or_none() is None:
         return None

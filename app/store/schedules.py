@@ -4,9 +4,8 @@ The clock is the database's, unless the caller says ``at``.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -16,7 +15,9 @@ from app.store import cron
 from app.store.cron import Times
 from app.store.db import insert_if_absent, now
 from app.store.tables import Firing, Schedule
+from app.store.triggers import Triggers
 from models.errors import excerpt
+from models.types import JsonObject
 
 LOOK_S = 30.0  # between two looks at the triggers of a schedule
 MAX_SCHEDULES = 1_000  # schedules of one tenant
@@ -32,19 +33,24 @@ class Plan:
     overlap: str
     grace_s: float
     jitter_s: float
-    triggers: dict[str, Any]
-    request: dict[str, Any]
-    gate: dict[str, Any] | None
+    triggers: Triggers
+    request: JsonObject
+    gate: JsonObject | None
 
     @property
     def times(self) -> Times | None:
         """When it is due; None without a cron expression."""
         return None if self.cron is None else Times(self.cron, self.zone, self.jitter_s)
 
+    def values(self) -> JsonObject:
+        """Return the values of the columns of the schedule table."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"triggers": self.triggers.to_json()}
+
 
 def plan_of(row: Schedule) -> Plan:
     """What can be edited of a schedule."""
-    return Plan(**{field.name: getattr(row, field.name) for field in fields(Plan)})
+    columns = {field.name: getattr(row, field.name) for field in fields(Plan)}
+    return Plan(**columns | {"triggers": Triggers.from_json(row.triggers)})
 
 
 def create(
@@ -66,7 +72,7 @@ def create(
         created_by=created_by,
         created_at=moment,
         changed_at=moment,
-        **asdict(plan),
+        **plan.values(),
     )
     if inserted is None:
         raise Conflict(f"schedule {excerpt(name)} exists already; edit it, delete it, or choose another name")
@@ -83,7 +89,7 @@ def edit(session: Session, tenant_id: int, name: str, seen: Plan, plan: Plan, at
     row = lock(session, tenant_id, name)
     if plan_of(row) != seen:
         raise Conflict(f"schedule {excerpt(name)} was edited meanwhile; read it again, then edit it")
-    for field, value in asdict(plan).items():
+    for field, value in plan.values().items():
         setattr(row, field, value)
     moment = _changed(session, row, at)
     if seen.times != plan.times:
@@ -143,7 +149,7 @@ def list_page(session: Session, tenant_id: int, after_id: int, size: int) -> lis
 def look_at(plan: Plan, schedule_id: int, due_at: datetime | None, moment: datetime) -> datetime | None:
     """When to look at a schedule again: at its next due time, and for its triggers; None: not before it is edited."""
     times = [] if plan.times is None or due_at is None else [due_at + cron.jitter(plan.times, schedule_id, due_at)]
-    times += [moment + timedelta(seconds=LOOK_S)] if plan.triggers else []
+    times += [moment + timedelta(seconds=LOOK_S)] if plan.triggers.any else []
     return min(times, default=None)
 
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -24,10 +23,12 @@ from app.store.firings import NewFiring, ScheduleUpdate
 from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.tables import Schedule
+from app.store.triggers import Triggers, Watermark
 from app.work import triggers
 from app.work.loop import poll
 from app.work.triggers import TriggerInputs
 from models.errors import ForecastError
+from models.types import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ MAX_SAID = 500  # characters of a refusal that are kept
 TIDY_S = 3600.0  # between two times that what is old is forgotten
 FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
 
-Settle = Callable[[int, dict[str, Any], str], NewJob]  # tenant, the body of POST /v1/jobs, who asks for it
+Settle = Callable[[int, JsonObject, str], NewJob]  # tenant, the body of POST /v1/jobs, who asks for it
 QualityOf = Callable[[Session, int, str], Quality]  # tenant and model
 
 
@@ -135,21 +136,21 @@ def _by_cron(parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> 
         assert seen.due_at is not None
         detail = {"missed": missed, "until": gone.newest[-1].isoformat()}
         fired.insert(0, NewFiring(due_at=seen.due_at, cause="cron", outcome="missed", detail=detail))
-    return ScheduleUpdate(firings=fired, due_at=gone.following, watermark=seen.watermark)
+    return ScheduleUpdate(firings=fired, due_at=gone.following, watermark=Watermark.from_json(seen.watermark))
 
 
 def _by_triggers(database: Database, parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> ScheduleUpdate:
-    sight = _look(database, parts, seen, moment)
+    sight, watermark = _look(database, parts, seen, moment), Watermark.from_json(seen.watermark)
     if sight is None:
-        return ScheduleUpdate(due_at=seen.due_at, watermark=seen.watermark)
-    fired, watermark = [], seen.watermark
-    if (late := triggers.alarm(seen.triggers, watermark, sight)) is not None:
-        since = sight.data.data_at + timedelta(seconds=seen.triggers["data_alarm_s"])
+        return ScheduleUpdate(due_at=seen.due_at, watermark=watermark)
+    fired, conditions = [], Triggers.from_json(seen.triggers)
+    if (late := triggers.alarm(conditions, watermark, sight)) is not None:
+        since = sight.data.data_at + timedelta(seconds=late.detail["data_alarm_s"])
         fired.append(NewFiring(due_at=since, cause=late.name, outcome="alarm", detail=late.detail))
-        watermark = triggers.alarmed(watermark, sight)
-    if (cause := triggers.cause(seen.triggers, watermark, sight)) is not None:
+        watermark = watermark.alarmed(sight.data.revision_id)
+    if (cause := triggers.cause(conditions, watermark, sight)) is not None:
         fired.append(_firing(parts, seen, moment, cause.name, cause.detail))
-        watermark = triggers.fired(watermark, sight)
+        watermark = watermark.fired(sight.data.dataset_id, sight.data.rows, sight.moment)
     return ScheduleUpdate(firings=fired, due_at=seen.due_at, watermark=watermark)
 
 
@@ -166,7 +167,7 @@ def _look(database: Database, parts: SchedulerDependencies, seen: Schedule, mome
 
 
 def _firing(
-    parts: SchedulerDependencies, seen: Schedule, due_at: datetime, cause: str, detail: dict[str, Any]
+    parts: SchedulerDependencies, seen: Schedule, due_at: datetime, cause: str, detail: JsonObject
 ) -> NewFiring:
     """The job of the schedule, settled on the data as they are now, or why it cannot be."""
     request = seen.request if seen.gate is None else {**seen.request, "gate": seen.gate}

@@ -8,6 +8,7 @@ from app.problems import Conflict, NotFound
 from app.store import data_freshness, datasets, schedules
 from app.store.db import Database
 from app.store.tables import Revision
+from app.store.triggers import Triggers
 from tests.app.store.conftest import new_revision, register
 from tests.app.work.schedule_harness import PLAN, at
 
@@ -57,7 +58,7 @@ def test_each_change_makes_what_was_read_before_stale(database: Database, acme: 
 
 def test_what_has_triggers_is_looked_at_twice_a_minute(database: Database, acme: int) -> None:
     with database.write() as session:
-        plan = replace(PLAN, cron=None, triggers={"new_rows": 1})
+        plan = replace(PLAN, cron=None, triggers=Triggers(new_rows=1))
         row = schedules.create(session, acme, "eager", plan, "cli", at("09:30"))
         assert (row.due_at, row.next_at) == (None, at("09:30:30"))
         assert schedules.pause(session, acme, "eager").next_at is None

@@ -11,6 +11,7 @@ from app.store.jobs import NewJob
 from app.store.quality import Quality
 from app.store.schedules import Plan
 from app.store.tables import Firing, Job, Schedule
+from app.store.triggers import Triggers
 from app.work.scheduler import SchedulerDependencies, tick
 from tests.app.store.conftest import new_revision
 
@@ -21,7 +22,7 @@ PLAN = Plan(
     overlap="queue",
     grace_s=60.0,
     jitter_s=0.0,
-    triggers={},
+    triggers=Triggers(),
     request={"model": "demand", "dataset": "sales"},
     gate=None,
 )

@@ -10,6 +10,7 @@ from app.problems import Conflict, NotFound
 from app.store import datasets, firings, schedules, webhooks
 from app.store.db import Database
 from app.store.quality import Quality
+from app.store.triggers import DriftLimit, Triggers, Watermark
 from app.work.scheduler import SchedulerDependencies, run, tick
 from tests.app.store.conftest import new_revision
 from tests.app.work.schedule_harness import Clockwork, at
@@ -156,7 +157,7 @@ def test_a_new_cron_or_zone_counts_from_the_edit_on(one: Clockwork) -> None:
     one.add()
     assert one.edit(cron="30 * * * *", now="09:40").due_at == at("10:30")
     assert one.edit(zone="Asia/Kolkata", now="09:45").due_at == at("10:00")  # 15:30 there
-    assert one.edit(cron=None, triggers={"new_rows": 1}, now="09:45").due_at is None
+    assert one.edit(cron=None, triggers=Triggers(new_rows=1), now="09:45").due_at is None
 
 
 def test_an_edit_of_something_else_leaves_what_is_due_alone(one: Clockwork) -> None:
@@ -180,7 +181,7 @@ def test_when_the_clock_is_set_back_an_hour_no_due_time_fires_again(clock: Clock
 
 
 def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
-    one.add(cron=None, triggers={"new_rows": 4, "pause_s": 60})
+    one.add(cron=None, triggers=Triggers(new_rows=4, pause_s=60))
     assert one.tick("09:31") == {}  # 3 rows
     one.grow(rows_total=7)
     assert one.tick("09:31", plus_s=29) == {}  # looked at every 30 s
@@ -195,7 +196,7 @@ def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
 
 
 def test_a_trigger_waits_for_the_job_before_and_is_not_lost(clock: Clockwork) -> None:
-    clock.add(cron=None, overlap="skip", triggers={"new_rows": 3, "pause_s": 60})
+    clock.add(cron=None, overlap="skip", triggers=Triggers(new_rows=3, pause_s=60))
     assert clock.tick("09:31") == FIRED
     clock.grow(rows_total=6)
     assert clock.tick("09:33") == {}
@@ -208,7 +209,7 @@ def test_a_trigger_waits_for_the_job_before_and_is_not_lost(clock: Clockwork) ->
 
 def test_a_schedule_that_is_given_another_data_set_counts_its_rows_from_the_start(one: Clockwork) -> None:
     one.grow(rows_total=1_000)
-    one.add(cron=None, triggers={"new_rows": 4, "pause_s": 60})
+    one.add(cron=None, triggers=Triggers(new_rows=4, pause_s=60))
     assert one.tick("09:31") == FIRED
     with one.database.write() as session:
         datasets.create(session, one.tenant_id, "small", "D", new_revision(rows_total=4), "cli")
@@ -218,14 +219,17 @@ def test_a_schedule_that_is_given_another_data_set_counts_its_rows_from_the_star
 
 
 def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: Clockwork) -> None:
-    one.add(triggers={"new_rows": 3, "pause_s": 60})
+    one.add(triggers=Triggers(new_rows=3, pause_s=60))
     assert one.tick("09:31") == FIRED
     assert one.tick("10:00") == FIRED
     assert [cause for _, cause, _ in one.said()] == ["new_rows", "cron"]
 
 
 def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
-    one.add(cron=None, triggers={"drift": {"ratio": 1.5, "confidence": 0.9, "least": 50}, "pause_s": 600})
+    one.add(
+        cron=None,
+        triggers=Triggers(drift=DriftLimit(ratio=1.5, confidence=0.9, least=50), pause_s=600),
+    )
     assert one.tick("09:31") == {}
     one.quality = Quality(points=60, drift=1.8, confidence=0.95, coverage={})
     assert one.tick("09:32") == FIRED
@@ -237,7 +241,7 @@ def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
 
 def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork) -> None:
     one.quality = Quality(points=60, drift=1.8, confidence=0.95, coverage={})
-    drift = {"drift": {"ratio": 1.5, "confidence": 0.9, "least": 50}}
+    drift = Triggers(drift=DriftLimit(ratio=1.5, confidence=0.9, least=50))
     names = {"kind": "backtest", "dataset": "sales"}
     one.add("of-a-version", cron=None, triggers=drift, request={**names, "version": "demand@champion"})
     one.add("of-baselines", cron=None, triggers=drift, request=names)
@@ -246,7 +250,7 @@ def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork
 
 
 def test_data_that_do_not_come_are_an_alarm_once_and_no_job(clock: Clockwork) -> None:
-    clock.add(cron=None, triggers={"data_alarm_s": 3600.0}, now="2036-05-01T09:30")
+    clock.add(cron=None, triggers=Triggers(data_alarm_s=3600.0), now="2036-05-01T09:30")
     assert clock.tick("2036-05-01T09:31") == {"alarm": 1}
     assert clock.tick("2036-05-01T10:31") == {}
     [row] = clock.firings()
@@ -257,7 +261,7 @@ def test_data_that_do_not_come_are_an_alarm_once_and_no_job(clock: Clockwork) ->
 
 
 def test_a_model_of_which_there_is_nothing_yet_fires_nothing(one: Clockwork) -> None:
-    one.add(cron=None, triggers={"older_than_s": 60.0}, request={"kind": "retrain", "model": "unborn"})
+    one.add(cron=None, triggers=Triggers(older_than_s=60.0), request={"kind": "retrain", "model": "unborn"})
     assert one.tick("09:31") == {}
 
 
@@ -283,7 +287,7 @@ def test_a_turn_that_somebody_else_has_taken_is_not_taken_again(clock: Clockwork
     clock.add()
     with clock.database.read() as session:
         [stale] = firings.waiting(session, at("10:00"), 10)
-    turn = firings.ScheduleUpdate(due_at=at("11:00"), watermark={})
+    turn = firings.ScheduleUpdate(due_at=at("11:00"), watermark=Watermark())
     for expected in ([], None):
         with clock.database.write() as session:
             assert firings.take_turn(session, stale, turn, at("10:00")) == expected
@@ -367,5 +371,5 @@ def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:
     def nobody_asks(session: Session, tenant_id: int, model: str) -> Quality:
         raise AssertionError("there is no trigger for quality")
 
-    one.add(cron=None, triggers={"new_rows": 1})
+    one.add(cron=None, triggers=Triggers(new_rows=1))
     assert dict(tick(one.database, SchedulerDependencies(one.settle, nobody_asks), at("09:31"))) == FIRED
