@@ -19,9 +19,11 @@ def job_answer(session: Session, job: Job) -> JobAnswer:
 
 def job_answers(session: Session, tenant_id: int, jobs: Sequence[Job]) -> list[JobAnswer]:
     """Return the public form of a page of ``jobs``, read in a number of queries that does not depend on its length."""
+    version_ids = [job.version_id for job in jobs if job.version_id is not None]
+    schedule_ids = [job.schedule_id for job in jobs if job.schedule_id is not None]
     revisions = datasets.revisions_by_id(session, tenant_id, [job.revision_id for job in jobs])
-    versions = registry.version_numbers(session, tenant_id, [job.version_id for job in jobs])
-    names = schedules.names_of(session, tenant_id, [job.schedule_id for job in jobs])
+    versions = registry.version_numbers(session, tenant_id, version_ids) if version_ids else {}
+    names = schedules.names_of(session, tenant_id, schedule_ids) if schedule_ids else {}
     return [
         _answer(
             job,
@@ -52,7 +54,7 @@ def _answer(job: Job, revision: Revision | None, version: int | None, schedule: 
         order=details.order,
         spec=details.spec,
         training=details.training,
-        members=[MemberAnswer(**member) for member in details.members],
+        members=[MemberAnswer.model_validate(member) for member in details.members],
         warm_start_from=details.warm_start_from,
         auto=details.auto,
         refit=details.refit,

@@ -1,0 +1,71 @@
+"""The number of files that a reader opens to follow a training job from its request to its answer."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from app.planning.jobs import submit_job
+from app.planning.train import TrainRequest
+from app.settings import Settings
+from app.store import keys
+from app.store.db import Database
+from tests.app.work.small_jobs import keep, weeks
+
+ROOT = Path(__file__).parents[3]
+FLOORS = {"models": 0, "store": 1, "planning": 2}
+MAX_FILES = 25
+MAX_CLIMBS = 3
+
+
+def room(file: str) -> str:
+    """``models``, or the folder of ``app`` that a file is in."""
+    first, second, *_ = file.split("/")
+    return first if first == "models" else second
+
+
+@contextlib.contextmanager
+def calls_between_files() -> Iterator[list[str]]:
+    """The files that are called from another file, in order.
+
+    Calls within the library are left out, but for those of ``models/training``: a reader need not open what they call
+    in turn to know how a job is planned.
+    """
+    called: list[str] = []
+
+    def name(frame: FrameType | None) -> str:
+        path = Path(frame.f_code.co_filename) if frame is not None else Path()
+        return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+
+    def record(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            file, caller = name(frame), name(frame.f_back)
+            is_detail = file.startswith("models/") and caller.startswith("models/") and "/training/" not in caller
+            if file.startswith(("app/", "models/")) and file != caller and not is_detail:
+                called.append(file)
+
+    sys.setprofile(record)
+    try:
+        yield called
+    finally:
+        sys.setprofile(None)
+
+
+def test_a_training_job_is_planned_in_few_files_and_from_the_top_down(sqlite: Database, tmp_path: Path) -> None:
+    if sys.getprofile() is not None:
+        pytest.skip("another profiler is at work")
+    keep(sqlite, weeks())
+    with sqlite.write() as session:
+        principal = keys.KeyPrincipal(keys.tenant_id(session, "default"), "cli", "write")
+    request = TrainRequest.model_validate({"model": "demand", "dataset": "sales"})
+    with calls_between_files() as called:
+        submit_job(sqlite, Settings(data_dir=tmp_path), principal, request)
+    visited = list(dict.fromkeys(called))
+    floors = [FLOORS[room(file)] for file in visited]
+    climbs = [files for files, (a, b) in zip(zip(visited, visited[1:]), zip(floors, floors[1:])) if b > a]
+    assert len(visited) <= MAX_FILES, visited
+    assert len(climbs) <= MAX_CLIMBS, climbs
