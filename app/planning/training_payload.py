@@ -10,6 +10,8 @@ from models.evaluation.promotion import Policy
 from models.network.spec import Spec
 from models.training.member_plan import MemberPlan
 
+DEFAULT_GATE = Policy().to_json()
+
 
 @dataclass(frozen=True, slots=True)
 class AutoSearch:
@@ -106,7 +108,7 @@ def training_details(values: Mapping[str, Any]) -> JobDetails:
         auto=values.get("auto"),
         refit=values.get("refit", True),
         promote=values.get("promote"),
-        gate=Policy.from_json(values.get("gate", {})).to_json(),
+        gate=Policy.from_json(values["gate"]).to_json() if "gate" in values else DEFAULT_GATE,
     )
 
 
