@@ -1,4 +1,4 @@
-"""What can go wrong in the library, said so that the caller can mend it."""
+"""Errors of the library; each tells the caller how to correct the input."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ MAX_FAULTS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing wrong with the input: what was got, where, and what to do.
+    """One fault of the input: the value that was received, its place, and the remedy.
 
     ``row`` counts the rows of the input from 1, ``unique_id`` names the series, ``field`` the argument or column.
     ``message`` never repeats more than a short excerpt of the input.
@@ -30,11 +30,11 @@ class Fault:
 
 
 class ForecastError(Exception):
-    """Base of every error that this library raises on purpose."""
+    """Base of all errors that this library raises deliberately."""
 
 
 class InputError(ForecastError):
-    """The data given cannot be used; holds the first ``MAX_FAULTS`` faults and the total number."""
+    """Input that cannot be used; holds the first ``MAX_FAULTS`` faults and their total number."""
 
     def __init__(self, faults: Sequence[Fault], total: int | None = None) -> None:
         self.faults = tuple(faults[:MAX_FAULTS])
@@ -60,18 +60,18 @@ class InputError(ForecastError):
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong with some input: every fault is counted, the first ``MAX_FAULTS`` of each kind are written out."""
+    """Faults found in an input: all are counted, the first ``MAX_FAULTS`` of each kind are kept."""
 
     faults: list[Fault] = field(default_factory=list)
     total: int = 0
 
     def add(self, rows: Sequence[int], fault: Callable[[int], Fault]) -> None:
-        """Count one fault for each of ``rows``, of which ``fault`` makes the first few."""
+        """Count one fault for each of ``rows``; ``fault`` makes the first ``MAX_FAULTS`` of them."""
         self.total += len(rows)
         self.faults += [fault(row) for row in rows[:MAX_FAULTS]]
 
     def check(self) -> None:
-        """Pass where nothing was found.
+        """Raise the faults, if any was found.
 
         Raises:
             InputError: with the first faults in the order of their rows.
@@ -81,7 +81,7 @@ class Findings:
 
 
 class SpecError(InputError):
-    """A ``Spec`` or a training setting that cannot work; each fault names its field."""
+    """A ``Spec`` or training settings that cannot work; each fault names its field."""
 
 
 class BundleError(ForecastError):
@@ -89,7 +89,7 @@ class BundleError(ForecastError):
 
 
 class EngineMismatch(ForecastError):
-    """Two engines disagree on the same network, so neither is to be trusted with it."""
+    """Two engines give different outputs for the same network, so neither may serve it."""
 
 
 class ModelBroken(ForecastError):
@@ -97,7 +97,7 @@ class ModelBroken(ForecastError):
 
 
 class Cancelled(ForecastError):
-    """Training was asked to stop."""
+    """Training stopped because its caller requested it."""
 
 
 class Diverged(ForecastError):
@@ -105,6 +105,6 @@ class Diverged(ForecastError):
 
 
 def excerpt(value: object, length: int = 40) -> str:
-    """``repr`` of ``value``, cut to ``length`` characters: error messages stay short whatever was sent."""
+    """Return ``repr(value)`` cut to ``length`` characters, so that error messages stay short for any input."""
     text = repr(value)
     return text if len(text) <= length else text[: length - 1] + "…"

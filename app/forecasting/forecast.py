@@ -25,7 +25,7 @@ from app.serving.model_cache import LoadedModel, ModelCache
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
 from app.telemetry import Telemetry
-from models.data.chunks import parts_of
+from models.data.chunks import split_series
 from models.data.panel import Panel
 from models.errors import BundleError, InputError, ModelBroken
 from models.forecasting.forecast import Forecast
@@ -222,9 +222,9 @@ class Forecasting:
             numbers = horizon * (1 + 2 * len(levels))
             size = part_series((numbers, settings.max_forecast_points), (gflop, settings.max_forecast_gflop))
             specs = [network.member.spec for network in loaded.networks]
-            for part in parts_of(source.panel, size):
+            for part in split_series(source.panel, size):
                 check_request(specs, part, horizon)
-            return source, parts_of(source.panel, size), gflop
+            return source, split_series(source.panel, size), gflop
 
         source, parts, gflop = await run_sync(read, limiter=self.slots)
 

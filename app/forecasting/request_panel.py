@@ -10,7 +10,7 @@ from app.store import datasets, panels
 from app.store.db import Database
 from models.data.calendar import parse_freq
 from models.data.concat import with_future
-from models.data.from_series import Posted, panel_of_series
+from models.data.from_series import PostedSeries, panel_from_series
 from models.data.panel import Panel, panel_from_columns
 from models.errors import InputError
 
@@ -97,8 +97,8 @@ def _history(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel
     if request.history is not None:
         return _inline_history(request.history, request.freq)
     if request.series is not None:
-        posted = [Posted(one.unique_id, one.start, one.y) for one in request.series]
-        return panel_of_series(posted, parse_freq(request.freq or freq))
+        posted = [PostedSeries(one.unique_id, one.start, one.y) for one in request.series]
+        return panel_from_series(posted, parse_freq(request.freq or freq))
     return stored
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.calendar import FIRST, LAST, parse_times
+from models.data.calendar import MAX_TIME, MIN_TIME, parse_times
 from models.data.frames import panel_from_frame
-from models.data.panel import Panel, RowsRead, panel_of_rows
-from models.data.validation import covariate_of, good_id, values_of
+from models.data.panel import CheckedRows, Panel, panel_from_rows
+from models.data.validation import is_valid_id, read_covariate, read_values
 from models.errors import Findings
 from models.types import Floats, Ints, Times
 
@@ -79,16 +79,16 @@ def panel_of_valid(table: Table, freq: str | None) -> Panel | None:
     else:
         distinct, utc = parse_times(table.ds.texts, found)
         times = np.append(distinct, np.datetime64("NaT"))[table.ds.codes]
-    values = values_of(table.y, found)
+    values = read_values(table.y, found)
     read = {name: _covariate_of(name, table.covariates[name], found) for name in sorted(table.covariates)}
-    is_valid = len(codes) > 0 and codes.min() >= 0 and all(map(good_id, ids)) and not found.total
-    if not is_valid or not ((times >= FIRST) & (times <= LAST)).all():  # NaT fails both comparisons
+    is_valid = len(codes) > 0 and codes.min() >= 0 and all(map(is_valid_id, ids)) and not found.total
+    if not is_valid or not ((times >= MIN_TIME) & (times <= MAX_TIME)).all():  # NaT fails both comparisons
         return None
-    return panel_of_rows(RowsRead(codes, tuple(ids), times, utc, values, read), freq)
+    return panel_from_rows(CheckedRows(codes, tuple(ids), times, utc, values, read), freq)
 
 
 def _covariate_of(name: str, column: Coded | Floats, found: Findings) -> tuple[Floats, tuple[str, ...]]:
     if not isinstance(column, Coded):
-        return covariate_of(name, column, found)
-    values, texts = covariate_of(name, column.texts, found)
+        return read_covariate(name, column, found)
+    values, texts = read_covariate(name, column.texts, found)
     return np.append(values, np.nan)[column.codes], texts

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from models.data.chunks import cut_at
+from models.data.chunks import split_at
 from models.data.panel import Panel
 from models.data.validation import fault_at
 from models.errors import Fault, Findings, InputError, excerpt
@@ -58,7 +58,7 @@ def split_by(panel: Panel, column: str) -> Iterator[tuple[SeriesGroup, Panel]]:
         hint = f"group by a column that makes at most {MAX_GROUPS}"
         raise InputError.of("too_many_groups", message, hint, field="by")
     ordered = panel.select([name for names in groups.values() for name in names])
-    yield from zip(groups, cut_at(ordered, map(len, groups.values())), strict=True)
+    yield from zip(groups, split_at(ordered, map(len, groups.values())), strict=True)
 
 
 def model_name(model: str, value: str | float) -> str:

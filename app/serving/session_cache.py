@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from app.problems import Conflict
 from models.data.concat import with_future
 from models.data.panel import Panel
-from models.data.validation import good_id
+from models.data.validation import is_valid_id
 from models.errors import Fault, InputError, excerpt
 from models.forecasting.forecaster import RunnableMember
 from models.forecasting.session import Session, append, begin, check_carries, check_enough
@@ -246,7 +246,7 @@ class SessionCache:
 
 
 def _check_name(name: str) -> None:
-    if not good_id(name):
+    if not is_valid_id(name):
         hint = "use 1 to 128 printable characters without space around them"
         message = f"{excerpt(name)} cannot name a session"
         raise InputError([Fault(code="bad_field", field="session", message=message, hint=hint)])

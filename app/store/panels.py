@@ -7,7 +7,7 @@ from app.store import datasets
 from app.store.tables import Revision
 from models.data.concat import concat, extend
 from models.data.panel import Panel
-from models.data.validation import fault_at, text_of
+from models.data.validation import fault_at, format_time
 from models.errors import Findings
 
 
@@ -29,7 +29,7 @@ def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevisi
     """
     whole = rows if before is None else extend(before, rows)
     _check_observed(whole)
-    ends = [whole.moment(i, length - 1) for i, length in enumerate(whole.lengths)]
+    ends = [whole.timestamp(i, length - 1) for i, length in enumerate(whole.lengths)]
     return datasets.NewRevision(
         sha256=whole.fingerprint(),
         rows_added=len(rows.y),
@@ -37,8 +37,8 @@ def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevisi
         series_total=len(whole),
         missing_total=int(whole.missing.sum()),
         covariates=list(whole.covariates),
-        first_ds=text_of(min(whole.starts)) + "Z" * whole.utc,
-        last_ds=text_of(max(ends)) + "Z" * whole.utc,
+        first_ds=format_time(min(whole.starts)) + "Z" * whole.utc,
+        last_ds=format_time(max(ends)) + "Z" * whole.utc,
         chunk=rows.to_bytes(),
     )
 

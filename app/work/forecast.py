@@ -6,7 +6,7 @@ from app.store.outcomes import Outcome
 from app.work.artifact_table import artifact_table
 from app.work.job_context import JobContext
 from app.work.progress import ProgressCounter
-from models.data.chunks import MAX_SERIES, parts_of
+from models.data.chunks import MAX_SERIES, split_series
 from models.engines.onnx import OnnxEngine
 from models.forecasting import bundle
 from models.forecasting.forecaster import forecast, make_runnable
@@ -31,7 +31,7 @@ def forecast_all(context: JobContext) -> Outcome:
     max_series = MAX_NUMBERS // (payload.horizon * (1 + 2 * len(payload.levels)))
     counting, notes = ProgressCounter(context, "forecast", len(panel)), dict[str, int]()
     with artifact_table(context, "forecast", payload.format, panel.utc) as table:
-        for part in parts_of(panel, min(MAX_SERIES, max(1, max_series))):
+        for part in split_series(panel, min(MAX_SERIES, max(1, max_series))):
             result = forecast(networks, forecaster.calibration, part, payload.horizon, payload.levels)
             table.write(table_columns(result))
             for note in result.notes:

@@ -23,7 +23,7 @@ LOOK_BACK = 720
 
 def parts(dataset: Dataset) -> tuple[int, int, int]:
     """Return the points for training, validation and test: 8,640, 2,880 and 2,880 of the hourly set."""
-    month = round(MONTH_DAYS / dataset.freq.least_days)
+    month = round(MONTH_DAYS / dataset.freq.min_days)
     return TAUGHT * month, CHOOSING * month, TESTING * month
 
 

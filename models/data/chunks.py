@@ -1,21 +1,21 @@
-"""A panel in parts, for work on many series whose memory must not grow with their number."""
+"""Parts of a panel, so that work on many series needs no more memory than one part."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from models.data.panel import Panel
 
-MAX_SERIES = 256  # of one part: more would be no quicker for each
+MAX_SERIES = 256  # of one part; larger parts take no less time per series
 
 
-def parts_of(panel: Panel, most_series: int) -> Iterator[Panel]:
-    """The panel in parts of at most so many series; they share its arrays."""
-    whole, rest = divmod(len(panel), most_series)
-    return cut_at(panel, [most_series] * whole + [rest] * (rest > 0))
+def split_series(panel: Panel, max_series: int) -> Iterator[Panel]:
+    """Yield the panel in parts of at most ``max_series`` series; they share its arrays."""
+    whole, rest = divmod(len(panel), max_series)
+    return split_at(panel, [max_series] * whole + [rest] * (rest > 0))
 
 
-def cut_at(panel: Panel, sizes: Iterable[int]) -> Iterator[Panel]:
-    """The panel in parts of so many series each, in their order; they share its arrays."""
+def split_at(panel: Panel, sizes: Iterable[int]) -> Iterator[Panel]:
+    """Yield the panel in parts of ``sizes`` series, in their order; they share its arrays."""
     end = 0
     for size in sizes:
         begin, end = end, end + size

@@ -10,12 +10,12 @@ import numpy as np
 
 from models.data.calendar import Freq, parse_times
 from models.data.panel import Panel
-from models.data.validation import LARGEST, fault_at, good_id, text_of, values_of
+from models.data.validation import MAX_ID_LENGTH, MAX_VALUE, fault_at, format_time, is_valid_id, read_values
 from models.errors import Fault, Findings, InputError, excerpt
 from models.types import Floats
 
 
-class Posted(NamedTuple):
+class PostedSeries(NamedTuple):
     """One series: ``y`` holds a value for each step from ``start`` on, None where one is missing.
 
     ``y`` is fastest as an ``array`` of doubles, which has no missing values.
@@ -26,34 +26,34 @@ class Posted(NamedTuple):
     y: Sequence[Any]
 
 
-def panel_of_series(series: Sequence[Posted], freq: Freq) -> Panel:
+def panel_from_series(series: Sequence[PostedSeries], freq: Freq) -> Panel:
     """Return the panel of ``series``, each of them regular at ``freq``.
 
     Raises:
         InputError: with a fault for each error; ``row`` is the place of a value in its series, counted from 1.
     """
-    return _valid_panel(series, freq) or _checked(series, freq)
+    return panel_if_valid(series, freq) or panel_with_checks(series, freq)
 
 
-def _valid_panel(series: Sequence[Posted], freq: Freq) -> Panel | None:
-    """Return the panel, in a tenth of the time of ``_checked``; None if that has to find the faults or month ends."""
-    starts = [_start(one.start) for one in series]
+def panel_if_valid(series: Sequence[PostedSeries], freq: Freq) -> Panel | None:
+    """Return the panel of valid series in a tenth of the time of ``panel_with_checks``, or None."""
+    starts = [_parse_start(one.start) for one in series]
     zones = {start is not None and start.utc for start in starts}
     names = tuple([one.unique_id for one in series])
     lengths = [len(one.y) for one in series]
     if None in starts or len(zones) > 1 or freq.is_anchored or 0 in lengths:
         return None
-    if len(set(names)) < len(names) or not all(map(good_id, names)):
+    if len(set(names)) < len(names) or not all(map(is_valid_id, names)):
         return None
-    values = _flat_values([one.y for one in series])
-    if values is None or (np.abs(values) > LARGEST).any():
+    values = _flatten_values([one.y for one in series])
+    if values is None or (np.abs(values) > MAX_VALUE).any():
         return None
     moments = np.array([start.at_us for start in starts if start is not None], dtype=np.int64)
     indptr = np.array(list(accumulate(lengths, initial=0)), dtype=np.int64)
     return Panel(names, moments.view("datetime64[us]"), values, indptr, freq, zones.pop())
 
 
-def _flat_values(columns: Sequence[Sequence[Any]]) -> Floats | None:
+def _flatten_values(columns: Sequence[Sequence[Any]]) -> Floats | None:
     """Return the values of all series, one after another; None if one is neither a number nor None."""
     if all(type(column) is array and column.typecode == "d" for column in columns):
         return np.frombuffer(bytearray().join(columns), dtype=np.float64)  # type: ignore[arg-type]  # they are buffers
@@ -72,58 +72,63 @@ class _Start(NamedTuple):
 
 
 @lru_cache(maxsize=1_000)
-def _start(text: str) -> _Start | None:
-    """A timestamp, None where it is none; requests of one minute begin at much the same ones."""
+def _parse_start(text: str) -> _Start | None:
+    """Return a parsed timestamp or None; it is cached because many requests of one minute have the same start."""
     found = Findings()
     times, utc = parse_times([text], found)
     return None if found.total else _Start(int(times.astype(np.int64)[0]), utc)
 
 
-def _checked(series: Sequence[Posted], freq: Freq) -> Panel:
+def panel_with_checks(series: Sequence[PostedSeries], freq: Freq) -> Panel:
+    """Return the panel after checking each series, so that every fault is found.
+
+    Raises:
+        InputError: with a fault for each bad series or value.
+    """
     lengths = np.array([len(one.y) for one in series], dtype=np.int64)
     found = Findings()
     _check_names(series, lengths, found)
     starts, utc = parse_times([one.start for one in series], found)
-    found.faults = [_of_series(fault, series) for fault in found.faults]
+    found.faults = [_locate_start(fault, series) for fault in found.faults]
     found.check()
     if not freq.steps(starts, starts)[1].all():
         at = int(np.argmin(freq.steps(starts, starts)[1]))
-        message = f"{text_of(starts[at])} is not on the grid of frequency {freq}"
-        hint = "begin on a moment that the frequency has, or name another 'freq'"
+        message = f"{format_time(starts[at])} is not on the grid of frequency {freq}"
+        hint = "begin on the grid of the frequency, or name another 'freq'"
         raise InputError([fault_at("off_grid_timestamp", message, hint, unique_id=series[at].unique_id, field="start")])
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    values = values_of(list(chain.from_iterable(one.y for one in series)), found)
-    found.faults = [_of_value(fault, series, indptr) for fault in found.faults]
+    values = read_values(list(chain.from_iterable(one.y for one in series)), found)
+    found.faults = [_locate_value(fault, series, indptr) for fault in found.faults]
     found.check()
     return Panel(tuple(one.unique_id for one in series), starts, values, indptr, freq, utc)
 
 
-def _check_names(series: Sequence[Posted], lengths: Any, found: Findings) -> None:
+def _check_names(series: Sequence[PostedSeries], lengths: Any, found: Findings) -> None:
     names = [one.unique_id for one in series]
-    hint = "use 1 to 128 printable characters (Unicode form NFC) without space around them"
-    bad = [i for i, name in enumerate(names) if not good_id(name)]
+    hint = f"use 1 to {MAX_ID_LENGTH} printable characters (Unicode form NFC) without space around them"
+    bad = [i for i, name in enumerate(names) if not is_valid_id(name)]
     found.add(bad, lambda i: fault_at("bad_id", f"{excerpt(names[i])} cannot name a series", hint, field="unique_id"))
     if len(set(names)) < len(names):
         first: dict[str, int] = {}
-        again = [i for i, name in enumerate(names) if first.setdefault(name, i) != i]
+        repeated = [i for i, name in enumerate(names) if first.setdefault(name, i) != i]
         hint = "give each series a name of its own"
-        found.add(again, lambda i: fault_at("duplicate_id", "the name is there twice", hint, unique_id=names[i]))
+        found.add(repeated, lambda i: fault_at("duplicate_id", "the name is used twice", hint, unique_id=names[i]))
     if (lengths == 0).any():
         hint = "send at least one value, or leave the series out"
         empty = np.flatnonzero(lengths == 0).tolist()
         found.add(empty, lambda i: fault_at("no_rows", "y is empty", hint, unique_id=names[i], field="y"))
 
 
-def _of_series(fault: Fault, series: Sequence[Posted]) -> Fault:
-    """A fault of a start, whose row is the number of the series."""
+def _locate_start(fault: Fault, series: Sequence[PostedSeries]) -> Fault:
+    """Return the fault of a start with the name of its series; ``row`` is the number of the series."""
     if fault.row is None:
         return fault
     name = series[fault.row - 1].unique_id
-    return fault_at(fault.code, fault.message, fault.hint, unique_id=name if good_id(name) else None, field="start")
+    return fault_at(fault.code, fault.message, fault.hint, unique_id=name if is_valid_id(name) else None, field="start")
 
 
-def _of_value(fault: Fault, series: Sequence[Posted], indptr: Any) -> Fault:
-    """A fault of a value, whose row is its place among those of all series."""
+def _locate_value(fault: Fault, series: Sequence[PostedSeries], indptr: Any) -> Fault:
+    """Return the fault of a value with its series and its position there; ``row`` counts the values of all series."""
     assert fault.row is not None
     i = int(np.searchsorted(indptr, fault.row - 1, side="right")) - 1
     row = fault.row - int(indptr[i])

@@ -1,9 +1,8 @@
-"""Panel: many regular series, checked once at the door.
+"""Panel: many regular series, checked once when they are read.
 
 Long frames with the columns ``unique_id, ds, y`` and any number of covariates are checked on their way in
-(``models.data.validation``). Inside there are only flat arrays: series i is ``y[indptr[i]:indptr[i + 1]]``, its
-timestamps
-follow from its start and the frequency. What is missing -- an empty cell, a row between two others -- is NaN.
+(``models.data.validation``). A panel holds only flat arrays: series i is ``y[indptr[i]:indptr[i + 1]]``, and its
+timestamps follow from its start and the frequency. Missing values (empty cells, and rows between two others) are NaN.
 """
 
 import hashlib
@@ -15,17 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.data.calendar import Freq, infer_freq, parse_freq, parse_times
-from models.data.serialization import Arrays, pack, unpack
+from models.data.serialization import NamedArrays, pack, unpack
 from models.data.validation import (
     MAX_COVARIATES,
     Column,
     Rows,
-    codes_of,
-    covariate_of,
+    count_steps,
+    encode_ids,
     fault_at,
-    good_id,
-    steps_of,
-    values_of,
+    is_valid_id,
+    read_covariate,
+    read_values,
 )
 from models.errors import BundleError, Fault, Findings, InputError, excerpt
 from models.types import Floats, Ints, Times
@@ -33,12 +32,12 @@ from models.types import Floats, Ints, Times
 COLUMNS = ("unique_id", "ds", "y")
 
 
-@dataclass(frozen=True, eq=False)  # no slots: what is asked for at every turn is worked out once and kept
+@dataclass(frozen=True, eq=False)  # no slots: ``observed_lengths`` is computed once and kept
 class Panel:
     """N series of one frequency; ``starts`` (N,) datetime64[us], ``y`` flat float64, ``indptr`` (N + 1,).
 
-    ``covariates``: name -> flat float64 beside ``y``; where one was text, ``categories`` has its sorted values and the
-    array their indices. NaN is a value that is missing, in all of them.
+    ``covariates``: name -> flat float64 beside ``y``; for a text covariate, ``categories`` has its sorted values and
+    the array their indices. NaN is a missing value in all of them.
     """
 
     ids: tuple[str, ...]
@@ -46,7 +45,7 @@ class Panel:
     y: Floats
     indptr: Ints
     freq: Freq
-    utc: bool = False  # the timestamps said so; otherwise they have no zone
+    utc: bool = False  # whether the timestamps were in UTC; otherwise they have no zone
     covariates: Mapping[str, Floats] = field(default_factory=dict)
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -58,17 +57,17 @@ class Panel:
 
     @property
     def lengths(self) -> Ints:
-        """Points of each series, those without a value included, shape (N,)."""
+        """Points of each series, with or without a value, shape (N,)."""
         return np.diff(self.indptr)
 
     @cached_property
     def observed_lengths(self) -> Ints:
         """Points of each series up to its last value, shape (N,); 0 where it has none."""
-        return self._until_last(self.y)
+        return self._lengths_until_last(self.y)
 
     @property
     def missing(self) -> Ints:
-        """Points of each series without a value, but for those after its last one, shape (N,)."""
+        """Points of each series without a value before its last value, shape (N,)."""
         if not np.isnan(self.y).any():
             return np.zeros(len(self), dtype=np.int64)
         known = np.add.reduceat(~np.isnan(self.y), self.indptr[:-1], dtype=np.int64)
@@ -80,42 +79,37 @@ class Panel:
         return int(np.median(self.observed_lengths)) if len(self) else 0
 
     def series(self, i: int) -> Floats:
-        """The values of series ``i``, a view of shape (length,)."""
+        """Return the values of series ``i``, a view of shape (length,)."""
         return self.y[self.indptr[i] : self.indptr[i + 1]]
 
     def times(self, i: int) -> Times:
-        """The timestamps of series ``i``, shape (length,)."""
+        """Return the timestamps of series ``i``, shape (length,)."""
         return self.freq.after(self.starts[i], np.arange(len(self.series(i))))
 
-    def moment(self, i: int, at: int) -> np.datetime64:
-        """The timestamp of point ``at`` of series ``i``, which may lie before its first or after its last."""
+    def timestamp(self, i: int, at: int) -> np.datetime64:
+        """Return the timestamp of point ``at`` of series ``i``, also before its first or after its last point."""
         return np.datetime64(self.freq.after(self.starts[i], np.array([at]))[0])
 
-    def next_times(self, i: int, horizon: int) -> Times:
-        """The ``horizon`` timestamps that follow the last one of series ``i``."""
-        length = len(self.series(i))
-        return self.freq.after(self.starts[i], np.arange(length, length + horizon))
-
     def latest(self, covariate: str) -> Floats:
-        """The last value known of a covariate in each series, shape (N,); NaN where there is none."""
+        """Return the last known value of a covariate in each series, shape (N,); NaN where there is none."""
         values = self.covariates[covariate]
-        lengths = self._until_last(values)
+        lengths = self._lengths_until_last(values)
         return np.where(lengths > 0, values[self.indptr[:-1] + lengths - 1], np.nan)
 
-    def _until_last(self, values: Floats) -> Ints:
-        """Points of each series up to the last that is not NaN, shape (N,)."""
+    def _lengths_until_last(self, values: Floats) -> Ints:
+        """Return the points of each series up to the last that is not NaN, shape (N,)."""
         lengths = self.lengths
-        # Nearly always the last point is one: looking at the others takes as much memory as the panel, at every batch.
+        # Usually it is the last point: searching all points would take as much memory as the panel, at every batch.
         for i in np.flatnonzero(np.isnan(values[self.indptr[1:] - 1])):
             known = np.flatnonzero(~np.isnan(values[self.indptr[i] : self.indptr[i + 1]]))
             lengths[i] = known[-1] + 1 if len(known) else 0
         return lengths
 
     def select(self, ids: Sequence[str]) -> "Panel":
-        """The series named, in the order named.
+        """Return the series ``ids``, in that order.
 
         Raises:
-            InputError: ``unknown_series`` for each name that is not there.
+            InputError: ``unknown_series`` for each id that the panel does not have.
         """
         where = {name: i for i, name in enumerate(self.ids)}
         missing = [name for name in ids if name not in where]
@@ -128,21 +122,21 @@ class Panel:
         return self._pick(rows, self.lengths[rows])
 
     def cut(self, points: int) -> "Panel":
-        """Every series without the ``points`` up to its last value and what follows that.
+        """Return every series without its last ``points`` up to the last value, and without the points after it.
 
-        Series that have no more than that are left out.
+        Series with no more points than that are left out.
         """
         rows = np.flatnonzero(self.observed_lengths > points)
         return self._pick(rows, self.observed_lengths[rows] - points)
 
     def tail(self, points: int) -> "Panel":
-        """Of every series the last ``points`` up to its last value, and what follows that."""
+        """Return of every series the last ``points`` up to its last value, and the points after it."""
         begin = np.maximum(self.observed_lengths - points, 0)
         picked = self._pick(np.arange(len(self)), self.lengths - begin, begin)
         return replace(picked, starts=self.freq.after(self.starts, begin))
 
     def _pick(self, rows: Ints, lengths: Ints, begin: Ints | int = 0) -> "Panel":
-        """``lengths`` points of the series ``rows``, from ``begin`` on; the starts are those of the whole series."""
+        """Return ``lengths`` points of the series ``rows`` from ``begin`` on; ``starts`` are not moved."""
         indptr = _indptr(lengths)
         at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] + begin - indptr[:-1], lengths)
         return replace(
@@ -155,25 +149,25 @@ class Panel:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the content; the order in which series and covariates came does not matter."""
+        """Return the SHA-256 (hex) of the content, independent of the order of series and covariates."""
         order = np.array(sorted(range(len(self)), key=self.ids.__getitem__), dtype=np.int64)
         return hashlib.sha256(self._pick(order, self.lengths[order]).to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """The panel as bytes that ``panel_from_bytes`` reads."""
+        """Return the panel as bytes that ``panel_from_bytes`` reads."""
         header: dict[str, Any] = {"ids": list(self.ids), "freq": str(self.freq), "utc": self.utc}
-        arrays: Arrays = {"starts": self.starts.astype(np.int64), "indptr": self.indptr, "y": self.y}
-        if self.covariates:  # panels without are the bytes that they were before there were any
+        arrays: NamedArrays = {"starts": self.starts.astype(np.int64), "indptr": self.indptr, "y": self.y}
+        if self.covariates:  # without any, the bytes are those of older releases
             header["categories"] = {name: list(texts) for name, texts in self.categories.items()}
             arrays |= {_COVARIATE + name: self.covariates[name] for name in sorted(self.covariates)}
         return pack(header, arrays)
 
 
-_COVARIATE = "covariate:"  # what the names of their arrays begin with
+_COVARIATE = "covariate:"  # prefix of the array names of covariates
 
 
 def panel_from_bytes(data: bytes) -> Panel:
-    """The panel that ``Panel.to_bytes`` wrote.
+    """Return the panel that ``Panel.to_bytes`` wrote.
 
     Raises:
         BundleError: the bytes are damaged.
@@ -188,8 +182,8 @@ def panel_from_bytes(data: bytes) -> Panel:
         raise BundleError(f"the header is not that of a panel: {error}") from error
     shapes = [array.shape for array in (starts, indptr, y, *covariates.values())]
     points = (indptr[-1:].sum(),)
-    fitting = shapes == [(len(ids),), (len(ids) + 1,), points, *[points] * len(covariates)]
-    if not fitting or indptr[0] != 0 or (np.diff(indptr) < 1).any() or not categories.keys() <= covariates.keys():
+    fits = shapes == [(len(ids),), (len(ids) + 1,), points, *[points] * len(covariates)]
+    if not fits or indptr[0] != 0 or (np.diff(indptr) < 1).any() or not categories.keys() <= covariates.keys():
         raise BundleError("the arrays do not fit together as a panel")
     if any(((covariates[n] < 0) | (covariates[n] >= len(texts))).any() for n, texts in categories.items()):
         raise BundleError("a covariate has a value that is none of its categories")
@@ -205,31 +199,31 @@ def panel_from_columns(
     freq: str | None = None,
     covariates: Mapping[str, Column] | None = None,
 ) -> Panel:
-    """A panel of rows given as columns of one length; ``unique_id`` may be one name for all rows.
+    """Return the panel of rows given as columns of one length; ``unique_id`` may be one name for all rows.
 
-    Rows of different series may be mixed; within a series they must be in order of time, without repetitions. A value
-    may be missing (None or NaN), and so may rows. ``freq`` is read off the longest series where it is not given.
-    ``covariates`` are numbers, true and false (1 and 0), or text.
+    Rows of different series may be mixed; within a series they must be in order of time, without repetitions. Values
+    (None or NaN) and rows may be missing. ``freq`` defaults to the frequency of the longest series. ``covariates`` are
+    numbers, booleans (1 and 0), or text.
 
     Raises:
-        InputError: with a fault (row counted from 1) for each thing wrong.
+        InputError: with a fault (row counted from 1) for each bad cell or column.
     """
     names: Sequence[object] = [unique_id] * len(ds) if isinstance(unique_id, str) else unique_id
-    more = covariates or {}
-    _check_columns({"unique_id": len(names), "ds": len(ds), "y": len(y)}, more)
+    columns = covariates or {}
+    _check_columns({"unique_id": len(names), "ds": len(ds), "y": len(y)}, columns)
     found = Findings()
-    codes, ids = codes_of(names, found)
-    values, (times, utc) = values_of(y, found), parse_times(ds, found)
-    read = {name: covariate_of(name, more[name], found) for name in sorted(more)}
-    found.faults = [_named(fault, names) for fault in found.faults]
+    codes, ids = encode_ids(names, found)
+    values, (times, utc) = read_values(y, found), parse_times(ds, found)
+    read = {name: read_covariate(name, columns[name], found) for name in sorted(columns)}
+    found.faults = [_with_series(fault, names) for fault in found.faults]
     found.check()
-    return panel_of_rows(RowsRead(codes, ids, times, utc, values, read), freq)
+    return panel_from_rows(CheckedRows(codes, ids, times, utc, values, read), freq)
 
 
-class RowsRead(NamedTuple):
-    """R rows of which each cell was found sound: ``codes`` (R,) into ``ids``, ``times`` (R,), ``values`` (R,).
+class CheckedRows(NamedTuple):
+    """R rows whose cells are valid: ``codes`` (R,) into ``ids``, ``times`` (R,), ``values`` (R,).
 
-    ``covariates``: name -> (R,), and the texts that the numbers stand for, none of numbers.
+    ``covariates``: name -> its numbers (R,), and the categories that they index (none if it is numeric).
     """
 
     codes: Ints
@@ -240,16 +234,17 @@ class RowsRead(NamedTuple):
     covariates: Mapping[str, tuple[Floats, tuple[str, ...]]]
 
 
-def panel_of_rows(rows: RowsRead, freq: str | None) -> Panel:
-    """The panel of ``rows``; ``freq`` is read off the longest series where it is not given.
+def panel_from_rows(rows: CheckedRows, freq: str | None) -> Panel:
+    """Return the panel of ``rows``; ``freq`` defaults to the frequency of the longest series.
 
     Raises:
-        InputError: the moments do not make series of one frequency.
+        InputError: the timestamps do not form series of one frequency.
     """
     order, given = np.argsort(rows.codes, kind="stable"), _indptr(np.bincount(rows.codes))
     times = rows.times[order]
-    step = parse_freq(freq) if freq is not None else _infer(times, given)
-    steps = steps_of(Rows(times, order, given, rows.ids, step))
+    longest = int(np.argmax(np.diff(given)))
+    step = parse_freq(freq) if freq is not None else infer_freq(times[given[longest] : given[longest + 1]])
+    steps = count_steps(Rows(times, order, given, rows.ids, step))
     indptr = _indptr(steps[given[1:] - 1] + 1)
     at = steps + np.repeat(indptr[:-1], np.diff(given))
 
@@ -264,11 +259,11 @@ def panel_of_rows(rows: RowsRead, freq: str | None) -> Panel:
 
 
 def _check_columns(lengths: Mapping[str, int], covariates: Mapping[str, Column]) -> None:
-    """Refuse columns of different lengths, no rows, and more covariates than are kept."""
-    told = {name: f"{name} has {length} rows" for name, length in lengths.items()}
-    told |= {name: f"{excerpt(name)} has {len(column)} rows" for name, column in covariates.items()}
+    """Refuse columns of different lengths, an input without rows, and more than ``MAX_COVARIATES`` covariates."""
+    texts = {name: f"{name} has {length} rows" for name, length in lengths.items()}
+    texts |= {name: f"{excerpt(name)} has {len(column)} rows" for name, column in covariates.items()}
     if len(set(lengths.values()) | set(map(len, covariates.values()))) > 1:
-        message = ", ".join(list(told.values())[:5])
+        message = ", ".join(list(texts.values())[:5])
         raise InputError([fault_at("ragged_columns", message, "give each row a place in every column")])
     if 0 in lengths.values():
         raise InputError([fault_at("no_rows", "there are no rows", "send at least one row of unique_id, ds, y")])
@@ -281,12 +276,7 @@ def _indptr(lengths: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _infer(times: Times, indptr: Ints) -> Freq:
-    longest = int(np.argmax(np.diff(indptr)))
-    return infer_freq(times[indptr[longest] : indptr[longest + 1]])
-
-
-def _named(fault: Fault, names: Sequence[object]) -> Fault:
-    """``fault`` with the name of the series that its row belongs to."""
+def _with_series(fault: Fault, names: Sequence[object]) -> Fault:
+    """Return ``fault`` with the id of the series that its row belongs to, if that is valid."""
     name = None if fault.row is None else names[fault.row - 1]
-    return replace(fault, unique_id=name) if isinstance(name, str) and good_id(name) else fault
+    return replace(fault, unique_id=name) if isinstance(name, str) and is_valid_id(name) else fault

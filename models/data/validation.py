@@ -1,10 +1,10 @@
-"""The checks of a panel's input: ids, numbers, covariates and the steps between timestamps (``calendar`` reads those).
+"""Checks of a panel's input: ids, numbers, covariates and the steps between timestamps (``calendar`` parses those).
 
-Each complaint names the series, the row (counted from 1) and the remedy.
+Each fault names the series, the row (counted from 1) and the remedy.
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,22 +17,22 @@ from models.types import Floats, Ints, Times
 
 Column = Sequence[object] | NDArray[Any]
 
-LARGEST = 1e100  # squares and sums of such values still fit a float64
-LONGEST_ID = 128
+MAX_VALUE = 1e100  # squares and sums of such values still fit a float64
+MAX_ID_LENGTH = 128
 MAX_COVARIATES = 50
-MAX_TEXTS = 1_000
-# Sparser rows are rather of another frequency, and would cost memory that nobody sent.
+MAX_CATEGORIES = 1_000  # different texts in one column
+# Sparser rows more likely have another frequency, and would cost memory out of proportion to the input.
 MAX_MISSING_PER_ROW = 9
 MAX_MISSING = 1_000_000
 
 
-def codes_of(names: Sequence[object], found: Findings) -> tuple[Ints, tuple[str, ...]]:
-    """The number of each row's series and the ids by number; rows with an id that cannot be are added to ``found``."""
+def encode_ids(names: Sequence[object], found: Findings) -> tuple[Ints, tuple[str, ...]]:
+    """Return the number of each row's series and the ids by number; rows with an invalid id are added to ``found``."""
     seen: dict[object, int] = {}
     hashable = [name if isinstance(name, str) else None for name in names]
     codes = np.fromiter((seen.setdefault(name, len(seen)) for name in hashable), np.int64, len(names))
-    bad = [code for name, code in seen.items() if not good_id(name)]
-    hint = f"use 1 to {LONGEST_ID} printable characters (Unicode form NFC) without space around them"
+    bad = [code for name, code in seen.items() if not is_valid_id(name)]
+    hint = f"use 1 to {MAX_ID_LENGTH} printable characters (Unicode form NFC) without space around them"
 
     def fault(at: int) -> Fault:
         message = f"{excerpt(names[at])} cannot name a series"
@@ -42,83 +42,85 @@ def codes_of(names: Sequence[object], found: Findings) -> tuple[Ints, tuple[str,
     return codes, tuple(str(name) for name in seen)
 
 
-def good_id(name: object) -> bool:
-    """Whether ``name`` can be an id; a second spelling (Unicode form NFD) of the same characters cannot."""
+def is_valid_id(name: object) -> bool:
+    """Return whether ``name`` can be an id; a second spelling (Unicode form NFD) of the same characters cannot."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip():
         return False
-    return 0 < len(name) <= LONGEST_ID and unicodedata.is_normalized("NFC", name)
+    return 0 < len(name) <= MAX_ID_LENGTH and unicodedata.is_normalized("NFC", name)
 
 
-def values_of(column: Column, found: Findings, name: str = "y") -> Floats:
-    """``column`` as float64, NaN where a value is missing (None or NaN).
+def read_values(column: Column, found: Findings, name: str = "y") -> Floats:
+    """Return ``column`` as float64, NaN where a value is missing (None or NaN).
 
-    What is no finite number of reasonable size is added to ``found``; true and false are 1 and 0 in a covariate, and
-    refused in ``y``.
+    A cell that is not a finite number up to ``MAX_VALUE`` is added to ``found``. Booleans are 1 and 0 in a covariate,
+    and refused in ``y``.
     """
     if isinstance(column, np.ndarray) and column.dtype.kind in ("fiu" if name == "y" else "fiub"):
         values = column.astype(np.float64)
     else:
-        values = _floats(column, truth=name != "y")
-    # What is no number is infinite by now, and so told from what is missing.
-    bad = np.flatnonzero(np.abs(values) > LARGEST)
+        values = _to_floats(column, allow_bool=name != "y")
+    # A cell that is no number is infinite here, and so differs from a missing one.
+    bad = np.flatnonzero(np.abs(values) > MAX_VALUE)
     found.add(bad.tolist(), lambda at: _value_fault(column[at], at + 1, name))
     values[np.isnan(values)] = np.nan  # of one bit pattern, so that equal panels are equal bytes
     return values
 
 
-def _floats(column: Column, truth: bool) -> Floats:
-    """Numbers as they come from JSON or Python, infinite where one is none; NumPy would read strings as numbers too."""
+def _to_floats(column: Column, allow_bool: bool) -> Floats:
+    """Return JSON or Python values as floats, infinity for a non-number; NumPy would parse strings as numbers too."""
     if set(map(type, column)) <= {float, int, type(None)}:
         try:
             return np.array(column, dtype=np.float64)
         except OverflowError:
-            pass  # of a whole number that no float holds: it is found below
-    return np.array([_number(value, truth) for value in column], dtype=np.float64)
+            pass  # an integer that no float holds: the loop below finds it
+    return np.array([_to_float(value, allow_bool) for value in column], dtype=np.float64)
 
 
-def covariate_of(name: str, column: Column, found: Findings) -> tuple[Floats, tuple[str, ...]]:
-    """A covariate as float64 and, where it is text, its sorted categories, of which the numbers are the indices."""
-    if not good_id(name):
-        hint = f"use 1 to {LONGEST_ID} printable characters without space around them"
+_MISSING, _NEITHER = -1, -2  # codes of cells that are not text: missing, and neither text nor missing
+
+
+def read_covariate(name: str, column: Column, found: Findings) -> tuple[Floats, tuple[str, ...]]:
+    """Return a covariate as float64 and, if it is text, its sorted categories, which the numbers index."""
+    if not is_valid_id(name):
+        hint = f"use 1 to {MAX_ID_LENGTH} printable characters without space around them"
         found.add([0], lambda _: fault_at("bad_covariate", f"{excerpt(name)} cannot name a column", hint))
     if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
-        return values_of(column, found, name), ()
+        return read_values(column, found, name), ()
     seen: dict[str, int] = {}
-    codes = [seen.setdefault(v, len(seen)) if isinstance(v, str) and v else _rest(v) for v in column]
+    codes = [
+        seen.setdefault(cell, len(seen))
+        if isinstance(cell, str) and cell
+        else (_MISSING if cell == "" or _is_missing(cell) else _NEITHER)
+        for cell in column
+    ]
     if not seen:
-        return values_of(column, found, name), ()
-    found.add([i for i, code in enumerate(codes) if code == _NEITHER], lambda at: _mixed(column, at, name))
-    bad = {code for text, code in seen.items() if len(text) > LONGEST_ID or not text.isprintable()}
-    hint = f"use at most {LONGEST_ID} printable characters"
-    found.add(
-        [i for i, code in enumerate(codes) if code in bad] if bad else [],
-        lambda at: fault_at("bad_value", f"{name} is {excerpt(column[at])}", hint, row=at + 1, field=name),
-    )
-    if len(seen) > MAX_TEXTS:
-        found.add([0], lambda _: _too_many_categories(name, seen))
+        return read_values(column, found, name), ()
+    _check_texts(name, column, codes, seen, found)
     order = sorted(seen)
     place = np.empty(len(seen) + 1)
     place[[seen[text] for text in order]] = np.arange(len(seen))
-    place[-1] = np.nan  # of _MISSING and _NEITHER, by their index
+    place[-1] = np.nan  # for _MISSING and _NEITHER, by their index
     return place[np.maximum(codes, -1)], tuple(order)
 
 
-_MISSING, _NEITHER = -1, -2
+def _check_texts(name: str, column: Column, codes: list[int], seen: dict[str, int], found: Findings) -> None:
+    """Find cells that are not text, texts that are too long or not printable, and too many different texts."""
 
+    def not_text(at: int) -> Fault:
+        message = f"{name} is {excerpt(column[at])}, but text in other rows"
+        return fault_at("bad_value", message, "write a column as numbers or as text throughout", row=at + 1, field=name)
 
-def _rest(value: object) -> int:
-    return _MISSING if _is_missing(value) or value == "" else _NEITHER
+    def bad_text(at: int) -> Fault:
+        hint = f"use at most {MAX_ID_LENGTH} printable characters"
+        return fault_at("bad_value", f"{name} is {excerpt(column[at])}", hint, row=at + 1, field=name)
 
-
-def _mixed(column: Column, at: int, name: str) -> Fault:
-    message = f"{name} is {excerpt(column[at])}, but text in other rows"
-    return fault_at("bad_value", message, "write a column as numbers or as text throughout", row=at + 1, field=name)
-
-
-def _too_many_categories(name: str, seen: Mapping[str, int]) -> Fault:
-    message = f"the column '{name}' has {len(seen)} different texts, such as {excerpt(next(iter(seen)))}"
-    hint = f"at most {MAX_TEXTS} can be told apart: leave the column out, or write plain decimals"
-    return fault_at("too_many_categories", message, hint, field=name)
+    found.add([at for at, code in enumerate(codes) if code == _NEITHER], not_text)
+    bad = {code for text, code in seen.items() if len(text) > MAX_ID_LENGTH or not text.isprintable()}
+    found.add([at for at, code in enumerate(codes) if code in bad] if bad else [], bad_text)
+    if len(seen) > MAX_CATEGORIES:
+        message = f"the column '{name}' has {len(seen)} different texts, such as {excerpt(next(iter(seen)))}"
+        hint = f"send at most {MAX_CATEGORIES}: leave the column out, or write plain decimals"
+        found.add([0], lambda _: fault_at("too_many_categories", message, hint, field=name))
 
 
 def _is_number(kind: type) -> bool:
@@ -131,11 +133,11 @@ def _is_missing(value: Any) -> bool:
     return _is_number(type(value)) and value != value  # noqa: PLR0124 - true of NaN alone
 
 
-def _number(value: Any, truth: bool) -> float:
-    """``value`` as a float, NaN where it is missing, infinity where it is no number."""
+def _to_float(value: Any, allow_bool: bool) -> float:
+    """Return ``value`` as a float, NaN if it is missing, infinity if it is no number."""
     kind = type(value)
     try:
-        if kind is float or _is_number(kind) or (truth and kind in (bool, np.bool_)):
+        if kind is float or _is_number(kind) or (allow_bool and kind in (bool, np.bool_)):
             return float(value)
     except OverflowError:
         return np.inf
@@ -144,28 +146,17 @@ def _number(value: Any, truth: bool) -> float:
 
 def _value_fault(value: Any, row: int, name: str) -> Fault:
     if not _is_number(type(value)):
-        code, what = "bad_value", f"{excerpt(value)}, which is not a number"
-    elif value in (np.inf, -np.inf):
-        code, what = "infinite_value", "infinite"
+        code, text = "bad_value", f"{excerpt(value)}, which is not a number"
+        hint = "write a plain decimal such as -1234.5, without thousands separators"
     else:
-        code, what = "value_too_large", excerpt(value)
-    hint = (
-        "write a plain decimal such as -1234.5, without thousands separators"
-        if code == "bad_value"
-        else "give a finite number below 1e100, or leave the cell empty where it is not known"
-    )
-    return fault_at(code, f"{name} is {what}", hint, row=row, field=name)
-
-
-_STEP_FAULTS = {
-    "duplicate_timestamp": "keep one row for each timestamp",
-    "unsorted_timestamps": "sort the rows of each series by ds",
-    "off_grid_timestamp": "give every row a timestamp on the grid of the frequency, or name another 'freq'",
-}
+        is_infinite = value in (np.inf, -np.inf)
+        code, text = ("infinite_value", "infinite") if is_infinite else ("value_too_large", excerpt(value))
+        hint = "give a finite number below 1e100, or leave the cell empty where it is not known"
+    return fault_at(code, f"{name} is {text}", hint, row=row, field=name)
 
 
 class Rows(NamedTuple):
-    """R rows by series, series i at ``indptr[i]:indptr[i + 1]``; ``order`` (R,) says which row of the input each is."""
+    """R rows by series, series i at ``indptr[i]:indptr[i + 1]``; ``order`` (R,): the row's index in the input."""
 
     times: Times
     order: Ints
@@ -173,13 +164,18 @@ class Rows(NamedTuple):
     ids: tuple[str, ...]
     freq: Freq
 
+    def fault(self, at: int, code: str, message: str, hint: str) -> Fault:
+        """Return the fault of the timestamp of row ``at``, with its series and its number in the input."""
+        name = self.ids[int(np.searchsorted(self.indptr, at, side="right")) - 1]
+        return fault_at(code, message, hint, unique_id=name, row=int(self.order[at]) + 1, field="ds")
 
-def steps_of(rows: Rows) -> Ints:
-    """The steps of each row since the first of its series, (R,); they rise, by more than 1 where rows are missing.
+
+def count_steps(rows: Rows) -> Ints:
+    """Return the steps of each row since the first of its series, (R,); they jump by more than 1 over missing rows.
 
     Raises:
-        InputError: with a fault for each row that comes twice, too early or off the grid; ``gap_too_long`` where more
-            rows are missing than ``most_missing`` allows.
+        InputError: with a fault for each row that is duplicate, unsorted or off the grid; ``gap_too_long`` if more rows
+            are missing than ``max_missing`` allows.
     """
     inside = np.ones(len(rows.times), dtype=bool)
     inside[rows.indptr[:-1]] = False
@@ -190,55 +186,47 @@ def steps_of(rows: Rows) -> Ints:
         "unsorted_timestamps": inside & (back < 0),
         "off_grid_timestamp": ~on_grid,
     }
-    found, told = Findings(), np.zeros(len(rows.times), dtype=bool)
+    found, reported = Findings(), np.zeros(len(rows.times), dtype=bool)
     for code, mask in kinds.items():
-        where = np.flatnonzero(mask & ~told)
+        where = np.flatnonzero(mask & ~reported)
         found.add(where[np.argsort(rows.order[where])].tolist(), partial(_step_fault, rows, code))
-        told |= mask
+        reported |= mask
     found.check()
     missing = int((steps[rows.indptr[1:] - 1] + 1).sum()) - len(steps)
-    if missing > most_missing(len(steps)):
-        raise InputError([_gap_fault(rows, np.where(inside, np.diff(steps, prepend=0), 0), missing)])
+    if missing > max_missing(len(steps)):
+        jumps = np.where(inside, np.diff(steps, prepend=0), 0)
+        at = int(np.argmax(jumps))
+        between = f"{jumps[at] - 1} between {format_time(rows.times[at - 1])} and {format_time(rows.times[at])}"
+        message = f"{len(steps)} rows at frequency {rows.freq} leave {missing} times without a row, {between}"
+        remedy = f"send rows (y may be empty) so that at most {max_missing(len(steps))} are missing"
+        raise InputError([rows.fault(at, "gap_too_long", message, f"name a longer 'freq', or {remedy}")])
     return steps
 
 
-def most_missing(rows: int) -> int:
-    """How many rows may be missing between ``rows`` that are there."""
+def max_missing(rows: int) -> int:
+    """Return how many rows may be missing between ``rows`` existing ones."""
     return min(MAX_MISSING_PER_ROW * rows, max(MAX_MISSING, rows))
 
 
 def _step_fault(rows: Rows, code: str, at: int) -> Fault:
-    now, before, freq = text_of(rows.times[at]), text_of(rows.times[at - 1]), rows.freq
-    messages = {
-        "duplicate_timestamp": f"{now} is there twice",
-        "unsorted_timestamps": f"{now} comes after {before}",
-        "off_grid_timestamp": f"{now} is not on the grid of frequency {freq}",
-    }
-    name, row = _place(rows, at)
-    return fault_at(code, messages[code], _STEP_FAULTS[code], unique_id=name, row=row, field="ds")
+    now, before, freq = format_time(rows.times[at]), format_time(rows.times[at - 1]), rows.freq
+    message, hint = {
+        "duplicate_timestamp": (f"{now} is there twice", "keep one row for each timestamp"),
+        "unsorted_timestamps": (f"{now} comes after {before}", "sort the rows of each series by ds"),
+        "off_grid_timestamp": (
+            f"{now} is not on the grid of frequency {freq}",
+            "give every row a timestamp on the grid of the frequency, or name another 'freq'",
+        ),
+    }[code]
+    return rows.fault(at, code, message, hint)
 
 
-def _gap_fault(rows: Rows, steps: Ints, missing: int) -> Fault:
-    at = int(np.argmax(steps))
-    between = f"{steps[at] - 1} between {text_of(rows.times[at - 1])} and {text_of(rows.times[at])}"
-    message = f"{len(steps)} rows at frequency {rows.freq} leave {missing} moments without a row, {between}"
-    most = most_missing(len(steps))
-    hint = f"name a longer 'freq', or send rows (y may be empty) so that at most {most} are missing"
-    name, row = _place(rows, at)
-    return fault_at("gap_too_long", message, hint, unique_id=name, row=row, field="ds")
-
-
-def _place(rows: Rows, at: int) -> tuple[str, int]:
-    """The series of a row, and the row's number in the input."""
-    return rows.ids[int(np.searchsorted(rows.indptr, at, side="right")) - 1], int(rows.order[at]) + 1
-
-
-def text_of(time: np.datetime64) -> str:
-    """``time`` for a message, to the second where it is a whole one."""
+def format_time(time: np.datetime64) -> str:
+    """Return ``time`` as text, to the second if it is a whole second, else to the millisecond."""
     whole = time.astype("datetime64[s]") == time
     return str(np.datetime_as_string(time, unit="s" if whole else "ms"))
 
 
 def fault_at(code: str, message: str, hint: str, **where: Any) -> Fault:
-    """The fault ``code`` at ``where`` (unique_id, row, field)."""
+    """Return the fault ``code`` at ``where`` (unique_id, row, field)."""
     return Fault(code=code, message=message, hint=hint, **where)

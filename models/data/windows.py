@@ -1,6 +1,6 @@
-"""Panel -> windows: which moments can be learned from, and the values around them, copied only batch by batch.
+"""Windows of a panel: the origins to train on, and the values around them, copied only batch by batch.
 
-A *moment* is a series and ``at``: its first ``at`` points are the past, and the forecast begins with the next one.
+An *origin* is a series and ``at``: its first ``at`` points are the past, and the forecast begins with the next one.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.panel import Panel
-from models.errors import Fault, InputError
+from models.errors import InputError
 from models.types import Floats, Ints
 
 SHARE_VALIDATION = 0.1
@@ -17,24 +17,23 @@ SHARE_VALIDATION = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """For each of N series the moments from ``first`` to ``last`` (N,), both included; none where last < first."""
+    """The origins ``first`` to ``last`` (N,) of each of N series, both included; none where last < first."""
 
     first: Ints
     last: Ints
 
     @property
     def counts(self) -> Ints:
-        """Moments of each series, (N,)."""
+        """Number of origins of each series, (N,)."""
         return np.asarray(np.maximum(self.last - self.first + 1, 0))
 
     def __len__(self) -> int:
         return int(self.counts.sum())
 
-    def draw(self, rng: "np.random.Generator", size: int) -> tuple[Ints, Ints]:
-        """``size`` random moments, (series, at): a series comes up as the square root of how many it has.
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[Ints, Ints]:
+        """Return ``size`` random origins, (series, at); a series' share is the square root of its number of origins.
 
-        Between every series alike, as scores count them, and every window alike, which lets the long ones drown the
-        short.
+        A compromise between equal series, as in the scores, and equal windows, where long series would dominate.
         """
         counts = self.counts
         share = np.cumsum(np.sqrt(counts))
@@ -42,7 +41,7 @@ class Windows:
         return series, self.first[series] + rng.integers(counts[series])
 
     def spread(self, size: int) -> tuple[Ints, Ints]:
-        """``size`` moments evenly spread over all there are, (series, at); some of them twice where there are fewer."""
+        """Return ``size`` origins evenly spread over all, (series, at); some are repeated if there are fewer."""
         upto = np.cumsum(self.counts)
         rows = np.linspace(0, upto[-1] - 1, size).astype(np.int64)
         series = np.searchsorted(upto, rows, side="right")
@@ -50,11 +49,11 @@ class Windows:
 
 
 def windows_of(panel: Panel, context: int, horizon: int, without: Ints | int = 0) -> Windows:
-    """The moments of every series whose whole future of ``horizon`` points lies before its last ``without`` points.
+    """Return the origins of every series whose future of ``horizon`` points ends before its last ``without`` points.
 
-    A moment has ``context`` points before it. Of a series that is too short for many such, those with half of the
-    series before them count too, and where it does not even hold the horizon, those with any point after them (but not
-    where the points after them are to be left out).
+    An origin has ``context`` points before it. In a series that is too short for that, origins with half of the series
+    before them count too; in a series shorter than the horizon, so do origins with any point after them, unless
+    ``without`` leaves points out.
     """
     length = panel.observed_lengths - without
     few = np.maximum(1, np.minimum(length - horizon, (length + 1) // 2))
@@ -64,38 +63,38 @@ def windows_of(panel: Panel, context: int, horizon: int, without: Ints | int = 0
 
 
 def newest_windows(panel: Panel, horizon: int, newest: int) -> Windows:
-    """The moments whose whole future lies within the last ``newest`` points of their series."""
+    """Return the origins whose whole future lies within the last ``newest`` points of their series."""
     length = panel.observed_lengths
     return Windows(np.maximum(length - newest, 1), length - horizon)
 
 
 def newest_points(length: int, horizon: int) -> int:
-    """Points at the end of a series of ``length`` that are not taught but choose the epoch: a tenth, or one horizon."""
+    """Return the points that are held out at the end of a series to choose the epoch: a tenth, or one horizon."""
     return max(horizon, int(SHARE_VALIDATION * length))
 
 
 def split(panel: Panel, context: int, horizon: int, hold: bool) -> tuple[Windows, Windows | None]:
-    """The windows to teach with and, where ``hold``, the later ones to choose the epoch by.
+    """Return the windows to train on and, with ``hold``, the later windows that choose the epoch.
 
-    No taught future reaches into the latter.
+    No future of the former overlaps one of the latter.
 
     Raises:
-        InputError: ``too_short`` where either would be empty.
+        InputError: ``too_short`` if either would be empty.
     """
     newest = newest_points(panel.median_length, horizon) if hold else 0
-    taught = windows_of(panel, context, horizon, without=newest)
+    trained = windows_of(panel, context, horizon, without=newest)
     held = newest_windows(panel, horizon, newest) if hold else None
-    if len(taught) == 0 or (held is not None and len(held) == 0):
+    if len(trained) == 0 or (held is not None and len(held) == 0):
         longest = int(panel.lengths.max(initial=0))
-        message = f"the longest series has {longest} points to teach with"
+        message = f"the longest series has {longest} points to train on"
         needed = horizon + newest + 1 if hold else 2
         hint = f"a horizon of {horizon} needs at least {needed}; ask for less, or send longer series"
-        raise InputError([Fault(code="too_short", field="horizon", message=message, hint=hint)])
-    return taught, held
+        raise InputError.of("too_short", message, hint, field="horizon")
+    return trained, held
 
 
 def take(flat: NDArray[np.floating], panel: Panel, series: Ints, begin: Ints, size: int) -> Floats:
-    """The points ``begin`` (B,) to ``begin + size`` of each of ``series`` (B,), (B, size); NaN outside the series.
+    """Return the points ``begin`` (B,) to ``begin + size`` of each of ``series`` (B,): (B, size), NaN outside of it.
 
     ``flat`` is the panel's ``y``, or a covariate beside it.
     """

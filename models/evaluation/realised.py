@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.data.calendar import Freq
-from models.data.serialization import Arrays, pack, unpack
+from models.data.serialization import NamedArrays, pack, unpack
 from models.evaluation.intervals import Interval, Prediction
 from models.evaluation.report import BacktestReport
 from models.evaluation.scoring import REPORTED_LEVELS
@@ -95,7 +95,7 @@ def expected_steps(report: BacktestReport, horizon: int) -> Floats:
 def to_bytes(prediction: Prediction, row: int) -> bytes:
     """Return the prediction of the series with the number ``row`` as bytes."""
     # float64: for large values that vary little, float32 would lose the variation.
-    arrays: Arrays = {"mean": prediction.mean[row], "spread": prediction.spread[row]}
+    arrays: NamedArrays = {"mean": prediction.mean[row], "spread": prediction.spread[row]}
     if prediction.quantiles is not None:
         arrays["quantiles"] = prediction.quantiles[row]
     return pack({"levels": list(prediction.levels)}, arrays)
@@ -118,7 +118,7 @@ def from_bytes(parts: Sequence[bytes]) -> Prediction:
 
 def block_of(start_us: int, horizon: int, freq: Freq) -> int:
     """Return the number of the time block in which a forecast begins; blocks are one horizon long, from 1970 on."""
-    return start_us // int(horizon * freq.least_days * DAY_US)
+    return start_us // int(horizon * freq.min_days * DAY_US)
 
 
 def steps_from(start_us: int, began: np.datetime64, points: int, freq: Freq) -> Ints:

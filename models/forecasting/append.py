@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.concat import joined
+from models.data.concat import join_panels
 from models.data.panel import Panel
-from models.data.validation import fault_at, most_missing, text_of
+from models.data.validation import fault_at, format_time, max_missing
 from models.errors import Fault, Findings, InputError
 from models.types import Floats, Ints
 
@@ -59,7 +59,7 @@ def append_rows(tail: Panel, rows: Panel) -> Panel:
     skip = np.zeros(len(rows), dtype=np.int64)
     skip[seam.rows] = np.maximum(tail.observed_lengths[seam.series] - seam.steps, 0)
     later = _drop_first(rows, skip)
-    return joined([tail, later]) if len(later) else tail
+    return join_panels([tail, later]) if len(later) else tail
 
 
 def contiguous_values(tail: Panel, rows: Panel) -> Floats | None:
@@ -113,7 +113,7 @@ def _find_overlap(tail: Panel, rows: Panel) -> Overlap:
 
 def _check_overlap(tail: Panel, rows: Panel, seam: Overlap) -> None:
     gaps = np.maximum(seam.steps - tail.lengths[seam.series], 0)
-    sparse = gaps.sum() > max(MIN_MISSING_ALLOWED, most_missing(len(tail.y) + len(rows.y)))
+    sparse = gaps.sum() > max(MIN_MISSING_ALLOWED, max_missing(len(tail.y) + len(rows.y)))
     again = seam.on_grid & (seam.steps < tail.observed_lengths[seam.series])
     kinds = {
         "off_grid_timestamp": np.flatnonzero(~seam.on_grid).tolist(),
@@ -137,13 +137,13 @@ def _changed_points(tail: Panel, rows: Panel, seam: Overlap, k: int) -> Ints:
 def _overlap_fault(code: str, both: tuple[Panel, Panel], seam: Overlap, k: int) -> Fault:
     """The fault of the k-th series that both have."""
     (tail, rows), i, j = both, int(seam.series[k]), int(seam.rows[k])
-    starts, goes_on = text_of(rows.starts[j]), text_of(tail.moment(i, int(tail.observed_lengths[i])))
+    starts, goes_on = format_time(rows.starts[j]), format_time(tail.timestamp(i, int(tail.observed_lengths[i])))
     message = f"the rows start at {starts}, the series goes on at {goes_on}"
     if code == "other_value":
         at = int(_changed_points(tail, rows, seam, k)[0])
         old, new = tail.series(i)[at], rows.series(j)[at - int(seam.steps[k])]
         known = "none" if np.isnan(old) else f"{old:g}"
-        message = f"at {text_of(tail.moment(i, at))} the value is {new:g}, but {known} was read"
+        message = f"at {format_time(tail.timestamp(i, at))} the value is {new:g}, but {known} was read"
     hints = {
         "off_grid_timestamp": f"give them timestamps on the grid of frequency {tail.freq}",
         "other_value": "send what follows the last point; for another history begin another session",

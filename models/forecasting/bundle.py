@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.serialization import Arrays, pack, unpack
+from models.data.serialization import NamedArrays, pack, unpack
 from models.errors import BundleError, SpecError, excerpt
 from models.evaluation.intervals import LEVELS, Calibration
 from models.forecasting.forecaster import Forecaster, Member
@@ -86,7 +86,7 @@ def from_bytes(data: bytes) -> Forecaster:
     return Forecaster(members, calibration)
 
 
-def _members(header: dict[str, Any], arrays: Arrays) -> Iterator[Member]:
+def _members(header: dict[str, Any], arrays: NamedArrays) -> Iterator[Member]:
     """The members, whose weights are taken out of ``arrays``."""
     specs, shares = header["members"], header["shares"]
     if not isinstance(specs, list) or not isinstance(shares, list) or len(specs) > MAX_MEMBERS:
@@ -132,7 +132,7 @@ def _check_weights(member: Member) -> None:
             raise BundleError(f"weight '{name}' is not float32, or holds NaN or infinity")
 
 
-def _upgrade(header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+def _upgrade(header: dict[str, Any], arrays: NamedArrays) -> tuple[dict[str, Any], NamedArrays]:
     """A bundle of format 1 as one of format 2: layers were named ``cell_i``, and there were no facts."""
     try:
         fields = {**header["spec"], **_FORMAT_1}

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.data.calendar import LAST, parse_freq
-from models.data.concat import beside, known_ahead
+from models.data.calendar import MAX_TIME, parse_freq
+from models.data.concat import known_ahead, stack_panels
 from models.data.panel import Panel
 from models.engines import Engine
 from models.errors import Fault, Findings, InputError, ModelBroken
@@ -123,7 +123,7 @@ def forecast_together(
         ModelBroken, InputError: see ``forecast``.
     """
     specs, horizon = [network.member.spec for network in networks], max(ask.horizon for ask in asks)
-    panel = beside([ask.panel for ask in asks])
+    panel = stack_panels([ask.panel for ask in asks])
     check_request(specs, panel, horizon)
     at = panel.observed_lengths
     said = predict(networks, panel, np.arange(len(panel)), at, horizon)
@@ -230,9 +230,9 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
 
 def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     """The series whose forecast would end after the calendar does; only those near its end are worked out exactly."""
-    days, left = (at + horizon - 1) * panel.freq.least_days, (LAST - panel.starts) / np.timedelta64(1, "D")
+    days, left = (at + horizon - 1) * panel.freq.min_days, (MAX_TIME - panel.starts) / np.timedelta64(1, "D")
     near = np.flatnonzero(MAX_STEP_RATIO * days + WEEK_DAYS > left).tolist()
-    return [i for i in near if days[i] > left[i] or panel.moment(i, int(at[i]) + horizon - 1) > LAST]
+    return [i for i in near if days[i] > left[i] or panel.timestamp(i, int(at[i]) + horizon - 1) > MAX_TIME]
 
 
 def _no_history(panel: Panel, i: int) -> Fault:

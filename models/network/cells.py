@@ -8,7 +8,6 @@ peephole cell's (gates as Keras' LSTM, peepholes i, f, o).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,9 @@ class Cell:
     states: int = 1  # parts of the state: h, or h and c
     two_biases: bool = False  # the layer's bias is (2, G*U), input and recurrent; otherwise (G*U,), input only
     peepholes: tuple[int, ...] = ()  # index, in the layer's ``peephole`` (3, U), of the operator's p-th peephole
-    layer_options: Mapping[str, Any] = field(default_factory=dict)  # arguments of the layer's constructor
+    layer_options: Mapping[str, str | float | bool] = field(
+        default_factory=dict
+    )  # arguments of the layer's constructor
     attributes: Mapping[str, int | tuple[str, ...]] = field(default_factory=dict)  # of the operator
 
     @property

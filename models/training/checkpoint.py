@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.data.serialization import Arrays, pack, unpack
+from models.data.serialization import NamedArrays, pack, unpack
 from models.errors import BundleError
 
 FORMAT = 1
@@ -20,7 +20,7 @@ class CheckpointEntry:
     """What a step came to, or how far it is: ``facts`` (JSON values) and arrays of float32, float64 or int64."""
 
     facts: dict[str, Any] = field(default_factory=dict)
-    arrays: Arrays = field(default_factory=dict)
+    arrays: NamedArrays = field(default_factory=dict)
 
 
 SaveEntry = Callable[[Callable[[], CheckpointEntry]], None]
@@ -112,5 +112,5 @@ class Checkpoint:
         return entry
 
 
-def _with_prefix(arrays: Arrays, prefix: str) -> Arrays:
+def _with_prefix(arrays: NamedArrays, prefix: str) -> NamedArrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -194,8 +194,8 @@ def _training_points(panel: Panel, horizon: int, season: int) -> int:
 def _context(panel: Panel, season: int, horizon: int) -> int:
     """The points worth reading, at most as many as the median series has to teach with."""
     wanted = max(SEASONS_OF_CONTEXT * season, HORIZONS_OF_CONTEXT * horizon, panel.freq.season + horizon, MIN_CONTEXT)
-    if panel.freq.least_days < 1 and season > 1:
-        wanted = max(wanted, int(DAYS_OF_CONTEXT / panel.freq.least_days))
+    if panel.freq.min_days < 1 and season > 1:
+        wanted = max(wanted, int(DAYS_OF_CONTEXT / panel.freq.min_days))
     return max(2, min(wanted, MAX_CONTEXT, _training_points(panel, horizon, season) - 1))
 
 

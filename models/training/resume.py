@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.data.serialization import Arrays
+from models.data.serialization import NamedArrays
 from models.training.checkpoint import CheckpointEntry, StepCheckpoint
 
 # What must be the same for a state to be read: the order of variables is the libraries' own.
@@ -102,7 +102,7 @@ def _to_packable(array: Any) -> Any:
     return whole.astype(np.int64) if whole.dtype.kind in "iu" else whole
 
 
-def _read_parts(arrays: Arrays, name: str, count: int) -> list[Any]:
+def _read_parts(arrays: NamedArrays, name: str, count: int) -> list[Any]:
     return [arrays[f"{name}/{i}"] for i in range(count) if f"{name}/{i}" in arrays]
 
 

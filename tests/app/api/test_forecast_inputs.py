@@ -41,7 +41,7 @@ def test_what_is_known_ahead_may_be_rows_of_the_data_set(house: House) -> None:
         ({}, "missing_future", "'price' is not known at 2026-01-05T00:00:00"),
         ({"history": {"ds": days(4), "y": [4, 6, 8, 10]}}, "missing_covariate", "there is no covariate 'price'"),
         ({"future": priced(["a", "b", "c"], 4)}, "other_kind", "'price' holds text, in the data set numbers"),
-        ({"future": priced([0, 1, 3], 3)}, "already_known", "the data set goes on at 2026-01-05T00:00:00"),
+        ({"future": priced([0, 1, 3], 3)}, "already_known", "the data set continues at 2026-01-05T00:00:00"),
     ],
     ids=["too short", "none", "no column", "text", "too early"],
 )

@@ -68,7 +68,7 @@ def test_a_series_without_history_is_told_by_its_future() -> None:
     beside = panel_of(stored(), dataset={"name": "sales"}, future={**AHEAD, "unique_id": "van"})
     assert beside.ids == ("shop", "kiosk", "van")
     assert beside.observed_lengths.tolist() == [3, 3, 0]
-    assert beside.moment(2, 0) == np.datetime64("2026-01-04")
+    assert beside.timestamp(2, 0) == np.datetime64("2026-01-04")
 
 
 @pytest.mark.parametrize(

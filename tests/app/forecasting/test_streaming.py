@@ -20,7 +20,7 @@ from app.forecasting.streaming import Encode, StreamReport, part_series, stream_
 from app.formats import LINES, LineStream
 from app.problems import TooManyRequests
 from models.data.calendar import parse_freq
-from models.data.chunks import MAX_SERIES, parts_of
+from models.data.chunks import MAX_SERIES, split_series
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import ModelBroken
@@ -81,7 +81,7 @@ class Kitchen:
         return encode(forecast(self.networks, self.made.calibration, part, 3, [80]))
 
     def pieces(self, whole: Panel, most: int = 2) -> AsyncGenerator[bytes, None]:
-        return stream_parts(parts_of(whole, most), self.make, LineStream(), self.report)
+        return stream_parts(split_series(whole, most), self.make, LineStream(), self.report)
 
 
 async def lines_of(pieces: AsyncGenerator[bytes, None]) -> list[Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from app.problems import Conflict
 from app.serving.session_cache import ENTRY_BYTES, Held, Inline, Key, SessionCache, Source, Stored
-from models.data.concat import joined
+from models.data.concat import join_panels
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError
@@ -282,7 +282,7 @@ class Dataset:
     def at(self, revision: int, ids: Sequence[str] | None = None, future: Panel | None = None) -> Stored:
         def read(after: int) -> Panel:
             self.read_after.append(after)
-            return joined(self.chunks[after:revision])
+            return join_panels(self.chunks[after:revision])
 
         return Stored(Source(1, None if ids is None else tuple(ids)), revision, read, future)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.data.concat import concat, extend, joined, known_ahead, with_future
+from models.data.concat import concat, extend, join_panels, known_ahead, with_future
 from models.data.panel import panel_from_columns
 from models.errors import InputError
 from tests.models.samples import days, faults_of, helpful, panel_of, rows_of
@@ -31,7 +31,7 @@ def test_new_rows_follow_the_known_ones_and_new_series_are_added():
     rows = panel_from_columns(["s1", "new"], ["2024-01-04", "2020-02-29"], [40, 7], "D")
     longer = extend(known, rows)
     assert [(n, y.tolist()) for n, y in longer] == [("s0", [1, 2]), ("s1", [10, 20, 30, 40]), ("new", [7])]
-    assert longer.moment(2, 0) == np.datetime64("2020-02-29")
+    assert longer.timestamp(2, 0) == np.datetime64("2020-02-29")
 
 
 def test_moments_between_the_known_and_the_new_rows_have_no_value():
@@ -52,7 +52,7 @@ def test_moments_between_the_known_and_the_new_rows_have_no_value():
 def test_rows_that_cannot_follow_are_refused(start, code):
     error = refusal(panel_of([1, 2, 3]), panel_of([4], start=start))
     assert faults_of(error) == [(code, "s0", None)]
-    assert "goes on at 2024-01-04T00:00:00" in str(error)
+    assert "continues at 2024-01-04T00:00:00" in str(error)
 
 
 def test_of_many_gaps_that_are_too_long_the_longest_is_told():
@@ -151,7 +151,7 @@ def test_parts_meet_at_every_frequency(freq):
     whole = panel_of(range(1, 9), freq=freq, start="2024-01-31" if freq == "QE" else "2024-01-01")
     rows = rows_of(whole)
     parts = [panel_from_columns(*map(list, zip(*part, strict=True)), freq) for part in (rows[:3], rows[3:4], rows[6:])]
-    np.testing.assert_array_equal(joined(parts).y, [1, 2, 3, 4, NAN, NAN, 7, 8])
+    np.testing.assert_array_equal(join_panels(parts).y, [1, 2, 3, 4, NAN, NAN, 7, 8])
 
 
 def test_what_is_known_ahead_is_a_row_without_a_value():

@@ -5,7 +5,7 @@ import pytest
 
 from models.data import from_series
 from models.data.calendar import parse_freq
-from models.data.from_series import Posted, panel_of_series
+from models.data.from_series import PostedSeries, panel_from_series
 from models.data.panel import panel_from_columns
 from models.errors import InputError
 from tests.models.samples import faults_of, helpful
@@ -15,14 +15,14 @@ HOURS, DAYS, MONTHS = parse_freq("h"), parse_freq("D"), parse_freq("MS")
 
 def refused(*series, freq=DAYS):
     with pytest.raises(InputError) as caught:
-        panel_of_series([Posted(*one) for one in series], freq)
+        panel_from_series([PostedSeries(*one) for one in series], freq)
     assert all(helpful(fault) for fault in caught.value.faults)
     return faults_of(caught.value)
 
 
 def test_they_are_the_panel_that_the_same_rows_would_be():
-    posted = [Posted("a", "2026-01-31T22:00Z", [1, None, 3.5]), Posted("b", "2026-02-01Z", [7, 8])]
-    found = panel_of_series([posted[0], posted[1]._replace(start="2026-02-01T00:00Z")], HOURS)
+    posted = [PostedSeries("a", "2026-01-31T22:00Z", [1, None, 3.5]), PostedSeries("b", "2026-02-01Z", [7, 8])]
+    found = panel_from_series([posted[0], posted[1]._replace(start="2026-02-01T00:00Z")], HOURS)
     rows = panel_from_columns(
         ["a", "a", "a", "b", "b"],
         ["2026-01-31T22:00Z", "2026-01-31T23:00Z", "2026-02-01T00:00Z", "2026-02-01T00:00Z", "2026-02-01T01:00Z"],
@@ -34,7 +34,7 @@ def test_they_are_the_panel_that_the_same_rows_would_be():
 
 
 def test_months_begin_on_their_first_day():
-    panel = panel_of_series([Posted("a", "2026-11-01", [1, 2, 3])], MONTHS)
+    panel = panel_from_series([PostedSeries("a", "2026-11-01", [1, 2, 3])], MONTHS)
     assert [str(t)[:10] for t in panel.times(0)] == ["2026-11-01", "2026-12-01", "2027-01-01"]
     assert refused(("a", "2026-11-02", [1, 2]), freq=MONTHS) == [("off_grid_timestamp", "a", None)]
 
@@ -58,14 +58,14 @@ def test_each_thing_wrong_is_told_with_its_series_and_place():
 def test_whole_numbers_that_no_float_holds_are_refused_and_others_are_read():
     assert refused(("a", "2026-01-01", [1, 10**400])) == [("value_too_large", "a", 2)]
     assert refused(("a", "2026-01-01", [1, True])) == [("bad_value", "a", 2)]
-    assert panel_of_series([Posted("a", "2026-01-01", [1, 2**53, None])], DAYS).y[:2].tolist() == [1, 2**53]
-    assert np.isnan(panel_of_series([Posted("a", "2026-01-01", [1, None])], DAYS).y[1])
+    assert panel_from_series([PostedSeries("a", "2026-01-01", [1, 2**53, None])], DAYS).y[:2].tolist() == [1, 2**53]
+    assert np.isnan(panel_from_series([PostedSeries("a", "2026-01-01", [1, None])], DAYS).y[1])
 
 
 def test_what_is_sound_is_read_the_short_way_as_the_long_way_reads_it():
-    series = [Posted("a", "2026-01-31T22:00Z", [1.0, None, 3.5]), Posted("b", "2026-02-01T00:00Z", [7.0])]
-    quick, checked = from_series._valid_panel(series, HOURS), from_series._checked(series, HOURS)
+    series = [PostedSeries("a", "2026-01-31T22:00Z", [1.0, None, 3.5]), PostedSeries("b", "2026-02-01T00:00Z", [7.0])]
+    quick, checked = from_series.panel_if_valid(series, HOURS), from_series.panel_with_checks(series, HOURS)
     assert quick is not None
     assert quick.to_bytes() == checked.to_bytes()
     for wrong in ([1.0, 1e200], [10**400], [True], []):
-        assert from_series._valid_panel([Posted("a", "2026-01-31", wrong)], DAYS) is None
+        assert from_series.panel_if_valid([PostedSeries("a", "2026-01-31", wrong)], DAYS) is None

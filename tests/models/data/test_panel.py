@@ -30,7 +30,6 @@ def test_mixed_rows_become_series_in_the_order_of_their_first_row():
     assert panel.median_length == 2
     assert [(name, y.tolist()) for name, y in panel] == [("b", [1, 2, 3]), ("a", [10, 20])]
     assert panel.times(1).astype("datetime64[D]").astype(str).tolist() == ["2024-03-01", "2024-03-02"]
-    assert panel.next_times(0, 2).astype("datetime64[D]").astype(str).tolist() == ["2024-01-04", "2024-01-05"]
 
 
 def test_a_series_is_a_view_not_a_copy():
@@ -136,8 +135,8 @@ def test_what_is_missing_is_nan_be_it_a_value_or_a_row():
     assert panel.lengths.tolist() == [6, 1]
     assert panel.observed_lengths.tolist() == [5, 0]
     assert panel.missing.tolist() == [3, 0]  # what comes after the last value is ahead, not missing
-    assert panel.moment(0, 4) == panel.times(0)[4] == np.datetime64("2024-01-05")
-    assert panel.moment(1, -1) == np.datetime64("2024-02-29")
+    assert panel.timestamp(0, 4) == panel.times(0)[4] == np.datetime64("2024-01-05")
+    assert panel.timestamp(1, -1) == np.datetime64("2024-02-29")
 
 
 def test_a_row_without_a_value_is_the_same_as_no_row():
@@ -294,7 +293,7 @@ def test_many_series_are_handled_fast():
     panel = panel_from_columns(names, days(3) * count, [1.0] * (3 * count))
     random.Random(0).shuffle(names := list(panel.ids))
     assert len(panel.cut(1).select(names)) == count
-    assert {str(panel.next_times(i, 1)[0])[:10] for i in range(count)} == {"2024-01-04"}
+    assert {str(panel.timestamp(i, 3))[:10] for i in range(count)} == {"2024-01-04"}
 
 
 def test_rows_after_the_last_value_are_no_part_of_what_is_cut_off() -> None:
@@ -309,4 +308,4 @@ def test_the_tail_is_the_newest_points_and_what_is_known_ahead():
     tail = panel.tail(3)
     assert [y.tolist() for _, y in tail] == [pytest.approx([3, np.nan, 5, np.nan], nan_ok=True), [7, 8]]
     assert [str(start)[:10] for start in tail.starts] == ["2026-02-01", "2026-01-30"]
-    assert tail.moment(0, 3) == panel.moment(0, 5)
+    assert tail.timestamp(0, 3) == panel.timestamp(0, 5)

@@ -9,7 +9,7 @@ import pytest
 
 from models.data.frames import panel_from_frame
 from models.data.panel import panel_from_columns
-from models.data.validation import most_missing
+from models.data.validation import max_missing
 from models.errors import MAX_FAULTS, InputError
 from tests.models.samples import days, faults_of, helpful
 
@@ -175,13 +175,13 @@ def test_nine_of_ten_rows_may_be_missing_but_not_more():
     (fault,) = refusal(["b", "a", "a"], ["2024-01-01", "2024-01-01", "2024-01-30"], [1, 2, 3]).faults
     assert (fault.code, fault.unique_id, fault.row) == ("gap_too_long", "a", 3)
     assert fault.message == (
-        "3 rows at frequency D leave 28 moments without a row, 28 between 2024-01-01T00:00:00 and 2024-01-30T00:00:00"
+        "3 rows at frequency D leave 28 times without a row, 28 between 2024-01-01T00:00:00 and 2024-01-30T00:00:00"
     )
     assert "at most 27 are missing" in fault.hint
 
 
 def test_a_million_rows_may_be_missing_and_as_many_as_there_are():
-    assert [most_missing(rows) for rows in (1, 100_000, 200_000, 3_000_000)] == [9, 900_000, 1_000_000, 3_000_000]
+    assert [max_missing(rows) for rows in (1, 100_000, 200_000, 3_000_000)] == [9, 900_000, 1_000_000, 3_000_000]
 
 
 @pytest.mark.parametrize(

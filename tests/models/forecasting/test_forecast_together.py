@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.data.chunks import parts_of
+from models.data.chunks import split_series
 from models.forecasting.forecaster import ForecastInput, forecast, forecast_together, predict
 from tests.models.kinds import name_of, pairs, spec_of
 from tests.models.samples import flat_calibration, known_panel, ready_of, weights_of
@@ -67,7 +67,7 @@ PLAIN = [number for number, fields in enumerate(FAMILIES) if "static_covariates"
 def test_requests_that_are_made_in_one_pass_are_told_what_each_is_told_by_itself(number, panel, most, wants):
     """Of other horizons and levels each, as the batcher puts them together."""
     networks, calibration = networks_of(number), flat_calibration(4)
-    parts = list(parts_of(_bare(panel), most))
+    parts = list(split_series(_bare(panel), most))
     asks = [ForecastInput(part, *want) for part, want in zip(parts, wants, strict=False)]
     for ask, made in zip(asks, forecast_together(networks, calibration, asks), strict=True):
         alone = forecast(networks, calibration, *ask)
