@@ -90,7 +90,7 @@ def read_covariate(name: str, column: Column, found: Findings) -> tuple[Floats, 
     codes = [
         seen.setdefault(cell, len(seen))
         if isinstance(cell, str) and cell
-        else (_MISSING if cell == "" or _is_missing(cell) else _NEITHER)
+        else (_MISSING if _is_missing(cell) or cell == "" else _NEITHER)
         for cell in column
     ]
     if not seen:

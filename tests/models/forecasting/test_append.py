@@ -52,7 +52,7 @@ def test_what_is_known_may_come_again_and_what_is_older_is_not_looked_at():
 def test_all_rows_are_taken_once_however_many_of_them_were_known(known, more, is_straight):
     whole = panel_of(range(known + more + 1), range(20, 21 + known + more))
     tail = whole.cut(more)
-    end = tail.next_times(0, 1)[0] if is_straight else whole.starts[0]
+    end = tail.timestamp(0, len(tail.series(0))) if is_straight else whole.starts[0]
     later = whole.tail(more) if is_straight else whole
     assert later.starts[0] == end
     assert rows_of(append_rows(tail, later)) == rows_of(whole)
