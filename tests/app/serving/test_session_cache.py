@@ -38,9 +38,9 @@ def says(held: Held | None) -> list[float]:
 
 
 def next_day(held: Held) -> int:
-    """The day that the session's first series goes on with."""
-    (moment,) = held.session.tail.next_times(0, 1)
-    return int((moment - FIRST) / np.timedelta64(1, "D"))
+    """Return the day after the last point of the session's first series."""
+    tail = held.session.tail
+    return int((tail.timestamp(0, len(tail.series(0))) - FIRST) / np.timedelta64(1, "D"))
 
 
 def whole(end: int, series: int = 1) -> Any:

@@ -218,7 +218,9 @@ def test_lanes_lie_in_the_calendar_of_any_frequency(freq):
     for piece in pieces[1:]:
         session = append(networks, session, piece)
     assert_alike(session_says(networks, session, 4), session_says(networks, begin(networks, whole, 3), 4))
-    assert forecast_session(networks, flat_calibration(4), session, 4, []).times(0)[0] == whole.next_times(0, 1)[0]
+    assert forecast_session(networks, flat_calibration(4), session, 4, []).times(0)[0] == whole.timestamp(
+        0, len(whole.series(0))
+    )
 
 
 def test_series_of_any_length_and_end_are_one_session_and_say_what_each_says_alone():
