@@ -1,6 +1,6 @@
 # One image for every role: api, worker and the one-shot migration differ only in their command, so a deployment never
-# runs two versions of the code, and one build, one scan and one pull serve all three. The price is that the api carries
-# the TensorFlow that only training imports: on disk, not in memory, since a process that does not train never loads it.
+# runs two versions of the code, and one build, one scan and one pull serve all three. The cost is that the api image
+# contains TensorFlow, which only training imports: on disk, not in memory.
 #
 #   docker build -t forecastle .                               for CPUs
 #   docker build -t forecastle --build-arg VARIANT=gpu .       for NVIDIA GPUs (CUDA comes with the wheels)
@@ -8,7 +8,7 @@
 
 FROM python:3.13-slim-trixie AS base
 
-# ---- What Forecastle stands on: a layer of its own, made again only when pyproject.toml or constraints.txt change.
+# ---- Dependencies: a layer of their own, rebuilt only when pyproject.toml or constraints.txt change.
 FROM base AS dependencies
 ARG VARIANT=cpu
 ARG CLUSTER=
@@ -20,14 +20,14 @@ ENV UV_COMPILE_BYTECODE=1 \
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore uv==0.13.8
 WORKDIR /build
 COPY pyproject.toml constraints.txt ./
-# The C++ headers are a fifth of TensorFlow and serve only to build extensions of it.
+# The C++ headers are a fifth of TensorFlow; only builds of extensions need them.
 RUN case "${VARIANT}" in cpu|gpu) ;; *) echo "VARIANT is '${VARIANT}': give cpu or gpu" >&2; exit 1 ;; esac \
  && case "${CLUSTER}" in ''|ray) ;; *) echo "CLUSTER is '${CLUSTER}': give ray or nothing" >&2; exit 1 ;; esac \
  && uv venv --python "$(command -v python3)" "${VIRTUAL_ENV}" \
  && uv pip install --requirements pyproject.toml --extra "${VARIANT}" --extra worker ${CLUSTER:+--extra ray} --constraints constraints.txt \
  && rm -r "${VIRTUAL_ENV}"/lib/python3.*/site-packages/tensorflow/include
 
-# ---- Forecastle itself: a layer of a megabyte, laid over the one above.
+# ---- Forecastle itself: a layer of a megabyte above the dependencies.
 FROM dependencies AS package
 COPY README.md LICENSE ./
 COPY migrations migrations
@@ -35,9 +35,9 @@ COPY models models
 COPY app app
 RUN uv pip install --no-deps --build-constraints constraints.txt --prefix /opt/package .
 
-# ---- What runs: no compiler, no uv, no source tree.
+# ---- Runtime image: no compiler, no uv, no source tree.
 FROM base
-# A numeric user, so that an orchestrator sees that it is not root. Its home is /tmp: all but /tmp and /data may be read-only.
+# A numeric user, so that an orchestrator can verify that it is not root. Its home is /tmp: all but /tmp and /data may be read-only.
 RUN groupadd --gid 10001 forecastle \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin forecastle \
  && install --directory --owner=10001 --group=10001 --mode=750 /data
@@ -55,7 +55,7 @@ VOLUME /data
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Alive, not ready: what restarts containers goes by this, and a database that is away is no reason to restart.
+# Liveness, not readiness: orchestrators restart on failure, and an unreachable database is no reason to restart.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['FORECASTLE_PORT']), timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["forecastle"]

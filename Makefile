@@ -1,4 +1,4 @@
-# Every command does all its own set-up: python3, git and make are enough.
+# Every command does its own set-up: python3, git and make are enough.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -13,7 +13,7 @@ serve: .venv/.serve  ## set up, train a first model on bundled data (TRAIN: furt
 test: .venv/.dev  ## the whole test suite, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
-test-faults: .venv/.dev  ## processes killed, frozen and cut off for minutes: nothing may be lost or done twice
+test-faults: .venv/.dev  ## kill, freeze and disconnect processes for minutes: nothing may be lost or done twice
 	$(BIN)/python -m pytest tests/faults -m "long or not long" --capture=no
 
 check: .venv/.dev  ## format, lint and types
@@ -27,29 +27,29 @@ facts: .venv/.dev  ## figures about the source: language of docstrings, private 
 container:  ## build the images, run the stack, train and forecast in it
 	bash deploy/container-check.sh
 
-bench-accuracy: .venv/.dev  ## forecasts by published protocols, and beside seasonal naive on many sets (BENCH_DATA)
+bench-accuracy: .venv/.dev  ## accuracy by published protocols, and against seasonal naive on many sets (BENCH_DATA)
 	$(BIN)/python -m benchmarks.accuracy
 
-bench-training: .venv/.dev .venv-peers/.ready  ## how fast networks are taught, beside Keras, Darts and neuralforecast
+bench-training: .venv/.dev .venv-peers/.ready  ## training speed beside Keras, Darts and neuralforecast
 	$(BIN)/python -m benchmarks.training
 
-bench-jobs: .venv/.dev  ## how fast jobs are queued, claimed and done, and what a worker costs
+bench-jobs: .venv/.dev  ## latency of jobs and cost of a worker
 	$(BIN)/python -m benchmarks.jobs
 
-bench-serving: .venv/.dev .venv-peers-serving/.ready  ## how fast forecasts are served, beside KServe, BentoML, Ray Serve and MLflow
+bench-serving: .venv/.dev .venv-peers-serving/.ready  ## speed of serving beside KServe, BentoML, Ray Serve and MLflow
 	$(BIN)/python -m benchmarks.serving
 
 bench-start: .venv/.dev  ## a fresh clone to its first forecast
 	$(BIN)/python -m benchmarks.start
 
-soak: .venv/.dev  ## mixed load, hostile neighbours and promotions for SOAK_S seconds (20 minutes): no error, nothing wrong, flat memory
+soak: .venv/.dev  ## mixed load, invalid requests and promotions for SOAK_S seconds (20 minutes): no error, no wrong answer, constant memory
 	$(BIN)/python -m benchmarks.soak
 
-clean:  ## remove what the other commands made, but for the data in var/
+clean:  ## remove the files of the other commands, except the data in var/
 	rm -rf .venv .venv-peers .venv-peers-serving build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.serve: pyproject.toml constraints.txt
-	@echo "installing Forecastle and what it stands on into .venv (a minute or two)" >&2
+	@echo "installing Forecastle and its dependencies into .venv (a minute or two)" >&2
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu]'
 	touch $@

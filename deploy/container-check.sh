@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Builds the image, starts the stack of docker-compose.yml, runs deploy/smoke.py against it, takes all of it away again.
+# Builds the image, starts the stack of docker-compose.yml, runs deploy/smoke.py against it, and removes all of it.
 #
-# With a Docker engine, that engine does it. Without one, the script that CONTAINER_CHECK names does: it brings a private
-# engine along and makes stand-ins for the base images, so it says nothing about those images themselves.
+# It uses the Docker engine if there is one. Otherwise it uses the script named by CONTAINER_CHECK, which brings a
+# private engine and substitutes for the base images; then the base images themselves are not tested.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# For this run only, and with characters that an address could not hold as they are.
+# For this run only, with characters that a URL must escape.
 POSTGRES_PASSWORD=$(python3 -c 'import secrets; print("@:/%$" + secrets.token_hex(24))')
-# Its own project name and port: a stack that is in use here is left alone.
+# Its own project name and port, so that it does not touch a running stack.
 export POSTGRES_PASSWORD COMPOSE_PROJECT_NAME=forecastle-check
-# Two of each, as on a machine where one may go down.
+# Two processes of each role, so that one may fail.
 export FORECASTLE_PORT=18000-18001 FORECASTLE_APIS=2 FORECASTLE_WORKERS=2 FORECASTLE_SCHEDULERS=2
-# Only so that the files can be read: no cluster is started here, tests/faults does that.
+# Only to parse the files: tests/faults starts clusters, this script does not.
 export RAY_AUTH_TOKEN=none
 
 if docker info >/dev/null 2>&1; then

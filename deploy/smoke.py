@@ -1,6 +1,6 @@
-"""Proves the running stack of docker-compose.yml: train, forecast, lose a worker, restart; what its processes may do.
+"""Smoke test of the running stack of docker-compose.yml: train, forecast, kill a worker, restart, check process rights.
 
-Standard library only. ``docker compose`` must mean the stack to prove: deploy/container-check.sh sees to that.
+Standard library only. ``docker compose`` must refer to the stack under test, as in deploy/container-check.sh.
 """
 
 import json
@@ -16,18 +16,18 @@ from datetime import datetime, timedelta
 from email.message import Message
 from typing import Any, NoReturn
 
-PORTS = list(map(int, (os.environ.get("FORECASTLE_PORT") or "8000").split("-")))  # of the first api and the last
+PORTS = list(map(int, (os.environ.get("FORECASTLE_PORT") or "8000").split("-")))  # ports of the first and the last api
 URLS = [f"http://127.0.0.1:{port}" for port in range(PORTS[0], PORTS[-1] + 1)]
 ROLES = ("api", "worker", "scheduler")
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 START = datetime.fromisoformat("2026-01-01T00:00:00")
 HOURS = 400
 HORIZON = 12
-JOB_S = 180  # how long a job may take, with the time after which a lost worker's is taken over
-READY_S = 90  # how long a restart may take
+JOB_S = 180  # limit for a job, including the takeover from a lost worker
+READY_S = 90  # limit for a restart
 STARTED_S = time.monotonic()
 
-# Runs inside a container: what all of its processes may do, and what its file system takes.
+# Runs inside a container: checks the rights of its processes and its writable folders.
 LOOK = """
 import json, pathlib
 def status(pid):
@@ -52,7 +52,7 @@ print(json.dumps({
 
 
 def main() -> None:
-    """Do everything, in the order in which a user would."""
+    """Run all checks in the order of a user's actions."""
     key = compose("exec", "-T", "api", "forecastle", "keys", "create", "--name", "smoke")
     expect(key.startswith("fc_") and "\n" not in key, "'keys create' prints the key and nothing else on stdout")
     for which, wrong in (("no key", None), ("an unknown key", "fc_00000000_" + 43 * "A")):
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def lose_a_worker(key: str) -> None:
-    """Kill the container of the worker that has a job: another finishes it, and there is one version."""
+    """Kill the container of the worker that runs a job: another worker finishes it, and there is one version."""
     workers = compose("ps", "--quiet", "worker").split()
     location = submit(key, "smoke-lost", max_epochs=40)
     wait_until(lambda: call("GET", location, key)[2]["progress"].get("epoch"), JOB_S, "a training is under way")
@@ -101,7 +101,7 @@ def lose_a_worker(key: str) -> None:
 
 
 def submit(key: str, model: str, max_epochs: int = 2) -> str:
-    """Queue a small training and say where its job is found."""
+    """Queue a small training and return the path of its job."""
     order = {
         "kind": "train",
         "model": model,
@@ -115,7 +115,7 @@ def submit(key: str, model: str, max_epochs: int = 2) -> str:
 
 
 def follow(key: str, location: str) -> dict[str, Any]:
-    """The job at its end, which must be success."""
+    """Return the finished job, which must have succeeded."""
     said, deadline_s = "", time.monotonic() + JOB_S
     while True:
         status, _, job = call("GET", location, key)
@@ -133,7 +133,7 @@ def follow(key: str, location: str) -> dict[str, Any]:
 
 
 def forecast(key: str, url: str = URLS[0]) -> dict[str, Any]:
-    """A forecast of every series by one of the apis."""
+    """Return a forecast of every series from one of the apis."""
     order = {"model": "smoke", "dataset": {"name": "smoke"}, "horizon": HORIZON, "levels": [50]}
     status, _, answer = call("POST", "/v1/forecasts", key, json.dumps(order), url=url)
     expect(status == 200, "a forecast is made", (status, answer))
@@ -141,7 +141,7 @@ def forecast(key: str, url: str = URLS[0]) -> dict[str, Any]:
 
 
 def check_forecast(answer: dict[str, Any]) -> None:
-    """It names its version and its skill, goes on where the data end, and its intervals hold its means."""
+    """Check that a forecast names its version and skill, continues the data, and has means inside its intervals."""
     expect(answer["model"]["version"] == 1, "the forecast names its version", answer["model"])
     expect(isinstance(answer["skill"], float), "the forecast says its skill", answer["skill"])
     stamps = [(START + timedelta(hours=HOURS + step)).isoformat() for step in range(HORIZON)]
@@ -155,7 +155,7 @@ def check_forecast(answer: dict[str, Any]) -> None:
 
 
 def check_rights(service: str) -> None:
-    """Its processes are nobody in particular, and can write where they should only."""
+    """Check that processes have no privileges and can write only to the intended folders."""
     look = json.loads(compose("exec", "-T", service, "python", "-c", LOOK))
     expect(look["uids"] == [10001], f"no process of {service} is root", look["uids"])
     expect(look["capabilities"] == [0], f"{service} has no capabilities", look["capabilities"])
@@ -167,7 +167,7 @@ def check_rights(service: str) -> None:
 
 
 def restart() -> None:
-    """Stop what is ours, which must end by itself, and start it again."""
+    """Stop the service containers, which must end by themselves, and start them again."""
     compose("stop", *ROLES)
     ends = [
         (one["Service"], one["ExitCode"])
@@ -179,7 +179,7 @@ def restart() -> None:
 
 
 def table() -> str:
-    """Two series with a daily wave, the same at every run."""
+    """Return two series with a daily wave, equal in every run."""
     lines = ["unique_id,ds,y"]
     for k, name in enumerate(("north", "south"), start=1):
         for hour in range(HOURS):
@@ -197,7 +197,7 @@ def call(
     media_type: str = "application/json",
     url: str = URLS[0],
 ) -> tuple[int, Message, Any]:
-    """Status, headers and decoded body of one request."""
+    """Return status, headers and decoded body of one request."""
     headers = {} if body is None else {"Content-Type": media_type}
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
@@ -211,7 +211,7 @@ def call(
 
 
 def ready(url: str) -> bool:
-    """Whether this api says so."""
+    """Return whether an api reports readiness."""
     try:
         return call("GET", "/readyz", None, url=url)[0] == 200
     except OSError:
@@ -219,12 +219,12 @@ def ready(url: str) -> bool:
 
 
 def compose(*arguments: str) -> str:
-    """What ``docker compose`` prints on stdout."""
+    """Return the standard output of ``docker compose``."""
     return docker("compose", *arguments)
 
 
 def docker(*arguments: str) -> str:
-    """What ``docker`` prints on stdout."""
+    """Return the standard output of ``docker``."""
     command = ["docker", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
     if done.returncode != 0:
@@ -233,7 +233,7 @@ def docker(*arguments: str) -> str:
 
 
 def wait_until(holds: Callable[[], bool], limit_s: float, what: str) -> None:
-    """Ask until it is so."""
+    """Poll until the condition holds."""
     deadline_s = time.monotonic() + limit_s
     while not holds():
         if time.monotonic() > deadline_s:
@@ -243,20 +243,20 @@ def wait_until(holds: Callable[[], bool], limit_s: float, what: str) -> None:
 
 
 def expect(fact: object, what: str, got: object = None) -> None:
-    """Say that it is so, or end."""
+    """Report that a condition holds, or end the run."""
     if not fact:
         fail(what, got)
     say(f"ok  {what}")
 
 
 def fail(what: str, got: object) -> NoReturn:
-    """Say what is not so, and end."""
+    """Report a failed condition and end the run."""
     say(f"NOT {what}; got {got}")
     sys.exit(1)
 
 
 def say(line: str) -> None:
-    """A line with the time since the start."""
+    """Print a line with the time since the start."""
     print(f"[{time.monotonic() - STARTED_S:5.1f}] {line}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Run by Alembic with the connection that ``app.store.migrate.config`` gave it, in that connection's transaction."""
+"""Entry point of Alembic; it uses the connection and transaction that ``app.store.migrate.config`` supplies."""
 
 from alembic import context
 

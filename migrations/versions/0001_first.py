@@ -1,4 +1,4 @@
-"""The first schema: tenants, keys, data sets, jobs, models."""
+"""Create the first schema: tenants, keys, data sets, jobs, models."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What a revision says of its content besides the target: points without a value, and the names of the covariates."""
+"""Add the missing points and the covariate names of a revision."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What a job needs that cannot be lost: its place in the queue, attempts, events, checkpoints, artifacts."""
+"""Add the queue of jobs, attempts, events, checkpoints and artifacts."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Schedules and what they fired, decisions about versions, webhooks and what they are told."""
+"""Add schedules, firings, decisions about versions, webhooks and deliveries."""
 
 import sqlalchemy as sa
 from alembic import op

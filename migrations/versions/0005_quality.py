@@ -1,4 +1,4 @@
-"""Forecasts that were served, what came of them, and how wide intervals became by it."""
+"""Add served forecasts, their realised errors, and adapted intervals."""
 
 import sqlalchemy as sa
 from alembic import op
