@@ -24,8 +24,8 @@ def read_panel(data: bytes, media_type: str, freq: str | None, max_rows: int, te
     kind = media_type.split(";", maxsplit=1)[0].strip().lower()
     if kind == MEDIA_TYPES[".csv"]:
         return check_size(panel_from_csv(data, freq, max_rows, texts), max_rows)
-    if kind in _READERS:
-        return check_size(_READERS[kind](data, freq, max_rows), max_rows)
+    if kind in READERS:
+        return check_size(READERS[kind](data, freq, max_rows), max_rows)
     raise UnsupportedMedia(f"got Content-Type {excerpt(kind)}; send one of {', '.join(MEDIA_TYPES.values())}")
 
 
@@ -43,7 +43,7 @@ def read_file(path: Path, freq: str | None, max_rows: int) -> Panel:
     return read_panel(path.read_bytes(), MEDIA_TYPES[path.suffix.lower()], freq, max_rows)
 
 
-_READERS = {
+READERS = {
     MEDIA_TYPES[".parquet"]: panel_from_parquet,
     MEDIA_TYPES[".json"]: panel_from_json,
     MEDIA_TYPES[".arrows"]: panel_from_arrow,
