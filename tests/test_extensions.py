@@ -104,6 +104,38 @@ def by_last_observed(past: Floats, season: int, prior: Float32) -> Scaled:
     assert source.run(FORECAST.format(options="scaling='median'")) == "True"
 
 
+def test_a_metric(source: Source) -> None:
+    source.insert(
+        "models/evaluation/metrics.py",
+        after="from models.types import Floats\n",
+        text="""
+
+def median_error(actual: Floats, forecast: Floats) -> Floats:
+    return np.nanmedian(np.abs(actual - forecast), axis=1)
+""",
+    )
+    source.insert(
+        "models/evaluation/scoring.py",
+        after="MEASURES: Mapping[str, Measure] = MappingProxyType(\n    {\n",
+        text='        "median_error": Measure(lambda known, forecast: metrics.median_error(known.actual, forecast)),\n',
+    )
+    source.insert(
+        "app/schemas/reports.py", after=RMSSE, text='    median_error: float | None = Field(None, description="M.")\n'
+    )
+    printed = source.run("""
+import numpy as np
+from app.schemas.reports import ScoreAnswer
+from models.evaluation.scoring import Actuals, collect_errors
+actual, forecast = np.array([[1.0, 2.0, 9.0]]), np.array([[1.5, 1.0, 1.0]])
+score = collect_errors([(Actuals(actual, np.ones(1), np.ones(1)), forecast)]).score()
+print(score["median_error"], ScoreAnswer(**score).median_error)
+""")
+    assert printed == "1.0 1.0"  # the median of 0.5, 1 and 8
+
+
+RMSSE = '    rmsse: float | None = Field(None, description="Root mean squared scaled error.")\n'
+
+
 def test_an_endpoint(source: Source) -> None:
     source.add(
         "app/api/cells.py",
