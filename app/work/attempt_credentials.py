@@ -1,48 +1,65 @@
-"""What a process on a cluster must know to run one attempt of a job, and how it is told.
+"""The credentials of one attempt on a cluster, and the environment variables that carry them to its process.
 
-The secret of an attempt goes through the cluster's own records and logs, which keep the environment of every job. So it
-is sent masked: XOR with a key stream that only who has the cluster's token can work out (HMAC-SHA256 of the attempt's
-name, used once). Who reads a log learns nothing that opens the service.
+The cluster keeps the environment of every job in its records and logs. So the attempt's secret is encrypted there with
+AES-GCM, under a key made of the cluster's own token, which every machine of the cluster has: a reader of the log cannot
+use the service. The attempt's URL is authenticated with it, so that neither can be exchanged alone.
 """
 
-import hmac
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 CLUSTER_TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - Ray's own name for it, the same on every machine of a cluster
-URL, MASKED = "FORECASTLE_ATTEMPT_URL", "FORECASTLE_ATTEMPT_MASKED"
+URL, ENCRYPTED_SECRET = "FORECASTLE_ATTEMPT_URL", "FORECASTLE_ATTEMPT_MASKED"
+NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptCredentials:
-    """One attempt: the address below which the service answers for it, and the secret that opens that."""
+    """The ``url`` below which the service answers for one attempt, and the ``secret`` that it asks for."""
 
     url: str
     secret: str
 
     def to_environment(self, cluster_token: str) -> dict[str, str]:
-        """The errand as environment variables that give the secret to nobody without ``cluster_token``."""
-        return {URL: self.url, MASKED: _mask(self.secret.encode(), self.url, cluster_token).hex()}
+        """Return environment variables that reveal the secret only together with ``cluster_token``."""
+        nonce = os.urandom(NONCE_BYTES)
+        encrypted = _cipher(cluster_token).encrypt(nonce, self.secret.encode(), self.url.encode())
+        return {URL: self.url, ENCRYPTED_SECRET: (nonce + encrypted).hex()}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "AttemptCredentials":
-        """The errand that this process was started for. Raise ValueError, naming the variable that is missing."""
-        missing = [name for name in (URL, MASKED, CLUSTER_TOKEN) if not environment.get(name)]
+        """Read and decrypt the credentials that this process was started with.
+
+        Raises:
+            ValueError: a variable is missing, or they were encrypted with another cluster token.
+        """
+        missing = [name for name in (URL, ENCRYPTED_SECRET, CLUSTER_TOKEN) if not environment.get(name)]
         if missing:
             raise ValueError(f"{', '.join(missing)} not set; a cluster's job is started by 'forecastle worker'")
-        url = environment[URL]
-        masked = bytes.fromhex(environment[MASKED])
-        return cls(url, _mask(masked, url, environment[CLUSTER_TOKEN]).decode())
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as in _cipher
+
+        url, cipher = environment[URL], _cipher(environment[CLUSTER_TOKEN])
+        try:
+            data = bytes.fromhex(environment[ENCRYPTED_SECRET])
+            secret = cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], url.encode()).decode()
+        except (InvalidTag, ValueError) as error:
+            hint = f"give this machine the {CLUSTER_TOKEN} of the worker, and the same release"
+            raise ValueError(f"{ENCRYPTED_SECRET} cannot be decrypted; {hint}") from error
+        return cls(url, secret)
 
 
 def credentials_for(api_url: str, job_id: str, token: int, secret: str) -> AttemptCredentials:
-    """The errand of the attempt ``token`` of a job; ``api_url`` is where the cluster reaches the service."""
+    """Return the credentials of the attempt ``token`` of a job; the cluster reaches the service at ``api_url``."""
     return AttemptCredentials(f"{api_url.rstrip('/')}/internal/v1/attempts/{job_id}/{token}", secret)
 
 
-def _mask(data: bytes, name: str, key: str) -> bytes:
-    """``data`` masked, or what is masked laid bare; at most 64 bytes."""
-    stream = b"".join(hmac.digest(key.encode(), f"{name}#{part}".encode(), "sha256") for part in range(2))
-    if len(data) > len(stream):
-        raise ValueError(f"a secret of {len(data)} bytes; at most {len(stream)} can be masked")
-    return bytes(a ^ b for a, b in zip(data, stream, strict=False))
+def _cipher(cluster_token: str) -> "AESGCM":
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - 9 MB that only a cluster needs
+
+    return AESGCM(hashlib.sha256(cluster_token.encode()).digest())

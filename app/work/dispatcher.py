@@ -19,7 +19,7 @@ from app.work.attempts import TrackedAttempt, give_back, settle
 from app.work.executors import Executor, Finished, Unknown
 from app.work.executors.local import LocalExecutor
 from app.work.loop import poll
-from app.work.processes import GRACE_S, holder, is_dead
+from app.work.processes import GRACE_S, current_identity, is_dead
 from app.work.runner import ExitStatus
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Dispatcher:
         self._database, self._settings = database, settings
         self._executor, self._grace_s = executor or LocalExecutor(settings), grace_s
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._holder = holder(uuid4().hex)
+        self._holder = current_identity(uuid4().hex)
         self._resources = settings.worker_resources.split(",")
         self._attempts: list[TrackedAttempt] = []
         self._looked_s = self._neighbours_s = self._beat_s = self._quiet_until_s = -float("inf")

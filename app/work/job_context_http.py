@@ -32,12 +32,13 @@ class HttpJobContext:
 
     def __init__(
         self,
-        errand: AttemptCredentials,
+        credentials: AttemptCredentials,
         patience_s: float = PATIENCE_S,
         retry_s: float = RETRY_S,
-        each: ParallelMap = run_sequentially,
+        parallel_map: ParallelMap = run_sequentially,
     ) -> None:
-        self._service, self._each = HttpClient(errand.url, errand.secret, TIMEOUT_S), each
+        self._service = HttpClient(credentials.url, credentials.secret, TIMEOUT_S)
+        self._parallel_map = parallel_map
         self._patience_s, self._retry_s = patience_s, retry_s
         self._job: Task | None = None
         self._stop = False
@@ -52,7 +53,7 @@ class HttpJobContext:
     @property
     def parallel_map(self) -> ParallelMap:
         """See ``JobContext``."""
-        return self._each
+        return self._parallel_map
 
     def load_panel(self, revision_id: int) -> Panel:
         """See ``JobContext``."""

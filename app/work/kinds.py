@@ -8,7 +8,7 @@ from app.planning.kinds import KINDS
 from app.work.job_context import JobFunction
 
 
-def works() -> Mapping[str, JobFunction]:
+def load_job_functions() -> Mapping[str, JobFunction]:
     """Return the function for each kind of job. Importing them imports TensorFlow, which takes seconds."""
     found = {}
     paths = {kind.name: kind.work for kind in KINDS.values()} | {bundle_import.KIND: bundle_import.WORK}

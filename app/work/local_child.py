@@ -1,7 +1,7 @@
-"""A child process that does one job after another: ``python -m app.work.local_child PIPE``.
+"""A child process that runs one job after another: ``python -m app.work.local_child PIPE``.
 
-Each line on standard input names a job, as TENANT JOB TOKEN; on PIPE goes how it ended. It lives no longer than its
-dispatcher: standard input comes from there, and its end is the end of this process.
+Each line on standard input names a job, as TENANT JOB TOKEN; the process writes each job's exit status to PIPE. Its
+dispatcher holds the other end of standard input, and the process ends when that closes.
 """
 
 import ctypes
@@ -12,34 +12,34 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.settings import Settings
+from app.store import tasks
 from app.store.db import Database
 from app.telemetry import configure_logging
-from app.work.kinds import works
-from app.work.runner import ExitStatus, Works, attempt
+from app.work.job_context import DatabaseJobContext, JobFunction
+from app.work.kinds import load_job_functions
+from app.work.runner import ExitStatus, run_attempt
 
 NICE = 10  # forecasts go first
 PR_SET_PDEATHSIG = 1
-WARM_AFTER = (
-    ExitStatus.DONE,
-    ExitStatus.REFUSED,
-    ExitStatus.CANCELLED,
-)  # else memory, network or token are not what they should be
+# After any other status the memory, the network or the fencing token is not as it should be.
+WARM_AFTER = (ExitStatus.DONE, ExitStatus.REFUSED, ExitStatus.CANCELLED)
 STATM = Path("/proc/self/statm")
 
 
-class Orders:
-    """The lines on standard input, read by a thread that ends the process with them, whatever it is doing."""
+class JobLines:
+    """The lines on standard input. A thread reads them, so that it can end the process even while a job runs."""
 
     def __init__(self) -> None:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._lock, self._is_busy, self._is_over = threading.Lock(), False, False
-        threading.Thread(target=self._read, name="orders", daemon=True).start()
+        threading.Thread(target=self._read, name="job-lines", daemon=True).start()
 
     def next(self) -> str | None:
-        """Wait for the next line; None: there will be none."""
+        """Wait for the next line and return it; None once standard input is closed."""
         self._is_busy = False
         line = self._lines.get()
         with self._lock:
@@ -60,41 +60,44 @@ class Orders:
         self._lines.put(None)
 
 
-def main(arguments: list[str], works: Works = works) -> int:
-    """Do what is asked for by ``works``; the status of the last job where this process is to do no more."""
+def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = load_job_functions) -> int:
+    """Run jobs with the functions that ``load`` returns, until standard input closes or a job should be the last.
+
+    Return the status of that job.
+    """
     pipe = int(arguments[0])
     os.set_inheritable(pipe, False)
-    _die_with_parent()
+    if sys.platform == "linux":  # the kernel also ends a process that is too busy to read its standard input
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.nice(NICE)
-    orders = Orders()
+    lines = JobLines()
     configure_logging()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
-    settings, known = Settings(), works()
-    gc.freeze()  # libraries: to look through them after each job would take 0.3 s
+    settings, functions = Settings(), load()
+    gc.freeze()  # without it, the collection after each job would search the libraries, which takes 0.3 s
     database = Database(settings.url)
-    while (line := orders.next()) is not None:
+
+    def open_context(tenant_id: int, job_id: str, token: int) -> DatabaseJobContext:
+        with database.read() as session:
+            return DatabaseJobContext(database, tasks.task(session, tenant_id, job_id, token))
+
+    while (line := lines.next()) is not None:
         tenant_id, job_id, token = line.split()
-        code = attempt(database, (int(tenant_id), job_id, int(token)), lambda: known)
+        status = run_attempt(job_id, lambda: open_context(int(tenant_id), job_id, int(token)), functions)  # noqa: B023
         gc.collect()
-        if code not in WARM_AFTER or resident_bytes() > settings.warm_bytes:
-            return code
-        os.write(pipe, b"%d\n" % code)
+        if status not in WARM_AFTER or resident_bytes() > settings.warm_bytes:
+            return status
+        os.write(pipe, b"%d\n" % status)
     return ExitStatus.DONE
 
 
 def resident_bytes() -> int:
-    """The memory of this process; the most that it ever was where the system does not say what it is now."""
+    """Return the memory of this process; its maximum so far where the system does not tell the present value."""
     try:
         return int(STATM.read_text().split()[1]) * resource.getpagesize()  # proc(5): the 2nd field, in pages
     except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024  # getrusage(2): bytes there, KiB elsewhere
-
-
-def _die_with_parent() -> None:
-    """The kernel ends what is too busy to read its standard input, too; where it is not Linux, nobody does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return maximum if sys.platform == "darwin" else maximum * 1024  # getrusage(2): bytes there, KiB elsewhere
 
 
 if __name__ == "__main__":

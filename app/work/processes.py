@@ -1,8 +1,9 @@
-"""Processes of ours: what they are told of the settings, how they are ended, and whether one that had a job lives."""
+"""Child processes: their environment, how they end, and how to recognise a process that has died."""
 
 import os
 import platform
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ PROC = Path("/proc")
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment in which a child process reads the same settings."""
+    """Return the environment in which a child process reads the same settings."""
     own = {f"FORECASTLE_{name.upper()}": str(value) for name, value in settings if value is not None}
     return {**os.environ, **own, "FORECASTLE_DATA_DIR": str(settings.data_dir.absolute())}
 
 
 def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
-    """Ask ``process`` to end, and kill it if it does not."""
+    """Ask ``process`` to end, kill it ``grace_s`` seconds later, and close the pipe to it."""
     process.terminate()
     try:
         process.wait(grace_s)
@@ -30,27 +31,39 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 
 
 def close(process: subprocess.Popen[bytes]) -> None:
-    """Close this side of the pipe to a process that has ended."""
+    """Close this side of the pipe to the standard input of ``process``."""
     if process.stdin is not None:
         process.stdin.close()
 
 
-def holder(name: str) -> dict[str, Any]:
-    """This process as others on the machine can recognise it; ``name`` tells apart who else is in it."""
+def watch_parent() -> None:
+    """End this process when the pipe on standard input closes, as it does when the parent dies in any way."""
+
+    def end_with_parent() -> None:
+        # Not sys.stdin: a thread blocked in its buffer aborts the interpreter's shutdown.
+        while os.read(0, 1):
+            pass
+        os._exit(os.EX_TEMPFAIL)
+
+    threading.Thread(target=end_with_parent, name="watch-parent", daemon=True).start()
+
+
+def current_identity(name: str) -> dict[str, Any]:
+    """Describe this process, as JSON, so that others on its machine can recognise it.
+
+    ``name`` tells apart several dispatchers within one process. ``machine`` identifies the machine, its boot and its
+    namespace of process ids, None where the system does not tell; ``born`` is the process' start in ticks since boot.
+    """
     return {"name": name, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())}
 
 
 def is_dead(other: dict[str, Any]) -> bool:
-    """Whether the process that ``holder`` described was one of this machine, and is no more.
-
-    False where that cannot be known, as of another machine's.
-    """
+    """Return whether the process of the identity ``other`` was on this machine and has ended; False if unknown."""
     machine = _machine()
     return machine is not None and other["machine"] == machine and _born(other["pid"]) != other["born"]
 
 
 def _machine() -> str | None:
-    """This boot of this machine, and which of its sets of process ids; None where there is no telling."""
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{platform.node()} {boot} {(PROC / 'self/ns/pid').readlink()}"
@@ -59,7 +72,7 @@ def _machine() -> str | None:
 
 
 def _born(pid: int) -> int | None:
-    """When a process was started, in ticks since the boot: ids are used again. None where it is no more."""
+    """Return when a process was started, in ticks since boot, for ids are used again; None where it is no more."""
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -11,7 +11,7 @@ from app.store.quality import quality_of
 from app.telemetry import configure_logging
 from app.work import quality
 from app.work.deliveries import Sender
-from app.work.runner import watch_parent
+from app.work.processes import watch_parent
 from app.work.scheduler import SchedulerDependencies, run
 
 

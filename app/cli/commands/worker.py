@@ -10,7 +10,7 @@ from app.telemetry import configure_logging
 from app.work.dispatcher import Dispatcher
 from app.work.executors.local import LocalExecutor
 from app.work.executors.ray import on_cluster
-from app.work.runner import watch_parent
+from app.work.processes import watch_parent
 
 
 def worker(with_parent: bool) -> None:

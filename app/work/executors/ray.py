@@ -130,13 +130,13 @@ class RayExecutor:
         return run.name
 
     def _order(self, job: Job, secret: str) -> dict[str, Any]:
-        errand = credentials_for(self._api_url, job.id, job.token, secret)
+        credentials = credentials_for(self._api_url, job.id, job.token, secret)
         return {
             "submission_id": name_of(job),
             "entrypoint": ENTRYPOINT,
             "entrypoint_num_cpus": 1,
             "entrypoint_num_gpus": 1 if job.resource == "gpu" else 0,
-            "runtime_env": {"env_vars": errand.to_environment(self._token)},
+            "runtime_env": {"env_vars": credentials.to_environment(self._token)},
             "metadata": {"job": job.id, "kind": job.kind, "model": job.model, "attempt": str(job.attempt)},
         }
 

@@ -11,7 +11,7 @@ from app.store.outcomes import Candidate, Outcome, Ruling
 from app.telemetry import configure_logging
 from app.work.attempt_credentials import AttemptCredentials
 from app.work.job_context import JobContext
-from app.work.ray_entry import attempt
+from app.work.ray_entry import run_with
 from models.errors import Cancelled
 from models.forecasting import bundle
 from tests.app.work.small_jobs import untrained
@@ -43,4 +43,4 @@ def count(context: JobContext) -> Outcome:
 
 if __name__ == "__main__":
     configure_logging()
-    sys.exit(attempt(AttemptCredentials.from_environment(os.environ), lambda: {"train": count}))
+    sys.exit(run_with(AttemptCredentials.from_environment(os.environ), {"train": count}))

@@ -15,11 +15,10 @@ from app.planning.training_payload import TrainPayload
 from app.store import datasets, jobs, keys, panels, registry, tasks
 from app.store.db import Database
 from app.store.jobs import NewJob
-from app.store.outcomes import Outcome
 from app.store.registry import Move, NewVersion
 from app.store.tables import Job, Revision, Version
-from app.work.job_context import DatabaseJobContext, JobContext
-from app.work.runner import ExitStatus, run
+from app.work.job_context import DatabaseJobContext, JobContext, JobFunction
+from app.work.runner import ExitStatus, run_attempt
 from models.data.panel import Panel
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member
@@ -87,9 +86,14 @@ def context_of(database: Database, job: Job) -> DatabaseJobContext:
         return DatabaseJobContext(database, tasks.task(session, job.tenant_id, job.id, job.token))
 
 
-def work_on(database: Database, job: Job, work: Callable[[JobContext], Outcome]) -> ExitStatus:
-    """Do the work of a claimed job in this process."""
-    return run(context_of(database, job), work)
+def work_on(database: Database, job: Job, work: JobFunction) -> ExitStatus:
+    """Run ``work`` as the function of a claimed job, in this process."""
+    return run_function(context_of(database, job), work)
+
+
+def run_function(context: JobContext, function: JobFunction) -> ExitStatus:
+    """Run one attempt with ``function`` for the kind of its job."""
+    return run_attempt(context.job.id, lambda: context, {context.job.kind: function})
 
 
 def look(database: Database, job: Job) -> Job:

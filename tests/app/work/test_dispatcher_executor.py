@@ -12,7 +12,7 @@ from app.store.db import Database, now
 from app.store.tables import Job, Revision
 from app.work.dispatcher import Dispatcher
 from app.work.executors import Finished, Running, Status, Unknown
-from app.work.processes import holder
+from app.work.processes import current_identity
 from tests.app.work.small_jobs import cancel, eventually, keep, look, queue, weeks
 
 LEASE_S = 600.0
@@ -204,7 +204,7 @@ def test_what_could_not_be_started_and_is_anothers_by_then_is_left_alone(
 
 def test_a_dead_neighbours_job_is_taken_back_at_once(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales)
-    dead = {**holder("neighbour"), "pid": 2**22 + 1}  # more than Linux gives out
+    dead = {**current_identity("neighbour"), "pid": 2**22 + 1}  # more than Linux gives out
     with sqlite.write() as session:
         assert jobs.claim(session, "neighbour", LEASE_S, holder=dead) is not None
     dispatcher, _ = hire()
@@ -215,7 +215,11 @@ def test_a_dead_neighbours_job_is_taken_back_at_once(hire: Hire, sqlite: Databas
 
 def test_a_living_neighbours_job_is_left_alone(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales)
-    for alive in (holder("neighbour"), {**holder("far"), "machine": "another", "pid": 2**22 + 1}, None):
+    for alive in (
+        current_identity("neighbour"),
+        {**current_identity("far"), "machine": "another", "pid": 2**22 + 1},
+        None,
+    ):
         with sqlite.write() as session:
             held = jobs.claim(session, "neighbour", LEASE_S, holder=alive)
             assert held is not None

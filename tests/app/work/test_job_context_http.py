@@ -18,11 +18,22 @@ from app.store.tables import Job, Revision, Version
 from app.work.http_client import HttpClient, ServiceUnreachable
 from app.work.job_context import PART_BYTES, JobContext
 from app.work.job_context_http import HttpJobContext
-from app.work.runner import ExitStatus, run
+from app.work.runner import ExitStatus
 from models.errors import Cancelled, Fault, InputError
 from models.forecasting import bundle
 from tests.app.work.api_server import SECRET, Api, api_of, claim_with_secret, http_context
-from tests.app.work.small_jobs import SPEC, cancel, claim, context_of, crown, look, queue, untrained, versions
+from tests.app.work.small_jobs import (
+    SPEC,
+    cancel,
+    claim,
+    context_of,
+    crown,
+    look,
+    queue,
+    run_function,
+    untrained,
+    versions,
+)
 from tests.fakes import report
 
 
@@ -81,7 +92,7 @@ def test_what_a_job_came_to_is_one_version_seen_with_the_end_of_its_job(database
         assert look(database, job).progress == {"phase": "fit", "share": 0.5}
         return Outcome(result={"found": 7}, version=candidate())
 
-    assert run(http_context(api, job), work) == ExitStatus.DONE
+    assert run_function(http_context(api, job), work) == ExitStatus.DONE
     done, [version] = look(database, job), versions(database, job)
     assert (done.state, done.version_id, done.result["found"]) == ("succeeded", version.id, 7)
     assert (version.skill, version.spec) == (0.5, SPEC.to_json())
@@ -107,7 +118,7 @@ def test_a_cancelled_job_is_told_so_and_ends_cancelled(database: Database, job: 
         assert context.report_progress({"share": 0.1})
         raise Cancelled("asked for")
 
-    assert run(http_context(api, job), work) == ExitStatus.CANCELLED
+    assert run_function(http_context(api, job), work) == ExitStatus.CANCELLED
     assert look(database, job).state == "cancelled"
 
 
@@ -115,7 +126,7 @@ def test_a_job_that_is_wrong_fails_with_its_reason(database: Database, job: Job,
     def work(context: JobContext) -> Outcome:
         raise InputError([Fault(code="too_short", message="9 points", hint="send more")])
 
-    assert run(http_context(api, job), work) == ExitStatus.REFUSED
+    assert run_function(http_context(api, job), work) == ExitStatus.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.error["code"]) == ("failed", "invalid_input")
 
@@ -131,13 +142,13 @@ def test_who_lost_its_job_is_stopped_whatever_it_does(database: Database, job: J
     def work(context: JobContext) -> Outcome:
         return Outcome(version=candidate())
 
-    assert run(context, work) == ExitStatus.FENCED
+    assert run_function(context, work) == ExitStatus.FENCED
     assert versions(database, job) == []
     assert look(database, job).state == "running"
     for secret, token in ((SECRET, job.token), (SECRET, heir.token), ("another", job.token), ("", heir.token)):
         assert ask(api, "POST", f"/internal/v1/attempts/{job.id}/{token}/report", b"{}", secret) == 401
     assert ask(api, "POST", f"/internal/v1/attempts/{job.id}/{heir.token}/report", b"{}", "another") == 200
-    assert run(http_context(api, heir, "another"), work) == ExitStatus.DONE
+    assert run_function(http_context(api, heir, "another"), work) == ExitStatus.DONE
     # The job is over, and with it what its secret opens.
     assert ask(api, "GET", f"/internal/v1/attempts/{job.id}/{heir.token}", secret="another") == 401
 
@@ -175,7 +186,7 @@ def test_the_service_may_be_started_anew_while_a_job_runs(database: Database, jo
         context.save_checkpoint(b"state")
         return Outcome(version=candidate())
 
-    assert run(http_context(api, job), work) == ExitStatus.DONE
+    assert run_function(http_context(api, job), work) == ExitStatus.DONE
     assert look(database, job).state == "succeeded"
     assert len(versions(database, job)) == 1
 
@@ -201,7 +212,7 @@ def test_what_is_too_large_for_the_service_is_said_and_a_checkpoint_is_done_with
         def work(context: JobContext) -> Outcome:
             return Outcome(result={"rows": "x" * 200_000})
 
-        assert run(context, work) == ExitStatus.REFUSED
+        assert run_function(context, work) == ExitStatus.REFUSED
     failed = look(database, job)
     assert failed.state == "failed"
     assert "FORECASTLE_MAX_BODY_BYTES" in failed.error["message"]

@@ -1,9 +1,9 @@
 from app.planning.kinds import KINDS
-from app.work.kinds import works
+from app.work.kinds import load_job_functions
 from app.work.train import train
 
 
 def test_every_kind_of_job_has_a_function_that_does_it() -> None:
-    found = works()
+    found = load_job_functions()
     assert found.keys() == KINDS.keys()
     assert found["retrain"] is train

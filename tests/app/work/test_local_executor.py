@@ -16,7 +16,7 @@ from app.work.dispatcher import Dispatcher
 from app.work.executors import Finished, Running, Unknown
 from app.work.executors import local as executors
 from app.work.executors.local import LocalExecutor
-from app.work.processes import _born, holder, is_dead
+from app.work.processes import _born, current_identity, is_dead
 from tests.app.work.small_jobs import eventually, put_away
 
 # Reads a job from standard input, and says on its pipe what the job's id asks for.
@@ -152,7 +152,7 @@ def test_an_idle_child_ends_with_its_standard_input_and_a_busy_one_at_once() -> 
 
 
 def test_a_process_is_known_by_its_machine_its_id_and_its_birth() -> None:
-    me = holder("a")
+    me = current_identity("a")
     assert not is_dead(me)
     assert not is_dead({**me, "machine": "another", "pid": 2**22 + 1})  # who can say?
     assert is_dead({**me, "born": me["born"] - 1})  # the id was used again

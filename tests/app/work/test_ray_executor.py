@@ -83,8 +83,16 @@ def test_an_order_says_what_it_needs_and_keeps_the_secret_from_whoever_reads_it(
     assert AttemptCredentials.from_environment(told) == AttemptCredentials(
         "http://api:8000/internal/v1/attempts/j7/4", SECRET
     )
-    with pytest.raises(UnicodeDecodeError):
-        AttemptCredentials.from_environment(told | {"RAY_AUTH_TOKEN": "another"})
+    for changed in (
+        {"RAY_AUTH_TOKEN": "another"},
+        {"FORECASTLE_ATTEMPT_URL": "http://elsewhere"},
+        {"FORECASTLE_ATTEMPT_MASKED": "no hex"},
+        {"FORECASTLE_ATTEMPT_MASKED": "00"},
+    ):
+        with pytest.raises(
+            ValueError, match="FORECASTLE_ATTEMPT_MASKED cannot be decrypted; give this machine"
+        ):
+            AttemptCredentials.from_environment(told | changed)
     with pytest.raises(ValueError, match="RAY_AUTH_TOKEN not set"):
         AttemptCredentials.from_environment(order["runtime_env"]["env_vars"])
 

@@ -13,7 +13,7 @@ from app.store.db import Database
 from app.store.outcomes import Outcome
 from app.store.tables import Job, Revision
 from app.work.job_context import DatabaseJobContext
-from app.work.runner import ExitStatus, run
+from app.work.runner import ExitStatus
 from app.work.train import train
 from models.errors import InputError
 from models.forecasting import bundle
@@ -29,6 +29,7 @@ from tests.app.work.small_jobs import (
     keep,
     look,
     queue,
+    run_function,
     versions,
     weeks,
     work_on,
@@ -127,7 +128,7 @@ class TakenOver(DatabaseJobContext):
 def test_a_job_taken_over_at_the_last_moment_leaves_nothing(database: Database, sales: Revision) -> None:
     job = queue(database, sales)
     context = TakenOver(database, context_of(database, claim(database)).job)
-    assert run(context, train) == ExitStatus.FENCED
+    assert run_function(context, train) == ExitStatus.FENCED
     assert versions(database, job) == []
     after = look(database, job)
     assert (after.state, after.worker, after.token, after.version_id) == ("running", "w2", 2, None)
