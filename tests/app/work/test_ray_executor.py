@@ -89,9 +89,7 @@ def test_an_order_says_what_it_needs_and_keeps_the_secret_from_whoever_reads_it(
         {"FORECASTLE_ATTEMPT_MASKED": "no hex"},
         {"FORECASTLE_ATTEMPT_MASKED": "00"},
     ):
-        with pytest.raises(
-            ValueError, match="FORECASTLE_ATTEMPT_MASKED cannot be decrypted; give this machine"
-        ):
+        with pytest.raises(ValueError, match="FORECASTLE_ATTEMPT_MASKED cannot be decrypted; give this machine"):
             AttemptCredentials.from_environment(told | changed)
     with pytest.raises(ValueError, match="RAY_AUTH_TOKEN not set"):
         AttemptCredentials.from_environment(order["runtime_env"]["env_vars"])
