@@ -1,4 +1,4 @@
-"""Requests to another service over HTTP: the head of a cluster, or the API that a runner elsewhere reports to."""
+"""HTTP client for one service: the head of a Ray cluster, or the API that a process on a cluster reports to."""
 
 import http.client
 import json
@@ -6,22 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-NOT_NOW = (502, 503, 504)  # said by a service that has no time, or by a proxy that cannot reach it
+UNAVAILABLE = (502, 503, 504)  # from a service that is overloaded, or a proxy that cannot reach it
 
 
 class ServiceUnreachable(Exception):
-    """The service could not be reached, did not answer in time, or said that it cannot at the moment."""
+    """The service could not be reached, did not answer in time, or answered that it is unavailable."""
+
+    @property
+    def reason(self) -> str:
+        """The address and the cause, for logs."""
+        return str(self)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back; ``body`` whole."""
+    """The status and the whole body of an answer."""
 
     status: int
     body: bytes
 
     def json(self) -> Any:
-        """The body read as JSON. Raise Away where it is none: something between here and there answered instead."""
+        """Return the body read as JSON. Raise ServiceUnreachable where it is not JSON: a proxy answered instead."""
         try:
             return json.loads(self.body)
         except ValueError as error:
@@ -29,30 +34,30 @@ class HttpAnswer:
 
 
 class HttpClient:
-    """One service, at ``url`` (http or https, with or without a path), asked in the name of a bearer ``token``.
+    """Client of the service at ``url`` (http or https, with or without a path), with a bearer ``token``.
 
-    A connection for each request, so that any thread may ask and nothing is left open to a service that went away.
-    Proxies in the environment are not used.
+    It opens a connection for each request, so that any thread may use it and no connection outlives a restart of the
+    service. It ignores proxies in the environment.
     """
 
     def __init__(self, url: str, token: str, timeout_s: float) -> None:
-        """Raise ValueError for an address of another kind."""
+        """Raise ValueError for any other address."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"got the address {url!r}; give one like http://host:8265")
-        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+        connections = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
         self.url = url.rstrip("/")
-        self._kind, self._host, self._port = kinds[parts.scheme], parts.hostname, parts.port
+        self._connection, self._host, self._port = connections[parts.scheme], parts.hostname, parts.port
         self._path, self._timeout_s = parts.path.rstrip("/"), timeout_s
         self._token = token
 
-    def ask(
+    def request(
         self, method: str, path: str, body: bytes | None = None, media_type: str = "application/json"
     ) -> HttpAnswer:
-        """What the service answers to ``method`` at ``path`` below the address. Raise Away."""
+        """Send ``method`` to ``path`` below the URL and return the answer. Raise ServiceUnreachable."""
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "*/*"}
         headers |= {} if body is None else {"Content-Type": media_type}
-        connection = self._kind(self._host, self._port, timeout=self._timeout_s)
+        connection = self._connection(self._host, self._port, timeout=self._timeout_s)
         try:
             connection.request(method, self._path + path, body, headers)
             response = connection.getresponse()
@@ -61,10 +66,10 @@ class HttpClient:
             raise ServiceUnreachable(f"{self.url} does not answer: {error}") from error
         finally:
             connection.close()
-        if answer.status in NOT_NOW:
+        if answer.status in UNAVAILABLE:
             raise ServiceUnreachable(f"{self.url} answers {answer.status}: it is not available at the moment")
         return answer
 
-    def say(self, method: str, path: str, values: Any) -> HttpAnswer:
-        """``ask`` with ``values`` as JSON."""
-        return self.ask(method, path, json.dumps(values, allow_nan=False).encode())
+    def send_json(self, method: str, path: str, values: Any) -> HttpAnswer:
+        """Send ``values`` as JSON and return the answer. Raise ServiceUnreachable."""
+        return self.request(method, path, json.dumps(values, allow_nan=False).encode())

@@ -1,7 +1,6 @@
-"""A desk with the service's API behind it: for a process that has no database, on another machine."""
+"""The context of a running job over the service's API: for a process on another machine, without a database."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
@@ -11,9 +10,11 @@ from app.store.jobs import Fenced
 from app.store.outcome_codec import outcome_to_bytes
 from app.store.outcomes import Outcome
 from app.store.tasks import Task, VersionFacts
+from app.work.artifact_writer import ArtifactWriter
 from app.work.attempt_credentials import AttemptCredentials
 from app.work.http_client import HttpAnswer, HttpClient, ServiceUnreachable
-from app.work.job_context import PATIENCE_S, RETRY_S, ArtifactWriter
+from app.work.job_context import PATIENCE_S, RETRY_S
+from app.work.loop import retry
 from models.data.panel import Panel, panel_from_bytes
 from models.errors import Fault, InputError
 from models.training.parallel import ParallelMap, run_sequentially
@@ -25,9 +26,9 @@ OCTETS = "application/octet-stream"
 
 
 class HttpJobContext:
-    """A ``JobContext`` over HTTP; waits ``patience_s`` for a service that does not answer, as when it is started anew.
+    """A ``JobContext`` over HTTP; it waits up to ``patience_s`` seconds for an unreachable service, as in a restart.
 
-    Every method raises ``Fenced`` once the attempt has lost its job, and ``ServiceUnreachable`` when patience is over.
+    Every method raises ``Fenced`` once the attempt has lost its job, and ``ServiceUnreachable`` after that wait.
     """
 
     def __init__(
@@ -45,112 +46,97 @@ class HttpJobContext:
 
     @property
     def job(self) -> Task:
-        """See ``JobContext``; asked for once."""
         if self._job is None:
-            self._job = Task(**self._ask("GET", "").json())
+            self._job = Task(**self._request("GET", "").json())
         return self._job
 
     @property
     def parallel_map(self) -> ParallelMap:
-        """See ``JobContext``."""
         return self._parallel_map
 
     def load_panel(self, revision_id: int) -> Panel:
-        """See ``JobContext``."""
-        return panel_from_bytes(self._ask("GET", f"/panels/{revision_id}").body)
+        return panel_from_bytes(self._request("GET", f"/panels/{revision_id}").body)
 
     def load_version(self, version_id: int) -> VersionFacts:
-        """See ``JobContext``."""
-        return VersionFacts.from_json(self._ask("GET", f"/versions/{version_id}").json())
+        return VersionFacts.from_json(self._request("GET", f"/versions/{version_id}").json())
 
     def load_champion(self) -> VersionFacts | None:
-        """See ``JobContext``."""
-        found = self._ask("GET", "/champion").json()
+        found = self._request("GET", "/champion").json()
         return None if found is None else VersionFacts.from_json(found)
 
     def load_bundle(self, version_id: int) -> bytes:
-        """See ``JobContext``."""
-        return self._ask("GET", f"/versions/{version_id}/bundle").body
+        return self._request("GET", f"/versions/{version_id}/bundle").body
 
     def report_progress(self, progress: Mapping[str, Any]) -> bool:
-        """See ``JobContext``; a service that does not answer is not waited for: the next report says more."""
         try:
-            self._stop = bool(_good(self._service.say("POST", "/report", dict(progress))).json()["stop"])
+            self._stop = bool(_checked(self._service.send_json("POST", "/report", dict(progress))).json()["stop"])
         except ServiceUnreachable as error:
-            logger.warning("a report was lost", extra={"reason": str(error)})
+            logger.warning("a report was lost", extra={"reason": error.reason})
         return self._stop
 
     def log(self, line: str) -> None:
-        """See ``JobContext``."""
         logger.info(line)
-        self._say("/log", {"line": line})
+        self._send_json("/log", {"line": line})
 
     def load_checkpoint(self) -> bytes | None:
-        """See ``JobContext``."""
-        answer = self._ask("GET", "/checkpoint")
+        answer = self._request("GET", "/checkpoint")
         return None if answer.status == 204 else answer.body
 
     def save_checkpoint(self, data: bytes) -> None:
-        """See ``JobContext``; what is larger than the service takes is not kept."""
+        # A checkpoint over the size limit of the service is left out: the next attempt repeats the work.
         try:
-            self._ask("PUT", "/checkpoint", data)
+            self._request("PUT", "/checkpoint", data)
         except TooLarge as error:
-            logger.warning("the state of the work is not kept", extra={"reason": str(error)})
+            logger.warning("the checkpoint is not stored", extra={"reason": str(error)})
 
     @contextmanager
     def open_artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
-        """See ``JobContext``."""
-        begun = self._say("/artifacts", {"name": name, "media_type": media_type}).json()["id"]
+        artifact_id = self._send_json("/artifacts", {"name": name, "media_type": media_type}).json()["id"]
 
         def send(number: int, data: bytes) -> None:
-            self._ask("PUT", f"/artifacts/{begun}/parts/{number}", data)
+            self._request("PUT", f"/artifacts/{artifact_id}/parts/{number}", data)
 
-        parts = ArtifactWriter(send)
-        yield cast(BinaryIO, parts)
-        parts.end()
-        self._say(f"/artifacts/{begun}/complete", {"size_bytes": parts.size_bytes, "sha256": parts.sha256})
+        writer = ArtifactWriter(send)
+        yield cast(BinaryIO, writer)
+        writer.end()
+        self._send_json(
+            f"/artifacts/{artifact_id}/complete", {"size_bytes": writer.size_bytes, "sha256": writer.sha256}
+        )
 
     def finish(self, outcome: Outcome) -> None:
-        """See ``JobContext``. Where only the answer was lost, asking again is fenced: the job has ended, which is as
-        well."""
-        self._ask("POST", "/finish", outcome_to_bytes(outcome))
+        # If only the answer was lost, the second request is fenced: the job has ended, as it should.
+        self._request("POST", "/finish", outcome_to_bytes(outcome))
 
     def fail(self, code: str, message: str) -> None:
-        """See ``JobContext``."""
-        self._say("/fail", {"code": code, "message": message})
+        self._send_json("/fail", {"code": code, "message": message})
 
     def mark_cancelled(self) -> None:
-        """See ``JobContext``."""
-        self._ask("POST", "/cancelled", b"")
+        self._request("POST", "/cancelled", b"")
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
-        return self._patiently(lambda: self._service.ask(method, path, body, OCTETS))
+    def _request(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
+        return self._retry(lambda: self._service.request(method, path, body, OCTETS))
 
-    def _say(self, path: str, values: Mapping[str, Any]) -> HttpAnswer:
-        return self._patiently(lambda: self._service.say("POST", path, values))
+    def _send_json(self, path: str, values: Mapping[str, Any]) -> HttpAnswer:
+        return self._retry(lambda: self._service.send_json("POST", path, values))
 
-    def _patiently(self, ask: Callable[[], HttpAnswer]) -> HttpAnswer:
-        """The good answer to ``ask``, again while there is none."""
-        end_s = time.monotonic() + self._patience_s
-        while True:
-            try:
-                return _good(ask())
-            except ServiceUnreachable as error:
-                if time.monotonic() > end_s:
-                    raise
-                logger.warning("the service does not answer", extra={"reason": str(error)})
-                time.sleep(self._retry_s)
+    def _retry(self, call: Callable[[], HttpAnswer]) -> HttpAnswer:
+        return retry(lambda: _checked(call()), ServiceUnreachable, self._patience_s, self._retry_s)
 
 
 class TooLarge(InputError):
-    """What was to be sent is over the service's limit for a body."""
+    """The body of a request is over the service's limit."""
 
 
-def _good(answer: HttpAnswer) -> HttpAnswer:
-    """``answer``, or the error that it stands for."""
+def _checked(answer: HttpAnswer) -> HttpAnswer:
+    """Return ``answer`` if it is a success; else raise the error that it stands for."""
     if answer.status < 300:
         return answer
-    detail = _detail(answer)
+    try:
+        problem = answer.json()
+    except ServiceUnreachable:
+        problem = None  # a proxy answered, for instance
+    is_problem = isinstance(problem, dict)
+    detail = str(problem.get("detail", "")) if is_problem else answer.body[:200].decode(errors="replace")
     if answer.status in (401, 409):
         raise Fenced(detail)
     if answer.status == 404:
@@ -160,11 +146,3 @@ def _good(answer: HttpAnswer) -> HttpAnswer:
     if answer.status == 500 and b'"corrupt_bundle"' in answer.body:
         raise CorruptBundle(detail)
     raise ServiceError(f"the service answers {answer.status}: {detail}")
-
-
-def _detail(answer: HttpAnswer) -> str:
-    try:
-        said = answer.json()
-    except ServiceUnreachable:
-        said = None
-    return str(said.get("detail", "")) if isinstance(said, dict) else answer.body[:200].decode(errors="replace")

@@ -1,12 +1,17 @@
-"""The loop of every process that polls the database: it lives through an outage, and logs each outage once."""
+"""Loops that live through an outage: the poll loop of every process that reads the database, and a retry."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from app.store.db import DatabaseUnreachable
+from app.work.http_client import ServiceUnreachable
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def poll(step: Callable[[], float | None], stop: threading.Event, interval_s: float) -> None:
@@ -28,3 +33,25 @@ def poll(step: Callable[[], float | None], stop: threading.Event, interval_s: fl
                 logger.error("the database does not answer", extra={"reason": error.reason})
             is_out = True
         stop.wait(interval_s if wait_s is None else wait_s)
+
+
+def retry(
+    call: Callable[[], T],
+    outage: type[DatabaseUnreachable] | type[ServiceUnreachable],
+    patience_s: float,
+    interval_s: float,
+) -> T:
+    """Return the result of ``call``, repeated every ``interval_s`` seconds while it raises ``outage``.
+
+    Raises:
+        DatabaseUnreachable, ServiceUnreachable: the outage lasts longer than ``patience_s`` seconds.
+    """
+    end_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return call()
+        except outage as error:
+            if time.monotonic() > end_s:
+                raise
+            logger.warning("waiting for the end of an outage", extra={"reason": error.reason})
+            time.sleep(interval_s)

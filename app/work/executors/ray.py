@@ -102,7 +102,7 @@ class RayExecutor:
         if self._complained:
             return None  # to be told so again would take seconds each time, in which no lease is kept
         try:
-            state = state_of(self._head.ask("GET", f"/api/jobs/{name_of(job)}"))
+            state = state_of(self._head.request("GET", f"/api/jobs/{name_of(job)}"))
         except ServiceUnreachable:
             return None
         if isinstance(state, Unknown):
@@ -155,7 +155,7 @@ class RayExecutor:
 
     def _round(self) -> None:
         """See to every attempt once. Raise Away."""
-        _check(self._head.ask("GET", "/api/version"))
+        _check(self._head.request("GET", "/api/version"))
         for run in self._current():
             state = self._see_to(run)
             run.state, run.said_s = state, time.monotonic()
@@ -176,7 +176,7 @@ class RayExecutor:
         if run.order is not None:
             if run.to_stop:
                 return Finished(STOPPED)
-            answer = self._head.say("POST", "/api/jobs/", run.order)
+            answer = self._head.send_json("POST", "/api/jobs/", run.order)
             if answer.status == 400:
                 logger.error("the cluster refuses a job", extra={"run": run.name})
                 return Finished(ExitStatus.TEMPORARY)
@@ -184,8 +184,8 @@ class RayExecutor:
                 _check(answer)
             run.order = None
         if run.to_stop:
-            self._head.ask("POST", f"/api/jobs/{run.name}/stop")
-        return state_of(self._head.ask("GET", f"/api/jobs/{run.name}"))
+            self._head.request("POST", f"/api/jobs/{run.name}/stop")
+        return state_of(self._head.request("GET", f"/api/jobs/{run.name}"))
 
 
 def on_cluster(settings: Settings, environment: Mapping[str, str]) -> RayExecutor:

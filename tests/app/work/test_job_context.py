@@ -10,12 +10,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.store import artifacts, checkpoints, jobs
+from app.store.artifacts import PART_BYTES
 from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import Fenced
 from app.store.outcomes import Outcome
 from app.store.tables import Artifact, ArtifactPart, Job, JobCheckpoint, JobEvent, Revision
 from app.work.checkpoints import KEEP_EVERY_S, CheckpointSchedule, open_checkpoint
-from app.work.job_context import PART_BYTES, DatabaseJobContext
+from app.work.job_context import DatabaseJobContext
 from app.work.runner import ExitStatus
 from app.work.train import train
 from models.training.checkpoint import CheckpointEntry

@@ -11,12 +11,13 @@ import pytest
 
 from app.problems import CorruptBundle, NotFound, ServiceError
 from app.store import artifacts, checkpoints, jobs, keys, outcomes
+from app.store.artifacts import PART_BYTES
 from app.store.db import Database
 from app.store.outcome_codec import outcome_from_bytes, outcome_to_bytes
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.store.tables import Job, Revision, Version
 from app.work.http_client import HttpClient, ServiceUnreachable
-from app.work.job_context import PART_BYTES, JobContext
+from app.work.job_context import JobContext
 from app.work.job_context_http import HttpJobContext
 from app.work.runner import ExitStatus
 from models.errors import Cancelled, Fault, InputError
@@ -64,7 +65,7 @@ def candidate(**changes: object) -> Candidate:
 
 def ask(api: Api, method: str, path: str, body: bytes = b"", secret: str = SECRET) -> int:
     """The status of an answer."""
-    return HttpClient(api.url, secret, 20.0).ask(method, path, body).status
+    return HttpClient(api.url, secret, 20.0).request(method, path, body).status
 
 
 def test_both_desks_read_the_same(database: Database, sales: Revision, api: Api) -> None:
