@@ -1,4 +1,4 @@
-"""An attempt as its dispatcher knows it, and what becomes of its job once it has ended."""
+"""An attempt as its dispatcher tracks it, and the record of its end."""
 
 from dataclasses import dataclass
 
@@ -9,37 +9,40 @@ from app.store.tables import Job
 from app.work.executors import Handle
 from app.work.runner import ExitStatus
 
-# What an exit status says of an attempt that recorded no end of its own; anything else is a crash.
-REASONS: dict[int, tuple[str, str]] = {
+# Error code and message by exit status, for an attempt that recorded no end of its own; any other status is a crash.
+ERRORS: dict[int, tuple[str, str]] = {
     ExitStatus.TEMPORARY: ("temporary", "something that the job needs was not there; see the worker's log"),
-    ExitStatus.OUT_OF_MEMORY: ("out_of_memory", "the job's process took more memory than there was; give it less data"),
+    ExitStatus.OUT_OF_MEMORY: (
+        "out_of_memory",
+        "the job's process took more memory than there was; give it less data",
+    ),
 }
 
 
 @dataclass(slots=True, eq=False)
 class TrackedAttempt:
-    """A job that a dispatcher has, and how it stands; moments are monotonic."""
+    """A job that a dispatcher runs, and its state; times are monotonic seconds."""
 
     job: Job
     handle: Handle
-    known_s: float  # when it was last known to run
-    code: int | None = None  # once it has ended
-    unwanted_s: float | None = None  # when it was first seen that it is to be cancelled, or has ended
-    is_late: bool = False  # its deadline has passed
-    is_stopped: bool = False
+    known_s: float  # when the executor last reported that it runs
+    code: int | None = None  # its exit status, once it has ended
+    unwanted_s: float | None = None  # when the dispatcher first saw that the job is cancelled or over
+    is_late: bool = False  # the job's deadline has passed
+    is_stopped: bool = False  # the executor was asked to stop it
 
     @property
     def name(self) -> tuple[str, int]:
-        """The job's id and the token."""
+        """The job's id and the fencing token."""
         return self.job.id, self.job.token
 
 
 def settle(database: Database, attempt: TrackedAttempt) -> None:
-    """Record the end of an attempt that has not done so itself; a job that another has is left alone."""
+    """Record the end of an attempt that has not recorded it itself; leave a job alone that another attempt has."""
     with database.read() as session:
         ended = jobs.running(session, *attempt.name) is None
     if ended != (attempt.code == ExitStatus.FENCED):
-        return  # it has recorded its end; or nobody knows of it any more, and its lease decides
+        return  # it has recorded its end; or the executor knows nothing of it any more, and its lease decides
     try:
         with database.write() as session:
             if ended:
@@ -50,13 +53,13 @@ def settle(database: Database, attempt: TrackedAttempt) -> None:
                 message = f"not done by its deadline, {attempt.job.deadline_at}"
                 jobs.fail(session, *attempt.name, "timeout", message, retry=False)
             else:
-                jobs.fail(session, *attempt.name, *_reason(attempt.code), retry=True)
+                jobs.fail(session, *attempt.name, *_error_of(attempt.code), retry=True)
     except Fenced:
-        return  # it ended, or was taken over, this very moment
+        return  # it ended, or was taken over, since the read above
 
 
-def give_back(database: Database, attempt: TrackedAttempt) -> bool:
-    """Put the job in the queue again, the attempt not counted; False where it has ended in the meantime."""
+def put_back(database: Database, attempt: TrackedAttempt) -> bool:
+    """Put the job back into the queue without counting the attempt; return False if it has ended in the meantime."""
     try:
         with database.write() as session:
             jobs.release(session, *attempt.name)
@@ -65,7 +68,7 @@ def give_back(database: Database, attempt: TrackedAttempt) -> bool:
     return True
 
 
-def _reason(code: int | None) -> tuple[str, str]:
+def _error_of(code: int | None) -> tuple[str, str]:
     ended = f"by signal {-code}" if code is not None and code < 0 else f"with exit status {code}"
     crashed = "crashed", f"the job's process ended {ended}; see the worker's log"
-    return crashed if code is None else REASONS.get(code, crashed)
+    return crashed if code is None else ERRORS.get(code, crashed)

@@ -1,4 +1,4 @@
-"""The diary of a job's work, kept as its checkpoint: read at the beginning, kept now and then."""
+"""The checkpoint of a job: read when an attempt begins, and stored from time to time."""
 
 import hashlib
 import json
@@ -12,44 +12,48 @@ from models.training.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
-KEEP_EVERY_S = 10.0
-MIN_BETWEEN = 20.0  # times as long as keeping took: no more than a twentieth of the time goes into it
+SAVE_EVERY_S = 10.0
+MIN_INTERVAL_FACTOR = (
+    20.0  # times the duration of the last store, so that storing takes at most a twentieth of the time
+)
 MAX_BYTES = 256 * 1024**2
 
 
 class CheckpointSchedule:
-    """Says when it is time to keep a diary, and keeps it at ``context``."""
+    """Decides when to store a checkpoint, and stores it."""
 
     def __init__(self, context: JobContext, clock: Callable[[], float]) -> None:
         self._context, self._clock = context, clock
-        self._next_s = clock() + KEEP_EVERY_S
+        self._next_s = clock() + SAVE_EVERY_S
 
     def due(self) -> bool:
-        """Whether it is time."""
+        """Return whether to store one now."""
         return self._clock() >= self._next_s
 
-    def keep(self, data: bytes) -> None:
-        """Keep ``data``; what is too large for a row of the database is done again instead."""
+    def save(self, data: bytes) -> None:
+        """Store ``data``, unless it is too large for a row of the database: the next attempt then repeats the work."""
         begin_s = self._clock()
         if len(data) <= MAX_BYTES:
             self._context.save_checkpoint(data)
         else:
-            logger.warning("a checkpoint was too large", extra={"job": self._context.job.id, "bytes": len(data)})
+            logger.warning(
+                "a checkpoint is too large and was not stored", extra={"job": self._context.job.id, "bytes": len(data)}
+            )
         end_s = self._clock()
-        self._next_s = end_s + max(KEEP_EVERY_S, MIN_BETWEEN * (end_s - begin_s))
+        self._next_s = end_s + max(SAVE_EVERY_S, MIN_INTERVAL_FACTOR * (end_s - begin_s))
 
 
 def open_checkpoint(context: JobContext, clock: Callable[[], float] = time.monotonic) -> Checkpoint:
-    """The diary of the desk's job, as far as an attempt before this one came; what cannot be read is done anew."""
+    """Return the checkpoint of the job, with the steps of earlier attempts; ignore one that cannot be read."""
     job = context.job
     order = json.dumps([job.kind, job.revision_id, dict(job.request)], sort_keys=True)
-    keeper = CheckpointSchedule(context, clock)
-    diary = Checkpoint(hashlib.sha256(order.encode()).hexdigest(), keeper.keep, keeper.due)
+    schedule = CheckpointSchedule(context, clock)
+    checkpoint = Checkpoint(hashlib.sha256(order.encode()).hexdigest(), schedule.save, schedule.due)
     data = context.load_checkpoint()
     if data is not None:
         try:
-            diary.restore(data)
+            checkpoint.restore(data)
             context.log(f"attempt {job.attempt} goes on from a checkpoint of {len(data)} bytes")
         except BundleError as error:
-            context.log(f"the checkpoint is left aside, and the work begun anew: {error}")
-    return diary
+            context.log(f"the checkpoint is ignored, and the work starts over: {error}")
+    return checkpoint

@@ -1,7 +1,8 @@
-"""What is in the outbox is sent: signed as Standard Webhooks 1.0 says, again and again until it is taken or too old.
+"""Delivery of webhooks: sends each message of the outbox until the receiver accepts it or the message is too old.
 
-What answers 2xx has it. Redirects are not followed, of an answer nothing but its status is read, and one who takes long
-keeps nobody else waiting. A message may arrive twice: under the same id.
+Messages are signed by Standard Webhooks 1.0, and an answer of 2xx accepts one. The sender follows no redirects and
+reads only the status of an answer. A slow receiver delays only its own messages. A message may arrive twice, under the
+same id.
 """
 
 import base64
@@ -28,103 +29,104 @@ from models.errors import InputError, excerpt
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 8  # messages on their way at the same time
-TIMEOUT_S = 10.0  # for all of one attempt, but for the look-up of the name
-LEASE_S = 120.0  # after which another sender may think that this one is dead
+MAX_CONCURRENT = 8  # messages
+TIMEOUT_S = 10.0  # of one whole attempt, without the look-up of the host name
+LEASE_S = 120.0  # after this time another sender may send the same message again
 FIRST_WAIT_S, MAX_WAIT_S = 5.0, 4 * 3600.0
 MAX_AGE_S = 24 * 3600.0
 GONE = 410
 
 
 class DeliveryResult(NamedTuple):
-    """How an attempt ended: the status that was answered, None where nothing was, and what to write down."""
+    """Result of one attempt: the status of the answer, if there was one, and a line for the list of deliveries."""
 
     status: int | None
     detail: str
 
 
-def signed(parcel: OutgoingDelivery, at_s: int) -> tuple[bytes, dict[str, str]]:
-    """The body and the headers of a message that is sent at ``at_s``, seconds since 1970.
+def sign(delivery: OutgoingDelivery, at_s: int) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers of a message that is sent at ``at_s``, seconds since 1970.
 
     Standard Webhooks 1.0: HMAC-SHA256 of ``id.timestamp.body`` under each secret, in base 64.
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
-    message = {"type": parcel.event, "timestamp": parcel.created_at.isoformat(), "data": parcel.payload}
+    message = {"type": delivery.event, "timestamp": delivery.created_at.isoformat(), "data": delivery.payload}
     body = json.dumps(message, separators=(",", ":"), allow_nan=False).encode()
     return body, {
         "Content-Type": "application/json",
         "User-Agent": "Forecastle",
-        "webhook-id": parcel.message_id,
+        "webhook-id": delivery.message_id,
         "webhook-timestamp": str(at_s),
-        "webhook-signature": " ".join(signature(each, parcel.message_id, at_s, body) for each in parcel.secrets),
+        "webhook-signature": " ".join(signature(each, delivery.message_id, at_s, body) for each in delivery.secrets),
     }
 
 
 def signature(secret: str, message_id: str, at_s: int, body: bytes) -> str:
-    """``v1,`` and the signature; ``secret`` is ``whsec_`` and the key in base 64."""
+    """Return ``v1,`` and the signature in base 64; ``secret`` is ``whsec_`` and the key in base 64."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
-    made = hmac.digest(key, f"{message_id}.{at_s}.".encode() + body, "sha256")
-    return f"v1,{base64.b64encode(made).decode()}"
+    digest = hmac.digest(key, f"{message_id}.{at_s}.".encode() + body, "sha256")
+    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def wait_s(attempt: int) -> float:
-    """Seconds to wait after the ``attempt``-th failure: four times as long each time, and not all at once."""
+    """Return the seconds to wait after the ``attempt``-th failure: 5 s, four times more each time, ±20 % at random."""
     return min(FIRST_WAIT_S * 4.0 ** (attempt - 1), MAX_WAIT_S) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
 class Sender:
-    """Sends what is due, up to ``AT_ONCE`` at a time and one for each webhook; ``run`` does so until told to stop."""
+    """Sends due messages: up to ``MAX_CONCURRENT`` at a time, and one at a time to each webhook."""
 
     def __init__(self, database: Database, private: Sequence[Network] = (), timeout_s: float = TIMEOUT_S) -> None:
         self._database, self._private, self._timeout_s = database, private, timeout_s
         self._context = ssl.create_default_context()
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="deliver")
+        self._pool = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="deliver")
         self._sending: dict[int, Future[None]] = {}  # by webhook
 
     def run(self, stop: threading.Event, poll_s: float) -> None:
-        """Send until ``stop`` is set, and wait for what is on its way."""
+        """Send messages until ``stop`` is set, then wait for those that are being sent."""
         poll(lambda: 0.0 if self.step() else None, stop, poll_s)
         self.close()
 
     def step(self) -> int:
-        """Take what is due and begin to send it; how many messages that are."""
+        """Begin to send the messages that are due, and return how many they are."""
         self._sending = {webhook: future for webhook, future in self._sending.items() if not future.done()}
-        free = AT_ONCE - len(self._sending)
+        free = MAX_CONCURRENT - len(self._sending)
         if free == 0:
             return 0
         with self._database.read() as session:
             if not webhooks.is_due(session):
                 return 0
         with self._database.write() as session:
-            parcels = webhooks.take(session, free, list(self._sending), LEASE_S)
-        for parcel in parcels:
-            self._sending[parcel.webhook_id] = self._pool.submit(self._deliver, parcel)
-        return len(parcels)
+            deliveries = webhooks.take(session, free, list(self._sending), LEASE_S)
+        for delivery in deliveries:
+            self._sending[delivery.webhook_id] = self._pool.submit(self._deliver, delivery)
+        return len(deliveries)
 
     def close(self) -> None:
-        """Wait for what is on its way."""
+        """Wait for the messages that are being sent."""
         self._pool.shutdown()
 
-    def _deliver(self, parcel: OutgoingDelivery) -> None:
+    def _deliver(self, delivery: OutgoingDelivery) -> None:
         try:
-            outcome = self._send(parcel)
+            outcome = self._send(delivery)
             with self._database.write() as session:
                 if outcome.status is not None and 200 <= outcome.status < 300:
-                    webhooks.taken(session, parcel, outcome.detail)
+                    webhooks.taken(session, delivery, outcome.detail)
                 elif outcome.status == GONE:
-                    webhooks.disable(session, parcel, outcome.detail)
+                    webhooks.disable(session, delivery, outcome.detail)
                 else:
-                    delay_s = wait_s(parcel.attempt)
-                    webhooks.again(session, parcel, outcome.detail, delay_s, MAX_AGE_S)
+                    delay_s = wait_s(delivery.attempt)
+                    webhooks.again(session, delivery, outcome.detail, delay_s, MAX_AGE_S)
                     if outcome.status is None:
-                        webhooks.hold_back(session, parcel, delay_s)
+                        webhooks.hold_back(session, delivery, delay_s)
         except Exception:
-            # Its lease brings it back; but somebody must see why.
-            logger.exception("a message could not be sent", extra={"delivery": parcel.id})
+            # The message is sent again once its lease has expired.
+            logger.exception("a message was not delivered", extra={"delivery": delivery.id})
 
-    def _send(self, parcel: OutgoingDelivery) -> DeliveryResult:
+    def _send(self, delivery: OutgoingDelivery) -> DeliveryResult:
         try:
-            target = resolve_url(parcel.url, self._private)
-            status = _post(target, self._context, self._timeout_s, *signed(parcel, int(time.time())))
+            target = resolve_url(delivery.url, self._private)
+            status = _post(target, self._context, self._timeout_s, *sign(delivery, int(time.time())))
         except InputError as error:
             return DeliveryResult(None, str(error))
         except TimeoutError:
@@ -139,22 +141,28 @@ class Sender:
 def _post(
     target: ResolvedAddress, context: ssl.SSLContext, timeout_s: float, body: bytes, headers: dict[str, str]
 ) -> int:
-    """The status of the answer. Raise TimeoutError, OSError, HTTPException."""
-    over = threading.Event()
+    """Send a request and return the status of the answer. Raise TimeoutError, OSError, HTTPException."""
+    is_timed_out = threading.Event()
     with socket.create_connection((target.ip, target.port), timeout_s) as plain, plain.dup() as other:
-        # The timeout of a socket is for one read: who sends a byte now and then would never come to an end.
-        timer = threading.Timer(timeout_s, _cut, (other, over))
+        # The timeout of a socket is per read: a receiver that sends a byte now and then would never time out.
+
+        def cut() -> None:
+            is_timed_out.set()
+            with suppress(OSError):  # the receiver has closed the connection already
+                other.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(timeout_s, cut)
         timer.start()
         try:
-            return _ask(target, context, plain, body, headers)
+            return _exchange(target, context, plain, body, headers)
         except (OSError, HTTPException) as error:
-            raise TimeoutError if over.is_set() else error from None
+            raise TimeoutError if is_timed_out.is_set() else error from None
         finally:
             timer.cancel()
             timer.join()
 
 
-def _ask(
+def _exchange(
     target: ResolvedAddress, context: ssl.SSLContext, plain: socket.socket, body: bytes, headers: dict[str, str]
 ) -> int:
     connection = HTTPConnection(target.host, target.port)
@@ -165,9 +173,3 @@ def _ask(
             return answer.status
     finally:
         connection.close()
-
-
-def _cut(connected: socket.socket, over: threading.Event) -> None:
-    over.set()
-    with suppress(OSError):  # the other side was faster
-        connected.shutdown(socket.SHUT_RDWR)

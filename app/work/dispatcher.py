@@ -1,4 +1,4 @@
-"""The dispatcher: claims jobs, has an executor run each, keeps their leases, and settles how they ended."""
+"""The dispatcher: claims jobs, starts each in an executor, renews their leases, and records their ends."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from app.store import jobs
 from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import Fenced, Held, Sign
 from app.store.tables import Job
-from app.work.attempts import TrackedAttempt, give_back, settle
+from app.work.attempts import TrackedAttempt, put_back, settle
 from app.work.executors import Executor, Finished, Unknown
 from app.work.executors.local import LocalExecutor
 from app.work.loop import poll
@@ -24,14 +24,14 @@ from app.work.runner import ExitStatus
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.05  # between two looks at the attempts; at the table it looks every ``poll_s``
-NEIGHBOURS_S = 1.0  # between two looks for dispatchers of this machine that died
+TICK_S = 0.05  # between two polls of the executor; the table of jobs is read every ``poll_s``
+NEIGHBOURS_S = 1.0  # between two searches for dispatchers of this machine that died
 
 
 class Dispatcher:
-    """As many jobs at a time as ``executor`` takes; ``run`` steps until it is told to stop.
+    """Runs as many jobs at a time as ``executor`` takes: child processes unless given.
 
-    ``executor``: child processes unless given. What goes on ``grace_s`` after it was to stop is killed.
+    An attempt that still runs ``grace_s`` seconds after it was asked to stop is killed.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Dispatcher:
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs."""
+        """Whether any job runs."""
         return bool(self._attempts)
 
     def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set; running jobs are then given back to the queue."""
+        """Run jobs until ``stop`` is set, then put the running ones back into the queue."""
         logger.info("worker started", extra={"worker": self._name})
 
         def step() -> float | None:
@@ -67,7 +67,7 @@ class Dispatcher:
         self.close()
 
     def step(self) -> None:
-        """Look once: settle what has ended, see to what runs, claim what there is room for."""
+        """Record the attempts that have ended, renew the leases of the others, and claim jobs for free slots."""
         ended = [attempt for attempt in self._attempts if self._is_over(attempt)]
         for attempt in ended:
             settle(self._database, attempt)
@@ -76,36 +76,38 @@ class Dispatcher:
         now_s = time.monotonic()
         if ended or now_s - self._looked_s >= self._settings.poll_s:
             self._looked_s = now_s
-            self._beat(now_s)
-            self._look(now_s)
+            self._renew_leases(now_s)
+            self._read_table(now_s)
 
     def close(self) -> None:
-        """Give every job back and end what runs them; attempts that outlive this process are left to the next."""
+        """Put every job back into the queue and end its process, but leave attempts that outlive this process."""
         try:
             if self._executor.outlives:
-                self._let_go()
+                self._release()
             else:
-                self._give_back()
+                self._put_back()
         except DatabaseUnreachable as error:
-            logger.error("jobs could not be given back; their leases will run out", extra={"reason": error.reason})
+            logger.error(
+                "jobs were not put back into the queue; their leases will expire", extra={"reason": error.reason}
+            )
         finally:
             self._executor.close()
 
     def _is_over(self, attempt: TrackedAttempt) -> bool:
         if attempt.code is not None:
-            return True  # its end could not be recorded yet
+            return True  # the database was unreachable when its end was to be recorded
         status, now_s = self._executor.poll(attempt.handle), time.monotonic()
         if isinstance(status, Finished):
             attempt.code = status.code
         elif not isinstance(status, Unknown):
             attempt.known_s = now_s
         elif now_s - attempt.known_s > self._settings.lease_s:
-            # Its lease has run out with nobody to say how it is: who finds the job lost does what is to be done.
+            # Its lease has expired while the executor knows nothing of it: the dispatcher that reaps it takes over.
             attempt.code = ExitStatus.FENCED
         return attempt.code is not None
 
-    def _beat(self, now_s: float) -> None:
-        """Keep the leases of what is known to run or waits to be settled, in one transaction."""
+    def _renew_leases(self, now_s: float) -> None:
+        """Renew the leases of the attempts that run, or whose end is not recorded yet, in one transaction."""
         every_s = self._settings.lease_s / 3
         if not self._attempts or now_s - self._beat_s < every_s:
             return
@@ -115,46 +117,47 @@ class Dispatcher:
                     jobs.heartbeat(session, *attempt.name, self._settings.lease_s)
         self._beat_s = now_s
 
-    def _look(self, now_s: float) -> None:
-        """One read of the table, and what follows from it: an idle worker writes nothing and locks nothing."""
-        looks_around = now_s - self._neighbours_s >= NEIGHBOURS_S
+    def _read_table(self, now_s: float) -> None:
+        """Read the table of jobs once and act on it, so that an idle worker writes nothing and locks nothing."""
+        is_search_due = now_s - self._neighbours_s >= NEIGHBOURS_S
         with self._database.read() as session:
             signs = jobs.signs(session, [attempt.job.id for attempt in self._attempts])
-            others = jobs.held(session) if looks_around else []
+            held = jobs.held(session) if is_search_due else []
             calls = jobs.calls(session, self._resources)
         for attempt in self._attempts:
-            self._attend(attempt, signs.get(attempt.job.id), now_s)
-        if looks_around:
+            self._check(attempt, signs.get(attempt.job.id), now_s)
+        if is_search_due:
             self._neighbours_s = now_s
-            self._look_around(others)
+            self._take_back_dead(held)
         if calls.to_reap and now_s >= self._quiet_until_s:
             self._reap()
         if self._executor.free() > 0 and (calls.to_claim or calls.to_reap):
             self._claim()
 
-    def _attend(self, attempt: TrackedAttempt, sign: Sign | None, now_s: float) -> None:
+    def _check(self, attempt: TrackedAttempt, sign: Sign | None, now_s: float) -> None:
+        """Stop an attempt that has lost its job, is late, or does not react to its cancellation."""
         if sign is None or sign.token != attempt.job.token or sign.state == "queued":
-            logger.info("job not held any more", extra={"job": attempt.job.id})
+            logger.info("the attempt has lost its job", extra={"job": attempt.job.id})
             self._executor.stop(attempt.handle, 0.0)
             return
         attempt.is_late = attempt.is_late or (sign.is_late and sign.state == "running")
         if attempt.unwanted_s is None and (sign.cancel_requested or sign.state != "running"):
             attempt.unwanted_s = now_s
-        # What is cancelled stops by itself at its next report; for what does not, half of the grace is gone then.
-        # What has recorded its end is over in a moment, unless others have ended its job while it was frozen.
+        # A cancelled attempt stops by itself at its next report; one that does not has used half of its grace by then.
+        # An attempt that has recorded its end exits at once, unless another process ended its job while it was frozen.
         patience_s = self._grace_s / 2 if sign.state == "running" else self._grace_s
         is_slow = attempt.unwanted_s is not None and now_s - attempt.unwanted_s > patience_s
         if (is_slow or attempt.is_late) and not attempt.is_stopped:
             self._executor.stop(attempt.handle, self._grace_s / 2)
             attempt.is_stopped = True
 
-    def _look_around(self, others: list[Held]) -> None:
-        """Take back what dead dispatchers of this machine had: nobody needs to wait for their leases."""
+    def _take_back_dead(self, others: list[Held]) -> None:
+        """Take back the jobs of dead dispatchers of this machine without waiting for their leases."""
         known = {attempt.name for attempt in self._attempts}
         for other in others:
             if other.holder is None or (other.id, other.token) in known:
                 continue
-            # What is ours without our knowledge was claimed, and the answer to that was lost.
+            # A job under our own name that we do not know was claimed here, and the answer to the claim was lost.
             if other.holder["name"] == self._holder["name"] or is_dead(other.holder):
                 self._take_back(other)
 
@@ -165,7 +168,7 @@ class Dispatcher:
             with self._database.write() as session:
                 jobs.take_back(session, other.id, other.token)
         except Fenced:
-            return  # somebody else was faster
+            return  # another dispatcher was faster
         logger.info("job taken back from a worker that died", extra={"job": other.id})
 
     def _reap(self) -> None:
@@ -177,7 +180,7 @@ class Dispatcher:
             jobs.reap(session)
 
     def _adopt(self, other: Held) -> bool:
-        """Go on with an attempt that has outlived its dispatcher; False where there is none."""
+        """Track an attempt that has outlived its dispatcher; return False if there is none."""
         if not self._executor.outlives:
             return False
         with self._database.read() as session:
@@ -214,7 +217,7 @@ class Dispatcher:
             handle = self._executor.start(job, secret)
         except OSError as error:
             logger.error("the job could not be started", extra={"job": job.id, "reason": str(error)})
-            # It is not ours any more where finding out has taken longer than its lease.
+            # Fenced: the failed start has taken longer than the lease.
             with suppress(Fenced), self._database.write() as session:
                 jobs.fail(session, job.id, job.token, "not_started", str(error), retry=True)
             return False
@@ -222,19 +225,19 @@ class Dispatcher:
         self._attempts.append(TrackedAttempt(job, handle, time.monotonic()))
         return True
 
-    def _give_back(self) -> None:
+    def _put_back(self) -> None:
         for attempt in self._attempts:
             self._executor.stop(attempt.handle, self._grace_s)
         end_s = time.monotonic() + self._grace_s + 1.0  # the executor kills after the grace
         while self._attempts and time.monotonic() < end_s:
             for attempt in [attempt for attempt in self._attempts if self._is_over(attempt)]:
                 self._attempts.remove(attempt)
-                is_back = give_back(self._database, attempt)
-                logger.info("job given back" if is_back else "job ended", extra={"job": attempt.job.id})
+                is_back = put_back(self._database, attempt)
+                logger.info("job put back into the queue" if is_back else "job ended", extra={"job": attempt.job.id})
             time.sleep(TICK_S if self._attempts else 0)
 
-    def _let_go(self) -> None:
-        """Leave the attempts to whoever adopts them first."""
+    def _release(self) -> None:
+        """Let the leases of the attempts expire, so that the next dispatcher adopts them."""
         with self._database.write() as session:
             for attempt in self._attempts:
                 jobs.heartbeat(session, *attempt.name, 0.0)

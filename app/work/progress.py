@@ -1,4 +1,4 @@
-"""How much of a countable work is done, and whether its time is up."""
+"""Progress of work that can be counted, and a time limit for work that can be cut short."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ REPORT_EVERY_S = 0.5
 
 
 class ProgressCounter:
-    """Reports how much of a countable work is done, at most twice a second."""
+    """Reports the share of ``total`` units of work that is done, at most twice a second."""
 
     def __init__(
         self, context: JobContext, phase: str, total: int, clock: Callable[[], float] = time.monotonic
@@ -19,10 +19,10 @@ class ProgressCounter:
         self._done, self._started_s, self._reported_s = 0, clock(), -REPORT_EVERY_S
 
     def add(self, count: int) -> None:
-        """So many more are done.
+        """Count ``count`` more units as done.
 
         Raises:
-            Cancelled: the job's cancellation was asked for.
+            Cancelled: the job's cancellation was requested.
         """
         self._done += count
         now_s = self._clock()
@@ -32,15 +32,17 @@ class ProgressCounter:
         eta_s = round((now_s - self._started_s) * (1 - share) / share, 1)
         progress = {"phase": self._phase, "done": self._done, "of": self._total, "share": share, "eta_s": eta_s}
         if self._context.report_progress(progress):
-            raise Cancelled("the job's cancellation was asked for")
+            raise Cancelled("the job's cancellation was requested")
 
 
 def time_is_up(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
-    """Whether ``seconds`` have gone by since it was first asked."""
-    began: list[float] = []
+    """Return a function that returns whether ``seconds`` have passed since its first call."""
+    first_s: float | None = None
 
     def is_up() -> bool:
-        began.append(clock())
-        return began[-1] - began[0] > seconds
+        nonlocal first_s
+        now_s = clock()
+        first_s = now_s if first_s is None else first_s
+        return now_s - first_s > seconds
 
     return is_up

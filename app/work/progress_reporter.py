@@ -1,4 +1,4 @@
-"""What a job says of itself while it is worked on: phase, share done, seconds left."""
+"""Progress of a training job: its phase, the share that is done, and the seconds that are left."""
 
 import time
 from collections.abc import Callable
@@ -17,14 +17,14 @@ SEARCH, BACKTEST, REFIT = 0.5, 0.05, 0.2
 
 @dataclass(frozen=True, slots=True)
 class PhaseShares:
-    """Where the phases of a job begin and end, as shares of the whole; its ``members`` are taught one by one."""
+    """Where the phases of a training job begin and end, as shares of the whole; its ``members`` are fitted in turn."""
 
     members: int
     searches: bool = False
     refits: bool = False
 
     def span(self, phase: str, member: int = 0) -> tuple[float, float]:
-        """Where ``phase`` begins and ends, for the member of that number (from 0)."""
+        """Return the shares at which ``phase`` begins and ends, for the member of that number (from 0)."""
         searched, scored = SEARCH * self.searches, 1 - REFIT * self.refits
         begin, end = {
             "search": (0.0, searched),
@@ -39,42 +39,43 @@ class PhaseShares:
 
 
 class ProgressReporter:
-    """Reports progress, at most twice a second, and learns whether to stop."""
+    """Reports progress at most twice a second, and remembers whether the job is to stop."""
 
     def __init__(self, context: JobContext, stages: PhaseShares, clock: Callable[[], float] = time.monotonic) -> None:
         self._context, self._stages, self.clock = context, stages, clock
         self._started_s, self._reported_s, self._judged_s = clock(), -REPORT_EVERY_S, -JUDGE_EVERY_S
-        self._began: tuple[float, float] | None = None  # when the first numbers came, and how much was done then
+        self._began: tuple[float, float] | None = None  # time and share at the first numbers
         self._stop = False
 
     def enter(self, phase: str) -> None:
         """Report the beginning of a phase.
 
         Raises:
-            Cancelled: the job's cancellation was asked for.
+            Cancelled: the job's cancellation was requested.
         """
         self._write({"phase": phase, "share": self._stages.span(phase)[0], "eta_s": None})
-        self._reported_s = -REPORT_EVERY_S  # the first numbers of a phase are not waited for
+        self._reported_s = -REPORT_EVERY_S  # so that the first numbers of the phase are reported at once
         if self._stop:
-            raise Cancelled("the job's cancellation was asked for")
+            raise Cancelled("the job's cancellation was requested")
 
     def progress(self, phase: str, member: int, progress: Progress) -> None:
-        """Report how far a member (from 0) is; ``eta_s`` of the whole job from the time taken since the first numbers.
+        """Report the progress of a member (from 0).
 
-        What was before them, to load and to compile, does not come again.
+        ``eta_s`` of the whole job is extrapolated from the time since the first numbers: loading and compiling, which
+        come before them, happen only once.
         """
         now_s = self.clock()
         if now_s - self._reported_s < REPORT_EVERY_S and progress.share < 1:
             return
         begin, end = self._stages.span(phase, member)
         share = begin + (end - begin) * progress.share
-        self._began = began_s, at = self._began or (now_s, share)
-        left_s = round((now_s - began_s) * (1 - share) / (share - at), 1) if share > at else None
-        of = {"phase": phase, "member": member + 1, "members": self._stages.members}
-        self._write({**of, **_numbers(progress), "share": share, "eta_s": left_s})
+        self._began = began_s, first_share = self._began or (now_s, share)
+        left_s = round((now_s - began_s) * (1 - share) / (share - first_share), 1) if share > first_share else None
+        place = {"phase": phase, "member": member + 1, "members": self._stages.members}
+        self._write({**place, **_numbers(progress), "share": share, "eta_s": left_s})
 
     def searching(self, budget_s: float) -> OnProgress:
-        """Reports the progress of a search that takes its part of ``budget_s`` seconds."""
+        """Return a callback that reports the progress of a search of at most ``budget_s`` seconds."""
 
         def report(progress: Progress) -> None:
             now_s = self.clock()
@@ -87,14 +88,14 @@ class ProgressReporter:
         return report
 
     def judging_is_due(self) -> bool:
-        """Whether it is time to judge a network in the making: seldom, as it takes some hundredths of a second."""
+        """Return whether to compute the validation skill now: every two seconds, as it takes some hundredths of one."""
         now_s = self.clock()
         is_due = now_s - self._judged_s >= JUDGE_EVERY_S
         self._judged_s = now_s if is_due else self._judged_s
         return is_due
 
     def should_stop(self) -> bool:
-        """Whether the job's cancellation was asked for, as of the last report."""
+        """Return whether the job's cancellation was requested, as of the last report."""
         return self._stop
 
     def _write(self, progress: dict[str, Any]) -> None:

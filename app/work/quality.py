@@ -1,4 +1,4 @@
-"""What is done now and then about served forecasts: hold them against what came, forget what is old."""
+"""Periodic work on logged forecasts: score them against the values that have come since, and delete old ones."""
 
 import logging
 import threading
@@ -10,41 +10,41 @@ from app.work.loop import poll
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 200  # forecasts in one transaction
-MAX_TURNS = 50  # transactions of one step: who comes back soon need not do everything now
-FORGOTTEN_AT_ONCE = 1_000
+SCORED_AT_ONCE = 200  # forecasts in one transaction
+DELETED_AT_ONCE = 1_000
+MAX_TRANSACTIONS = 50  # of each kind in one step: the next step goes on
 EVERY_S = 30.0
 
 
 def run(database: Database, settings: Settings, stop: threading.Event, every_s: float = EVERY_S) -> None:
-    """Take a step every so many seconds until ``stop``, whatever became of the last one."""
+    """Take a step every ``every_s`` seconds until ``stop`` is set, whether or not the last one failed."""
 
-    def step_and_survive() -> None:
+    def survive_step() -> None:
         try:
             step(database, settings)
         except DatabaseUnreachable:
             raise
-        except Exception:  # this thread is the only one that scores them until the process restarts
-            logger.exception("served forecasts could not be scored")
+        except Exception:  # no other thread of this process scores forecasts
+            logger.exception("logged forecasts could not be scored")
 
     if not stop.wait(every_s):
-        poll(step_and_survive, stop, every_s)
+        poll(survive_step, stop, every_s)
 
 
 def step(database: Database, settings: Settings) -> int:
-    """Join served forecasts with the values that came since, some at a time; how many were looked at.
+    """Score logged forecasts and delete old ones, a few in each transaction; return how many were scored.
 
-    Any number of processes may do so at once, as often as they like.
+    Any number of processes may do so at once.
     """
     total = 0
-    for _ in range(MAX_TURNS):
+    for _ in range(MAX_TRANSACTIONS):
         with database.write() as session:
-            count = realised.realise(session, AT_ONCE)
+            count = realised.realise(session, SCORED_AT_ONCE)
         total += count
         if not count:
             break
-    for _ in range(MAX_TURNS):  # more in a day than can be kept in one
+    for _ in range(MAX_TRANSACTIONS):
         with database.write() as session:
-            if not forecast_log.forget(session, settings.forecast_log_days, settings.quality_days, FORGOTTEN_AT_ONCE):
+            if not forecast_log.forget(session, settings.forecast_log_days, settings.quality_days, DELETED_AT_ONCE):
                 break
     return total

@@ -1,4 +1,4 @@
-"""Attempts in child processes that stay warm: TensorFlow is imported once for each process, not once for each job."""
+"""Executor of attempts in child processes, which stay warm: each imports TensorFlow once, not once for each job."""
 
 import os
 import subprocess
@@ -17,25 +17,25 @@ from app.work.runner import ExitStatus
 
 # -P: the working folder is the user's, and may hold an app.py or a models folder of its own.
 COMMAND = (sys.executable, "-P", "-m", "app.work.local_child")
-IDLE_S = 300.0  # that a process waits for its next job
-LEAVE_S = 5.0  # that a process has to end once nobody wants it
+IDLE_S = 300.0  # a process without a job ends after this time
+LEAVE_S = 5.0  # a dismissed process is killed after this time
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A child process; ``reports`` is the pipe on which it says how a job ended, if it will do another."""
+    """A child process; it writes the exit status of each job but its last to the pipe ``reports``."""
 
     process: subprocess.Popen[bytes]
     reports: int
     handle: Handle | None = None
-    since_s: float = 0.0  # when its job began, or it began to wait, monotonic
-    kill_s: float | None = None  # when it has to be gone
-    oom_kills: int = 0  # of the machine, when its job began
+    since_s: float = 0.0  # when its job began, or its idle time, monotonic
+    kill_s: float | None = None  # when it is to be killed, monotonic
+    oom_kills: int = 0  # by the machine's kernel, when its job began
 
 
 class LocalExecutor:
-    """``settings.worker_slots`` jobs at a time; what its dispatcher does not live to see, they do not either."""
+    """Runs up to ``settings.worker_slots`` attempts at a time; they end with this process."""
 
     outlives = False
 
@@ -43,58 +43,54 @@ class LocalExecutor:
         self._slots, self._command = settings.worker_slots, tuple(command)
         threads = settings.job_threads or max(1, (os.cpu_count() or 1) // settings.worker_slots)
         self._environment = {**environment(settings), **dict.fromkeys(THREADS, str(threads))}
-        self._children: list[Child] = []  # that have a job or wait for one
+        self._children: list[Child] = []  # with a job, or idle
         self._leaving: list[Child] = []
 
     def start(self, job: Job, secret: str) -> Handle:
-        """See ``Executor``; a child that has the database needs no ``secret``."""
         handle = f"{job.id}-{job.token}"
         line = f"{job.tenant_id} {job.id} {job.token}\n".encode()
         for child in [child for child in self._children if child.handle is None]:
-            if self._give(child, handle, line):
+            if self._send(child, handle, line):
                 return handle
             self._dismiss(child)
         child = self._spawn()
-        if not self._give(child, handle, line):
-            child.handle = handle  # it ended as soon as it was started; how, ``poll`` will see
+        if not self._send(child, handle, line):
+            child.handle = handle  # it has ended already; ``poll`` will report that
         return handle
 
     def poll(self, handle: Handle) -> Status:
-        """See ``Executor``."""
-        child = self._of(handle)
+        child = self._find(handle)
         if child is None:
             return Unknown()
-        code, said = child.process.poll(), _read(child)
-        if said is not None:
+        code, reported = child.process.poll(), _read_report(child)
+        if reported is not None:
             child.handle, child.since_s = None, time.monotonic()
             if code is not None or child.kill_s is not None:
                 self._dismiss(child)
-            return Finished(said)
+            return Finished(reported)
         if code is None:
             _kill_if_due(child)
             return Running()
-        # The kernel's killer says nothing but SIGKILL; nor does anybody else.
+        # The kernel sends SIGKILL when memory runs out, but so may others: only its own count tells them apart.
         is_oom = code == -9 and child.kill_s is None and oom_kills() > child.oom_kills
         self._dismiss(child)
         return Finished(ExitStatus.OUT_OF_MEMORY if is_oom else code)
 
     def stop(self, handle: Handle, grace_s: float) -> None:
-        """See ``Executor``."""
-        child = self._of(handle)
+        child = self._find(handle)
         if child is None:
             return
         if child.kill_s is None:
             child.process.terminate()
-        until_s = time.monotonic() + grace_s
-        child.kill_s = until_s if child.kill_s is None else min(child.kill_s, until_s)
+        kill_s = time.monotonic() + grace_s
+        child.kill_s = kill_s if child.kill_s is None else min(child.kill_s, kill_s)
         _kill_if_due(child)
 
     def adopt(self, job: Job) -> Handle | None:
-        """None: no child outlives its dispatcher."""
+        """Return None: no child outlives its dispatcher."""
         return None
 
     def free(self) -> int:
-        """See ``Executor``."""
         now_s = time.monotonic()
         for child in [child for child in self._children if child.handle is None]:
             if child.process.poll() is not None or now_s - child.since_s > IDLE_S:
@@ -105,7 +101,7 @@ class LocalExecutor:
         return self._slots - sum(child.handle is not None for child in self._children)
 
     def close(self) -> None:
-        """End every child, also those that still have a job."""
+        """End every child, including those that still have a job."""
         for child in list(self._children):
             self._dismiss(child)
         for child in self._leaving:
@@ -116,27 +112,27 @@ class LocalExecutor:
                 child.process.wait()
         self._leaving.clear()
 
-    def _of(self, handle: Handle) -> Child | None:
+    def _find(self, handle: Handle) -> Child | None:
         return next((child for child in self._children if child.handle == handle), None)
 
     def _spawn(self) -> Child:
-        reports, theirs = os.pipe()
+        reports, child_end = os.pipe()
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module
-                [*self._command, str(theirs)], stdin=subprocess.PIPE, env=self._environment, pass_fds=[theirs]
+                [*self._command, str(child_end)], stdin=subprocess.PIPE, env=self._environment, pass_fds=[child_end]
             )
         except OSError:
             os.close(reports)
             raise
         finally:
-            os.close(theirs)
+            os.close(child_end)
         os.set_blocking(reports, False)
         child = Child(process, reports)
         self._children.append(child)
         return child
 
-    def _give(self, child: Child, handle: Handle, line: bytes) -> bool:
-        """Hand a child its job; False where it is not there any more."""
+    def _send(self, child: Child, handle: Handle, line: bytes) -> bool:
+        """Send a job to a child; return False if the child has ended."""
         child.handle, child.since_s, child.oom_kills = handle, time.monotonic(), oom_kills()
         try:
             assert child.process.stdin is not None
@@ -148,17 +144,17 @@ class LocalExecutor:
         return True
 
     def _dismiss(self, child: Child) -> None:
-        """Let go of a child: the end of its standard input is its own."""
+        """End a child by closing its standard input."""
         self._children.remove(child)
         os.close(child.reports)
-        with suppress(BrokenPipeError):  # it left before it had read all
+        with suppress(BrokenPipeError):  # it ended before it had read everything
             close(child.process)
         child.kill_s = time.monotonic() + LEAVE_S
         self._leaving.append(child)
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed for their memory since it was booted; 0 where it does not say."""
+    """Return how many processes the kernel has killed for their memory since boot; 0 where it does not count them."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
@@ -166,13 +162,13 @@ def oom_kills() -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
-def _read(child: Child) -> int | None:
-    """The exit code that a child has reported for its job; None where there is none yet."""
+def _read_report(child: Child) -> int | None:
+    """Return the exit status that a child has reported for its job; None if there is none yet."""
     try:
-        said = os.read(child.reports, 64)
+        line = os.read(child.reports, 64)
     except BlockingIOError:
         return None
-    return int(said) if said else None
+    return int(line) if line else None
 
 
 def _kill_if_due(child: Child) -> None:

@@ -18,7 +18,7 @@ from app.store.db import Database, now
 from app.store.tables import Delivery
 from app.store.webhooks import OutgoingDelivery
 from app.work import deliveries
-from app.work.deliveries import Sender, signature, signed, wait_s
+from app.work.deliveries import Sender, sign, signature, wait_s
 from tests.app.receivers import Receiver, certificate_for, raw_receiver, receiver
 from tests.app.work.small_jobs import eventually
 
@@ -87,7 +87,7 @@ def test_while_secrets_change_a_message_is_signed_with_both() -> None:
         payload={"job": "a1"},
         created_at=moment,
     )
-    body, headers = signed(parcel, 1_777_777_777)
+    body, headers = sign(parcel, 1_777_777_777)
     assert body == b'{"type":"job.failed","timestamp":"2026-05-01T00:00:00+00:00","data":{"job":"a1"}}'
     each = [signature(secret, "msg_1", 1_777_777_777, body) for secret in (new, old)]
     assert headers["webhook-signature"] == " ".join(each)
@@ -163,7 +163,7 @@ def test_who_is_slow_is_given_up_and_keeps_nobody_waiting(sqlite: Database, acme
 def test_who_is_dead_and_has_much_to_be_told_takes_nobody_elses_turn(
     sqlite: Database, acme: int, desk: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "AT_ONCE", 1)  # as if all but one were at dead ones too
+    monkeypatch.setattr(deliveries, "MAX_CONCURRENT", 1)  # as if all but one were at dead ones too
     with receiver() as dead:
         dead.hold.clear()
         make(sqlite, acme, dead.url, "dead")

@@ -15,7 +15,7 @@ from app.store.db import Database, DatabaseUnreachable
 from app.store.jobs import Fenced
 from app.store.outcomes import Outcome
 from app.store.tables import Artifact, ArtifactPart, Job, JobCheckpoint, JobEvent, Revision
-from app.work.checkpoints import KEEP_EVERY_S, CheckpointSchedule, open_checkpoint
+from app.work.checkpoints import SAVE_EVERY_S, CheckpointSchedule, open_checkpoint
 from app.work.job_context import DatabaseJobContext
 from app.work.runner import ExitStatus
 from app.work.train import train
@@ -136,7 +136,7 @@ def test_a_diary_of_another_release_is_left_aside_and_said_so(sqlite: Database) 
     context.save_checkpoint(b"pickled by somebody")
     assert open_checkpoint(context).find_all("") == []
     [line] = log_of(sqlite, job)
-    assert line.startswith("the checkpoint is left aside, and the work begun anew: the bytes begin with b'pickled")
+    assert line.startswith("the checkpoint is ignored, and the work starts over: the bytes begin with b'pickled")
 
 
 def test_a_diary_is_kept_now_and_then_and_no_more_than_a_twentieth_of_the_time(sqlite: Database) -> None:
@@ -150,16 +150,16 @@ def test_a_diary_is_kept_now_and_then_and_no_more_than_a_twentieth_of_the_time(s
             super().save_checkpoint(data)
 
     context = Slow(sqlite, context_of(sqlite, claim(sqlite)).job)
-    keeper = CheckpointSchedule(context, lambda: now_s)
-    assert not keeper.due()
-    now_s = KEEP_EVERY_S
-    assert keeper.due()
-    keeper.keep(b"state")  # which took two seconds: again after forty
+    schedule = CheckpointSchedule(context, lambda: now_s)
+    assert not schedule.due()
+    now_s = SAVE_EVERY_S
+    assert schedule.due()
+    schedule.save(b"state")  # which took two seconds: again after forty
     assert context.load_checkpoint() == b"state"
     now_s += 39
-    assert not keeper.due()
+    assert not schedule.due()
     now_s += 1
-    assert keeper.due()
+    assert schedule.due()
 
 
 class Killed(BaseException):
@@ -180,8 +180,8 @@ class Mortal(DatabaseJobContext):
 def test_a_job_that_was_killed_goes_on_in_the_phase_where_it_was(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.work.checkpoints.KEEP_EVERY_S", 0.0)
-    monkeypatch.setattr("app.work.checkpoints.MIN_BETWEEN", 0.0)
+    monkeypatch.setattr("app.work.checkpoints.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("app.work.checkpoints.MIN_INTERVAL_FACTOR", 0.0)
     revision = keep(sqlite, weeks())
     queue(sqlite, revision, refit=True)
     whole = claim(sqlite)
@@ -265,7 +265,7 @@ def test_an_end_of_which_only_the_answer_was_lost_is_an_end(away: Unreachable) -
 
 
 def test_a_diary_of_steps_survives_the_desk(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.work.checkpoints.KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr("app.work.checkpoints.SAVE_EVERY_S", 0.0)
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
     open_checkpoint(context_of(sqlite, job)).finish("search", CheckpointEntry({"spec": 1}))

@@ -82,7 +82,7 @@ def test_an_error_that_nobody_thought_of_is_seen_and_survived(
 
 
 def test_all_that_is_old_is_forgotten_in_one_step(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality, "FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr(quality, "DELETED_AT_ONCE", 2)
     sales = Growing(sqlite, [1, 2, 3, 4, 5])
     version = sales.version()
     for at in range(5, 10):
@@ -95,7 +95,7 @@ def test_all_that_is_old_is_forgotten_in_one_step(sqlite: Database, monkeypatch:
 
 
 def test_more_than_one_transaction_holds_is_done_in_several(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality, "AT_ONCE", 2)
+    monkeypatch.setattr(quality, "SCORED_AT_ONCE", 2)
     sales = Growing(sqlite, [1, 2, 3, 4, 5])
     version = sales.version()
     for at in range(5, 10):

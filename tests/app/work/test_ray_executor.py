@@ -155,7 +155,7 @@ def test_a_head_that_hangs_holds_nobody_up(head: FakeHead, monkeypatch: pytest.M
             ask()
         assert time.monotonic() - began_s < 1
         assert state_of(executor, run, Unknown) == Unknown()
-        eventually(lambda: executor._complained)
+        eventually(lambda: executor._is_out)
         began_s = time.monotonic()
         assert [executor.adopt(job("lost", token)) for token in range(5)] == [None] * 5
         assert time.monotonic() - began_s < 1
