@@ -1,7 +1,7 @@
-"""The scheduler: makes a job of each due time and of each trigger that says so. Any number of them may run.
+"""The scheduler: enqueues a job for each due time of a schedule, and when a trigger fires. Any number of them may run.
 
-What a schedule asks for is settled anew each time, on the newest data, before the transaction that fires: that takes a
-while, and two who do it at once settle twice and fire once.
+The job is planned on the newest data, before the transaction that fires the schedule, because planning takes a while.
+If two schedulers plan the same job, only one of their transactions fires.
 """
 
 import logging
@@ -26,156 +26,166 @@ from app.store.tables import Schedule
 from app.store.triggers import Triggers, Watermark
 from app.work import triggers
 from app.work.loop import poll
-from app.work.triggers import TriggerInputs
+from app.work.triggers import Cause, TriggerInputs
 from models.errors import ForecastError
 from models.types import JsonObject
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 100  # schedules that are seen to in one tick
-BROKEN_S = 300.0  # that a schedule is left alone after an error that is nobody's fault but ours
-BEAT_S = 5.0  # between two signs of life
-MAX_SAID = 500  # characters of a refusal that are kept
-TIDY_S = 3600.0  # between two times that what is old is forgotten
+MAX_SCHEDULES = 100  # in one tick
+BROKEN_S = 300.0  # after an unexpected error, a schedule is skipped for this time
+HEARTBEAT_S = 5.0
+MAX_MESSAGE = 500  # characters of a refusal that are stored
+CLEAN_UP_S = 3600.0  # between two deletions of old rows
 FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
 
-Settle = Callable[[int, JsonObject, str], NewJob]  # tenant, the body of POST /v1/jobs, who asks for it
-QualityOf = Callable[[Session, int, str], Quality]  # tenant and model
+PlanJob = Callable[[int, JsonObject, str], NewJob]  # from a tenant, the body of POST /v1/jobs, and the actor's name
+LoadQuality = Callable[[Session, int, str], Quality]  # of a tenant's model
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerDependencies:
-    """What a tick needs of others: how a request becomes a job, and how a model's forecasts did."""
+    """Functions of other layers: ``plan_job`` turns a request into a job, ``load_quality`` returns the scores of a
+    model's logged forecasts."""
 
-    settle: Settle
-    quality_of: QualityOf
+    plan_job: PlanJob
+    load_quality: LoadQuality
 
 
-def tick(database: Database, parts: SchedulerDependencies, at: datetime | None = None) -> Counter[str]:
-    """See once to every schedule whose time has come; what came of it, counted by outcome. ``at``: the time it is.
+def tick(database: Database, dependencies: SchedulerDependencies, at: datetime | None = None) -> Counter[str]:
+    """Fire every schedule that is due once, and return the number of firings by outcome.
 
-    A schedule that cannot work is refused, and written down; nothing that one does holds up another.
+    ``at`` is the present, the database's own clock unless given. A job that cannot be planned is recorded as a refused
+    firing; an error of one schedule delays no other.
 
     Raises:
         DatabaseUnreachable: the database does not answer, or takes no writes.
     """
     with database.read() as session:
         moment = at or now(session)
-        waiting = firings.waiting(session, moment, AT_ONCE)
+        waiting = firings.waiting(session, moment, MAX_SCHEDULES)
         beat_at = firings.last_beat(session, firings.SCHEDULER)
     outcomes: Counter[str] = Counter()
-    for seen in waiting:
+    for schedule in waiting:
         try:
-            outcomes.update(_see_to(database, parts, seen, moment))
+            outcomes.update(_fire(database, dependencies, schedule, moment))
         except DatabaseUnreachable:
             raise
         except Exception:
-            logger.exception("a schedule cannot be seen to", extra={"schedule": seen.name, "id": seen.id})
+            logger.exception("a schedule is broken", extra={"schedule": schedule.name, "id": schedule.id})
             outcomes["broken"] += 1
             with database.write() as session:
-                firings.postpone(session, seen, moment + timedelta(seconds=BROKEN_S))
-    if beat_at is None or (moment - beat_at).total_seconds() >= BEAT_S:  # idle, it writes nothing
+                firings.postpone(session, schedule, moment + timedelta(seconds=BROKEN_S))
+    if beat_at is None or (moment - beat_at).total_seconds() >= HEARTBEAT_S:  # an idle tick writes nothing else
         with database.write() as session:
             firings.beat(session, firings.SCHEDULER, moment)
     return outcomes
 
 
-def run(database: Database, parts: SchedulerDependencies, stop: threading.Event, poll_s: float) -> None:
-    """Tick until ``stop`` is set, and now and then forget what is old."""
+def run(database: Database, dependencies: SchedulerDependencies, stop: threading.Event, poll_s: float) -> None:
+    """Tick every ``poll_s`` seconds until ``stop`` is set, and delete old rows every hour."""
     logger.info("scheduler started")
-    tidy_at_s = time.monotonic()
+    clean_at_s = time.monotonic()
 
     def step() -> None:
-        nonlocal tidy_at_s
-        if time.monotonic() >= tidy_at_s:
-            tidy(database)
-            tidy_at_s = time.monotonic() + TIDY_S
-        for outcome, count in tick(database, parts).items():
+        nonlocal clean_at_s
+        if time.monotonic() >= clean_at_s:
+            clean_up(database)
+            clean_at_s = time.monotonic() + CLEAN_UP_S
+        for outcome, count in tick(database, dependencies).items():
             logger.info("schedules fired", extra={"outcome": outcome, "count": count})
 
     poll(step, stop, poll_s)
 
 
-def tidy(database: Database) -> None:
-    """Forget firings and deliveries that ended long ago."""
+def clean_up(database: Database) -> None:
+    """Delete firings and deliveries that ended long ago."""
     with database.write() as session:
         firings.forget(session, FIRINGS_KEPT_S)
         webhooks.forget(session, DELIVERIES_KEPT_S)
 
 
-def outstanding(seen: Schedule, moment: datetime) -> tuple[list[datetime], Passed]:
-    """Which of the due times that have passed are to be made jobs of, by what the schedule says of misfires."""
-    times = schedules.plan_of(seen).times
+def due_times(schedule: Schedule, moment: datetime) -> tuple[list[datetime], Passed]:
+    """Return the passed due times that the schedule's misfire policy fires, and all that have passed."""
+    times = schedules.plan_of(schedule).times
     assert times is not None  # without a cron expression nothing is due
-    assert seen.due_at is not None
-    gone = cron.passed(times, seen.id, seen.due_at, moment)
-    if seen.misfire == "all":
-        return gone.newest, gone
-    if seen.misfire == "once":
-        return gone.newest[-1:], gone
-    latest = moment - timedelta(seconds=seen.grace_s)
-    return [each for each in gone.newest if each + cron.jitter(times, seen.id, each) >= latest], gone
+    assert schedule.due_at is not None
+    passed = cron.passed(times, schedule.id, schedule.due_at, moment)
+    if schedule.misfire == "all":
+        return passed.newest, passed
+    if schedule.misfire == "once":
+        return passed.newest[-1:], passed
+    earliest = moment - timedelta(seconds=schedule.grace_s)
+    return [due for due in passed.newest if due + cron.jitter(times, schedule.id, due) >= earliest], passed
 
 
-def _see_to(database: Database, parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> list[str]:
-    """Take the schedule's turn; the outcomes, none where somebody else has taken it."""
-    times = schedules.plan_of(seen).times
-    is_due = times and seen.due_at and seen.due_at + cron.jitter(times, seen.id, seen.due_at) <= moment
-    turn = _by_cron(parts, seen, moment) if is_due else _by_triggers(database, parts, seen, moment)
+def _fire(database: Database, dependencies: SchedulerDependencies, schedule: Schedule, moment: datetime) -> list[str]:
+    """Fire the schedule, and return the outcomes; none if another scheduler was faster."""
+    times = schedules.plan_of(schedule).times
+    is_due = times and schedule.due_at and schedule.due_at + cron.jitter(times, schedule.id, schedule.due_at) <= moment
+    if is_due:
+        update = _by_cron(dependencies, schedule, moment)
+    else:
+        update = _by_triggers(database, dependencies, schedule, moment)
     with database.write() as session:
-        made = firings.take_turn(session, seen, turn, moment)
+        made = firings.take_turn(session, schedule, update, moment)
     return [row.outcome for row in made or ()]
 
 
-def _by_cron(parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> ScheduleUpdate:
-    wanted, gone = outstanding(seen, moment)
-    fired = [_firing(parts, seen, wanted[-1], "cron", {})] if wanted else []
-    if fired and fired[0].job is not None:  # a refusal is said once, however many due times it is for
-        fired = [replace(fired[0], due_at=each) for each in wanted]
-    if missed := gone.total - len(fired):
-        assert seen.due_at is not None
-        detail = {"missed": missed, "until": gone.newest[-1].isoformat()}
-        fired.insert(0, NewFiring(due_at=seen.due_at, cause="cron", outcome="missed", detail=detail))
-    return ScheduleUpdate(firings=fired, due_at=gone.following, watermark=Watermark.from_json(seen.watermark))
+def _by_cron(dependencies: SchedulerDependencies, schedule: Schedule, moment: datetime) -> ScheduleUpdate:
+    fired_at, passed = due_times(schedule, moment)
+    fired = [_firing(dependencies, schedule, fired_at[-1], Cause("cron", {}))] if fired_at else []
+    if fired and fired[0].job is not None:  # a refusal is recorded once, whatever the number of due times
+        fired = [replace(fired[0], due_at=due) for due in fired_at]
+    if missed := passed.total - len(fired):
+        assert schedule.due_at is not None
+        detail = {"missed": missed, "until": passed.newest[-1].isoformat()}
+        fired.insert(0, NewFiring(due_at=schedule.due_at, cause="cron", outcome="missed", detail=detail))
+    return ScheduleUpdate(firings=fired, due_at=passed.following, watermark=Watermark.from_json(schedule.watermark))
 
 
-def _by_triggers(database: Database, parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> ScheduleUpdate:
-    sight, watermark = _look(database, parts, seen, moment), Watermark.from_json(seen.watermark)
-    if sight is None:
-        return ScheduleUpdate(due_at=seen.due_at, watermark=watermark)
-    fired, conditions = [], Triggers.from_json(seen.triggers)
-    if (late := triggers.alarm(conditions, watermark, sight)) is not None:
-        since = sight.data.data_at + timedelta(seconds=late.detail["data_alarm_s"])
+def _by_triggers(
+    database: Database, dependencies: SchedulerDependencies, schedule: Schedule, moment: datetime
+) -> ScheduleUpdate:
+    inputs, watermark = (
+        _trigger_inputs(database, dependencies, schedule, moment),
+        Watermark.from_json(schedule.watermark),
+    )
+    if inputs is None:
+        return ScheduleUpdate(due_at=schedule.due_at, watermark=watermark)
+    fired, conditions = [], Triggers.from_json(schedule.triggers)
+    if (late := triggers.find_alarm(conditions, watermark, inputs)) is not None:
+        since = inputs.data.data_at + timedelta(seconds=late.detail["data_alarm_s"])
         fired.append(NewFiring(due_at=since, cause=late.name, outcome="alarm", detail=late.detail))
-        watermark = watermark.alarmed(sight.data.revision_id)
-    if (cause := triggers.cause(conditions, watermark, sight)) is not None:
-        fired.append(_firing(parts, seen, moment, cause.name, cause.detail))
-        watermark = watermark.fired(sight.data.dataset_id, sight.data.rows, sight.moment)
-    return ScheduleUpdate(firings=fired, due_at=seen.due_at, watermark=watermark)
+        watermark = watermark.alarmed(inputs.data.revision_id)
+    if (cause := triggers.find_cause(conditions, watermark, inputs)) is not None:
+        fired.append(_firing(dependencies, schedule, moment, cause))
+        watermark = watermark.fired(inputs.data.dataset_id, inputs.data.rows, inputs.moment)
+    return ScheduleUpdate(firings=fired, due_at=schedule.due_at, watermark=watermark)
 
 
-def _look(database: Database, parts: SchedulerDependencies, seen: Schedule, moment: datetime) -> TriggerInputs | None:
-    """What the triggers look at; None where there is nothing to see, as the data set or the model is gone."""
+def _trigger_inputs(
+    database: Database, dependencies: SchedulerDependencies, schedule: Schedule, moment: datetime
+) -> TriggerInputs | None:
+    """Return the inputs of the schedule's triggers; None if its data set or model does not exist any more."""
     with database.read() as session:
-        data = freshness(session, seen.tenant_id, seen.request)
-        model = model_of(seen.request)
+        data = freshness(session, schedule.tenant_id, schedule.request)
+        model = model_of(schedule.request)
         quality = None
-        if model is not None and not {"drift", "coverage_below"}.isdisjoint(seen.triggers):
-            quality = parts.quality_of(session, seen.tenant_id, model)
-        busy = seen.overlap == "skip" and firings.unfinished_job(session, seen.id) is not None
+        if model is not None and not {"drift", "coverage_below"}.isdisjoint(schedule.triggers):
+            quality = dependencies.load_quality(session, schedule.tenant_id, model)
+        busy = schedule.overlap == "skip" and firings.unfinished_job(session, schedule.id) is not None
     return None if data is None else TriggerInputs(moment=moment, data=data, quality=quality, busy=busy)
 
 
-def _firing(
-    parts: SchedulerDependencies, seen: Schedule, due_at: datetime, cause: str, detail: JsonObject
-) -> NewFiring:
-    """The job of the schedule, settled on the data as they are now, or why it cannot be."""
-    request = seen.request if seen.gate is None else {**seen.request, "gate": seen.gate}
+def _firing(dependencies: SchedulerDependencies, schedule: Schedule, due_at: datetime, cause: Cause) -> NewFiring:
+    """Plan the job of the schedule on the newest data; return a firing with that job, or with the refusal."""
+    request = schedule.request if schedule.gate is None else {**schedule.request, "gate": schedule.gate}
     try:
-        job = parts.settle(seen.tenant_id, request, f"schedule:{seen.name}")
+        job = dependencies.plan_job(schedule.tenant_id, request, f"schedule:{schedule.name}")
     except DatabaseUnreachable:
         raise  # no fault of the schedule
     except (ServiceError, ForecastError) as error:
-        reason = {"error": type(error).__name__, "message": str(error)[:MAX_SAID]}
-        return NewFiring(due_at=due_at, cause=cause, outcome="refused", detail={**detail, **reason})
-    return NewFiring(due_at=due_at, cause=cause, outcome="fired", detail=detail, job=job)
+        reason = {"error": type(error).__name__, "message": str(error)[:MAX_MESSAGE]}
+        return NewFiring(due_at=due_at, cause=cause.name, outcome="refused", detail={**cause.detail, **reason})
+    return NewFiring(due_at=due_at, cause=cause.name, outcome="fired", detail=cause.detail, job=job)

@@ -30,43 +30,43 @@ class Cause(NamedTuple):
     detail: JsonObject
 
 
-def cause(triggers: Triggers, watermark: Watermark, seen: TriggerInputs) -> Cause | None:
+def find_cause(triggers: Triggers, watermark: Watermark, inputs: TriggerInputs) -> Cause | None:
     """Return the first trigger that fires, or None; ``watermark`` is the state at the last firing."""
-    if seen.busy:  # a condition that holds now still holds when the job has ended, unless the job removed it
+    if inputs.busy:  # a condition that holds now still holds when the job has ended, unless the job removed it
         return None
     since = watermark.at
-    if since is not None and (seen.moment - since).total_seconds() < triggers.pause_s:
+    if since is not None and (inputs.moment - since).total_seconds() < triggers.pause_s:
         return None
-    found = [_new_rows(triggers.new_rows, watermark, seen.data), _older(triggers.older_than_s, since, seen)]
-    if watermark.rows_of(seen.data.dataset_id) < seen.data.rows:  # the same data would give the same result again
-        found += [_drift(triggers.drift, seen.quality), _coverage(triggers.coverage_below, seen.quality)]
-    return next((each for each in found if each is not None), None)
+    found = [_new_rows(triggers.new_rows, watermark, inputs.data), _older_than(triggers.older_than_s, since, inputs)]
+    if watermark.rows_of(inputs.data.dataset_id) < inputs.data.rows:  # the same data would give the same result again
+        found += [_drift(triggers.drift, inputs.quality), _coverage(triggers.coverage_below, inputs.quality)]
+    return next((cause for cause in found if cause is not None), None)
 
 
-def alarm(triggers: Triggers, watermark: Watermark, seen: TriggerInputs) -> Cause | None:
+def find_alarm(triggers: Triggers, watermark: Watermark, inputs: TriggerInputs) -> Cause | None:
     """Return the alarm that no new rows have arrived for too long, or None; there is one alarm for each revision."""
     limit_s = triggers.data_alarm_s
-    age_s = (seen.moment - seen.data.data_at).total_seconds()
-    if limit_s is None or age_s <= limit_s or watermark.alarm == seen.data.revision_id:
+    age_s = (inputs.moment - inputs.data.data_at).total_seconds()
+    if limit_s is None or age_s <= limit_s or watermark.alarm == inputs.data.revision_id:
         return None
     return Cause("data_age", {"data_age_s": round(age_s), "data_alarm_s": limit_s})
 
 
-def _new_rows(least: int | None, watermark: Watermark, data: Freshness) -> Cause | None:
+def _new_rows(min_rows: int | None, watermark: Watermark, data: Freshness) -> Cause | None:
     """Count rows since the last training or firing: a job that failed is not repeated without new data."""
-    if least is None:
+    if min_rows is None:
         return None
     new = data.rows - max(data.trained_rows or 0, watermark.rows_of(data.dataset_id))
-    return Cause("new_rows", {"new_rows": new}) if new >= least else None
+    return Cause("new_rows", {"new_rows": new}) if new >= min_rows else None
 
 
-def _older(limit_s: float | None, since: datetime | None, seen: TriggerInputs) -> Cause | None:
+def _older_than(limit_s: float | None, since: datetime | None, inputs: TriggerInputs) -> Cause | None:
     if limit_s is None:
         return None
-    times = [moment for moment in (seen.data.trained_at, since) if moment is not None]
+    times = [moment for moment in (inputs.data.trained_at, since) if moment is not None]
     if not times:
         return Cause("older_than", {"age_s": None})
-    age_s = (seen.moment - max(times)).total_seconds()
+    age_s = (inputs.moment - max(times)).total_seconds()
     return Cause("older_than", {"age_s": round(age_s)}) if age_s > limit_s else None
 
 

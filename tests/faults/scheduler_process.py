@@ -25,11 +25,13 @@ def main(url: str, start: str, steps: str, step_s: str, moment: str = "never") -
     database = Database(url)
     listen(moment)
     for step in range(int(steps)):
-        tick(database, parts_of(database), datetime.fromisoformat(start) + timedelta(seconds=step * float(step_s)))
+        tick(
+            database, dependencies_of(database), datetime.fromisoformat(start) + timedelta(seconds=step * float(step_s))
+        )
     database.dispose()
 
 
-def parts_of(database: Database) -> SchedulerDependencies:
+def dependencies_of(database: Database) -> SchedulerDependencies:
     """Jobs on the newest revision of ``sales``."""
 
     def settle(tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:

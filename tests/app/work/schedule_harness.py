@@ -49,7 +49,7 @@ class Clockwork:
             datasets.create(session, self.tenant_id, "sales", "D", new_revision(), "cli")
 
     @property
-    def parts(self) -> SchedulerDependencies:
+    def dependencies(self) -> SchedulerDependencies:
         return SchedulerDependencies(self.settle, lambda session, tenant_id, model: self.quality)
 
     def settle(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
@@ -94,7 +94,7 @@ class Clockwork:
             return schedules.resume(session, self.tenant_id, name, at(now))
 
     def tick(self, now: str, plus_s: float = 0.0) -> dict[str, int]:
-        return dict(tick(self.database, self.parts, at(now) + timedelta(seconds=plus_s)))
+        return dict(tick(self.database, self.dependencies, at(now) + timedelta(seconds=plus_s)))
 
     def grow(self, rows_total: int) -> None:
         """A new revision of ``sales``."""

@@ -9,7 +9,7 @@ import pytest
 from app.store.data_freshness import Freshness
 from app.store.quality import Quality
 from app.store.triggers import CoverageLimit, DriftLimit, Triggers, Watermark
-from app.work.triggers import TriggerInputs, alarm, cause
+from app.work.triggers import TriggerInputs, find_alarm, find_cause
 from tests.app.work.schedule_harness import at
 
 NOON = at("12:00")
@@ -65,62 +65,62 @@ def known(within: float | None = None, points: int = 50, **figures: float | None
 def test_a_trigger_fires_from_its_limit_on(
     triggers: Triggers, sight: TriggerInputs, detail: dict[str, Any] | None
 ) -> None:
-    found = cause(triggers, NEVER, sight)
+    found = find_cause(triggers, NEVER, sight)
     assert (None if found is None else found.detail) == detail
 
 
 def test_after_a_firing_there_is_a_pause_whatever_the_triggers_say() -> None:
     watermark = Watermark(at=NOON - timedelta(seconds=59), rows=0)
     triggers = Triggers(new_rows=1, older_than_s=1.0)
-    assert cause(replace(triggers, pause_s=60.0), watermark, seen()) is None
-    assert cause(replace(triggers, pause_s=59.0), watermark, seen()) is not None
-    assert cause(triggers, watermark, seen()) is None  # an hour, if nothing is said
+    assert find_cause(replace(triggers, pause_s=60.0), watermark, seen()) is None
+    assert find_cause(replace(triggers, pause_s=59.0), watermark, seen()) is not None
+    assert find_cause(triggers, watermark, seen()) is None  # an hour, if nothing is said
 
 
 def test_a_training_that_failed_is_not_tried_again_without_new_rows() -> None:
     watermark = NEVER.fired(3, 100, NOON)
     assert watermark.to_json() == {"dataset": 3, "rows": 100, "at": NOON.isoformat()}
     assert Watermark.from_json(watermark.to_json()) == watermark
-    assert cause(Triggers(new_rows=1, pause_s=0.0), watermark, seen()) is None
-    assert cause(Triggers(new_rows=1, pause_s=0.0), watermark, seen(rows=101)) == ("new_rows", {"new_rows": 1})
+    assert find_cause(Triggers(new_rows=1, pause_s=0.0), watermark, seen()) is None
+    assert find_cause(Triggers(new_rows=1, pause_s=0.0), watermark, seen(rows=101)) == ("new_rows", {"new_rows": 1})
 
 
 @pytest.mark.parametrize("triggers", [Triggers(drift=DRIFT), Triggers(coverage_below=COVERAGE)])
 def test_what_served_forecasts_came_to_fires_again_only_on_new_data(triggers: Triggers) -> None:
     bad, steady = known(within=0.1, drift=9.0), replace(triggers, pause_s=0.0)
     watermark = NEVER.fired(3, 100, NOON)
-    assert cause(steady, watermark, seen(bad)) is None
-    assert cause(steady, watermark, seen(bad, rows=101)) is not None
+    assert find_cause(steady, watermark, seen(bad)) is None
+    assert find_cause(steady, watermark, seen(bad, rows=101)) is not None
 
 
 def test_rows_of_another_data_set_are_not_counted() -> None:
     watermark = NEVER.fired(2, 10_000, NOON)
-    assert cause(Triggers(new_rows=10, pause_s=0.0), watermark, seen()) == ("new_rows", {"new_rows": 10})
-    assert cause(Triggers(drift=DRIFT, pause_s=0.0), watermark, seen(known(drift=9.0))) is not None
+    assert find_cause(Triggers(new_rows=10, pause_s=0.0), watermark, seen()) == ("new_rows", {"new_rows": 10})
+    assert find_cause(Triggers(drift=DRIFT, pause_s=0.0), watermark, seen(known(drift=9.0))) is not None
 
 
 def test_the_age_counts_from_the_last_firing_too() -> None:
     watermark = Watermark(at=at("11:59"), rows=100)
-    assert cause(Triggers(older_than_s=60.0, pause_s=0.0), watermark, seen()) is None
-    assert cause(Triggers(older_than_s=59.0, pause_s=0.0), watermark, seen()) == ("older_than", {"age_s": 60})
+    assert find_cause(Triggers(older_than_s=60.0, pause_s=0.0), watermark, seen()) is None
+    assert find_cause(Triggers(older_than_s=59.0, pause_s=0.0), watermark, seen()) == ("older_than", {"age_s": 60})
 
 
 def test_the_first_of_several_is_named() -> None:
     both = Triggers(older_than_s=1.0, new_rows=1)
-    found = cause(both, NEVER, seen())
+    found = find_cause(both, NEVER, seen())
     assert found is not None
     assert found.name == "new_rows"
 
 
 def test_the_alarm_is_given_once_for_the_same_data() -> None:
     limit = Triggers(data_alarm_s=3599.0)
-    assert alarm(Triggers(data_alarm_s=3600.0), NEVER, seen()) is None
-    assert alarm(Triggers(), NEVER, seen()) is None
-    assert alarm(limit, NEVER, seen()) == ("data_age", {"data_age_s": 3600, "data_alarm_s": 3599.0})
+    assert find_alarm(Triggers(data_alarm_s=3600.0), NEVER, seen()) is None
+    assert find_alarm(Triggers(), NEVER, seen()) is None
+    assert find_alarm(limit, NEVER, seen()) == ("data_age", {"data_age_s": 3600, "data_alarm_s": 3599.0})
     watermark = Watermark(rows=5).alarmed(7)
     assert watermark.to_json() == {"rows": 5, "alarm": 7}
-    assert alarm(limit, watermark, seen()) is None
-    assert alarm(limit, watermark, seen(revision_id=8)) is not None
+    assert find_alarm(limit, watermark, seen()) is None
+    assert find_alarm(limit, watermark, seen(revision_id=8)) is not None
 
 
 def test_triggers_are_stored_without_conditions_that_they_do_not_have() -> None:
