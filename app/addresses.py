@@ -1,7 +1,7 @@
-"""Where the service may send something to: addresses that somebody else names, and that must not reach inside.
+"""Check of URLs that a user gives and the service connects to, so that none reaches the private network (SSRF).
 
-An address is resolved once, what was found is checked, and the connection is made to exactly that: a name that means
-something else a moment later changes nothing.
+A host name is resolved once, every address found is checked, and the connection is made to one of exactly these. So a
+name that resolves to another address a moment later (DNS rebinding) gains nothing.
 """
 
 import ipaddress
@@ -16,13 +16,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORTS = {"http": 80, "https": 443}
-UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that anybody has been given
-NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: a gateway passes on to the IPv4 address in the last 32 bits
+UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that IANA has allocated
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: a gateway translates to the IPv4 address in the last 32 bits
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAddress:
-    """Where to connect to (``ip``, ``port``), and what to ask there for: ``path`` of ``host``, over TLS or not."""
+    """A checked URL: connect to ``ip`` and ``port``, over TLS or not, and request ``path`` of ``host``."""
 
     host: str
     ip: str
@@ -32,26 +32,26 @@ class ResolvedAddress:
 
     @property
     def authority(self) -> str:
-        """What the header Host says."""
+        """The value of the header Host."""
         name = f"[{self.host}]" if ":" in self.host else self.host
         return name if self.port == PORTS["https" if self.tls else "http"] else f"{name}:{self.port}"
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """The networks that ``text`` lists, such as ``10.1.0.0/16, fd00::/8``. Raise ValueError."""
+    """Parse a list of networks such as ``10.1.0.0/16, fd00::/8``. Raise ValueError."""
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def resolve_url(url: str, private: Sequence[Network] = ()) -> ResolvedAddress:
-    """Where ``url`` leads; what is not public must be within one of ``private``.
+    """Resolve the host of ``url`` and check its addresses: each is public, or within one of ``private``.
 
     Raises:
-        InputError: it is no URL that can be used, its name is not known, or it leads where nothing is sent.
+        InputError: the URL cannot be used, its host name is unknown, or one of its addresses is not allowed.
     """
     scheme, host, port, path = _parts(url)
-    found = sorted(_resolve(host, port), key=lambda address: address.version)  # IPv4 first: what most can reach
+    found = sorted(_resolve(host, port), key=lambda address: address.version)  # IPv4 first: more machines can reach it
     for address in found:
-        if not _may(address, private):
+        if not _is_allowed(address, private):
             message = f"{excerpt(host)} is {address}, which is not a public address"
             hint = "use a public one, or have the operator name its network in FORECASTLE_WEBHOOK_PRIVATE_NETWORKS"
             raise _refusal("private_address", message, hint)
@@ -89,21 +89,17 @@ def _resolve(host: str, port: int) -> Iterator[Address]:
         yield ipaddress.ip_address(str(place[0]).partition("%")[0])
 
 
-def _may(address: Address, private: Sequence[Network]) -> bool:
-    plain = _unwrapped(address)
-    if any(plain in network for network in private):
+def _is_allowed(address: Address, private: Sequence[Network]) -> bool:
+    target: Address = address
+    if isinstance(address, ipaddress.IPv6Address):  # a gateway may translate it to an IPv4 address
+        if address in NAT64:
+            target = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        else:
+            target = address.ipv4_mapped or address.sixtofour or address
+    if any(target in network for network in private):
         return True
-    known = plain.version == 4 or plain in UNICAST
-    return known and plain.is_global and not plain.is_multicast
-
-
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that ``address`` leads to in the end, where there is one."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+    is_allocated = target.version == 4 or target in UNICAST
+    return is_allocated and target.is_global and not target.is_multicast
 
 
 def _refusal(code: str, message: str, hint: str) -> InputError:

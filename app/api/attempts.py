@@ -1,7 +1,8 @@
-"""/internal/v1/attempts: what a process elsewhere asks and says while it runs an attempt of a job.
+"""/internal/v1/attempts: one route for each method of a job context, for a process on a cluster.
 
-The guard has let in only who has the secret of the attempt in the path. Every write is fenced once more, by the token,
-in its own transaction. The other side is ``app.work.job_context_http``.
+Each does for ``HttpJobContext`` what ``DatabaseJobContext`` does itself: see the methods of ``JobContext`` in
+``app.work.job_context``. The guard admits only a caller with the secret of the attempt in the path. Every write checks
+the fencing token in its own transaction.
 """
 
 import json
@@ -27,7 +28,7 @@ router = APIRouter(prefix="/internal/v1/attempts/{job_id}/{token}", include_in_s
 
 
 def _attempt(request: Request) -> AttemptPrincipal:
-    # A path that the router matches and the access table does not is open to any key: not here.
+    # A path that the router matches and the access table does not would be open to any key.
     principal = request.state.principal
     if not isinstance(principal, AttemptPrincipal):
         raise Unauthorized("Only the attempt itself may do this.")
@@ -47,40 +48,40 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _kept(progress: dict[str, Any]) -> dict[str, Any]:
-    """``progress``, if a database keeps it: thousands of them are kept of a job."""
+def _check_size(progress: dict[str, Any]) -> dict[str, Any]:
+    """Return ``progress`` if it is small enough: the database keeps thousands of them for a job. Raise ValueError."""
     text = json.dumps(progress, allow_nan=False)
     if len(text) > MAX_PROGRESS_BYTES or "\\u0000" in text:
         raise ValueError(f"{len(text)} bytes; send at most {MAX_PROGRESS_BYTES}, and no NUL")
     return progress
 
 
-Progress = Annotated[dict[str, Any], Body(), AfterValidator(_kept)]
-NO_NUL = r"^[^\x00]*$"  # databases keep none
+Progress = Annotated[dict[str, Any], Body(), AfterValidator(_check_size)]
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL
 
 
-class Said(_Body):
-    """A line for who watches the job."""
+class LogBody(_Body):
+    """Body of ``log``."""
 
     line: str = Field(max_length=10_000, pattern=NO_NUL)
 
 
-class Failed(_Body):
-    """Why the job cannot be done."""
+class FailBody(_Body):
+    """Body of ``fail``."""
 
     code: str = Field(max_length=100, pattern=NO_NUL)
     message: str = Field(max_length=10_000, pattern=NO_NUL)
 
 
-class Begun(_Body):
-    """A file that the job is to leave behind."""
+class ArtifactBody(_Body):
+    """Body of ``open_artifact``."""
 
     name: str = Field(pattern=NAME)
     media_type: str = Field(max_length=128, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")  # a header's value
 
 
-class Complete(_Body):
-    """What all parts of a file come to."""
+class CompleteBody(_Body):
+    """Body that completes an artifact: the size and checksum of all its parts."""
 
     size_bytes: int = Field(ge=0, le=MAX_ID)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -88,14 +89,12 @@ class Complete(_Body):
 
 @router.get("")
 def get_task(the: Services, mine: Mine) -> dict[str, Any]:
-    """What is to be done."""
     with the.database.read() as session:
         return asdict(tasks.task(session, mine.tenant_id, mine.job_id, mine.token))
 
 
 @router.get("/panels/{revision_id}")
 def get_panel(revision_id: Id, the: Services, mine: Mine) -> Response:
-    """The whole content of a data set at a revision."""
     with the.database.read() as session:
         revision = datasets.revision_by_id(session, mine.tenant_id, revision_id)
         return Response(panels.load(session, mine.tenant_id, revision).to_bytes(), media_type=OCTETS)
@@ -103,7 +102,6 @@ def get_panel(revision_id: Id, the: Services, mine: Mine) -> Response:
 
 @router.get("/champion")
 def get_champion(the: Services, mine: Mine) -> dict[str, Any] | None:
-    """The champion of the job's model, as it is now."""
     with the.database.read() as session:
         task = tasks.task(session, mine.tenant_id, mine.job_id, mine.token)
         found = tasks.champion(session, mine.tenant_id, task.model)
@@ -112,21 +110,18 @@ def get_champion(the: Services, mine: Mine) -> dict[str, Any] | None:
 
 @router.get("/versions/{version_id}")
 def get_version(version_id: Id, the: Services, mine: Mine) -> dict[str, Any]:
-    """What is known of a version."""
     with the.database.read() as session:
         return tasks.version(session, mine.tenant_id, version_id).to_json()
 
 
 @router.get("/versions/{version_id}/bundle")
 def get_bundle(version_id: Id, the: Services, mine: Mine) -> Response:
-    """A version's bytes."""
     with the.database.read() as session:
         return Response(registry.bundle(session, mine.tenant_id, version_id), media_type=OCTETS)
 
 
 @router.get("/checkpoint")
 def get_checkpoint(the: Services, mine: Mine) -> Response:
-    """What was kept last, by this attempt or one before it; 204 where nothing was."""
     with the.database.read() as session:
         data = checkpoints.newest(session, mine.job_id)
     return Response(status_code=204) if data is None else Response(data, media_type=OCTETS)
@@ -134,36 +129,31 @@ def get_checkpoint(the: Services, mine: Mine) -> Response:
 
 @router.put("/checkpoint", status_code=204)
 def put_checkpoint(data: Octets, the: Services, mine: Mine) -> None:
-    """Keep the state of the work."""
     with the.database.write() as session:
         checkpoints.keep(session, jobs.hold(session, mine.job_id, mine.token), data)
 
 
 @router.post("/report")
 def post_report(progress: Progress, the: Services, mine: Mine) -> dict[str, bool]:
-    """How far the work is; says whether to stop."""
     with the.database.write() as session:
         return {"stop": jobs.report(session, mine.job_id, mine.token, progress)}
 
 
 @router.post("/log", status_code=204)
-def post_log(said: Said, the: Services, mine: Mine) -> None:
-    """A line for who watches the job."""
+def post_log(body: LogBody, the: Services, mine: Mine) -> None:
     with the.database.write() as session:
-        jobs.log(session, mine.job_id, mine.token, said.line)
+        jobs.log(session, mine.job_id, mine.token, body.line)
 
 
 @router.post("/artifacts", status_code=201)
-def post_artifact(begun: Begun, the: Services, mine: Mine) -> dict[str, int]:
-    """Begin a file, anew where this attempt has begun it before."""
+def post_artifact(body: ArtifactBody, the: Services, mine: Mine) -> dict[str, int]:
     with the.database.write() as session:
         job = jobs.hold(session, mine.job_id, mine.token)
-        return {"id": artifacts.begin(session, job, begun.name, begun.media_type)}
+        return {"id": artifacts.begin(session, job, body.name, body.media_type)}
 
 
 @router.put("/artifacts/{artifact_id}/parts/{number}", status_code=204)
 def put_part(artifact_id: Id, number: Number, data: Octets, the: Services, mine: Mine) -> None:
-    """A part of a file; the same again changes nothing."""
     if len(data) > PART_BYTES:
         raise BodyTooLarge(f"A part has at most {PART_BYTES} bytes; this one has {len(data)}.")
     with the.database.write() as session:
@@ -171,30 +161,26 @@ def put_part(artifact_id: Id, number: Number, data: Octets, the: Services, mine:
 
 
 @router.post("/artifacts/{artifact_id}/complete", status_code=204)
-def post_complete(artifact_id: Id, complete: Complete, the: Services, mine: Mine) -> None:
-    """All parts of a file are there."""
+def post_complete(artifact_id: Id, body: CompleteBody, the: Services, mine: Mine) -> None:
     with the.database.write() as session:
         job = jobs.hold(session, mine.job_id, mine.token)
-        artifacts.complete(session, job, artifact_id, complete.size_bytes, complete.sha256)
+        artifacts.complete(session, job, artifact_id, body.size_bytes, body.sha256)
 
 
 @router.post("/finish", status_code=204)
 def post_finish(data: Octets, the: Services, mine: Mine) -> None:
-    """The work is done: what it came to and the job's end become visible together."""
     outcome = outcome_from_bytes(data)
     with the.database.write() as session:
         outcomes.settle(session, tasks.task(session, mine.tenant_id, mine.job_id, mine.token), outcome)
 
 
 @router.post("/fail", status_code=204)
-def post_fail(failed: Failed, the: Services, mine: Mine) -> None:
-    """The job cannot be done; trying again would not help."""
+def post_fail(body: FailBody, the: Services, mine: Mine) -> None:
     with the.database.write() as session:
-        jobs.fail(session, mine.job_id, mine.token, failed.code, failed.message, retry=False)
+        jobs.fail(session, mine.job_id, mine.token, body.code, body.message, retry=False)
 
 
 @router.post("/cancelled", status_code=204)
 def post_cancelled(the: Services, mine: Mine) -> None:
-    """The work was stopped, for the job is to be cancelled."""
     with the.database.write() as session:
         jobs.mark_cancelled(session, mine.job_id, mine.token)

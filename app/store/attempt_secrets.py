@@ -1,4 +1,4 @@
-"""Who reports for an attempt from elsewhere: whoever has its secret, for as long as the attempt has its job."""
+"""Authentication of the process of an attempt on a cluster, by a secret that is valid while the attempt has its job."""
 
 import hmac
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from app.store.tables import Job
 
 @dataclass(frozen=True, slots=True)
 class AttemptPrincipal:
-    """The caller that a secret stands for: one attempt of one job, which may write for it and nothing else."""
+    """The caller that a secret authenticates: one attempt of one job, which may read and report for that job only."""
 
     tenant_id: int
     job_id: str
@@ -20,17 +20,17 @@ class AttemptPrincipal:
 
     @property
     def key_id(self) -> str:
-        """The name under which it does things."""
+        """The name of the caller in records: the job's id."""
         return self.job_id
 
     @property
     def scope(self) -> str:
-        """It reports, so it writes."""
+        """The scope ``write``, which reports require."""
         return "write"
 
 
 def holder(session: Session, job_id: str, token: int, secret: str) -> AttemptPrincipal | None:
-    """The attempt that has the job and this secret; None where there is none such, for whatever reason."""
+    """Return the attempt that has the job and this secret; None if there is none."""
     mine = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
     row = session.execute(select(Job.tenant_id, Job.runner_sha256).where(mine)).one_or_none()
     if row is None or row.runner_sha256 is None:
@@ -40,5 +40,5 @@ def holder(session: Session, job_id: str, token: int, secret: str) -> AttemptPri
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a secret: it is long and random, so a plain hash tells nothing of it."""
+    """Return the stored form of a secret, its SHA-256: the secret is long and random, so a plain hash is enough."""
     return sha256(secret.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The database: one transaction at a time, its clock, and times that are always UTC."""
+"""The database: transactions, the errors of an unreachable database, its clock, and column types."""
 
 import json
 import sqlite3
@@ -40,12 +40,12 @@ UNREACHABLE_SQLITE = (
     sqlite3.SQLITE_PROTOCOL,
 )
 
-# JSON has no NaN: PostgreSQL would refuse it and SQLite would store what nobody else can read.
+# JSON has no NaN: PostgreSQL would refuse it, and SQLite would store text that other readers of JSON refuse.
 _to_json = partial(json.dumps, allow_nan=False)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: takes aware datetimes only and gives back aware UTC, whatever the database stores."""
+    """Column type of a time: takes aware datetimes only, and returns aware ones in UTC from every database."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -73,7 +73,7 @@ class DatabaseUnreachable(Unavailable):
 
 
 class Database:
-    """One database and its pool of connections; made without connecting.
+    """One database and its pool of connections; the constructor does not connect.
 
     ``url`` is SQLAlchemy's: ``sqlite:////folder/file.db`` or ``postgresql+psycopg://user:password@host/name``.
     """
@@ -85,10 +85,10 @@ class Database:
         """
         self.url = make_url(url)
         self._engine = _engine(self.url, foreign_keys)
-        # Its connections are closed with it, also where nobody disposes of it; a session keeps it alive until then.
+        # Close the connections when this object is collected, even without ``dispose``; a session keeps it alive.
         weakref.finalize(self, self._engine.dispose)
         own = {"database": self}
-        # The same pool; on SQLite a writer takes the lock before it reads, so that what it read stays true.
+        # The same pool; on SQLite a writer takes the lock before it reads, so that the rows it read stay as they are.
         writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         self._reads = sessionmaker(self._engine, expire_on_commit=False, info=own)
         self._writes = sessionmaker(writer, expire_on_commit=False, info=own)
@@ -149,7 +149,7 @@ def is_unreachable(error: SQLAlchemyError) -> bool:
 
 
 def now(session: Session) -> datetime:
-    """The database's clock, aware and in UTC: the one clock that all processes share."""
+    """Return the time of the database's clock, which all processes share; aware and in UTC."""
     if session.get_bind().dialect.name == "sqlite":
         stamp = session.scalars(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).one()
         return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
@@ -158,9 +158,9 @@ def now(session: Session) -> datetime:
 
 
 def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: Any) -> Any | None:
-    """Insert a row and return its primary key, or None where a unique constraint says that there is one already.
+    """Insert a row and return its primary key, or None if a unique constraint shows that it exists already.
 
-    Safe against another transaction that inserts the same: PostgreSQL waits for its outcome.
+    Safe if another transaction inserts the same row: PostgreSQL waits for the end of that transaction.
     """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else _postgresql_insert()
     statement = insert(table).values(**values).on_conflict_do_nothing().returning(*inspect(table).primary_key)
@@ -174,7 +174,7 @@ def _postgresql_insert() -> Callable[..., Any]:
 
 
 def at_head(database: Database) -> bool:
-    """Whether the schema is the one this program was written for; if not, ``forecastle migrate`` makes it so."""
+    """Return whether the schema is that of this release; if not, ``forecastle migrate`` brings it there."""
     with database.read() as session:
         if not inspect(session.connection()).has_table("alembic_version"):
             return False
@@ -188,7 +188,7 @@ def _engine(url: URL, foreign_keys: bool) -> Engine:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         got = url.render_as_string(hide_password=True)
         raise ValueError(f"got the database address {got!r}; give sqlite:////folder/file.db or postgresql+psycopg://…")
-    # No isolation level: the driver begins nothing on its own, the event below does.
+    # No isolation level: the driver begins no transaction on its own, the event below does.
     engine = create_engine(
         url, connect_args={"timeout": LOCK_TIMEOUT_S, "isolation_level": None}, json_serializer=_to_json
     )
