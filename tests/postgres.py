@@ -36,7 +36,7 @@ FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_conn
 
 @dataclass
 class Postgres:
-    """A server in a temporary folder; ``stop`` and ``start`` are also for tests of what happens without it."""
+    """A server in a temporary folder; tests of outages may ``stop`` and ``start`` it."""
 
     folder: Path
     programs: Path
@@ -47,7 +47,7 @@ class Postgres:
     _template: str | None = None
 
     def url(self, name: str = "postgres") -> str:
-        """SQLAlchemy's address of the database ``name``."""
+        """Return SQLAlchemy's URL of the database ``name``."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
@@ -71,14 +71,14 @@ class Postgres:
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop the server: SIGINT in order, SIGQUIT as in a crash. Harmless where it does not run."""
+        """Stop the server: SIGINT in order, SIGQUIT as in a crash. Harmless if it does not run."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(START_TIMEOUT_S)
             self._process = None
 
     def new_database(self, *, migrated: bool = True) -> str:
-        """The address of a new database: with the newest schema, or empty."""
+        """Create a database, with the newest schema or empty, and return its URL."""
         if not migrated:
             return self.url(self._create("template0"))
         if self._template is None:
@@ -130,7 +130,7 @@ def read_only(database: Database) -> Iterator[None]:
 
 @cache
 def postgres_server() -> Postgres:
-    """The run's one server, started at the first call."""
+    """Return the one server of the test run, started at the first call."""
     programs, owner = _programs(), _owner()
     folder = Path(tempfile.mkdtemp(prefix="forecastle-pg-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -146,7 +146,7 @@ def postgres_server() -> Postgres:
 
 
 def _programs() -> Path:
-    """Folder of the machine's own PostgreSQL, else of the one that the dev dependency brings."""
+    """Return the folder of the machine's own PostgreSQL, else of the one in the dev dependencies."""
     told = shutil.which("pg_config")
     folders = [Path(subprocess.check_output([told, "--bindir"], text=True).strip())] if told else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -162,7 +162,7 @@ def _programs() -> Path:
 
 
 def _owner() -> str | None:
-    """The user to run as: PostgreSQL refuses to be root."""
+    """Return the user to run as: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     known = {user.pw_name for user in pwd.getpwall()}
@@ -182,7 +182,7 @@ def _free_port() -> int:
 
 @pytest.fixture(name="empty_url", params=["sqlite", "postgresql"])
 def empty_url_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database without tables, of each kind in turn."""
+    """The URL of a database without tables, of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty' / 'forecastle.db'}"
     return postgres_server().new_database(migrated=False)
@@ -190,7 +190,7 @@ def empty_url_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(name="database_url", params=["sqlite", "postgresql"])
 def database_url_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database with the newest schema, of each kind in turn."""
+    """The URL of a database with the newest schema, of each kind in turn."""
     if request.param == "postgresql":
         return postgres_server().new_database()
     url = f"sqlite:///{tmp_path / 'forecastle.db'}"

@@ -1,4 +1,4 @@
-"""Where the service sends something, and where it does not, however it is written."""
+"""The check of URLs against private addresses, in every spelling."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from models.errors import InputError
 
 
 def refusal(url: str, private: str = "") -> str:
-    """The code with which ``url`` is refused."""
+    """Return the error code with which ``url`` is refused."""
     with pytest.raises(InputError) as caught:
         resolve_url(url, parse_networks(private))
     [fault] = caught.value.faults
@@ -52,7 +52,7 @@ def refusal(url: str, private: str = "") -> str:
         "[fd00:ec2::254]",
     ],
 )
-def test_what_is_not_public_is_refused(host: str) -> None:
+def test_an_address_that_is_not_public_is_refused(host: str) -> None:
     assert refusal(f"http://{host}/hook") == "private_address"
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_public_is_refused(host: str) -> None:
         ("http://[64:ff9b::9.9.9.9]/", ResolvedAddress("64:ff9b::9.9.9.9", "64:ff9b::909:909", 80, False, "/")),
     ],
 )
-def test_what_is_public_is_taken_apart(url: str, target: ResolvedAddress) -> None:
+def test_a_public_url_is_parsed(url: str, target: ResolvedAddress) -> None:
     assert resolve_url(url) == target
 
 
@@ -79,7 +79,7 @@ def test_what_is_public_is_taken_apart(url: str, target: ResolvedAddress) -> Non
         ("http://[2620:fe::fe]:81/", "[2620:fe::fe]:81"),
     ],
 )
-def test_the_host_is_named_as_http_wants_it(url: str, authority: str) -> None:
+def test_the_header_host_follows_http(url: str, authority: str) -> None:
     assert resolve_url(url).authority == authority
 
 
@@ -104,7 +104,7 @@ def test_the_host_is_named_as_http_wants_it(url: str, authority: str) -> None:
         "http://[::1/",
     ],
 )
-def test_what_is_no_url_is_refused(url: str) -> None:
+def test_a_malformed_url_is_refused(url: str) -> None:
     assert refusal(url) == "bad_url"
 
 
@@ -122,6 +122,6 @@ def test_an_operator_may_allow_a_private_network_and_only_that() -> None:
 
 
 @pytest.mark.parametrize("text", ["10.1.0.1/16", "here", "10.1.0.0/33"])
-def test_what_is_no_network_is_refused(text: str) -> None:
+def test_a_malformed_network_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"does not appear|host bits"):
         parse_networks(text)

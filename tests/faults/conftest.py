@@ -1,4 +1,4 @@
-"""Fault tests are done to real processes, on fresh databases."""
+"""Fixtures of the fault tests, which kill and freeze real processes on fresh databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.postgres import database_fixture, database_url_fixture, postgres_serv
 
 @pytest.fixture(name="pool")
 def pool_fixture(database: Database) -> Iterator[WorkerPool]:
-    """Nobody yet, on a fresh database of each kind."""
+    """A pool without workers, on a fresh database of each kind."""
     with worker_pool(database) as pool:
         yield pool
 
@@ -23,7 +23,7 @@ def pool_fixture(database: Database) -> Iterator[WorkerPool]:
 def shared_pool_fixture(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerPool]:
-    """A worker for the tests of a module that leave it alive: it takes six jobs at once."""
+    """A pool with one worker of six slots, shared by the tests of a module that leave it alive."""
     url = f"sqlite:///{tmp_path_factory.mktemp('shared_pool') / 'forecastle.db'}"
     if request.param == "postgresql":
         url = postgres_server().new_database()
@@ -36,7 +36,7 @@ def shared_pool_fixture(
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """A file for what the works say."""
+    """The log file of the job functions."""
     file = tmp_path / "log"
     file.touch()
     return file

@@ -33,7 +33,7 @@ def version() -> Candidate:
 
 
 def note(context: JobContext, word: str) -> None:
-    """Add a line to the log of the test; one write of a few bytes is not torn apart."""
+    """Append a line to the log of the test; one write of a few bytes is atomic."""
     if (log := context.job.request.get("log")) is not None:
         with Path(log).open("a") as file:
             file.write(f"{word} {context.job.id} {context.job.token} {os.getpid()}\n")
@@ -43,14 +43,14 @@ HOARD: list[bytes] = []
 
 
 def hoard(context: JobContext) -> Outcome:
-    """Leave so many ``bytes`` behind in the memory of the process."""
+    """Leak ``bytes`` of memory in the process."""
     HOARD.append(b"x" * context.job.request.get("bytes", 0))
     note(context, "begin")
     return Outcome()
 
 
 def steps(context: JobContext) -> Outcome:
-    """Go on from the newest checkpoint, a step at a time; leave a file behind, and a version.
+    """Continue from the newest checkpoint, one step at a time; write an artifact and register a version.
 
     With ``early`` another file is there from the beginning.
     """
@@ -71,13 +71,13 @@ def steps(context: JobContext) -> Outcome:
 
 
 def nothing(context: JobContext) -> Outcome:
-    """Only say that it ran."""
+    """Log that it ran."""
     note(context, "begin")
     return Outcome()
 
 
 def stubborn(context: JobContext) -> Outcome:
-    """Hear nothing and say nothing."""
+    """Ignore SIGTERM and report nothing more."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     context.report_progress({"pid": os.getpid()})
     while True:
@@ -85,31 +85,31 @@ def stubborn(context: JobContext) -> Outcome:
 
 
 def poison(context: JobContext) -> Outcome:
-    """Kill the process that does it."""
+    """Kill its own process."""
     note(context, "begin")
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
 def greedy(context: JobContext) -> Outcome:
-    """End as the kernel ends what takes too much memory."""
+    """Exit as a process that the kernel kills for its memory."""
     os._exit(137)
 
 
 def bad(context: JobContext) -> Outcome:
-    """Have data that cannot be used."""
+    """Refuse its data."""
     raise InputError([Fault(code="too_short", message="3 points are too few", hint="send more")])
 
 
 def die(context: JobContext) -> None:
-    """End this process at once, and with ``all`` the worker before it."""
+    """Kill this process, and with ``all`` first the worker."""
     if context.job.request.get("all"):
         os.kill(os.getppid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def uncommitted(context: JobContext) -> Outcome:
-    """Die once, after the file is written and before the end is."""
+    """Die in the first attempt, between the artifact and the end of the job."""
     with context.open_artifact("steps.txt", "text/plain") as file:
         file.write(b"attempt %d" % context.job.attempt)
     if context.job.attempt == 1:
@@ -118,7 +118,7 @@ def uncommitted(context: JobContext) -> Outcome:
 
 
 def unanswered(context: JobContext) -> Outcome:
-    """Die after the end is written and before anybody is told."""
+    """Die after the end is committed and before the worker learns of it."""
     note(context, "begin")
     context.finish(Outcome(version=version()))
     die(context)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def missing() -> str | None:
-    """Why there can be no cluster here, or None where there can."""
+    """Return the reason why no cluster can run here, or None."""
     if find_spec("ray") is None:
         return "Ray is not installed; pip install '.[ray]'"
     name = f"fc{os.getpid()}-try"
@@ -40,7 +40,7 @@ def missing() -> str | None:
 
 
 class Cluster:
-    """A head and a worker node, each with one CPU; ``head_url`` takes jobs, ``here`` is this process' own address."""
+    """A head and a worker node, each with one CPU; ``head_url`` accepts jobs, ``here`` is this process' own address."""
 
     def __init__(self, folder: Path) -> None:
         self.token = secrets.token_hex(32)
@@ -51,11 +51,11 @@ class Cluster:
 
     @property
     def head_url(self) -> str:
-        """Where the head takes jobs."""
+        """The address at which the head accepts jobs."""
         return f"http://{self.head_host}:8265"
 
     def wire(self) -> None:
-        """Make the switch, both machines, and the wires between them and this process."""
+        """Create the switch, both machines, and the links between them and this process."""
         switch = self._namespace("switch")
         _ip("netns", "add", switch)
         _ip("-n", switch, "link", "add", "name", "sw0", "type", "bridge")
@@ -74,7 +74,7 @@ class Cluster:
             _ip("-n", switch, "link", "set", f"p{port}", "master", "sw0", "up")
 
     def start(self) -> None:
-        """Start Ray on both machines and wait until the head takes jobs. Raise TimeoutError with what Ray said."""
+        """Start Ray on both machines and wait until the head accepts jobs. Raise TimeoutError with Ray's output."""
         # One after the other: a node does not wait for long for its head.
         options = {"head": ["--head", "--port=6379", f"--dashboard-host={self.head_host}", "--disable-usage-stats"]}
         options["node"] = [f"--address={self.head_host}:6379"]
@@ -89,7 +89,7 @@ class Cluster:
             time.sleep(0.1)
 
     def kill(self, machine: str) -> None:
-        """Everything on ``machine`` (head or node) is gone at once, as when its power fails."""
+        """Kill every process of ``machine`` (head or node) at once, as when its power fails."""
         while pids := self.pids(machine):
             for pid in pids:
                 with suppress(ProcessLookupError):
@@ -103,27 +103,27 @@ class Cluster:
         os.kill(pid, signal.SIGKILL)
 
     def restart(self) -> None:
-        """Everything is gone, and started anew on the same machines."""
+        """Kill everything, and start it again on the same machines."""
         for machine in self._hosts:
             self.kill(machine)
         self.start()
 
     def pids(self, machine: str) -> list[int]:
-        """The processes of ``machine``."""
+        """Return the processes of ``machine``."""
         found = subprocess.run(["ip", "netns", "pids", self._namespace(machine)], capture_output=True, check=False)
         return [int(pid) for pid in found.stdout.split()]
 
     def running(self, word: str, *machines: str) -> list[int]:
-        """The processes of either machine, or of ``machines``, whose command line has ``word`` in it."""
+        """Return the processes of ``machines``, both unless given, with ``word`` in their command line."""
         every = [pid for machine in machines or self._hosts for pid in self.pids(machine)]
         return [pid for pid in every if word.encode() in _command(pid) and b"/bin/sh" not in _command(pid)]
 
     def logs(self) -> Iterator[Path]:
-        """The files in which Ray writes what happened."""
+        """Return the log files of Ray."""
         return (file for file in self._folder.glob("*/session_2*/logs/**/*") if file.is_file())
 
     def close(self) -> None:
-        """End everything on both machines, and take the machines away."""
+        """Kill everything on both machines, and delete the machines."""
         for machine in self._hosts:
             self.kill(machine)
         for machine in [*self._hosts, "switch"]:
@@ -164,7 +164,7 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A cluster that has started."""
+    """Start a cluster, and delete it at the end of the block."""
     # Short: Ray puts sockets below it, whose names may have 107 characters.
     made = Cluster(Path(tempfile.mkdtemp(prefix="fcray-")))
     try:

@@ -21,7 +21,7 @@ from app.work.scheduler import SchedulerDependencies, tick
 
 
 def main(url: str, start: str, steps: str, step_s: str, moment: str = "never") -> None:
-    """Tick through the time given."""
+    """Tick ``steps`` times."""
     database = Database(url)
     listen(moment)
     for step in range(int(steps)):
@@ -32,7 +32,7 @@ def main(url: str, start: str, steps: str, step_s: str, moment: str = "never") -
 
 
 def dependencies_of(database: Database) -> SchedulerDependencies:
-    """Jobs on the newest revision of ``sales``."""
+    """Plan jobs on the newest revision of ``sales``."""
 
     def settle(tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
         with database.read() as session:
@@ -51,7 +51,7 @@ def dependencies_of(database: Database) -> SchedulerDependencies:
 
 
 def listen(moment: str) -> None:
-    """Die at the moment given."""
+    """Kill this process at ``moment``."""
     inserted = False
 
     def after_execute(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:

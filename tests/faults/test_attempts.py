@@ -1,4 +1,4 @@
-"""Attempts that die, hang, refuse or run out of time under one worker that goes on: F1, F4, F11 to F14, F20."""
+"""Attempts that die, hang, refuse or run out of time, under one worker that survives them (F1, F4, F11 to F14, F20)."""
 
 import signal
 import time
@@ -16,7 +16,7 @@ from tests.faults.worker_pool import GRACE_S, WorkerPool, log_of
 GENEROUS_S = 15.0  # for what takes two seconds on a machine that has nothing else to do
 
 
-def test_a_killed_trainer_is_followed_by_one_that_goes_on_from_its_checkpoint(shared_pool: WorkerPool) -> None:
+def test_a_killed_trainer_is_followed_by_one_that_continues_from_its_checkpoint(shared_pool: WorkerPool) -> None:
     job = shared_pool.queue("steps", {"steps": 12})
     trainer = shared_pool.reached(job, 4)
     trainer.kill()
@@ -44,7 +44,7 @@ def test_a_trainer_killed_around_its_commit_leaves_exactly_one_version(shared_po
     assert done.token == len(shared_pool.attempts(job))
 
 
-def test_a_job_that_kills_its_process_each_time_fails_and_blocks_nobody(shared_pool: WorkerPool, log: Path) -> None:
+def test_a_job_that_kills_its_process_each_time_fails_and_blocks_no_other(shared_pool: WorkerPool, log: Path) -> None:
     poisoned = shared_pool.queue("poison", {"log": str(log)}, max_attempts=2)
     others = [shared_pool.queue("steps", {"steps": 2, "step_s": 0.01}) for _ in range(3)]
     for job in others:
@@ -63,7 +63,7 @@ def test_bad_data_are_tried_once(shared_pool: WorkerPool) -> None:
     assert (failed.error["code"], failed.error["class"]) == ("invalid_input", "job")
 
 
-def test_what_took_too_much_memory_is_tried_once_more(shared_pool: WorkerPool) -> None:
+def test_a_job_that_ran_out_of_memory_is_tried_once_more(shared_pool: WorkerPool) -> None:
     job = shared_pool.queue("greedy", max_attempts=9)
     failed = shared_pool.ended(job)
     assert (failed.state, shared_pool.outcomes(job)) == ("failed", ["oom", "oom"])
@@ -71,7 +71,7 @@ def test_what_took_too_much_memory_is_tried_once_more(shared_pool: WorkerPool) -
     assert failed.error["code"] == "out_of_memory"
 
 
-def test_a_job_of_a_kind_that_nobody_knows_fails_and_says_so(shared_pool: WorkerPool) -> None:
+def test_a_job_of_an_unknown_kind_fails_with_a_reason(shared_pool: WorkerPool) -> None:
     failed = shared_pool.ended(shared_pool.queue("divination"))
     assert (failed.state, failed.attempt, failed.error and failed.error["code"]) == ("failed", 1, "unknown_kind")
 
@@ -87,7 +87,7 @@ def test_a_job_that_is_not_done_by_its_deadline_fails_and_is_not_tried_again(sha
     assert_gone(trainer)
 
 
-def test_a_queued_job_is_cancelled_and_never_begun(shared_pool: WorkerPool, log: Path) -> None:
+def test_a_queued_job_is_cancelled_and_never_started(shared_pool: WorkerPool, log: Path) -> None:
     with shared_pool.database.write() as session:
         jobs.limit(session, "gpu", 1)
     first = shared_pool.queue("steps", {"steps": 600}, resource="gpu")
@@ -110,7 +110,7 @@ def test_a_running_job_is_cancelled(shared_pool: WorkerPool) -> None:
     assert shared_pool.versions(job) == []
 
 
-def test_a_job_that_hears_no_signal_is_cancelled_after_the_grace(shared_pool: WorkerPool) -> None:
+def test_a_job_that_ignores_signals_is_cancelled_after_the_grace(shared_pool: WorkerPool) -> None:
     job = shared_pool.queue("stubborn")
     trainer = psutil.Process(eventually(lambda: shared_pool.look(job).progress.get("pid")))
     asked_s = time.monotonic()
@@ -130,7 +130,7 @@ def test_a_job_is_cancelled_between_two_attempts(shared_pool: WorkerPool, log: P
     assert len(log_of(log)) == begun
 
 
-def test_a_frozen_trainer_that_wakes_up_too_late_is_stopped(shared_pool: WorkerPool) -> None:
+def test_a_frozen_trainer_that_wakes_too_late_is_stopped(shared_pool: WorkerPool) -> None:
     job = shared_pool.queue("steps", {"steps": 12})
     trainer = shared_pool.reached(job, 2)
     trainer.send_signal(signal.SIGSTOP)

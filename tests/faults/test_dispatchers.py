@@ -1,4 +1,4 @@
-"""Dispatchers that are killed or frozen, and several at once: F2, F5, F6, F7, F8."""
+"""Dispatchers that are killed or frozen, and several of them at once (F2, F5, F6, F7, F8)."""
 
 import random
 import signal
@@ -18,7 +18,7 @@ from tests.faults.worker_pool import WorkerPool, log_of
 LIMITS = {"cpu": 2, "gpu": 1}
 
 
-def test_a_killed_dispatcher_takes_its_trainer_along_and_a_neighbour_goes_on_long_before_the_lease_is_over(
+def test_a_killed_dispatcher_ends_its_trainer_and_a_neighbour_continues_before_the_lease_expires(
     pool: WorkerPool,
 ) -> None:
     job = pool.queue("steps", {"steps": 40})
@@ -35,7 +35,7 @@ def test_a_killed_dispatcher_takes_its_trainer_along_and_a_neighbour_goes_on_lon
     pool.assert_one_version(job)
 
 
-def test_a_frozen_worker_with_its_trainer_wakes_up_to_find_that_another_did_the_job(pool: WorkerPool) -> None:
+def test_a_frozen_worker_with_its_trainer_wakes_after_another_did_the_job(pool: WorkerPool) -> None:
     job = pool.queue("steps", {"steps": 30, "early": True})
     frozen = pool.start_worker(lease_s=2.0)
     trainer = pool.reached(job, 3)
@@ -79,18 +79,18 @@ def tally(pool: WorkerPool) -> dict[str, int]:
         return {str(state): count for state, count in jobs.counts(session).items()}
 
 
-def test_two_workers_do_a_hundred_jobs_each_once(pool: WorkerPool, log: Path) -> None:
+def test_two_workers_run_a_hundred_jobs_once_each(pool: WorkerPool, log: Path) -> None:
     each_once(pool, log, 100)
 
 
 @pytest.mark.long
-def test_two_workers_do_five_hundred_jobs_each_once(pool: WorkerPool, log: Path) -> None:
+def test_two_workers_run_five_hundred_jobs_once_each(pool: WorkerPool, log: Path) -> None:
     each_once(pool, log, 500)
 
 
 @dataclass(frozen=True, slots=True)
 class Rampage:
-    """What became of jobs whose workers and trainers were killed all the time."""
+    """The jobs and the log of a run in which workers and trainers were killed."""
 
     kills: int
     jobs: int
@@ -129,7 +129,7 @@ def rampage(pool: WorkerPool, count: int, steps: int, most_kills: int) -> Rampag
 
 
 def kill(what: str, worker: psutil.Popen) -> int:
-    """How many were killed."""
+    """Return the number of killed processes."""
     trainers = worker.children() if what != "worker" else []
     victims = [*trainers[:1], *([worker] if what != "trainer" else [])]
     for victim in victims:

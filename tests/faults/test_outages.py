@@ -1,4 +1,4 @@
-"""Databases that go away while a job runs: crashed, locked, or without room on the disk (F9, F10)."""
+"""Outages of the database while a job runs: a crash, a read-only standby, a lock, a full disk (F9, F10)."""
 
 import resource
 import signal
@@ -81,7 +81,7 @@ def test_a_job_waits_while_another_program_locks_the_database(local: WorkerPool)
 
 
 @pytest.mark.long
-def test_a_job_waits_while_the_database_is_locked_for_longer_than_anybody_waits_for_a_lock(local: WorkerPool) -> None:
+def test_a_job_waits_while_the_database_is_locked_for_longer_than_the_lock_timeout(local: WorkerPool) -> None:
     outlives_a_lock(local, 25.0)
 
 
@@ -101,7 +101,7 @@ def test_a_job_is_delayed_and_not_lost_while_the_servers_disk_is_full(postgres: 
 
 @contextmanager
 def no_room(database: Database) -> Iterator[None]:
-    """Whatever is written of jobs is refused with PostgreSQL's own error for a disk without room (SQLSTATE 53100)."""
+    """Refuse every write to the tables of jobs with PostgreSQL's own error for a full disk (SQLSTATE 53100)."""
     tables = ("jobs", "checkpoints", "job_events")
     function = "BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END"
     with database.write() as session:
@@ -134,6 +134,6 @@ def test_a_job_is_delayed_and_not_lost_while_no_byte_can_be_written(local: Worke
 
 
 def fill_the_disk(process: psutil.Process, *, is_full: bool) -> None:
-    """Whatever a process writes to a file fails, as it does on a disk without room."""
+    """Make every write of a process to a file fail, as on a full disk."""
     most = 0 if is_full else resource.RLIM_INFINITY
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))

@@ -1,4 +1,4 @@
-"""Jobs on a cluster whose parts are killed, cut off and started anew: each ends in one version (F19).
+"""Jobs on a cluster whose parts are killed, cut off and restarted: each ends with one version (F19).
 
 The workers, the service and what runs the jobs are real processes; the head is one that answers as Ray's does, so that
 it can be made to fail within a second. ``test_ray_cluster`` does the same to Ray itself.
@@ -35,7 +35,7 @@ LEASE_S = 3.0
 
 @pytest.fixture(name="database")
 def database_fixture(sqlite: Database) -> Database:
-    """The tests of the store go through both kinds; what is killed here does not know which it is."""
+    """PostgreSQL only: the processes that these tests kill do not depend on the kind of database."""
     return sqlite
 
 
@@ -58,7 +58,7 @@ def job_fixture(database: Database) -> Job:
 
 @contextmanager
 def worker_of(database: Database, head: FakeHead, api: Api) -> Iterator[psutil.Popen]:
-    """A real ``forecastle worker`` that has its jobs run on the cluster."""
+    """Start a real ``forecastle worker`` that runs its jobs on the cluster."""
     url = database.url.render_as_string(hide_password=False)
     own = environment(database_url=url, lease_s=LEASE_S, poll_s=0.1, executor="ray", api_url=api.url, worker_slots=2)
     own |= {"RAY_ADDRESS": head.url, "RAY_AUTH_TOKEN": head.token}
@@ -70,7 +70,7 @@ def worker_of(database: Database, head: FakeHead, api: Api) -> Iterator[psutil.P
 
 
 def counting(database: Database, job: Job, least: int = 5) -> Job:
-    """The job once it has counted so far."""
+    """Return the job once it has counted so far."""
     return eventually(lambda: (found := look(database, job)).progress.get("step", 0) >= least and found)
 
 
@@ -95,7 +95,7 @@ def names(head: FakeHead) -> list[str]:
     return [order["submission_id"] for order in head.submitted]
 
 
-def test_a_job_whose_process_is_killed_goes_on_from_its_checkpoint(
+def test_a_job_whose_process_is_killed_continues_from_its_checkpoint(
     database: Database, head: FakeHead, api: Api, job: Job
 ) -> None:
     with worker_of(database, head, api):
@@ -108,7 +108,7 @@ def test_a_job_whose_process_is_killed_goes_on_from_its_checkpoint(
     assert [attempt.outcome for attempt in attempts(database, job)] == ["oom", "succeeded"]
 
 
-def test_a_killed_worker_is_followed_by_one_that_adopts_what_runs(
+def test_the_successor_of_a_killed_worker_adopts_its_attempts(
     database: Database, head: FakeHead, api: Api, job: Job
 ) -> None:
     with worker_of(database, head, api) as first:
@@ -120,9 +120,7 @@ def test_a_killed_worker_is_followed_by_one_that_adopts_what_runs(
     assert names(head) == [f"{job.id}-1"]
 
 
-def test_a_worker_that_is_told_to_stop_leaves_its_jobs_to_the_next(
-    database: Database, head: FakeHead, api: Api, job: Job
-) -> None:
+def test_a_stopped_worker_leaves_its_jobs_to_the_next(database: Database, head: FakeHead, api: Api, job: Job) -> None:
     with worker_of(database, head, api) as first:
         counting(database, job)
         first.terminate()
@@ -146,7 +144,7 @@ def test_a_frozen_worker_does_no_harm_when_it_wakes(database: Database, head: Fa
     assert len(versions(database, job)) == 1
 
 
-def test_a_head_that_dies_with_all_that_ran_is_waited_for(
+def test_jobs_wait_for_a_head_that_died_with_its_attempts(
     database: Database, head: FakeHead, api: Api, job: Job
 ) -> None:
     with worker_of(database, head, api):
@@ -160,7 +158,7 @@ def test_a_head_that_dies_with_all_that_ran_is_waited_for(
     assert done.result["begun"] >= 5
 
 
-def test_what_ran_on_behind_a_head_out_of_reach_is_fenced(
+def test_an_attempt_that_ran_on_behind_an_unreachable_head_is_fenced(
     database: Database, head: FakeHead, api: Api, job: Job
 ) -> None:
     with worker_of(database, head, api):
@@ -187,7 +185,7 @@ def test_a_job_is_cancelled_where_it_runs(database: Database, head: FakeHead, ap
 
 
 @pytest.mark.long
-def test_the_service_may_go_away_and_come_back(database: Database, head: FakeHead, api: Api, job: Job) -> None:
+def test_a_job_survives_an_outage_of_the_service(database: Database, head: FakeHead, api: Api, job: Job) -> None:
     with worker_of(database, head, api):
         counting(database, job)
         api.stop()
@@ -196,7 +194,7 @@ def test_the_service_may_go_away_and_come_back(database: Database, head: FakeHea
         assert assert_one_version(database, job).attempt == 1
 
 
-def test_without_its_address_a_worker_says_what_it_needs(database: Database) -> None:
+def test_without_its_address_a_worker_names_the_missing_variable(database: Database) -> None:
     own = environment(database_url=database.url.render_as_string(hide_password=False), executor="ray")
     own = {name: value for name, value in own.items() if not name.startswith("RAY_")}
     process = psutil.Popen([sys.executable, "-m", "app", "worker"], env=own, stderr=-1)

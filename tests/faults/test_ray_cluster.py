@@ -1,4 +1,4 @@
-"""A real cluster of Ray, two machines with a network of their own: what it runs, and what outlives what."""
+"""Jobs on a real Ray cluster of two machines with a network of their own, and the deaths of its parts."""
 
 import threading
 import time
@@ -41,7 +41,7 @@ def api_fixture(sqlite: Database, ray: Cluster) -> Iterator[Api]:
 
 @pytest.fixture(name="light")
 def light_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is run needs no TensorFlow."""
+    """Run a job function that needs no TensorFlow."""
     monkeypatch.setattr(ray_executor, "ENTRYPOINT", COMMAND)
 
 
@@ -52,7 +52,7 @@ def executor_of(ray: Cluster, api: Api) -> RayExecutor:
 
 @contextmanager
 def worker_of(database: Database, ray: Cluster, api: Api) -> Iterator[None]:
-    """What ``forecastle worker`` does, in a thread."""
+    """Run the dispatcher of a worker in a thread."""
     stop = threading.Event()
     settings = Settings(lease_s=LEASE_S, poll_s=0.2)
     dispatcher = Dispatcher(database, settings, executor_of(ray, api))
@@ -83,7 +83,7 @@ def words_in_logs(ray: Cluster, *words: str) -> list[str]:
     return [word for word in words if any(word.encode() in data for data in said)]
 
 
-def test_a_network_is_taught_on_a_cluster(sqlite: Database, ray: Cluster, api: Api) -> None:
+def test_a_network_is_trained_on_a_cluster(sqlite: Database, ray: Cluster, api: Api) -> None:
     job = queue(sqlite, keep(sqlite, weeks()))
     with worker_of(sqlite, ray, api):
         done = assert_one_version(sqlite, job)
@@ -91,7 +91,7 @@ def test_a_network_is_taught_on_a_cluster(sqlite: Database, ray: Cluster, api: A
 
 
 @pytest.mark.usefixtures("light")
-def test_an_attempt_is_run_once_and_its_secret_is_in_no_log(sqlite: Database, ray: Cluster, api: Api) -> None:
+def test_an_attempt_runs_once_and_its_secret_is_in_no_log(sqlite: Database, ray: Cluster, api: Api) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim_with_secret(sqlite)
     first, second = executor_of(ray, api), executor_of(ray, api)
@@ -113,7 +113,7 @@ def ended(status: object) -> Finished | None:
 
 
 @pytest.mark.usefixtures("light")
-def test_a_killed_entrypoint_is_followed_by_one_that_goes_on(sqlite: Database, ray: Cluster, api: Api) -> None:
+def test_a_killed_entrypoint_is_followed_by_one_that_continues(sqlite: Database, ray: Cluster, api: Api) -> None:
     job = queue(sqlite, keep(sqlite, weeks()))
     with worker_of(sqlite, ray, api):
         counting(sqlite, job)
@@ -125,7 +125,7 @@ def test_a_killed_entrypoint_is_followed_by_one_that_goes_on(sqlite: Database, r
 
 
 @pytest.mark.usefixtures("light")
-def test_who_comes_after_a_worker_adopts_what_runs(sqlite: Database, ray: Cluster, api: Api) -> None:
+def test_the_next_worker_adopts_running_attempts(sqlite: Database, ray: Cluster, api: Api) -> None:
     job = queue(sqlite, keep(sqlite, weeks()))
     with worker_of(sqlite, ray, api):
         counting(sqlite, job)
@@ -135,7 +135,7 @@ def test_who_comes_after_a_worker_adopts_what_runs(sqlite: Database, ray: Cluste
 
 
 @pytest.mark.long
-def test_a_search_of_twenty_trials_is_done_on_other_machines_too(sqlite: Database, ray: Cluster, api: Api) -> None:
+def test_a_search_of_twenty_trials_runs_on_other_machines_too(sqlite: Database, ray: Cluster, api: Api) -> None:
     training = Training(max_epochs=8, steps_per_epoch=5, batch_size=16)
     fixed = {"season": SPEC.season, "horizon": SPEC.horizon, "freq": SPEC.freq}
     job = queue(sqlite, keep(sqlite, weeks()), training=training, auto=AutoSearch(SEARCH_S, fixed))
@@ -157,7 +157,7 @@ def test_a_search_of_twenty_trials_is_done_on_other_machines_too(sqlite: Databas
 
 @pytest.mark.long
 @pytest.mark.usefixtures("light")
-def test_a_job_outlives_the_death_of_its_cluster(sqlite: Database, ray: Cluster, api: Api) -> None:
+def test_a_job_survives_the_death_of_its_cluster(sqlite: Database, ray: Cluster, api: Api) -> None:
     job = queue(sqlite, keep(sqlite, weeks()))
     with worker_of(sqlite, ray, api):
         counting(sqlite, job)

@@ -1,4 +1,4 @@
-"""Several schedulers that are killed, raced with and put under clocks that jump: each due time is made one job of."""
+"""Several schedulers with kills, races and jumping clocks: each due time enqueues one job."""
 
 import random
 import subprocess
@@ -29,14 +29,14 @@ def clock(database: Database) -> Clockwork:
 
 
 def ticker(database: Database, start: str, steps: int, step_s: float, moment: str = "never") -> subprocess.Popen[bytes]:
-    """A scheduler in a process of its own."""
+    """Start a scheduler process."""
     url = database.url.render_as_string(hide_password=False)
     words = [url, at(start).isoformat(), str(steps), str(step_s), moment]
     return subprocess.Popen([sys.executable, "-m", "tests.faults.scheduler_process", *words])
 
 
 def assert_each_once(clock: Clockwork, name: str, first: str, last: str, step: timedelta) -> None:
-    """Every due time from ``first`` to ``last`` has one firing and one job, and there are no others."""
+    """Assert that each due time from ``first`` to ``last`` has one firing and one job, and no other has."""
     wanted, due = [], at(first)
     while due <= at(last):
         wanted.append(due)
@@ -58,7 +58,7 @@ def test_three_schedulers_fire_each_due_time_of_three_minutes_once(clock: Clockw
 
 
 @pytest.mark.parametrize(("moment", "before"), [("insert", 0), ("commit", 1)])
-def test_a_scheduler_killed_around_its_commit_loses_nothing_and_doubles_nothing(
+def test_a_scheduler_killed_around_its_commit_loses_and_repeats_nothing(
     clock: Clockwork, moment: str, before: int
 ) -> None:
     clock.add()
@@ -68,7 +68,7 @@ def test_a_scheduler_killed_around_its_commit_loses_nothing_and_doubles_nothing(
     assert_each_once(clock, "nightly", "10:00", "10:00", timedelta(hours=1))
 
 
-def test_schedulers_that_are_killed_at_random_lose_no_due_time(clock: Clockwork) -> None:
+def test_schedulers_killed_at_random_lose_no_due_time(clock: Clockwork) -> None:
     names = ["n1", "n2", "n3"]
     for name in names:
         clock.add(name, cron="* * * * *", misfire="all", now="09:59:30")
@@ -84,7 +84,7 @@ def test_schedulers_that_are_killed_at_random_lose_no_due_time(clock: Clockwork)
 
 
 def race(clock: Clockwork, other: Callable[[], object], now: str) -> list[object]:
-    """A tick at ``now`` and something else, at the same moment; what each has come to."""
+    """Run a tick at ``now`` and another call at the same time; return both results."""
     tick = partial(clock.tick, now)
     results: list[object] = list(at_once([tick, other, tick]))
     assert not any(isinstance(result, Exception) for result in results), results
@@ -94,7 +94,7 @@ def race(clock: Clockwork, other: Callable[[], object], now: str) -> list[object
 ROUNDS = 8
 
 
-def test_a_pause_that_races_with_a_tick_is_a_pause(clock: Clockwork) -> None:
+def test_a_pause_that_races_with_a_tick_holds(clock: Clockwork) -> None:
     seen: Counter[int] = Counter()
     for number in range(ROUNDS):
         name = f"n{number}"
@@ -157,7 +157,7 @@ def walk(clock: Clockwork, start: str, end: str, step: timedelta) -> None:
         ("2026-10-24", ["2026-10-24T00:30", "2026-10-25T00:30", "2026-10-26T01:30"]),  # 02:30 comes at 00:30 and 01:30
     ],
 )
-def test_at_half_past_two_in_paris_something_is_done_once_whatever_the_clocks_do(
+def test_a_job_at_half_past_two_in_paris_runs_once_on_days_of_clock_changes(
     clock: Clockwork, night: str, dues: list[str]
 ) -> None:
     clock.add(cron="30 2 * * *", zone="Europe/Paris", now=f"{night}T00:00")
@@ -176,7 +176,7 @@ def test_a_schedule_that_moves_to_another_zone_is_due_by_its_clocks(clock: Clock
     assert clock.look().due_at == at("2026-05-02T03:00")
 
 
-def test_a_clock_set_back_by_an_hour_fires_nothing_again_and_loses_nothing(clock: Clockwork) -> None:
+def test_a_clock_set_back_by_an_hour_repeats_and_loses_nothing(clock: Clockwork) -> None:
     clock.add(cron="*/20 * * * *", now="09:50")
     walk(clock, "10:00", "10:50", timedelta(minutes=5))
     walk(clock, "09:50", "11:30", timedelta(minutes=5))
@@ -186,7 +186,7 @@ def test_a_clock_set_back_by_an_hour_fires_nothing_again_and_loses_nothing(clock
 @pytest.mark.parametrize(
     ("misfire", "fired"), [("once", ["13:00"]), ("skip", []), ("all", ["10:00", "11:00", "12:00", "13:00"])]
 )
-def test_down_for_three_hours(clock: Clockwork, misfire: str, fired: list[str]) -> None:
+def test_three_hours_without_a_scheduler(clock: Clockwork, misfire: str, fired: list[str]) -> None:
     clock.add(misfire=misfire)
     running = [ticker(clock.database, "13:02", 3, 1) for _ in range(2)]
     assert [process.wait(240) for process in running] == [0, 0]

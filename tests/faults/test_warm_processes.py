@@ -1,4 +1,4 @@
-"""A process that did a job does the next, until it has grown: what is left behind does not add up."""
+"""Warm processes run one job after another until they have grown, so that leaked memory does not add up."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ Do = Callable[..., list[str]]
 
 @pytest.fixture(name="do")
 def do_fixture(sqlite: Database, log: Path) -> Iterator[Do]:
-    """Does a job for each of some sizes, in MiB that it leaves behind; says which processes did them."""
+    """Run one job for each size in MiB, which it leaks; return the processes that ran them."""
     settings = Settings(database_url=str(sqlite.url), warm_bytes=512 * MIB)
     executor = LocalExecutor(settings, (sys.executable, "-m", "tests.faults.fault_jobs"))
     with worker_pool(sqlite) as pool:
@@ -36,7 +36,7 @@ def one(pool: WorkerPool, executor: LocalExecutor, log: Path, size: int) -> str:
     return log.read_text().split()[-1]
 
 
-def test_a_process_that_has_grown_does_no_other_job(do: Do) -> None:
+def test_a_process_that_has_grown_runs_no_other_job(do: Do) -> None:
     first, second, grown, fresh, last = do(0, 0, 512, 0, 0)
     assert first == second == grown
     assert fresh == last != first

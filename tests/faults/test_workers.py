@@ -1,4 +1,4 @@
-"""Real workers that are killed, frozen, told to stop, or left without a database: the job ends in one version."""
+"""Real workers that are killed, frozen, stopped, or left without a database: the job ends with one version."""
 
 import signal
 import sys
@@ -35,7 +35,7 @@ TRAINER_GONE_S = 2.0
 
 
 def in_the_middle(database: Database, job: Job) -> Job:
-    """The job once it is being fitted."""
+    """Return the job once it is being fitted."""
     return eventually(lambda: (found := look(database, job)).progress.get("phase") == "fit" and found)
 
 
@@ -44,7 +44,7 @@ def ended(database: Database, job: Job) -> Job:
 
 
 def assert_one_version(database: Database, job: Job) -> None:
-    """The job has succeeded with exactly one version, which is champion."""
+    """Assert that the job has succeeded with exactly one version, which is champion."""
     done = ended(database, job)
     assert (done.state, done.error) == ("succeeded", None)
     [version] = versions(database, job)
@@ -56,9 +56,7 @@ def assert_one_version(database: Database, job: Job) -> None:
         assert len(registry.alias_moves(session, job.tenant_id, job.model, "champion", None, 10)) == 1
 
 
-def test_a_worker_killed_in_the_middle_takes_its_trainer_with_it_and_another_does_the_job(
-    sqlite: Database, postgres: Database
-) -> None:
+def test_a_killed_worker_ends_its_trainer_and_another_runs_the_job(sqlite: Database, postgres: Database) -> None:
     # Side by side on both kinds of database: each of the four trainers takes seconds to start.
     queued = {
         database: queue(database, keep(database, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
@@ -80,7 +78,7 @@ def test_a_worker_killed_in_the_middle_takes_its_trainer_with_it_and_another_doe
             assert_one_version(database, job)
 
 
-def test_a_frozen_worker_wakes_to_find_its_job_done(postgres: Database) -> None:
+def test_a_frozen_worker_wakes_after_another_did_its_job(postgres: Database) -> None:
     job = queue(postgres, keep(postgres, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
     with ExitStack() as stack:
         frozen = stack.enter_context(worker_of(postgres))
@@ -100,7 +98,7 @@ def test_a_frozen_worker_wakes_to_find_its_job_done(postgres: Database) -> None:
         assert frozen.wait(60) == 0
 
 
-def test_a_trainer_killed_in_the_middle_is_followed_by_another_of_the_same_worker(sqlite: Database) -> None:
+def test_a_killed_trainer_is_followed_by_another_of_the_same_worker(sqlite: Database) -> None:
     job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
     with worker_of(sqlite) as worker:
         trainer = trainer_of(worker)
@@ -117,7 +115,7 @@ def test_a_trainer_killed_in_the_middle_is_followed_by_another_of_the_same_worke
     assert versions(sqlite, job) == []
 
 
-def test_a_job_outlives_the_crash_of_its_database() -> None:
+def test_a_job_survives_the_crash_of_its_database() -> None:
     server = postgres_server()
     database = Database(server.new_database())
     job = queue(database, keep(database, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
@@ -138,12 +136,12 @@ def test_a_job_outlives_the_crash_of_its_database() -> None:
 
 
 def serve(database: Database) -> psutil.Popen:
-    """``forecastle serve``, the one command, with whatever it starts beside it."""
+    """Start ``forecastle serve``, with the processes that it starts itself."""
     env = environment(database_url=str(database.url), data_dir=Path(database.url.database or "").parent, poll_s=0.1)
     return psutil.Popen([sys.executable, "-m", "app", "serve", "--port", "0"], env=env)
 
 
-def test_the_one_command_killed_and_given_again_does_the_job_that_it_had(sqlite: Database) -> None:
+def test_the_serve_command_continues_its_job_after_a_kill(sqlite: Database) -> None:
     job = queue(sqlite, keep(sqlite, weeks()), training=LONGER, max_attempts=MAX_ATTEMPTS)
     first = serve(sqlite)
     family: list[psutil.Process] = []

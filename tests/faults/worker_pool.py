@@ -1,4 +1,4 @@
-"""Real workers on a real database, jobs for them, and what is to be known of both."""
+"""Real worker processes on a real database, and jobs for them."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ GRACE_S = 1.0
 
 
 class WorkerPool:
-    """A database with a data set, and the workers that were hired for it."""
+    """A database with a data set, and the worker processes that were started on it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -28,7 +28,7 @@ class WorkerPool:
         self.workers: list[psutil.Popen] = []
 
     def start_worker(self, slots: int = 1, lease_s: float = 60.0) -> psutil.Popen:
-        """Start a worker that runs so many jobs at once."""
+        """Start a worker with so many slots."""
         url = self.database.url.render_as_string(hide_password=False)
         env = environment(database_url=url, lease_s=lease_s, poll_s=0.1, worker_slots=slots)
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles all that it imports
@@ -38,7 +38,7 @@ class WorkerPool:
         return self.workers[-1]
 
     def queue(self, kind: str, request: dict[str, Any] | None = None, **changes: Any) -> Job:
-        """Put a job in the queue; ``changes``: of its other fields."""
+        """Enqueue a job; ``changes``: more of its fields."""
         fields: dict[str, Any] = {"model": "demand", "max_attempts": 3, "created_by": "cli"}
         new = NewJob(
             tenant_id=self.revision.tenant_id,
@@ -54,11 +54,11 @@ class WorkerPool:
         return look(self.database, job)
 
     def ended(self, job: Job) -> Job:
-        """The job once it is over."""
+        """Return the job once it has ended."""
         return eventually(lambda: (found := self.look(job)).finished_at and found)
 
     def reached(self, job: Job, step: int) -> psutil.Process:
-        """The process that does the job, once it has done so many steps."""
+        """Return the process of the job, once it has done so many steps."""
 
         def there() -> int | None:
             progress = self.look(job).progress
@@ -78,12 +78,12 @@ class WorkerPool:
             return list(session.scalars(select(Version).where(Version.job_id.in_([job.id for job in of]))))
 
     def artifacts(self, job: Job) -> list[int]:
-        """The tokens under which files of the job are kept."""
+        """Return the tokens of the attempts whose artifacts are stored."""
         with self.database.read() as session:
             return list(session.scalars(select(Artifact.token).where(Artifact.job_id == job.id)))
 
     def assert_one_version(self, *of: Job) -> None:
-        """Each of the jobs has succeeded with a version of its own, and with the files of one attempt."""
+        """Assert that each job has succeeded with a version of its own, and with the artifacts of one attempt."""
         assert sorted(version.job_id for version in self.versions(*of)) == sorted(job.id for job in of)
         for job in of:
             done = self.look(job)
@@ -91,7 +91,7 @@ class WorkerPool:
             assert len(self.artifacts(job)) <= 1
 
     def stop_all(self) -> None:
-        """End every worker, and whatever is left of it."""
+        """Kill every worker and its children."""
         for worker in self.workers:
             children = worker.children() if worker.is_running() else []
             put_away(worker)
@@ -103,7 +103,7 @@ class WorkerPool:
 
 @contextmanager
 def worker_pool(database: Database) -> Iterator[WorkerPool]:
-    """A pool; nothing of it is left at the end of the block."""
+    """Make a pool, and stop its processes at the end of the block."""
     pool = WorkerPool(database)
     try:
         yield pool
@@ -113,6 +113,6 @@ def worker_pool(database: Database) -> Iterator[WorkerPool]:
 
 
 def log_of(file: Path, word: str = "begin") -> Sequence[str]:
-    """The jobs that a log of works names with this word."""
+    """Return the jobs that the log of the job functions names with ``word``."""
     lines = [line.split() for line in file.read_text().splitlines()]
     return [job for said, job, *_ in lines if said == word]

@@ -1,4 +1,4 @@
-"""A worker whose children do the works of the tests: ``python -m tests.faults.worker_process GRACE_S``."""
+"""A worker with the job functions of the fault tests: ``python -m tests.faults.worker_process GRACE_S``."""
 
 import sys
 
@@ -11,7 +11,7 @@ from app.work.executors.local import LocalExecutor
 
 
 def main(grace_s: float) -> None:
-    """Work until SIGTERM."""
+    """Run jobs until SIGTERM."""
     configure_logging()
     stop = until_signalled()
     settings = Settings()

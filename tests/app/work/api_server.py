@@ -1,4 +1,4 @@
-"""The service over a test's database, on a real socket; it can be stopped and started again at the same address."""
+"""The API over a test's database, on a real socket; a test can stop it and start it again at the same address."""
 
 import socket
 import threading
@@ -34,11 +34,11 @@ class Api:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The address of the API."""
         return f"http://{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Start the server and wait until it answers."""
         config = uvicorn.Config(
             create_app(self._settings),
             host=self.host,
@@ -53,7 +53,7 @@ class Api:
         eventually(lambda: server.started, 20)
 
     def stop(self) -> None:
-        """Be gone; harmless when repeated."""
+        """Stop the server; harmless when repeated."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(20)
@@ -62,7 +62,7 @@ class Api:
 
 @contextmanager
 def api_of(database: Database, host: str = "127.0.0.1", **settings: object) -> Iterator[Api]:
-    """The service, for as long as the block lasts."""
+    """Start the API, and stop it at the end of the block."""
     api = Api(database, host, **settings)
     api.start()
     try:
@@ -72,7 +72,7 @@ def api_of(database: Database, host: str = "127.0.0.1", **settings: object) -> I
 
 
 def claim_with_secret(database: Database, secret: str = SECRET, lease_s: float = 600.0) -> Job:
-    """The next job, as a dispatcher claims it for a runner elsewhere."""
+    """Claim the next job, as a dispatcher does for a process on a cluster."""
     with database.write() as session:
         job = jobs.claim(session, "w1", lease_s, runner_sha256=digest_of(secret))
     assert job is not None
@@ -80,5 +80,5 @@ def claim_with_secret(database: Database, secret: str = SECRET, lease_s: float =
 
 
 def http_context(api: Api, job: Job, secret: str = SECRET, patience_s: float = 20.0) -> HttpJobContext:
-    """The desk of a runner elsewhere."""
+    """Return the context of a job whose process is on a cluster."""
     return HttpJobContext(credentials_for(api.url, job.id, job.token, secret), patience_s, retry_s=0.05)

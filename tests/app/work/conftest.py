@@ -1,4 +1,4 @@
-"""Each test gets a fresh database of both kinds; ``sales`` is a data set in it."""
+"""Fixtures: a fresh database of each kind for each test, and the data set ``sales`` in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +14,13 @@ from tests.postgres import database_fixture, database_url_fixture, postgres_serv
 
 @pytest.fixture
 def sales(database: Database) -> Revision:
-    """90 days of three series."""
+    """A data set of three series of 90 days."""
     return keep(database, weeks())
 
 
 @pytest.fixture(name="sqlite")
 def sqlite_fixture(tmp_path: Path) -> Iterator[Database]:
-    """A database in a file, for what does not depend on its kind."""
+    """An SQLite database, for tests that do not depend on the kind."""
     url = f"sqlite:///{tmp_path / 'one.db'}"
     migrate(url)
     database = Database(url)
@@ -30,7 +30,7 @@ def sqlite_fixture(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture(name="postgres")
 def postgres_fixture() -> Iterator[Database]:
-    """A database on a server, for what needs two writers at once."""
+    """A PostgreSQL database, for tests that need two concurrent writers."""
     database = Database(postgres_server().new_database())
     yield database
     database.dispose()

@@ -22,7 +22,7 @@ STEPS = 30
 
 
 def count(context: JobContext) -> Outcome:
-    """Count, from where the attempt before this one was."""
+    """Count from the checkpoint of the previous attempt."""
     begun = int(context.load_checkpoint() or b"0")
     for step in range(begun, STEPS):
         if context.report_progress({"phase": "fit", "step": step}):

@@ -1,4 +1,4 @@
-"""A head of a Ray cluster that is none: it answers Ray's Jobs REST API over a real socket and runs what it is given.
+"""A fake head of a Ray cluster: it answers Ray's Jobs REST API over a real socket and runs real processes.
 
 What it answers was read off Ray 2.60; tests/faults/test_ray.py holds the real one to the same.
 """
@@ -22,7 +22,7 @@ TOKEN = "of-the-cluster"
 
 @dataclass
 class FakeHead:
-    """A head on a free port. ``submitted``: every order that was taken; ``runs``: the processes, by submission id.
+    """A head on a free port. ``submitted``: every accepted submission; ``runs``: the processes, by submission id.
 
     ``instead``: what it runs in place of what it is told to.
     """
@@ -39,11 +39,11 @@ class FakeHead:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the head."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen, on the same port as before."""
+        """Start to listen, on the same port as before."""
         head = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -67,21 +67,21 @@ class FakeHead:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
     def die(self) -> None:
-        """Be gone with all that it ran, and know nothing of it afterwards."""
+        """Kill every process, and forget them."""
         self.stop()
         for run in self.runs.values():
             run.kill()
@@ -89,7 +89,7 @@ class FakeHead:
         self.runs.clear()
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body."""
+        """Return status and body."""
         if path == "/api/version":
             return 200, json.dumps({"version": "4", "ray_version": "2.60.0"}).encode()
         name = path.removeprefix("/api/jobs/")
@@ -102,7 +102,7 @@ class FakeHead:
         return 200, json.dumps({"submission_id": name, "status": status, "driver_exit_code": shown}).encode()
 
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body; the status 0 stands for a connection that breaks."""
+        """Return status and body; the status 0 breaks the connection."""
         if path != "/api/jobs/":
             return self._stop(path.removeprefix("/api/jobs/").removesuffix("/stop"))
         order = json.loads(body)
@@ -133,7 +133,7 @@ class FakeHead:
 
 @contextmanager
 def fake_head(instead: str | None = None) -> Iterator[FakeHead]:
-    """A head that listens; gone with all that it runs at the end of the block."""
+    """Start a head; kill it and its processes at the end of the block."""
     head = FakeHead(instead=instead)
     head.start()
     try:

@@ -1,4 +1,4 @@
-"""A tenant with a data set and schedules, and a clock that goes as a test says."""
+"""A tenant with a data set and schedules, ticked at times that a test gives."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,14 +29,14 @@ PLAN = Plan(
 
 
 def at(text: str) -> datetime:
-    """``at("10:30")`` on the first of May, or any moment of which the date is given; in UTC."""
+    """Return a time in UTC: ``at("10:30")`` is on the first of May 2026; a date may be given, too."""
     whole = text if "T" in text else f"2026-05-01T{text}"
     return datetime.fromisoformat(whole).replace(tzinfo=UTC)
 
 
 @dataclass
 class Clockwork:
-    """Schedules of one tenant on its data set ``sales``, of which the newest revision is what a job is settled on."""
+    """Schedules of one tenant; their jobs are planned on the newest revision of the data set ``sales``."""
 
     database: Database
     tenant_id: int = 0
@@ -53,7 +53,7 @@ class Clockwork:
         return SchedulerDependencies(self.settle, lambda session, tenant_id, model: self.quality)
 
     def settle(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
-        """A job on the newest revision. Raise NotFound for the data set, RuntimeError for the model ``bug``."""
+        """Plan a job on the newest revision. Raise NotFound for the data set, RuntimeError for the model ``bug``."""
         self.asked.append(request)
         model = model_of(request) or "baselines"
         if model == "bug":
@@ -97,28 +97,28 @@ class Clockwork:
         return dict(tick(self.database, self.dependencies, at(now) + timedelta(seconds=plus_s)))
 
     def grow(self, rows_total: int) -> None:
-        """A new revision of ``sales``."""
+        """Append a revision to ``sales``."""
         with self.database.write() as session:
             number = datasets.revision(session, self.tenant_id, "sales").number
             datasets.append(session, self.tenant_id, "sales", number, new_revision(rows_total=rows_total), "cli")
 
     def firings(self, name: str = "nightly") -> list[Firing]:
-        """Oldest first."""
+        """Return them oldest first."""
         with self.database.read() as session:
             return firings.list_page(session, self.tenant_id, name, None, 10_000)[::-1]
 
     def said(self, name: str = "nightly") -> list[tuple[str, str, str]]:
-        """Of each firing the due time on the clock, the cause and the outcome."""
+        """Return the due time, the cause and the outcome of each firing."""
         return [(row.due_at.strftime("%H:%M"), row.cause, row.outcome) for row in self.firings(name)]
 
     def jobs(self) -> list[Job]:
-        """Oldest first."""
+        """Return them oldest first."""
         with self.database.read() as session:
             rows = session.query(Job).order_by(Job.created_at, Job.id).all()
             return [row for row in rows if row.tenant_id == self.tenant_id]
 
     def end_jobs(self) -> None:
-        """As if all that was queued had been done."""
+        """Mark every job as succeeded."""
         with self.database.write() as session:
             for job in session.query(Job):
                 job.state = "succeeded"

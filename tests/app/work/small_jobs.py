@@ -35,14 +35,14 @@ DEADLINE_S = 240  # for what takes seconds on a machine that has nothing else to
 
 
 def weeks(points: int = 90, series: int = 3, freq: str = "D") -> Panel:
-    """Noisy weeks."""
+    """Return series with a weekly season and noise."""
     rng = np.random.default_rng(0)
     week = 10 + 5 * np.sin(np.arange(points) * 2 * np.pi / 7)
     return panel_of(*(week + rng.normal(size=points) for _ in range(series)), freq=freq)
 
 
 def keep(database: Database, panel: Panel, name: str = "sales") -> Revision:
-    """``panel`` as a data set of the tenant ``default``."""
+    """Store ``panel`` as a data set of the tenant ``default``."""
     with database.write() as session:
         tenant = keys.tenant_id(session, "default")
         return datasets.create(session, tenant, name, str(panel.freq), panels.new_revision(panel), "cli")
@@ -57,7 +57,7 @@ def queue(
     max_attempts: int = 3,
     **order: Any,
 ) -> Job:
-    """A training job of the model ``demand``, as the API queues it; ``order``: more of its fields."""
+    """Enqueue a training job of the model ``demand``, as the API does; ``order``: more of its fields."""
     wanted = TrainPayload(**{"members": (MemberPlan(spec, training),), "refit": False, **order})
     new = NewJob(
         tenant_id=revision.tenant_id,
@@ -81,7 +81,7 @@ def claim(database: Database, worker: str = "w1", lease_s: float = 600.0) -> Job
 
 
 def context_of(database: Database, job: Job) -> DatabaseJobContext:
-    """The desk of a job that was claimed."""
+    """Return the context of a claimed job."""
     with database.read() as session:
         return DatabaseJobContext(database, tasks.task(session, job.tenant_id, job.id, job.token))
 
@@ -97,7 +97,7 @@ def run_function(context: JobContext, function: JobFunction) -> ExitStatus:
 
 
 def look(database: Database, job: Job) -> Job:
-    """The job as it is now."""
+    """Return the job as it is now."""
     with database.read() as session:
         return jobs.get(session, job.tenant_id, job.id)
 
@@ -108,7 +108,7 @@ def cancel(database: Database, job: Job) -> Job:
 
 
 def versions(database: Database, job: Job) -> list[Version]:
-    """The versions of ``demand``, newest first."""
+    """Return the versions of ``demand``, newest first."""
     with database.read() as session:
         if not any(model.name == job.model for model in registry.list_models(session, job.tenant_id, 0, 100)):
             return []
@@ -116,12 +116,12 @@ def versions(database: Database, job: Job) -> list[Version]:
 
 
 def untrained(spec: Spec = SPEC, seed: int = 1) -> Forecaster:
-    """A forecaster with random weights."""
+    """Return a forecaster with random weights."""
     return Forecaster((Member(spec, weights(spec, seed)),), flat_calibration(spec.horizon))
 
 
 def crown(database: Database, revision: Revision, forecaster: Forecaster | None = None, **changes: Any) -> Version:
-    """A champion of ``demand`` that no training made."""
+    """Register an untrained champion of ``demand``."""
     queue(database, revision)
     job = claim(database)
     made = forecaster or untrained()
@@ -145,7 +145,7 @@ def crown(database: Database, revision: Revision, forecaster: Forecaster | None 
 
 
 def eventually(look: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
-    """The first answer of ``look`` that is true."""
+    """Call ``look`` until its result is true, and return that; fail after a deadline."""
     end_s = time.monotonic() + deadline_s
     while not (found := look()):
         assert time.monotonic() < end_s, "it did not come to pass"
@@ -154,14 +154,14 @@ def eventually(look: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
 
 
 def environment(**settings: Any) -> dict[str, str]:
-    """This process's environment with these settings and no others."""
+    """Return this process's environment with these settings and no others."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("FORECASTLE_")}
     return {**own, **{f"FORECASTLE_{name.upper()}": str(value) for name, value in settings.items()}}
 
 
 @contextmanager
 def worker_of(database: Database, lease_s: float = 2.0) -> Iterator[psutil.Popen]:
-    """A real ``forecastle worker``, in a process of its own; killed at the end of the block if it still runs."""
+    """Start a real ``forecastle worker`` process; kill it at the end of the block if it still runs."""
     env = environment(database_url=database.url.render_as_string(hide_password=False), lease_s=lease_s, poll_s=0.1)
     process = psutil.Popen([sys.executable, "-m", "app", "worker"], env=env)
     try:
@@ -171,7 +171,7 @@ def worker_of(database: Database, lease_s: float = 2.0) -> Iterator[psutil.Popen
 
 
 def put_away(process: Popen[Any] | psutil.Popen) -> None:
-    """End a process that a test has started, whatever state it is in."""
+    """Kill a process that a test has started, stopped ones included."""
     if process.poll() is None:
         process.kill()
     process.wait()
@@ -181,12 +181,12 @@ def put_away(process: Popen[Any] | psutil.Popen) -> None:
 
 
 def trainer_of(process: psutil.Popen) -> psutil.Process:
-    """The child that trains for a worker, once there is one."""
+    """Return the training child of a worker, once there is one."""
     return eventually(lambda: children_of(process, "app.work.local_child"))[0]
 
 
 def children_of(process: psutil.Process, word: str) -> list[psutil.Process]:
-    """The children that live and have ``word`` in their command line."""
+    """Return the living children with ``word`` in their command line."""
     found = []
     for child in process.children():
         # One that has just ended has no command line any more.

@@ -1,4 +1,4 @@
-"""Which version becomes champion, and that both are measured where neither was trained on."""
+"""The comparison of a new version with the champion, on windows that neither was trained on."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def standing(
     rival: Forecaster | None = None,
     **changes: object,
 ) -> Evidence:
-    """How ``champion`` does against ``rival``, or an untrained forecaster, on ``panel``.
+    """Compare ``champion`` with ``rival``, or an untrained forecaster, on ``panel``.
 
     ``known``: points known to the rival's parent.
     """
@@ -65,7 +65,7 @@ def refit(skill: float | None = 0.25) -> dict[str, object]:
     return {"skill": skill, "report": report(skill, refit=True)}
 
 
-def test_there_is_nothing_to_beat_at_first(sqlite: Database) -> None:
+def test_without_a_champion_there_is_nothing_to_compare_with(sqlite: Database) -> None:
     assert standing(sqlite, None, weeks()) == Evidence()
 
 
@@ -77,14 +77,14 @@ def test_champion_and_rival_are_measured_on_the_same_windows(sqlite: Database) -
     assert errors == pytest.approx([mase(other, panel), mase(untrained(), panel), mase(naive(), panel)])
 
 
-def test_a_gain_is_as_sure_as_its_origins_say(sqlite: Database) -> None:
+def test_the_confidence_of_a_gain_comes_from_its_origins(sqlite: Database) -> None:
     panel = weeks(series=1)
     found = standing(sqlite, untrained(replace(SPEC, units=6), seed=2), panel)
     gains = windows(untrained(replace(SPEC, units=6), seed=2), panel) - windows(untrained(), panel)
     assert found.confidence == pytest.approx(confidence(gains, 4))  # of four steps, an origin each day
 
 
-def test_a_version_beside_itself_gains_nothing_and_nobody_is_sure(sqlite: Database) -> None:
+def test_a_version_compared_with_itself_gains_nothing_with_no_confidence(sqlite: Database) -> None:
     found = standing(sqlite, untrained(), weeks())
     assert (found.gain, found.confidence) == (0.0, 0.5)
 
@@ -99,17 +99,17 @@ def test_the_ruling_holds_while_the_champion_is_the_one_compared_with() -> None:
     assert not ruling(evidence, replace(order, promote="always")).compared
 
 
-def test_a_champion_that_was_taught_the_windows_is_met_by_its_skill_alone(sqlite: Database) -> None:
+def test_a_champion_trained_on_the_windows_is_compared_by_its_skill(sqlite: Database) -> None:
     found = standing(sqlite, untrained(), weeks(), **refit(0.125))
     assert found == Evidence(champion=1, measure="skill", theirs=0.125, ours=0.5)
 
 
-def test_a_rival_whose_parent_was_taught_the_windows_has_no_skill_to_show(sqlite: Database) -> None:
+def test_a_rival_whose_parent_was_trained_on_the_windows_has_no_skill(sqlite: Database) -> None:
     found = standing(sqlite, untrained(), weeks(), known=90)
     assert found == Evidence(champion=1, measure="skill", theirs=0.25, ours=None)
 
 
-def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -> None:
+def test_a_champion_is_compared_on_the_windows_that_came_after_its_training(sqlite: Database) -> None:
     old, new = weeks(points=90), weeks(points=150)
     revision = keep(sqlite, old)
     version = crown(sqlite, revision, untrained(seed=2), **refit())
@@ -127,7 +127,7 @@ def test_a_champion_is_met_on_the_windows_that_came_after_it(sqlite: Database) -
     assert (found.measure, found.theirs) == ("MASE", theirs)
 
 
-def test_what_a_version_knew_ends_before_its_backtest_unless_it_was_taught_again(sqlite: Database) -> None:
+def test_a_version_knows_no_points_of_its_backtest_unless_it_was_refitted(sqlite: Database) -> None:
     panel = weeks(points=90)
     revision = keep(sqlite, panel)
     held_out = plan_for(panel, SPEC.horizon, SPEC.season).held_out
@@ -163,11 +163,11 @@ def broken() -> Forecaster:
     return made
 
 
-def test_a_champion_that_says_nothing_of_use_does_not_stop_its_successor(sqlite: Database) -> None:
+def test_a_champion_that_predicts_nan_does_not_stop_its_successor(sqlite: Database) -> None:
     assert standing(sqlite, broken(), weeks()) == Evidence(champion=1, usable=False)
 
 
-def test_a_rival_that_says_nothing_of_use_is_not_the_champions_fault(sqlite: Database) -> None:
+def test_a_rival_that_predicts_nan_fails_the_job(sqlite: Database) -> None:
     with pytest.raises(ModelBroken):
         standing(sqlite, untrained(), weeks(), rival=broken())
 

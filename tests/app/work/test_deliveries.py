@@ -1,4 +1,4 @@
-"""Messages are sent to real servers on this machine: signed, again where they were not taken, and never inside."""
+"""Deliveries to real servers on this machine: signatures, retries, time limits, and no private address."""
 
 import base64
 import hmac
@@ -38,7 +38,7 @@ def acme(sqlite: Database) -> int:
 
 
 def make(database: Database, tenant_id: int, url: str, name: str = "desk") -> str:
-    """A webhook that wants to hear of failures; its secret."""
+    """Create a webhook for failures, and return its secret."""
     with database.write() as session:
         return webhooks.create(session, tenant_id, name, url, ["job.failed"], "cli").secret
 
@@ -49,7 +49,7 @@ def tell(database: Database, tenant_id: int, **payload: object) -> None:
 
 
 def send(database: Database, timeout_s: float = 10.0, private: bool = True) -> None:
-    """Send once all that is due, and wait for what comes of it."""
+    """Send every due message once, and wait for the results."""
     sender = Sender(database, LOOPBACK if private else (), timeout_s)
     sender.step()
     sender.close()
@@ -66,7 +66,7 @@ def make_due(database: Database) -> None:
         session.execute(update(Delivery).where(Delivery.state == "pending").values(next_at=now(session)))
 
 
-def test_a_signature_is_that_of_the_standard() -> None:
+def test_a_signature_equals_the_example_of_the_standard() -> None:
     # An example that receivers' libraries are tested with.
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     made = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
@@ -94,7 +94,7 @@ def test_while_secrets_change_a_message_is_signed_with_both() -> None:
     assert each[0] != each[1]
 
 
-def test_what_was_told_arrives_signed(sqlite: Database, acme: int, desk: Receiver) -> None:
+def test_a_message_arrives_signed(sqlite: Database, acme: int, desk: Receiver) -> None:
     secret = make(sqlite, acme, f"{desk.url}/hook?from=us")
     tell(sqlite, acme, job="a1")
     send(sqlite)
@@ -115,7 +115,7 @@ def test_what_was_told_arrives_signed(sqlite: Database, acme: int, desk: Receive
 
 
 @pytest.mark.parametrize("status", [301, 308, 400, 404, 429, 500, 503])
-def test_what_is_not_taken_is_sent_again_under_the_same_id(
+def test_a_message_that_is_refused_is_sent_again_under_the_same_id(
     sqlite: Database, acme: int, desk: Receiver, status: int
 ) -> None:
     desk.answers, desk.location = [status], f"{desk.url}/elsewhere"
@@ -133,7 +133,7 @@ def test_what_is_not_taken_is_sent_again_under_the_same_id(
     assert desk.told[0].headers["webhook-id"] == desk.told[1].headers["webhook-id"]
 
 
-def test_who_answers_410_is_left_alone(sqlite: Database, acme: int, desk: Receiver) -> None:
+def test_a_webhook_that_answers_410_is_disabled(sqlite: Database, acme: int, desk: Receiver) -> None:
     desk.answers = [410]
     make(sqlite, acme, desk.url)
     tell(sqlite, acme)
@@ -144,7 +144,7 @@ def test_who_answers_410_is_left_alone(sqlite: Database, acme: int, desk: Receiv
         assert webhooks.get(session, acme, "desk").disabled == "it answered 410"
 
 
-def test_who_is_slow_is_given_up_and_keeps_nobody_waiting(sqlite: Database, acme: int, desk: Receiver) -> None:
+def test_a_slow_receiver_times_out_and_delays_no_other(sqlite: Database, acme: int, desk: Receiver) -> None:
     with receiver() as slow:
         slow.hold.clear()
         make(sqlite, acme, slow.url, "slow")
@@ -160,7 +160,7 @@ def test_who_is_slow_is_given_up_and_keeps_nobody_waiting(sqlite: Database, acme
     assert (first.state, first.detail) == ("pending", "no answer within 1 s")
 
 
-def test_who_is_dead_and_has_much_to_be_told_takes_nobody_elses_turn(
+def test_a_dead_receiver_with_many_messages_delays_no_other(
     sqlite: Database, acme: int, desk: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliveries, "MAX_CONCURRENT", 1)  # as if all but one were at dead ones too
@@ -179,14 +179,12 @@ def test_who_is_dead_and_has_much_to_be_told_takes_nobody_elses_turn(
 
 @pytest.fixture
 def believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a certificate authority that this process believes, and no other."""
+    """The folder of the only certificate authority that this process trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate_for("localhost", tmp_path)))
     return tmp_path
 
 
-def test_over_tls_the_name_is_asked_for_and_looked_for_in_the_certificate(
-    sqlite: Database, acme: int, believed: Path
-) -> None:
+def test_over_tls_the_host_name_is_sent_and_verified(sqlite: Database, acme: int, believed: Path) -> None:
     with receiver(believed / "localhost.pem") as desk:
         make(sqlite, acme, f"{desk.url}/hook")
         tell(sqlite, acme, job="a1")
@@ -196,7 +194,7 @@ def test_over_tls_the_name_is_asked_for_and_looked_for_in_the_certificate(
         assert desk.told[0].headers["host"] == desk.url.removeprefix("https://")
 
 
-def test_over_tls_nothing_is_told_to_who_cannot_prove_the_name(sqlite: Database, acme: int, believed: Path) -> None:
+def test_over_tls_an_untrusted_certificate_gets_no_message(sqlite: Database, acme: int, believed: Path) -> None:
     stranger = certificate_for("elsewhere.example", believed)
     with receiver(believed / "localhost.pem") as desk, receiver(stranger) as other:
         make(sqlite, acme, desk.url.replace("localhost", "127.0.0.1"), "address")
@@ -209,7 +207,7 @@ def test_over_tls_nothing_is_told_to_who_cannot_prove_the_name(sqlite: Database,
     assert "not valid for '127.0.0.1'" in said["address"]
 
 
-def test_over_tls_a_certificate_for_another_name_is_no_proof(
+def test_over_tls_a_certificate_for_another_name_is_refused(
     sqlite: Database, acme: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = certificate_for("elsewhere.example", tmp_path)
@@ -223,7 +221,7 @@ def test_over_tls_a_certificate_for_another_name_is_no_proof(
 
 
 @pytest.mark.parametrize("drip", [b"x", b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_who_never_ends_his_answer_is_given_up(sqlite: Database, acme: int, drip: bytes) -> None:
+def test_a_receiver_that_never_ends_its_answer_times_out(sqlite: Database, acme: int, drip: bytes) -> None:
     with raw_receiver(drip, 0.05) as url:
         make(sqlite, acme, url)
         tell(sqlite, acme)
@@ -231,7 +229,9 @@ def test_who_never_ends_his_answer_is_given_up(sqlite: Database, acme: int, drip
         assert row(sqlite, acme).detail == "no answer within 0.5 s"
 
 
-def test_who_talks_nonsense_or_is_not_there_is_tried_again(sqlite: Database, acme: int, desk: Receiver) -> None:
+def test_a_receiver_that_sends_nonsense_or_is_absent_is_tried_again(
+    sqlite: Database, acme: int, desk: Receiver
+) -> None:
     with raw_receiver(b"\r\nnonsense\r\n", 0.0) as url:
         make(sqlite, acme, url, "nonsense")
         make(sqlite, acme, desk.url.replace("http:", "https:"), "plain")
@@ -245,7 +245,7 @@ def test_who_talks_nonsense_or_is_not_there_is_tried_again(sqlite: Database, acm
     assert desk.told == []
 
 
-def test_an_address_that_became_private_is_refused_when_it_is_to_be_used(
+def test_an_address_that_has_become_private_is_refused_at_the_time_of_sending(
     sqlite: Database, acme: int, desk: Receiver
 ) -> None:
     make(sqlite, acme, desk.url.replace("127.0.0.1", "localhost"))
@@ -262,7 +262,7 @@ def test_waits_grow_fourfold_to_four_hours() -> None:
         assert 0.8 * mean_s <= wait_s(attempt) <= 1.2 * mean_s
 
 
-def test_a_sender_that_runs_outlives_an_outbox_that_cannot_be_read(
+def test_a_running_sender_survives_an_outbox_that_cannot_be_read(
     sqlite: Database, acme: int, desk: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     make(sqlite, acme, desk.url)

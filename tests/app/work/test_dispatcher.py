@@ -1,4 +1,4 @@
-"""The dispatcher with children that are real processes, but do nothing of use: they sleep, crash, or will not end."""
+"""The dispatcher with real child processes that sleep, crash, or do not end."""
 
 import subprocess
 import threading
@@ -25,7 +25,7 @@ STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
 
 
 class Children(LocalExecutor):
-    """Runs children by a script each, in turn, the last one for all further ones; keeps them to look at."""
+    """Starts each child with the next script, the last one for all further ones, and keeps the processes."""
 
     def __init__(self, settings: Settings, *scripts: str) -> None:
         super().__init__(settings)
@@ -39,7 +39,7 @@ class Children(LocalExecutor):
         return handle
 
     def over(self) -> bool:
-        """Whether none of them runs."""
+        """Whether every child has ended."""
         return all(child.poll() is not None for child in self.started)
 
 
@@ -48,7 +48,7 @@ Hire = Callable[..., tuple[Dispatcher, Children]]
 
 @pytest.fixture(name="hire")
 def hire_fixture(database: Database) -> Iterator[Hire]:
-    """Makes a dispatcher whose children run the scripts given."""
+    """Make a dispatcher whose children run the given scripts."""
     everybody: list[Children] = []
 
     def hire(
@@ -67,7 +67,7 @@ def hire_fixture(database: Database) -> Iterator[Hire]:
 
 @contextmanager
 def at_work(dispatcher: Dispatcher) -> Iterator[threading.Event]:
-    """The dispatcher runs in a thread until the event is set, at the latest at the end of the block."""
+    """Run the dispatcher in a thread until the event is set, at the latest at the end of the block."""
     stop = threading.Event()
     thread = threading.Thread(target=dispatcher.run, args=(stop,))
     thread.start()
@@ -79,14 +79,14 @@ def at_work(dispatcher: Dispatcher) -> Iterator[threading.Event]:
         assert not thread.is_alive()
 
 
-def test_an_idle_dispatcher_looks_and_waits(hire: Hire) -> None:
+def test_an_idle_dispatcher_reads_and_waits(hire: Hire) -> None:
     dispatcher, children = hire(SLEEP)
     dispatcher.step()
     assert not dispatcher.busy
     assert children.started == []
 
 
-def test_it_does_one_job_at_a_time_the_oldest_first(hire: Hire, database: Database, sales: Revision) -> None:
+def test_a_dispatcher_runs_one_job_at_a_time_oldest_first(hire: Hire, database: Database, sales: Revision) -> None:
     first, second = queue(database, sales), queue(database, sales)
     dispatcher, children = hire(SLEEP)
     dispatcher.step()
@@ -96,7 +96,7 @@ def test_it_does_one_job_at_a_time_the_oldest_first(hire: Hire, database: Databa
     assert len(children.started) == 1
 
 
-def test_a_child_that_is_killed_is_followed_by_another(hire: Hire, database: Database, sales: Revision) -> None:
+def test_a_killed_child_is_followed_by_another(hire: Hire, database: Database, sales: Revision) -> None:
     job = queue(database, sales)
     dispatcher, children = hire(KILLED, SLEEP)
     dispatcher.step()
@@ -159,7 +159,7 @@ def test_a_worker_that_lost_its_lease_kills_its_child_and_writes_nothing(
     assert now.error is None
 
 
-def test_a_worker_told_to_stop_gives_its_job_back(hire: Hire, database: Database, sales: Revision) -> None:
+def test_a_stopped_worker_puts_its_job_back_into_the_queue(hire: Hire, database: Database, sales: Revision) -> None:
     job = queue(database, sales)
     dispatcher, children = hire(SLEEP)
     with at_work(dispatcher) as stop:
@@ -170,7 +170,7 @@ def test_a_worker_told_to_stop_gives_its_job_back(hire: Hire, database: Database
     assert children.over()
 
 
-def test_a_child_that_will_not_end_is_killed_before_its_job_is_given_back(
+def test_a_child_that_does_not_end_is_killed_before_its_job_is_put_back(
     hire: Hire, database: Database, sales: Revision
 ) -> None:
     job = queue(database, sales)
@@ -195,7 +195,7 @@ def test_a_job_that_ended_while_its_worker_stopped_stays_ended(hire: Hire, datab
     assert look(database, job).state == "succeeded"
 
 
-def test_a_cancelled_job_whose_child_goes_on_is_cancelled_after_the_grace(
+def test_a_cancelled_job_whose_child_continues_is_cancelled_after_the_grace(
     hire: Hire, database: Database, sales: Revision
 ) -> None:
     job = queue(database, sales)
@@ -233,7 +233,7 @@ def test_a_queued_job_is_cancelled_without_a_worker(hire: Hire, database: Databa
     assert children.started == []
 
 
-def test_an_outage_of_the_database_leaves_the_job_where_it_is() -> None:
+def test_an_outage_of_the_database_leaves_the_job_running() -> None:
     server = postgres_server()
     database = Database(server.new_database())
     job = queue(database, keep(database, weeks()))
@@ -255,7 +255,7 @@ def test_an_outage_of_the_database_leaves_the_job_where_it_is() -> None:
         database.dispose()
 
 
-def test_after_an_outage_others_have_one_lease_to_show_up() -> None:
+def test_after_an_outage_other_workers_have_one_lease_to_renew_theirs() -> None:
     server = postgres_server()
     database = Database(server.new_database())
     job = queue(database, keep(database, weeks()))

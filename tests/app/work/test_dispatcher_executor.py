@@ -1,4 +1,4 @@
-"""The dispatcher on an executor that is all memory: several jobs at once, and what becomes of each way to end."""
+"""The dispatcher on an executor in memory: several concurrent jobs, and each way in which they end."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ LEASE_S = 600.0
 
 
 class Memory:
-    """Runs so many jobs at once by doing nothing; a test says how each is. Another may adopt what it left."""
+    """An executor without processes: a test sets the status of each attempt."""
 
     def __init__(self, slots: int = 1, *, outlives: bool = False) -> None:
         self.slots, self.outlives = slots, outlives
@@ -59,7 +59,7 @@ Hire = Callable[..., tuple[Dispatcher, Memory]]
 
 @pytest.fixture(name="hire")
 def hire_fixture(sqlite: Database) -> Hire:
-    """Makes a dispatcher; what it does on a table it does on each kind of database, see tests/app/store."""
+    """Make dispatchers; on SQLite only, for tests/app/store runs their queries on each kind of database."""
 
     def hire(executor: Memory | None = None, lease_s: float = LEASE_S, **settings: Any) -> tuple[Dispatcher, Memory]:
         executor = executor or Memory()
@@ -85,7 +85,9 @@ def outcomes(database: Database, job: Job) -> list[str | None]:
         return [attempt.outcome for attempt in jobs.list_attempts(session, job.tenant_id, job.id, 0, 99)]
 
 
-def test_it_runs_as_many_jobs_as_there_is_room_for(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_a_dispatcher_runs_as_many_jobs_as_its_executor_has_slots(
+    hire: Hire, sqlite: Database, sales: Revision
+) -> None:
     queued = [queue(sqlite, sales) for _ in range(3)]
     dispatcher, executor = hire(Memory(slots=2))
     step(dispatcher)
@@ -110,7 +112,7 @@ def test_it_runs_as_many_jobs_as_there_is_room_for(hire: Hire, sqlite: Database,
         (137, "out_of_memory", "queued"),
     ],
 )
-def test_what_ends_without_a_word_is_tried_again(
+def test_an_attempt_that_ends_without_recording_it_is_tried_again(
     hire: Hire, sqlite: Database, sales: Revision, code: int, reason: str, state: str
 ) -> None:
     job = queue(sqlite, sales)
@@ -123,7 +125,7 @@ def test_what_ends_without_a_word_is_tried_again(
     assert ended.run_at is not None
 
 
-def test_what_cannot_be_started_waits_and_blocks_nobody(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_a_job_that_cannot_be_started_waits_and_blocks_no_other(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales, max_attempts=2)
     dispatcher, executor = hire()
     executor.refusal = OSError("no more processes")
@@ -139,7 +141,7 @@ def test_what_cannot_be_started_waits_and_blocks_nobody(hire: Hire, sqlite: Data
     assert look(sqlite, second).state == "running"
 
 
-def test_a_deadline_stops_what_runs(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_a_deadline_stops_a_running_attempt(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales)
     dispatcher, executor = hire()
     step(dispatcher)
@@ -165,7 +167,7 @@ def test_a_cancelled_job_has_half_of_the_grace_to_stop_by_itself(hire: Hire, sql
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-def test_a_child_that_does_not_hear_that_its_job_is_over_is_stopped(
+def test_a_child_that_ignores_the_end_of_its_job_is_stopped(
     hire: Hire, sqlite: Database, sales: Revision, cancelled: bool
 ) -> None:
     job = queue(sqlite, sales, max_attempts=1)
@@ -186,7 +188,7 @@ def test_a_child_that_does_not_hear_that_its_job_is_over_is_stopped(
     assert look(sqlite, job).state == over.state
 
 
-def test_what_could_not_be_started_and_is_anothers_by_then_is_left_alone(
+def test_a_job_that_could_not_be_started_and_was_taken_over_is_left_alone(
     hire: Hire, sqlite: Database, sales: Revision
 ) -> None:
     job = queue(sqlite, sales)
@@ -230,7 +232,7 @@ def test_a_living_neighbours_job_is_left_alone(hire: Hire, sqlite: Database, sal
             jobs.release(session, job.id, held.token)
 
 
-def test_a_claim_whose_answer_was_lost_is_found_again(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_a_claim_whose_answer_was_lost_is_taken_back(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales)
     dispatcher, executor = hire()
     with sqlite.write() as session:  # as its own claim, of which it never heard
@@ -239,7 +241,9 @@ def test_a_claim_whose_answer_was_lost_is_found_again(hire: Hire, sqlite: Databa
     assert list(executor.states) == [f"{job.id}-2"]
 
 
-def test_what_outlives_its_dispatcher_is_adopted_by_the_next(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_an_attempt_that_outlives_its_dispatcher_is_adopted_by_the_next(
+    hire: Hire, sqlite: Database, sales: Revision
+) -> None:
     job = queue(sqlite, sales)
     cluster = Memory(outlives=True)
     first, _ = hire(cluster)
@@ -258,7 +262,9 @@ def test_what_outlives_its_dispatcher_is_adopted_by_the_next(hire: Hire, sqlite:
         assert jobs.heartbeat(session, job.id, 1, LEASE_S)
 
 
-def test_what_nobody_can_find_any_more_is_begun_anew(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_an_attempt_that_the_cluster_has_forgotten_is_started_again(
+    hire: Hire, sqlite: Database, sales: Revision
+) -> None:
     job = queue(sqlite, sales)
     cluster = Memory(slots=2, outlives=True)
     first, _ = hire(cluster)
@@ -271,7 +277,7 @@ def test_what_nobody_can_find_any_more_is_begun_anew(hire: Hire, sqlite: Databas
     assert (look(sqlite, job).state, look(sqlite, job).token) == ("running", 2)
 
 
-def test_of_what_nobody_knows_the_lease_decides(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_the_lease_decides_about_an_attempt_of_unknown_status(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales)
     cluster = Memory(slots=2, outlives=True)
     dispatcher, _ = hire(cluster, lease_s=0.5)
@@ -283,7 +289,7 @@ def test_of_what_nobody_knows_the_lease_decides(hire: Hire, sqlite: Database, sa
     assert outcomes(sqlite, job)[0] in ("lost", "fenced")
 
 
-def test_a_worker_takes_only_what_it_has_the_means_for(hire: Hire, sqlite: Database, sales: Revision) -> None:
+def test_a_worker_claims_only_jobs_of_its_resources(hire: Hire, sqlite: Database, sales: Revision) -> None:
     job = queue(sqlite, sales)
     with sqlite.write() as session:
         session.get_one(Job, job.id).resource = "gpu"

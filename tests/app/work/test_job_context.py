@@ -1,4 +1,4 @@
-"""The desk beside the database: files in parts, checkpoints, and a database that goes away for a while."""
+"""The job context on the database: artifacts in parts, checkpoints, and outages of the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,20 +24,20 @@ from tests.app.work.small_jobs import cancel, claim, context_of, keep, look, que
 
 
 def counts(database: Database) -> tuple[int, int, int]:
-    """Files, parts of files and checkpoints that there are."""
+    """Return the numbers of artifacts, of their parts, and of checkpoints."""
     with database.read() as session:
         tables = (Artifact, ArtifactPart, JobCheckpoint)
         return tuple(session.scalars(select(func.count()).select_from(table)).one() for table in tables)  # type: ignore[return-value]
 
 
 def take_over(database: Database, job: Job) -> Job:
-    """The job, lost by its worker and claimed by another."""
+    """Have another worker claim the job."""
     with database.write() as session:
         jobs.release(session, job.id, job.token)
     return claim(database, "w2")
 
 
-def test_a_file_is_kept_in_parts_and_is_there_when_its_job_is_done(database: Database, sales: Revision) -> None:
+def test_an_artifact_is_stored_in_parts_and_visible_when_its_job_is_done(database: Database, sales: Revision) -> None:
     queue(database, sales)
     job = claim(database)
     context = context_of(database, job)
@@ -55,7 +55,7 @@ def test_a_file_is_kept_in_parts_and_is_there_when_its_job_is_done(database: Dat
     assert parts == [data[:PART_BYTES], b"the end", None]
 
 
-def test_of_several_attempts_only_the_files_of_the_last_are_kept(database: Database, sales: Revision) -> None:
+def test_only_the_artifacts_of_the_last_attempt_are_kept(database: Database, sales: Revision) -> None:
     queue(database, sales)
     first = claim(database)
     lost = context_of(database, first)
@@ -78,7 +78,7 @@ def test_of_several_attempts_only_the_files_of_the_last_are_kept(database: Datab
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
-def test_a_job_that_came_to_nothing_leaves_no_bytes(database: Database, sales: Revision, end: str) -> None:
+def test_a_failed_or_cancelled_job_leaves_no_bytes(database: Database, sales: Revision, end: str) -> None:
     queue(database, sales)
     job = claim(database)
     context = context_of(database, job)
@@ -95,7 +95,7 @@ def test_a_job_that_came_to_nothing_leaves_no_bytes(database: Database, sales: R
     assert counts(database) == (0, 0, 0)
 
 
-def test_the_next_attempt_finds_what_was_kept_last(database: Database, sales: Revision) -> None:
+def test_the_next_attempt_finds_the_newest_checkpoint(database: Database, sales: Revision) -> None:
     queue(database, sales)
     first = claim(database)
     context = context_of(database, first)
@@ -111,7 +111,7 @@ def test_the_next_attempt_finds_what_was_kept_last(database: Database, sales: Re
     assert counts(database) == (0, 0, 0)
 
 
-def test_a_checkpoint_whose_bytes_have_changed_counts_for_nothing(sqlite: Database) -> None:
+def test_a_checkpoint_whose_bytes_have_changed_is_ignored(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
     context_of(sqlite, job).save_checkpoint(b"state")
@@ -129,7 +129,7 @@ def log_of(database: Database, job: Job) -> list[str]:
         return [event.data["line"] for event in events.all()]
 
 
-def test_a_diary_of_another_release_is_left_aside_and_said_so(sqlite: Database) -> None:
+def test_a_checkpoint_of_another_release_is_ignored_and_logged(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
     context = context_of(sqlite, job)
@@ -139,7 +139,7 @@ def test_a_diary_of_another_release_is_left_aside_and_said_so(sqlite: Database) 
     assert line.startswith("the checkpoint is ignored, and the work starts over: the bytes begin with b'pickled")
 
 
-def test_a_diary_is_kept_now_and_then_and_no_more_than_a_twentieth_of_the_time(sqlite: Database) -> None:
+def test_storing_checkpoints_takes_at_most_a_twentieth_of_the_time(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     now_s = 0.0
 
@@ -163,11 +163,11 @@ def test_a_diary_is_kept_now_and_then_and_no_more_than_a_twentieth_of_the_time(s
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 class Mortal(DatabaseJobContext):
-    """A desk whose process dies once it has entered a phase; its diary is always due."""
+    """A context whose process dies once it has entered a phase."""
 
     dies_in = ""
 
@@ -177,9 +177,7 @@ class Mortal(DatabaseJobContext):
         return super().report_progress(progress)
 
 
-def test_a_job_that_was_killed_goes_on_in_the_phase_where_it_was(
-    sqlite: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_job_continues_in_the_phase_where_it_was(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.work.checkpoints.SAVE_EVERY_S", 0.0)
     monkeypatch.setattr("app.work.checkpoints.MIN_INTERVAL_FACTOR", 0.0)
     revision = keep(sqlite, weeks())
@@ -211,7 +209,7 @@ def test_a_job_that_was_killed_goes_on_in_the_phase_where_it_was(
 
 
 class Unreachable(Database):
-    """A database that does not answer the first few times, or loses the answer of a commit."""
+    """A database that is unreachable for a number of transactions, or loses the answer to a commit."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -237,7 +235,7 @@ def away_fixture(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     database.dispose()
 
 
-def test_a_database_that_comes_back_is_waited_for(away: Unreachable) -> None:
+def test_a_context_waits_for_a_database_that_comes_back(away: Unreachable) -> None:
     queue(away, keep(away, weeks()))
     context = context_of(away, claim(away))
     away.away = 3
@@ -248,7 +246,7 @@ def test_a_database_that_comes_back_is_waited_for(away: Unreachable) -> None:
     assert context.report_progress({"share": 0.6}) is False
 
 
-def test_a_database_that_stays_away_is_not_waited_for_for_ever(away: Unreachable) -> None:
+def test_a_context_gives_up_on_a_database_that_stays_away(away: Unreachable) -> None:
     queue(away, keep(away, weeks()))
     context = DatabaseJobContext(away, context_of(away, claim(away)).job, patience_s=0.05)
     away.away = 10_000
@@ -256,7 +254,7 @@ def test_a_database_that_stays_away_is_not_waited_for_for_ever(away: Unreachable
         context.save_checkpoint(b"state")
 
 
-def test_an_end_of_which_only_the_answer_was_lost_is_an_end(away: Unreachable) -> None:
+def test_an_end_whose_answer_was_lost_is_an_end(away: Unreachable) -> None:
     queue(away, keep(away, weeks()))
     job = claim(away)
     away.lose_commit = True
@@ -264,7 +262,7 @@ def test_an_end_of_which_only_the_answer_was_lost_is_an_end(away: Unreachable) -
     assert (look(away, job).state, look(away, job).result) == ("succeeded", {"found": 7})
 
 
-def test_a_diary_of_steps_survives_the_desk(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_steps_of_a_checkpoint_survive_the_context(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.work.checkpoints.SAVE_EVERY_S", 0.0)
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)

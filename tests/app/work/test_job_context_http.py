@@ -1,4 +1,4 @@
-"""The desk over HTTP: a runner with nothing but an address and a secret does what one beside the database does."""
+"""The job context over HTTP: with only an address and a secret it does the same as one on the database."""
 
 import http.client
 import json
@@ -64,11 +64,11 @@ def candidate(**changes: object) -> Candidate:
 
 
 def ask(api: Api, method: str, path: str, body: bytes = b"", secret: str = SECRET) -> int:
-    """The status of an answer."""
+    """Send a request and return the status of the answer."""
     return HttpClient(api.url, secret, 20.0).request(method, path, body).status
 
 
-def test_both_desks_read_the_same(database: Database, sales: Revision, api: Api) -> None:
+def test_both_contexts_read_the_same(database: Database, sales: Revision, api: Api) -> None:
     version = crown(database, sales)
     queue(database, sales)
     job = claim_with_secret(database)
@@ -85,7 +85,7 @@ def test_both_desks_read_the_same(database: Database, sales: Revision, api: Api)
             context.load_version(4711)
 
 
-def test_what_a_job_came_to_is_one_version_seen_with_the_end_of_its_job(database: Database, job: Job, api: Api) -> None:
+def test_the_version_of_a_job_becomes_visible_with_its_end(database: Database, job: Job, api: Api) -> None:
     def work(context: JobContext) -> Outcome:
         assert context.load_champion() is None
         assert not context.report_progress({"phase": "fit", "share": 0.5})
@@ -112,7 +112,7 @@ def test_an_artifact_arrives_in_parts_and_is_whole(database: Database, job: Job,
     assert (parts[0] or b"") + (parts[1] or b"") == data
 
 
-def test_a_cancelled_job_is_told_so_and_ends_cancelled(database: Database, job: Job, api: Api) -> None:
+def test_a_job_learns_of_its_cancellation_and_ends_cancelled(database: Database, job: Job, api: Api) -> None:
     cancel(database, job)
 
     def work(context: JobContext) -> Outcome:
@@ -132,7 +132,7 @@ def test_a_job_that_is_wrong_fails_with_its_reason(database: Database, job: Job,
     assert (failed.state, failed.error["code"]) == ("failed", "invalid_input")
 
 
-def test_who_lost_its_job_is_stopped_whatever_it_does(database: Database, job: Job, api: Api) -> None:
+def test_an_attempt_that_lost_its_job_can_write_nothing(database: Database, job: Job, api: Api) -> None:
     context = http_context(api, job)
     assert context.job.attempt == 1
     with database.write() as session:
@@ -168,9 +168,7 @@ def test_a_secret_opens_its_own_attempt_and_nothing_else(
         assert ask(api, method, f"/internal/v1/attempts/{job.id}/{job.token}{path}") == 404
 
 
-def test_a_key_is_no_secret_of_an_attempt_even_where_only_the_router_knows_the_path(
-    database: Database, job: Job, api: Api
-) -> None:
+def test_a_key_is_refused_as_the_secret_of_an_attempt_on_every_path(database: Database, job: Job, api: Api) -> None:
     with database.write() as session:
         key = keys.create_key(session, "default", "me", "write")
     assert ask(api, "GET", "/v1/jobs", secret=key) == 200
@@ -179,7 +177,7 @@ def test_a_key_is_no_secret_of_an_attempt_even_where_only_the_router_knows_the_p
     assert look(database, job).state == "running"
 
 
-def test_the_service_may_be_started_anew_while_a_job_runs(database: Database, job: Job, api: Api) -> None:
+def test_a_job_survives_a_restart_of_the_service(database: Database, job: Job, api: Api) -> None:
     def work(context: JobContext) -> Outcome:
         api.stop()
         threading.Timer(0.5, api.start).start()
@@ -192,7 +190,7 @@ def test_the_service_may_be_started_anew_while_a_job_runs(database: Database, jo
     assert len(versions(database, job)) == 1
 
 
-def test_patience_with_a_service_that_stays_away_has_an_end(database: Database, job: Job, api: Api) -> None:
+def test_a_context_gives_up_on_a_service_that_stays_away(database: Database, job: Job, api: Api) -> None:
     context = http_context(api, job, patience_s=0.3)
     assert context.job.id == job.id
     api.stop()
@@ -202,7 +200,7 @@ def test_patience_with_a_service_that_stays_away_has_an_end(database: Database, 
     assert time.monotonic() - began_s < 10
 
 
-def test_what_is_too_large_for_the_service_is_said_and_a_checkpoint_is_done_without(
+def test_a_result_that_is_too_large_fails_the_job_and_a_checkpoint_that_is_too_large_does_not(
     database: Database, job: Job
 ) -> None:
     with api_of(database, max_body_bytes=100_000) as small:
@@ -226,7 +224,7 @@ def test_a_version_that_cannot_be_served_is_not_registered(database: Database, j
     assert look(database, job).state == "running"
 
 
-def test_a_bundle_that_was_damaged_in_the_store_is_said_to_be(database: Database, sales: Revision, api: Api) -> None:
+def test_a_bundle_damaged_in_the_store_is_an_error(database: Database, sales: Revision, api: Api) -> None:
     version: Version = crown(database, sales)
     queue(database, sales)
     job = claim_with_secret(database)
@@ -249,12 +247,12 @@ def test_a_bundle_that_was_damaged_in_the_store_is_said_to_be(database: Database
         (14).to_bytes(8, "little") + b'{"result": "x"}'[:14],
     ],
 )
-def test_an_outcome_that_is_none_is_refused(sent: bytes) -> None:
+def test_bytes_that_are_no_outcome_are_refused(sent: bytes) -> None:
     with pytest.raises(InputError):
         outcome_from_bytes(sent)
 
 
-def test_an_outcome_comes_back_as_it_was() -> None:
+def test_an_outcome_survives_its_encoding() -> None:
     imported = replace(candidate(), skill=None, data_sha256=None)
     for outcome in (
         Outcome(),
@@ -265,7 +263,7 @@ def test_an_outcome_comes_back_as_it_was() -> None:
         assert outcome_from_bytes(outcome_to_bytes(outcome)) == outcome
 
 
-def test_the_store_settles_what_was_sent(database: Database, job: Job) -> None:
+def test_the_store_settles_a_decoded_outcome(database: Database, job: Job) -> None:
     sent = outcome_from_bytes(outcome_to_bytes(Outcome(version=candidate())))
     with database.write() as session:
         checkpoints.keep(session, jobs.hold(session, job.id, job.token), b"state")
@@ -282,7 +280,7 @@ def raw(api: Api, path: str, headers: dict[str, str], body: bytes) -> tuple[int,
     return response.status, said
 
 
-def test_bodies_are_checked_like_any_other(api: Api, job: Job) -> None:
+def test_the_bodies_of_attempts_are_validated(api: Api, job: Job) -> None:
     own = f"/internal/v1/attempts/{job.id}/{job.token}"
     json_type = {"Content-Type": "application/json"}
     for path, body in (
@@ -305,7 +303,7 @@ def test_bodies_are_checked_like_any_other(api: Api, job: Job) -> None:
     assert ask(api, "PUT", f"{own}/artifacts/1/parts/1", b"x" * (PART_BYTES + 1)) == 413
 
 
-def test_a_desk_asks_for_its_job_once(api: Api, job: Job) -> None:
+def test_a_context_requests_its_job_once(api: Api, job: Job) -> None:
     context: HttpJobContext = http_context(api, job)
     first = context.job
     api.stop()

@@ -1,4 +1,4 @@
-"""Children that stay warm: one process for many jobs, and none that outlives who started it."""
+"""Warm child processes: one for many jobs, and none that outlives its parent."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def executor_fixture() -> Iterator[LocalExecutor]:
 
 
 def run(executor: LocalExecutor, name: str) -> Any:
-    """Start a job and wait for what becomes of it."""
+    """Start a job and wait for its end."""
     handle = executor.start(job(name), "secret")
     return eventually(lambda: (found := executor.poll(handle)) != Running() and found)
 
@@ -58,7 +58,7 @@ def pids(executor: LocalExecutor) -> list[int]:
     return [child.process.pid for child in executor._children]
 
 
-def test_a_child_does_one_job_after_another(executor: LocalExecutor) -> None:
+def test_a_child_runs_one_job_after_another(executor: LocalExecutor) -> None:
     assert run(executor, "0") == Finished(0)
     [first] = pids(executor)
     assert [run(executor, name) for name in ("64", "65", "0")] == [Finished(64), Finished(65), Finished(0)]
@@ -66,7 +66,7 @@ def test_a_child_does_one_job_after_another(executor: LocalExecutor) -> None:
 
 
 @pytest.mark.parametrize(("name", "code"), [("66", 66), ("75", 75), ("crash", 3), ("killed", -9)])
-def test_after_any_other_end_the_next_job_gets_a_process_of_its_own(
+def test_after_any_other_exit_status_the_next_job_gets_a_new_process(
     executor: LocalExecutor, name: str, code: int
 ) -> None:
     assert run(executor, name) == Finished(code)
@@ -74,7 +74,7 @@ def test_after_any_other_end_the_next_job_gets_a_process_of_its_own(
     assert run(executor, "0") == Finished(0)
 
 
-def test_a_child_that_nobody_needs_is_let_go(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_child_is_dismissed(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     run(executor, "0")
     child = executor._children[0].process
     monkeypatch.setattr(executors, "IDLE_S", 0.0)
@@ -82,7 +82,7 @@ def test_a_child_that_nobody_needs_is_let_go(executor: LocalExecutor, monkeypatc
     eventually(lambda: child.poll() is not None)
 
 
-def test_a_worker_lets_a_child_go_though_nothing_else_comes(
+def test_a_worker_dismisses_an_idle_child_without_another_job(
     executor: LocalExecutor, sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dispatcher = Dispatcher(sqlite, Settings(poll_s=0.001), executor)
@@ -94,7 +94,7 @@ def test_a_worker_lets_a_child_go_though_nothing_else_comes(
     eventually(lambda: dispatcher.step() or child.poll() is not None, 30.0)
 
 
-def test_there_are_no_more_jobs_at_once_than_slots(executor: LocalExecutor) -> None:
+def test_there_are_at_most_as_many_concurrent_jobs_as_slots(executor: LocalExecutor) -> None:
     assert executor.free() == 2
     first, second = executor.start(job("hang", 1), ""), executor.start(job("hang", 2), "")
     assert (executor.free(), len({first, second})) == (0, 2)
@@ -104,7 +104,7 @@ def test_there_are_no_more_jobs_at_once_than_slots(executor: LocalExecutor) -> N
     assert (executor.poll(first), executor.poll(second)) == (Unknown(), Running())
 
 
-def test_what_the_kernel_killed_for_its_memory_is_told_from_what_somebody_killed(
+def test_a_kill_for_memory_is_distinguished_from_any_other_kill(
     executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kills = iter([7, 8])
@@ -113,11 +113,11 @@ def test_what_the_kernel_killed_for_its_memory_is_told_from_what_somebody_killed
     assert run(executor, "killed") == Finished(-9)
 
 
-def test_the_kernel_says_how_often_it_killed() -> None:
+def test_the_kernels_count_of_memory_kills_is_read() -> None:
     assert executors.oom_kills() >= 0
 
 
-def test_closing_ends_the_busy_and_the_idle(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_ends_busy_and_idle_children(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "LEAVE_S", 0.2)
     run(executor, "0")
     executor.start(job("hang"), "")
@@ -133,7 +133,7 @@ def test_a_command_that_cannot_be_started_is_an_os_error() -> None:
     assert executor.free() == 1
 
 
-def test_children_are_told_how_many_threads_are_theirs() -> None:
+def test_children_get_their_share_of_threads() -> None:
     say = "import os, sys; os.write(int(sys.argv[1]), os.environ['OMP_NUM_THREADS'].encode()); sys.stdin.read()"
     executor = LocalExecutor(Settings(job_threads=3), (sys.executable, "-c", say))
     assert run(executor, "0") == Finished(3)
@@ -151,7 +151,7 @@ def test_an_idle_child_ends_with_its_standard_input_and_a_busy_one_at_once() -> 
     os.close(writes)
 
 
-def test_a_process_is_known_by_its_machine_its_id_and_its_birth() -> None:
+def test_a_process_is_recognised_by_machine_id_and_start_time() -> None:
     me = current_identity("a")
     assert not is_dead(me)
     assert not is_dead({**me, "machine": "another", "pid": 2**22 + 1})  # who can say?

@@ -1,4 +1,4 @@
-"""How a child process is told its settings, and ended."""
+"""The environment of a child process, and its end."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a job's row says while it is worked on."""
+"""The progress that a training job reports."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.app.work.small_jobs import cancel, claim, context_of, keep, look, que
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -23,7 +23,7 @@ def at(share: float, epoch: int = 1) -> Progress:
     return Progress(epoch=epoch, epochs=4, share=share, loss=0.5, validation_loss=None, skill=0.25)
 
 
-def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Database) -> None:
+def test_progress_is_written_twice_a_second_with_the_time_left(sqlite: Database) -> None:
     job = queue(sqlite, keep(sqlite, weeks()))
     job, clock = claim(sqlite), Clock()
     reporter = ProgressReporter(context_of(sqlite, job), PhaseShares(members=2), clock)
@@ -45,7 +45,7 @@ def test_progress_is_written_twice_a_second_and_tells_the_time_left(sqlite: Data
     assert look(sqlite, job).progress["share"] == pytest.approx(0.95)
 
 
-def test_a_network_is_judged_at_once_and_every_two_seconds(sqlite: Database) -> None:
+def test_validation_skill_is_due_at_once_and_every_two_seconds(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     clock = Clock()
     reporter = ProgressReporter(context_of(sqlite, claim(sqlite)), PhaseShares(1), clock)
@@ -82,7 +82,7 @@ def test_a_search_reports_the_time_that_it_took(sqlite: Database) -> None:
     assert look(sqlite, job).progress["phase"] == "search"
 
 
-def test_the_reporter_learns_from_the_row_that_it_is_to_stop(sqlite: Database) -> None:
+def test_the_reporter_learns_from_its_report_that_it_is_to_stop(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
     reporter = ProgressReporter(context_of(sqlite, job), PhaseShares(1), Clock())

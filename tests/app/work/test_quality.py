@@ -1,4 +1,4 @@
-"""Served forecasts are held against what came by a thread that outlives a database that is away."""
+"""The thread that scores logged forecasts, and its behaviour in an outage of the database."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from tests.app.store.growing import Growing
 
 
 class Flaky:
-    """A database that is away the first time that it is asked."""
+    """A database that is unreachable for the first transaction."""
 
     def __init__(self, database: Database) -> None:
         self.database, self.asked = database, 0
@@ -51,7 +51,9 @@ def eventually(look: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_what_comes_is_joined_though_the_database_was_away(sqlite: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_forecasts_are_scored_after_an_outage_of_the_database(
+    sqlite: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     sales = Growing(sqlite, [1, 2, 3, 4, 5])
     sales.serve(sales.version(), [6, 7, 4])
 
@@ -67,9 +69,7 @@ def test_what_comes_is_joined_though_the_database_was_away(sqlite: Database, cap
     assert caplog.text.count("the database does not answer") == 1
 
 
-def test_an_error_that_nobody_thought_of_is_seen_and_survived(
-    sqlite: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unexpected_error_is_logged_and_survived(sqlite: Database, caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> AbstractContextManager[Session]:
         raise ValueError("nobody thought of this")
 
@@ -81,7 +81,7 @@ def test_an_error_that_nobody_thought_of_is_seen_and_survived(
         eventually(lambda: flaky.asked > 2)
 
 
-def test_all_that_is_old_is_forgotten_in_one_step(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_step_deletes_all_old_forecasts(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality, "DELETED_AT_ONCE", 2)
     sales = Growing(sqlite, [1, 2, 3, 4, 5])
     version = sales.version()
@@ -94,7 +94,9 @@ def test_all_that_is_old_is_forgotten_in_one_step(sqlite: Database, monkeypatch:
         assert session.query(ServedForecast).count() == 0
 
 
-def test_more_than_one_transaction_holds_is_done_in_several(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_step_scores_more_forecasts_than_one_transaction_holds(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quality, "SCORED_AT_ONCE", 2)
     sales = Growing(sqlite, [1, 2, 3, 4, 5])
     version = sales.version()

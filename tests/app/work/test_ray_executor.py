@@ -1,4 +1,4 @@
-"""The executor for a Ray cluster, against a head that answers as Ray does and runs real processes."""
+"""The executor for a Ray cluster, against a fake head that runs real processes."""
 
 import json
 import time
@@ -30,7 +30,7 @@ def head() -> Iterator[FakeHead]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten looks a second."""
+    """Poll the head ten times a second."""
     monkeypatch.setattr(ray_executor, "POLL_S", 0.1)
 
 
@@ -48,12 +48,12 @@ def job(identity: str = "j1", token: int = 1, resource: str = "cpu") -> Job:
 
 
 def runs(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    """What the cluster is told to run."""
+    """Set the program of every attempt."""
     monkeypatch.setattr(ray_executor, "ENTRYPOINT", f"python -c '{program}'")
 
 
 def state_of(executor: RayExecutor, run: str, kind: type) -> Finished | Running | Unknown:
-    """The run's state once it is of this kind."""
+    """Return the status of the run once it is of this kind."""
     return eventually(lambda: isinstance(state := executor.poll(run), kind) and state, 20)
 
 
@@ -71,7 +71,7 @@ def test_a_run_ends_with_the_status_of_its_process(
         assert state_of(executor, run, Finished) == Finished(code)
 
 
-def test_an_order_says_what_it_needs_and_keeps_the_secret_from_whoever_reads_it(
+def test_a_submission_names_its_resources_and_encrypts_the_secret(
     head: FakeHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with executor_of(head) as executor:
@@ -106,9 +106,7 @@ def test_an_attempt_whose_answer_was_lost_is_submitted_once_and_runs_once(
     assert [order["submission_id"] for order in head.submitted] == ["j1-1"]
 
 
-def test_a_stopped_run_ends_and_one_that_was_never_submitted_is_not(
-    head: FakeHead, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_ends_and_is_never_submitted_afterwards(head: FakeHead, monkeypatch: pytest.MonkeyPatch) -> None:
     runs(monkeypatch, "import time;time.sleep(600)")
     with executor_of(head) as executor:
         run = executor.start(job(), SECRET)
@@ -124,7 +122,7 @@ def test_a_stopped_run_ends_and_one_that_was_never_submitted_is_not(
     assert list(head.runs) == ["j1-1"]
 
 
-def test_what_nobody_can_say_is_unknown_and_nothing_new_is_taken_on(
+def test_without_a_head_every_status_is_unknown_and_no_slot_is_free(
     head: FakeHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs(monkeypatch, "import time;time.sleep(600)")
@@ -145,7 +143,7 @@ def test_what_nobody_can_say_is_unknown_and_nothing_new_is_taken_on(
     assert len(head.submitted) == 1
 
 
-def test_a_head_that_hangs_holds_nobody_up(head: FakeHead, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_hangs_delays_no_caller(head: FakeHead, monkeypatch: pytest.MonkeyPatch) -> None:
     with executor_of(head) as executor:
         eventually(lambda: executor.free() == 3)
         monkeypatch.setattr(head, "get", lambda path: time.sleep(2) or (404, b""))
@@ -161,7 +159,7 @@ def test_a_head_that_hangs_holds_nobody_up(head: FakeHead, monkeypatch: pytest.M
         assert time.monotonic() - began_s < 1
 
 
-def test_who_comes_after_adopts_what_runs_and_nothing_that_is_not_known(
+def test_the_next_executor_adopts_running_attempts_and_no_unknown_ones(
     head: FakeHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs(monkeypatch, "import time;time.sleep(600)")
@@ -181,7 +179,7 @@ def test_who_comes_after_adopts_what_runs_and_nothing_that_is_not_known(
     assert len(head.submitted) == 1
 
 
-def test_an_order_that_is_refused_ends_and_a_wrong_token_is_said_once(
+def test_a_refused_submission_ends_and_a_wrong_token_is_logged_once(
     head: FakeHead, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     head.refuse = 400
@@ -197,7 +195,7 @@ def test_an_order_that_is_refused_ends_and_a_wrong_token_is_said_once(
     assert not any(word in line for word in (TOKEN, SECRET) for line in said)
 
 
-def test_what_is_not_set_is_asked_for_by_name() -> None:
+def test_a_missing_variable_is_named() -> None:
     settings = Settings(executor="ray", api_url="http://api:8000")
     whole = {"RAY_ADDRESS": "http://127.0.0.1:9", "RAY_AUTH_TOKEN": "t\n"}
     executor = on_cluster(settings, whole)
@@ -213,6 +211,6 @@ def test_what_is_not_set_is_asked_for_by_name() -> None:
 
 
 @pytest.mark.parametrize("url", ["head:8265", "ftp://head", "http://", "http://head?x=1"])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_a_malformed_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="got the address"):
         HttpClient(url, TOKEN, 1.0)

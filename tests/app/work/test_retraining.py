@@ -56,24 +56,24 @@ WEEKS = noisy_weeks(400)
 
 @dataclass
 class Works:
-    """A service with its scheduler and its worker, one step at a time."""
+    """A service with its scheduler and its worker, run one step at a time."""
 
     house: House
     known: int = 120  # days of the data set
 
     def grow(self, days: int) -> None:
-        """Rows come in."""
+        """Append rows to the data set."""
         more = series("shop", WEEKS)[self.known : self.known + days]
         self.house.acme.post("/v1/datasets/days/rows", **table(more, "json"))
         self.known += days
 
     def tick(self, days: float) -> dict[str, int]:
-        """The scheduler looks, so many days after the start."""
+        """Tick the scheduler, so many days after the start."""
         parts = SchedulerDependencies(SchedulePlanner(self.house.database, self.house.settings).plan_job, quality_of)
         return dict(tick(self.house.database, parts, START + timedelta(days=days)))
 
     def train(self, learned: Forecaster) -> dict[str, Any]:
-        """A worker does the one job that is queued, and learns this; the decision that came of it."""
+        """Run the one queued job, whose training results in this forecaster; return the decision."""
         with self.house.database.write() as session:
             job = jobs.claim(session, "w1", 600.0)
         assert job is not None
@@ -91,7 +91,7 @@ class Works:
 
 
 def learns(learned: Forecaster, context: JobContext) -> Outcome:
-    """What a training job does, but for the training."""
+    """Do everything that a training job does, except the training."""
     order, panel = TrainPayload.from_json(context.job.request), context.load_panel(context.job.revision_id)
     origins = origins_of(panel, plan_for(panel, order.spec.horizon, order.spec.season), order.spec.season)
     scored = evaluate(partial(predict, make_runnable(learned.members, OnnxEngine)), origins)
@@ -118,7 +118,7 @@ def works(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path)
 
 
 def weekly() -> Forecaster:
-    """What knows the weeks: better than anything untrained."""
+    """Return a forecaster that knows the weekly season, better than any untrained one."""
     return seasonal_naive(season=7, context=14, horizon=SPEC.horizon)
 
 
@@ -175,7 +175,7 @@ def deliveries(works: Works) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_schedule_with_a_policy_of_its_own_leaves_the_last_word_to_a_person(works: Works) -> None:
+def test_a_schedule_with_its_own_policy_waits_for_an_approval(works: Works) -> None:
     acme = works.house.acme
     plan = {"name": "daily", "cron": DAILY, "gate": {"approval": "manual"}, "job": JOB}
     acme.post("/v1/schedules", json=plan)

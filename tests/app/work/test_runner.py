@@ -1,4 +1,4 @@
-"""One attempt at a job: how it says why it ended."""
+"""One attempt at a job, and the exit status for each way in which it ends."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def job_fixture(database: Database, sales: Revision) -> Job:
     return claim(database)
 
 
-def test_what_work_came_to_is_kept_with_its_job(database: Database, job: Job) -> None:
+def test_the_result_of_a_function_is_stored_with_its_job(database: Database, job: Job) -> None:
     assert FaultyJob().do(database, job) == ExitStatus.DONE
     done = look(database, job)
     assert (done.state, done.result, done.version_id) == ("succeeded", {"found": 7}, None)
@@ -72,7 +72,7 @@ def test_each_error_has_its_code(error: ForecastError, code: str) -> None:
 
 
 @pytest.mark.parametrize("error", [InputError([FAULT]), Diverged("the loss became nan")], ids=["input", "diverged"])
-def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job: Job, error: ForecastError) -> None:
+def test_an_error_of_the_job_itself_fails_it_at_once(database: Database, job: Job, error: ForecastError) -> None:
     assert FaultyJob(error).do(database, job) == ExitStatus.REFUSED
     failed = look(database, job)
     assert (failed.state, failed.attempt, failed.max_attempts) == ("failed", 1, 3)
@@ -83,7 +83,7 @@ def test_what_trying_again_would_not_mend_fails_at_once(database: Database, job:
     ("error", "code"),
     [(NotFound("no version with the id 7"), "not_found"), (CorruptBundle("version 7 is damaged"), "corrupt_bundle")],
 )
-def test_what_is_gone_or_damaged_is_not_asked_for_again(
+def test_a_missing_or_damaged_input_fails_the_job_at_once(
     database: Database, job: Job, error: Exception, code: str
 ) -> None:
     assert FaultyJob(error).do(database, job) == ExitStatus.REFUSED
@@ -105,7 +105,7 @@ def test_a_job_taken_over_is_left_alone_however_the_work_ended(
     assert (theirs.state, theirs.worker, theirs.token, theirs.error) == ("running", "w2", 2, None)
 
 
-def test_a_crash_is_left_to_the_dispatcher_to_see(database: Database, job: Job) -> None:
+def test_an_unexpected_error_leaves_the_job_running_for_the_dispatcher(database: Database, job: Job) -> None:
     with pytest.raises(ZeroDivisionError):
         FaultyJob(ZeroDivisionError()).do(database, job)
     assert look(database, job).state == "running"

@@ -1,4 +1,4 @@
-"""A scheduler's tick under a clock that the test holds: what fires when, what is missed, skipped, refused, and why."""
+"""The scheduler's tick at given times: due times that fire, are missed, skipped or refused."""
 
 import threading
 from datetime import timedelta
@@ -27,11 +27,11 @@ def clock(database: Database) -> Clockwork:
 
 @pytest.fixture
 def one(sqlite: Database) -> Clockwork:
-    """On SQLite only, for what does not depend on the kind of database."""
+    """A harness on SQLite only, for tests that do not depend on the kind of database."""
     return Clockwork(sqlite)
 
 
-def test_each_due_time_is_made_one_job_of_on_the_newest_data(clock: Clockwork) -> None:
+def test_each_due_time_enqueues_one_job_on_the_newest_data(clock: Clockwork) -> None:
     clock.add()
     assert clock.tick("09:59") == {}
     assert clock.tick("10:00") == FIRED
@@ -61,7 +61,7 @@ def test_a_schedule_is_due_by_the_clock_of_its_zone(one: Clockwork) -> None:
         ("all", {"fired": 4}, [("10:00", "fired"), ("11:00", "fired"), ("12:00", "fired"), ("13:00", "fired")]),
     ],
 )
-def test_after_three_hours_without_a_scheduler(
+def test_the_misfire_policy_decides_after_three_hours_without_a_scheduler(
     clock: Clockwork, misfire: str, outcomes: dict[str, int], said: list[tuple[str, str]]
 ) -> None:
     clock.add(misfire=misfire)
@@ -74,13 +74,13 @@ def test_after_three_hours_without_a_scheduler(
     assert missed == [{"missed": count, "until": at("13:00").isoformat()}] * (count > 0)
 
 
-def test_what_is_late_by_no_more_than_the_grace_is_on_time(one: Clockwork) -> None:
+def test_a_due_time_within_the_grace_is_on_time(one: Clockwork) -> None:
     one.add(misfire="skip", grace_s=90)
     assert one.tick("10:01", plus_s=30) == FIRED
     assert one.tick("11:01", plus_s=31) == {"missed": 1}
 
 
-def test_all_makes_good_a_hundred_at_the_most(one: Clockwork) -> None:
+def test_the_misfire_policy_all_fires_at_most_a_hundred_due_times(one: Clockwork) -> None:
     one.add(cron="* * * * *", misfire="all", now="00:00")
     assert one.tick("02:30") == {"fired": 100, "missed": 1}
     assert one.firings()[0].detail == {"missed": 50, "until": at("02:30").isoformat()}
@@ -99,7 +99,7 @@ def test_a_job_waits_for_its_jitter_which_is_always_the_same(one: Clockwork) -> 
     assert one.firings()[0].due_at == at("10:00")
 
 
-def test_while_the_last_job_is_unfinished_no_other_is_made(clock: Clockwork) -> None:
+def test_while_the_last_job_is_unfinished_no_other_is_enqueued(clock: Clockwork) -> None:
     clock.add(overlap="skip")
     assert clock.tick("10:00") == FIRED
     assert clock.tick("11:00") == {"skipped": 1}
@@ -110,7 +110,7 @@ def test_while_the_last_job_is_unfinished_no_other_is_made(clock: Clockwork) -> 
     assert clock.tick("12:00") == FIRED
 
 
-def test_a_request_that_does_not_work_any_more_is_refused_and_stops_nobody(clock: Clockwork) -> None:
+def test_a_request_that_no_longer_works_is_refused_and_stops_no_other(clock: Clockwork) -> None:
     with clock.database.write() as session:
         webhooks.create(session, clock.tenant_id, "desk", "https://example.org", ["schedule.alarm"], "cli")
     clock.add("gone", request={"model": "demand", "dataset": "gone"}, misfire="all")
@@ -126,9 +126,7 @@ def test_a_request_that_does_not_work_any_more_is_refused_and_stops_nobody(clock
     assert clock.tick("13:00") == {"refused": 1, "fired": 1}  # asked anew at the next due time
 
 
-def test_a_schedule_that_breaks_the_scheduler_is_left_alone_for_a_while(
-    one: Clockwork, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_schedule_with_an_unexpected_error_is_postponed(one: Clockwork, caplog: pytest.LogCaptureFixture) -> None:
     one.add("broken", request={"model": "bug", "dataset": "sales"})
     one.add("sound")
     assert one.tick("10:00") == {"broken": 1, "fired": 1}
@@ -144,7 +142,7 @@ def test_the_policy_of_a_schedule_goes_with_each_of_its_requests(one: Clockwork)
     assert one.asked == [{"model": "demand", "dataset": "sales", "gate": {"minimum_gain": 0.02}}]
 
 
-def test_what_comes_due_in_a_pause_is_not_made_good(clock: Clockwork) -> None:
+def test_a_due_time_during_a_pause_is_skipped(clock: Clockwork) -> None:
     clock.add()
     assert clock.pause(now="09:45").next_at is None
     assert clock.tick("11:30") == {}
@@ -160,7 +158,7 @@ def test_a_new_cron_or_zone_counts_from_the_edit_on(one: Clockwork) -> None:
     assert one.edit(cron=None, triggers=Triggers(new_rows=1), now="09:45").due_at is None
 
 
-def test_an_edit_of_something_else_leaves_what_is_due_alone(one: Clockwork) -> None:
+def test_an_edit_of_another_field_keeps_the_due_time(one: Clockwork) -> None:
     one.add()
     assert one.edit(grace_s=5.0, now="10:30").due_at == at("10:00")
     assert one.tick("10:30") == FIRED
@@ -195,7 +193,7 @@ def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
     assert one.firings()[1].detail == {"new_rows": 4}
 
 
-def test_a_trigger_waits_for_the_job_before_and_is_not_lost(clock: Clockwork) -> None:
+def test_a_trigger_waits_for_the_previous_job_and_is_not_lost(clock: Clockwork) -> None:
     clock.add(cron=None, overlap="skip", triggers=Triggers(new_rows=3, pause_s=60))
     assert clock.tick("09:31") == FIRED
     clock.grow(rows_total=6)
@@ -225,7 +223,7 @@ def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: Clockwork
     assert [cause for _, cause, _ in one.said()] == ["new_rows", "cron"]
 
 
-def test_drift_is_asked_of_whoever_knows_the_quality(one: Clockwork) -> None:
+def test_drift_is_tested_on_the_scores_of_logged_forecasts(one: Clockwork) -> None:
     one.add(
         cron=None,
         triggers=Triggers(drift=DriftLimit(ratio=1.5, confidence=0.9, least=50), pause_s=600),
@@ -249,7 +247,7 @@ def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork
     assert [len(one.firings(name)) for name in ("of-a-version", "of-baselines")] == [1, 0]
 
 
-def test_data_that_do_not_come_are_an_alarm_once_and_no_job(clock: Clockwork) -> None:
+def test_missing_data_raise_one_alarm_and_no_job(clock: Clockwork) -> None:
     clock.add(cron=None, triggers=Triggers(data_alarm_s=3600.0), now="2036-05-01T09:30")
     assert clock.tick("2036-05-01T09:31") == {"alarm": 1}
     assert clock.tick("2036-05-01T10:31") == {}
@@ -260,7 +258,7 @@ def test_data_that_do_not_come_are_an_alarm_once_and_no_job(clock: Clockwork) ->
     assert clock.jobs() == []
 
 
-def test_a_model_of_which_there_is_nothing_yet_fires_nothing(one: Clockwork) -> None:
+def test_a_model_without_versions_fires_nothing(one: Clockwork) -> None:
     one.add(cron=None, triggers=Triggers(older_than_s=60.0), request={"kind": "retrain", "model": "unborn"})
     assert one.tick("09:31") == {}
 
@@ -283,7 +281,7 @@ def test_running_now_is_a_firing_too_paused_or_not(clock: Clockwork) -> None:
     assert clock.said() == [("09:50", "manual", "fired")]
 
 
-def test_a_turn_that_somebody_else_has_taken_is_not_taken_again(clock: Clockwork) -> None:
+def test_a_firing_of_another_scheduler_is_not_repeated(clock: Clockwork) -> None:
     clock.add()
     with clock.database.read() as session:
         [stale] = firings.waiting(session, at("10:00"), 10)
@@ -293,7 +291,7 @@ def test_a_turn_that_somebody_else_has_taken_is_not_taken_again(clock: Clockwork
             assert firings.take_turn(session, stale, turn, at("10:00")) == expected
 
 
-def test_those_who_wait_longest_are_seen_to_first(one: Clockwork) -> None:
+def test_the_schedules_that_wait_longest_fire_first(one: Clockwork) -> None:
     for number in range(3):
         one.add(f"n{number}", cron=f"{30 - number} 10 * * *")
     with one.database.read() as session:
@@ -301,7 +299,7 @@ def test_those_who_wait_longest_are_seen_to_first(one: Clockwork) -> None:
         assert firings.waiting(session, at("10:27"), 9) == []
 
 
-def test_a_tick_leaves_a_sign_of_life_and_its_lag_is_known(clock: Clockwork) -> None:
+def test_a_tick_writes_a_heartbeat_and_its_lag_is_known(clock: Clockwork) -> None:
     with clock.database.read() as session:
         assert firings.last_beat(session, firings.SCHEDULER) is None
     clock.tick("10:00")
@@ -315,7 +313,7 @@ def test_a_tick_leaves_a_sign_of_life_and_its_lag_is_known(clock: Clockwork) -> 
         assert firings.counts(session, 86_400) == dict.fromkeys(("fired", "refused", "skipped", "missed", "alarm"), 0)
 
 
-def test_without_a_time_it_is_the_databases_own(one: Clockwork) -> None:
+def test_without_a_time_a_tick_uses_the_databases_clock(one: Clockwork) -> None:
     one.add(cron="0 0 * * *", now="2026-05-01T09:30")
     assert tick(one.database, one.dependencies)["fired"] == 1
     row = one.look()
@@ -324,7 +322,7 @@ def test_without_a_time_it_is_the_databases_own(one: Clockwork) -> None:
         assert timedelta(0) < row.due_at - firings.now(session) < timedelta(days=1)
 
 
-def test_firings_are_forgotten_after_a_while(clock: Clockwork) -> None:
+def test_old_firings_are_deleted(clock: Clockwork) -> None:
     clock.add(now="2026-01-01T09:30")
     clock.tick("2026-01-01T10:00")
     with clock.database.write() as session:
@@ -333,7 +331,7 @@ def test_firings_are_forgotten_after_a_while(clock: Clockwork) -> None:
     assert clock.firings() == []
 
 
-def test_a_deleted_schedule_takes_its_firings_and_leaves_its_jobs(clock: Clockwork) -> None:
+def test_a_deleted_schedule_deletes_its_firings_and_keeps_its_jobs(clock: Clockwork) -> None:
     row = clock.add()
     clock.tick("10:00")
     with clock.database.write() as session:
@@ -347,7 +345,7 @@ def test_a_deleted_schedule_takes_its_firings_and_leaves_its_jobs(clock: Clockwo
     assert len(clock.jobs()) == 2
 
 
-def test_a_scheduler_outlives_a_database_that_takes_no_writes(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_scheduler_survives_a_database_that_takes_no_writes(caplog: pytest.LogCaptureFixture) -> None:
     # As after a failover, while what was a standby is one still; PostgreSQL does not call that an operational error.
     database = Database(postgres_server().new_database())
     clock = Clockwork(database)
@@ -367,7 +365,7 @@ def test_a_scheduler_outlives_a_database_that_takes_no_writes(caplog: pytest.Log
     assert "a schedule is broken" not in caplog.text  # it is nobody's schedule that is broken
 
 
-def test_a_tick_names_only_what_it_needs_of_others(one: Clockwork) -> None:
+def test_a_tick_loads_quality_only_for_triggers_that_need_it(one: Clockwork) -> None:
     def nobody_asks(session: Session, tenant_id: int, model: str) -> Quality:
         raise AssertionError("there is no trigger for quality")
 

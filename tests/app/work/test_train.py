@@ -38,7 +38,7 @@ from tests.app.work.small_jobs import (
 
 @contextmanager
 def reports() -> Iterator[list[dict[str, Any]]]:
-    """What is written into the progress of jobs during the block, in order."""
+    """Collect the progress that jobs report during the block, in order."""
     told: list[dict[str, Any]] = []
 
     def keep_it(_job: Job, value: dict[str, Any], *_: object) -> None:
@@ -51,7 +51,7 @@ def reports() -> Iterator[list[dict[str, Any]]]:
         event.remove(Job.progress, "set", keep_it)
 
 
-def test_a_job_registers_one_version_with_all_that_there_is_to_know(database: Database, sales: Revision) -> None:
+def test_a_training_job_registers_one_version_with_its_report(database: Database, sales: Revision) -> None:
     queue(database, sales)
     job = claim(database)
     with reports() as told:
@@ -99,7 +99,7 @@ def test_a_job_registers_one_version_with_all_that_there_is_to_know(database: Da
     assert taught["validation_skill"] < 1  # of the first epoch
 
 
-def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Database) -> None:
+def test_a_better_version_becomes_champion_and_the_reason_names_the_gain(sqlite: Database) -> None:
     sales = keep(sqlite, weeks())
     old = crown(sqlite, sales)
     queue(sqlite, sales)
@@ -117,7 +117,7 @@ def test_a_better_version_takes_over_and_the_reason_says_by_how_much(sqlite: Dat
 
 
 class TakenOver(DatabaseJobContext):
-    """A desk whose job another worker takes over just before the end."""
+    """A context whose job another worker takes over just before the end."""
 
     def finish(self, outcome: Outcome) -> None:
         with self._database.write() as session:
@@ -125,7 +125,7 @@ class TakenOver(DatabaseJobContext):
         super().finish(outcome)
 
 
-def test_a_job_taken_over_at_the_last_moment_leaves_nothing(database: Database, sales: Revision) -> None:
+def test_a_job_taken_over_at_its_end_registers_nothing(database: Database, sales: Revision) -> None:
     job = queue(database, sales)
     context = TakenOver(database, context_of(database, claim(database)).job)
     assert run_function(context, train) == ExitStatus.FENCED
@@ -146,7 +146,7 @@ def test_a_job_cancelled_while_it_runs_stops_at_its_next_report(sqlite: Database
     assert versions(sqlite, job) == []
 
 
-def test_series_too_short_fail_the_job_at_once_and_say_what_it_needs(database: Database) -> None:
+def test_series_that_are_too_short_fail_the_job_at_once_with_a_remedy(database: Database) -> None:
     queue(database, keep(database, weeks(points=4)))
     job = claim(database)
     assert work_on(database, job, train) == ExitStatus.REFUSED
@@ -161,7 +161,7 @@ def test_series_too_short_fail_the_job_at_once_and_say_what_it_needs(database: D
     assert versions(database, job) == []
 
 
-def test_a_spec_that_cannot_work_is_an_error_that_says_what_can(sqlite: Database) -> None:
+def test_a_spec_that_cannot_work_is_an_error_with_a_remedy(sqlite: Database) -> None:
     queue(sqlite, keep(sqlite, weeks()))
     job = claim(sqlite)
     request = {**job.request, "spec": {**job.request["spec"], "units": 0}}

@@ -30,7 +30,7 @@ def revision_fixture(sqlite: Database) -> Revision:
 
 
 def trained(database: Database, revision: Revision, **order: Any) -> tuple[Version, Forecaster]:
-    """The version that a job makes."""
+    """Run a job and return its version."""
     queue(database, revision, **order)
     job = claim(database)
     assert work_on(database, job, train) == ExitStatus.DONE
@@ -44,7 +44,7 @@ def learned(forecaster: Forecaster) -> list[Member]:
 
 
 def distance(one: Member, other: Member) -> float:
-    """The largest difference between their weights."""
+    """Return the largest difference between their weights."""
     return max(float(np.abs(one.weights[name] - other.weights[name]).max(initial=0)) for name in other.weights)
 
 
@@ -60,7 +60,7 @@ def test_the_members_of_an_ensemble_are_one_version(sqlite: Database, revision: 
         assert distance(made.members[0], made.members[1]) > 0.01  # another seed, other weights
 
 
-def test_a_warm_start_goes_on_from_the_weights_of_its_parent(sqlite: Database, revision: Revision) -> None:
+def test_a_warm_start_continues_from_the_weights_of_its_parent(sqlite: Database, revision: Revision) -> None:
     parent = untrained()
     old = crown(sqlite, revision, parent)
     start = PinnedVersion("demand@champion", old.number, old.id)
@@ -70,7 +70,7 @@ def test_a_warm_start_goes_on_from_the_weights_of_its_parent(sqlite: Database, r
     assert version.scores["parent_knew_backtest"] is False  # it was taught what lies before its own backtest
 
 
-def test_a_parent_that_was_taught_the_backtest_is_said(sqlite: Database, revision: Revision) -> None:
+def test_the_report_says_that_the_parent_was_trained_on_the_backtest(sqlite: Database, revision: Revision) -> None:
     old = crown(sqlite, revision, report=report(0.25, refit=True), skill=0.25)
     version, _ = trained(sqlite, revision, training=STILL, warm_start=PinnedVersion("demand@1", old.number, old.id))
     assert version.scores["parent_knew_backtest"] is True
@@ -78,7 +78,7 @@ def test_a_parent_that_was_taught_the_backtest_is_said(sqlite: Database, revisio
     assert version.scores["promotion"].startswith("the two cannot be compared on these data, version 1 stays")
 
 
-def test_what_is_served_was_taught_the_newest_points_too(sqlite: Database, revision: Revision) -> None:
+def test_the_served_version_is_refitted_on_the_newest_points(sqlite: Database, revision: Revision) -> None:
     once, before = trained(sqlite, revision, training=SHORT)
     again, after = trained(sqlite, revision, training=SHORT, refit=True)
     assert (once.scores["refit"], again.scores["refit"]) == (False, True)
@@ -89,7 +89,7 @@ def test_what_is_served_was_taught_the_newest_points_too(sqlite: Database, revis
     assert all(distance(a, b) > 1e-6 for a, b in zip(learned(after), learned(before), strict=True))
 
 
-def test_a_search_says_what_it_tried_and_finishes_what_it_chose(sqlite: Database, revision: Revision) -> None:
+def test_a_search_reports_its_trials_and_trains_its_choice(sqlite: Database, revision: Revision) -> None:
     # All that a search would change is given, so that there is one candidate beside seasonal naive.
     fixed = {name: value for name, value in SPEC.to_json().items() if name not in ("freq", "categories")}
     version, made = trained(sqlite, revision, training=TRAINING, auto=AutoSearch(600.0, fixed))
@@ -106,7 +106,7 @@ def test_a_search_says_what_it_tried_and_finishes_what_it_chose(sqlite: Database
     assert version.spec["horizon"] == 4
 
 
-def test_theta_and_ets_are_scored_beside_it_where_they_are_asked_for(sqlite: Database, revision: Revision) -> None:
+def test_theta_and_ets_are_scored_where_they_are_requested(sqlite: Database, revision: Revision) -> None:
     pytest.importorskip("statsforecast")
     version, _ = trained(sqlite, revision, training=SHORT, baselines=("theta", "ets"))
     sample = version.scores["sample"]

@@ -1,4 +1,4 @@
-"""What makes a trigger fire, number by number."""
+"""The conditions of each trigger, at and beside their limits."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ NEVER = Watermark()
 
 
 def seen(quality: Quality | None = None, **data: Any) -> TriggerInputs:
-    """At noon; 100 rows that came at 11:00, of which the newest version knows 90; it was made at 10:00."""
+    """Inputs at noon: 100 rows that came at 11:00; the newest version was trained on 90 of them at 10:00."""
     fresh = {
         "dataset_id": 3,
         "revision_id": 7,
@@ -34,7 +34,7 @@ COVERAGE = CoverageLimit(coverage=0.7, level=95, least=5)
 
 
 def known(within: float | None = None, points: int = 50, **figures: float | None) -> Quality:
-    """What came of forecasts: ``within`` the intervals of 95 percent, and all within those of 80."""
+    """Scores of forecasts: the share ``within`` the intervals of 95 percent, and all within those of 80."""
     return Quality(points=points, coverage={80: 1.0, 95: within}, **{"confidence": 0.9, **figures})
 
 
@@ -69,7 +69,7 @@ def test_a_trigger_fires_from_its_limit_on(
     assert (None if found is None else found.detail) == detail
 
 
-def test_after_a_firing_there_is_a_pause_whatever_the_triggers_say() -> None:
+def test_after_a_firing_there_is_a_pause_for_every_trigger() -> None:
     watermark = Watermark(at=NOON - timedelta(seconds=59), rows=0)
     triggers = Triggers(new_rows=1, older_than_s=1.0)
     assert find_cause(replace(triggers, pause_s=60.0), watermark, seen()) is None
@@ -86,7 +86,7 @@ def test_a_training_that_failed_is_not_tried_again_without_new_rows() -> None:
 
 
 @pytest.mark.parametrize("triggers", [Triggers(drift=DRIFT), Triggers(coverage_below=COVERAGE)])
-def test_what_served_forecasts_came_to_fires_again_only_on_new_data(triggers: Triggers) -> None:
+def test_drift_and_coverage_fire_again_only_on_new_data(triggers: Triggers) -> None:
     bad, steady = known(within=0.1, drift=9.0), replace(triggers, pause_s=0.0)
     watermark = NEVER.fired(3, 100, NOON)
     assert find_cause(steady, watermark, seen(bad)) is None
@@ -105,14 +105,14 @@ def test_the_age_counts_from_the_last_firing_too() -> None:
     assert find_cause(Triggers(older_than_s=59.0, pause_s=0.0), watermark, seen()) == ("older_than", {"age_s": 60})
 
 
-def test_the_first_of_several_is_named() -> None:
+def test_the_first_of_several_triggers_is_named() -> None:
     both = Triggers(older_than_s=1.0, new_rows=1)
     found = find_cause(both, NEVER, seen())
     assert found is not None
     assert found.name == "new_rows"
 
 
-def test_the_alarm_is_given_once_for_the_same_data() -> None:
+def test_the_alarm_is_raised_once_for_the_same_data() -> None:
     limit = Triggers(data_alarm_s=3599.0)
     assert find_alarm(Triggers(data_alarm_s=3600.0), NEVER, seen()) is None
     assert find_alarm(Triggers(), NEVER, seen()) is None
