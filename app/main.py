@@ -44,7 +44,7 @@ from app.serving.interval_scales import IntervalScales
 from app.serving.model_cache import ModelCache, device_for
 from app.serving.panel_cache import PanelCache
 from app.serving.session_cache import SessionCache
-from app.serving.shadows import Shadows
+from app.serving.shadows import ShadowForecaster
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
 from app.store import attempt_secrets, keys
@@ -111,8 +111,8 @@ def create_service(settings: Settings) -> Service:
     store = ForecastStore(database)
     models = ModelCache(store.bundle, device, settings.cache_bytes)
     resolver = Resolver(store, models)
-    shadows = Shadows(store.challenger, models.load)
-    log = ForecastLog(settings.forecast_log_share, store.log, shadows.beside if settings.shadows else None)
+    shadows = ShadowForecaster(store.challenger, models.load)
+    log = ForecastLog(settings.forecast_log_share, store.log, shadows.forecast if settings.shadows else None)
     reader = PanelReader(database, PanelCache(settings.data_cache_bytes), settings.max_rows)
     session_cache = SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry)
     telemetry.watch(*figures(models, resolver.aliases, log))

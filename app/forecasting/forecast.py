@@ -19,7 +19,7 @@ from app.formats import Stream
 from app.problems import CallerGone, CorruptBundle, TooManyRequests, Unavailable
 from app.serving.alias_state import ResolvedVersion
 from app.serving.batcher import Batcher
-from app.serving.forecast_log import Entry, ForecastLog, Source
+from app.serving.forecast_log import ForecastLog, LogEntry, LogSource
 from app.serving.interval_scales import IntervalScales
 from app.serving.model_cache import LoadedModel, ModelCache
 from app.serving.version_resolver import Resolver
@@ -153,7 +153,7 @@ class Forecasting:
             except TimeoutError:
                 message = f"version {resolved.number} of {resolved.model} is being loaded; try again in a few seconds"
                 raise Unavailable(message) from None
-        return self.scales.fit(resolved.version_id, loaded)
+        return self.scales.apply(resolved.version_id, loaded)
 
     async def _answer(
         self,
@@ -183,21 +183,21 @@ class Forecasting:
 
     def _logged(self, resolved: ResolvedVersion, source: RequestPanel, encode: Encode) -> Encode:
         """Return ``encode``, which also gives the forecast to the log if it is one of the sample."""
-        if source.dataset_id is None or not self.log.wants():
+        if source.dataset_id is None or not self.log.draw():
             return encode
-        origin = Source(
+        origin = LogSource(
             tenant_id=resolved.tenant_id,
             model=resolved.model,
             version_id=resolved.version_id,
             season=resolved.spec.season,
-            stretch=self.scales.of(resolved.version_id),
+            scales=self.scales.scales_of(resolved.version_id),
             dataset_id=source.dataset_id,
             revision=source.revision,
         )
 
         def encode_and_log(forecast: Forecast) -> bytes:
             content = encode(forecast)
-            self.log.put(Entry(origin, source.panel, forecast))
+            self.log.put(LogEntry(origin, source.panel, forecast))
             return content
 
         return encode_and_log

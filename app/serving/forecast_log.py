@@ -1,7 +1,7 @@
-"""The log of served forecasts: a sample of what is said of stored series, so that it can be held against what comes.
+"""Log of a sample of the served forecasts of stored series, to be compared with the values that come later.
 
-A request gives away what it has anyway and waits for nothing; a thread of its own does the rest, at most ``CAPACITY``
-forecasts a turn and a turn a second. What is beyond that is not kept.
+A request hands over objects that it has anyway and does not wait. A thread writes them, at most ``CAPACITY`` forecasts
+once a second; forecasts beyond that are dropped.
 """
 
 import logging
@@ -25,151 +25,154 @@ from models.types import Floats
 
 logger = logging.getLogger(__name__)
 
-CAPACITY = 200  # forecasts that wait
-TURN_S = 1.0
-MAX_SERIES = 20  # of one forecast, drawn alike from all
+CAPACITY = 200  # forecasts in the queue
+WRITE_EVERY_S = 1.0
+MAX_SERIES = 20  # of one forecast, drawn at random
 STOP_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source:
-    """What a forecast is made of: a version of ``model``, with its ``season`` and the ``stretch`` (99,) of its
-    intervals, and the newest ``revision`` of a data set.
+class LogSource:
+    """Version and data of a served forecast: ``season`` and interval factors ``scales`` (99,) of the version, newest
+    ``revision`` of the data set.
     """
 
     tenant_id: int
     model: str
     version_id: int
     season: int
-    stretch: Floats | None
+    scales: Floats | None
     dataset_id: int
     revision: int
 
 
-class Entry(NamedTuple):
-    """A forecast that was served; ``panel`` has the whole history of its series."""
+class LogEntry(NamedTuple):
+    """Served forecast; ``panel`` has the whole history of its series."""
 
-    source: Source
+    source: LogSource
     panel: Panel
-    made: Forecast
+    forecast: Forecast
 
 
-class Other(NamedTuple):
-    """What a challenger would have said in place of what was served."""
+class ShadowForecast(NamedTuple):
+    """Prediction of a challenger for the series of a served forecast."""
 
     version_id: int
-    said: Prediction
+    prediction: Prediction
 
 
-Beside = Callable[[Source, Panel, int], Other | None]  # of the series of a panel, and of so many steps
+MakeShadow = Callable[[LogSource, Panel, int], ShadowForecast | None]  # for the series of a panel and a horizon
 
 
-class Counts(NamedTuple):
-    """Forecasts that were kept, and those that were not, because too many waited or the database did not answer."""
+class LogCounts(NamedTuple):
+    """Forecasts that were written, and those dropped because the queue was full or the database did not answer."""
 
     kept: int = 0
     dropped: int = 0
 
 
 class ForecastLog:
-    """Keeps a ``share`` of the forecasts served, by ``write``, and what ``beside`` says: a challenger's, if any."""
+    """Writes a ``share`` of the served forecasts by ``write``, with the shadow forecasts of ``make_shadow``."""
 
     def __init__(
         self,
         share: float,
         write: Callable[[Sequence[ForecastRecord]], int],
-        beside: Beside | None = None,
-        turn_s: float = TURN_S,
+        make_shadow: MakeShadow | None = None,
+        write_every_s: float = WRITE_EVERY_S,
     ) -> None:
-        self._share, self._write, self._beside, self._turn_s = share, write, beside, turn_s
-        self._waiting: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._share, self._write, self._make_shadow, self._write_every_s = share, write, make_shadow, write_every_s
+        self._queue: queue.SimpleQueue[LogEntry | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting, self._stopping = threading.Lock(), threading.Event()
         self._kept = self._dropped = 0
 
-    def wants(self) -> bool:
-        """Whether this forecast is one of the sample."""
+    def draw(self) -> bool:
+        """Return, at random, whether a forecast belongs to the sample."""
         return self._share > 0 and random.random() < self._share  # noqa: S311 - a sample is no secret
 
-    def put(self, entry: Entry) -> None:
-        """Keep ``entry`` some time; this waits for nothing and raises nothing."""
-        if self._stopping.is_set() or self._waiting.qsize() >= CAPACITY:
+    def put(self, entry: LogEntry) -> None:
+        """Queue ``entry``, or drop it where the queue is full; this neither blocks nor raises."""
+        if self._stopping.is_set() or self._queue.qsize() >= CAPACITY:
             self._dropped += 1
             return
         if self._thread is None:
             self._start()
-        self._waiting.put(entry)
+        self._queue.put(entry)
 
-    def counts(self) -> Counts:
-        """What became of the sample."""
-        return Counts(self._kept, self._dropped)
+    def counts(self) -> LogCounts:
+        """Return the numbers of forecasts written and dropped since the start."""
+        return LogCounts(self._kept, self._dropped)
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
+        """Write the queued forecasts, and end the thread."""
         with self._starting:
             self._stopping.set()
             thread = self._thread
-        self._waiting.put(None)
+        self._queue.put(None)
         if thread is not None:
             thread.join(STOP_TIMEOUT_S)
 
     def _start(self) -> None:
         with self._starting:
             if self._thread is None and not self._stopping.is_set():
-                self._thread = threading.Thread(target=self._work, name="forecast-log", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="forecast-log", daemon=True)
                 self._thread.start()
 
-    def _work(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            self._stopping.wait(self._turn_s)
-            taken = [first]
-            while not self._waiting.empty() and (entry := self._waiting.get()) is not None:
-                taken.append(entry)
-            self._keep(taken)
-            if self._stopping.is_set() and self._waiting.empty():
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            self._stopping.wait(self._write_every_s)
+            entries = [first]
+            while not self._queue.empty() and (entry := self._queue.get()) is not None:
+                entries.append(entry)
+            try:
+                self._write([record for entry in entries for record in self._records(entry)])
+                self._kept += len(entries)
+            except Exception as error:  # whatever the error, forecasts go on
+                self._dropped += len(entries)
+                logger.warning("%d served forecasts were not logged: %s", len(entries), error)
+            if self._stopping.is_set() and self._queue.empty():
                 return
 
-    def _keep(self, taken: Sequence[Entry]) -> None:
-        try:
-            self._write([record for entry in taken for record in self._records(entry)])
-            self._kept += len(taken)
-        except Exception as error:  # whatever it is, forecasts go on
-            self._dropped += len(taken)
-            logger.warning("%d served forecasts were not logged: %s", len(taken), error)
-
-    def _records(self, entry: Entry) -> Iterator[ForecastRecord]:
-        own, other = list(records_of(entry)), None
-        if self._beside is not None and own:
-            some = entry.panel.select([record.series for record in own])
-            other = self._beside(entry.source, some, entry.made.mean.shape[1])
-        if other is None:
-            yield from own
+    def _records(self, entry: LogEntry) -> Iterator[ForecastRecord]:
+        """Yield the records of a forecast, each followed by that of the challenger if there is one."""
+        records, shadow = list(records_of(entry)), None
+        if self._make_shadow is not None and records:
+            panel = entry.panel.select([record.series for record in records])
+            shadow = self._make_shadow(entry.source, panel, entry.forecast.mean.shape[1])
+        if shadow is None:
+            yield from records
             return
-        for i, record in enumerate(own):
-            yield replace(record, beside=other.version_id)
-            said = to_bytes(other.said, i)
-            who = replace(record, version_id=other.version_id, beside=record.version_id, shadow=True)
-            yield replace(who, said=said, stretch={})
+        for i, record in enumerate(records):
+            yield replace(record, beside=shadow.version_id)
+            yield replace(
+                record,
+                version_id=shadow.version_id,
+                said=to_bytes(shadow.prediction, i),
+                stretch={},
+                shadow=True,
+                beside=record.version_id,
+            )
 
 
-def records_of(entry: Entry) -> Iterator[ForecastRecord]:
-    """What is kept of a forecast: all that was said of up to ``MAX_SERIES`` of its series, and MASE's unit of each."""
-    source, panel, made = entry
-    if made.prediction is None:
+def records_of(entry: LogEntry) -> Iterator[ForecastRecord]:
+    """Yield the records of up to ``MAX_SERIES`` series of a forecast: its whole prediction, and the unit of MASE."""
+    source, panel, forecast = entry
+    if forecast.prediction is None:
         return
-    stretch = source.stretch
-    widths = {} if stretch is None else {str(level): float(stretch[level - 1]) for level in REPORTED_LEVELS}
-    for i in random.sample(range(len(made.ids)), min(len(made.ids), MAX_SERIES)):
-        scale = naive_scale(panel.series(i), source.season)  # what has no value after the last one does not count
+    scales = source.scales
+    stretch = {} if scales is None else {str(level): float(scales[level - 1]) for level in REPORTED_LEVELS}
+    for i in random.sample(range(len(forecast.ids)), min(len(forecast.ids), MAX_SERIES)):
+        unit = naive_scale(panel.series(i), source.season)  # rows after the last value do not count
         yield ForecastRecord(
             tenant_id=source.tenant_id,
             version_id=source.version_id,
             dataset_id=source.dataset_id,
             revision=source.revision,
-            series=made.ids[i],
-            start_us=int(made.starts[i].astype(np.int64)),
-            horizon=made.mean.shape[1],
-            said=to_bytes(made.prediction, i),
-            scale=scale if scale > 0 else None,
-            stretch=widths,
+            series=forecast.ids[i],
+            start_us=int(forecast.starts[i].astype(np.int64)),
+            horizon=forecast.mean.shape[1],
+            said=to_bytes(forecast.prediction, i),
+            scale=unit if unit > 0 else None,
+            stretch=stretch,
         )

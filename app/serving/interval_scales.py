@@ -1,4 +1,4 @@
-"""Intervals as wide as what came says they should be: the stretch of each version, as the database said lately."""
+"""Interval scale factors of the versions in use, learned from realised errors and refreshed every few seconds."""
 
 import logging
 import threading
@@ -15,59 +15,63 @@ from models.types import Floats
 logger = logging.getLogger(__name__)
 
 ADAPTED = "intervals_adapted"
-SHOWN_LEVEL = 80
+REPORTED_LEVEL = 80  # whose factor the note states
 REFRESH_S = 5.0
 STOP_TIMEOUT_S = 10.0
 MAX_KNOWN = 10_000  # versions, of a kilobyte each
 
-Read = Callable[[Sequence[int]], Mapping[int, Sequence[float]]]  # ids of versions -> their stretches
+ReadScales = Callable[[Sequence[int]], Mapping[int, Sequence[float]]]  # version ids -> factors by level, 1 to 99 %
 
 
-class Fitted(NamedTuple):
-    """A loaded version whose calibration is stretched, and what it was made of."""
+class ScaledModel(NamedTuple):
+    """Model with scaled intervals, and the model and factors (99,) that it was made of."""
 
     loaded: LoadedModel
-    stretch: Floats
-    made: LoadedModel
+    scales: Floats
+    scaled: LoadedModel
 
 
 class IntervalScales:
-    """The stretches of the versions in use, asked for anew every ``refresh_s`` seconds by a thread; safe to use from
-    several threads. Whoever asks waits for nothing: a version that is new here is as calibrated, one that was not used
-    for a while as it was then, until the thread, which looks at once, has found out.
+    """Cache of interval scale factors; safe to use from several threads.
+
+    A thread reads the factors of all versions in use every ``refresh_s`` seconds. No caller waits for it: a version
+    that is new here keeps its calibrated intervals, and one that was unused for a while its last factors, until the
+    thread, which starts at once, has read them.
     """
 
-    def __init__(self, read: Read, refresh_s: float = REFRESH_S) -> None:
+    def __init__(self, read: ReadScales, refresh_s: float = REFRESH_S) -> None:
         self._read, self._refresh_s = read, refresh_s
         self._used: set[int] = set()
         self._known: Mapping[int, Floats | None] = {}
-        self._fitted: dict[int, Fitted] = {}
+        self._scaled: dict[int, ScaledModel] = {}
         self._wake, self._starting = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._idle, self._closed = True, False  # idle: nobody has asked since the last look
+        self._idle, self._closed = True, False  # idle: no version was used since the last refresh
 
-    def of(self, version_id: int) -> Floats | None:
-        """The stretch (99,) of a version; None where its intervals are as calibrated."""
+    def scales_of(self, version_id: int) -> Floats | None:
+        """Return the factors (99,) of a version; None where its intervals are as calibrated, or nothing is known."""
         self._used.add(version_id)
         if self._idle or version_id not in self._known:
-            self._look_soon()
+            if self._thread is None:
+                self._start()
+            self._wake.set()
         return self._known.get(version_id)
 
-    def fit(self, version_id: int, loaded: LoadedModel) -> LoadedModel:
-        """The version with intervals as wide as they are now, and a note that says so; ``loaded`` where that is none.
+    def apply(self, version_id: int, loaded: LoadedModel) -> LoadedModel:
+        """Return the model with scaled intervals and a note about them; ``loaded`` itself where there are no factors.
 
-        It is the same object until the stretch changes, so that requests are still put together.
+        It is the same object until the factors change, so that the batcher can join its requests.
         """
-        stretch = self.of(version_id)
-        if stretch is None:
+        scales = self.scales_of(version_id)
+        if scales is None:
             return loaded
-        fitted = self._fitted.get(version_id)
-        if fitted is None or fitted.loaded is not loaded or fitted.stretch is not stretch:
-            fitted = self._fitted[version_id] = Fitted(loaded, stretch, stretched(loaded, stretch))
-        return fitted.made
+        known = self._scaled.get(version_id)
+        if known is None or known.loaded is not loaded or known.scales is not scales:
+            known = self._scaled[version_id] = ScaledModel(loaded, scales, with_scales(loaded, scales))
+        return known.scaled
 
     def close(self) -> None:
-        """Ask nothing more, and end the thread."""
+        """Stop the thread; the factors stay as they are."""
         with self._starting:
             self._closed = True
             thread = self._thread
@@ -75,54 +79,53 @@ class IntervalScales:
         if thread is not None:
             thread.join(STOP_TIMEOUT_S)
 
-    def _look_soon(self) -> None:
-        if self._thread is None:
-            with self._starting:
-                if self._thread is None and not self._closed:
-                    self._thread = threading.Thread(target=self._work, name="stretches", daemon=True)
-                    self._thread.start()
-        self._wake.set()
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="interval-scales", daemon=True)
+                self._thread.start()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while not self._closed:
             self._wake.wait(None if self._idle else self._refresh_s)
             self._wake.clear()
             if not self._closed:
-                self._look()
+                self._refresh()
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
+        """Read the factors of the versions used since the last refresh."""
         taken, self._used = self._used, set()
         used = sorted(taken)
         self._idle = not used
         if self._idle:
-            self._fitted = {}  # what nobody uses keeps no network in memory
+            self._scaled = {}  # a version that is not used keeps no network in memory
             return
         try:
             found = self._read(used)
-        except Exception as error:  # whatever it is, intervals stay as they are
-            logger.warning("how wide intervals are cannot be asked: %s", error)
-            self._known = {**dict.fromkeys(used), **self._known}  # not asked again before it is time
+        except Exception as error:  # whatever the error, the factors stay as they are
+            logger.warning("interval scales cannot be read: %s", error)
+            self._known = {**dict.fromkeys(used), **self._known}  # versions new here wait for the next refresh too
             return
-        known = {version_id: _kept(self._known.get(version_id), found.get(version_id)) for version_id in used}
-        self._fitted = {version_id: one for version_id, one in list(self._fitted.items()) if version_id in known}
+        known = {version_id: _unchanged(self._known.get(version_id), found.get(version_id)) for version_id in used}
+        self._scaled = {version_id: one for version_id, one in list(self._scaled.items()) if version_id in known}
         self._known = {**(self._known if len(self._known) < MAX_KNOWN else {}), **known}
 
 
-def _kept(before: Floats | None, now: Sequence[float] | None) -> Floats | None:
-    """``now`` as an array; the same one as ``before`` where it says the same."""
+def _unchanged(before: Floats | None, now: Sequence[float] | None) -> Floats | None:
+    """Return ``now`` as an array; ``before`` itself where the two are equal."""
     if now is None:
         return None
-    made = np.array(now, dtype=np.float64)
-    return before if before is not None and np.array_equal(before, made) else made
+    scales = np.array(now, dtype=np.float64)
+    return before if before is not None and np.array_equal(before, scales) else scales
 
 
-def stretched(loaded: LoadedModel, stretch: Floats) -> LoadedModel:
-    """The version with ``stretch`` in its calibration, and a note that says so."""
-    times = stretch[SHOWN_LEVEL - 1]
+def with_scales(loaded: LoadedModel, scales: Floats) -> LoadedModel:
+    """Return the model with ``scales`` (99,) in its calibration, and a note that states the factor of one level."""
     message = (
         f"intervals are as wide as what came of earlier forecasts says they should be: "
-        f"those of {SHOWN_LEVEL} % {times:.2f} times as wide as the backtest's errors alone would make them"
+        f"those of {REPORTED_LEVEL} % {scales[REPORTED_LEVEL - 1]:.2f} times as wide as the backtest's errors alone "
+        "would make them"
     )
     forecaster = loaded.forecaster
-    adapted = replace(forecaster, calibration=forecaster.calibration.with_scales(stretch))
-    return replace(loaded, forecaster=adapted, notes=(*loaded.notes, EngineNote(ADAPTED, message)))
+    scaled = replace(forecaster, calibration=forecaster.calibration.with_scales(scales))
+    return replace(loaded, forecaster=scaled, notes=(*loaded.notes, EngineNote(ADAPTED, message)))

@@ -1,4 +1,4 @@
-"""Challengers in the shadow: what one would have said in place of the version that answered, long after it did."""
+"""Shadow forecasts: predictions of a model's challenger for requests that its champion has answered."""
 
 import logging
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from app.problems import ServiceError
-from app.serving.forecast_log import Other, Source
+from app.serving.forecast_log import LogSource, ShadowForecast
 from app.serving.model_cache import LoadedModel
 from models.data.panel import Panel
 from models.errors import ForecastError
@@ -15,26 +15,29 @@ from models.network.sizes import forecast_flop
 
 logger = logging.getLogger(__name__)
 
-FRESH_S = 5.0  # for which it is remembered who the challenger of a model is
+REFRESH_S = 5.0  # for which the challenger of a model is remembered
 LOAD_TIMEOUT_S = 10.0
 MAX_GFLOP_S = 1.0  # of arithmetic for shadows in a second: a twentieth of a core
 MAX_MODELS = 1_000
 
-Find = Callable[[int, str], int | None]  # tenant id, model -> version id of its challenger
-Load = Callable[[int, int], "Future[LoadedModel]"]  # tenant id, version id
+FindChallenger = Callable[[int, str], int | None]  # tenant id, model -> version id
+LoadVersion = Callable[[int, int], "Future[LoadedModel]"]  # tenant id, version id
 
 
-class Shadows:
-    """Asks challengers, in the one thread that calls it; ``clock`` is monotonic."""
+class ShadowForecaster:
+    """Forecasts with challengers, within a budget of arithmetic; only one thread may call it.
 
-    def __init__(self, find: Find, load: Load, clock: Callable[[], float] = time.monotonic) -> None:
+    ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(self, find: FindChallenger, load: LoadVersion, clock: Callable[[], float] = time.monotonic) -> None:
         self._find, self._load, self._clock = find, load, clock
-        self._known: dict[tuple[int, str], tuple[float, int | None]] = {}
-        self._free_s = 0.0  # when the arithmetic that was done is paid for
+        self._known: dict[tuple[int, str], tuple[float, int | None]] = {}  # until when, and the version id
+        self._free_s = 0.0  # when the arithmetic done so far is within the budget
 
-    def beside(self, source: Source, panel: Panel, horizon: int) -> Other | None:
-        """What the challenger of the source's model says of the series of ``panel``; None where there is none, it
-        cannot say, or there was too much to be said lately.
+    def forecast(self, source: LogSource, panel: Panel, horizon: int) -> ShadowForecast | None:
+        """Return the challenger's prediction for ``panel``; None where the source's model has no challenger, it cannot
+        forecast, or the budget is spent.
         """
         now_s = self._clock()
         version_id = self._challenger(source.tenant_id, source.model, now_s)
@@ -46,10 +49,10 @@ class Shadows:
             self._free_s = now_s + len(panel) * flop / 1e9 / MAX_GFLOP_S
             made = forecast(loaded.networks, loaded.forecaster.calibration, panel, horizon, [])
         except (ForecastError, ServiceError, TimeoutError) as error:
-            logger.info("a challenger says nothing", extra={"version": version_id, "reason": str(error)})
-            self._known[source.tenant_id, source.model] = now_s + FRESH_S, None
+            logger.info("a challenger cannot forecast", extra={"version": version_id, "reason": str(error)})
+            self._known[source.tenant_id, source.model] = now_s + REFRESH_S, None
             return None
-        return None if made.prediction is None else Other(version_id, made.prediction)
+        return None if made.prediction is None else ShadowForecast(version_id, made.prediction)
 
     def _challenger(self, tenant_id: int, model: str, now_s: float) -> int | None:
         until_s, version_id = self._known.get((tenant_id, model), (0.0, None))
@@ -57,5 +60,5 @@ class Shadows:
             version_id = self._find(tenant_id, model)
             if len(self._known) >= MAX_MODELS:
                 self._known.clear()
-            self._known[tenant_id, model] = now_s + FRESH_S, version_id
+            self._known[tenant_id, model] = now_s + REFRESH_S, version_id
         return version_id

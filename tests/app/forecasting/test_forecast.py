@@ -83,7 +83,7 @@ class Room:
             reader=Reader(),  # type: ignore[arg-type]
             sessions=None,  # type: ignore[arg-type]
             batcher=Batcher(10, telemetry),
-            log=ForecastLog(1.0, self.keep, turn_s=0.0),
+            log=ForecastLog(1.0, self.keep, write_every_s=0.0),
             telemetry=telemetry,
             slots=CapacityLimiter(2),
         )

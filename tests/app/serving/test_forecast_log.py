@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from app.records import ForecastRecord
-from app.serving.forecast_log import CAPACITY, MAX_SERIES, Beside, Entry, ForecastLog, Other, Source, records_of
+from app.serving.forecast_log import (
+    CAPACITY,
+    MAX_SERIES,
+    ForecastLog,
+    LogEntry,
+    LogSource,
+    MakeShadow,
+    ShadowForecast,
+    records_of,
+)
 from models.evaluation.intervals import Prediction
 from models.evaluation.realised import from_bytes
 from models.forecasting.forecast import Forecast
@@ -17,13 +26,13 @@ from models.forecasting.forecaster import forecast
 from tests.fakes import calibration, says
 from tests.models.samples import panel_of, ready_of
 
-SOURCE = Source(tenant_id=7, model="demand", version_id=3, season=1, stretch=None, dataset_id=5, revision=2)
+SOURCE = LogSource(tenant_id=7, model="demand", version_id=3, season=1, scales=None, dataset_id=5, revision=2)
 
 
-def entry(series: int = 1, source: Source = SOURCE) -> Entry:
+def entry(series: int = 1, source: LogSource = SOURCE) -> LogEntry:
     """What a version that says 1, 2, -1 was asked of series that go 4, 6, 8, 10."""
     panel, made = panel_of(*([4.0, 6.0, 8.0, 10.0] for _ in range(series))), says(1, 2, -1)
-    return Entry(source, panel, forecast(ready_of(*made.members[0][:2]), calibration(3), panel, 3, [80]))
+    return LogEntry(source, panel, forecast(ready_of(*made.members[0][:2]), calibration(3), panel, 3, [80]))
 
 
 class Shelf:
@@ -43,8 +52,8 @@ class Shelf:
         return len(records)
 
 
-def log_of(shelf: Shelf, beside: Beside | None = None) -> ForecastLog:
-    return ForecastLog(1.0, shelf.write, beside, turn_s=0.01)
+def log_of(shelf: Shelf, make_shadow: MakeShadow | None = None) -> ForecastLog:
+    return ForecastLog(1.0, shelf.write, make_shadow, write_every_s=0.01)
 
 
 def eventually(look: Callable[[], bool]) -> None:
@@ -58,8 +67,8 @@ def test_a_record_has_what_was_said_and_the_unit_of_its_errors() -> None:
     one = entry()
     [record] = records_of(one)
     assert (record.series, record.horizon, record.scale, record.stretch) == ("s0", 3, 2.0, {})
-    assert np.datetime64(record.start_us, "us") == one.made.starts[0]
-    assert from_bytes([record.said]).mean[0] == pytest.approx(one.made.mean[0], rel=1e-6)
+    assert np.datetime64(record.start_us, "us") == one.forecast.starts[0]
+    assert from_bytes([record.said]).mean[0] == pytest.approx(one.forecast.mean[0], rel=1e-6)
 
 
 def test_of_a_series_that_does_not_vary_there_is_no_unit() -> None:
@@ -70,7 +79,7 @@ def test_of_a_series_that_does_not_vary_there_is_no_unit() -> None:
 
 
 def test_how_wide_intervals_were_is_kept_with_them() -> None:
-    [record] = records_of(entry(source=replace(SOURCE, stretch=np.arange(1.0, 100))))
+    [record] = records_of(entry(source=replace(SOURCE, scales=np.arange(1.0, 100))))
     assert record.stretch == {"80": 80.0, "95": 95.0}
 
 
@@ -91,7 +100,7 @@ def test_what_is_put_is_written_and_counted() -> None:
 
 def test_what_waits_at_the_end_is_written_and_nothing_after_it() -> None:
     shelf = Shelf()
-    log = ForecastLog(1.0, shelf.write, turn_s=60)
+    log = ForecastLog(1.0, shelf.write, write_every_s=60)
     log.put(entry())
     log.put(entry())
     log.close()
@@ -130,7 +139,7 @@ def test_a_database_that_is_away_costs_the_sample_and_nothing_else() -> None:
 
 def test_the_sample_is_as_large_as_was_asked_for() -> None:
     shares = {share: ForecastLog(share, Shelf().write) for share in (0.0, 0.25, 1.0)}
-    found = {share: sum(log.wants() for _ in range(4_000)) / 4_000 for share, log in shares.items()}
+    found = {share: sum(log.draw() for _ in range(4_000)) / 4_000 for share, log in shares.items()}
     assert (found[0.0], found[1.0]) == (0.0, 1.0)
     assert found[0.25] == pytest.approx(0.25, abs=0.04)
 
@@ -138,11 +147,11 @@ def test_the_sample_is_as_large_as_was_asked_for() -> None:
 def test_what_a_challenger_says_stands_beside_what_was_served() -> None:
     shelf = Shelf()
 
-    def beside(source: Source, panel: object, horizon: int) -> Other:
-        return Other(9, Prediction(np.full((1, horizon), 0.5), np.ones((1, 1))))
+    def make_shadow(source: LogSource, panel: object, horizon: int) -> ShadowForecast:
+        return ShadowForecast(9, Prediction(np.full((1, horizon), 0.5), np.ones((1, 1))))
 
-    log = log_of(shelf, beside)
-    log.put(entry(source=replace(SOURCE, stretch=np.ones(99))))
+    log = log_of(shelf, make_shadow)
+    log.put(entry(source=replace(SOURCE, scales=np.ones(99))))
     log.close()
     served, shadow = shelf.records
     assert (served.version_id, served.beside, served.shadow) == (3, 9, False)
@@ -152,5 +161,5 @@ def test_what_a_challenger_says_stands_beside_what_was_served() -> None:
 
 def test_a_forecast_of_which_nothing_more_is_known_is_not_kept() -> None:
     one = entry()
-    made: Forecast = replace(one.made, prediction=None)
-    assert list(records_of(one._replace(made=made))) == []
+    made: Forecast = replace(one.forecast, prediction=None)
+    assert list(records_of(one._replace(forecast=made))) == []

@@ -39,80 +39,80 @@ def eventually(look: Callable[[], bool]) -> None:
 
 
 def test_a_version_that_learned_is_stretched_and_says_so_once_it_is_known() -> None:
-    stretches, one = IntervalScales(Learned(v3=1.5).read, refresh_s=60), loaded()
-    assert stretches.fit(3, one) is one  # nobody waits
-    eventually(lambda: stretches.of(3) is not None)
-    wide = stretches.fit(3, one)
+    scales, one = IntervalScales(Learned(v3=1.5).read, refresh_s=60), loaded()
+    assert scales.apply(3, one) is one  # nobody waits
+    eventually(lambda: scales.scales_of(3) is not None)
+    wide = scales.apply(3, one)
     assert wide.forecaster.calibration.scales is not None
     assert wide.forecaster.calibration.scales[79] == 1.5
     [note] = wide.notes
     assert note.code == ADAPTED
     assert "80 % 1.50 times as wide" in note.message
-    assert stretches.fit(3, one) is wide  # so that requests are still put together
-    assert stretches.fit(3, loaded()) is not wide
-    stretches.close()
+    assert scales.apply(3, one) is wide  # so that requests are still put together
+    assert scales.apply(3, loaded()) is not wide
+    scales.close()
 
 
 def test_a_version_that_learned_nothing_stays_what_it_is() -> None:
     learned, one = Learned(), loaded()
-    stretches = IntervalScales(learned.read, refresh_s=60)
-    stretches.fit(3, one)
+    scales = IntervalScales(learned.read, refresh_s=60)
+    scales.apply(3, one)
     eventually(lambda: learned.asked == [[3]])
-    assert stretches.fit(3, one) is one
-    stretches.close()
+    assert scales.apply(3, one) is one
+    scales.close()
 
 
 def test_what_changes_is_seen_and_what_does_not_stays_the_same_object() -> None:
     learned, one = Learned(v3=1.5), loaded()
-    stretches = IntervalScales(learned.read, refresh_s=0.02)
-    eventually(lambda: stretches.of(3) is not None)
-    before, asked = stretches.fit(3, one), len(learned.asked)
-    eventually(lambda: stretches.of(3) is not None and len(learned.asked) > asked + 2)
-    assert stretches.fit(3, one) is before
+    scales = IntervalScales(learned.read, refresh_s=0.02)
+    eventually(lambda: scales.scales_of(3) is not None)
+    before, asked = scales.apply(3, one), len(learned.asked)
+    eventually(lambda: scales.scales_of(3) is not None and len(learned.asked) > asked + 2)
+    assert scales.apply(3, one) is before
     learned.known[3] = [2.0] * 99
-    eventually(lambda: (found := stretches.of(3)) is not None and found[0] == 2.0)
-    assert stretches.fit(3, one) is not before
-    stretches.close()
+    eventually(lambda: (found := scales.scales_of(3)) is not None and found[0] == 2.0)
+    assert scales.apply(3, one) is not before
+    scales.close()
 
 
 def test_a_database_that_is_away_leaves_intervals_as_they_are() -> None:
     learned = Learned(v3=1.5)
-    stretches = IntervalScales(learned.read, refresh_s=0.02)
-    eventually(lambda: stretches.of(3) is not None)
+    scales = IntervalScales(learned.read, refresh_s=0.02)
+    eventually(lambda: scales.scales_of(3) is not None)
     learned.broken, asked = True, len(learned.asked)
-    eventually(lambda: stretches.of(3) is not None and len(learned.asked) > asked + 1)
-    assert stretches.of(3) is not None
-    stretches.close()
+    eventually(lambda: scales.scales_of(3) is not None and len(learned.asked) > asked + 1)
+    assert scales.scales_of(3) is not None
+    scales.close()
 
 
 def test_while_the_database_is_away_requests_do_not_ask_it_one_by_one() -> None:
     learned = Learned(v3=1.5)
     learned.broken = True
-    stretches = IntervalScales(learned.read, refresh_s=60)
+    scales = IntervalScales(learned.read, refresh_s=60)
     for _ in range(100):
-        assert stretches.of(3) is None
+        assert scales.scales_of(3) is None
         time.sleep(0.001)
     assert len(learned.asked) <= 3
-    stretches.close()
+    scales.close()
 
 
 def test_nothing_is_asked_while_nobody_forecasts() -> None:
     learned = Learned(v3=1.5)
-    stretches = IntervalScales(learned.read, refresh_s=0.02)
-    eventually(lambda: stretches.of(3) is not None)
+    scales = IntervalScales(learned.read, refresh_s=0.02)
+    eventually(lambda: scales.scales_of(3) is not None)
     time.sleep(0.2)
     asked = len(learned.asked)
     time.sleep(0.2)
     assert len(learned.asked) == asked
-    assert stretches.of(3) is not None  # who comes back finds what was known, and has it asked anew
+    assert scales.scales_of(3) is not None  # who comes back finds what was known, and has it asked anew
     eventually(lambda: len(learned.asked) > asked)
-    stretches.close()
+    scales.close()
 
 
 @pytest.mark.parametrize("used", [False, True])
 def test_closing_ends_the_thread(used: bool) -> None:
-    stretches = IntervalScales(Learned().read)
+    scales = IntervalScales(Learned().read)
     if used:
-        stretches.of(3)
-    stretches.close()
-    assert stretches.of(4) is None
+        scales.scales_of(3)
+    scales.close()
+    assert scales.scales_of(4) is None

@@ -5,13 +5,13 @@ from concurrent.futures import Future
 import pytest
 
 from app.problems import NotFound, Unavailable
-from app.serving.forecast_log import Source
+from app.serving.forecast_log import LogSource
 from app.serving.model_cache import LoadedModel
-from app.serving.shadows import FRESH_S, Shadows
+from app.serving.shadows import REFRESH_S, ShadowForecaster
 from tests.fakes import says
 from tests.models.samples import panel_of, ready_of
 
-SOURCE = Source(tenant_id=7, model="demand", version_id=3, season=1, stretch=None, dataset_id=5, revision=2)
+SOURCE = LogSource(tenant_id=7, model="demand", version_id=3, season=1, scales=None, dataset_id=5, revision=2)
 PANEL = panel_of([4.0, 6.0, 8.0, 10.0])
 
 
@@ -20,7 +20,7 @@ class House:
 
     def __init__(self, challenger: int | None = 9, error: Exception | None = None) -> None:
         self.challenger, self.error, self.now_s, self.asked = challenger, error, 100.0, 0
-        self.shadows = Shadows(self.find, self.load, lambda: self.now_s)
+        self.shadows = ShadowForecaster(self.find, self.load, lambda: self.now_s)
 
     def find(self, tenant_id: int, model: str) -> int | None:
         assert (tenant_id, model) == (7, "demand")
@@ -38,44 +38,44 @@ class House:
 
 
 def test_a_challenger_says_what_it_would_have_said() -> None:
-    other = House().shadows.beside(SOURCE, PANEL, 2)
+    other = House().shadows.forecast(SOURCE, PANEL, 2)
     assert other is not None
-    assert (other.version_id, other.said.mean.shape) == (9, (1, 2))
+    assert (other.version_id, other.prediction.mean.shape) == (9, (1, 2))
 
 
 @pytest.mark.parametrize("challenger", [None, 3])
 def test_nobody_is_compared_with_itself_or_with_nobody(challenger: int | None) -> None:
-    assert House(challenger).shadows.beside(SOURCE, PANEL, 3) is None
+    assert House(challenger).shadows.forecast(SOURCE, PANEL, 3) is None
 
 
 def test_who_the_challenger_is_is_asked_now_and_then() -> None:
     house = House()
     for _ in range(5):
-        house.shadows.beside(SOURCE, PANEL, 3)
+        house.shadows.forecast(SOURCE, PANEL, 3)
     assert house.asked == 1
-    house.now_s += FRESH_S
-    house.shadows.beside(SOURCE, PANEL, 3)
+    house.now_s += REFRESH_S
+    house.shadows.forecast(SOURCE, PANEL, 3)
     assert house.asked == 2
 
 
 @pytest.mark.parametrize("error", [NotFound("no version"), Unavailable("the service stops"), TimeoutError()])
 def test_a_challenger_that_cannot_be_had_is_left_alone_for_a_while(error: Exception) -> None:
     house = House(error=error)
-    assert house.shadows.beside(SOURCE, PANEL, 3) is None
+    assert house.shadows.forecast(SOURCE, PANEL, 3) is None
     house.error = None
-    assert house.shadows.beside(SOURCE, PANEL, 3) is None
-    house.now_s += FRESH_S
-    assert house.shadows.beside(SOURCE, PANEL, 3) is not None
+    assert house.shadows.forecast(SOURCE, PANEL, 3) is None
+    house.now_s += REFRESH_S
+    assert house.shadows.forecast(SOURCE, PANEL, 3) is not None
 
 
 def test_a_series_that_a_challenger_cannot_forecast_is_no_error() -> None:
     hours = panel_of([4.0, 6.0, 8.0, 10.0], freq="h")
-    assert House().shadows.beside(SOURCE, hours, 3) is None
+    assert House().shadows.forecast(SOURCE, hours, 3) is None
 
 
 def test_after_much_arithmetic_there_is_none_for_as_long_as_it_is_worth() -> None:
     house, many = House(), panel_of(*([4.0, 6.0, 8.0, 10.0] for _ in range(20)))
-    assert house.shadows.beside(SOURCE, many, 5_000) is not None
-    assert house.shadows.beside(SOURCE, PANEL, 3) is None
+    assert house.shadows.forecast(SOURCE, many, 5_000) is not None
+    assert house.shadows.forecast(SOURCE, PANEL, 3) is None
     house.now_s += 1
-    assert house.shadows.beside(SOURCE, PANEL, 3) is not None
+    assert house.shadows.forecast(SOURCE, PANEL, 3) is not None
