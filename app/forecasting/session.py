@@ -7,7 +7,7 @@ from app.forecasting.request_panel import Input, PanelReader, Request, future_pa
 from app.schemas.forecasts import ForecastRequest
 from app.serving.alias_state import ResolvedVersion
 from app.serving.model_cache import LoadedModel
-from app.serving.session_cache import Held, Inline, Key, SessionCache, Source, Stored
+from app.serving.session_cache import DatasetRows, InlineRows, SavedSession, SeriesSource, SessionCache, SessionKey
 from app.settings import Settings
 from app.store import datasets, panels
 from app.store.db import Database
@@ -33,23 +33,23 @@ class SessionForecasts:
         assert request.session is not None
         horizon, levels = horizon_of(request, resolved), tuple(request.levels)
         networks, windows = loaded.networks, resolved.report.carry or 1
-        key = Key(resolved.tenant_id, f"{resolved.model}@{resolved.alias or resolved.number}", request.session)
+        key = SessionKey(resolved.tenant_id, f"{resolved.model}@{resolved.alias or resolved.number}", request.session)
 
-        def change(source: Inline | Stored, held: Held | None) -> tuple[Held, Forecast]:
-            if held is not None and held.version_id != resolved.version_id:
-                held = None
-            after = source.go_on(networks, held, windows)._replace(version_id=resolved.version_id)
+        def change(rows: InlineRows | DatasetRows, saved: SavedSession | None) -> tuple[SavedSession, Forecast]:
+            if saved is not None and saved.version_id != resolved.version_id:
+                saved = None
+            after = rows.advance(networks, saved, windows)._replace(version_id=resolved.version_id)
             cost_gflop(self._settings, loaded, len(after.session), horizon, len(levels))
             calibration = loaded.forecaster.calibration
             return after, forecast_session(networks, calibration, after.session, horizon, levels)
 
         if data is not None or not isinstance(request, ForecastRequest) or request.dataset is None:
             rows = self._reader.read(resolved.tenant_id, request, data, resolved.spec.freq).panel
-            return self._cache.update(key, partial(change, Inline(rows)))
+            return self._cache.update(key, partial(change, InlineRows(rows)))
         with self._database.read() as session:
             revision = datasets.revision(session, resolved.tenant_id, request.dataset.name, request.dataset.revision)
             ids = None if request.dataset.ids is None else tuple(request.dataset.ids)
             read = partial(panels.newer, session, resolved.tenant_id, revision)
             ahead = None if request.future is None else future_panel(request.future, str(revision.dataset.freq))
-            stored = Stored(Source(revision.dataset_id, ids), revision.number, read, ahead)
+            stored = DatasetRows(SeriesSource(revision.dataset_id, ids), revision.number, read, ahead)
             return self._cache.update(key, partial(change, stored))

@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 
 from app.problems import Conflict
-from app.serving.session_cache import ENTRY_BYTES, Held, Inline, Key, SessionCache, Source, Stored
-from models.data.concat import join_panels
+from app.serving.session_cache import (
+    ENTRY_BYTES,
+    DatasetRows,
+    InlineRows,
+    SavedSession,
+    SeriesSource,
+    SessionCache,
+    SessionKey,
+)
+from models.data.concat import joined
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError
@@ -24,7 +32,7 @@ from tests.models.samples import faults_of, helpful, panel_of, with_covariates
 NETWORKS = make_runnable(random_forecaster(state="carried", strategy="iterative", season=3).members, OnnxEngine)
 WINDOWS = 3
 FIRST = np.datetime64("2024-01-01")
-KEY = Key(7, "demand@champion", "a")
+KEY = SessionKey(7, "demand@champion", "a")
 Y = np.random.default_rng(0).normal(50, 5, (2, 60)).round(3)
 
 
@@ -32,19 +40,19 @@ def points(begin: int, end: int, series: int = 1) -> Panel:
     return panel_of(*Y[:series, begin:end], start=str(FIRST + begin))
 
 
-def says(held: Held | None) -> list[float]:
+def says(held: SavedSession | None) -> list[float]:
     assert held is not None
     return [float(value) for value in predict(NETWORKS, held.session, 3).mean.ravel()]
 
 
-def next_day(held: Held) -> int:
+def next_day(held: SavedSession) -> int:
     """Return the day after the last point of the session's first series."""
     tail = held.session.tail
     return int((tail.timestamp(0, len(tail.series(0))) - FIRST) / np.timedelta64(1, "D"))
 
 
 def whole(end: int, series: int = 1) -> Any:
-    return pytest.approx(says(Held(begin(NETWORKS, points(0, end, series), WINDOWS))), rel=1e-6)
+    return pytest.approx(says(SavedSession(begin(NETWORKS, points(0, end, series), WINDOWS))), rel=1e-6)
 
 
 @dataclass
@@ -81,11 +89,11 @@ def sessions_of(room: float = 10, ttl_s: float = 60.0) -> tuple[SessionCache, To
     return SessionCache(int(room * SIZE_BYTES), ttl_s, told, clock), told, clock
 
 
-def post(sessions: SessionCache, key: Key, rows: Panel) -> list[float]:
+def post(sessions: SessionCache, key: SessionKey, rows: Panel) -> list[float]:
     """A request: the rows, and a forecast after the last of them."""
 
-    def change(held: Held | None) -> tuple[Held, list[float]]:
-        after = Inline(rows).go_on(NETWORKS, held, WINDOWS)
+    def change(held: SavedSession | None) -> tuple[SavedSession, list[float]]:
+        after = InlineRows(rows).advance(NETWORKS, held, WINDOWS)
         return after, says(after)
 
     return sessions.update(key, change)
@@ -102,9 +110,14 @@ def test_new_points_alone_say_what_the_whole_history_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [Key(8, "demand@champion", "a"), Key(7, "demand@challenger", "a"), Key(7, "demand@champion", "b")]
+    "other",
+    [
+        SessionKey(8, "demand@champion", "a"),
+        SessionKey(7, "demand@challenger", "a"),
+        SessionKey(7, "demand@champion", "b"),
+    ],
 )
-def test_a_session_is_of_one_tenant_one_version_and_one_name(other: Key) -> None:
+def test_a_session_is_of_one_tenant_one_version_and_one_name(other: SessionKey) -> None:
     sessions, _, _ = sessions_of()
     post(sessions, KEY, points(0, 8))
     assert sessions.find(other) is None
@@ -133,7 +146,7 @@ def test_what_is_not_used_for_long_is_no_more() -> None:
 def test_what_has_grown_old_is_cleared_away_when_others_are_kept() -> None:
     sessions, told, clock = sessions_of(ttl_s=60)
     for number in range(5):
-        post(sessions, Key(number, "demand@champion", "a"), points(0, 8))
+        post(sessions, SessionKey(number, "demand@champion", "a"), points(0, 8))
     clock.now_s += 61
     post(sessions, KEY, points(0, 8))
     assert told.kept == (1, SIZE_BYTES)
@@ -142,7 +155,7 @@ def test_what_has_grown_old_is_cleared_away_when_others_are_kept() -> None:
 
 def test_the_one_not_used_for_longest_makes_room() -> None:
     sessions, told, _ = sessions_of(room=3.5)
-    keys = [Key(7, "demand@champion", name) for name in "abcd"]
+    keys = [SessionKey(7, "demand@champion", name) for name in "abcd"]
     for key in keys[:3]:
         post(sessions, key, points(0, 8))
     sessions.find(keys[0])
@@ -153,13 +166,15 @@ def test_the_one_not_used_for_longest_makes_room() -> None:
 
 def test_who_has_most_makes_room_for_others() -> None:
     sessions, _, _ = sessions_of(room=4.5)
-    small = Key(1, "demand@champion", "a")
+    small = SessionKey(1, "demand@champion", "a")
     post(sessions, small, points(0, 8))
     for number in range(20):
-        post(sessions, Key(2, "demand@champion", f"n{number}"), points(0, 8))
+        post(sessions, SessionKey(2, "demand@champion", f"n{number}"), points(0, 8))
     assert sessions.find(small) is not None
-    assert sessions.find(Key(2, "demand@champion", "n16")) is None
-    assert [sessions.find(Key(2, "demand@champion", f"n{number}")) is not None for number in (17, 18, 19)] == [True] * 3
+    assert sessions.find(SessionKey(2, "demand@champion", "n16")) is None
+    assert [sessions.find(SessionKey(2, "demand@champion", f"n{number}")) is not None for number in (17, 18, 19)] == [
+        True
+    ] * 3
     # one that needs nearly all the room is kept too: the others make room for it
     large = panel_of(*np.random.default_rng(1).normal(size=(10, 8)))
     sessions, _, _ = sessions_of(room=(ENTRY_BYTES + begin(NETWORKS, large, WINDOWS).size_bytes) / SIZE_BYTES + 0.1)
@@ -173,7 +188,7 @@ def test_a_session_larger_than_the_room_is_refused_and_nothing_is_lost() -> None
     sessions, _, _ = sessions_of(room=1.5)
     post(sessions, KEY, points(0, 8))
     with pytest.raises(InputError, match="fewer series in one session") as caught:
-        post(sessions, Key(7, "demand@champion", "b"), panel_of(*np.random.default_rng(1).normal(size=(60, 8))))
+        post(sessions, SessionKey(7, "demand@champion", "b"), panel_of(*np.random.default_rng(1).normal(size=(60, 8))))
     assert all(map(helpful, caught.value.faults))
     assert sessions.find(KEY) is not None
 
@@ -184,7 +199,7 @@ def test_a_request_that_fails_leaves_the_session_as_it_was() -> None:
     with pytest.raises(InputError, match=r"but 54\.735 was read"):
         post(sessions, KEY, panel_of([1.0], start=str(FIRST + 7)))
 
-    def change(held: Held | None) -> tuple[Held, None]:
+    def change(held: SavedSession | None) -> tuple[SavedSession, None]:
         raise ArithmeticError("the forecast failed")
 
     with pytest.raises(ArithmeticError):
@@ -196,7 +211,7 @@ def test_a_request_that_fails_leaves_the_session_as_it_was() -> None:
 def test_a_name_that_cannot_be_is_refused(name: str) -> None:
     sessions, _, _ = sessions_of()
     with pytest.raises(InputError) as caught:
-        post(sessions, Key(7, "demand@champion", name), points(0, 8))
+        post(sessions, SessionKey(7, "demand@champion", name), points(0, 8))
     assert [(fault.code, fault.field) for fault in caught.value.faults] == [("bad_field", "session")]
 
 
@@ -205,12 +220,12 @@ def test_of_two_at_the_same_time_the_second_goes_on_from_the_first() -> None:
     post(sessions, KEY, points(0, 8))
     seen: list[int] = []
 
-    def change(held: Held | None) -> tuple[Held, list[float]]:
+    def change(held: SavedSession | None) -> tuple[SavedSession, list[float]]:
         assert held is not None
         if not seen:
             post(sessions, KEY, points(8, 10))  # another request comes between
         seen.append(next_day(held))
-        after = Inline(points(8, 12)).go_on(NETWORKS, held, WINDOWS)
+        after = InlineRows(points(8, 12)).advance(NETWORKS, held, WINDOWS)
         return after, says(after)
 
     assert sessions.update(KEY, change) == whole(12)
@@ -223,7 +238,7 @@ def test_who_is_outrun_every_time_is_told() -> None:
     post(sessions, KEY, points(0, 8))
     end = iter(range(9, 60))
 
-    def change(held: Held | None) -> tuple[Held, None]:
+    def change(held: SavedSession | None) -> tuple[SavedSession, None]:
         assert held is not None
         number = next(end)
         post(sessions, KEY, points(number - 1, number))
@@ -238,9 +253,9 @@ def test_what_was_evicted_while_a_request_went_on_is_kept_again() -> None:
     sessions, _, clock = sessions_of()
     post(sessions, KEY, points(0, 8))
 
-    def change(held: Held | None) -> tuple[Held, None]:
+    def change(held: SavedSession | None) -> tuple[SavedSession, None]:
         clock.now_s += 100
-        return Inline(points(8, 9)).go_on(NETWORKS, held, WINDOWS), None
+        return InlineRows(points(8, 9)).advance(NETWORKS, held, WINDOWS), None
 
     sessions.update(KEY, change)
     assert says(sessions.find(KEY)) == whole(9)
@@ -251,10 +266,10 @@ def test_many_threads_lose_no_point() -> None:
     post(sessions, KEY, points(0, 8))
     start = threading.Barrier(8)
 
-    def next_point(held: Held | None) -> tuple[Held, None]:
+    def next_point(held: SavedSession | None) -> tuple[SavedSession, None]:
         assert held is not None
         at = next_day(held)
-        return Inline(points(at, at + 1)).go_on(NETWORKS, held, WINDOWS), None
+        return InlineRows(points(at, at + 1)).advance(NETWORKS, held, WINDOWS), None
 
     def ask(_: int) -> int:
         start.wait(10)
@@ -279,58 +294,58 @@ class Dataset:
     chunks: list[Panel]
     read_after: list[int] = field(default_factory=list)
 
-    def at(self, revision: int, ids: Sequence[str] | None = None, future: Panel | None = None) -> Stored:
+    def at(self, revision: int, ids: Sequence[str] | None = None, future: Panel | None = None) -> DatasetRows:
         def read(after: int) -> Panel:
             self.read_after.append(after)
-            return join_panels(self.chunks[after:revision])
+            return joined(self.chunks[after:revision])
 
-        return Stored(Source(1, None if ids is None else tuple(ids)), revision, read, future)
+        return DatasetRows(SeriesSource(1, None if ids is None else tuple(ids)), revision, read, future)
 
 
 def test_of_a_data_set_only_what_is_newer_is_read() -> None:
     dataset = Dataset([points(0, 20, 2), points(20, 21, 2), points(21, 24), points(24, 25)])
-    held = dataset.at(1).go_on(NETWORKS, None, WINDOWS)
+    held = dataset.at(1).advance(NETWORKS, None, WINDOWS)
     assert (held.revision, held.session.restarted) == (1, 2)
     for revision in (2, 3, 3, 4):
-        held = dataset.at(revision).go_on(NETWORKS, held, WINDOWS)
+        held = dataset.at(revision).advance(NETWORKS, held, WINDOWS)
         assert (held.revision, held.session.restarted) == (revision, 0)
     assert dataset.read_after == [0, 1, 2, 3]
-    anew = dataset.at(4).go_on(NETWORKS, None, WINDOWS)  # as after a restart, or in another process
+    anew = dataset.at(4).advance(NETWORKS, None, WINDOWS)  # as after a restart, or in another process
     assert says(held) == pytest.approx(says(anew), rel=1e-6)
     assert says(held)[:3] == whole(25)
 
 
 def test_another_source_or_an_older_revision_is_read_anew() -> None:
     dataset = Dataset([points(0, 20, 2), points(20, 21, 2), points(21, 24, 2)])
-    held = dataset.at(3).go_on(NETWORKS, None, WINDOWS)
+    held = dataset.at(3).advance(NETWORKS, None, WINDOWS)
     for other, alike in [(dataset.at(2), whole(21, 2)), (dataset.at(3, ["s0"]), whole(24))]:
-        after = other.go_on(NETWORKS, held, WINDOWS)
+        after = other.advance(NETWORKS, held, WINDOWS)
         assert after.session.restarted == len(after.session)
         assert says(after) == alike
-    inline = Inline(points(0, 12)).go_on(NETWORKS, None, WINDOWS)
-    assert says(dataset.at(3).go_on(NETWORKS, inline, WINDOWS)) == whole(24, 2)
+    inline = InlineRows(points(0, 12)).advance(NETWORKS, None, WINDOWS)
+    assert says(dataset.at(3).advance(NETWORKS, inline, WINDOWS)) == whole(24, 2)
 
 
 def test_of_some_series_only_their_rows_count_and_a_new_one_is_begun() -> None:
     other = panel_of([1.0, 2.0, 5.0], start=str(FIRST + 20))
     dataset = Dataset([points(0, 20, 2), points(20, 21, 2), panel_of(Y[0, 21:22], start=str(FIRST + 21)), other])
-    held = dataset.at(1, ["s1"]).go_on(NETWORKS, None, WINDOWS)
+    held = dataset.at(1, ["s1"]).advance(NETWORKS, None, WINDOWS)
     for revision in (2, 3):
-        held = dataset.at(revision, ["s1"]).go_on(NETWORKS, held, WINDOWS)
+        held = dataset.at(revision, ["s1"]).advance(NETWORKS, held, WINDOWS)
     assert held.session.tail.ids == ("s1",)
     assert says(held) == pytest.approx(whole(21, 2).expected[3:], rel=1e-6)
     with pytest.raises(InputError, match="s9"):
-        dataset.at(3, ["s9"]).go_on(NETWORKS, held, WINDOWS)
+        dataset.at(3, ["s9"]).advance(NETWORKS, held, WINDOWS)
 
 
 def test_what_cannot_follow_is_read_anew_from_the_data_set() -> None:
     networks = make_runnable(random_forecaster(state="carried", static_covariates=("size",)).members, OnnxEngine)
     first = with_covariates(points(0, 20), size=np.ones(20))
     dataset = Dataset([first, with_covariates(points(20, 22), size=[1, 2])])
-    held = dataset.at(1).go_on(networks, None, WINDOWS)
-    after = dataset.at(2).go_on(networks, held, WINDOWS)
+    held = dataset.at(1).advance(networks, None, WINDOWS)
+    after = dataset.at(2).advance(networks, held, WINDOWS)
     assert after.session.restarted == 1
-    anew = dataset.at(2).go_on(networks, None, WINDOWS)
+    anew = dataset.at(2).advance(networks, None, WINDOWS)
     assert predict(networks, after.session, 3).mean.tolist() == predict(networks, anew.session, 3).mean.tolist()
 
 
@@ -342,12 +357,12 @@ def test_what_is_known_ahead_comes_with_the_request() -> None:
     def ahead(begin: int, price: float) -> Panel:
         return with_covariates(panel_of([np.nan] * 3, start=str(FIRST + begin)), price=[price, price, price])
 
-    held = dataset.at(1, future=ahead(20, 5)).go_on(networks, None, WINDOWS)
+    held = dataset.at(1, future=ahead(20, 5)).advance(networks, None, WINDOWS)
     dear = predict(networks, held.session, 3).mean
-    held = dataset.at(1, future=ahead(20, -5)).go_on(networks, held, WINDOWS)
+    held = dataset.at(1, future=ahead(20, -5)).advance(networks, held, WINDOWS)
     assert np.abs(predict(networks, held.session, 3).mean - dear).max() > 1e-3
-    held = dataset.at(2, future=ahead(21, 5)).go_on(networks, held, WINDOWS)
-    anew = dataset.at(2, future=ahead(21, 5)).go_on(networks, None, WINDOWS)
+    held = dataset.at(2, future=ahead(21, 5)).advance(networks, held, WINDOWS)
+    anew = dataset.at(2, future=ahead(21, 5)).advance(networks, None, WINDOWS)
     assert held.session.restarted == 0
     said, expected = (predict(networks, one.session, 3).mean for one in (held, anew))
     assert said == pytest.approx(expected, rel=1e-6)
@@ -355,9 +370,9 @@ def test_what_is_known_ahead_comes_with_the_request() -> None:
 
 def test_a_model_without_a_state_keeps_none() -> None:
     networks = make_runnable(random_forecaster().members, OnnxEngine)
-    for source in (Inline(points(0, 20)), Dataset([points(0, 20)]).at(1)):
+    for source in (InlineRows(points(0, 20)), Dataset([points(0, 20)]).at(1)):
         with pytest.raises(InputError) as caught:
-            source.go_on(networks, None, WINDOWS)
+            source.advance(networks, None, WINDOWS)
         assert faults_of(caught.value) == [("no_state", None, None)]
 
 
@@ -370,4 +385,4 @@ def test_the_session_in_memory_is_no_copy_and_never_changes() -> None:
     later = append(NETWORKS, before.session, points(8, 9))
     assert sessions.find(KEY) is before
     assert says(before) == said
-    assert says(Held(later)) == whole(9)
+    assert says(SavedSession(later)) == whole(9)
