@@ -1,0 +1,1 @@
+"""Parts that serve forecasts from memory: caches of versions, models, panels and sessions, the batcher, and the log."""

@@ -1,7 +1,7 @@
-"""The aliases in use: where they point, asked of the database twice a second for all together, and who follows.
+"""Refresher of the aliases in use: one query every half second states where all of them point.
 
-A version that an alias has moved to is loaded first and then served, so that nobody waits for a promotion or a
-rollback; where it cannot be loaded, the one before goes on.
+A version that an alias has moved to is loaded first and then served, so that no request waits for a promotion or a
+rollback; if it cannot be loaded, the version before goes on.
 """
 
 import logging
@@ -19,7 +19,7 @@ from app.serving.lru import LRU
 
 logger = logging.getLogger(__name__)
 
-MAX_NAMES = 500  # in one question to the database
+MAX_NAMES = 500  # in one query
 
 AliasName = tuple[int, str, str]  # tenant id, model, alias
 
@@ -57,7 +57,7 @@ class AliasMoves(NamedTuple):
 
 
 class AliasRefresher:
-    """Up to ``capacity`` aliases, those used last; safe to use from several threads."""
+    """LRU cache of up to ``capacity`` aliases; safe to use from several threads."""
 
     def __init__(
         self,
@@ -69,218 +69,224 @@ class AliasRefresher:
     ) -> None:
         self._store, self._loader, self._times, self._clock = store, loader, times, clock
         self._lock = threading.Lock()
-        self._known: LRU[AliasName, AliasState] = LRU(capacity)
-        self._next_s = 0.0  # when those in use are to be looked at again
+        self._aliases: LRU[AliasName, AliasState] = LRU(capacity)
+        self._next_s = 0.0  # when the aliases in use are due for a refresh
         self._refreshing = self._again = self._closed = False
         self._followed = self._failed = 0
-        self._watch = ThreadPoolExecutor(1, "aliases")
-        self._searches = ThreadPoolExecutor(1, "fall-back")  # of its own, because it waits for versions to be loaded
+        self._refresh_thread = ThreadPoolExecutor(1, "aliases")
+        self._search_thread = ThreadPoolExecutor(1, "fall-back")  # a second one, because it waits for loads
 
     def find(self, name: AliasName) -> ResolvedVersion | None:
-        """What the alias serves, if that is known well enough; this waits for nothing."""
+        """Return the version that the alias serves; None if it is not known here or too old. This never blocks."""
         with self._lock:
-            alias = self._known.get(name)
+            alias = self._aliases.get(name)
             if alias is None:
                 return None
             alias.used, now_s = True, self._clock()
             if now_s >= self._next_s:
                 self._refresh_soon()
-            return alias.serves(now_s)
+            return alias.current(now_s)
 
     def ask(self, name: AliasName) -> "Future[ResolvedVersion] | None":
-        """What the alias serves once the database has been asked; None where it is not known here."""
+        """Return a future of the version that the alias serves by the database's next statement; None if the alias is
+        not known here.
+        """
         with self._lock:
-            alias = self._known.get(name)
+            alias = self._aliases.get(name)
             if alias is None or self._closed:
                 return None
             alias.used = True
-            if (target := alias.serves(self._clock())) is not None:
-                return resolved(target)
+            if (version := alias.current(self._clock())) is not None:
+                return resolved(version)
             if alias.waiting is None:
                 alias.waiting = shared_future()
-            self._again = True  # the question that is under way may be without this one
+            self._again = True  # the query that is under way may be without this alias
             self._refresh_soon()
             return alias.waiting
 
-    def remember(self, name: AliasName, target: ResolvedVersion, looked_s: float) -> AliasState:
-        """Know the alias from now on; the database said so at ``looked_s``."""
+    def remember(self, name: AliasName, version: ResolvedVersion, asked_s: float) -> AliasState:
+        """Add the alias, which pointed at ``version`` when the database was asked at ``asked_s``."""
         with self._lock:
-            return self._remember(name, target, looked_s)
+            return self._add(name, version, asked_s)
 
     def forget(self, name: AliasName) -> None:
         """Forget an alias that this process has moved: the next request is served by the new version."""
         with self._lock:
-            gone = self._known.pop(name)
-        if gone is not None and gone.waiting is not None:
-            resolve(gone.waiting, gone.target)  # they came before the move
+            dropped = self._aliases.pop(name)
+        if dropped is not None and dropped.waiting is not None:
+            resolve(dropped.waiting, dropped.served)  # these requests came before the move
 
-    def report_broken(self, target: ResolvedVersion, error: BaseException) -> "Future[ResolvedVersion]":
-        """Report that ``target`` could not be loaded or gave no usable numbers; return what to serve in its place.
+    def report_broken(self, version: ResolvedVersion, error: BaseException) -> "Future[ResolvedVersion]":
+        """Report that ``version`` could not be loaded or gave no usable numbers; return what to serve in its place.
 
         That is the newest version that its alias has pointed at and that can be loaded; every request gets it until
-        the alias moves, with a note that says why. The future raises ``error`` if there is none, and for a version
-        that was asked for by its number.
+        the alias moves, with a note that states the reason. The future raises ``error`` if there is none, and for a
+        version that was asked for by its number.
         """
-        if target.alias is None:
+        if version.alias is None:
             return failed(error)
-        name = (target.tenant_id, target.model, target.alias)
+        name = (version.tenant_id, version.model, version.alias)
         with self._lock:
             now_s = self._clock()
-            alias = self._known.get(name) or self._remember(name, target, now_s)
-            if alias.target.version_id != target.version_id:
-                return resolved(alias.target)  # the alias has moved, or fallen back already
-            if alias.falling is not None:
-                return alias.falling
+            alias = self._aliases.get(name) or self._add(name, version, now_s)
+            if alias.served.version_id != version.version_id:
+                return resolved(alias.served)  # the alias has moved, or fallen back already
+            if alias.fallback is not None:
+                return alias.fallback
             if self._closed or not alias.may_search(now_s):
                 return failed(error)
-            alias.breaks(target, error)
-            falling: Future[ResolvedVersion] = shared_future()
-            alias.falling = falling
-            self._searches.submit(run_into, falling, partial(self._fall_back, name, alias, error))
-        logger.error("%s: version %d is broken: %s", _words(name), target.number, error)
-        return falling
+            alias.mark_broken(version, error)
+            fallback: Future[ResolvedVersion] = shared_future()
+            alias.fallback = fallback
+            self._search_thread.submit(run_into, fallback, partial(self._fall_back, name, alias, error))
+        logger.error("%s: version %d is broken: %s", _text(name), version.number, error)
+        return fallback
 
     def moves(self) -> AliasMoves:
         """Return the counts of moves as they are now."""
         with self._lock:
-            return AliasMoves(self._followed, self._failed, sum(alias.fell_back for alias in self._known.values()))
+            fallen_back = sum(alias.fell_back for alias in self._aliases.values())
+            return AliasMoves(self._followed, self._failed, fallen_back)
 
     def close(self) -> None:
-        """Ask nothing more; who waits is told so."""
+        """Ask the database no more, and fail with Unavailable all that waits for it."""
         with self._lock:
             self._closed = True
-            waiting = [p for alias in self._known.values() for p in (alias.waiting, alias.falling) if p is not None]
-        for threads in (self._watch, self._searches):
+            waiting = [f for alias in self._aliases.values() for f in (alias.waiting, alias.fallback) if f is not None]
+        for threads in (self._refresh_thread, self._search_thread):
             threads.shutdown(wait=False, cancel_futures=True)
-        for given in waiting:
-            fail(given, Unavailable("the service is being stopped; try again in a few seconds"))
+        for future in waiting:
+            fail(future, Unavailable("the service is being stopped; try again in a few seconds"))
 
-    def _remember(self, name: AliasName, target: ResolvedVersion, looked_s: float) -> AliasState:
-        alias = AliasState(target, looked_s, self._times)
-        self._next_s = self._next_s or looked_s + self._times.fresh_s
-        for dropped in self._known.put(name, alias):
+    def _add(self, name: AliasName, version: ResolvedVersion, asked_s: float) -> AliasState:
+        alias = AliasState(version, asked_s, self._times)
+        self._next_s = self._next_s or asked_s + self._times.refresh_s
+        for dropped in self._aliases.put(name, alias):
             if dropped.waiting is not None:
-                resolve(dropped.waiting, dropped.target)
+                resolve(dropped.waiting, dropped.served)
         return alias
 
     def _refresh_soon(self) -> None:
         if not self._refreshing and not self._closed:
             self._refreshing = True
-            self._watch.submit(self._refresh)
+            self._refresh_thread.submit(self._refresh)
 
     def _refresh(self) -> None:
-        """Ask where the aliases point that were used since the last time, until nobody is left waiting for it."""
+        """Refresh the aliases used since the last refresh, again and again while requests wait for one."""
         while True:
             with self._lock:
-                looked_s, self._again = self._clock(), False
-                self._next_s = looked_s + self._times.fresh_s
-                known = list(self._known.items())
+                asked_s, self._again = self._clock(), False
+                self._next_s = asked_s + self._times.refresh_s
+                known = list(self._aliases.items())
             used = [(name, alias) for name, alias in known if alias.used]
             for start in range(0, len(used), MAX_NAMES):
-                self._look(used[start : start + MAX_NAMES], looked_s)
+                self._refresh_some(used[start : start + MAX_NAMES], asked_s)
             with self._lock:
                 if not self._again:
                     self._refreshing = False
                     return
 
-    def _look(self, some: Sequence[tuple[AliasName, AliasState]], looked_s: float) -> None:
-        for _, alias in some:
+    def _refresh_some(self, aliases: Sequence[tuple[AliasName, AliasState]], asked_s: float) -> None:
+        for _, alias in aliases:
             alias.used = False
         try:
-            pointing = self._store.pointing([name for name, _ in some])
-            for name, alias in some:
-                self._seen(name, alias, pointing.get(name), looked_s)
+            pointing = self._store.pointing([name for name, _ in aliases])
+            for name, alias in aliases:
+                self._update(name, alias, pointing.get(name), asked_s)
         except Exception as error:
-            logger.warning("where %d aliases point cannot be asked: %s", len(some), error)
-            for _, alias in some:
-                self._tell(alias, error)
+            logger.warning("%d aliases cannot be refreshed: %s", len(aliases), error)
+            for _, alias in aliases:
+                self._answer_waiting(alias, error)
 
-    def _seen(self, name: AliasName, alias: AliasState, version_id: int | None, looked_s: float) -> None:
-        """The database says that the alias points at ``version_id``, or (None) that there is no such alias."""
+    def _update(self, name: AliasName, alias: AliasState, version_id: int | None, asked_s: float) -> None:
+        """Follow the database's statement that the alias points at ``version_id``; None: that it does not exist."""
         with self._lock:
-            settled = version_id is not None and alias.is_settled(version_id, looked_s)
+            settled = version_id is not None and alias.is_settled(version_id, asked_s)
             if settled:
-                alias.confirm(looked_s)
+                alias.confirm(asked_s)
         if settled:
-            self._tell(alias)
+            self._answer_waiting(alias)
             return
-        tenant_id, model, words = name
+        tenant_id, model, alias_name = name
         try:
-            target = self._store.look_up(tenant_id, model, None, words)
+            version = self._store.look_up(tenant_id, model, None, alias_name)
         except Exception as error:
             if version_id is None:
-                self._drop(name)
-            self._tell(alias, error)
+                with self._lock:
+                    self._aliases.pop(name)
+            self._answer_waiting(alias, error)
             return
         with self._lock:
-            is_to_load = alias.turn(target, looked_s)
-        self._tell(alias)
-        if is_to_load:
-            loading = self._loader.load(tenant_id, target.version_id)
-            loading.add_done_callback(partial(self._loaded, name, alias, target))
+            must_load = alias.point_at(version, asked_s)
+        self._answer_waiting(alias)
+        if must_load:
+            loading = self._loader.load(tenant_id, version.version_id)
+            loading.add_done_callback(partial(self._finish_move, name, alias, version))
 
-    def _drop(self, name: AliasName) -> None:
-        with self._lock:
-            self._known.pop(name)
-
-    def _loaded(self, name: AliasName, alias: AliasState, target: ResolvedVersion, loading: "Future[Any]") -> None:
-        """The version that the alias moved to is in memory, or cannot be."""
-        error, old = loading.exception(), alias.target
+    def _finish_move(
+        self, name: AliasName, alias: AliasState, version: ResolvedVersion, loading: "Future[Any]"
+    ) -> None:
+        """Serve the version that the alias has moved to, or the one before where it could not be loaded."""
+        error, before = loading.exception(), alias.served
         with self._lock:
             if error is None:
-                wanted = alias.arrived(target)
-                self._followed += wanted
+                is_current = alias.loaded(version)
+                self._followed += is_current
             else:
-                wanted = alias.missed(target, error, self._clock())
-                self._failed += wanted
-        if not wanted:
+                is_current = alias.load_failed(version, error, self._clock())
+                self._failed += is_current
+        if not is_current:
             return  # the alias has moved on meanwhile
         if error is None:
-            logger.info("%s: version %d is served in place of %d", _words(name), target.number, old.number)
+            logger.info("%s: version %d is served in place of %d", _text(name), version.number, before.number)
         else:
-            logger.error("%s: %s", _words(name), alias.target.notes[0].message)
-        self._tell(alias, at_once=True)
+            logger.error("%s: %s", _text(name), alias.served.notes[0].message)
+        self._answer_waiting(alias, at_once=True)
 
     def _fall_back(self, name: AliasName, alias: AliasState, error: BaseException) -> ResolvedVersion:
-        """The newest version before that can be loaded, served from now on; ``error`` is raised where there is none."""
-        try:
-            found = self._earlier(name, alias)
-        except Exception:
-            logger.exception("%s: what it pointed at before cannot be asked", _words(name))
-            found = None
-        with self._lock:
-            alias.falling = None
-            if found is None:
-                alias.gave_up(self._clock())
-                raise error
-            target = alias.falls_to(found)
-        logger.error("%s: version %d is served from now on", _words(name), target.number)
-        return target
+        """Serve and return the newest earlier version that can be loaded.
 
-    def _earlier(self, name: AliasName, alias: AliasState) -> ResolvedVersion | None:
-        for target in self._store.history(*name):
-            if alias.is_broken(target.version_id):
+        Raises:
+            BaseException: ``error``, where there is none.
+        """
+        try:
+            earlier = self._newest_loadable(name, alias)
+        except Exception:
+            logger.exception("%s: its earlier versions cannot be read", _text(name))
+            earlier = None
+        with self._lock:
+            alias.fallback = None
+            if earlier is None:
+                alias.search_failed(self._clock())
+                raise error
+            version = alias.fall_back_to(earlier)
+        logger.error("%s: version %d is served from now on", _text(name), version.number)
+        return version
+
+    def _newest_loadable(self, name: AliasName, alias: AliasState) -> ResolvedVersion | None:
+        for version in self._store.history(*name):
+            if alias.is_broken(version.version_id):
                 continue
-            error = self._loader.load(target.tenant_id, target.version_id).exception()
+            error = self._loader.load(version.tenant_id, version.version_id).exception()
             if error is None:
-                return target
+                return version
             with self._lock:
-                alias.breaks(target, error)
+                alias.mark_broken(version, error)
         return None
 
-    def _tell(self, alias: AliasState, error: BaseException | None = None, at_once: bool = False) -> None:
-        """Answer those who wait for the alias, where there is an answer."""
+    def _answer_waiting(self, alias: AliasState, error: BaseException | None = None, at_once: bool = False) -> None:
+        """Give the requests that wait for the alias its version or ``error``; ``at_once``: whatever its age."""
         with self._lock:
-            target = alias.target if at_once else alias.serves(self._clock())
-            if alias.waiting is None or (error is None and target is None):
+            version = alias.served if at_once else alias.current(self._clock())
+            if alias.waiting is None or (error is None and version is None):
                 return
             waiting, alias.waiting = alias.waiting, None
         if error is not None:
             fail(waiting, error)
-        elif target is not None:
-            resolve(waiting, target)
+        elif version is not None:
+            resolve(waiting, version)
 
 
-def _words(name: AliasName) -> str:
+def _text(name: AliasName) -> str:
     tenant_id, model, alias = name
     return f"tenant {tenant_id} model {model} alias {alias}"

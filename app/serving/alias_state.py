@@ -1,7 +1,7 @@
-"""What one process knows of an alias: the version that it serves, and what the database said of it last.
+"""State of an alias in one process: the version that it serves, and the last statement of the database about it.
 
-There is no thread and no clock in here: ``app.serving.version_resolver`` calls every method under one lock and says
-the time.
+This file has no thread and no clock: ``app.serving.alias_refresher`` calls every method under one lock and passes the
+time.
 """
 
 import math
@@ -19,10 +19,10 @@ FELL_BACK = "fell_back"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResolvedVersion:
-    """The version that a request means, with what an answer says of it; ``alias``: what led to it, if not its number.
+    """Version that a request names, with the facts that its answer states; ``alias`` is None if it came by its number.
 
-    ``notes``: why it is another one than its alias points at. The same version is the same object for as long as its
-    alias stays, so that what is made of it may be kept by identity.
+    ``notes`` explain why it is another version than its alias points at. While an alias stays where it is, its version
+    stays the same object, so that callers may cache by identity.
     """
 
     tenant_id: int
@@ -37,15 +37,16 @@ class ResolvedVersion:
 
 
 class AliasTimes(NamedTuple):
-    """How old knowledge of an alias may get: it is asked for anew after ``fresh_s``, and not used after ``most_s``.
+    """Maximum ages and waits of aliases, in seconds.
 
-    A version that an alias has moved to is waited for up to ``patience_s``: where it takes longer to load, the one
-    before goes on. One that could not be loaded is tried again after ``retry_s``.
+    The database is asked again after ``refresh_s``, and its statement is not used after ``max_age_s``. A version that
+    an alias has moved to is waited for up to ``patience_s``: if it takes longer to load, the version before answers
+    meanwhile. A version that could not be loaded is tried again after ``retry_s``.
     """
 
-    fresh_s: float = 0.5
-    most_s: float = 1.0
-    patience_s: float = 0.4  # less than most_s - fresh_s: an alias in steady use then never keeps anybody waiting
+    refresh_s: float = 0.5
+    max_age_s: float = 1.0
+    patience_s: float = 0.4  # less than max_age_s - refresh_s: then no request waits for an alias in steady use
     retry_s: float = 10.0
 
 
@@ -53,111 +54,108 @@ TIMES = AliasTimes()
 
 
 class AliasState:
-    """One alias. ``target`` is served; ``points_at`` is the version that the database named last.
+    """One alias: ``served`` answers requests, ``points_at`` is the version id that the database stated last.
 
-    They differ while the new version is being loaded (``moving``), and for as long as the one that the alias points at
-    is known to be broken: then an earlier one answers in its place, and says so.
+    They differ while the new version is being loaded (``loading``), and for as long as the version that the alias
+    points at is known to be broken: then an earlier version answers in its place, with a note.
     """
 
-    def __init__(self, target: ResolvedVersion, looked_s: float, times: AliasTimes) -> None:
-        self.target, self.points_at = target, target.version_id
+    def __init__(self, version: ResolvedVersion, asked_s: float, times: AliasTimes) -> None:
+        self.served, self.points_at = version, version.version_id
         self.used = False  # since the database was asked last
-        self.waiting: Future[ResolvedVersion] | None = None  # those who want to know it as it is now
-        self.moving: ResolvedVersion | None = None
-        self.falling: Future[ResolvedVersion] | None = None  # an earlier version that can be served is being looked for
+        self.waiting: Future[ResolvedVersion] | None = None  # for the next statement of the database
+        self.loading: ResolvedVersion | None = None
+        self.fallback: Future[ResolvedVersion] | None = None  # under way: the search for an earlier version
         self._times = times
-        self._until_s, self._looked_s = looked_s + times.most_s, looked_s
-        self._since_s = 0.0  # when the move was noticed
-        self._broken: dict[int, str] = {}  # versions that cannot be served, until the alias moves
+        self._until_s, self._asked_s = asked_s + times.max_age_s, asked_s
+        self._moved_s = 0.0  # when the move to ``loading`` was noticed
+        self._broken: dict[int, str] = {}  # version id -> reason, until the alias moves
         self._retry_s: float | None = None
-        self._search_s = -math.inf
+        self._search_s = -math.inf  # when a search for an earlier version may begin
 
-    def serves(self, now_s: float) -> ResolvedVersion | None:
-        """What a request may be answered with now; None where it is to wait for what the database says."""
-        overdue = self.moving is not None and now_s >= self._since_s + self._times.patience_s
-        return self.target if now_s < self._until_s or overdue else None
+    def current(self, now_s: float) -> ResolvedVersion | None:
+        """Return the version that may answer a request now; None if the request must wait for the database."""
+        overdue = self.loading is not None and now_s >= self._moved_s + self._times.patience_s
+        return self.served if now_s < self._until_s or overdue else None
 
     def is_settled(self, version_id: int, now_s: float) -> bool:
-        """Whether nothing is to be done where the database says ``version_id``."""
+        """Return whether the statement of the database that the alias points at ``version_id`` changes nothing."""
         return version_id == self.points_at and (self._retry_s is None or now_s < self._retry_s)
 
     def is_broken(self, version_id: int) -> bool:
-        """Whether the version is known not to be servable."""
+        """Return whether the version is known to be broken."""
         return version_id in self._broken
 
     @property
     def fell_back(self) -> bool:
-        """Whether another version is served than the alias points at, because that one is broken."""
-        return self.points_at in self._broken and self.target.version_id != self.points_at
+        """Return whether an earlier version answers because the one that the alias points at is broken."""
+        return self.points_at in self._broken and self.served.version_id != self.points_at
 
-    def confirm(self, looked_s: float) -> None:
-        """The database, asked at ``looked_s``, has said nothing new."""
-        self._looked_s = looked_s
-        if self.moving is None or self.points_at in self._broken:
-            self._until_s = looked_s + self._times.most_s
+    def confirm(self, asked_s: float) -> None:
+        """Note that the database, asked at ``asked_s``, has stated nothing new."""
+        self._asked_s = asked_s
+        if self.loading is None or self.points_at in self._broken:
+            self._until_s = asked_s + self._times.max_age_s
 
-    def turn(self, target: ResolvedVersion, looked_s: float) -> bool:
-        """The alias points at ``target`` now, or it is time to try that again; whether it is to be loaded first."""
-        self._looked_s, self._retry_s = looked_s, None
-        if target.version_id != self.points_at:
+    def point_at(self, version: ResolvedVersion, asked_s: float) -> bool:
+        """Note that the alias points at ``version``; return whether the version must be loaded before it is served."""
+        self._asked_s, self._retry_s = asked_s, None
+        if version.version_id != self.points_at:
             self._broken.clear()
             self._search_s = -math.inf
-            self.points_at = target.version_id
-        if target.version_id == self.target.version_id:
-            self.moving = None
-            self._serve(target)
+            self.points_at = version.version_id
+        if version.version_id == self.served.version_id:
+            self.loading = None
+            self._serve(version)
             return False
-        self.moving, self._since_s = target, looked_s
-        self.confirm(looked_s)
+        self.loading, self._moved_s = version, asked_s
+        self.confirm(asked_s)
         return True
 
-    def arrived(self, target: ResolvedVersion) -> bool:
-        """``target`` is loaded, and served from now on; False where it is not what the alias points at any more."""
-        if self.moving is not target:
+    def loaded(self, version: ResolvedVersion) -> bool:
+        """Serve ``version``, which is loaded; return False if the alias has moved on meanwhile."""
+        if self.loading is not version:
             return False
-        self.moving = None
+        self.loading = None
         self._broken.clear()
-        self._serve(target)
+        self._serve(version)
         return True
 
-    def missed(self, target: ResolvedVersion, error: BaseException, now_s: float) -> bool:
-        """``target`` could not be loaded: the one before goes on, for now; False where nobody wants it any more."""
-        if self.moving is not target:
+    def load_failed(self, version: ResolvedVersion, error: BaseException, now_s: float) -> bool:
+        """Serve the version before ``version`` for now; return False if the alias has moved on meanwhile."""
+        if self.loading is not version:
             return False
-        self.moving = None
+        self.loading = None
         self._retry_s = now_s + self._times.retry_s
-        self.breaks(target, error)
-        self._serve(self._instead(self.target))
+        self.mark_broken(version, error)
+        self._serve(self._substitute(self.served))
         return True
 
-    def breaks(self, target: ResolvedVersion, error: BaseException) -> None:
-        """``target`` cannot be served."""
-        self._broken[target.version_id] = f"version {target.number} cannot be served: {_said(error)}"
+    def mark_broken(self, version: ResolvedVersion, error: BaseException) -> None:
+        """Note that ``version`` cannot be served."""
+        reason = f"{type(error).__name__} {excerpt(str(error), 200)}"
+        self._broken[version.version_id] = f"version {version.number} cannot be served: {reason}"
 
     def may_search(self, now_s: float) -> bool:
-        """Whether to look for an earlier version: not again right after none was found."""
+        """Return whether to search for an earlier version: not again soon after a search without a result."""
         return now_s >= self._search_s
 
-    def gave_up(self, now_s: float) -> None:
-        """No earlier version can be served."""
+    def search_failed(self, now_s: float) -> None:
+        """Note that no earlier version can be served."""
         self._search_s = now_s + self._times.retry_s
 
-    def falls_to(self, target: ResolvedVersion) -> ResolvedVersion:
-        """``target`` is served in place of the version that the alias points at, until that moves; what is served."""
+    def fall_back_to(self, version: ResolvedVersion) -> ResolvedVersion:
+        """Serve an earlier ``version`` until the alias moves; return it, with the note that answers state."""
         if self.points_at in self._broken:
-            self._serve(self._instead(target))
-            return self.target
-        return target  # the alias has moved meanwhile: this is for those who waited
+            self._serve(self._substitute(version))
+            return self.served
+        return version  # the alias has moved meanwhile: only the requests that waited get this version
 
-    def _instead(self, target: ResolvedVersion) -> ResolvedVersion:
+    def _substitute(self, version: ResolvedVersion) -> ResolvedVersion:
         reason = self._broken[self.points_at]
-        note = EngineNote(FELL_BACK, f"{reason}; version {target.number} answers in its place")
-        return replace(target, alias=self.target.alias, notes=(note,))
+        note = EngineNote(FELL_BACK, f"{reason}; version {version.number} answers in its place")
+        return replace(version, alias=self.served.alias, notes=(note,))
 
-    def _serve(self, target: ResolvedVersion) -> None:
-        self.target = target
-        self._until_s = self._looked_s + self._times.most_s
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__} {excerpt(str(error), 200)}"
+    def _serve(self, version: ResolvedVersion) -> None:
+        self.served = version
+        self._until_s = self._asked_s + self._times.max_age_s

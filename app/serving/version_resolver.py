@@ -102,9 +102,9 @@ class Resolver:
 
     def _first_look_up(self, name: AliasName) -> ResolvedVersion:
         tenant_id, model, alias = name
-        looked_s = self._clock()
+        asked_s = self._clock()
         found = self.aliases.find(name)
         if found is None:
             found = self._look_up(tenant_id, model, None, alias)
-            self.aliases.remember(name, found, looked_s)
+            self.aliases.remember(name, found, asked_s)
         return found

@@ -26,7 +26,7 @@ class Clock:
         self.now_s += seconds
 
 
-def target_of(
+def version_of(
     number: int, alias: str | None = "champion", model: str = "demand", tenant_id: int = 7
 ) -> ResolvedVersion:
     """Version ``number`` of the model, whose id is 100 more."""
@@ -60,10 +60,10 @@ class Registry:
         if version is not None:
             if version > 9:
                 raise NotFound(f"model has no version {version}")
-            return target_of(version, None, model, tenant_id)
+            return version_of(version, None, model, tenant_id)
         if tenant_id != 7 or alias not in self.points:
             raise NotFound(f"model has no alias {alias}")
-        return target_of(self.points[alias], alias, model, tenant_id)
+        return version_of(self.points[alias], alias, model, tenant_id)
 
     def pointing(self, names: Sequence[AliasName]) -> Mapping[AliasName, int]:
         self.pointed.append(list(names))
@@ -72,7 +72,7 @@ class Registry:
 
     def history(self, tenant_id: int, model: str, alias: str) -> Iterable[ResolvedVersion]:
         self._wait()
-        return [target_of(number, None, model, tenant_id) for number in (self.points[alias], *self.before)]
+        return [version_of(number, None, model, tenant_id) for number in (self.points[alias], *self.before)]
 
     def move(self, number: int) -> None:
         """Point ``champion`` at another version."""

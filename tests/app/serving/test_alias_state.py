@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 
 from app.problems import CorruptBundle
 from app.serving.alias_state import AliasState, AliasTimes
-from tests.app.serving.shelves import target_of
+from tests.app.serving.shelves import version_of
 
-ONE, TWO, THREE = (target_of(number) for number in (1, 2, 3))
+ONE, TWO, THREE = (version_of(number) for number in (1, 2, 3))
 DAMAGED = CorruptBundle("it is damaged")
-TIMES = AliasTimes(fresh_s=0.5, most_s=1.0, patience_s=0.4, retry_s=10.0)
+TIMES = AliasTimes(refresh_s=0.5, max_age_s=1.0, patience_s=0.4, retry_s=10.0)
 
 
 def served(alias: AliasState, now_s: float) -> int | None:
-    target = alias.serves(now_s)
+    target = alias.current(now_s)
     return None if target is None else target.number
 
 
@@ -33,52 +33,52 @@ def test_what_the_database_said_is_used_for_a_second_and_no_longer(alias: AliasS
 def test_the_same_version_stays_the_same_object(alias: AliasState) -> None:
     assert alias.is_settled(101, 0.5)
     alias.confirm(0.5)
-    assert alias.serves(1.2) is ONE
+    assert alias.current(1.2) is ONE
 
 
 def test_a_version_that_loads_in_time_takes_over_at_once(alias: AliasState) -> None:
     assert not alias.is_settled(102, 0.5)
-    assert alias.turn(TWO, 0.5)
+    assert alias.point_at(TWO, 0.5)
     assert served(alias, 0.55) == 1
-    assert alias.arrived(TWO)
+    assert alias.loaded(TWO)
     assert [served(alias, now_s) for now_s in (0.56, 1.49, 1.5)] == [2, 2, None]
 
 
 def test_an_alias_in_steady_use_keeps_nobody_waiting_however_slowly_a_version_loads(alias: AliasState) -> None:
-    alias.turn(TWO, 0.5)
+    alias.point_at(TWO, 0.5)
     for now_s in (0.6, 0.8, 0.9, 0.99, 1.0, 1.5, 30.0):
         assert served(alias, now_s) == 1
         alias.confirm(now_s)
-    alias.arrived(TWO)
+    alias.loaded(TWO)
     assert served(alias, 30.1) == 2
 
 
 def test_after_an_idle_time_a_new_version_is_waited_for_but_not_for_long(alias: AliasState) -> None:
-    alias.turn(TWO, 60.0)
+    alias.point_at(TWO, 60.0)
     assert [served(alias, now_s) for now_s in (60.0, 60.39, 60.41, 70.0)] == [None, None, 1, 1]
 
 
 def test_an_alias_that_moves_on_while_a_version_loads_follows_the_newest(alias: AliasState) -> None:
-    alias.turn(TWO, 0.5)
-    alias.turn(THREE, 1.0)
-    assert not alias.arrived(TWO)
-    assert not alias.missed(TWO, DAMAGED, 1.2)
+    alias.point_at(TWO, 0.5)
+    alias.point_at(THREE, 1.0)
+    assert not alias.loaded(TWO)
+    assert not alias.load_failed(TWO, DAMAGED, 1.2)
     assert served(alias, 1.5) == 1
-    assert alias.arrived(THREE)
+    assert alias.loaded(THREE)
     assert served(alias, 1.6) == 3
 
 
 def test_a_rollback_while_the_new_version_loads_leaves_the_old_one_in_place(alias: AliasState) -> None:
-    alias.turn(TWO, 0.5)
-    assert not alias.turn(target_of(1), 1.0)
-    assert not alias.arrived(TWO)
+    alias.point_at(TWO, 0.5)
+    assert not alias.point_at(version_of(1), 1.0)
+    assert not alias.loaded(TWO)
     assert served(alias, 1.9) == 1
 
 
 def test_where_the_new_version_cannot_be_loaded_the_old_one_goes_on_and_says_why(alias: AliasState) -> None:
-    alias.turn(TWO, 0.5)
-    assert alias.missed(TWO, DAMAGED, 0.6)
-    target = alias.serves(0.7)
+    alias.point_at(TWO, 0.5)
+    assert alias.load_failed(TWO, DAMAGED, 0.6)
+    target = alias.current(0.7)
     assert target is not None
     (note,) = target.notes
     assert (target.number, note.code) == (1, "fell_back")
@@ -86,55 +86,55 @@ def test_where_the_new_version_cannot_be_loaded_the_old_one_goes_on_and_says_why
     assert alias.fell_back
     assert alias.is_settled(102, 10.5)
     alias.confirm(10.5)
-    assert alias.serves(11.4) is target
+    assert alias.current(11.4) is target
 
 
 def test_what_could_not_be_loaded_is_tried_again_while_the_old_one_answers(alias: AliasState) -> None:
-    alias.turn(TWO, 0.5)
-    alias.missed(TWO, DAMAGED, 0.6)
+    alias.point_at(TWO, 0.5)
+    alias.load_failed(TWO, DAMAGED, 0.6)
     assert not alias.is_settled(102, 10.6)
-    assert alias.turn(TWO, 10.6)
+    assert alias.point_at(TWO, 10.6)
     assert served(alias, 11.5) == 1
-    alias.arrived(TWO)
-    target = alias.serves(11.5)
+    alias.loaded(TWO)
+    target = alias.current(11.5)
     assert target is TWO
     assert not alias.fell_back
 
 
 def test_a_broken_version_gives_way_to_an_earlier_one_until_the_alias_moves(alias: AliasState) -> None:
-    alias.turn(THREE, 0.5)
-    alias.arrived(THREE)
-    alias.breaks(THREE, DAMAGED)
+    alias.point_at(THREE, 0.5)
+    alias.loaded(THREE)
+    alias.mark_broken(THREE, DAMAGED)
     assert alias.is_broken(103)
-    fallen = alias.falls_to(target_of(2, None))
+    fallen = alias.fall_back_to(version_of(2, None))
     assert (fallen.number, fallen.alias, fallen.notes[0].code) == (2, "champion", "fell_back")
     assert alias.is_settled(103, 1000.0)  # never tried again by itself
-    assert not alias.turn(TWO, 1000.5)  # it was moved to the version that answered all along
-    assert alias.serves(1000.6) is TWO
+    assert not alias.point_at(TWO, 1000.5)  # it was moved to the version that answered all along
+    assert alias.current(1000.6) is TWO
     assert not alias.fell_back
 
 
 def test_an_earlier_version_that_is_found_after_the_alias_has_moved_changes_nothing(alias: AliasState) -> None:
-    alias.breaks(ONE, DAMAGED)
-    alias.turn(THREE, 0.5)
-    alias.arrived(THREE)
-    assert alias.falls_to(TWO) is TWO
+    alias.mark_broken(ONE, DAMAGED)
+    alias.point_at(THREE, 0.5)
+    alias.loaded(THREE)
+    assert alias.fall_back_to(TWO) is TWO
     assert served(alias, 0.6) == 3
 
 
 def test_an_earlier_version_is_not_looked_for_over_and_over(alias: AliasState) -> None:
     assert alias.may_search(0.0)
-    alias.gave_up(0.0)
+    alias.search_failed(0.0)
     assert [alias.may_search(now_s) for now_s in (5.0, 9.9, 10.0)] == [False, False, True]
-    alias.gave_up(10.0)
-    alias.turn(TWO, 11.0)
+    alias.search_failed(10.0)
+    alias.point_at(TWO, 11.0)
     assert alias.may_search(11.0)  # another version may have earlier ones that can be served
 
 
 def test_a_long_error_is_cut_short(alias: AliasState) -> None:
-    alias.turn(TWO, 0.5)
-    alias.missed(TWO, CorruptBundle("x" * 10_000), 0.6)
-    target = alias.serves(0.7)
+    alias.point_at(TWO, 0.5)
+    alias.load_failed(TWO, CorruptBundle("x" * 10_000), 0.6)
+    target = alias.current(0.7)
     assert target is not None
     assert len(target.notes[0].message) < 400
 
@@ -143,7 +143,7 @@ class World:
     """A database, a loader and a clock around one alias, and what anybody must be able to rely on."""
 
     def __init__(self) -> None:
-        self.now_s, self.looked_s, self.points, self.versions = 0.0, 0.0, 1, 1
+        self.now_s, self.asked_s, self.points, self.versions = 0.0, 0.0, 1, 1
         self.alias = AliasState(ONE, 0.0, TIMES)
 
     def wait(self) -> None:
@@ -157,34 +157,34 @@ class World:
         self.points = max(1, self.points - 1)
 
     def look(self) -> None:
-        self.looked_s = self.now_s
+        self.asked_s = self.now_s
         if self.alias.is_settled(100 + self.points, self.now_s):
             self.alias.confirm(self.now_s)
         else:
-            self.alias.turn(target_of(self.points), self.now_s)
+            self.alias.point_at(version_of(self.points), self.now_s)
 
     def load(self) -> None:
-        if self.alias.moving is not None:
-            self.alias.arrived(self.alias.moving)
+        if self.alias.loading is not None:
+            self.alias.loaded(self.alias.loading)
 
     def fail(self) -> None:
-        if self.alias.moving is not None:
-            self.alias.missed(self.alias.moving, DAMAGED, self.now_s)
+        if self.alias.loading is not None:
+            self.alias.load_failed(self.alias.loading, DAMAGED, self.now_s)
 
     def fall(self) -> None:
-        if self.alias.target.number > 1:
-            self.alias.breaks(self.alias.target, DAMAGED)
-            self.alias.falls_to(target_of(1, None))
+        if self.alias.served.number > 1:
+            self.alias.mark_broken(self.alias.served, DAMAGED)
+            self.alias.fall_back_to(version_of(1, None))
 
     def check(self) -> None:
-        target = self.alias.serves(self.now_s)
-        if self.alias.moving is None:
-            assert (target is not None) == (self.now_s < self.looked_s + TIMES.most_s)
-            assert self.alias.fell_back == bool(self.alias.target.notes)
-            assert self.alias.fell_back or self.alias.target.version_id == self.alias.points_at
-        elif self.now_s >= self.looked_s + TIMES.patience_s:
+        target = self.alias.current(self.now_s)
+        if self.alias.loading is None:
+            assert (target is not None) == (self.now_s < self.asked_s + TIMES.max_age_s)
+            assert self.alias.fell_back == bool(self.alias.served.notes)
+            assert self.alias.fell_back or self.alias.served.version_id == self.alias.points_at
+        elif self.now_s >= self.asked_s + TIMES.patience_s:
             assert target is not None
-        assert self.alias.target.alias == "champion"
+        assert self.alias.served.alias == "champion"
 
 
 @given(st.lists(st.sampled_from(["wait", "move", "roll_back", "look", "load", "fail", "fall"]), max_size=60))
@@ -197,6 +197,6 @@ def test_whatever_happens_an_alias_serves_what_it_points_at_or_says_why_not(stor
     world.move()
     world.look()
     world.load()
-    assert world.alias.serves(world.now_s) is not None
-    assert world.alias.target.number == world.points
-    assert world.alias.target.notes == ()
+    assert world.alias.current(world.now_s) is not None
+    assert world.alias.served.number == world.points
+    assert world.alias.served.notes == ()

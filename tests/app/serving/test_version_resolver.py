@@ -16,7 +16,7 @@ from app.serving.alias_state import AliasTimes, ResolvedVersion
 from app.serving.futures import resolve, shared_future
 from app.serving.version_resolver import Resolver
 from models.errors import ModelBroken
-from tests.app.serving.shelves import Clock, Loads, Registry, target_of
+from tests.app.serving.shelves import Clock, Loads, Registry, version_of
 
 CHAMPION = (7, "demand", None, None)
 DAMAGED = CorruptBundle("it is damaged")
@@ -205,7 +205,7 @@ def test_who_comes_after_an_idle_time_gets_the_new_version() -> None:
 def test_who_waits_for_a_slow_version_after_an_idle_time_is_given_the_old_one() -> None:
     slow: Future[Any] = shared_future()
     registry, loads = Registry(), Loads(slow={2: slow})
-    times = AliasTimes(fresh_s=0.02, most_s=0.05, patience_s=0.2, retry_s=10.0)
+    times = AliasTimes(refresh_s=0.02, max_age_s=0.05, patience_s=0.2, retry_s=10.0)
     with resolving(registry, loads, times=times) as resolver:
         asked(resolver)
         registry.move(2)
@@ -313,7 +313,7 @@ def test_a_version_asked_for_by_its_number_has_no_stand_in() -> None:
 
 def test_a_broken_version_that_this_process_had_forgotten_gives_way_too() -> None:
     with resolving(Registry({"champion": 4}, before=[3])) as resolver:
-        assert resolver.aliases.report_broken(target_of(4), DAMAGED).result(10).number == 3
+        assert resolver.aliases.report_broken(version_of(4), DAMAGED).result(10).number == 3
 
 
 def test_an_alias_that_is_gone_is_not_found() -> None:
@@ -367,7 +367,7 @@ def test_closing_answers_everyone_who_waits_and_all_who_come_later() -> None:
         for future in (falling, asking, looking, resolver.ask(*CHAMPION), resolver.ask(7, "demand", 6, None)):
             with pytest.raises(Unavailable):
                 future.result(10)
-        assert resolver.aliases.report_broken(target_of(9, model="other"), DAMAGED).exception(10) is DAMAGED
+        assert resolver.aliases.report_broken(version_of(9, model="other"), DAMAGED).exception(10) is DAMAGED
 
 
 def test_many_threads_see_every_move_within_a_second_and_never_wait_or_fail() -> None:
@@ -384,7 +384,7 @@ def test_many_threads_see_every_move_within_a_second_and_never_wait_or_fail() ->
             time.sleep(0.001)
         return seen
 
-    times = AliasTimes(fresh_s=0.05, most_s=10.0, patience_s=5.0, retry_s=10.0)
+    times = AliasTimes(refresh_s=0.05, max_age_s=10.0, patience_s=5.0, retry_s=10.0)
     with resolving(registry, times=times) as resolver, ThreadPoolExecutor(8) as pool:
         asked(resolver)
         users = [pool.submit(use, resolver) for _ in range(8)]
