@@ -36,6 +36,6 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
 
 
 def trimmed(panel: Panel, loaded: LoadedModel) -> Panel:
-    """Return a panel of much longer series cut to what the networks read, with what is known ahead."""
+    """Return ``panel`` without the old points that no network reads, if most of its points are such."""
     context = max(1, *[network.member.spec.context for network in loaded.networks])
     return panel.tail(context) if len(panel.y) > 2 * context * len(panel) else panel

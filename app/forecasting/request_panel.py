@@ -1,4 +1,4 @@
-"""Input panel of a forecast request: what is known of each series, then what is known ahead of it."""
+"""Input panel of a forecast request: the history of each series, then the rows known ahead of it."""
 
 from typing import NamedTuple
 
@@ -109,5 +109,5 @@ def _inline_history(history: History, freq: str | None) -> Panel:
 
 
 def future_panel(future: Future, freq: str) -> Panel:
-    """Return what is known ahead as a panel without values."""
+    """Return the covariates known ahead as a panel without values."""
     return panel_from_columns(future.unique_id, future.ds, [None] * len(future.ds), freq, future.covariates)

@@ -20,7 +20,7 @@ class PanelCache:
         self._lock = threading.Lock()
 
     def get(self, key: PanelKey, read: Callable[[], Panel]) -> Panel:
-        """Return the panel of ``key``, or what ``read`` returns, which is called once for all who ask meanwhile."""
+        """Return the panel of ``key``; ``read`` reads it if it is not in memory, once for all concurrent callers."""
         panel = self._find(key)
         return panel if panel is not None else self._reads.call(key, partial(self._read, key, read))
 

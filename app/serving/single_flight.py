@@ -63,14 +63,14 @@ class SingleFlight(Generic[K, V]):
             fail(flight, error)
 
     def __len__(self) -> int:
-        """Return the number of keys whose work is under way."""
+        """Return the number of keys with work under way."""
         return len(self._flights)
 
     def _run(self, key: K, make: Callable[[], V]) -> None:
         def make_and_land() -> V:
             try:
                 return make()
-            finally:  # before the outcome is known: whoever asks after that must not get an old one
+            finally:  # before the outcome is known: a later caller must not get an old one
                 with self._lock:
                     del self._flights[key]
 
