@@ -20,7 +20,7 @@ from app.serving.session_cache import (
     SessionCache,
     SessionKey,
 )
-from models.data.concat import joined
+from models.data.concat import join_panels
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError
@@ -297,7 +297,7 @@ class Dataset:
     def at(self, revision: int, ids: Sequence[str] | None = None, future: Panel | None = None) -> DatasetRows:
         def read(after: int) -> Panel:
             self.read_after.append(after)
-            return joined(self.chunks[after:revision])
+            return join_panels(self.chunks[after:revision])
 
         return DatasetRows(SeriesSource(1, None if ids is None else tuple(ids)), revision, read, future)
 
