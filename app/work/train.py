@@ -53,15 +53,15 @@ def train(context: JobContext) -> Outcome:
         described, auto = [best], {"budget_s": payload.auto.budget_s, **result}
         if not payload.register:
             return Outcome(result={**result, "best": best})
-    watch = TrainingHooks(
+    hooks = TrainingHooks(
         on_phase=reporter.enter,
         on_progress=reporter.progress,
         should_stop=reporter.should_stop,
         is_due=reporter.judging_is_due,
-        enough=time_is_up(STATISTICAL_S, reporter.clock),
+        time_is_up=time_is_up(STATISTICAL_S, reporter.clock),
         checkpoint=checkpoint,
     )
-    trained = train_pipeline(panel, plan, members, refit=payload.refit, statistical=payload.baselines, watch=watch)
+    trained = train_pipeline(panel, plan, members, refit=payload.refit, statistical=payload.baselines, hooks=hooks)
     origins, evaluation = trained.origins, trained.evaluation
     known = _known_to_parent(context, payload, panel)
     evidence = compare(context, Rival(members=trained.backtested, skill=evaluation.skill, origins=origins, known=known))

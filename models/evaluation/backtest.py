@@ -72,7 +72,10 @@ def evaluate(
     errors |= {name: collect_errors(_quick_baseline(name, origins, every)) for name in QUICK}
     scores = {name: found.score() for name, found in errors.items()}
     prediction, actuals = _concatenate(parts), origins.actuals(residuals)
-    compared = {"model": prediction, "seasonal_naive": _scaled_naive(origins, residuals)}
+    naive = np.concatenate([forecast for _, forecast in _quick_baseline("seasonal_naive", origins, residuals)])
+    # The intervals of seasonal naive are in MASE's unit, 0 where that is undefined.
+    spread = np.nan_to_num(origins.scale[origins.series[residuals]])[:, None]
+    compared = {"model": prediction, "seasonal_naive": Prediction(naive, spread)}
     intervals = {name: interval_score(made, actuals, origins.origin[residuals]) for name, made in compared.items()}
     report = BacktestReport(
         horizon=origins.horizon,
@@ -132,13 +135,6 @@ def _quick_baseline(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[A
     """Yield forecasts of the baseline ``name``, one of ``QUICK``, with the actual values."""
     for part, past in origins.histories(rows):
         yield origins.actuals(part), QUICK[name](past, origins.horizon, origins.season)
-
-
-def _scaled_naive(origins: Origins, rows: Ints) -> Prediction:
-    """Return predictions of seasonal naive; the unit of their intervals is MASE's, 0 where that is undefined."""
-    mean = np.concatenate([forecast for _, forecast in _quick_baseline("seasonal_naive", origins, rows)])
-    scale = np.nan_to_num(origins.scale[origins.series[rows]])
-    return Prediction(mean, scale[:, None])
 
 
 def _sample_report(

@@ -1,8 +1,8 @@
-"""How much of seasonal naive to mix into a forecaster: what its backtest says.
+"""Share of seasonal naive in a forecaster, chosen on the windows of its backtest.
 
-A network that learned too little of too few points is worse than seasonal naive; one that learned much is better than
-any mixture. Between them lies a mean of both (Bates & Granger, "The Combination of Forecasts", 1969), and its share is
-one number that many windows vouch for.
+A network that learned from too few points is worse than seasonal naive; one that learned enough is better than any
+mixture. Between them a mean of both is best (Bates & Granger, "The Combination of Forecasts", 1969), and its share is a
+single number, which many windows determine reliably.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,24 +20,26 @@ from models.network.spec import Spec
 from models.types import Floats, Ints, Weights
 
 SHARES = np.linspace(0, 1, 21)  # of seasonal naive
-MAX_WINDOWS = 2_000  # to choose the share by
-TOLERANCE = 0.005  # of shares whose errors differ by less than this, the network gets the largest
+MAX_WINDOWS = 2_000  # on which the share is chosen
+TOLERANCE = 0.005  # relative: among shares with errors this close, the smallest one of seasonal naive is taken
 
 
 def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, Weights], Engine]) -> tuple[Member, ...]:
-    """``members`` with shares that add up to one, and seasonal naive among them where it helps.
+    """Return ``members`` with shares that add up to one, with seasonal naive as another member if that helps.
 
-    Its share is that of the least mean MASE on ``origins``, which the members must not have been taught on. It may be
-    all of it: then seasonal naive is all that is given back.
+    Its share minimises the mean MASE on ``origins``, which the members must not have been trained on. If the share is
+    1, only seasonal naive is returned.
 
     Raises:
-        ModelBroken: a member gave numbers that are not finite.
+        ModelBroken: a member gave NaN or infinity.
     """
     rows, naive = origins.sample(MAX_WINDOWS), seasonal_naive_for(members[0].spec)
-    ours, theirs = _mean_forecasts(members, origins, rows, engine), _mean_forecasts([naive], origins, rows, engine)
+    network, baseline = _mean_forecasts(members, origins, rows, engine), _mean_forecasts([naive], origins, rows, engine)
     actuals = origins.actuals(rows)
-    mases = [metrics.mase(actuals.actual, (1 - share) * ours + share * theirs, actuals.scale) for share in SHARES]
-    share = _best_share([float(np.nanmean(mase)) for mase in mases if np.isfinite(mase).any()])
+    mases = [metrics.mase(actuals.actual, (1 - share) * network + share * baseline, actuals.scale) for share in SHARES]
+    errors = np.array([float(np.nanmean(mase)) for mase in mases if np.isfinite(mase).any()])
+    # The smallest share whose error is close to the smallest error; 0 if no error is defined (constant series).
+    share = float(SHARES[np.flatnonzero(errors <= errors.min() * (1 + TOLERANCE))[0]]) if len(errors) else 0.0
     if share == 1:
         return (naive,)
     total = sum(member.share for member in members)
@@ -46,7 +48,10 @@ def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, W
 
 
 def seasonal_naive_for(spec: Spec) -> Member:
-    """Seasonal naive as a member beside one of ``spec``: two seasons, lest a value of one is missing; no weights."""
+    """Return seasonal naive as a member beside one of ``spec``; it has no weights.
+
+    It reads two seasons, so that it can replace a missing value of the last one.
+    """
     context = max(2, min(2 * spec.season, 10_000))
     naive = Spec(freq=spec.freq, season=spec.season, context=context, horizon=spec.horizon, strategy="seasonal_naive")
     return Member(naive, Facts.none().to_weights())
@@ -55,11 +60,6 @@ def seasonal_naive_for(spec: Spec) -> Member:
 def _mean_forecasts(
     members: Sequence[Member], origins: Origins, rows: Ints, engine: Callable[[Spec, Weights], Engine]
 ) -> Floats:
-    """The mean forecasts of the windows of number ``rows``, (B, H)."""
-    says = partial(predict, make_runnable(members, engine))
-    return np.concatenate([prediction.mean for _, prediction in predict_windows(says, origins, rows)])
-
-
-def _best_share(errors: list[float]) -> float:
-    """The smallest share that is about as good as the best; 0 where the series do not vary and nothing can be said."""
-    return float(SHARES[np.flatnonzero(np.array(errors) <= min(errors) * (1 + TOLERANCE))[0]]) if errors else 0.0
+    """Return the mean forecasts of the windows with the numbers ``rows``, (B, H)."""
+    predict_all = partial(predict, make_runnable(members, engine))
+    return np.concatenate([prediction.mean for _, prediction in predict_windows(predict_all, origins, rows)])

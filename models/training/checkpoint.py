@@ -1,8 +1,8 @@
-"""A diary of long work: which of its steps are done, and how far the one at work is, as bytes for who goes on with it.
+"""Checkpoint of long work as bytes: the results of finished steps, and the state of the step in progress.
 
-A step that is done is not done again, the one at work goes on from its last note. Nothing in it is code, and nothing is
-read that was written for other work: its ``key`` says what it is of. When it is worth keeping, ``due`` says, for this
-library reads no clock.
+A finished step is not run again, the step in progress continues from its last saved state. The bytes hold no code and
+are only read by the same work: ``key`` identifies it. The function ``due`` decides when to save, because this library
+reads no clock.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckpointEntry:
-    """What a step came to, or how far it is: ``facts`` (JSON values) and arrays of float32, float64 or int64."""
+    """Result or state of a step: ``facts`` (JSON values) and arrays of float32, float64 or int64."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     arrays: NamedArrays = field(default_factory=dict)
@@ -26,26 +26,26 @@ class CheckpointEntry:
 SaveEntry = Callable[[Callable[[], CheckpointEntry]], None]
 
 
-# Functions with names, for a diary may be sent to another process.
+# Named functions instead of lambdas, because a checkpoint may be pickled for another process.
 def discard(data: bytes) -> None:
-    """It is not kept."""
+    """Do not store the checkpoint."""
 
 
 def always_false() -> bool:
-    """No."""
+    """Return False."""
     return False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepCheckpoint:
-    """The place of one step: ``entry`` is the last note of who was interrupted there; ``save`` makes one, if due."""
+    """Checkpoint of one step: ``entry`` is its last saved state, ``save`` stores a new one if that is due."""
 
     entry: CheckpointEntry | None = None
     save: SaveEntry = lambda make: None
 
 
 class Checkpoint:
-    """The diary of the work ``key``; ``keep`` is given all of it as bytes, whenever ``due`` says so after a change."""
+    """Checkpoint of the work ``key``; ``keep`` receives all of it as bytes after a change, if ``due`` returns True."""
 
     def __init__(
         self, key: str = "", keep: Callable[[bytes], None] = discard, due: Callable[[], bool] = always_false
@@ -55,27 +55,30 @@ class Checkpoint:
         self._open: tuple[str, CheckpointEntry] | None = None
 
     def restore(self, data: bytes) -> None:
-        """Go on from what was kept.
+        """Continue from bytes that were kept.
 
         Raises:
             BundleError: the bytes are damaged, of another format, or of other work; then nothing has changed.
         """
         header, arrays = unpack(data)
         if (header.get("format"), header.get("key")) != (FORMAT, self._key):
-            raise BundleError("the diary is of other work, or was written by another release")
+            raise BundleError("the checkpoint belongs to other work, or was written by another release")
         try:
             entries = {
-                str(step): CheckpointEntry(dict(facts), _with_prefix(arrays, f"{i}:"))
+                str(step): CheckpointEntry(
+                    dict(facts),
+                    {name.removeprefix(f"{i}:"): array for name, array in arrays.items() if name.startswith(f"{i}:")},
+                )
                 for i, (step, facts) in enumerate(header["entries"])
             }
             at_work = header["at_work"]
             last = None if at_work is None else (at_work, entries.pop(at_work))
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleError("the diary's header cannot be read") from error
+            raise BundleError("the checkpoint's header cannot be read") from error
         self._done, self._open = entries, last
 
     def to_bytes(self) -> bytes:
-        """The diary as bytes that ``restore`` reads."""
+        """Return the checkpoint as bytes for ``restore``."""
         entries = [*self._done.items(), *([] if self._open is None else [self._open])]
         header = {
             "format": FORMAT,
@@ -86,15 +89,15 @@ class Checkpoint:
         return pack(header, {f"{i}:{n}": a for i, (_, entry) in enumerate(entries) for n, a in entry.arrays.items()})
 
     def find(self, step: str) -> CheckpointEntry | None:
-        """What ``step`` came to; None where it is not done."""
+        """Return the result of ``step``; None if it is not finished."""
         return self._done.get(step)
 
     def find_all(self, prefix: str) -> list[CheckpointEntry]:
-        """What the steps that are done and begin with ``prefix`` came to."""
+        """Return the results of the finished steps whose names begin with ``prefix``."""
         return [entry for step, entry in self._done.items() if step.startswith(prefix)]
 
     def open(self, step: str) -> StepCheckpoint:
-        """Where ``step`` is noted while it is at work."""
+        """Return the checkpoint of ``step``, in which it saves its state while it runs."""
         entry = self._open[1] if self._open is not None and self._open[0] == step else None
 
         def save(make: Callable[[], CheckpointEntry]) -> None:
@@ -105,12 +108,8 @@ class Checkpoint:
         return StepCheckpoint(entry, save)
 
     def finish(self, step: str, entry: CheckpointEntry) -> CheckpointEntry:
-        """``step`` is done; what it came to."""
+        """Store ``entry`` as the result of ``step`` and return it."""
         self._done[step], self._open = entry, None
         if self._due():
             self._keep(self.to_bytes())
         return entry
-
-
-def _with_prefix(arrays: NamedArrays, prefix: str) -> NamedArrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,9 +1,9 @@
-"""fit(spec, training, panel): teach a network, with progress, cancel, early stopping and a fixed seed.
+"""Training of one network, with progress, cancellation, early stopping and a fixed seed.
 
 Importing this module imports Keras and its backend.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,12 +26,12 @@ from models.training.resume import CheckpointCallback, Patience, restore
 from models.types import Floats, Inputs, Ints, Weights
 
 MAX_VALIDATION_BATCHES = 8
-SHARE_SHORTENED = 0.1  # of the windows: they lose their older points, as those of young series have none
+SHARE_SHORTENED = 0.1  # of the windows lose their older points, to resemble those of short series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far training is: ``epoch`` of ``epochs``, the latest losses in window units, the judge's latest verdict."""
+    """State of a training: ``epoch`` of ``epochs``, the latest losses in window units, the latest measured skill."""
 
     epoch: int
     epochs: int
@@ -42,11 +42,11 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-SkillProbe = Callable[[Callable[[], Weights]], float | None]  # asks for the weights where it is time to look at them
+SkillProbe = Callable[[Callable[[], Weights]], float | None]  # gets the weights only if it is time to measure
 
 
 def no_skill(weights: Callable[[], Weights]) -> None:
-    """A judge that says nothing."""
+    """Measure nothing."""
 
 
 def fit(
@@ -55,49 +55,49 @@ def fit(
     panel: Panel,
     on_progress: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-    start: Mapping[str, NDArray[np.float32]] | None = None,
+    initial_weights: Weights | None = None,
 ) -> Weights:
     """Return the weights of ``spec``'s network trained on ``panel``, from ``start`` if given; keeps no checkpoint."""
-    return train_member(MemberPlan(spec, training, start), panel, StepCheckpoint(), on_progress, should_stop)
+    return train_member(MemberPlan(spec, training, initial_weights), panel, StepCheckpoint(), on_progress, should_stop)
 
 
 def train_member(
-    course: MemberPlan,
+    plan: MemberPlan,
     panel: Panel,
-    page: StepCheckpoint,
+    step_checkpoint: StepCheckpoint,
     on_progress: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-    judge: SkillProbe = no_skill,
+    measure_skill: SkillProbe = no_skill,
 ) -> Weights:
-    """The weights of the course's forecaster taught on ``panel``; equal input gives equal weights on a CPU.
+    """Return the weights of the planned member trained on ``panel``; equal input gives equal weights on a CPU.
 
-    With ``training.patience`` the newest tenth of each series (at least one horizon) is not taught, but chooses the
-    epoch that is kept. The state is noted on ``page`` at the end of an epoch, if it is due; from a page with an entry
-    training goes on, and comes to the same weights as one that was not interrupted. ``judge`` is asked at the end of
-    each epoch; what it says is passed on with the progress.
+    With ``training.patience`` the newest tenth of each series (at least one horizon) is held out, and chooses the epoch
+    whose weights are kept. ``step_checkpoint`` saves the state at the end of an epoch, if that is due; from its entry
+    training continues, with the same final weights as without an interruption. ``measure_skill`` is called at the end
+    of each epoch, and its result is reported with the progress.
 
     Raises:
-        InputError: ``too_short`` where no series holds a window for teaching, or for validation.
-        Cancelled: ``should_stop`` said so; it is asked before the first batch and after every one.
-        Diverged: the loss, in teaching or in validation, became NaN or infinite.
+        InputError: ``too_short``: no series has a window for training, or for validation.
+        Cancelled: ``should_stop`` returned True; it is called before the first batch and after every batch.
+        Diverged: the loss, in training or in validation, became NaN or infinite.
     """
-    spec, training = course.spec, course.training
+    spec, training = plan.spec, plan.training
     facts = facts_of(spec, panel)
     if not STRATEGIES[spec.strategy].learns:
         return facts.to_weights()
     reader = Reader(spec, facts, panel)
-    taught, held = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
+    windows, held_out = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
     network = compiled_network(spec, training)
-    if course.initial_weights is not None:
-        set_weights(network, course.initial_weights)
-    patience = Patience(training.patience) if held is not None else None
-    epoch = restore(network, patience, page.entry)
-    verdict = partial(judge, lambda: get_weights(network) | facts.to_weights())
-    reporter = _ProgressCallback(training, on_progress, should_stop, verdict)
-    callbacks = [reporter, CheckpointCallback(page, patience, training.max_epochs)]
+    if plan.initial_weights is not None:
+        set_weights(network, plan.initial_weights)
+    patience = Patience(training.patience) if held_out is not None else None
+    epoch = restore(network, patience, step_checkpoint.entry)
+    skill = partial(measure_skill, lambda: get_weights(network) | facts.to_weights())
+    progress = _ProgressCallback(training, on_progress, should_stop, skill)
+    callbacks = [progress, CheckpointCallback(step_checkpoint, patience, training.max_epochs)]
     network.fit(
-        _Batches(reader, taught, training, epoch),
-        validation_data=None if held is None else _validation(reader, held, training),
+        _Batches(reader, windows, training, epoch),
+        validation_data=None if held_out is None else _validation(reader, held_out, training),
         validation_batch_size=training.batch_size,
         epochs=training.max_epochs,
         initial_epoch=epoch,
@@ -112,19 +112,19 @@ Examples = tuple[Inputs, NDArray[np.float32]]
 
 
 def window_examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None = None) -> Examples:
-    """What the network is given at ``moments`` (series, at), and what it should say: (B, O, 1), or (B, n, O, 1).
+    """Return the network's inputs at ``moments`` (series, at), and the targets: (B, O, 1), or (B, n, O, 1).
 
-    ``past`` (B, T) stands in for the panel's values where it is given. A state that it carries begins at zero.
+    ``past`` (B, T) replaces the panel's values if it is given. A carried state begins at zero.
     """
     inputs, targets = _examples(reader, moments, past)
     return inputs | zero_state(reader.spec, len(targets)), targets
 
 
 def state_examples(reader: Reader, moments: tuple[Ints, Ints], before: int) -> Examples:
-    """The same for a network that remembers its state of the ``before`` windows of the same series in a row.
+    """Return the examples for a network that carries its state over ``before`` windows of the same series.
 
-    It reads the newest window as it would in serving: in the units of the first, its lags reaching back into the
-    others. ``keep`` (B, 1) is 0 where no window before holds a value: serving begins with one that does.
+    The newest window is read as in serving: in the units of the first window, with lags that reach back into the
+    others. ``keep`` (B, 1) is 0 if no window before holds a value, because serving begins with one that does.
     """
     spec, (series, at) = reader.spec, moments
     size = (before + 1) * spec.context
@@ -133,33 +133,33 @@ def state_examples(reader: Reader, moments: tuple[Ints, Ints], before: int) -> E
     every_step = STRATEGIES[spec.strategy].every_step
     stepwise = {"past", "ahead", "skip"} if every_step else {"past"}
     newest = {name: value[:, -spec.context :] if name in stepwise else value for name, value in inputs.items()}
-    known = ~np.isnan(past[:, : -spec.context])
-    newest["keep"] = np.asarray(known.any(axis=1, keepdims=True), dtype=np.float32)
+    observed = ~np.isnan(past[:, : -spec.context])
+    newest["keep"] = np.asarray(observed.any(axis=1, keepdims=True), dtype=np.float32)
     return newest, targets[:, -spec.context :] if every_step else targets
 
 
 def _examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None) -> Examples:
     spec = reader.spec
     batch = reader.read(*moments, spec.outputs, past)
-    after = batch.to_window(reader.future(*moments, spec.outputs))
+    future = batch.to_window(reader.future(*moments, spec.outputs))
     if STRATEGIES[spec.strategy].every_step:
-        both = np.concatenate([batch.values, after], axis=1)
-        targets = np.ascontiguousarray(frames(both, batch.values.shape[1], spec.segment, spec.outputs))
-        return training_inputs(spec, both, batch), targets[..., None]
-    return window_inputs(spec, batch.values, batch), after[..., None]
+        values = np.concatenate([batch.values, future], axis=1)
+        targets = np.ascontiguousarray(frames(values, batch.values.shape[1], spec.segment, spec.outputs))
+        return training_inputs(spec, values, batch), targets[..., None]
+    return window_inputs(spec, batch.values, batch), future[..., None]
 
 
 def _validation(reader: Reader, held: Windows, training: Training) -> tuple[Any, Any]:
-    """Evenly spread windows, in whole batches: another shape would be compiled anew."""
+    """Return evenly spread windows, in whole batches: another batch size would be compiled again."""
     batches = min(MAX_VALIDATION_BATCHES, max(1, len(held) // training.batch_size))
     return window_examples(reader, held.spread(batches * training.batch_size))
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Random windows, all of one batch size; which ones depends only on the seed, the epoch and the batch.
+    """Random windows in batches of one size; they depend only on the seed, the epoch and the batch number.
 
-    Where the state is carried over ``carry`` windows, as many batches in a row hold one window after the other of the
-    same series.
+    If the state is carried over ``carry`` windows, as many consecutive batches hold consecutive windows of the same
+    series.
     """
 
     def __init__(self, reader: Reader, windows: Windows, training: Training, epoch: int) -> None:
@@ -182,7 +182,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._epoch += 1
 
     def _cut(self, rng: "np.random.Generator", series: Ints, at: Ints) -> Floats:
-        """The values of the windows, some of them without their older points."""
+        """Return the values of the windows, some of them without their older points."""
         past = self._reader.past(series, at)
         context = past.shape[1]
         least = self._training.least(context)
@@ -196,11 +196,11 @@ class _ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
         training: Training,
         on_progress: OnProgress,
         should_stop: Callable[[], bool],
-        verdict: Callable[[], float | None],
+        measure_skill: Callable[[], float | None],
     ) -> None:
         super().__init__()
         self._training, self._on_progress, self._should_stop = training, on_progress, should_stop
-        self._verdict = verdict
+        self._measure_skill = measure_skill
         self._skill: float | None = None
         self._epoch, self._validation_loss = 0, None
         self._latest: Progress | None = None
@@ -216,7 +216,7 @@ class _ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._report(batch + 1, logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._validation_loss, self._skill = logs.get("val_loss"), self._verdict()
+        self._validation_loss, self._skill = logs.get("val_loss"), self._measure_skill()
         self._report(self._training.steps_per_epoch, logs["loss"])
 
     def on_train_end(self, logs: Any = None) -> None:

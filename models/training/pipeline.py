@@ -1,4 +1,4 @@
-"""make(panel, courses): from data to a forecaster that may be served, with what is known of how good it is.
+"""Training pipeline: from a panel to a forecaster that may be served, with its backtest.
 
 Importing this module imports Keras and its backend.
 """
@@ -26,20 +26,20 @@ from models.network.strategies import STRATEGIES
 from models.training.blending import blend
 from models.training.checkpoint import Checkpoint, CheckpointEntry
 from models.training.compile import MAX_COMPILED
-from models.training.fit import Progress, SkillProbe, no_skill, train_member
+from models.training.fit import Progress, no_skill, train_member
 from models.training.member_plan import MemberPlan
 from models.training.report import TrainingFacts
 from models.types import Weights
 
-MAX_VALIDATION_WINDOWS = 64  # windows of the backtest by which a network in the making is judged
-SHARE_REFIT = 0.25  # of the epochs: the weights are nearly right, only the newest points are new to them
+MAX_VALIDATION_WINDOWS = 64  # windows of the backtest on which the skill is measured during training
+SHARE_REFIT = 0.25  # of the epochs: the weights are close to optimal, only the newest points are new
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """``forecaster`` is to be served; ``evaluation`` is of its members before they were taught the newest points too.
+    """``forecaster`` is served; ``evaluation`` is the backtest of its members before they were refitted.
 
-    ``backtested`` are those members, to be compared with others on the same origins; ``facts`` belong in the report.
+    ``backtested`` are those members, for comparison with others on the same origins; ``facts`` belong in the report.
     """
 
     forecaster: Forecaster
@@ -53,7 +53,7 @@ class TrainingResult:
 class TrainingHooks:
     """Callbacks of ``train_pipeline``: start of a phase (``fit``, ``backtest``, ``refit``), progress, cancellation.
 
-    ``is_due``: returns whether to measure the skill of the network now in training. ``enough``: returns whether the
+    ``is_due``: returns whether to measure the skill of the network now in training. ``time_is_up``: returns whether the
     time for the statistical baselines is over, see ``models.evaluation.backtest.evaluate``. ``checkpoint``: holds the
     steps finished before an interruption; each step stores its state there.
     """
@@ -62,47 +62,50 @@ class TrainingHooks:
     on_progress: Callable[[str, int, Progress], None] = lambda phase, member, progress: None
     should_stop: Callable[[], bool] = lambda: False
     is_due: Callable[[], bool] = lambda: False
-    enough: Callable[[], bool] = lambda: False
+    time_is_up: Callable[[], bool] = lambda: False
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
 
 def train_pipeline(
     panel: Panel,
     plan: BacktestPlan,
-    courses: Sequence[MemberPlan],
+    members: Sequence[MemberPlan],
     *,
     refit: bool = True,
     statistical: Sequence[str] = (),
-    watch: TrainingHooks | None = None,
+    hooks: TrainingHooks | None = None,
 ) -> TrainingResult:
-    """Teach each of ``courses`` what lies before the first origin of ``plan``, mix in as much of seasonal naive as
-    helps, score and calibrate that on the origins; then teach the members the rest as well.
+    """Train ``members`` on the data before the first origin of ``plan``, blend, score and calibrate them, then refit.
 
-    The intervals remain those of the backtest: nothing that was taught can say how far off it is.
+    Seasonal naive is blended in as far as it reduces the error on the origins. With ``refit`` the members are then
+    trained on the rest of the data too. The intervals remain those of the backtest: residuals on training data would be
+    too small.
 
     Raises:
-        InputError, Cancelled, Diverged: see ``models.training.fit.fit``.
-        ModelBroken: a member gave numbers that are not finite.
-        EngineMismatch: the engine that serves says another thing than the one that was taught.
+        InputError, Cancelled, Diverged: as for ``models.training.fit.train_member``.
+        ModelBroken: a member gave NaN or infinity.
+        EngineMismatch: the serving engine gives other outputs than the training engine.
     """
-    season = courses[0].spec.season
-    watch = watch or TrainingHooks()
+    season = members[0].spec.season
+    hooks = hooks or TrainingHooks()
     origins = origins_of(panel, plan, season)
-    members = _train_members(panel.cut(plan.held_out), courses, "fit", watch, origins)
-    watch.on_phase("backtest")
-    mixed = blend(members, origins, OnnxEngine)
-    evaluation = _evaluate(mixed, origins, statistical, watch)
-    served = _refit(panel, courses, mixed, watch) if refit else mixed
-    differ = max((_engine_difference(member) for member in served), default=0.0)
-    carry = max(course.training.carry for course in courses)
+    trained = _train_members(panel.cut(plan.held_out), members, "fit", hooks, origins)
+    hooks.on_phase("backtest")
+    blended = blend(trained, origins, OnnxEngine)
+    evaluation = _evaluate(blended, origins, statistical, hooks)
+    served = _refit(panel, members, blended, hooks) if refit else blended
+    naive_share = sum(member.share for member in blended if not STRATEGIES[member.spec.strategy].learns)
     facts = TrainingFacts(
-        seasonal_naive_share=_seasonal_naive_share(mixed), refit=refit, engines_differ_by=differ, carry=carry
+        seasonal_naive_share=naive_share / sum(member.share for member in blended),
+        refit=refit,
+        engines_differ_by=max(map(_engine_difference, served), default=0.0),
+        carry=max(member.training.carry for member in members),
     )
-    return TrainingResult(Forecaster(served, evaluation.calibration), evaluation, mixed, origins, facts)
+    return TrainingResult(Forecaster(served, evaluation.calibration), evaluation, blended, origins, facts)
 
 
 class ValidationSkill:
-    """Says how much better than seasonal naive a network in the making is, on some windows of its backtest."""
+    """Skill of a network during training, on some windows of its backtest, measured when ``is_due`` returns True."""
 
     def __init__(self, spec: Spec, origins: Origins, is_due: Callable[[], bool]) -> None:
         self._spec, self._origins, self._is_due = spec, origins, is_due
@@ -112,78 +115,74 @@ class ValidationSkill:
 
     def __call__(self, weights: Callable[[], Weights]) -> float | None:
         if self._is_due():
-            says = partial(predict, make_runnable([Member(self._spec, weights())], OnnxEngine))
+            predict_one = partial(predict, make_runnable([Member(self._spec, weights())], OnnxEngine))
             try:
-                self._latest = skill(score(says, self._origins, self._rows), self._naive)
+                self._latest = skill(score(predict_one, self._origins, self._rows), self._naive)
             except ModelBroken:
-                self._latest = None  # what is broken now need not be what is kept; if it is, the backtest says so
+                self._latest = None  # a later epoch may be kept; if this one is, the backtest fails
         return self._latest
 
 
 def _train_members(
-    panel: Panel, courses: Sequence[MemberPlan], phase: str, watch: TrainingHooks, origins: Origins | None = None
+    panel: Panel, plans: Sequence[MemberPlan], phase: str, hooks: TrainingHooks, origins: Origins | None = None
 ) -> list[Member]:
-    """The members, judged on ``origins`` meanwhile where these are still before them."""
-    watch.on_phase(phase)
+    """Train the members; measure their skill on ``origins`` meanwhile, if these lie after the training data."""
+    hooks.on_phase(phase)
     members = []
-    for number, course in enumerate(courses):
-
-        def told(progress: Progress, number: int = number) -> None:
-            watch.on_progress(phase, number, progress)
-
+    for number, plan in enumerate(plans):
         step = f"{phase}/{number}"
-        found = watch.checkpoint.find(step)
+        found = hooks.checkpoint.find(step)
         if found is None:
-            judge: SkillProbe = no_skill if origins is None else ValidationSkill(course.spec, origins, watch.is_due)
-            weights = train_member(course, panel, watch.checkpoint.open(step), told, watch.should_stop, judge)
-            found = watch.checkpoint.finish(step, CheckpointEntry(arrays=dict(weights)))
-        members.append(Member(course.spec, found.arrays))
+            skill = no_skill if origins is None else ValidationSkill(plan.spec, origins, hooks.is_due)
+            on_progress = partial(hooks.on_progress, phase, number)
+            weights = train_member(plan, panel, hooks.checkpoint.open(step), on_progress, hooks.should_stop, skill)
+            found = hooks.checkpoint.finish(step, CheckpointEntry(arrays=dict(weights)))
+        members.append(Member(plan.spec, found.arrays))
     return members
 
 
 def _evaluate(
-    mixed: Sequence[Member], origins: Origins, statistical: Sequence[str], watch: TrainingHooks
+    members: Sequence[Member], origins: Origins, statistical: Sequence[str], hooks: TrainingHooks
 ) -> Evaluation:
-    found = watch.checkpoint.find("backtest")
+    """Return the backtest of ``members``, from the checkpoint if it was finished before an interruption."""
+    found = hooks.checkpoint.find("backtest")
     if found is None:
-        says = partial(predict, make_runnable(mixed, OnnxEngine))
-        made = evaluate(says, origins, statistical, watch.enough)
-        facts = {"report": made.report.to_json(), "count": made.calibration.count}
-        found = watch.checkpoint.finish("backtest", CheckpointEntry(facts, {"radii": made.calibration.radii}))
-    return Evaluation(
-        BacktestReport.from_json(found.facts["report"]), Calibration(found.arrays["radii"], found.facts["count"])
-    )
+        predict_all = partial(predict, make_runnable(members, OnnxEngine))
+        evaluation = evaluate(predict_all, origins, statistical, hooks.time_is_up)
+        facts = {"report": evaluation.report.to_json(), "count": evaluation.calibration.count}
+        found = hooks.checkpoint.finish("backtest", CheckpointEntry(facts, {"radii": evaluation.calibration.radii}))
+    report = BacktestReport.from_json(found.facts["report"])
+    return Evaluation(report, Calibration(found.arrays["radii"], found.facts["count"]))
 
 
 def _refit(
-    panel: Panel, courses: Sequence[MemberPlan], mixed: Sequence[Member], watch: TrainingHooks
+    panel: Panel, plans: Sequence[MemberPlan], blended: Sequence[Member], hooks: TrainingHooks
 ) -> tuple[Member, ...]:
-    """The members that learn, taught on all of ``panel`` from where they are, at the shares they have."""
-    again, kept = [], [member for member in mixed if STRATEGIES[member.spec.strategy].learns]
-    if not kept:
-        return tuple(mixed)
-    learning = [course for course in courses if STRATEGIES[course.spec.strategy].learns]
-    for course, member in zip(learning, kept, strict=True):
-        epochs = max(1, round(SHARE_REFIT * course.training.max_epochs))
-        again.append(MemberPlan(course.spec, replace(course.training, max_epochs=epochs, patience=0), member.weights))
-    taught = _train_members(panel, again, "refit", watch)
-    shared = [new._replace(share=old.share) for new, old in zip(taught, kept, strict=True)]
-    return (*shared, *(member for member in mixed if not STRATEGIES[member.spec.strategy].learns))
+    """Continue the training of the members that learn on all of ``panel``; their shares stay the same."""
+    learned = [member for member in blended if STRATEGIES[member.spec.strategy].learns]
+    if not learned:
+        return tuple(blended)
+    refits = []
+    for plan, member in zip([p for p in plans if STRATEGIES[p.spec.strategy].learns], learned, strict=True):
+        epochs = max(1, round(SHARE_REFIT * plan.training.max_epochs))
+        refits.append(MemberPlan(plan.spec, replace(plan.training, max_epochs=epochs, patience=0), member.weights))
+    trained = _train_members(panel, refits, "refit", hooks)
+    shared = [new._replace(share=old.share) for new, old in zip(trained, learned, strict=True)]
+    return (*shared, *(member for member in blended if not STRATEGIES[member.spec.strategy].learns))
 
 
 def _engine_difference(member: Member) -> float:
-    spec, weights = member.spec, member.weights
-    reference = _reference_engine(spec)
-    set_weights(reference.network, weights)
-    return check_parity(spec, reference, OnnxEngine(spec, weights))
+    """Return the largest difference between the outputs of the training engine and the serving engine.
+
+    Raises:
+        EngineMismatch: it is larger than the tolerance.
+    """
+    reference = _reference_engine(member.spec)
+    set_weights(reference.network, member.weights)
+    return check_parity(member.spec, reference, OnnxEngine(member.spec, member.weights))
 
 
 @lru_cache(maxsize=MAX_COMPILED)
 def _reference_engine(spec: Spec) -> KerasEngine:
-    """To compile one takes longer than all that it is asked; many small models of a kind share one."""
+    """Return a Keras engine for ``spec``; cached, because compiling one takes longer than its use."""
     return KerasEngine(spec, {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(spec).items()})
-
-
-def _seasonal_naive_share(mixed: Sequence[Member]) -> float:
-    naive = sum(member.share for member in mixed if not STRATEGIES[member.spec.strategy].learns)
-    return naive / sum(m.share for m in mixed)

@@ -1,8 +1,9 @@
-"""The state of a training between two epochs, as an entry of a diary, and a training that goes on from there.
+"""State of a training between two epochs, as a checkpoint entry, and how to restore it.
 
-All that the next epoch depends on is kept: weights, states and seeds of the network, the optimizer's variables, the
-best epoch so far. Which windows a batch holds follows from the seed, the epoch and the batch alone. What comes out is
-the same, bit for bit on a CPU, as without the interruption. Importing this module imports Keras and its backend.
+The entry holds everything that the next epoch depends on: weights, states and seeds of the network, the optimizer's
+variables, the best epoch so far. The windows of a batch follow from the seed, the epoch and the batch number. On a CPU
+the result equals, bit for bit, that of a training without interruption. Importing this module imports Keras and its
+backend.
 """
 
 from collections.abc import Sequence
@@ -14,54 +15,54 @@ import numpy as np
 from models.data.serialization import NamedArrays
 from models.training.checkpoint import CheckpointEntry, StepCheckpoint
 
-# What must be the same for a state to be read: the order of variables is the libraries' own.
+# A state is only read by the same library version, because the order of variables depends on the library.
 LIBRARY_VERSION = f"keras {keras.__version__} {keras.backend.backend()}"
 
 
 class Patience(keras.callbacks.EarlyStopping):  # type: ignore[misc]
-    """Stops after so many epochs without a better validation loss; may begin with what an earlier one had seen."""
+    """Early stopping after a number of epochs without a better validation loss; it can continue from a saved state."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__(patience=epochs, restore_best_weights=True)
         self._seen: tuple[dict[str, Any], list[Any]] | None = None
 
     def begin_with(self, facts: dict[str, Any], weights: list[Any]) -> None:
-        """Go on from ``facts`` and the weights of the best epoch."""
+        """Continue from ``facts`` and the weights of the best epoch."""
         self._seen = facts, weights
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Begin anew, or from there."""
+        """Reset the counters, or restore them."""
         super().on_train_begin(logs)
         if self._seen is not None:
             facts, self.best_weights = self._seen
             self.wait, self.best, self.best_epoch = facts["wait"], facts["best"], facts["best_epoch"]
 
     def facts(self) -> dict[str, Any]:
-        """What it has seen, but for the weights."""
+        """Return the counters as JSON values, without the weights."""
         return {"wait": self.wait, "best": float(self.best), "best_epoch": self.best_epoch}
 
 
 class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes the state at the end of each epoch but the last one, after which there is nothing to go on with."""
+    """Saves the state at the end of each epoch except the last one, after which nothing is left to do."""
 
-    def __init__(self, page: StepCheckpoint, patience: Patience | None, epochs: int) -> None:
+    def __init__(self, step_checkpoint: StepCheckpoint, patience: Patience | None, epochs: int) -> None:
         super().__init__()
-        self._page, self._patience, self._epochs = page, patience, epochs
+        self._step_checkpoint, self._patience, self._epochs = step_checkpoint, patience, epochs
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Note it if it is due."""
+        """Save the state if that is due."""
         if epoch + 1 < self._epochs and not self.model.stop_training:
-            self._page.save(lambda: _entry(self.model, self._patience, epoch + 1))
+            self._step_checkpoint.save(lambda: _entry(self.model, self._patience, epoch + 1))
 
 
 def state_of(network: Any) -> list[Any]:
-    """Weights, states and seeds; not the metrics, which begin anew at each epoch."""
+    """Return the network's weights, states and seeds; not its metrics, which start again in each epoch."""
     metrics = {id(variable) for variable in network.metrics_variables}
     return [variable for variable in network.variables if id(variable) not in metrics]
 
 
 def reset(network: Any, first: Sequence[Any]) -> None:
-    """Bring a compiled network to the state ``first``, with an optimizer that has seen nothing."""
+    """Set a compiled network to the state ``first``, with a new optimizer state."""
     network.optimizer.build(network.trainable_variables)
     for variable, value in zip(state_of(network), first, strict=True):
         variable.assign(value)
@@ -70,15 +71,15 @@ def reset(network: Any, first: Sequence[Any]) -> None:
 
 
 def restore(network: Any, patience: Patience | None, entry: CheckpointEntry | None) -> int:
-    """Bring a compiled network to where ``entry`` is; the epoch to begin with, 0 where it is of no use."""
+    """Set a compiled network to the state of ``entry``; return the epoch to begin with, 0 if the entry does not fit."""
     if entry is None or entry.facts.get("made_by") != LIBRARY_VERSION:
         return 0
-    own = {"network": state_of(network), "optimizer": network.optimizer.variables}
-    kept = {part: _read_parts(entry.arrays, part, len(variables)) for part, variables in own.items()}
-    if any(_shapes(own[part]) != _shapes(kept[part]) for part in own):
+    variables_of = {"network": state_of(network), "optimizer": network.optimizer.variables}
+    saved = {part: _read_parts(entry.arrays, part, len(own)) for part, own in variables_of.items()}
+    if any(_shapes(variables_of[part]) != _shapes(saved[part]) for part in variables_of):
         return 0
-    for part, variables in own.items():
-        for variable, value in zip(variables, kept[part], strict=True):
+    for part, variables in variables_of.items():
+        for variable, value in zip(variables, saved[part], strict=True):
             variable.assign(value.astype(variable.dtype).reshape(variable.shape))
     if patience is not None:
         patience.begin_with(entry.facts["patience"], _read_parts(entry.arrays, "best", len(network.weights)))
@@ -87,19 +88,15 @@ def restore(network: Any, patience: Patience | None, entry: CheckpointEntry | No
 
 
 def _entry(network: Any, patience: Patience | None, epoch: int) -> CheckpointEntry:
+    """Return the state after ``epoch`` epochs; whole numbers of any size are stored as int64."""
     parts = {"network": state_of(network), "optimizer": network.optimizer.variables}
-    arrays = {part: [keras.ops.convert_to_numpy(variable) for variable in parts[part]] for part in parts}
+    values = {part: [keras.ops.convert_to_numpy(variable) for variable in parts[part]] for part in parts}
     facts: dict[str, Any] = {"made_by": LIBRARY_VERSION, "epoch": epoch}
     if patience is not None:
-        arrays["best"], facts["patience"] = patience.best_weights, patience.facts()
-    return CheckpointEntry(
-        facts, {f"{part}/{i}": _to_packable(a) for part, some in arrays.items() for i, a in enumerate(some)}
-    )
-
-
-def _to_packable(array: Any) -> Any:
-    whole = np.asarray(array)
-    return whole.astype(np.int64) if whole.dtype.kind in "iu" else whole
+        values["best"], facts["patience"] = patience.best_weights, patience.facts()
+    arrays = {f"{part}/{i}": np.asarray(value) for part, group in values.items() for i, value in enumerate(group)}
+    whole = {name: array.astype(np.int64) for name, array in arrays.items() if array.dtype.kind in "iu"}
+    return CheckpointEntry(facts, arrays | whole)
 
 
 def _read_parts(arrays: NamedArrays, name: str, count: int) -> list[Any]:
@@ -107,4 +104,4 @@ def _read_parts(arrays: NamedArrays, name: str, count: int) -> list[Any]:
 
 
 def _shapes(values: Sequence[Any]) -> list[tuple[int, ...]]:
-    return [tuple(value.shape) or (1,) for value in values]  # as packed: a number is an array of one
+    return [tuple(value.shape) or (1,) for value in values]  # a scalar is stored as an array of one number

@@ -72,10 +72,10 @@ def test_nothing_is_made_or_kept_before_it_is_due() -> None:
 def test_a_diary_of_other_work_or_of_another_format_is_not_read() -> None:
     desk = JobContext()
     desk.checkpoint().finish("fit/0", CheckpointEntry())
-    with pytest.raises(BundleError, match="of other work"):
+    with pytest.raises(BundleError, match="belongs to other work"):
         desk.checkpoint("job 2")
     checkpoint = Checkpoint("job 1")
-    with pytest.raises(BundleError, match="of other work"):
+    with pytest.raises(BundleError, match="belongs to other work"):
         checkpoint.restore(desk.kept[-1].replace(b'"format": 1', b'"format": 9'))
     assert checkpoint.find("fit/0") is None
 

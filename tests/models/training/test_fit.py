@@ -100,7 +100,7 @@ def test_training_that_is_cancelled_before_it_begins_does_nothing():
 def test_training_goes_on_from_the_weights_that_it_is_given(quick):
     """With hardly any learning the weights stay where they began, and the loss with them."""
     still = replace(QUICK, max_epochs=1, steps_per_epoch=1, learning_rate=1e-6, weight_decay=0.0)
-    on = fit(TINY, still, PANEL, start=quick.weights)
+    on = fit(TINY, still, PANEL, initial_weights=quick.weights)
     assert on.keys() == quick.weights.keys()
     assert all(weight == pytest.approx(quick.weights[name], abs=1e-5) for name, weight in on.items())
 
@@ -108,7 +108,7 @@ def test_training_goes_on_from_the_weights_that_it_is_given(quick):
 def test_a_loss_that_is_no_number_ends_training_and_says_what_to_change(quick):
     broken = {**quick.weights, "head/bias": np.full(6, np.inf, dtype=np.float32)}
     with pytest.raises(Diverged, match=r"the loss became (nan|inf) in epoch 1; lower learning_rate"):
-        fit(TINY, QUICK, PANEL, start=broken)
+        fit(TINY, QUICK, PANEL, initial_weights=broken)
 
 
 def test_a_validation_loss_that_is_no_number_ends_training_too(monkeypatch):

@@ -34,7 +34,7 @@ def skills(panel, is_due):
 
     plan = plan_for(panel, SPEC.horizon, SPEC.season)
     return told, train_pipeline(
-        panel, plan, [MemberPlan(SPEC, TWO_EPOCHS)], watch=TrainingHooks(on_progress=keep, is_due=is_due)
+        panel, plan, [MemberPlan(SPEC, TWO_EPOCHS)], hooks=TrainingHooks(on_progress=keep, is_due=is_due)
     )
 
 

@@ -113,12 +113,12 @@ def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
                 raise Dies
 
         with pytest.raises(Dies):
-            train_pipeline(PANEL, plan, courses, watch=TrainingHooks(on_progress=die, checkpoint=checkpoint_of(kept)))
+            train_pipeline(PANEL, plan, courses, hooks=TrainingHooks(on_progress=die, checkpoint=checkpoint_of(kept)))
     told: list[str] = []
     last = TrainingHooks(
         on_progress=lambda phase, member, _: told.append(f"{phase}/{member}"), checkpoint=checkpoint_of(kept)
     )
-    made = train_pipeline(PANEL, plan, courses, watch=last)
+    made = train_pipeline(PANEL, plan, courses, hooks=last)
     assert set(told) == {"refit/1"}  # all that came before was done once
     for ours, theirs in zip(made.forecaster.members, whole.forecaster.members, strict=True):
         assert ours.share == theirs.share

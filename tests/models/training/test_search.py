@@ -185,8 +185,8 @@ def test_no_spec_is_tried_twice_and_each_candidate_says_why_it_is_one() -> None:
     choice = school.search()
     first = [spec for spec, _, start in school.taught if start is None]
     assert len(first) == len(set(first))
-    whys = {candidate.name: candidate.why for candidate in CANDIDATES}
-    assert all(trial.why == whys.get(trial.candidate, trial.why) for trial in choice.trials)
+    reasons = {candidate.name: candidate.reason for candidate in CANDIDATES}
+    assert all(trial.why == reasons.get(trial.candidate, trial.why) for trial in choice.trials)
     assert json.loads(json.dumps(choice.to_json()))[0]["candidate"] == "seasonal_naive"
 
 
@@ -198,7 +198,7 @@ def test_the_search_ends_when_its_share_of_the_time_is_used() -> None:
         ("default", None),
         ("shorter", None),
         ("longer", None),
-        ("parallel", "the time was up"),
+        ("parallel", "the time limit was reached"),
     ]
     assert school.now_s == 6.25
     assert choice.member.spec.strategy == "direct"
@@ -217,7 +217,7 @@ def test_what_is_being_taught_when_the_time_is_up_is_stopped() -> None:
     school = School(wide_is_best)
     choice = school.search(budget_s=5)  # 3 of them for the search
     naive, default, shorter = choice.trials
-    assert (default.failed, shorter.failed, shorter.error) == (None, "the time was up", None)
+    assert (default.failed, shorter.failed, shorter.error) == (None, "the time limit was reached", None)
     assert school.now_s == 3
     assert choice.member.spec == school.taught[0][0]
     assert naive.error == pytest.approx(1.5)
