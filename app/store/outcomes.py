@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.store import jobs, registry
 from app.store.db import now
+from app.store.jobs import JobProgress
 from app.store.tables import Decision, Job, Version
 from app.store.tasks import Task
 from models.network.spec import Spec
@@ -65,7 +66,7 @@ def settle(session: Session, task: Task, outcome: Outcome) -> None:
         facts = {"version": version.number, "skill": version.skill, "verdict": ruling.verdict, "reason": ruling.reason}
         result = facts | result
     job.result = result
-    jobs.report(session, job.id, task.token, {"phase": "done", "share": 1.0, "eta_s": 0.0})
+    jobs.report(session, job.id, task.token, JobProgress(phase="done", share=1.0, eta_s=0.0).to_json())
     jobs.finish(session, job.id, task.token, None if version is None else version.id)
 
 

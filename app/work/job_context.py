@@ -4,15 +4,15 @@
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import BinaryIO, Protocol, TypeVar, cast
 
 from sqlalchemy.orm import Session
 
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
 from app.store.db import Database, DatabaseUnreachable
-from app.store.jobs import Fenced
+from app.store.jobs import Fenced, JobProgress
 from app.store.outcomes import Outcome
 from app.store.tables import Job, State
 from app.store.tasks import Task, VersionFacts
@@ -53,8 +53,8 @@ class JobContext(Protocol):
     def load_bundle(self, version_id: int) -> bytes:
         """Return the bytes of a version. Raise NotFound, CorruptBundle."""
 
-    def report_progress(self, progress: Mapping[str, Any]) -> bool:
-        """Store the progress of the job, JSON values, and return whether its cancellation was requested.
+    def report_progress(self, progress: JobProgress) -> bool:
+        """Store the progress of the job, and return whether its cancellation was requested.
 
         Does not wait for an unreachable service: the report is lost, and the next one replaces it.
         """
@@ -116,10 +116,10 @@ class DatabaseJobContext:
     def load_bundle(self, version_id: int) -> bytes:
         return self._read(lambda session: registry.bundle(session, self._job.tenant_id, version_id))
 
-    def report_progress(self, progress: Mapping[str, Any]) -> bool:
+    def report_progress(self, progress: JobProgress) -> bool:
         try:
             with self._database.write() as session:
-                self._stop = jobs.report(session, self._job.id, self._job.token, dict(progress))
+                self._stop = jobs.report(session, self._job.id, self._job.token, progress.to_json())
         except DatabaseUnreachable as error:
             logger.warning("a report was lost", extra={"job": self._job.id, "reason": error.reason})
         return self._stop

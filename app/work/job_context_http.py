@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from app.problems import CorruptBundle, NotFound, ServiceError
-from app.store.jobs import Fenced
+from app.store.jobs import Fenced, JobProgress
 from app.store.outcome_codec import outcome_to_bytes
 from app.store.outcomes import Outcome
 from app.store.tasks import Task, VersionFacts
@@ -67,9 +67,9 @@ class HttpJobContext:
     def load_bundle(self, version_id: int) -> bytes:
         return self._request("GET", f"/versions/{version_id}/bundle").body
 
-    def report_progress(self, progress: Mapping[str, Any]) -> bool:
+    def report_progress(self, progress: JobProgress) -> bool:
         try:
-            self._stop = bool(_checked(self._service.send_json("POST", "/report", dict(progress))).json()["stop"])
+            self._stop = bool(_checked(self._service.send_json("POST", "/report", progress.to_json())).json()["stop"])
         except ServiceUnreachable as error:
             logger.warning("a report was lost", extra={"reason": error.reason})
         return self._stop

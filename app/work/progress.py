@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from app.store.jobs import JobProgress
 from app.work.job_context import JobContext
 from models.errors import Cancelled
 
@@ -30,7 +31,7 @@ class ProgressCounter:
             return
         self._reported_s, share = now_s, self._done / self._total
         eta_s = round((now_s - self._started_s) * (1 - share) / share, 1)
-        progress = {"phase": self._phase, "done": self._done, "of": self._total, "share": share, "eta_s": eta_s}
+        progress = JobProgress(phase=self._phase, done=self._done, of=self._total, share=share, eta_s=eta_s)
         if self._context.report_progress(progress):
             raise Cancelled("the job's cancellation was requested")
 

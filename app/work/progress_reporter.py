@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from app.store.jobs import JobProgress
 from app.work.job_context import JobContext
 from app.work.progress import REPORT_EVERY_S
 from models.errors import Cancelled
@@ -53,7 +53,7 @@ class ProgressReporter:
         Raises:
             Cancelled: the job's cancellation was requested.
         """
-        self._write({"phase": phase, "share": self._stages.span(phase)[0], "eta_s": None})
+        self._write(JobProgress(phase=phase, share=self._stages.span(phase)[0]))
         self._reported_s = -REPORT_EVERY_S  # so that the first numbers of the phase are reported at once
         if self._stop:
             raise Cancelled("the job's cancellation was requested")
@@ -71,8 +71,8 @@ class ProgressReporter:
         share = begin + (end - begin) * progress.share
         self._began = began_s, first_share = self._began or (now_s, share)
         left_s = round((now_s - began_s) * (1 - share) / (share - first_share), 1) if share > first_share else None
-        place = {"phase": phase, "member": member + 1, "members": self._stages.members}
-        self._write({**place, **_numbers(progress), "share": share, "eta_s": left_s})
+        report = _progress(phase, progress, share)
+        self._write(replace(report, member=member + 1, members=self._stages.members, eta_s=left_s))
 
     def searching(self, budget_s: float) -> OnProgress:
         """Return a callback that reports the progress of a search of at most ``budget_s`` seconds."""
@@ -83,7 +83,7 @@ class ProgressReporter:
                 return
             end = self._stages.span("search")[1]
             share = min(end, (now_s - self._started_s) / budget_s)
-            self._write({"phase": "search", **_numbers(progress), "share": share, "eta_s": None})
+            self._write(_progress("search", progress, share))
 
         return report
 
@@ -98,16 +98,19 @@ class ProgressReporter:
         """Return whether the job's cancellation was requested, as of the last report."""
         return self._stop
 
-    def _write(self, progress: dict[str, Any]) -> None:
+    def _write(self, progress: JobProgress) -> None:
         self._reported_s = self.clock()
         self._stop = self._context.report_progress(progress)
 
 
-def _numbers(progress: Progress) -> dict[str, Any]:
-    return {
-        "epoch": progress.epoch,
-        "epochs": progress.epochs,
-        "loss": progress.loss,
-        "validation_loss": progress.validation_loss,
-        "validation_skill": progress.skill,
-    }
+def _progress(phase: str, progress: Progress, share: float) -> JobProgress:
+    """Return the report of a training ``progress``, at ``share`` of the whole job."""
+    return JobProgress(
+        phase=phase,
+        epoch=progress.epoch,
+        epochs=progress.epochs,
+        loss=progress.loss,
+        validation_loss=progress.validation_loss,
+        validation_skill=progress.skill,
+        share=share,
+    )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.store.jobs import JobProgress
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.work.job_context import JobContext, JobFunction
 from app.work.local_child import main
@@ -62,7 +63,7 @@ def steps(context: JobContext) -> Outcome:
     for number in range(begin, total):
         time.sleep(context.job.request.get("step_s", 0.1))
         context.save_checkpoint(b"%d" % (number + 1))
-        if context.report_progress({"step": number + 1, "pid": os.getpid()}):
+        if context.report_progress(JobProgress(phase=str(os.getpid()), done=number + 1)):
             raise Cancelled("asked")
     with context.open_artifact("steps.txt", "text/plain") as file:
         file.write(b"%d" % total)
@@ -79,7 +80,7 @@ def nothing(context: JobContext) -> Outcome:
 def stubborn(context: JobContext) -> Outcome:
     """Ignore SIGTERM and report nothing more."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    context.report_progress({"pid": os.getpid()})
+    context.report_progress(JobProgress(phase=str(os.getpid())))
     while True:
         time.sleep(0.1)
 

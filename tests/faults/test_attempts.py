@@ -112,7 +112,7 @@ def test_a_running_job_is_cancelled(shared_pool: WorkerPool) -> None:
 
 def test_a_job_that_ignores_signals_is_cancelled_after_the_grace(shared_pool: WorkerPool) -> None:
     job = shared_pool.queue("stubborn")
-    trainer = psutil.Process(eventually(lambda: shared_pool.look(job).progress.get("pid")))
+    trainer = psutil.Process(eventually(lambda: int(shared_pool.look(job).progress.get("phase", 0))))
     asked_s = time.monotonic()
     cancel(shared_pool.database, job)
     assert shared_pool.ended(job).state == "cancelled"

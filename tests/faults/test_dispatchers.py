@@ -117,7 +117,7 @@ def rampage(pool: WorkerPool, count: int, steps: int, most_kills: int) -> Rampag
         queued = [pool.look(job) for job in queued]
         with pool.database.read() as session:
             most = {name: max(most[name], used) for name, (used, _) in jobs.slots(session).items()}
-        if (steps_done := sum(job.progress.get("step", steps) for job in queued if job.progress)) >= done + 2:
+        if (steps_done := sum(job.progress.get("done", steps) for job in queued if job.progress)) >= done + 2:
             done = steps_done
             if kills < most_kills:
                 number = rng.randrange(2)

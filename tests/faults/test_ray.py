@@ -71,7 +71,7 @@ def worker_of(database: Database, head: FakeHead, api: Api) -> Iterator[psutil.P
 
 def counting(database: Database, job: Job, least: int = 5) -> Job:
     """Return the job once it has counted so far."""
-    return eventually(lambda: (found := look(database, job)).progress.get("step", 0) >= least and found)
+    return eventually(lambda: (found := look(database, job)).progress.get("done", 0) >= least and found)
 
 
 def ended(database: Database, job: Job) -> Job:

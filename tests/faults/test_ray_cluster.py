@@ -66,7 +66,7 @@ def worker_of(database: Database, ray: Cluster, api: Api) -> Iterator[None]:
 
 
 def counting(database: Database, job: Job, least: int = 3) -> Job:
-    return eventually(lambda: (found := look(database, job)).progress.get("step", 0) >= least and found)
+    return eventually(lambda: (found := look(database, job)).progress.get("done", 0) >= least and found)
 
 
 def assert_one_version(database: Database, job: Job) -> Job:

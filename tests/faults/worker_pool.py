@@ -62,7 +62,7 @@ class WorkerPool:
 
         def there() -> int | None:
             progress = self.look(job).progress
-            return progress["pid"] if progress.get("step", 0) >= step else None
+            return int(progress["phase"]) if progress.get("done", 0) >= step else None
 
         return psutil.Process(eventually(there))
 

@@ -1,14 +1,14 @@
 """Progress of a job on the terminal."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.commands.console import print_message
 from app.schemas.jobs import JobAnswer
+from app.store.jobs import JobProgress
 
 POLL_S = 0.2
 
@@ -29,8 +29,9 @@ def watch_job(read: Callable[[], JobAnswer], activity: str) -> JobAnswer:
         task = bar.add_task("job", total=1.0, activity=activity, phase="")
         while True:
             job = read()
-            phase = describe_progress(job.progress)
-            bar.update(task, completed=job.progress.get("share", 0.0), phase=phase)
+            progress = JobProgress.from_json(job.progress)
+            phase = describe_progress(progress)
+            bar.update(task, completed=progress.share, phase=phase)
             if phase != printed and not console.is_terminal:
                 print_message(f"{activity} {phase}")
             printed = phase
@@ -39,15 +40,15 @@ def watch_job(read: Callable[[], JobAnswer], activity: str) -> JobAnswer:
             time.sleep(POLL_S)
 
 
-def describe_progress(progress: Mapping[str, Any]) -> str:
+def describe_progress(progress: JobProgress) -> str:
     """Return the phase of a job, in training with member, epoch, loss and skill."""
-    if "epoch" not in progress or progress["phase"] == "search":
-        return str(progress.get("phase", "is starting"))
-    parts = [f"epoch {progress['epoch']}/{progress['epochs']}"]
-    if progress.get("members", 1) > 1:
-        parts.insert(0, f"member {progress['member']}/{progress['members']}")
-    if progress.get("validation_loss") is not None:
-        parts.append(f"validation loss {progress['validation_loss']:.3f}")
-    if progress.get("validation_skill") is not None:
-        parts.append(f"skill so far {progress['validation_skill']:+.3f}")
+    if progress.epoch is None or progress.phase == "search":
+        return progress.phase or "is starting"
+    parts = [f"epoch {progress.epoch}/{progress.epochs}"]
+    if (progress.members or 1) > 1:
+        parts.insert(0, f"member {progress.member}/{progress.members}")
+    if progress.validation_loss is not None:
+        parts.append(f"validation loss {progress.validation_loss:.3f}")
+    if progress.validation_skill is not None:
+        parts.append(f"skill so far {progress.validation_skill:+.3f}")
     return ", ".join(parts)

@@ -26,6 +26,7 @@ from app.store.jobs.claims import (
 )
 from app.store.jobs.completion import fail, finish, mark_cancelled, release, request_cancel
 from app.store.jobs.events import News, log, news, report
+from app.store.jobs.progress import JobProgress
 from app.store.jobs.queue import NewJob, enqueue, enqueue_family
 from app.store.jobs.rows import ENDED, Fenced, Filter, ended_by, get, hold, list_page
 from app.store.jobs.statistics import Tally, children, counts, limit, slots, tally
@@ -37,6 +38,7 @@ __all__ = [
     "Fenced",
     "Filter",
     "Held",
+    "JobProgress",
     "NewJob",
     "News",
     "Sign",

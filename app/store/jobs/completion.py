@@ -14,6 +14,7 @@ from app.problems import Conflict
 from app.store import artifacts, checkpoints, webhooks
 from app.store.db import now
 from app.store.jobs import attempts, events
+from app.store.jobs.progress import JobProgress
 from app.store.jobs.queue import admit
 from app.store.jobs.rows import fresh, get, hold
 from app.store.jobs.statistics import children
@@ -161,7 +162,7 @@ def _children_ended(session: Session, parent: Job) -> None:
     """Let the next children in; after the last one the parent ends as they did. ``parent`` is locked."""
     counts = children(session, parent.id)
     done = counts["succeeded"] + counts["failed"] + counts["cancelled"]
-    parent.progress = {"children": counts, "share": done / parent.children_total}
+    parent.progress = JobProgress(children=counts, share=done / parent.children_total).to_json()
     events.say_progress(session, parent)
     if done < parent.children_total:
         admit(session, parent)

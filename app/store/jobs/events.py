@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
@@ -11,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.store.db import now
 from app.store.jobs.rows import hold
 from app.store.tables import Job, JobEvent, State
+from models.types import JsonObject
 
 KEPT = 2_000  # events of one job
 EVERY = timedelta(seconds=0.5)  # progress: what comes sooner is in the row, and no event
@@ -34,7 +34,7 @@ def say_state(session: Session, *jobs: Job, at: datetime) -> None:
     session.execute(insert(JobEvent), rows)  # together, for a parent may have thousands of children
 
 
-def report(session: Session, job_id: str, token: int, progress: dict[str, Any]) -> bool:
+def report(session: Session, job_id: str, token: int, progress: JsonObject) -> bool:
     """Record how far the work is; True where the job is to be cancelled. Raise Fenced."""
     job = hold(session, job_id, token)
     job.progress = progress
@@ -74,8 +74,8 @@ def news(session: Session, known: Mapping[str, int]) -> dict[str, News]:
     return {job_id: News(state, attempt, tuple(found.get(job_id, ()))) for job_id, state, attempt in jobs}
 
 
-def _state(job: Job) -> dict[str, Any]:
-    data: dict[str, Any] = {"state": job.state, "attempt": job.attempt}
+def _state(job: Job) -> JsonObject:
+    data: JsonObject = {"state": job.state, "attempt": job.attempt}
     if job.error is not None and job.state in ("queued", "failed"):
         data["error"] = job.error
     if job.state == "queued" and job.run_at is not None:
@@ -83,7 +83,7 @@ def _state(job: Job) -> dict[str, Any]:
     return data
 
 
-def _add(session: Session, job_id: str, kind: str, data: dict[str, Any], moment: datetime) -> None:
+def _add(session: Session, job_id: str, kind: str, data: JsonObject, moment: datetime) -> None:
     session.add(JobEvent(job_id=job_id, kind=kind, data=data, at=moment))
     session.flush()
     own = JobEvent.job_id == job_id

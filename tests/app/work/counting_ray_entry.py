@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+from app.store.jobs import JobProgress
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.telemetry import configure_logging
 from app.work.attempt_credentials import AttemptCredentials
@@ -25,7 +26,7 @@ def count(context: JobContext) -> Outcome:
     """Count from the checkpoint of the previous attempt."""
     begun = int(context.load_checkpoint() or b"0")
     for step in range(begun, STEPS):
-        if context.report_progress({"phase": "fit", "step": step}):
+        if context.report_progress(JobProgress(phase="fit", done=step)):
             raise Cancelled("asked for")
         context.save_checkpoint(b"%d" % (step + 1))
         time.sleep(0.1)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.store import artifacts, checkpoints, jobs
 from app.store.artifacts import PART_BYTES
 from app.store.db import Database, DatabaseUnreachable
-from app.store.jobs import Fenced
+from app.store.jobs import Fenced, JobProgress
 from app.store.outcomes import Outcome
 from app.store.tables import Artifact, ArtifactPart, Job, JobCheckpoint, JobEvent, Revision
 from app.work.checkpoints import SAVE_EVERY_S, CheckpointSchedule, open_checkpoint
@@ -171,8 +170,8 @@ class Mortal(DatabaseJobContext):
 
     dies_in = ""
 
-    def report_progress(self, progress: Any) -> bool:
-        if progress["phase"] == self.dies_in and "epoch" in progress:
+    def report_progress(self, progress: JobProgress) -> bool:
+        if progress.phase == self.dies_in and progress.epoch is not None:
             raise Killed
         return super().report_progress(progress)
 
@@ -195,9 +194,9 @@ def test_a_killed_job_continues_in_the_phase_where_it_was(sqlite: Database, monk
     entered: list[str] = []
 
     class Watched(DatabaseJobContext):
-        def report_progress(self, progress: Any) -> bool:
-            if "epoch" in progress:
-                entered.append(progress["phase"])
+        def report_progress(self, progress: JobProgress) -> bool:
+            if progress.epoch is not None:
+                entered.append(str(progress.phase))
             return super().report_progress(progress)
 
     watched = Watched(sqlite, context_of(sqlite, second).job)
@@ -242,8 +241,8 @@ def test_a_context_waits_for_a_database_that_comes_back(away: Unreachable) -> No
     context.save_checkpoint(b"state")
     assert context.load_checkpoint() == b"state"
     away.away = 1
-    assert context.report_progress({"share": 0.5}) is False  # not waited for: the next report says more
-    assert context.report_progress({"share": 0.6}) is False
+    assert context.report_progress(JobProgress(share=0.5)) is False  # not waited for: the next report says more
+    assert context.report_progress(JobProgress(share=0.6)) is False
 
 
 def test_a_context_gives_up_on_a_database_that_stays_away(away: Unreachable) -> None:

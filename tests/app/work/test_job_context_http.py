@@ -13,6 +13,7 @@ from app.problems import CorruptBundle, NotFound, ServiceError
 from app.store import artifacts, checkpoints, jobs, keys, outcomes
 from app.store.artifacts import PART_BYTES
 from app.store.db import Database
+from app.store.jobs import JobProgress
 from app.store.outcome_codec import outcome_from_bytes, outcome_to_bytes
 from app.store.outcomes import Candidate, Outcome, Ruling
 from app.store.tables import Job, Revision, Version
@@ -88,9 +89,9 @@ def test_both_contexts_read_the_same(database: Database, sales: Revision, api: A
 def test_the_version_of_a_job_becomes_visible_with_its_end(database: Database, job: Job, api: Api) -> None:
     def work(context: JobContext) -> Outcome:
         assert context.load_champion() is None
-        assert not context.report_progress({"phase": "fit", "share": 0.5})
+        assert not context.report_progress(JobProgress(phase="fit", share=0.5))
         context.log("half done")
-        assert look(database, job).progress == {"phase": "fit", "share": 0.5}
+        assert look(database, job).progress == {"phase": "fit", "share": 0.5, "eta_s": None}
         return Outcome(result={"found": 7}, version=candidate())
 
     assert run_function(http_context(api, job), work) == ExitStatus.DONE
@@ -116,7 +117,7 @@ def test_a_job_learns_of_its_cancellation_and_ends_cancelled(database: Database,
     cancel(database, job)
 
     def work(context: JobContext) -> Outcome:
-        assert context.report_progress({"share": 0.1})
+        assert context.report_progress(JobProgress(share=0.1))
         raise Cancelled("asked for")
 
     assert run_function(http_context(api, job), work) == ExitStatus.CANCELLED
@@ -181,7 +182,7 @@ def test_a_job_survives_a_restart_of_the_service(database: Database, job: Job, a
     def work(context: JobContext) -> Outcome:
         api.stop()
         threading.Timer(0.5, api.start).start()
-        assert not context.report_progress({"share": 0.5})  # lost: the next says more
+        assert not context.report_progress(JobProgress(share=0.5))  # lost: the next says more
         context.save_checkpoint(b"state")
         return Outcome(version=candidate())
 
