@@ -11,7 +11,8 @@ from app.api.http.idempotency import OnlyOnce
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.raw_body import RawBody
 from app.api.http.services import Caller, PathName, Services, problems
-from app.planning.bundle_import import BundleUpload, import_bundle
+from app.planning.bundle_import import BundleUpload
+from app.planning.jobs import submit_import
 from app.problems import UnsupportedMedia
 from app.schemas.base import Page
 from app.schemas.jobs import JobAnswer
@@ -124,7 +125,7 @@ async def post_version(
     if request.headers.get("content-type", OCTETS) != OCTETS:
         raise UnsupportedMedia(f"A bundle has the Content-Type {OCTETS}.")
     upload = BundleUpload(model=name, data=data, content_digest=content_digest)
-    job = await run_sync(once, JobAnswer, lambda keep: import_bundle(the.database, the.settings, caller, upload, keep))
+    job = await run_sync(once, JobAnswer, lambda keep: submit_import(the.database, the.settings, caller, upload, keep))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 

@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
+from app.planning import bundle_import
+from app.planning.bundle_import import BundleUpload
 from app.planning.job_answers import job_answer
 from app.planning.job_kind import PlanContext
 from app.planning.kinds import REQUESTED, JobRequest, kind_name
 from app.principal import Principal
 from app.schemas.jobs import JobAnswer
 from app.settings import Settings
-from app.store import jobs
+from app.store import checkpoints, jobs
 from app.store.db import Database
 from app.store.jobs import NewJob
 
@@ -44,5 +46,30 @@ def submit_job(
     new = plan_job(database, settings, principal, request)
     with database.write() as session:
         answer = job_answer(session, jobs.enqueue(session, new))
+        keep(session, answer)
+    return answer
+
+
+def submit_import(
+    database: Database,
+    settings: Settings,
+    principal: Principal,
+    upload: BundleUpload,
+    keep: Callable[[Session, JobAnswer], None] = lambda session, answer: None,
+) -> JobAnswer:
+    """Queue the job that registers the uploaded bundle, and return its public form.
+
+    ``keep`` is called with the answer in the transaction that queues the job.
+
+    Raises:
+        InputError: a wrong checksum, bytes that are no bundle, or another frequency than the model's.
+    """
+    with database.read() as session:
+        context = PlanContext(session, settings, principal, bundle_import.KIND.name)
+        new = bundle_import.plan(context, upload)
+    with database.write() as session:
+        job = jobs.enqueue(session, new)
+        checkpoints.keep(session, job, upload.data)  # the worker reads the bytes as the first checkpoint of the job
+        answer = job_answer(session, job)
         keep(session, answer)
     return answer

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from app.planning import backtest, forecast, retrain, train, tune
+from app.planning import backtest, bundle_import, forecast, retrain, train, tune
 from app.planning.job_kind import JobKind, RequestedKind
 from app.schemas.kinds import JobBody
 
 DEFAULT_KIND = "train"  # of a request that names none
 
 KINDS: Mapping[str, JobKind] = MappingProxyType(
-    {kind.name: kind for kind in (train.KIND, backtest.KIND, forecast.KIND, tune.KIND, retrain.KIND)}
+    {
+        kind.name: kind
+        for kind in (train.KIND, backtest.KIND, forecast.KIND, tune.KIND, retrain.KIND, bundle_import.KIND)
+    }
 )
 REQUESTED: Mapping[str, RequestedKind[Any]] = MappingProxyType(
     {kind.name: kind for kind in KINDS.values() if isinstance(kind, RequestedKind)}

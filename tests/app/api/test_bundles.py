@@ -75,7 +75,7 @@ def test_a_bundle_of_one_tenant_forecasts_the_same_for_another(house: House) -> 
     answer = house.rival.ask("POST", VERSIONS, **sent)
     queued = answer.json()
     assert (answer.status_code, answer.headers["location"]) == (202, f"/v1/jobs/{queued['id']}")
-    assert (queued["kind"], queued["model"], queued["state"]) == (KIND, "demand", "queued")
+    assert (queued["kind"], queued["model"], queued["state"]) == (KIND.name, "demand", "queued")
     assert (queued["dataset"], queued["revision"], queued["spec"]) == (None, None, None)
     assert queued["order"] == {"sha256": sha256(exported.content).hexdigest(), "size_bytes": len(exported.content)}
     assert work(house)[1] == ExitStatus.DONE
