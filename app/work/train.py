@@ -10,20 +10,19 @@ import numpy as np
 
 from app.planning.training_payload import TrainPayload
 from app.store.outcomes import Candidate, Outcome
-from app.work.champion_comparison import Rival, compare, known_to, ruling
+from app.work.champion_comparison import Challenger, compare, known_to, rule
 from app.work.checkpoints import open_checkpoint
 from app.work.job_context import JobContext
 from app.work.progress import time_is_up
 from app.work.progress_reporter import PhaseShares, ProgressReporter
 from app.work.tune import search
-from models.data.panel import Panel
 from models.evaluation.origins import plan_for
 from models.forecasting import bundle
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
 from models.training.pipeline import TrainingHooks, train_pipeline
 from models.training.report import VersionReport
-from models.types import Ints, JsonObject
+from models.types import JsonObject
 
 STATISTICAL_S = 20.0  # time limit of Theta and ETS in the backtest, which could take longer than everything else
 
@@ -62,9 +61,11 @@ def train(context: JobContext) -> Outcome:
         checkpoint=checkpoint,
     )
     trained = train_pipeline(panel, plan, members, refit=payload.refit, statistical=payload.baselines, hooks=hooks)
-    origins, evaluation = trained.origins, trained.evaluation
-    known = _known_to_parent(context, payload, panel)
-    evidence = compare(context, Rival(members=trained.backtested, skill=evaluation.skill, origins=origins, known=known))
+    origins, evaluation, known = trained.origins, trained.evaluation, np.zeros(len(panel), dtype=np.int64)
+    if payload.warm_start is not None:
+        known = known_to(context, context.load_version(payload.warm_start.id), panel)
+    challenger = Challenger(members=trained.backtested, skill=evaluation.skill, origins=origins, known=known)
+    evidence = compare(context, challenger)
     report = VersionReport(
         **asdict(evaluation.report),
         **asdict(trained.facts),
@@ -79,7 +80,7 @@ def train(context: JobContext) -> Outcome:
         report=report,
         skill=report.skill,
         data_sha256=origins.panel.fingerprint(),
-        ruling=ruling(evidence, payload),
+        ruling=rule(evidence, payload),
     )
     return Outcome(result=result, version=candidate)
 
@@ -91,10 +92,3 @@ def _members(context: JobContext, payload: TrainPayload) -> Sequence[MemberPlan]
     parents = bundle.from_bytes(context.load_bundle(payload.warm_start.id)).members
     weights = [member.weights for member in parents if STRATEGIES[member.spec.strategy].learns]
     return [replace(m, initial_weights=start) for m, start in zip(payload.members, weights, strict=True)]
-
-
-def _known_to_parent(context: JobContext, payload: TrainPayload, panel: Panel) -> Ints:
-    """Return the number of points of each series that the parent of a warm start was trained on, (N,)."""
-    if payload.warm_start is None:
-        return np.zeros(len(panel), dtype=np.int64)
-    return known_to(context, context.load_version(payload.warm_start.id), panel)

@@ -142,7 +142,7 @@ def test_a_tenant_with_keys_of_its_own_is_shown_none(home: Home) -> None:
     subprocess.run(command, capture_output=True, check=True)
     with serving(home, "--port", "0", "--host", "::1") as server:
         assert re.fullmatch(r"http://\[::1\]:\d+", server.url)
-        assert server.key.startswith("make one with")
+        assert server.key.startswith("create one with")
         server.process.terminate()
         assert server.process.wait(60) == 0
 

@@ -1,4 +1,4 @@
-"""The comparison of a new version with the champion, on windows that neither was trained on."""
+"""Which version becomes champion, and that both are measured where neither was trained on."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from app.planning.training_payload import TrainPayload
 from app.store import datasets, panels
 from app.store.db import Database
-from app.work.champion_comparison import Rival, compare, known_to, ruling
+from app.work.champion_comparison import Challenger, compare, known_to, rule
 from models.data.panel import Panel
 from models.errors import ModelBroken
 from models.evaluation.backtest import score, window_errors
@@ -25,26 +25,26 @@ def origins(panel: Panel) -> Origins:
     return origins_of(panel, plan_for(panel, SPEC.horizon, SPEC.season), SPEC.season)
 
 
-def standing(
+def evidence_of(
     database: Database,
     champion: Forecaster | None,
     panel: Panel,
     known: int = 0,
-    rival: Forecaster | None = None,
+    challenger: Forecaster | None = None,
     **changes: object,
 ) -> Evidence:
-    """Compare ``champion`` with ``rival``, or an untrained forecaster, on ``panel``.
+    """Return the evidence of ``champion`` and ``challenger``, by default an untrained forecaster, on ``panel``.
 
-    ``known``: points known to the rival's parent.
+    ``known``: the number of points that the parent of the challenger was trained on.
     """
     revision = keep(database, panel)
     if champion is not None:
         crown(database, revision, champion, **changes)
     queue(database, revision)
     points = np.full(len(panel), known)
-    members = (rival or untrained()).members
-    beside = Rival(members=members, skill=0.5, origins=origins(panel), known=points)
-    return compare(context_of(database, claim(database)), beside)
+    members = (challenger or untrained()).members
+    compared = Challenger(members=members, skill=0.5, origins=origins(panel), known=points)
+    return compare(context_of(database, claim(database)), compared)
 
 
 def mase(forecaster: Forecaster, panel: Panel) -> float | None:
@@ -65,58 +65,58 @@ def refit(skill: float | None = 0.25) -> dict[str, object]:
     return {"skill": skill, "report": report(skill, refit=True)}
 
 
-def test_without_a_champion_there_is_nothing_to_compare_with(sqlite: Database) -> None:
-    assert standing(sqlite, None, weeks()) == Evidence()
+def test_without_a_champion_there_is_no_evidence(sqlite: Database) -> None:
+    assert evidence_of(sqlite, None, weeks()) == Evidence()
 
 
-def test_champion_and_rival_are_measured_on_the_same_windows(sqlite: Database) -> None:
+def test_champion_and_challenger_are_scored_on_the_same_windows(sqlite: Database) -> None:
     panel, other = weeks(), untrained(replace(SPEC, units=6, context=20), seed=2)
-    found = standing(sqlite, other, panel)
+    found = evidence_of(sqlite, other, panel)
     assert (found.champion, found.measure, found.origins, found.windows) == (1, "MASE", 19, 57)
     errors = [found.theirs, found.ours, found.baseline]
     assert errors == pytest.approx([mase(other, panel), mase(untrained(), panel), mase(naive(), panel)])
 
 
-def test_the_confidence_of_a_gain_comes_from_its_origins(sqlite: Database) -> None:
+def test_the_confidence_follows_from_the_gain_at_each_origin(sqlite: Database) -> None:
     panel = weeks(series=1)
-    found = standing(sqlite, untrained(replace(SPEC, units=6), seed=2), panel)
+    found = evidence_of(sqlite, untrained(replace(SPEC, units=6), seed=2), panel)
     gains = windows(untrained(replace(SPEC, units=6), seed=2), panel) - windows(untrained(), panel)
     assert found.confidence == pytest.approx(confidence(gains, 4))  # of four steps, an origin each day
 
 
-def test_a_version_compared_with_itself_gains_nothing_with_no_confidence(sqlite: Database) -> None:
-    found = standing(sqlite, untrained(), weeks())
+def test_a_version_compared_with_itself_has_no_gain_and_a_confidence_of_a_half(sqlite: Database) -> None:
+    found = evidence_of(sqlite, untrained(), weeks())
     assert (found.gain, found.confidence) == (0.0, 0.5)
 
 
-def test_the_ruling_holds_while_the_champion_is_the_one_compared_with() -> None:
+def test_a_verdict_by_comparison_names_the_champion_that_it_holds_for() -> None:
     evidence = Evidence(champion=3, ours=0.5, theirs=1.0, baseline=0.75, confidence=0.75, origins=9, windows=9)
     order = TrainPayload(members=(), gate=Policy(confidence=0.9))
-    ruled = ruling(evidence, order)
+    ruled = rule(evidence, order)
     assert (ruled.verdict, ruled.compared, ruled.champion) == ("kept", True, 3)
     assert ruled.policy == {"promote": "if_better", **order.gate.to_json()}
     assert ruled.numbers["confidence"] == 0.75
-    assert not ruling(evidence, replace(order, promote="always")).compared
+    assert not rule(evidence, replace(order, promote="always")).compared
 
 
-def test_a_champion_trained_on_the_windows_is_compared_by_its_skill(sqlite: Database) -> None:
-    found = standing(sqlite, untrained(), weeks(), **refit(0.125))
+def test_a_champion_that_was_trained_on_the_windows_is_compared_by_its_skill(sqlite: Database) -> None:
+    found = evidence_of(sqlite, untrained(), weeks(), **refit(0.125))
     assert found == Evidence(champion=1, measure="skill", theirs=0.125, ours=0.5)
 
 
-def test_a_rival_whose_parent_was_trained_on_the_windows_has_no_skill(sqlite: Database) -> None:
-    found = standing(sqlite, untrained(), weeks(), known=90)
+def test_a_challenger_whose_parent_was_trained_on_the_windows_has_no_skill(sqlite: Database) -> None:
+    found = evidence_of(sqlite, untrained(), weeks(), known=90)
     assert found == Evidence(champion=1, measure="skill", theirs=0.25, ours=None)
 
 
-def test_a_champion_is_compared_on_the_windows_that_came_after_its_training(sqlite: Database) -> None:
+def test_a_champion_is_compared_on_the_windows_after_its_training_data(sqlite: Database) -> None:
     old, new = weeks(points=90), weeks(points=150)
     revision = keep(sqlite, old)
     version = crown(sqlite, revision, untrained(seed=2), **refit())
     rows = panel_of(*(new.series(i)[90:] for i in range(3)), start="2024-03-31")
     with sqlite.write() as session:
         grown = datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, old), "cli")
-    whole = Rival(members=untrained().members, skill=0.5, origins=origins(new), known=np.zeros(3, dtype=np.int64))
+    whole = Challenger(members=untrained().members, skill=0.5, origins=origins(new), known=np.zeros(3, dtype=np.int64))
     queue(sqlite, grown)
     context = context_of(sqlite, claim(sqlite))
     assert known_to(context, context.load_version(version.id), new).tolist() == [90, 90, 90]
@@ -127,7 +127,7 @@ def test_a_champion_is_compared_on_the_windows_that_came_after_its_training(sqli
     assert (found.measure, found.theirs) == ("MASE", theirs)
 
 
-def test_a_version_knows_no_points_of_its_backtest_unless_it_was_refitted(sqlite: Database) -> None:
+def test_a_version_knows_the_data_before_its_backtest_and_all_data_after_a_refit(sqlite: Database) -> None:
     panel = weeks(points=90)
     revision = keep(sqlite, panel)
     held_out = plan_for(panel, SPEC.horizon, SPEC.season).held_out
@@ -142,18 +142,16 @@ def test_a_version_knows_no_points_of_its_backtest_unless_it_was_refitted(sqlite
 
 
 def test_a_champion_of_another_frequency_cannot_be_compared(sqlite: Database) -> None:
-    assert standing(sqlite, untrained(replace(SPEC, freq="h")), weeks()) == Evidence(champion=1)
+    assert evidence_of(sqlite, untrained(replace(SPEC, freq="h")), weeks()) == Evidence(champion=1)
 
 
 def test_a_champion_that_reads_another_covariate_cannot_be_compared(sqlite: Database) -> None:
     priced = with_covariates(weeks(), price=np.arange(270.0))
-    assert standing(sqlite, untrained(replace(SPEC, past_covariates=("cost",))), priced) == Evidence(champion=1)
+    assert evidence_of(sqlite, untrained(replace(SPEC, past_covariates=("cost",))), priced) == Evidence(champion=1)
 
 
-def test_a_champion_that_cannot_be_read_does_not_stop_its_successor(
-    sqlite: Database, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert standing(sqlite, untrained(), weeks(), bundle=b"no bundle") == Evidence(champion=1, usable=False)
+def test_a_champion_whose_bundle_is_damaged_is_unusable(sqlite: Database, caplog: pytest.LogCaptureFixture) -> None:
+    assert evidence_of(sqlite, untrained(), weeks(), bundle=b"no bundle") == Evidence(champion=1, usable=False)
     assert "the champion cannot be used" in caplog.text
 
 
@@ -163,16 +161,16 @@ def broken() -> Forecaster:
     return made
 
 
-def test_a_champion_that_predicts_nan_does_not_stop_its_successor(sqlite: Database) -> None:
-    assert standing(sqlite, broken(), weeks()) == Evidence(champion=1, usable=False)
+def test_a_champion_whose_forecasts_are_not_finite_is_unusable(sqlite: Database) -> None:
+    assert evidence_of(sqlite, broken(), weeks()) == Evidence(champion=1, usable=False)
 
 
-def test_a_rival_that_predicts_nan_fails_the_job(sqlite: Database) -> None:
+def test_a_challenger_whose_forecasts_are_not_finite_fails_the_job(sqlite: Database) -> None:
     with pytest.raises(ModelBroken):
-        standing(sqlite, untrained(), weeks(), rival=broken())
+        evidence_of(sqlite, untrained(), weeks(), challenger=broken())
 
 
-def test_series_that_do_not_vary_have_no_mase(sqlite: Database) -> None:
+def test_constant_series_have_no_mase_to_compare(sqlite: Database) -> None:
     flat = weeks(series=1)
     flat.y[:] = 5.0
-    assert standing(sqlite, untrained(replace(SPEC, units=6)), flat) == Evidence(champion=1)
+    assert evidence_of(sqlite, untrained(replace(SPEC, units=6)), flat) == Evidence(champion=1)

@@ -22,7 +22,7 @@ from app.planning.training_payload import TrainPayload
 from app.store import jobs
 from app.store.outcomes import Candidate, Outcome
 from app.store.quality import quality_of
-from app.work.champion_comparison import Rival, compare, ruling
+from app.work.champion_comparison import Challenger, compare, rule
 from app.work.deliveries import Sender
 from app.work.job_context import JobContext
 from app.work.runner import ExitStatus
@@ -96,14 +96,14 @@ def learns(learned: Forecaster, context: JobContext) -> Outcome:
     origins = origins_of(panel, plan_for(panel, order.spec.horizon, order.spec.season), order.spec.season)
     scored = evaluate(partial(predict, make_runnable(learned.members, OnnxEngine)), origins)
     nothing = np.zeros(len(panel), dtype=np.int64)
-    rival = Rival(members=learned.members, skill=scored.skill, origins=origins, known=nothing)
+    rival = Challenger(members=learned.members, skill=scored.skill, origins=origins, known=nothing)
     made = Candidate(
         bundle=bundle.to_bytes(learned),
         spec=learned.spec,
         report=VersionReport(**asdict(scored.report), refit=False, warm_started_from=None),
         skill=scored.skill,
         data_sha256=panel.fingerprint(),
-        ruling=ruling(compare(context, rival), order),
+        ruling=rule(compare(context, rival), order),
     )
     return Outcome(version=made)
 
