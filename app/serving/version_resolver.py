@@ -17,7 +17,7 @@ from app.serving.single_flight import SingleFlight
 DEFAULT_ALIAS = "champion"
 LOOKUP_THREADS = 4
 
-VersionNumber = tuple[int, str, int]  # tenant id, model, number of the version
+VersionKey = tuple[int, str, int]  # tenant id, model, number of the version
 
 
 class Resolver:
@@ -37,8 +37,8 @@ class Resolver:
     ) -> None:
         self.aliases = AliasRefresher(store, loader, times, clock, capacity)
         self._look_up, self._patience_s, self._clock = store.look_up, times.patience_s, clock
-        self._numbers: LRU[VersionNumber, ResolvedVersion] = LRU(capacity)
-        self._lookups: SingleFlight[VersionNumber | AliasName, ResolvedVersion] = SingleFlight()
+        self._numbers: LRU[VersionKey, ResolvedVersion] = LRU(capacity)
+        self._lookups: SingleFlight[VersionKey | AliasName, ResolvedVersion] = SingleFlight()
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(LOOKUP_THREADS, "resolve")
 
@@ -91,7 +91,7 @@ class Resolver:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.aliases.close()
 
-    def _look_up_number(self, number: VersionNumber) -> ResolvedVersion:
+    def _look_up_number(self, number: VersionKey) -> ResolvedVersion:
         tenant_id, model, version = number
         found = self.find(tenant_id, model, version, None)
         if found is None:

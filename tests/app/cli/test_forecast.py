@@ -17,6 +17,7 @@ from models.forecasting.forecaster import forecast as make_forecast
 from models.forecasting.forecaster import predict
 from tests.app.cli.conftest import Forecastle, Home, refused
 from tests.app.work.small_jobs import SPEC, crown, keep, untrained, weeks
+from tests.fakes import report
 from tests.models.samples import ready_of, with_covariates
 
 LAST_DAY = date(2024, 1, 1) + timedelta(days=89)
@@ -65,15 +66,23 @@ def test_a_note_names_its_series(forecastle: Forecastle, home: Home, demand: Ver
     assert {row["mean"] for row in csv.DictReader(io.StringIO(told.stdout))} == {"5.0"}
 
 
+def test_warnings_about_the_version_are_printed_as_the_service_states_them(forecastle: Forecastle, home: Home) -> None:
+    database = home.database
+    crown(database, keep(database, weeks()), report=report(-0.1, 4))
+    database.dispose()
+    told = forecastle("forecast", home.csv(), "-m", "demand")
+    assert "note: in its backtest this version was not better than seasonal naive\n" in told.stderr
+
+
 def test_a_backtest_shows_the_model_beside_the_baselines(forecastle: Forecastle, home: Home, demand: Version) -> None:
     told = forecastle("backtest", home.csv(), "--model", "demand", "--format", "json")
     rows = {row["forecaster"]: row for row in json.loads(told.stdout)}
     networks, panel = ready_of(*untrained().members[0][:2]), weeks()
     origins = origins_of(panel, plan_for(panel, 4, 7), 7)
-    report = evaluate(lambda *asked: predict(networks, *asked), origins).report
+    found = evaluate(lambda *asked: predict(networks, *asked), origins).report
     for name in ("model", "seasonal_naive", "naive", "drift"):
-        assert rows[name]["mase"] == pytest.approx(report.scores[name]["mase"])
-    assert told.stderr == f"demand version 1: {report.windows} windows from {report.origins} origins\n"
+        assert rows[name]["mase"] == pytest.approx(found.scores[name]["mase"])
+    assert told.stderr == f"demand version 1: {found.windows} windows from {found.origins} origins\n"
     again = list(csv.DictReader(io.StringIO(forecastle("backtest", "dataset:sales", "-m", "demand", "-H", 2).stdout)))
     assert [row["forecaster"] for row in again] == ["model", "seasonal_naive", "naive", "drift"]
 
