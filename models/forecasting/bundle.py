@@ -1,8 +1,8 @@
 """Forecaster <-> bytes: JSON and raw arrays with a format version; never code, never a foreign graph.
 
-Format 2: the header's ``members`` are specs and ``shares`` how much each counts; the arrays of the i-th are named
-``i/…``, and ``calibration/radii`` is of all together. Format 1 held a single network with fewer kinds of input; it is
-read as today's spec that computes the same.
+Format 2: the header has ``members`` (specs) and their ``shares``; the arrays of the i-th member are named ``i/…``, and
+``calibration/radii`` belongs to the whole forecaster. Format 1 held a single network with fewer kinds of input; it is
+read as a spec of today that computes the same.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ FORMAT = 2
 MAX_MEMBERS = 100
 _RADII = "calibration/radii"
 
-# What every network of format 1 was, for fields that it had no names for.
+# Values, in every network of format 1, of fields that this format did not have.
 _FORMAT_1: Mapping[str, Any] = MappingProxyType(
     {
         "encoder": "forward",
@@ -45,10 +45,10 @@ _FORMAT_1: Mapping[str, Any] = MappingProxyType(
 
 
 def to_bytes(forecaster: Forecaster) -> bytes:
-    """The bundle of ``forecaster``; equal forecasters give equal bytes.
+    """Return the bundle of ``forecaster``; equal forecasters give equal bytes.
 
     Raises:
-        BundleError: members that do not go together, or a weight that is missing, of another shape than the spec's, or
+        BundleError: members that do not fit together, or a weight that is missing, of another shape than the spec's, or
             not finite.
     """
     members = forecaster.members
@@ -64,30 +64,30 @@ def to_bytes(forecaster: Forecaster) -> bytes:
 
 
 def from_bytes(data: bytes) -> Forecaster:
-    """The forecaster that ``to_bytes`` wrote, in this version or one before.
+    """Return the forecaster that ``to_bytes`` of this release or an earlier one wrote.
 
     Raises:
-        BundleError: the bytes are damaged or of a format that this version does not read.
+        BundleError: the bytes are damaged or of a format that this release does not read.
     """
     header, arrays = unpack(data)
     if header.get("format") == 1:
         header, arrays = _upgrade(header, arrays)
     if header.get("format") != FORMAT:
         written = excerpt(header.get("format"))
-        raise BundleError(f"bundle format {written} is not read here; this version reads 1 to {FORMAT}")
+        raise BundleError(f"bundle format {written} cannot be read; this release reads formats 1 to {FORMAT}")
     try:
         calibration = Calibration(arrays.pop(_RADII), operator.index(header["calibrated_on"]))
         members = tuple(_members(header, arrays))
     except (KeyError, TypeError, ValueError, SpecError) as error:
         raise BundleError(f"the bundle's header cannot be read: {error}") from error
     if arrays:
-        raise BundleError(f"the bundle holds arrays of no member: {excerpt(sorted(arrays), 200)}")
+        raise BundleError(f"the bundle holds arrays that belong to no member: {excerpt(sorted(arrays), 200)}")
     _check(members, calibration)
     return Forecaster(members, calibration)
 
 
 def _members(header: dict[str, Any], arrays: NamedArrays) -> Iterator[Member]:
-    """The members, whose weights are taken out of ``arrays``."""
+    """Yield the members; their weights are removed from ``arrays``."""
     specs, shares = header["members"], header["shares"]
     if not isinstance(specs, list) or not isinstance(shares, list) or len(specs) > MAX_MEMBERS:
         raise TypeError(f"members is {excerpt(specs)} with shares {excerpt(shares)}")
@@ -107,7 +107,7 @@ def _check(members: Sequence[Member], calibration: Calibration) -> None:
         raise BundleError(f"the members differ in frequency or horizon: {excerpt(sorted(common), 200)}")
     shares = [member.share for member in members]
     if not all(np.isfinite(share) and share >= 0 for share in shares) or not 0 < sum(shares) < np.inf:
-        raise BundleError(f"the members' shares are {excerpt(shares, 200)}; they are to add up to more than 0")
+        raise BundleError(f"the members' shares are {excerpt(shares, 200)}; their sum must be above 0")
     _check_calibration(members[0].spec.horizon, calibration)
     for member in members:
         _check_weights(member)
@@ -133,7 +133,7 @@ def _check_weights(member: Member) -> None:
 
 
 def _upgrade(header: dict[str, Any], arrays: NamedArrays) -> tuple[dict[str, Any], NamedArrays]:
-    """A bundle of format 1 as one of format 2: layers were named ``cell_i``, and there were no facts."""
+    """Return a bundle of format 1 in format 2: its layers were named ``cell_i``, and it had no facts."""
     try:
         fields = {**header["spec"], **_FORMAT_1}
         spec = Spec.from_json(fields)
@@ -148,7 +148,7 @@ def _upgrade(header: dict[str, Any], arrays: NamedArrays) -> tuple[dict[str, Any
 
 
 def _upgrade_kernel(spec: Spec, kernel: NDArray[Any]) -> NDArray[Any]:
-    """What read a point's value and lag reads value, observed or not (nothing was missing then), and lag.
+    """Add a row for the channel "observed" to a kernel that reads value and lag: in format 1 nothing was missing.
 
     A lag that reached beyond the window was always 0; it is not read any more.
     """
@@ -159,5 +159,5 @@ def _upgrade_kernel(spec: Spec, kernel: NDArray[Any]) -> NDArray[Any]:
 
 
 def sha256(data: bytes) -> str:
-    """The checksum under which a bundle is registered, hex."""
+    """Return the checksum under which a bundle is registered, hex."""
     return hashlib.sha256(data).hexdigest()

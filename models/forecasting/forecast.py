@@ -1,4 +1,4 @@
-"""Forecast: what is said of some series, with its moments and what its reader should know."""
+"""Forecast of several series, with its timestamps, intervals and notes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ def format_times(start_us: int, freq: Freq, steps: int, utc: bool) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something the reader of a forecast should know."""
+    """Note to the reader of a forecast, such as a short history."""
 
     code: str
     message: str
@@ -33,9 +33,9 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Forecast:
-    """``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: each series' first moment.
+    """Forecast of N series: ``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: first timestamp of each.
 
-    ``prediction``: all that the networks said of it, views of arrays that other forecasts share.
+    ``prediction``: the networks' whole prediction, as views of arrays that other forecasts share.
     """
 
     ids: tuple[str, ...]
@@ -48,20 +48,20 @@ class Forecast:
     prediction: Prediction | None = None
 
     def times(self, i: int) -> Times:
-        """The timestamps forecast for series ``i``, (horizon,)."""
+        """Return the timestamps of series ``i``, (horizon,)."""
         return self.freq.after(self.starts[i], np.arange(self.mean.shape[1]))
 
     def stamps(self, i: int) -> list[str]:
-        """The timestamps forecast for series ``i`` in ISO 8601, with a Z where the history had one; not to be changed.
+        """Return the timestamps of series ``i`` in ISO 8601, with a Z if the history had one; not to be changed.
 
-        Most series of most requests end at the same moment: what was written lately is kept.
+        Most series of most requests end at the same time, so recent lists are cached.
         """
         return (format_times if self.mean.shape[1] <= MAX_CACHED_STEPS else format_times.__wrapped__)(
             int(self.starts[i].astype(np.int64)), self.freq, self.mean.shape[1], self.utc
         )
 
     def to_frame(self) -> Any:
-        """A long pandas frame: unique_id, ds, mean, and lo-L and hi-L for each level L."""
+        """Return a long pandas frame: unique_id, ds, mean, and lo-L and hi-L for each level L."""
         import pandas as pd  # noqa: PLC0415 - a serving process never needs it, and it costs 100 MB
 
         steps = self.mean.shape[1]

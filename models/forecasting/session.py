@@ -1,8 +1,8 @@
-"""Sessions: what is kept of series from one request to the next, so that a new point costs one step of the cell.
+"""Sessions: recurrent states kept between requests, so that a new point costs one step of the network.
 
-However the points came, one by one or all at once, a session says the same; ``models.forecasting.carried_state`` has
-the reason. A session
-can be thrown away at any time: begun again with the newest ``reach`` points, it goes on as if nothing had happened.
+Forecasts do not depend on whether the points arrived one by one or all at once; ``models.forecasting.carried_state``
+gives the reason. A session can be discarded at any time: started again with the newest ``reach`` points, it gives the
+same forecasts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,17 +35,17 @@ from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
 from models.types import Floats, Ints
 
-# Measured with tracemalloc: a session of one series takes 5 to 7 kB, most of it for what is around its 18 arrays.
+# Measured with tracemalloc: a session of one series takes 5 to 7 kB, most of it overhead of its 18 arrays.
 OBJECT_BYTES, ID_BYTES = 250, 64
 MAX_STEPS = carried_state.MAX_POINTS_PER_RUN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
-    """N series: in ``tail`` as many of their newest points as may be read again, ``at`` (N,), and what is known ahead.
+    """N series: ``tail`` holds their newest points, ``at`` (N,) of them up to the last value, and future covariates.
 
-    ``states``: what each network keeps, None of one that carries no state. ``windows``: over how many windows in a row
-    a state is carried; ``restarted``: how many series were new to the call that made this value.
+    ``states``: the carried state of each network, None for one without. ``windows``: consecutive windows over which a
+    state is carried; ``restarted``: number of series that the last call started.
     """
 
     tail: Panel
@@ -53,22 +53,22 @@ class Session:
     states: tuple[carried_state.CarriedState | None, ...]
     windows: int
     restarted: int
-    state_bytes: int  # of ``states`` and the names: the same from point to point
+    state_bytes: int  # of ``states`` and the ids: constant while no series is added
 
     def __len__(self) -> int:
         return len(self.tail)
 
     @property
     def size_bytes(self) -> int:
-        """The memory that this takes, roughly; it does not grow with the points that were read."""
+        """Return the approximate memory of the session; it does not grow with the number of points read."""
         tail = (self.tail.y, self.tail.starts, self.tail.indptr, self.at, *self.tail.covariates.values())
         return self.state_bytes + sum(OBJECT_BYTES + array.nbytes for array in tail)
 
     def select(self, ids: Sequence[str]) -> "Session":
-        """Some of the series alone, in the order named.
+        """Return the series ``ids``, in their order.
 
         Raises:
-            InputError: ``unknown_series`` for each that is not there.
+            InputError: ``unknown_series`` for each that the session does not have.
         """
         if tuple(ids) == self.tail.ids:
             return self
@@ -79,17 +79,17 @@ class Session:
 
 
 def begin(networks: Sequence[RunnableMember], panel: Panel, windows: int) -> Session:
-    """A session of the series of ``panel``, read up to their last values.
+    """Return a session of the series of ``panel``, read up to their last values.
 
     Args:
-        networks: all of them carry a state, but for those that learn nothing.
-        panel: the whole history, or at least its newest ``reach`` points, which is the same.
-        windows: over how many windows in a row a state is carried, as in training (``Training.carry``). With 1
-            each point is read in a window of its own, and a session predicts what
-            ``models.forecasting.forecaster.forecast`` predicts.
+        networks: all carry a state, except those that learn nothing.
+        panel: the whole history, or at least its newest ``reach`` points, which give the same.
+        windows: consecutive windows over which a state is carried, as in training (``Training.carry``). With 1 each
+            point is read in its own window, and a session predicts the same as
+            ``models.forecasting.forecaster.forecast``.
 
     Raises:
-        InputError: ``no_state`` where a network carries none; and see ``models.forecasting.forecaster.check_request``.
+        InputError: ``no_state`` if a network carries none; or as for ``models.forecasting.forecaster.check_request``.
     """
     specs = [network.member.spec for network in networks]
     check_carries(specs)
@@ -98,22 +98,31 @@ def begin(networks: Sequence[RunnableMember], panel: Panel, windows: int) -> Ses
 
 
 def append(networks: Sequence[RunnableMember], session: Session, rows: Panel) -> Session:
-    """``session`` after ``rows`` were read too, which costs one step of the cell for each new point.
+    """Return ``session`` after reading ``rows`` too, at the cost of one step of the network for each new point.
 
-    Rows up to a series' last value may come again, and count for nothing. A series that is new is begun.
-
+    Rows up to a series' last value may be repeated and are ignored. New series are started.
 
     Raises:
-        InputError: see ``models.forecasting.append.append_rows``; a covariate is missing, or a static one has changed.
+        InputError: as for ``models.forecasting.append.append_rows``; a covariate is missing, or a static one changed.
     """
     specs = [network.member.spec for network in networks]
     if rows.covariates:
         rows = keep_covariates(rows, _covariate_names(specs))
     values = contiguous_values(session.tail, rows)
     if values is not None and _can_step(session, values):
-        return _step(networks, session, values)
-    for spec in specs if session.tail.covariates else ():
-        check_covariates(spec, _with_empty_categories(rows, session.tail))
+        # Gives what _read gives, in a third of the time.
+        states = tuple(
+            None if carried is None else carried_state.step(network.member.spec, network.engine, carried, values)
+            for network, carried in zip(networks, session.states, strict=True)
+        )
+        longer = _trim(networks, extend(session.tail, values), session.at + values.shape[1])
+        return Session(*longer, states, session.windows, 0, session.state_bytes)
+    if session.tail.covariates:
+        # Columns without a value have the type that they had before.
+        empty = [n for n in session.tail.categories if n in rows.covariates and np.isnan(rows.covariates[n]).all()]
+        typed = replace(rows, categories={**rows.categories, **{n: session.tail.categories[n] for n in empty}})
+        for spec in specs:
+            check_covariates(spec, typed)
     panel = append_rows(session.tail, rows)
     if len(panel) > len(session):
         check_request(specs, panel.select(panel.ids[len(session) :]), 1)
@@ -121,85 +130,73 @@ def append(networks: Sequence[RunnableMember], session: Session, rows: Panel) ->
 
 
 def _can_step(session: Session, values: Floats) -> bool:
-    """Whether ``values`` (N, k) are a few that follow at once, none missing, and all networks go on where they are."""
+    """Return whether ``values`` (N, k) are few, none missing, and every network can read them in its time segment."""
     steps = values.shape[1]
     if steps > MAX_STEPS or np.isnan(values).any() or (session.at * len(session) != len(session.tail.y)).any():
         return False
-    return all(kept is None or carried_state.can_step(kept, steps) for kept in session.states)
-
-
-def _step(networks: Sequence[RunnableMember], session: Session, values: Floats) -> Session:
-    """What ``_read`` gives of such ``values``, in a third of the time."""
-    kept = tuple(
-        None if one is None else carried_state.step(network.member.spec, network.engine, one, values)
-        for network, one in zip(networks, session.states, strict=True)
-    )
-    longer, at = extend(session.tail, values), session.at + values.shape[1]
-    return Session(*_trim(networks, longer, at), kept, session.windows, 0, session.state_bytes)
+    return all(carried is None or carried_state.can_step(carried, steps) for carried in session.states)
 
 
 def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) -> Prediction:
-    """``horizon`` steps after the last value of every series; ``session`` stays as it is."""
-    series, at, said = np.arange(len(session)), session.at, []
-    for ((spec, weights, _), engine), kept in zip(networks, session.states, strict=True):
+    """Predict ``horizon`` steps after the last value of every series; ``session`` is not changed."""
+    series, at, predictions = np.arange(len(session)), session.at, []
+    for ((spec, weights, _), engine), carried in zip(networks, session.states, strict=True):
         reader = Reader(spec, facts_in(weights), session.tail)
-        if kept is None:
-            said.append(roll(reader, engine, series, at, horizon))
+        if carried is None:
+            predictions.append(roll(reader, engine, series, at, horizon))
         else:
-            said.append(carried_state.forecast(reader, engine, kept, at, horizon))
-    return combine(said, [network.member.share for network in networks])
+            predictions.append(carried_state.forecast(reader, engine, carried, at, horizon))
+    return combine(predictions, [network.member.share for network in networks])
 
 
 def forecast_session(
     networks: Sequence[RunnableMember], calibration: Calibration, session: Session, horizon: int, levels: Sequence[int]
 ) -> Forecast:
-    """The next ``horizon`` steps of every series, as ``models.forecasting.forecaster.forecast`` gives them.
+    """Forecast the next ``horizon`` steps of every series, as ``models.forecasting.forecaster.forecast``.
 
-    Where the newest call began series, a note says how many.
+    If the newest call restarted series, a note gives their number.
 
     Raises:
-        ModelBroken, InputError: see ``models.forecasting.forecaster.forecast``.
+        ModelBroken, InputError: as for ``models.forecasting.forecaster.forecast``.
     """
     specs = [network.member.spec for network in networks]
     if horizon < 1 or session.tail.covariates or beyond_calendar(session.tail, session.at, horizon):
-        check_request(specs, session.tail, horizon)  # all else was looked at when the points came
-    said = predict(networks, session, horizon)
-    check_finite(said, specs[0].horizon)
-    (made,) = split_forecast([ForecastInput(session.tail, horizon, levels)], specs, session.tail, said, calibration)
-    return replace(made, notes=(*_notes(specs, session), *made.notes))
-
-
-def _notes(specs: Sequence[Spec], session: Session) -> Iterator[Note]:
-    if session.restarted:
-        message = (
-            f"the session began anew with {session.restarted} of its {len(session)} series, from the history at hand; "
-            f"it says what it would have said before if that holds the newest {reach(specs, session.windows)} points"
-        )
-        yield Note(code="session_begun", message=message)
+        check_request(specs, session.tail, horizon)  # everything else was checked when the points were read
+    prediction = predict(networks, session, horizon)
+    check_finite(prediction, specs[0].horizon)
+    inputs = [ForecastInput(session.tail, horizon, levels)]
+    (forecast,) = split_forecast(inputs, specs, session.tail, prediction, calibration)
+    if not session.restarted:
+        return forecast
+    message = (
+        f"the session started {session.restarted} of its {len(session)} series from the history given; its forecasts "
+        f"continue earlier ones if that holds the newest {reach(specs, session.windows)} points"
+    )
+    return replace(forecast, notes=(Note(code="session_begun", message=message), *forecast.notes))
 
 
 def reach(specs: Sequence[Spec], windows: int) -> int:
-    """So many newest points of a series decide what a session says of it."""
+    """Return the number of newest points of a series that determine a session's forecasts."""
     return max(
         spec.context + (carried_state.segment_length(spec, windows) - 1 if spec.carries else 0) for spec in specs
     )
 
 
 def check_carries(specs: Sequence[Spec]) -> None:
-    """Refuse networks of which nothing can be kept.
+    """Refuse networks without a carried state.
 
     Raises:
         InputError: ``no_state``.
     """
     learning = [spec for spec in specs if STRATEGIES[spec.strategy].learns]
     if not learning or not all(spec.carries for spec in learning):
-        message = "the model keeps no state from one point to the next"
-        hint = "leave the session out, or train a model whose spec has state carried"
+        message = "the model carries no state from one point to the next"
+        hint = "leave the session out, or train a model with the spec field state: carried"
         raise InputError([fault_at("no_state", message, hint, field="session")])
 
 
 def check_enough(specs: Sequence[Spec], panel: Panel) -> None:
-    """Refuse history to begin with of which nobody knows that it is whole, if it does not even hold a window.
+    """Refuse a possibly incomplete history to begin with, if it is shorter than one window.
 
     Raises:
         InputError: ``unknown_session`` for each series with fewer points than the networks read.
@@ -208,7 +205,7 @@ def check_enough(specs: Sequence[Spec], panel: Panel) -> None:
     hint = f"send its whole history again, at least {context} points; with fewer, forecast without a session"
 
     def fault(i: int) -> Fault:
-        message = f"no points of this series are kept under the session's name, and {lengths[i]} cannot begin one"
+        message = f"the session has no points of this series, and {lengths[i]} are too few to begin it"
         return fault_at("unknown_session", message, hint, unique_id=panel.ids[i], field="session")
 
     found = Findings()
@@ -217,20 +214,19 @@ def check_enough(specs: Sequence[Spec], panel: Panel) -> None:
 
 
 def _read(networks: Sequence[RunnableMember], panel: Panel, before: Session | None, windows: int) -> Session:
-    """The session that has read ``panel``: the tail of ``before``, and what came after it."""
-    was, at = np.zeros(len(panel), dtype=np.int64), panel.observed_lengths
-    known: Sequence[carried_state.CarriedState | None] = [None] * len(networks)
+    """Return the session that has read ``panel``: the tail of ``before`` and the later points."""
+    known, at = np.zeros(len(panel), dtype=np.int64), panel.observed_lengths
+    states: Sequence[carried_state.CarriedState | None] = [None] * len(networks)
     if before is not None:
-        known, was[: len(before)] = before.states, before.at
-        _check_static_unchanged(panel, was[: len(before)], _static_names(networks))
-    kept = []
-    for ((spec, weights, _), engine), one in zip(networks, known, strict=True):
-        reader = Reader(spec, facts_in(weights), panel)
-        kept.append(
-            carried_state.read(reader, engine, one, carried_state.Lengths(was, at), windows) if spec.carries else None
-        )
-    begun = len(panel) - (0 if before is None else len(before))
-    return Session(*_trim(networks, panel, at), tuple(kept), windows, begun, _state_bytes(kept, panel))
+        states, known[: len(before)] = before.states, before.at
+        _check_static_unchanged(panel, known[: len(before)], _static_names(networks))
+    new_states = []
+    for ((spec, weights, _), engine), carried in zip(networks, states, strict=True):
+        reader, points = Reader(spec, facts_in(weights), panel), carried_state.Lengths(known, at)
+        new_states.append(carried_state.read(reader, engine, carried, points, windows) if spec.carries else None)
+    restarted = len(panel) - (0 if before is None else len(before))
+    size_bytes = _state_bytes(new_states, panel)
+    return Session(*_trim(networks, panel, at), tuple(new_states), windows, restarted, size_bytes)
 
 
 def _state_bytes(kept: Sequence[carried_state.CarriedState | None], panel: Panel) -> int:
@@ -239,9 +235,9 @@ def _state_bytes(kept: Sequence[carried_state.CarriedState | None], panel: Panel
 
 
 def _trim(networks: Sequence[RunnableMember], panel: Panel, at: Ints) -> tuple[Panel, Ints]:
-    """Of ``panel``, with ``at`` points up to the last value, the tail that is kept."""
+    """Return the part of ``panel`` that a session keeps, and its points up to the last value; ``at`` is that of all."""
     context = max(network.member.spec.context for network in networks)
-    if not panel.covariates and len(panel.y) <= 2 * context * len(panel):  # not with every point: it takes a while
+    if not panel.covariates and len(panel.y) <= 2 * context * len(panel):  # not at every point, because it is slow
         return panel, at
     panel = newest_points(panel, context, _static_names(networks))
     return panel, panel.observed_lengths
@@ -251,12 +247,12 @@ def _static_names(networks: Sequence[RunnableMember]) -> set[str]:
     return {name for network in networks for name in network.member.spec.static_covariates}
 
 
-def _check_static_unchanged(panel: Panel, was: Ints, static: set[str]) -> None:
-    """Refuse a static covariate that is not what it ``was`` when the points before were read: they are read with it."""
+def _check_static_unchanged(panel: Panel, known: Ints, static: set[str]) -> None:
+    """Refuse a static covariate with another value than at ``known`` points, because the state was computed with it."""
     faults = []
     for name in sorted(static):
-        old, new = panel.covariates[name][panel.indptr[: len(was)] + was - 1], panel.latest(name)[: len(was)]
-        message, hint = "this static covariate is not what it was", "begin another session with the whole history"
+        old, new = panel.covariates[name][panel.indptr[: len(known)] + known - 1], panel.latest(name)[: len(known)]
+        message, hint = "this static covariate has changed", "begin another session with the whole history"
         changed = np.flatnonzero((old != new) & ~np.isnan(new))
         faults += [fault_at("other_value", message, hint, unique_id=panel.ids[i], field=name) for i in changed]
     if faults:
@@ -264,18 +260,12 @@ def _check_static_unchanged(panel: Panel, was: Ints, static: set[str]) -> None:
 
 
 def _covariate_names(specs: Sequence[Spec]) -> set[str]:
-    """The covariates that are read."""
+    """Return the covariates that the networks read."""
     return {n for spec in specs for n in spec.covariates}
 
 
-def _with_empty_categories(rows: Panel, tail: Panel) -> Panel:
-    """``rows`` whose columns without a value count as text where they were text before."""
-    empty = [name for name in tail.categories if name in rows.covariates and np.isnan(rows.covariates[name]).all()]
-    return replace(rows, categories={**rows.categories, **{name: tail.categories[name] for name in empty}})
-
-
 def _arrays(values: Any) -> Iterator[NDArray[Any]]:
-    """The arrays in tuples and dicts."""
+    """Yield the arrays in nested tuples and dicts."""
     if isinstance(values, np.ndarray):
         yield values
     elif isinstance(values, tuple | dict):

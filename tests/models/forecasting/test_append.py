@@ -70,14 +70,14 @@ def test_points_that_follow_at_once_are_told_from_all_others():
 
 
 REFUSED = {
-    "other_frequency": (rows([4, 5], freq="h"), "the rows have frequency h, those before have D"),
+    "other_frequency": (rows([4, 5], freq="h"), "the rows have frequency h, the earlier ones have D"),
     "other_zone": (
         panel_from_columns("s0", ["2024-01-04T00:00:00Z"], [1], "D"),
-        "the timestamps say Z (UTC), those before have no zone",
+        "the timestamps are in UTC (Z), the earlier ones have no zone",
     ),
     "off_grid_timestamp": (rows([4], start="2024-01-04T06:00"), "the rows start at 2024-01-04T06:00:00"),
     "other_value": (rows([2.5, 3, 4], start="2024-01-02"), "at 2024-01-02T00:00:00 the value is 2.5, but 2 was read"),
-    "gap_too_long": (rows([1], start="2060-01-01"), "the series goes on at 2024-01-04T00:00:00"),
+    "gap_too_long": (rows([1], start="2060-01-01"), "the series continues at 2024-01-04T00:00:00"),
 }
 
 

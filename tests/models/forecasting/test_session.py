@@ -321,7 +321,7 @@ def test_a_model_that_keeps_no_state_is_refused(members):
     with pytest.raises(InputError) as caught:
         begin(networks, panel(0, 20), 2)
     assert faults_of(caught.value) == [("no_state", None, None)]
-    assert "state carried" in str(caught.value)
+    assert "state: carried" in str(caught.value)
 
 
 def test_what_is_kept_does_not_grow():
