@@ -125,7 +125,7 @@ def parse_freq(text: str) -> Freq:
     Raises:
         InputError: ``unknown_frequency`` if it is none of those served.
     """
-    found = _find_frequency(text) if isinstance(text, str) else None
+    found = _match_freq(text) if isinstance(text, str) else None
     if found is None:
         message, hint = f"unknown frequency {excerpt(text)}", f"use {KNOWN_FREQUENCIES}"
         raise InputError.of("unknown_frequency", message, hint, field="freq")
@@ -133,7 +133,7 @@ def parse_freq(text: str) -> Freq:
 
 
 @lru_cache(maxsize=100)
-def _find_frequency(text: str) -> Freq | None:
+def _match_freq(text: str) -> Freq | None:
     match = _FREQ.fullmatch(text)
     if match is None or not (match[3] is None or match[3] in _ANCHORS.get(match[2][0], ())):
         return None
@@ -148,7 +148,7 @@ def infer_freq(times: Times) -> Freq:
     """
     steps_us = np.diff(times).astype(np.int64)
     steps_us = steps_us[steps_us > 0]
-    freq = _find_freq(times, int(steps_us.min())) if steps_us.size >= 2 else None
+    freq = _fit_freq(times, int(steps_us.min())) if steps_us.size >= 2 else None
     if freq is None:
         reason = "fewer than three different timestamps" if steps_us.size < 2 else "the steps between them fit none"
         message = f"the frequency cannot be inferred from the timestamps: {reason}"
@@ -156,7 +156,7 @@ def infer_freq(times: Times) -> Freq:
     return freq
 
 
-def _find_freq(times: Times, step_us: int) -> Freq | None:
+def _fit_freq(times: Times, step_us: int) -> Freq | None:
     since = np.full_like(times, times[0])
     for side in "SE" if step_us >= 28 * _DAY_US else "":
         if Freq(1, "M" + side).steps(since, times)[1].all():

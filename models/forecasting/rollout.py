@@ -245,7 +245,7 @@ def _to_data_units(batch: Batch, said: WindowForecast) -> StepForecasts:
         return StepForecasts(batch.to_data(said.mean), None)
     level, spread = batch.scale.ahead(said.mean.shape[1])[..., None], batch.scale.spread[..., None]
     quantiles = level + said.quantiles.astype(np.float64) * spread
-    flat = batch.change.back(quantiles.reshape(len(quantiles), -1))
+    flat = batch.change.invert(quantiles.reshape(len(quantiles), -1))
     return StepForecasts(batch.to_data(said.mean), flat.reshape(quantiles.shape))
 
 

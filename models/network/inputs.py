@@ -79,7 +79,7 @@ def _prior(spec: Spec, panel: Panel) -> tuple[float, float]:
     change = change_of(
         spec.transform, np.zeros((1, 0))
     )  # a series without history: all of its values count as positive
-    changed = [change.there(y[None])[0] for _, y in panel]
+    changed = [change.apply(y[None])[0] for _, y in panel]
     series = [y[np.isfinite(y)] for y in changed if np.isfinite(y).any()]
     if not series:
         return 0.0, 1.0
@@ -103,15 +103,15 @@ class Batch(NamedTuple):
     def unit(self) -> Floats:
         """One window unit at the window's level, (B, 1), in the units of the data; 0 for a constant window."""
         level = self.scale.level.mean(axis=1, keepdims=True)
-        return np.abs(self.change.back(level + self.scale.spread) - self.change.back(level))
+        return np.abs(self.change.invert(level + self.scale.spread) - self.change.invert(level))
 
     def to_window(self, future: Floats) -> Float32:
         """Return the values after the window, (B, h), in its units."""
-        return self.scale.to_window(self.change.there(future))
+        return self.scale.to_window(self.change.apply(future))
 
     def to_data(self, predicted: Float32) -> Floats:
         """Return a forecast after the window, (B, h), in data units."""
-        return self.change.back(self.scale.to_data(predicted))
+        return self.change.invert(self.scale.to_data(predicted))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,9 +146,9 @@ class Reader:
             begun = windows[np.arange(len(raw)), (~np.isnan(windows)).any(axis=2).argmax(axis=1)]
         change = change_of(spec.transform, begun)
         scaling = "panel" if spec.by_panel else spec.scaling
-        values, scale = normalise(change.there(begun), spec.season, scaling, self.facts.prior)
+        values, scale = normalise(change.apply(begun), spec.season, scaling, self.facts.prior)
         if begun is not raw:
-            values = scale.to_window(change.there(raw))
+            values = scale.to_window(change.apply(raw))
         known = self.known(series, at, raw.shape[1], ahead)
         known[:, max(raw.shape[1] - predicted, 0) :, : known.shape[2] - spec.ahead_channels] = 0
         names = spec.static_covariates

@@ -1,6 +1,6 @@
 """LOSSES: name -> the meaning of the parameters that a network gives for each step. A new loss is one entry.
 
-The first ``located`` parameters of a step give its location, the ``others`` its spread; all in window units. The
+The first parameters of a step give the location of its value, the last ``spreads`` its spread; all in window units. The
 formulas that training minimises are in ``models.training.loss``; this file has the part that serving needs.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from models.types import Float32
 
 MIN_SCALE = 1e-3  # in window units; below it a distribution's likelihood would grow without bound
-FREEDOM = 4.0  # degrees of freedom of Student's t: heavy tails with a finite variance
+DEGREES_OF_FREEDOM = 4.0  # degrees of freedom of Student's t: heavy tails with a finite variance
 # Quantiles of Student's t with 4 degrees of freedom have a closed form (Shaw, 2006, "Sampling Student's T").
 
 
@@ -30,12 +30,12 @@ class Loss:
     """A loss; ``read`` turns the parameters (B, h, P) and the quantile levels (Q,) into a forecast."""
 
     read: Callable[[Float32, Sequence[float]], WindowForecast]
-    others: int = 0  # parameters of the spread
-    many: bool = False  # whether there is one location parameter for each quantile
+    spreads: int = 0  # parameters of the spread
+    per_quantile: bool = False  # whether there is one location parameter for each quantile
 
-    def located(self, quantiles: Sequence[float]) -> int:
+    def count_locations(self, quantiles: Sequence[float]) -> int:
         """Return the number of parameters that give the location of a value."""
-        return len(quantiles) if self.many else 1
+        return len(quantiles) if self.per_quantile else 1
 
 
 def read_point(parameters: Float32, levels: Sequence[float]) -> WindowForecast:
@@ -81,7 +81,7 @@ LOSSES: dict[str, Loss] = {
     "mae": Loss(read_point),
     "mse": Loss(read_point),
     "huber": Loss(read_point),
-    "quantile": Loss(read_quantiles, many=True),
-    "normal": Loss(read_normal, others=1),
-    "student_t": Loss(read_student_t, others=1),
+    "quantile": Loss(read_quantiles, per_quantile=True),
+    "normal": Loss(read_normal, spreads=1),
+    "student_t": Loss(read_student_t, spreads=1),
 }

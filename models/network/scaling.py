@@ -161,8 +161,8 @@ def fill(values: NDArray[np.floating], season: int) -> NDArray[np.floating]:
 class Transform(NamedTuple):
     """A monotonic function and its inverse, for rows whose observed values are all positive."""
 
-    there: Callable[[Floats], Floats]
-    back: Callable[[Floats], Floats]
+    apply: Callable[[Floats], Floats]
+    invert: Callable[[Floats], Floats]
 
 
 POWER = 0.25  # of Box and Cox: between the logarithm (0) and the values themselves (1); the fourth root
@@ -173,7 +173,7 @@ def _box_cox(values: Floats) -> Floats:
     return (np.power(values, POWER) - 1) / POWER
 
 
-def _box_cox_back(values: Floats) -> Floats:
+def _invert_box_cox(values: Floats) -> Floats:
     return np.power(np.maximum(values * POWER + 1, 0.0), 1 / POWER)
 
 
@@ -181,7 +181,7 @@ UNCHANGED = Transform(lambda values: values, lambda values: values)
 TRANSFORMS: dict[str, Transform] = {
     "none": UNCHANGED,
     "log": Transform(np.log, lambda values: np.exp(np.minimum(values, MAX_LOG))),
-    "boxcox": Transform(_box_cox, _box_cox_back),  # Box & Cox (1964), "An Analysis of Transformations"
+    "boxcox": Transform(_box_cox, _invert_box_cox),  # Box & Cox (1964), "An Analysis of Transformations"
 }
 
 
@@ -191,19 +191,19 @@ class Change(NamedTuple):
     transform: Transform
     positive: NDArray[np.bool_]
 
-    def there(self, values: Floats) -> Floats:
+    def apply(self, values: Floats) -> Floats:
         """Return ``values`` (B, any) transformed; a value without one (0 or less after a positive past) is NaN."""
         if self.transform is UNCHANGED:
             return values
         good = self.positive & (values > 0)
-        changed = self.transform.there(np.where(good, values, 1.0))
+        changed = self.transform.apply(np.where(good, values, 1.0))
         return np.where(self.positive, np.where(good, changed, np.nan), values)
 
-    def back(self, values: Floats) -> Floats:
-        """Undo ``there``."""
+    def invert(self, values: Floats) -> Floats:
+        """Undo ``apply``."""
         if self.transform is UNCHANGED:
             return values
-        return np.where(self.positive, self.transform.back(np.where(self.positive, values, 0.0)), values)
+        return np.where(self.positive, self.transform.invert(np.where(self.positive, values, 0.0)), values)
 
 
 def change_of(transform: str, past: Floats) -> Change:

@@ -30,7 +30,7 @@ class Spec(SpecFields):
     def parameters(self) -> int:
         """P, the numbers that the network gives for each step."""
         loss = LOSSES[self.loss]
-        return loss.located(self.quantiles) + loss.others
+        return loss.count_locations(self.quantiles) + loss.spreads
 
     @property
     def decodes(self) -> bool:

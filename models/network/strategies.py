@@ -125,13 +125,13 @@ def _output_layer(spec: SpecFields, ops: Ops, x: Node, skip: Node | None, shape:
     sigmoid gate gives the share of each step.
     """
     loss, per = LOSSES[spec.loss], int(np.prod(shape) // np.prod(x.shape[:-1], dtype=int))
-    located = loss.located(spec.quantiles)
-    predicted = ops.reshape(ops.dense("head", x, per * located), (*shape, located))
+    locations = loss.count_locations(spec.quantiles)
+    predicted = ops.reshape(ops.dense("head", x, per * locations), (*shape, locations))
     if skip is not None:
         gate = ops.reshape(ops.dense("gate", x, per * skip.shape[-1], "sigmoid"), (*shape, skip.shape[-1]))
         predicted = ops.add(predicted, ops.total(ops.multiply(gate, skip)))
-    if loss.others:
-        spread = ops.reshape(ops.dense("shape", x, per * loss.others), (*shape, loss.others))
+    if loss.spreads:
+        spread = ops.reshape(ops.dense("shape", x, per * loss.spreads), (*shape, loss.spreads))
         predicted = ops.concat([predicted, spread])
     return predicted
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import ops as K  # noqa: N812 - as Keras' own documents call it
 
-from models.network.losses import FREEDOM, MIN_SCALE
+from models.network.losses import DEGREES_OF_FREEDOM, MIN_SCALE
 from models.network.spec import Spec
 
 HUBER_DELTA = 1.0  # window units: quadratic for usual errors, linear for larger ones
@@ -48,10 +48,10 @@ def normal(actual: Any, outputs: Any, levels: Sequence[float]) -> Any:
 
 
 def student_t(actual: Any, outputs: Any, levels: Sequence[float]) -> Any:
-    """Negative log likelihood of Student's t with ``FREEDOM`` degrees of freedom, without its constant."""
+    """Negative log likelihood of Student's t with ``DEGREES_OF_FREEDOM``, without its constant."""
     scale = K.softplus(outputs[..., 1]) + MIN_SCALE
     deviation = (actual[..., 0] - outputs[..., 0]) / scale
-    return K.log(scale) + 0.5 * (FREEDOM + 1) * K.log1p(deviation * deviation / FREEDOM)
+    return K.log(scale) + 0.5 * (DEGREES_OF_FREEDOM + 1) * K.log1p(deviation * deviation / DEGREES_OF_FREEDOM)
 
 
 FORMULAS: dict[str, Formula] = {

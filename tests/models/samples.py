@@ -24,7 +24,7 @@ def days(count: int, start: str = "2024-01-01") -> list[str]:
 
 
 def panel_of(*series: Any, freq: str = "D", start: str = "2024-01-01") -> Panel:
-    """A panel of the arrays given, named s0, s1, …"""
+    """Return a panel of the given arrays, named s0, s1, …"""
     step, first = parse_freq(freq), np.datetime64(start, "us")
     ids = [f"s{i}" for i, y in enumerate(series) for _ in y]
     ds = [str(t) for y in series for t in step.after(first, np.arange(len(y)))]
@@ -37,7 +37,7 @@ def grid(freq: str | Freq, start: str, count: int) -> np.ndarray:
 
 
 def rows_of(panel: Panel) -> list[tuple[str, str, float]]:
-    """Long rows of a panel, series after series."""
+    """Return the long rows of a panel, series after series."""
     moments = [str(t) for i in range(len(panel)) for t in panel.times(i)]
     names = [name for name, y in panel for _ in y]
     return list(zip(names, moments, panel.y.tolist(), strict=True))
@@ -48,7 +48,7 @@ def faults_of(error: InputError) -> list[tuple[str, str | None, int | None]]:
 
 
 def helpful(fault: Fault) -> bool:
-    """Every complaint has a code, says what was got and what to do, and stays short."""
+    """Return whether a fault has a code, a message and a hint, and is short."""
     return bool(fault.code and fault.message and fault.hint) and len(str(fault)) < 500
 
 
@@ -57,7 +57,7 @@ def small_spec(**fields: Any) -> Spec:
 
 
 def flat_calibration(horizon: int, count: int = 199) -> Calibration:
-    """Radius level / 100 for every step."""
+    """Return a calibration with radius level / 100 at every step."""
     return Calibration(np.tile(LEVELS / 100, (horizon, 1)).astype(np.float32), count)
 
 
@@ -66,13 +66,13 @@ def forecaster_of(*members: tuple[Spec, Any]) -> Forecaster:
 
 
 def with_covariates(panel: Panel, categories: Mapping[str, Sequence[str]] | None = None, **columns: Any) -> Panel:
-    """``panel`` with flat covariates beside its values; of text ones the indices into ``categories``."""
+    """Return ``panel`` with flat covariates; those of text are indices into ``categories``."""
     flat = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
     return replace(panel, covariates=flat, categories={n: tuple(texts) for n, texts in (categories or {}).items()})
 
 
 def known_panel(rng: np.random.Generator, ahead: int, *histories: Any) -> Panel:
-    """The histories with all covariates of ``kinds.KNOWN``, which are known for ``ahead`` steps more."""
+    """Return the histories with all covariates of ``kinds.KNOWN``, known for ``ahead`` more steps."""
     bare = panel_of(*(np.append(y, np.full(ahead, np.nan)) for y in histories))
     count = len(bare.y)
     return with_covariates(
@@ -88,7 +88,7 @@ def known_panel(rng: np.random.Generator, ahead: int, *histories: Any) -> Panel:
 
 
 def weights_of(spec: Spec, seed: int = 0) -> dict[str, Any]:
-    """Weights of which none is zero, biases included, so that a swapped gate or a lost bias shows; and plain facts."""
+    """Return nonzero weights and biases, so that a swapped gate or a lost bias shows; and plain facts."""
     rng = np.random.default_rng(seed)
     shapes = weight_shapes(spec).items()
     weights = {name: rng.normal(0, 0.4, shape).astype(np.float32) for name, shape in shapes}
@@ -97,7 +97,7 @@ def weights_of(spec: Spec, seed: int = 0) -> dict[str, Any]:
 
 
 def ready_of(spec: Spec, weights: Any) -> tuple[RunnableMember, ...]:
-    """One network on ONNX Runtime."""
+    """Return one network on ONNX Runtime."""
     return make_runnable([Member(spec, weights)], OnnxEngine)
 
 
@@ -105,8 +105,8 @@ def reader_of(spec: Spec, panel: Panel) -> Reader:
     return Reader(spec, facts_in(weights_of(spec)), panel)
 
 
-class Says:
-    """A hand-written engine: ``answer`` maps the inputs to what is said, (B, O); it keeps all that it was given."""
+class FixedEngine:
+    """A hand-written engine: ``answer`` maps the inputs to the prediction (B, O); it records all its inputs."""
 
     def __init__(self, answer: Any) -> None:
         self.answer, self.given = answer, list[Any]()
@@ -117,7 +117,7 @@ class Says:
 
 
 def with_header(data: bytes, change: Any) -> bytes:
-    """A bundle with its JSON header changed and its length made right again."""
+    """Return a bundle with a changed JSON header and the right header length."""
     end = 16 + int.from_bytes(data[8:16], "little")
     header = json.loads(data[16:end])
     change(header)

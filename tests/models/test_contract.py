@@ -1,4 +1,4 @@
-"""What holds for every cell with every encoder and every strategy, whatever they are; random weights, none trained."""
+"""Properties of every cell with every encoder and every strategy; random weights, none trained."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -25,12 +25,12 @@ class Built(NamedTuple):
     weights: Any
     networks: tuple[RunnableMember, ...]
 
-    def says(self, panel, horizon, rows=None):
-        """Mean and quantiles after every series' last value, (B, horizon, 1 + Q), and the spread (B, 1)."""
+    def forecast(self, panel, horizon, rows=None):
+        """Return mean and quantiles after every series' last value, (B, horizon, 1 + Q), and the spread (B, 1)."""
         series = np.arange(len(panel)) if rows is None else rows
-        said = predict(self.networks, panel, series, panel.observed_lengths[series], horizon)
-        quantiles = [] if said.quantiles is None else [said.quantiles]
-        return np.concatenate([said.mean[..., None], *quantiles], axis=2), said.spread
+        predicted = predict(self.networks, panel, series, panel.observed_lengths[series], horizon)
+        quantiles = [] if predicted.quantiles is None else [predicted.quantiles]
+        return np.concatenate([predicted.mean[..., None], *quantiles], axis=2), predicted.spread
 
 
 @pytest.fixture(scope="module", params=[*PARTS, *OPTIONS], ids=name_of)
@@ -44,7 +44,7 @@ AHEAD = 20
 
 
 def panel(change=lambda y: y, lengths=(30, 12, 17, 3, 2)):
-    """Series long, short and very short; two values are missing; covariates are known ``AHEAD`` of the last value."""
+    """Return long, short and very short series; two values are missing; covariates are known ``AHEAD`` steps on."""
     rng = np.random.default_rng(0)
     histories = [rng.normal(50, 5, length) for length in lengths]
     histories[0][[25, 28]] = np.nan
@@ -54,55 +54,55 @@ def panel(change=lambda y: y, lengths=(30, 12, 17, 3, 2)):
 PANEL = panel()
 
 
-def test_forecasts_of_any_horizon_are_finite_and_begin_alike(built):
-    longest, _ = built.says(PANEL, 2 * built.spec.horizon + 1)
+def test_forecasts_of_any_horizon_are_finite_and_agree_on_their_first_steps(built):
+    longest, _ = built.forecast(PANEL, 2 * built.spec.horizon + 1)
     assert longest.shape == (5, 2 * built.spec.horizon + 1, 1 if built.spec.loss in ("mae", "mse", "huber") else 8)
     assert np.isfinite(longest).all()
     for horizon in (1, built.spec.horizon):
-        assert built.says(PANEL, horizon)[0] == pytest.approx(longest[:, :horizon], rel=1e-6)
+        assert built.forecast(PANEL, horizon)[0] == pytest.approx(longest[:, :horizon], rel=1e-6)
 
 
-def test_a_series_is_forecast_alike_alone_and_in_a_batch(built):
-    together, _ = built.says(PANEL, 9)
-    alone = [built.says(PANEL, 9, np.array([i]))[0] for i in range(len(PANEL))]
+def test_a_series_has_the_same_forecast_alone_and_in_a_batch(built):
+    together, _ = built.forecast(PANEL, 9)
+    alone = [built.forecast(PANEL, 9, np.array([i]))[0] for i in range(len(PANEL))]
     assert np.concatenate(alone) == pytest.approx(together, rel=1e-5)
 
 
-def test_nothing_before_the_context_and_nothing_after_the_moment_is_read(built):
-    load = PANEL.covariates["load"].copy()  # of the past alone
+def test_nothing_before_the_context_and_nothing_after_the_origin_is_read(built):
+    load = PANEL.covariates["load"].copy()  # known in the past only
     other = replace(PANEL, y=PANEL.y.copy(), covariates={**PANEL.covariates, "load": load})
     for i, at in enumerate(PANEL.observed_lengths):
         other.series(i)[: max(at - built.spec.context, 0)] = 1e6
         other.series(i)[at:] = load[PANEL.indptr[i] + at : PANEL.indptr[i + 1]] = -1e6
     series, at = np.arange(len(PANEL)), PANEL.observed_lengths
-    said, expected = (predict(built.networks, some, series, at, 9).mean for some in (other, PANEL))
-    assert said.tolist() == expected.tolist()
+    found, expected = (predict(built.networks, one, series, at, 9).mean for one in (other, PANEL))
+    assert found.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(3.0, 0.0), (0.01, 12.0), (1e6, -1e7)])
-def test_scale_and_shift_of_the_history_come_out_in_the_forecast(built, scale, shift):
-    """Also where values are missing: a gap that was read as 0 would not be shifted along."""
+def test_the_forecast_scales_and_shifts_with_its_history(built, scale, shift):
+    """Values are missing too: a gap that was read as 0 would not be shifted."""
     if built.spec.transform != "none" or built.spec.by_panel:
-        return  # these have a zero of their own
-    said, spread = built.says(PANEL, 6)
-    other, wider = built.says(panel(lambda y: scale * y + shift), 6)
-    assert other == pytest.approx(scale * said + shift, abs=2e-4 * scale * float(spread.max()))
+        pytest.skip("transforms, and normalisation by panel, have a zero of their own")
+    predicted, spread = built.forecast(PANEL, 6)
+    other, wider = built.forecast(panel(lambda y: scale * y + shift), 6)
+    assert other == pytest.approx(scale * predicted + shift, abs=2e-4 * scale * float(spread.max()))
     assert wider == pytest.approx(scale * spread, rel=1e-6)
 
 
 def test_a_constant_history_is_repeated(built):
     if built.spec.by_panel:
-        return  # it is not measured by itself
-    said, spread = built.says(panel(lambda y: np.where(np.isnan(y), np.nan, 42.0)), 5)
-    assert said == pytest.approx(np.full(said.shape, 42.0), rel=1e-12)
+        pytest.skip("the window is not normalised by itself")
+    predicted, spread = built.forecast(panel(lambda y: np.where(np.isnan(y), np.nan, 42.0)), 5)
+    assert predicted == pytest.approx(np.full(predicted.shape, 42.0), rel=1e-12)
     assert not spread.any()
 
 
 def test_quantiles_never_cross_and_the_mean_lies_among_them(built):
-    said, _ = built.says(PANEL, 9)
-    assert (np.diff(said[..., 1:], axis=2) >= 0).all()
-    if said.shape[2] > 1:
-        assert said[..., 0] == pytest.approx(said[..., 1 + built.spec.quantiles.index(0.5)], rel=1e-6)
+    predicted, _ = built.forecast(PANEL, 9)
+    assert (np.diff(predicted[..., 1:], axis=2) >= 0).all()
+    if predicted.shape[2] > 1:
+        assert predicted[..., 0] == pytest.approx(predicted[..., 1 + built.spec.quantiles.index(0.5)], rel=1e-6)
 
 
 def test_a_bundle_gives_back_the_same_forecaster_bit_for_bit(built):
@@ -144,4 +144,4 @@ def test_a_new_strategy_is_one_entry(monkeypatch):
     spec = spec_of({"strategy": "two_steps"})
     assert weight_shapes(spec)["head/kernel"] == (4, 2)
     assert tuple(build(spec).output["predicted"].shape) == (None, 2, 1)
-    assert Built(spec, None, ready_of(spec, weights_of(spec))).says(PANEL, 5)[0].shape == (5, 5, 1)
+    assert Built(spec, None, ready_of(spec, weights_of(spec))).forecast(PANEL, 5)[0].shape == (5, 5, 1)

@@ -1,4 +1,4 @@
-"""The words of a complaint."""
+"""Texts of errors."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def fault(**where):
         ({"unique_id": "a", "field": "y"}, "series 'a': it is wrong; mend it"),
     ],
 )
-def test_a_fault_says_where_it_is(where, text):
+def test_a_fault_names_its_place(where, text):
     assert str(fault(**where)) == text
 
 
@@ -29,11 +29,11 @@ def test_an_error_holds_twenty_faults_and_the_true_total():
     assert str(error).endswith("row 20: it is wrong; mend it (and 10 more)")
 
 
-def test_a_single_fault_is_told_alone():
+def test_a_single_fault_is_the_whole_text():
     assert str(SpecError([fault()])) == "it is wrong; mend it"
 
 
-def test_findings_write_out_only_the_first_faults_but_count_all():
+def test_findings_keep_the_first_faults_and_count_all():
     made, found = [], Findings()
     found.check()
     found.add(range(10, 1000), lambda row: made.append(row) or fault(row=row))
@@ -44,7 +44,7 @@ def test_findings_write_out_only_the_first_faults_but_count_all():
     assert [fault.row for fault in caught.value.faults] == [3, *range(10, 29)]
 
 
-def test_an_excerpt_is_short_whatever_was_sent():
+def test_an_excerpt_is_short_for_any_value():
     assert excerpt("abc") == "'abc'"
     assert excerpt("x" * 1000) == "'" + "x" * 38 + "…"
     assert len(excerpt(list(range(10_000)), 80)) == 80

@@ -1,4 +1,4 @@
-"""What the library must not touch: TensorFlow where it only serves, pickle anywhere, the service above it."""
+"""Forbidden imports of the library: TensorFlow where it only serves, pickle, and the service above it."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 
 def imported(file):
-    """Every module that a file imports, wherever in it."""
+    """Yield every module that a file imports, at the top or inside."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -23,14 +23,14 @@ def imported(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_file_reaches_for_what_the_library_must_not_know(file):
+def test_no_file_imports_a_forbidden_module(file):
     roots = {name.split(".")[0] for name in imported(file)}
     forbidden = {"tensorflow", "jax", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
     assert not roots & (forbidden | {"app", "os", "time", "sqlalchemy", "fastapi"})
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_file_runs_what_it_reads(file):
+def test_no_file_executes_data(file):
     called = {node.func.id for node in ast.walk(ast.parse(file.read_text())) if _calls_by_name(node)}
     assert not called & {"eval", "exec", "compile", "__import__"}
 
@@ -39,7 +39,7 @@ def _calls_by_name(node):
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
 
 
-def test_keras_is_named_by_five_files_alone():
+def test_only_five_files_import_keras():
     users = {str(file.relative_to(ROOT)) for file in FILES if any(n.split(".")[0] == "keras" for n in imported(file))}
     assert users == {
         "engines/keras.py",
@@ -50,7 +50,7 @@ def test_keras_is_named_by_five_files_alone():
     }
 
 
-def test_what_serves_on_a_cpu_does_not_import_keras_its_backend_or_pandas():
+def test_serving_on_a_cpu_imports_neither_keras_nor_its_backend_nor_pandas():
     script = """
 import sys
 import models.engines.onnx, models.engines.parity, models.forecasting.forecaster, models.forecasting.bundle

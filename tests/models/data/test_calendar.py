@@ -1,4 +1,4 @@
-"""Frequencies and timestamps: parse, infer, count, go on."""
+"""Frequencies and timestamps: parse them, infer them, count steps and step forward."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from models.data.calendar import MAX_TIME, MIN_FAST_TIMES, MIN_TIME, Freq, infer
 from models.errors import Findings, InputError
 from tests.models.samples import grid, helpful
 
-# text, count, unit, season, a start on its grid and what follows; each worked by hand with a wall calendar
+# text, count, unit, season, a start on its grid and the times after it; each worked by hand with a wall calendar
 TABLE = [
     ("ms", 1, "ms", 1, "2024-12-31T23:59:59.999", ["2025-01-01T00:00:00"]),
     ("500ms", 500, "ms", 120, "2024-12-31T23:59:59.5", ["2025-01-01T00:00:00", "2025-01-01T00:00:00.5"]),
@@ -44,7 +44,7 @@ TABLE = [
 @pytest.mark.parametrize(
     ("text", "count", "unit", "season", "start", "following"), TABLE, ids=[row[0] for row in TABLE]
 )
-def test_a_frequency_is_parsed_and_goes_on_as_the_calendar_does(text, count, unit, season, start, following):
+def test_a_frequency_is_parsed_and_steps_as_the_calendar_does(text, count, unit, season, start, following):
     freq = parse_freq(text)
     assert freq == Freq(count, unit)
     assert parse_freq(str(freq)) == freq
@@ -55,7 +55,7 @@ def test_a_frequency_is_parsed_and_goes_on_as_the_calendar_does(text, count, uni
 
 @pytest.mark.parametrize("text", [row[0] for row in TABLE])
 @pytest.mark.parametrize("around", ["1969-06-30", "1999-12-31", "2024-02-29"])
-def test_counting_the_steps_undoes_going_on(text, around):
+def test_counting_steps_is_the_inverse_of_stepping(text, around):
     freq = parse_freq(text)
     times = freq.after(_on_grid(freq, around), np.arange(500))
     steps, on_grid = freq.steps(np.full_like(times, times[0]), times)
@@ -86,18 +86,18 @@ def _on_grid(freq, day):
         ("2YS", "2024-01-01", "2025-01-01"),
     ],
 )
-def test_a_moment_between_the_steps_is_off_the_grid(freq, start, off):
+def test_a_time_between_the_steps_is_off_the_grid(freq, start, off):
     _, on_grid = parse_freq(freq).steps(np.array([start], "datetime64[us]"), np.array([off], "datetime64[us]"))
     assert not on_grid.any()
 
 
-def test_the_time_of_day_is_kept_by_every_step():
+def test_every_step_keeps_the_time_of_day():
     assert grid("ME", "2024-01-31T06:30", 2)[1] == np.datetime64("2024-02-29T06:30")
     assert grid("B", "2024-03-01T17:00", 2)[1] == np.datetime64("2024-03-04T17:00")
 
 
 @pytest.mark.parametrize("text", ["15min", "D", "B", "W", "MS", "ME", "QE", "YS"])
-def test_many_series_go_on_at_once_and_backwards_too(text):
+def test_many_series_step_at_once_forwards_and_backwards(text):
     freq = parse_freq(text)
     starts = np.array([_on_grid(freq, day) for day in ("1969-06-30", "2024-02-29")])
     steps = np.array([[-3, 0, 5], [1, 40, -40]])
@@ -109,11 +109,11 @@ def test_many_series_go_on_at_once_and_backwards_too(text):
     assert on_grid.all()
 
 
-OLDER = "H=h T=min S=s d=D M=ME Q=QE A=YE Y=YE AS=YS QE-DEC=QE QS-OCT=QS A-MAR=YE W-SUN=W 30T=30min"
+OLDER_ALIASES = "H=h T=min S=s d=D M=ME Q=QE A=YE Y=YE AS=YS QE-DEC=QE QS-OCT=QS A-MAR=YE W-SUN=W 30T=30min"
 
 
-@pytest.mark.parametrize(("old", "new"), [pair.split("=") for pair in OLDER.split()])
-def test_the_older_words_of_pandas_are_understood(old, new):
+@pytest.mark.parametrize(("old", "new"), [pair.split("=") for pair in OLDER_ALIASES.split()])
+def test_older_aliases_of_pandas_are_understood(old, new):
     assert parse_freq(old) == parse_freq(new)
 
 
@@ -155,7 +155,7 @@ INFERRED = [
 
 
 @pytest.mark.parametrize("text", INFERRED)
-def test_the_frequency_is_read_off_the_timestamps(text):
+def test_the_frequency_is_inferred_from_the_timestamps(text):
     freq = parse_freq(text)
     start = {"S": "2023-01-01", "E": "2023-12-31"}.get(freq.unit[-1], "2023-01-02")  # the last is a Monday
     assert infer_freq(grid(freq, start, 12)) == freq
@@ -222,14 +222,14 @@ def test_a_bad_timestamp_is_refused_with_its_row(value):
     assert helpful(fault)
 
 
-def test_utc_and_no_zone_do_not_mix():
+def test_utc_and_no_zone_cannot_be_mixed():
     found = Findings()
     parse_times(["2024-01-01T00:00Z", "2024-01-01T01:00"], found)
     assert [fault.code for fault in found.faults] == ["mixed_zones"]
 
 
 @given(st.datetimes(min_value=MIN_TIME.tolist(), max_value=MAX_TIME.tolist()))
-def test_any_moment_that_python_writes_is_read_back(moment):
+def test_any_time_that_python_writes_is_parsed_back(moment):
     found = Findings()
     times, utc = parse_times([moment.isoformat()], found)
     assert (times.tolist(), utc) == ([moment], False)
@@ -243,7 +243,7 @@ FORMS = st.sampled_from(
 
 
 @given(st.lists(STAMPS, min_size=1, max_size=20), FORMS)
-def test_many_timestamps_are_read_as_one_by_one(moments, form):
+def test_many_timestamps_are_parsed_as_one_by_one(moments, form):
     texts = [moment.strftime(form) for moment in moments]
     many, few = Findings(), Findings()
     times, utc = parse_times(texts * MIN_FAST_TIMES, many)

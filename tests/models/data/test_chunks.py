@@ -1,4 +1,4 @@
-"""Panels in parts: nothing is lost, and nothing is copied."""
+"""Parts of a panel: they are complete and share its arrays."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from tests.models.samples import panel_of, with_covariates
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=9), st.integers(1, 10))
-def test_parts_are_the_panel_one_after_another_without_a_copy(lengths, most):
+def test_parts_in_order_are_the_panel_without_a_copy(lengths, most):
     whole = panel_of(*(np.arange(length) + 100.0 * i for i, length in enumerate(lengths)))
     whole = replace(whole, starts=whole.starts + np.arange(len(lengths)))
     parts = list(split_series(whole, most))

@@ -1,4 +1,4 @@
-"""Panels grow: by rows that follow, by what is known ahead; and what cannot follow is refused."""
+"""Panels grow by rows and by covariates known ahead; rows that cannot follow are refused."""
 
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ def test_new_rows_follow_the_known_ones_and_new_series_are_added():
     assert longer.timestamp(2, 0) == np.datetime64("2020-02-29")
 
 
-def test_moments_between_the_known_and_the_new_rows_have_no_value():
+def test_points_between_the_known_and_the_new_rows_have_no_value():
     longer = extend(panel_of([1, 2, 3]), panel_of([6, 7], start="2024-01-06"))
     np.testing.assert_array_equal(longer.y, [1, 2, 3, NAN, NAN, 6, 7])
     assert longer.missing.tolist() == [2]
@@ -55,7 +55,7 @@ def test_rows_that_cannot_follow_are_refused(start, code):
     assert "continues at 2024-01-04T00:00:00" in str(error)
 
 
-def test_of_many_gaps_that_are_too_long_the_longest_is_told():
+def test_of_several_gaps_that_are_too_long_the_longest_is_reported():
     known = panel_of([1, 2, 3], [4, 5, 6])
     rows = panel_from_columns(["s0", "s1"], ["2024-02-05", "2024-06-01"], [1, 1], "D")
     assert faults_of(refusal(known, rows)) == [("gap_too_long", "s1", None)]
@@ -70,7 +70,7 @@ def test_rows_of_another_frequency_or_zone_are_refused():
     ]
 
 
-def test_the_columns_of_a_data_set_stay_what_they_are():
+def test_columns_of_a_data_set_cannot_change():
     known = shop([1, 2], price=[3, 4], promo=["a", "b"])
     error = refusal(known, shop([3], "2024-01-03", price=[5], colour=["red"]))
     assert [(fault.code, fault.field) for fault in error.faults] == [
@@ -92,7 +92,7 @@ def test_categories_of_two_panels_become_one_list_and_an_empty_column_is_of_eith
     assert extend(both, shop([6], "2024-01-06", promo=[None], flag=[None])).categories == both.categories
 
 
-def test_a_thousand_categories_are_the_most_for_all_rows_together():
+def test_all_rows_together_may_have_at_most_a_thousand_categories():
     def labelled(first, count, start):
         ds = (np.datetime64(start) + np.arange(count)).astype(str).tolist()
         return panel_from_columns("a", ds, [1] * count, "D", {"c": [f"text {i}" for i in range(first, first + count)]})
@@ -103,12 +103,12 @@ def test_a_thousand_categories_are_the_most_for_all_rows_together():
     assert [(fault.code, fault.field) for fault in error.faults] == [("too_many_categories", "c")]
 
 
-def test_rows_ahead_of_the_last_value_come_again_when_it_is_known():
+def test_rows_known_ahead_may_be_sent_again_with_their_value():
     known = shop([1, 2, None, None], price=[5, 5, 6, 7])
     assert known.observed_lengths.tolist() == [2]
     later = extend(known, shop([3], "2024-01-03", price=[None]))
     np.testing.assert_array_equal(later.y, [1, 2, 3, NAN])
-    assert later.covariates["price"].tolist() == [5, 5, 6, 7]  # what is missing in the new row stays as it was said
+    assert later.covariates["price"].tolist() == [5, 5, 6, 7]  # a missing cell in the new row keeps the earlier value
     dearer = extend(later, shop([4, None], "2024-01-04", price=[8, 9]))
     np.testing.assert_array_equal(dearer.y, [1, 2, 3, 4, NAN])
     assert dearer.covariates["price"].tolist() == [5, 5, 6, 8, 9]
@@ -117,7 +117,7 @@ def test_rows_ahead_of_the_last_value_come_again_when_it_is_known():
 
 @st.composite
 def pieces(draw):
-    """Daily rows of two series with a covariate, some without a value, and the same rows cut into parts by time."""
+    """Draw daily rows of two series, some without a value, and the same rows cut into parts by time."""
     cell = st.one_of(st.none(), st.integers(0, 9))
     rows = [
         (name, f"2024-01-{day + 1:02d}", draw(cell), draw(st.sampled_from(["u", "v", None])))
@@ -129,16 +129,16 @@ def pieces(draw):
     return rows, [part for part in parts if part]
 
 
-def made(rows):
+def panel_of_rows(rows):
     ids, ds, y, c = map(list, zip(*rows, strict=True))
     return panel_from_columns(ids, ds, y, "D", {"c": c})
 
 
 @given(pieces())
-def test_parts_put_together_are_the_whole(content):
+def test_joined_parts_are_the_whole_panel(content):
     rows, parts = content
-    panels = [made(part) for part in parts]
-    whole = made(rows)
+    panels = [panel_of_rows(part) for part in parts]
+    whole = panel_of_rows(rows)
     assert concat(panel.to_bytes() for panel in panels).fingerprint() == whole.fingerprint()
     grown = panels[0]
     for panel in panels[1:]:
@@ -147,14 +147,14 @@ def test_parts_put_together_are_the_whole(content):
 
 
 @pytest.mark.parametrize("freq", ["15min", "B", "MS", "QE"])
-def test_parts_meet_at_every_frequency(freq):
+def test_parts_are_joined_at_every_frequency(freq):
     whole = panel_of(range(1, 9), freq=freq, start="2024-01-31" if freq == "QE" else "2024-01-01")
     rows = rows_of(whole)
     parts = [panel_from_columns(*map(list, zip(*part, strict=True)), freq) for part in (rows[:3], rows[3:4], rows[6:])]
     np.testing.assert_array_equal(join_panels(parts).y, [1, 2, 3, 4, NAN, NAN, 7, 8])
 
 
-def test_what_is_known_ahead_is_a_row_without_a_value():
+def test_covariates_known_ahead_are_rows_without_a_value():
     history = shop([1, 2, 3], price=[5, 5, 6], stock=[9, 8, 7])
     future = panel_from_columns("shop", days(2, "2024-01-04"), [None] * 2, "D", {"price": [7, 8]})
     whole = with_future(history, future)
@@ -164,7 +164,7 @@ def test_what_is_known_ahead_is_a_row_without_a_value():
     np.testing.assert_array_equal(whole.covariates["stock"], [9, 8, 7, NAN, NAN])
 
 
-def test_a_series_that_is_only_in_the_future_has_no_history():
+def test_a_series_that_has_only_future_rows_has_no_history():
     future = panel_from_columns("new", days(2, "2024-02-01"), [None] * 2, "D", {"size": [3, 3]})
     whole = with_future(shop([1, 2, 3], size=[1, 1, 1]), future)
     assert whole.ids == ("shop", "new")
@@ -173,7 +173,7 @@ def test_a_series_that_is_only_in_the_future_has_no_history():
     assert known_ahead(whole, ["size"], np.array([1, 0]), 2)["size"].tolist() == [[1, 1], [3, 3]]
 
 
-def test_a_covariate_that_is_not_known_for_every_step_is_named_with_the_first_moment():
+def test_a_covariate_unknown_at_a_step_is_named_with_the_first_such_time():
     history = panel_from_columns(["a", "a", "b", "b"], days(2) * 2, [1, 2, 3, 4], "D", {"x": [1, 1, 1, 1]})
     rows = panel_from_columns(
         ["a", "a", "b"], [*days(2, "2024-01-03"), "2024-01-03"], [None] * 3, "D", {"x": [1, None, 2]}

@@ -1,4 +1,4 @@
-"""Series posted with a start and values: what they become, and what is wrong with some."""
+"""Panels from series posted with a start and values, and the faults that are found in them."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def refused(*series, freq=DAYS):
     return faults_of(caught.value)
 
 
-def test_they_are_the_panel_that_the_same_rows_would_be():
+def test_posted_series_equal_the_panel_of_the_same_rows():
     posted = [PostedSeries("a", "2026-01-31T22:00Z", [1, None, 3.5]), PostedSeries("b", "2026-02-01Z", [7, 8])]
     found = panel_from_series([posted[0], posted[1]._replace(start="2026-02-01T00:00Z")], HOURS)
     rows = panel_from_columns(
@@ -39,7 +39,7 @@ def test_months_begin_on_their_first_day():
     assert refused(("a", "2026-11-02", [1, 2]), freq=MONTHS) == [("off_grid_timestamp", "a", None)]
 
 
-def test_each_thing_wrong_is_told_with_its_series_and_place():
+def test_each_fault_is_reported_with_its_series_and_row():
     assert refused(("a", "2026-01-01", [1, "two", 3]), ("b", "2026-01-01", [1, 1e200])) == [
         ("bad_value", "a", 2),
         ("value_too_large", "b", 2),
@@ -55,17 +55,17 @@ def test_each_thing_wrong_is_told_with_its_series_and_place():
     ]
 
 
-def test_whole_numbers_that_no_float_holds_are_refused_and_others_are_read():
+def test_integers_that_no_float_can_hold_are_refused():
     assert refused(("a", "2026-01-01", [1, 10**400])) == [("value_too_large", "a", 2)]
     assert refused(("a", "2026-01-01", [1, True])) == [("bad_value", "a", 2)]
     assert panel_from_series([PostedSeries("a", "2026-01-01", [1, 2**53, None])], DAYS).y[:2].tolist() == [1, 2**53]
     assert np.isnan(panel_from_series([PostedSeries("a", "2026-01-01", [1, None])], DAYS).y[1])
 
 
-def test_what_is_sound_is_read_the_short_way_as_the_long_way_reads_it():
+def test_the_fast_way_reads_valid_series_as_the_checking_way_does():
     series = [PostedSeries("a", "2026-01-31T22:00Z", [1.0, None, 3.5]), PostedSeries("b", "2026-02-01T00:00Z", [7.0])]
     quick, checked = from_series.panel_if_valid(series, HOURS), from_series.panel_with_checks(series, HOURS)
     assert quick is not None
     assert quick.to_bytes() == checked.to_bytes()
-    for wrong in ([1.0, 1e200], [10**400], [True], []):
-        assert from_series.panel_if_valid([PostedSeries("a", "2026-01-31", wrong)], DAYS) is None
+    for bad in ([1.0, 1e200], [10**400], [True], []):
+        assert from_series.panel_if_valid([PostedSeries("a", "2026-01-31", bad)], DAYS) is None

@@ -1,4 +1,4 @@
-"""Panels: in by columns or frames, with what is missing and what comes beside the target, out as bytes."""
+"""Panels: read from columns or frames, with missing values and covariates, and written as bytes."""
 
 import datetime as dt
 import random
@@ -37,11 +37,11 @@ def test_a_series_is_a_view_not_a_copy():
     assert np.shares_memory(panel.series(1), panel.y)
 
 
-def test_one_name_serves_for_all_rows():
+def test_one_name_may_stand_for_all_rows():
     assert panel_from_columns("only", days(3), [1, 2, 3]).ids == ("only",)
 
 
-def test_z_and_no_zone_give_the_same_moments():
+def test_z_and_no_zone_give_the_same_times():
     plain = panel_from_columns("a", days(3), [1, 2, 3])
     assert same(plain, panel_from_columns("a", [f"{day}T00:00:00Z" for day in days(3)], [1, 2, 3]))
 
@@ -65,9 +65,9 @@ def test_any_interleaving_of_series_is_the_same_panel(series, freq, rng):
     assert same(panel_from_bytes(panel.to_bytes()), panel)
 
 
-def test_a_panel_of_old_is_read_and_has_the_fingerprint_that_it_had():
-    # Written by the release before there were missing values and covariates.
-    old = """
+def test_a_panel_of_an_older_release_is_read_and_keeps_its_fingerprint():
+    # Written by the release before missing values and covariates.
+    stored = """
         46434153544c4531cb000000000000007b22617272617973223a205b7b226474797065223a20223c6938222c20226e616d65
         223a2022737461727473222c20227368617065223a205b325d7d2c207b226474797065223a20223c6938222c20226e616d65
         223a2022696e64707472222c20227368617065223a205b335d7d2c207b226474797065223a20223c6638222c20226e616d65
@@ -75,7 +75,7 @@ def test_a_panel_of_old_is_read_and_has_the_fingerprint_that_it_had():
         2261225d2c2022757463223a2066616c73657d00202110d70d060000a09b0e8e120600000000000000000003000000000000
         000500000000000000000000000000f03f0000000000000040000000000000084000000000000024400000000000003440
     """
-    data = bytes.fromhex("".join(old.split()))
+    data = bytes.fromhex("".join(stored.split()))
     panel = panel_from_bytes(data)
     assert [(name, y.tolist()) for name, y in panel] == [("b", [1, 2, 3]), ("a", [10, 20])]
     assert panel.to_bytes() == data
@@ -97,11 +97,11 @@ def test_the_fingerprint_changes_with_one_value_one_id_one_start_or_the_frequenc
 FRAMES = {
     "columns": lambda ids, ds, y: {"unique_id": ids, "ds": ds, "y": y},
     "text": lambda ids, ds, y: pd.DataFrame({"unique_id": ids, "ds": ds, "y": y}),
-    "moments": lambda ids, ds, y: pd.DataFrame({"unique_id": ids, "ds": pd.to_datetime(ds), "y": y}),
+    "times": lambda ids, ds, y: pd.DataFrame({"unique_id": ids, "ds": pd.to_datetime(ds), "y": y}),
     "nanoseconds": lambda ids, ds, y: pd.DataFrame({"unique_id": ids, "ds": np.array(ds, "datetime64[ns]"), "y": y}),
     "utc": lambda ids, ds, y: pd.DataFrame({"unique_id": ids, "ds": pd.to_datetime(ds, utc=True), "y": y}),
     "categories": lambda ids, ds, y: pd.DataFrame({"unique_id": pd.Categorical(ids), "ds": ds, "y": y}),
-    "with other moments": lambda ids, ds, y: pd.DataFrame(
+    "with other times": lambda ids, ds, y: pd.DataFrame(
         {"unique_id": ids, "ds": ds, "y": y, "seen": pd.to_datetime(ds), "ago": pd.to_timedelta(y, unit="D")}
     ),
     "objects": lambda ids, ds, y: {"unique_id": ids, "ds": [dt.date.fromisoformat(d) for d in ds], "y": y},
@@ -119,7 +119,7 @@ def test_every_kind_of_frame_gives_the_same_panel(make):
     assert panel.utc == (make is FRAMES["utc"])
 
 
-def test_the_zone_survives_bytes_and_cuts():
+def test_bytes_cuts_and_selections_keep_the_zone():
     panel = panel_from_columns("a", [f"{d}Z" for d in days(3)], [1.0, 2.0, 3.0])
     assert panel.utc
     assert panel_from_bytes(panel.to_bytes()).utc
@@ -127,14 +127,14 @@ def test_the_zone_survives_bytes_and_cuts():
     assert panel.select(["a"]).utc
 
 
-def test_what_is_missing_is_nan_be_it_a_value_or_a_row():
+def test_missing_values_and_missing_rows_are_nan():
     names, ds = ["a"] * 4 + ["b"], ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-06", "2024-03-01"]
     panel = panel_from_columns(names, ds, [1, None, 3, float("nan"), None], "D")
     np.testing.assert_array_equal(panel.series(0), [1, np.nan, np.nan, np.nan, 3, np.nan])
     np.testing.assert_array_equal(panel.series(1), [np.nan])
     assert panel.lengths.tolist() == [6, 1]
     assert panel.observed_lengths.tolist() == [5, 0]
-    assert panel.missing.tolist() == [3, 0]  # what comes after the last value is ahead, not missing
+    assert panel.missing.tolist() == [3, 0]  # points after the last value are ahead, not missing
     assert panel.timestamp(0, 4) == panel.times(0)[4] == np.datetime64("2024-01-05")
     assert panel.timestamp(1, -1) == np.datetime64("2024-02-29")
 
@@ -148,11 +148,11 @@ def test_a_row_without_a_value_is_the_same_as_no_row():
 
 
 @given(series_sets(), st.sampled_from(["h", "B", "MS", "QE"]), st.data())
-def test_rows_left_out_at_random_are_nan_where_they_were(series, freq, data):
+def test_rows_left_out_at_random_are_nan(series, freq, data):
     panel = panel_of(*series, freq=freq, start={"MS": "2024-01-01", "QE": "2023-12-31"}.get(freq, "2024-01-01"))
     rows = rows_of(panel)
     gone = set(data.draw(st.lists(st.sampled_from(range(len(rows))), max_size=len(rows) // 2)))
-    gone -= {*panel.indptr[:-1].tolist(), *(panel.indptr[1:] - 1).tolist()}  # first and last rows say how long it is
+    gone -= {*panel.indptr[:-1].tolist(), *(panel.indptr[1:] - 1).tolist()}  # first and last rows give the length
     left = panel_from_columns(*map(list, zip(*(r for i, r in enumerate(rows) if i not in gone), strict=True)), freq)
     expected = panel.y.copy()
     expected[list(gone)] = np.nan
@@ -163,7 +163,7 @@ def test_rows_left_out_at_random_are_nan_where_they_were(series, freq, data):
 WEATHER = {"rain": [True, False, None], "degrees": [3, -1.5, None], "sky": ["overcast", "", "clear"]}
 
 
-def test_further_columns_are_covariates_and_texts_are_told_by_number():
+def test_other_columns_are_covariates_and_texts_are_stored_as_indices():
     panel = panel_from_columns("a", days(3), [1, 2, 3], None, WEATHER)
     assert list(panel.covariates) == ["degrees", "rain", "sky"]
     np.testing.assert_array_equal(panel.covariates["degrees"], [3, -1.5, np.nan])
@@ -189,7 +189,7 @@ def test_every_kind_of_column_gives_the_same_covariate(make):
     assert panel_from_frame(frame).fingerprint() == expected.fingerprint()
 
 
-def test_covariates_go_where_their_rows_go():
+def test_covariates_stay_with_their_rows():
     rows = [("b", 1, "u"), ("a", 10, "v"), ("b", 2, "v"), ("a", 20, "w"), ("a", 40, "u")]
     ds = ["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-02", "2024-01-04"]
     ids, x, c = map(list, zip(*rows, strict=True))
@@ -209,22 +209,28 @@ def test_covariates_go_where_their_rows_go():
     assert panel.cut(1).latest("c").tolist() == [0, 2]
 
 
-def test_what_is_not_known_of_a_series_has_no_latest_value():
+def test_a_covariate_without_values_has_no_latest_value():
     panel = panel_from_columns(["a", "a", "b"], [*days(2), *days(1)], [1, 2, 3], "D", {"x": [None, None, 5]})
     np.testing.assert_array_equal(panel.latest("x"), [np.nan, 5])
     assert len(panel.cut(9).latest("x")) == len(panel.cut(9).observed_lengths) == 0
 
 
-def test_the_fingerprint_knows_covariates_but_not_their_order():
-    def made(**more):
+def test_the_fingerprint_depends_on_covariates_but_not_on_their_order():
+    def fingerprint(**more):
         return panel_from_columns("a", days(3), [1, 2, 3], None, more).fingerprint()
 
-    assert made(x=[1, 2, 3], c=["u", "v", "u"]) == made(c=["u", "v", "u"], x=[1, 2, 3])
-    others = [made(), made(x=[1, 2, 3]), made(z=[1, 2, 3]), made(x=[1, 2, None]), made(x=["1", "2", "3"])]
-    assert len({*others, made(x=["1", "2", "4"])}) == 6
+    assert fingerprint(x=[1, 2, 3], c=["u", "v", "u"]) == fingerprint(c=["u", "v", "u"], x=[1, 2, 3])
+    others = [
+        fingerprint(),
+        fingerprint(x=[1, 2, 3]),
+        fingerprint(z=[1, 2, 3]),
+        fingerprint(x=[1, 2, None]),
+        fingerprint(x=["1", "2", "3"]),
+    ]
+    assert len({*others, fingerprint(x=["1", "2", "4"])}) == 6
 
 
-def test_whole_numbers_in_a_frame_name_series():
+def test_integers_in_a_frame_may_be_ids():
     frame = pd.DataFrame({"unique_id": [1, 1, 1], "ds": days(3), "y": [1.0, 2.0, 3.0]})
     assert panel_from_frame(frame).ids == ("1",)
 
@@ -296,14 +302,14 @@ def test_many_series_are_handled_fast():
     assert {str(panel.timestamp(i, 3))[:10] for i in range(count)} == {"2024-01-04"}
 
 
-def test_rows_after_the_last_value_are_no_part_of_what_is_cut_off() -> None:
+def test_a_cut_counts_back_from_the_last_value() -> None:
     panel = panel_of([1.0, 2.0, 3.0, 4.0, 5.0, np.nan, np.nan])
     assert panel.median_length == 5
     assert panel.cut(2).y.tolist() == [1.0, 2.0, 3.0]
     assert len(panel.cut(5)) == 0
 
 
-def test_the_tail_is_the_newest_points_and_what_is_known_ahead():
+def test_the_tail_is_the_newest_points_and_the_points_known_ahead():
     panel = panel_of([1, 2, 3, np.nan, 5, np.nan], [7, 8], start="2026-01-30")
     tail = panel.tail(3)
     assert [y.tolist() for _, y in tail] == [pytest.approx([3, np.nan, 5, np.nan], nan_ok=True), [7, 8]]

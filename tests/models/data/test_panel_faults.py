@@ -33,11 +33,11 @@ def refusal(unique_id, ds, y, freq="D", covariates=None):
         (["2024-01-01Z", "2024-01-02", "2024-01-03"], [("mixed_zones", None, None)]),
     ],
 )
-def test_each_fault_in_time_names_series_and_row(ds, faults):
+def test_each_fault_in_timestamps_names_series_and_row(ds, faults):
     assert faults_of(refusal("a", ds, [1, 2, 3])) == faults
 
 
-def test_the_first_moment_must_lie_on_the_grid_too():
+def test_the_first_time_must_lie_on_the_grid_too():
     assert faults_of(refusal("a", ["2024-01-15", "2024-02-15"], [1, 2], "MS")) == [
         ("off_grid_timestamp", "a", 1),
         ("off_grid_timestamp", "a", 2),
@@ -131,7 +131,7 @@ def test_rows_are_counted_in_the_input_where_series_are_mixed():
     ]
 
 
-def test_faults_of_all_columns_are_told_together_in_the_order_of_rows():
+def test_faults_of_all_columns_are_reported_together_in_the_order_of_rows():
     error = refusal(["a", "", "a", "a"], ["2024-01-01", "2024-01-01", "x", "2024-01-03"], [1, 2, 3, "4"])
     assert faults_of(error) == [("bad_id", None, 2), ("bad_timestamp", "a", 3), ("bad_value", "a", 4)]
 
@@ -146,7 +146,7 @@ def test_faults_of_all_columns_are_told_together_in_the_order_of_rows():
     ],
     ids=["everything", "no such day", "duplicates", "two series"],
 )
-def test_a_hundred_thousand_bad_rows_are_counted_fast_and_twenty_are_told(columns, total):
+def test_a_hundred_thousand_bad_rows_are_counted_fast_and_twenty_are_reported(columns, total):
     begin = time.process_time()
     error = refusal(*columns(100_000))
     assert time.process_time() - begin < 2
@@ -157,7 +157,7 @@ def test_a_hundred_thousand_bad_rows_are_counted_fast_and_twenty_are_told(column
     assert len(str(error)) < 10_000
 
 
-def test_the_frequency_of_unreadable_steps_must_be_named():
+def test_a_frequency_that_cannot_be_inferred_must_be_named():
     error = refusal("a", ["2024-01-01", "2024-01-03", "2024-01-06"], [1, 2, 3], None)
     assert faults_of(error) == [("unknown_frequency", None, None)]
 
@@ -169,8 +169,8 @@ def test_a_missing_value_of_any_kind_is_missing(value):
     assert [np.isnan(values).tolist() for values in panel.covariates.values()] == [[True, False, True]] * 2
 
 
-def test_nine_of_ten_rows_may_be_missing_but_not_more():
-    # 2 rows and 18 moments between them; then 19.
+def test_at_most_nine_of_ten_rows_may_be_missing():
+    # 2 rows and 18 times between them; then 19.
     assert panel_from_columns("a", ["2024-01-01", "2024-01-20"], [1, 2], "D").missing.tolist() == [18]
     (fault,) = refusal(["b", "a", "a"], ["2024-01-01", "2024-01-01", "2024-01-30"], [1, 2, 3]).faults
     assert (fault.code, fault.unique_id, fault.row) == ("gap_too_long", "a", 3)
@@ -180,7 +180,7 @@ def test_nine_of_ten_rows_may_be_missing_but_not_more():
     assert "at most 27 are missing" in fault.hint
 
 
-def test_a_million_rows_may_be_missing_and_as_many_as_there_are():
+def test_a_million_rows_or_as_many_as_there_are_may_be_missing():
     assert [max_missing(rows) for rows in (1, 100_000, 200_000, 3_000_000)] == [9, 900_000, 1_000_000, 3_000_000]
 
 
@@ -200,7 +200,7 @@ def test_a_million_rows_may_be_missing_and_as_many_as_there_are():
     ],
     ids=repr,
 )
-def test_a_covariate_that_cannot_be_is_named_with_its_rows(column, faults):
+def test_a_bad_covariate_is_named_with_its_rows(column, faults):
     error = refusal("a", days(3), [1, 2, 3], covariates={"weather": column})
     assert faults_of(error) == faults
     assert {fault.field for fault in error.faults} == {"weather"}

@@ -7,7 +7,7 @@ from models.data.serialization import pack, unpack
 from models.errors import BundleError
 
 
-def test_arrays_of_every_kept_kind_come_back():
+def test_arrays_of_every_supported_type_are_restored():
     arrays = {
         "f4": np.float32([[1, 2], [3, 4]]),
         "f8": np.float64([]),
@@ -21,6 +21,6 @@ def test_arrays_of_every_kept_kind_come_back():
 
 
 @pytest.mark.parametrize("array", [np.array(["x"]), np.array([object()]), np.array([1j]), np.array([True])])
-def test_arrays_of_other_kinds_are_not_kept(array):
+def test_arrays_of_other_types_are_refused(array):
     with pytest.raises(BundleError, match="can be stored"):
         pack({}, {"a": array})

@@ -1,6 +1,6 @@
-"""A program: for every family of networks how far Keras, on whatever backend it was told, is from ONNX Runtime.
+"""Program that compares Keras, on the backend of ``KERAS_BACKEND``, with ONNX Runtime for every kind of network.
 
-Prints a JSON object for each: its name, and the largest difference or what went wrong.
+It prints a JSON object for each kind: its name, and the largest difference or the error.
 """
 
 import json
@@ -12,20 +12,20 @@ from models.errors import EngineMismatch
 from tests.models.kinds import name_of, pairs, spec_of
 from tests.models.samples import weights_of
 
-ROWS = (7,)  # padded, and one size only, for each is compiled anew
+ROWS = (7,)  # padded; one size only, because Keras compiles for each
 
 
 def main() -> None:
-    """Compare them all."""
+    """Compare all kinds."""
     for fields in pairs():
         spec = spec_of(fields)
         weights = weights_of(spec)
-        said: dict[str, object] = {"name": name_of(fields), "backend": backend()}
+        result: dict[str, object] = {"name": name_of(fields), "backend": backend()}
         try:
-            said["difference"] = check_parity(spec, KerasEngine(spec, weights), OnnxEngine(spec, weights), rows=ROWS)
+            result["difference"] = check_parity(spec, KerasEngine(spec, weights), OnnxEngine(spec, weights), rows=ROWS)
         except EngineMismatch as error:
-            said["error"] = str(error)
-        print(json.dumps(said), flush=True)
+            result["error"] = str(error)
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Batches of any size for engines that want few: padded, cut, and put together as if nothing had been done."""
+"""Batches of any size for engines with few sizes: padding, passes and pieces do not change the outputs."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from models.engines.batching import batch_sizes, pieces, run_in_passes, run_in_p
 
 
 class Sums:
-    """Says the sum of each row, and notes how many rows it was given."""
+    """An engine that gives the sum of each row and records the number of rows."""
 
     def __init__(self):
         self.rows = []
@@ -20,7 +20,7 @@ class Sums:
 
 
 class Carries:
-    """A cell that halves its state and adds each point; says its state, and notes how many points it was given."""
+    """A cell that halves its state and adds each point; it gives its state and records the number of points."""
 
     def __init__(self):
         self.points = []
@@ -42,14 +42,14 @@ def inputs_of(rows, points=2):
     }
 
 
-def same(said, expected):
-    return said.keys() == expected.keys() and all((said[name] == value).all() for name, value in expected.items())
+def same(found, expected):
+    return found.keys() == expected.keys() and all((found[name] == value).all() for name, value in expected.items())
 
 
-def test_the_rungs_are_few_and_end_with_the_most():
+def test_batch_sizes_are_few_and_end_with_the_largest():
     assert batch_sizes(512) == (1, 8, 64, 512)
     assert batch_sizes(50) == (1, 8, 50)
-    assert [batch_sizes(most) for most in (0, 1, 2, 8, 9)] == [(), (1,), (1, 2), (1, 8), (1, 8, 9)]
+    assert [batch_sizes(rows) for rows in (0, 1, 2, 8, 9)] == [(), (1,), (1, 2), (1, 8), (1, 8, 9)]
 
 
 @pytest.mark.parametrize(("rows", "given"), [(0, 1), (1, 1), (2, 8), (8, 8), (9, 64), (64, 64)])
@@ -67,15 +67,15 @@ def test_a_large_batch_runs_in_several_passes(rows, given):
 
 
 @pytest.mark.parametrize(("points", "given"), [(1, [1]), (7, [1] * 7), (8, [8]), (20, [20]), (37, [20, 8, 8, 1])])
-def test_a_state_goes_on_from_piece_to_piece(points, given):
+def test_a_state_is_carried_from_piece_to_piece(points, given):
     engine = Carries()
-    said = run_in_pieces(engine.run, inputs_of(3, points), (1, 8, 20))
+    found = run_in_pieces(engine.run, inputs_of(3, points), (1, 8, 20))
     assert engine.points == given
-    assert same(said, Carries().run(inputs_of(3, points)))
+    assert same(found, Carries().run(inputs_of(3, points)))
 
 
 @given(st.integers(0, 2000), st.integers(1, 300))
-def test_pieces_are_of_the_sizes_given_and_miss_nothing(count, most):
+def test_pieces_have_the_given_sizes_and_cover_every_step(count, most):
     cut = list(pieces(count, batch_sizes(most)))
     assert [i for piece in cut for i in range(count)[piece]] == list(range(count))
     assert {piece.stop - piece.start for piece in cut} <= set(batch_sizes(most))

@@ -1,4 +1,4 @@
-"""Where networks run, and what becomes of those that say something else there than on the CPU."""
+"""Placement of networks on devices, and the fallback for those whose outputs differ from the CPU's."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ SPEC = small_spec(units=3)
 
 
 def gpu_of(engine, **options):
-    """A GPU whose engines are those of the CPU, changed by ``engine``; its sizes are 1 and 8."""
+    """Return a GPU whose engines are those of the CPU, changed by ``engine``; its batch sizes are 1 and 8."""
     return Device(
         "gpu",
         lambda spec, weights: engine(OnnxEngine(spec, weights)),
@@ -28,7 +28,7 @@ def gpu_of(engine, **options):
 
 
 class Noted:
-    """As it is on the CPU; keeps what it was given."""
+    """An engine like the CPU's that records its inputs."""
 
     def __init__(self, engine):
         self.engine, self.given = engine, []
@@ -39,7 +39,7 @@ class Noted:
 
 
 class Rounds(Noted):
-    """Multiplies with ten bits of mantissa, as a GPU does: what it reads is rounded."""
+    """An engine that rounds its inputs to ten bits of mantissa, as a GPU multiplies."""
 
     def run(self, inputs):
         bits = {
@@ -49,21 +49,21 @@ class Rounds(Noted):
 
 
 class Backwards(Noted):
-    """A kernel that gives a backward sequence the wrong way round, as Keras' on JAX did."""
+    """A kernel that returns a backward sequence in the wrong order, as Keras' on JAX did."""
 
     def run(self, inputs):
         return self.engine.run({**inputs, "past": inputs["past"][:, ::-1]})
 
 
 class MixesRows(Noted):
-    """Right for one row, wrong from the second on: what stacked layers did under OpenVINO."""
+    """An engine that is right for one row and wrong from the second on, as stacked layers under OpenVINO."""
 
     def run(self, inputs):
         return {name: np.roll(value, len(value) // 2, axis=0) for name, value in self.engine.run(inputs).items()}
 
 
 class ForgetsState(Noted):
-    """Right for a window read at once, wrong for a state that goes on."""
+    """An engine that is right for one window and wrong for a carried state."""
 
     def run(self, inputs):
         return self.engine.run({n: np.zeros_like(x) if n.startswith("state") else x for n, x in inputs.items()})
@@ -75,7 +75,7 @@ class Nan(Noted):
 
 
 class OutOfMemory(Noted):
-    """Fails only where the batch is large, with an error of its own kind."""
+    """An engine that fails for batches of more than one row."""
 
     def run(self, inputs):
         if len(inputs["past"]) > 1:
@@ -83,15 +83,15 @@ class OutOfMemory(Noted):
         return self.engine.run(inputs)
 
 
-def test_a_device_that_was_asked_for_is_taken_where_it_is_there():
+def test_the_requested_device_is_used_if_it_exists():
     gpu = gpu_of(Noted)
-    there = {asked: choose(asked, CPU, gpu, "") for asked in ("auto", "gpu", "cpu")}
-    assert there == {"auto": gpu, "gpu": gpu, "cpu": CPU}
+    chosen = {requested: choose(requested, CPU, gpu, "") for requested in ("auto", "gpu", "cpu")}
+    assert chosen == {"auto": gpu, "gpu": gpu, "cpu": CPU}
     assert choose("auto", CPU, None, "none") is CPU
     assert choose("cpu", CPU, None, "none") is CPU
 
 
-def test_a_gpu_that_is_not_there_is_remarked_upon_and_no_error():
+def test_a_missing_gpu_is_noted_and_is_no_error():
     chosen = choose("gpu", CPU, None, "tensorflow sees none")
     assert chosen.make is CPU.make
     assert chosen.notes == (
@@ -100,7 +100,7 @@ def test_a_gpu_that_is_not_there_is_remarked_upon_and_no_error():
     assert place([(SPEC, weights_of(SPEC))], chosen).notes == chosen.notes
 
 
-def test_an_engine_that_says_what_the_cpu_says_runs_every_size_once_and_stays():
+def test_an_engine_that_agrees_with_the_cpu_runs_every_size_once_and_serves():
     spec, weights = SPEC, weights_of(SPEC)
     placed = place([(spec, weights), (spec, weights)], gpu_of(Noted))
     assert (placed.device, placed.notes) == ("gpu", ())
@@ -108,7 +108,7 @@ def test_an_engine_that_says_what_the_cpu_says_runs_every_size_once_and_stays():
     assert placed.held_bytes == 2 * 5000 + 2 * sum(weight.nbytes for weight in weights.values())
 
 
-def test_a_state_that_is_carried_is_tried_with_every_number_of_points_that_may_be_compiled():
+def test_a_carried_state_is_compared_at_every_compiled_number_of_points():
     spec = spec_of({"state": "carried", "strategy": "iterative"})
     placed = place([(spec, weights_of(spec))], gpu_of(Noted))
     shapes = [inputs["past"].shape[:2] for inputs in placed.engines[0].given]
@@ -120,7 +120,7 @@ def test_a_state_that_is_carried_is_tried_with_every_number_of_points_that_may_b
     [{}, {"cell": "lstm", "depth": 2}, {"encoder": "bidirectional", "strategy": "decoder", **KNOWN}, {"cell": "rnn"}],
     ids=name_of,
 )
-def test_the_rounding_of_a_gpu_is_no_mismatch(fields):
+def test_the_rounding_of_a_gpu_is_accepted(fields):
     networks = [(spec_of(fields), weights_of(spec_of(fields)))]
     assert place(networks, gpu_of(Rounds)).device == "gpu"
     assert place(networks, gpu_of(Rounds, tolerance=1e-6)).device == "cpu"  # it does round
@@ -130,7 +130,7 @@ CARRIED = {"state": "carried", "strategy": "iterative"}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "fields", "said"),
+    ("wrong", "fields", "reason"),
     [
         (Backwards, {}, "EngineMismatch 'the engines differ by"),
         (MixesRows, {}, "EngineMismatch 'the engines differ by"),
@@ -140,7 +140,7 @@ CARRIED = {"state": "carried", "strategy": "iterative"}
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_wrong_or_failing_engine_is_never_served_and_the_cpu_takes_its_place(wrong, fields, said):
+def test_a_wrong_or_failing_engine_is_replaced_by_the_cpu(wrong, fields, reason):
     spec = spec_of(fields)
     weights = weights_of(spec)
     good = small_spec(units=3)
@@ -151,12 +151,12 @@ def test_a_wrong_or_failing_engine_is_never_served_and_the_cpu_takes_its_place(w
     assert [type(engine) for engine in placed.engines] == [OnnxEngine, OnnxEngine]
     old, note = placed.notes
     assert (old.code, note.code) == ("old_driver", "fell_back_to_cpu")
-    assert note.message.startswith("on the gpu it cannot be served (" + said.replace(" '", ": '", 1))
+    assert note.message.startswith("on the gpu it cannot be served (" + reason.replace(" '", ": '", 1))
     assert note.message.endswith("); this version runs on the cpu")
     assert placed.held_bytes == 2 * 1000 + 2 * sum(x.nbytes for w in (weights_of(good), weights) for x in w.values())
 
 
-def test_what_is_wrong_by_less_than_anybody_could_see_is_served():
+def test_a_difference_below_the_tolerance_is_served():
     class Off(Noted):
         def run(self, inputs):
             return {name: value + GPU_TOLERANCE * 0.9 for name, value in self.engine.run(inputs).items()}
@@ -164,13 +164,13 @@ def test_what_is_wrong_by_less_than_anybody_could_see_is_served():
     assert place([(SPEC, weights_of(SPEC))], gpu_of(Off)).device == "gpu"
 
 
-def test_a_large_network_is_compared_in_small_batches_but_warmed_in_all_of_them(monkeypatch):
+def test_a_large_network_is_compared_in_small_batches_and_warmed_up_in_all(monkeypatch):
     monkeypatch.setattr("models.engines.devices.MAX_COMPARED_FLOP", 8 * forecast_flop(SPEC, SPEC.outputs))
 
     class WrongInLargeBatches(Noted):
         def run(self, inputs):
-            said = super().run(inputs)
-            return said if len(inputs["past"]) <= 8 else {name: value + 1 for name, value in said.items()}
+            outputs = super().run(inputs)
+            return outputs if len(inputs["past"]) <= 8 else {name: value + 1 for name, value in outputs.items()}
 
     placed = place([(SPEC, weights_of(SPEC))], gpu_of(WrongInLargeBatches, rows=(1, 8, 64)))
     assert placed.device == "gpu"
@@ -186,7 +186,7 @@ def test_a_missing_weight_is_no_reason_to_fall_back():
         place([(SPEC, weights)], gpu_of(Noted))
 
 
-def test_the_cpus_own_engine_is_compared_with_nothing():
+def test_the_cpus_own_engine_is_not_compared():
     rows = []
 
     class Counted(Nan):
@@ -197,5 +197,5 @@ def test_the_cpus_own_engine_is_compared_with_nothing():
     device = Device("cpu", lambda spec, weights: Counted(OnnxEngine(spec, weights)), 0, 0)
     placed = place([(SPEC, weights_of(SPEC))], device)
     assert (placed.device, rows) == ("cpu", [1])
-    said = placed.engines[0].run({n: np.zeros((1, *shape), np.float32) for n, shape in input_shapes(SPEC).items()})
-    assert np.isnan(said["predicted"]).all()  # whoever makes a forecast of it sees that
+    outputs = placed.engines[0].run({n: np.zeros((1, *shape), np.float32) for n, shape in input_shapes(SPEC).items()})
+    assert np.isnan(outputs["predicted"]).all()  # making a forecast refuses them

@@ -1,4 +1,4 @@
-"""Engines that must agree, and the check that refuses those that do not."""
+"""Engines agree on every kind of network, and the parity check refuses those that do not."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +12,7 @@ from models.engines.parity import check_parity
 from models.errors import EngineMismatch
 from models.network.build import input_shapes, weight_shapes
 from tests.models.kinds import KNOWN, name_of, pairs, spec_of
-from tests.models.samples import Says, small_spec, weights_of
+from tests.models.samples import FixedEngine, small_spec, weights_of
 
 SPEC = small_spec(units=3)
 
@@ -24,7 +24,7 @@ def inputs_of(spec, rows, seed=0, **shapes):
 
 
 @pytest.mark.parametrize("fields", pairs(), ids=name_of)
-def test_both_engines_say_the_same_of_the_same_weights(fields):
+def test_both_engines_agree_on_the_same_weights(fields):
     spec = spec_of(fields)
     weights = weights_of(spec)
     assert check_parity(spec, KerasEngine(spec, weights), OnnxEngine(spec, weights)) <= 1e-5
@@ -36,9 +36,9 @@ def test_a_carried_state_is_the_same_in_both_engines_for_any_number_of_points():
     ours, reference = OnnxEngine(spec, weights), KerasEngine(spec, weights)
     for points in (1, 3, 25):
         inputs = inputs_of(spec, 2, past=(points, spec.channels))
-        said, expected = ours.run(inputs), reference.run(inputs)
-        assert said.keys() == expected.keys() == {"predicted", "next_0", "next_1", "next_2", "next_3"}
-        assert all(value == pytest.approx(expected[name], abs=1e-5) for name, value in said.items())
+        found, expected = ours.run(inputs), reference.run(inputs)
+        assert found.keys() == expected.keys() == {"predicted", "next_0", "next_1", "next_2", "next_3"}
+        assert all(value == pytest.approx(expected[name], abs=1e-5) for name, value in found.items())
 
 
 def test_the_graph_holds_one_fused_operator_for_each_layer():
@@ -49,7 +49,7 @@ def test_the_graph_holds_one_fused_operator_for_each_layer():
     assert not {"Loop", "Scan", "If"} & set(operators)
 
 
-def test_dropout_is_not_served():
+def test_serving_has_no_dropout():
     one, other = (build_graph(small_spec(dropout=rate), weights_of(small_spec())) for rate in (0.0, 0.9))
     assert one == other
 
@@ -62,7 +62,7 @@ def test_a_missing_weight_is_named():
 
 
 @pytest.mark.parametrize("fields", [{"depth": 2}, {"strategy": "parallel", "cell": "peephole"}], ids=name_of)
-def test_weights_put_into_a_network_come_out_again(fields):
+def test_weights_set_in_a_network_are_read_back(fields):
     spec = spec_of(fields)
     network, weights = build(spec), weights_of(spec)
     assert {name: weight.shape for name, weight in get_weights(network).items()} == weight_shapes(spec)
@@ -77,8 +77,8 @@ def test_an_engine_may_be_called_from_several_threads():
     batches = [inputs_of(SPEC, i % 5 + 1, seed=i) for i in range(40)]
     expected = [engine.run(batch)["predicted"] for batch in batches]
     with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(engine.run, batches))
-    assert all((a == b["predicted"]).all() for a, b in zip(expected, said, strict=True))
+        found = list(pool.map(engine.run, batches))
+    assert all((a == b["predicted"]).all() for a, b in zip(expected, found, strict=True))
 
 
 def last_value(inputs):
@@ -86,8 +86,8 @@ def last_value(inputs):
 
 
 def test_parity_reports_the_largest_difference():
-    close = Says(lambda inputs: last_value(inputs) + 5e-6)
-    assert check_parity(SPEC, Says(last_value), close) == pytest.approx(5e-6, rel=0.1)
+    close = FixedEngine(lambda inputs: last_value(inputs) + 5e-6)
+    assert check_parity(SPEC, FixedEngine(last_value), close) == pytest.approx(5e-6, rel=0.1)
     assert len(close.given) == 3
 
 
@@ -101,8 +101,8 @@ def test_parity_reports_the_largest_difference():
     ],
     ids=["a little off", "NaN", "infinite", "off in a batch"],
 )
-def test_an_engine_that_says_something_else_is_refused(wrong):
+def test_an_engine_with_other_outputs_is_refused(wrong):
     with pytest.raises(EngineMismatch, match="the engines differ by"):
-        check_parity(SPEC, Says(last_value), Says(wrong))
+        check_parity(SPEC, FixedEngine(last_value), FixedEngine(wrong))
     with pytest.raises(EngineMismatch):
-        check_parity(SPEC, Says(wrong), Says(last_value))
+        check_parity(SPEC, FixedEngine(wrong), FixedEngine(last_value))

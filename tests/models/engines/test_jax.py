@@ -1,5 +1,7 @@
-"""Keras on JAX says what ONNX Runtime says, for every family of networks; in a process of its own, as a backend is
-chosen once and for all when Keras is imported."""
+"""Keras on JAX agrees with ONNX Runtime for every kind of network.
+
+It runs in a process of its own, because Keras chooses its backend when it is imported.
+"""
 
 import json
 import os
@@ -16,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed; `make test` does so: pip install '.[jax]'")
-def test_keras_on_jax_says_the_same_as_onnx_runtime_for_every_family():
-    """The tolerance is the one that a version is published by."""
+def test_keras_on_jax_agrees_with_onnx_runtime_for_every_kind():
+    """The tolerance is that of publishing a version."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.models.engines.jax_parity"],
         cwd=ROOT,
@@ -28,8 +30,8 @@ def test_keras_on_jax_says_the_same_as_onnx_runtime_for_every_family():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["name"] for one in said] == [name_of(fields) for fields in pairs()]
-    assert {one["backend"] for one in said} == {"jax"}
-    assert [one for one in said if "error" in one] == []
-    assert 0 < max(one["difference"] for one in said) <= 1e-5  # they are two, and agree
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["name"] for one in results] == [name_of(fields) for fields in pairs()]
+    assert {one["backend"] for one in results} == {"jax"}
+    assert [one for one in results if "error" in one] == []
+    assert 0 < max(one["difference"] for one in results) <= 1e-5  # above 0: they are two implementations

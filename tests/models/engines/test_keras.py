@@ -1,4 +1,4 @@
-"""Keras as an engine that serves: few shapes, all of them run before the first request, on the device it was told."""
+"""Keras as a serving engine: few shapes, all run before the first request, on the requested device."""
 
 from functools import partial
 
@@ -28,15 +28,15 @@ def inputs_of(spec, rows, **shapes):
 
 @pytest.fixture(scope="module")
 def shapes_of():
-    """What shapes of ``past`` Keras itself was given by an engine, in the order in which they came first."""
+    """Record the shapes of ``past`` that an engine gives to Keras, in the order of their first use."""
 
     def watched(engine):
-        given, ask = [], engine.network.predict_on_batch
+        given, run = [], engine.network.predict_on_batch
 
         def predict(inputs):
             if inputs["past"].shape[:2] not in given:
                 given.append(inputs["past"].shape[:2])
-            return ask(inputs)
+            return run(inputs)
 
         engine.network.predict_on_batch = predict
         return given
@@ -45,7 +45,7 @@ def shapes_of():
 
 
 @pytest.mark.parametrize("spec", [PLAIN, CARRIED], ids=["plain", "carried"])
-def test_batches_of_any_size_are_forecast_in_the_few_shapes_that_were_run_before(spec, shapes_of):
+def test_batches_of_any_size_run_in_the_few_shapes_of_the_warm_up(spec, shapes_of):
     weights = weights_of(spec)
     engine, reference = KerasEngine(spec, weights, max_rows=9), OnnxEngine(spec, weights)
     given = shapes_of(engine)
@@ -55,13 +55,13 @@ def test_batches_of_any_size_are_forecast_in_the_few_shapes_that_were_run_before
     assert warm == [(rows, points) for rows in (1, 8, 9) for points in lengths]
     for rows, points in ((1, 10), (2, 10), (9, 10), (20, 10), *([(1, 1), (3, 25), (11, 7)] if spec.carries else [])):
         inputs = inputs_of(spec, rows, past=(points, spec.channels))
-        said, expected = engine.run(inputs), reference.run(inputs)
-        assert said.keys() == expected.keys()
-        assert all(value == pytest.approx(expected[name], abs=1e-5) for name, value in said.items())
+        found, expected = engine.run(inputs), reference.run(inputs)
+        assert found.keys() == expected.keys()
+        assert all(value == pytest.approx(expected[name], abs=1e-5) for name, value in found.items())
     assert given == warm
 
 
-def test_keras_on_the_cpu_is_placed_like_any_device_and_agrees_to_the_same_as_when_it_was_published():
+def test_keras_on_the_cpu_is_placed_like_any_device_with_the_tolerance_of_publishing():
     cpu = Device("cpu", OnnxEngine, 0, 0)
     device = Device("cpu", KerasEngine, 0, 0, (1, 8), cpu, TOLERANCE)
     placed = place([(PLAIN, weights_of(PLAIN))], device)
@@ -94,14 +94,14 @@ class OnGpu:
         ("cpu", False),
     ],
 )
-def test_every_backend_has_its_own_words_for_a_gpu(monkeypatch, device, seen):
+def test_a_gpu_is_recognised_by_the_names_of_every_backend(monkeypatch, device, seen):
     monkeypatch.setattr(keras_engine.K, "zeros", lambda shape: OnGpu(device))
     assert sees_gpu() is seen
 
 
-def test_an_engine_on_a_gpu_that_is_not_there_is_never_made_and_the_cpu_serves():
+def test_without_a_gpu_its_engine_cannot_be_built_and_the_cpu_serves():
     weights = weights_of(PLAIN)
-    with pytest.raises((ValueError, RuntimeError)):  # as TensorFlow and JAX have it
+    with pytest.raises((ValueError, RuntimeError)):  # TensorFlow's and JAX's errors
         KerasEngine(PLAIN, weights, "gpu")
     gpu = Device("gpu", partial(KerasEngine, device="gpu"), 0, 0, (1, 8), Device("cpu", OnnxEngine, 0, 0))
     placed = place([(PLAIN, weights)], gpu)
@@ -109,13 +109,13 @@ def test_an_engine_on_a_gpu_that_is_not_there_is_never_made_and_the_cpu_serves()
     assert isinstance(placed.engines[0], OnnxEngine)
 
 
-def test_on_the_cpu_no_layer_may_take_a_gpus_kernels():
+def test_on_the_cpu_no_layer_uses_cudnn():
     engine = KerasEngine(CARRIED, weights_of(CARRIED))
     cells = [layer for layer in engine.network.layers if layer.name.startswith("encoder")]
     assert [layer.use_cudnn for layer in cells] == [False, False]
 
 
-def test_the_inputs_of_the_check_are_the_same_at_every_call_and_of_every_length_a_state_may_meet():
+def test_random_inputs_are_the_same_at_every_call_and_have_every_compiled_length():
     once, again = (list(random_inputs(CARRIED, (1, 7))) for _ in range(2))
     assert [inputs["past"].shape[:2] for inputs in once] == [(r, n) for r in (1, 7) for n in (1, 8, 10)]
     assert all((a[name] == b[name]).all() for a, b in zip(once, again, strict=True) for name in a)
@@ -124,7 +124,7 @@ def test_the_inputs_of_the_check_are_the_same_at_every_call_and_of_every_length_
     assert {value for inputs in random_inputs(seen, (7,)) for value in inputs["seen"].flat} == {0.0, 1.0}
 
 
-def test_a_looser_tolerance_is_said_by_who_asks_for_it():
+def test_a_larger_tolerance_accepts_a_larger_difference():
     class Off(OnnxEngine):
         def run(self, inputs):
             return {name: value + 1e-3 for name, value in super().run(inputs).items()}
@@ -136,10 +136,10 @@ def test_a_looser_tolerance_is_said_by_who_asks_for_it():
         check_parity(PLAIN, reference, other)
 
 
-def test_a_network_that_is_given_other_weights_says_what_a_new_one_would():
+def test_a_network_with_replaced_weights_equals_a_new_one():
     engine, [inputs] = KerasEngine(PLAIN, weights_of(PLAIN)), random_inputs(PLAIN, [3])
     for seed in (1, 2, 1):
         weights = weights_of(PLAIN, seed)
         keras_engine.set_weights(engine.network, weights)
-        said = engine.run(inputs)["predicted"]
-        np.testing.assert_array_equal(said, KerasEngine(PLAIN, weights).run(inputs)["predicted"])
+        found = engine.run(inputs)["predicted"]
+        np.testing.assert_array_equal(found, KerasEngine(PLAIN, weights).run(inputs)["predicted"])

@@ -1,4 +1,4 @@
-"""What is written without the package ``onnx`` is what that package writes."""
+"""Messages written without the package ``onnx`` are read by that package as they were meant."""
 
 import numpy as np
 import onnx
@@ -41,7 +41,7 @@ def test_a_node_is_read_as_it_was_meant(operator, inputs, outputs, attributes):
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_a_tensor_keeps_its_name_shape_and_numbers(shape, dtype):
     value = (np.random.default_rng(0).normal(size=shape) * 1e4).astype(dtype)
-    for one in (value, value.T):  # the second does not lie in memory as it is written
+    for one in (value, value.T):  # the second is not contiguous in memory
         read = TensorProto.FromString(onnx_proto.tensor("gewöhnlich", one))
         assert read.name == "gewöhnlich"
         again = numpy_helper.to_array(read)
@@ -59,7 +59,7 @@ def test_an_input_has_sizes_and_names_of_sizes():
 
 
 @pytest.mark.parametrize("fields", pairs(), ids=name_of)
-def test_every_graph_is_sound_by_the_rules_of_onnx(fields):
+def test_every_graph_passes_the_checker_of_onnx(fields):
     spec = spec_of(fields)
     read = onnx.load_model_from_string(build_graph(spec, weights_of(spec)))
     onnx.checker.check_model(read, full_check=True)

@@ -18,7 +18,7 @@ from models.forecasting.forecaster import (
     predict,
 )
 from tests.models.samples import (
-    Says,
+    FixedEngine,
     faults_of,
     flat_calibration,
     helpful,
@@ -32,7 +32,7 @@ from tests.models.samples import (
 NAN = np.nan
 SPEC = small_spec(season=1, context=4, horizon=2, skip=False)
 # says the last value and one more, in window units
-AND_ONE = Says(lambda inputs: inputs["past"][:, -1:, 0] + [[1, 2]])
+AND_ONE = FixedEngine(lambda inputs: inputs["past"][:, -1:, 0] + [[1, 2]])
 PANEL = panel_of([9, 0, 1, 2, 3], [5, 5, 5, 5, 5])
 
 
@@ -47,7 +47,7 @@ def forecast_of(panel, horizon, levels=(), spec=SPEC, engine=AND_ONE) -> Forecas
 
 def lines(height):
     """Says the same height, in window units, at each step."""
-    return Says(lambda inputs: np.full((len(inputs["past"]), 2), height))
+    return FixedEngine(lambda inputs: np.full((len(inputs["past"]), 2), height))
 
 
 def test_a_forecast_in_data_units_by_hand():

@@ -9,12 +9,14 @@ import pytest
 from models.engines.onnx import OnnxEngine
 from models.forecasting.rollout import advance, begin, count_passes, forecast_from_state, roll, scatter, take_rows
 from models.network.inputs import window_inputs
-from tests.models.samples import Says, panel_of, reader_of, small_spec, weights_of, with_covariates
+from tests.models.samples import FixedEngine, panel_of, reader_of, small_spec, weights_of, with_covariates
 
 NAN = np.nan
 ONE = np.array([0])
 SPEC = small_spec(season=1, context=4, horizon=2, scaling="last", skip=False)
-AND_ONE = Says(lambda inputs: inputs["past"][:, -1:, 0] + [[1, 2]])  # the last value and one more, in window units
+AND_ONE = FixedEngine(
+    lambda inputs: inputs["past"][:, -1:, 0] + [[1, 2]]
+)  # the last value and one more, in window units
 
 
 def rolled(spec, engine, panel, horizon):
@@ -31,13 +33,13 @@ def test_what_was_said_is_read_in_the_next_pass_in_units_of_the_new_window():
 
 def test_there_are_no_more_passes_than_needed():
     for horizon, runs in [(1, 1), (2, 1), (3, 2), (8, 4)]:
-        engine = Says(AND_ONE.answer)
+        engine = FixedEngine(AND_ONE.answer)
         rolled(SPEC, engine, panel_of(range(9)), horizon)
         assert len(engine.given) == runs
 
 
 def test_covariates_go_along_with_the_moments():
-    engine = Says(lambda inputs: inputs["ahead"][:, :, 0])
+    engine = FixedEngine(lambda inputs: inputs["ahead"][:, :, 0])
     panel = with_covariates(panel_of([1, 2, 3, 4, NAN, NAN, NAN, NAN]), price=np.arange(8))
     spec = replace(SPEC, future_covariates=("price",))
     rolled(spec, engine, panel, 4)
@@ -47,7 +49,7 @@ def test_covariates_go_along_with_the_moments():
 
 def test_covariates_of_the_past_end_with_what_was_observed():
     """Also in a backtest, where the panel knows them of the steps that are said: a real forecast does not."""
-    engine = Says(AND_ONE.answer)
+    engine = FixedEngine(AND_ONE.answer)
     panel = with_covariates(panel_of(range(8)), load=range(1, 9))
     spec = replace(SPEC, past_covariates=("load",))
     roll(reader_of(spec, panel), engine, ONE, np.array([4]), 6)
@@ -55,14 +57,14 @@ def test_covariates_of_the_past_end_with_what_was_observed():
 
 
 def test_a_missing_value_stays_missing_until_it_has_slid_out():
-    engine = Says(AND_ONE.answer)
+    engine = FixedEngine(AND_ONE.answer)
     rolled(SPEC, engine, panel_of([1, NAN, 3, 5]), 4)
     assert [given["past"][0, :, 1].tolist() for given in engine.given] == [[1, 0, 1, 1], [1, 1, 1, 1]]
 
 
 def test_quantiles_are_in_units_of_the_data_and_only_the_median_is_read_on():
     spec = replace(SPEC, loss="quantile", quantiles=(0.1, 0.5, 0.9))
-    engine = Says(None)
+    engine = FixedEngine(None)
     engine.run = lambda inputs: {"predicted": np.float32([[[2, 0, -1], [1, 0, -2]]] * len(inputs["past"]))}
     said = rolled(spec, engine, panel_of([0, 1, 2, 3]), 4)
     assert said.levels == (0.1, 0.5, 0.9)

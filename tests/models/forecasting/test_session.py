@@ -16,7 +16,7 @@ from models.forecasting.session import predict as session_says
 from models.network.cells import CELLS
 from models.network.losses import LOSSES
 from models.network.scaling import TRANSFORMS
-from tests.models.kinds import KNOWN, TAUGHT, name_of, spec_of
+from tests.models.kinds import KNOWN, LEARNING, name_of, spec_of
 from tests.models.samples import (
     faults_of,
     flat_calibration,
@@ -31,7 +31,7 @@ from tests.models.samples import (
 NAN = np.nan
 POINTS, AHEAD = 48, 9
 FIRST = np.datetime64("2024-01-01")
-CARRYING = TAUGHT[:3]
+CARRYING = LEARNING[:3]
 MEASURES = [(s, t) for s, t in product(("level", "last", "standard", "panel"), TRANSFORMS) if (s, t)[::2] != ("panel",)]
 KINDS = [
     *({"cell": c, "strategy": s, "depth": d} for c, s, d in product(CELLS, CARRYING, (1, 2))),

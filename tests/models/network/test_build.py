@@ -1,4 +1,4 @@
-"""One network, described once: what it reads and what it holds can be told without any engine."""
+"""The network of a spec: its inputs and weights are known without any engine."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_a_head_at_every_step_is_one_head():
     assert weight_shapes(small_spec(strategy="seq2seq")) == weight_shapes(small_spec(strategy="direct"))
 
 
-def test_what_is_said_has_a_number_for_each_quantile_and_a_gate_for_each_naive_forecast():
+def test_the_output_has_a_number_for_each_quantile_and_a_gate_for_each_naive_forecast():
     shapes = weight_shapes(small_spec(units=6, loss="quantile", quantiles=(0.1, 0.5, 0.9)))
     assert shapes["head/kernel"] == (6, 4 * 3)
     assert shapes["gate/kernel"] == (6, 4 * 2)
@@ -36,12 +36,12 @@ def test_a_carried_state_is_an_input_for_each_part_of_each_layer(cell):
     assert input_shapes(spec) == {"past": (10, 3), **states}
 
 
-def test_seasonal_naive_reads_what_it_says_and_holds_nothing():
+def test_seasonal_naive_reads_its_forecast_and_has_no_weights():
     spec = small_spec(strategy="seasonal_naive")
     assert (input_shapes(spec), weight_shapes(spec)) == ({"skip": (4, 1)}, {})
 
 
-def test_operations_tell_the_shapes_that_they_make():
+def test_operations_know_the_shapes_of_their_results():
     backend = ShapeBackend()
     ops = Ops(backend)
     x, one = ops.input("x", (5, 3)), ops.input("one", (2,))

@@ -1,4 +1,4 @@
-"""Every cell does what its equations say, written out here in NumPy, and starts from the state that it is given."""
+"""Every cell computes its equations, written out here in NumPy, and starts from the given state."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def rnn(row, states, w):
 
 
 def lstm(row, states, w):
-    """The gates in the layer's order i, f, c, o."""
+    """Compute one step; the gates are in the layer's order i, f, c, o."""
     h, c = states
     i, f, g, o = np.split(row @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
@@ -27,7 +27,7 @@ def lstm(row, states, w):
 
 
 def gru(row, states, w):
-    """The gates in the layer's order z, r, h, with the reset after the matrix product."""
+    """Compute one step; the gates are in the layer's order z, r, h, with the reset after the matrix product."""
     (h,) = states
     given, own = row @ w["kernel"] + w["bias"][0], h @ w["recurrent_kernel"] + w["bias"][1]
     (xz, xr, xh), (hz, hr, hh) = np.split(given, 3), np.split(own, 3)
@@ -36,7 +36,7 @@ def gru(row, states, w):
 
 
 def peephole(row, states, w):
-    """Gers et al. (2002): the gates i and f see the memory before the step, o the one after it."""
+    """Compute one step (Gers et al., 2002): gates i and f see the memory before the step, o the one after it."""
     h, c = states
     i, f, g, o = np.split(row @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4)
     see_i, see_f, see_o = w["peephole"]
@@ -48,7 +48,7 @@ EQUATIONS = {"rnn": rnn, "lstm": lstm, "gru": gru, "peephole": peephole}
 
 
 def run(cell, x, states, weights, name="encoder_0"):
-    """The states after the rows of ``x`` (n, D)."""
+    """Return the states after the rows of ``x`` (n, D)."""
     own = {part.split("/")[1]: w for part, w in weights.items() if part.startswith(f"{name}/")}
     for row in x:
         states = EQUATIONS[cell](row, states, own)
@@ -56,7 +56,7 @@ def run(cell, x, states, weights, name="encoder_0"):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_graph_does_what_the_equations_say(cell):
+def test_the_graph_computes_the_equations_of_the_cell(cell):
     spec = small_spec(cell=cell, units=3, skip=False, state="carried", strategy="direct")
     weights, rng = weights_of(spec), np.random.default_rng(1)
     inputs = {name: rng.normal(size=(1, *s)).astype(np.float32) for name, s in input_shapes(spec).items()}
@@ -70,13 +70,13 @@ def test_the_graph_does_what_the_equations_say(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_cell_knows_the_shapes_of_its_weights_and_the_operator_has_as_many(cell):
+def test_the_operators_weights_are_the_layers_in_another_order(cell):
     shapes = CELLS[cell].shapes(2, 3)
     weights = {name: np.arange(np.prod(shape), dtype=np.float32).reshape(shape) for name, shape in shapes.items()}
-    gates = len(CELLS[cell].gate_order)
-    made = CELLS[cell].onnx_weights(weights)
+    gates = CELLS[cell].gates
+    converted = CELLS[cell].onnx_weights(weights)
     expected = {"W": (1, gates * 3, 2), "R": (1, gates * 3, 3), "B": (1, 2 * gates * 3)}
     expected |= {"P": (1, 9)} if cell == "peephole" else {}
-    assert {name: value.shape for name, value in made.items()} == expected
+    assert {name: value.shape for name, value in converted.items()} == expected
     for theirs, ours in (("W", "kernel"), ("R", "recurrent_kernel")):
-        assert sorted(made[theirs].ravel()) == sorted(weights[ours].ravel())  # each is moved, none is lost
+        assert sorted(converted[theirs].ravel()) == sorted(weights[ours].ravel())  # each is moved, none is lost

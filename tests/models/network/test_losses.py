@@ -1,4 +1,4 @@
-"""What a network's numbers mean: points, quantiles, distributions."""
+"""The meaning of a network's numbers: points, quantiles, distributions."""
 
 from statistics import NormalDist
 
@@ -12,36 +12,36 @@ from models.network.losses import LOSSES, scale_of, student_t_quantiles
 LEVELS = (0.1, 0.5, 0.9)
 
 
-def read(loss, *said, levels=LEVELS):
-    return LOSSES[loss].read(np.float32([[said]]), levels)
+def read(loss, *parameters, levels=LEVELS):
+    return LOSSES[loss].read(np.float32([[parameters]]), levels)
 
 
 @pytest.mark.parametrize("loss", ["mae", "mse", "huber"])
-def test_a_point_is_said_as_it_is(loss):
-    assert LOSSES[loss].located(LEVELS) + LOSSES[loss].others == 1
-    said = read(loss, 3.0)
-    assert (said.mean.tolist(), said.quantiles) == ([[3.0]], None)
+def test_a_point_forecast_is_the_parameter_itself(loss):
+    assert LOSSES[loss].count_locations(LEVELS) + LOSSES[loss].spreads == 1
+    forecast = read(loss, 3.0)
+    assert (forecast.mean.tolist(), forecast.quantiles) == ([[3.0]], None)
 
 
-def test_quantiles_that_cross_are_put_in_order_and_the_median_is_the_point():
-    assert LOSSES["quantile"].located(LEVELS) == 3
-    said = read("quantile", 5.0, 1.0, 2.0)
-    assert said.quantiles.tolist() == [[[1.0, 2.0, 5.0]]]
-    assert said.mean.tolist() == [[2.0]]
+def test_crossing_quantiles_are_sorted_and_the_median_is_the_point_forecast():
+    assert LOSSES["quantile"].count_locations(LEVELS) == 3
+    forecast = read("quantile", 5.0, 1.0, 2.0)
+    assert forecast.quantiles.tolist() == [[[1.0, 2.0, 5.0]]]
+    assert forecast.mean.tolist() == [[2.0]]
 
 
 def test_a_normal_distribution_by_hand():
-    assert (LOSSES["normal"].located(LEVELS), LOSSES["normal"].others) == (1, 1)
-    said = read("normal", 10.0, 0.0)
+    assert (LOSSES["normal"].count_locations(LEVELS), LOSSES["normal"].spreads) == (1, 1)
+    forecast = read("normal", 10.0, 0.0)
     scale = np.log(2) + 1e-3  # softplus of 0
-    assert said.mean.tolist() == [[10.0]]
-    assert said.quantiles[0, 0].tolist() == pytest.approx([10 - 1.2816 * scale, 10, 10 + 1.2816 * scale], abs=1e-4)
+    assert forecast.mean.tolist() == [[10.0]]
+    assert forecast.quantiles[0, 0].tolist() == pytest.approx([10 - 1.2816 * scale, 10, 10 + 1.2816 * scale], abs=1e-4)
 
 
 def test_a_student_t_distribution_by_hand():
-    said = read("student_t", 10.0, 0.0)
+    forecast = read("student_t", 10.0, 0.0)
     scale = np.log(2) + 1e-3
-    assert said.quantiles[0, 0].tolist() == pytest.approx([10 - 1.5332 * scale, 10, 10 + 1.5332 * scale], abs=1e-4)
+    assert forecast.quantiles[0, 0].tolist() == pytest.approx([10 - 1.5332 * scale, 10, 10 + 1.5332 * scale], abs=1e-4)
 
 
 def test_quantiles_of_student_t_are_those_of_the_tables():
@@ -52,7 +52,7 @@ def test_quantiles_of_student_t_are_those_of_the_tables():
     assert student_t_quantiles([0.99])[0] > normal  # heavier tails
 
 
-def test_a_scale_is_positive_whatever_is_said():
+def test_a_scale_is_positive_for_any_parameter():
     raw = np.float32([-1e30, -5, 0, 5, 1e30])
     scales = scale_of(raw)
     assert (scales >= 1e-3).all()
@@ -61,7 +61,7 @@ def test_a_scale_is_positive_whatever_is_said():
 
 @given(st.sampled_from(["quantile", "normal", "student_t"]), st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3))
 def test_quantiles_never_cross(loss, numbers):
-    count = LOSSES[loss].located(LEVELS) + LOSSES[loss].others
-    said = read(loss, *numbers[:count])
-    assert (np.diff(said.quantiles) >= 0).all()
-    assert said.mean[0, 0] == said.quantiles[0, 0, 1]
+    count = LOSSES[loss].count_locations(LEVELS) + LOSSES[loss].spreads
+    forecast = read(loss, *numbers[:count])
+    assert (np.diff(forecast.quantiles) >= 0).all()
+    assert forecast.mean[0, 0] == forecast.quantiles[0, 0, 1]

@@ -1,4 +1,4 @@
-"""Specs and training settings: what they say of themselves, and what of them cannot be."""
+"""Specs and training settings: sizes, JSON, and the combinations that are refused."""
 
 import pytest
 
@@ -26,18 +26,18 @@ def test_settings_of_a_training_go_to_json_and_back():
     ("strategy", "outputs"),
     [("iterative", 2), ("direct", 4), ("seq2seq", 4), ("decoder", 4), ("parallel", 4), ("seasonal_naive", 4)],
 )
-def test_a_spec_knows_how_many_steps_its_network_says(strategy, outputs):
+def test_a_spec_knows_how_many_steps_its_network_predicts(strategy, outputs):
     assert small_spec(strategy=strategy, segment=2).outputs == outputs
 
 
 @pytest.mark.parametrize(
     ("loss", "parameters"), [("mae", 1), ("mse", 1), ("huber", 1), ("quantile", 3), ("normal", 2), ("student_t", 2)]
 )
-def test_a_spec_knows_how_many_numbers_its_network_says_of_each(loss, parameters):
+def test_a_spec_knows_how_many_numbers_its_network_gives_for_each_step(loss, parameters):
     assert small_spec(loss=loss, quantiles=(0.1, 0.5, 0.9)).parameters == parameters
 
 
-def test_a_spec_knows_what_its_network_reads():
+def test_a_spec_knows_the_channels_that_its_network_reads():
     spec = small_spec(**KNOWN, season=7)
     # price; promotion in two values; four of the calendar of days (place in week and year); holidays
     calendar = small_spec(calendar=True, season=7).ahead_channels
@@ -65,7 +65,7 @@ def test_a_spec_knows_what_its_network_reads():
         ({"context": 0, "static_covariates": ("size",)}, 0, False),
     ],
 )
-def test_a_network_is_shown_naive_forecasts_and_lags_that_its_window_holds(fields, skip, lags):
+def test_a_network_reads_the_naive_forecasts_and_lags_that_its_window_holds(fields, skip, lags):
     spec = small_spec(**fields)
     assert (spec.skip_channels, spec.lags) == (skip, lags)
 
@@ -109,7 +109,7 @@ BAD_FIELDS = [
     ("future_covariates", ("a", "a")),
     ("future_covariates", tuple(f"c{i}" for i in range(51))),
     ("static_covariates", ({},)),
-    ("categories", (("place", ("north",)),)),  # of no covariate that is read
+    ("categories", (("place", ("north",)),)),  # its covariate is in no role
     ("categories", 3),
     ("categories", (({}, ("x",)),)),
     ("calendar", None),
@@ -119,7 +119,7 @@ BAD_FIELDS = [
 
 
 @pytest.mark.parametrize(("field", "value"), BAD_FIELDS, ids=lambda value: str(value)[:20])
-def test_a_field_of_a_spec_that_cannot_work_is_named(field, value):
+def test_a_bad_field_of_a_spec_is_named(field, value):
     with pytest.raises(SpecError) as caught:
         small_spec(**{field: value})
     (fault,) = caught.value.faults
@@ -137,7 +137,7 @@ def test_a_field_of_a_spec_that_cannot_work_is_named(field, value):
     ],
     ids=["empty", "numbers", "twice", "too many"],
 )
-def test_categories_that_cannot_be_told_apart_are_refused(categories):
+def test_bad_categories_are_refused(categories):
     with pytest.raises(SpecError) as caught:
         small_spec(static_covariates=("a",), categories=categories)
     assert [fault.field for fault in caught.value.faults] == ["categories"]
@@ -176,7 +176,7 @@ TOGETHER = [
 
 
 @pytest.mark.parametrize(("fields", "named"), TOGETHER, ids=str)
-def test_fields_that_cannot_work_together_are_refused_with_the_one_to_change(fields, named):
+def test_contradicting_fields_are_refused_with_the_one_to_change(fields, named):
     with pytest.raises(SpecError) as caught:
         small_spec(**fields)
     (fault,) = caught.value.faults
@@ -190,7 +190,7 @@ BAD_SETTINGS += [("clip_value", -1.0), ("carry", 0), ("weight_decay", 2.0)]
 
 
 @pytest.mark.parametrize(("field", "value"), BAD_SETTINGS)
-def test_a_training_setting_that_cannot_work_is_named(field, value):
+def test_a_bad_training_setting_is_named(field, value):
     with pytest.raises(SpecError) as caught:
         Training(**{field: value})
     assert [fault.field for fault in caught.value.faults] == [field]
@@ -204,7 +204,7 @@ def test_a_training_setting_that_cannot_work_is_named(field, value):
         ({"state": "carried"}, {"carry": 2, "patience": 3}, "patience"),
     ],
 )
-def test_a_training_that_does_not_go_with_its_spec_is_refused(spec, training, named):
+def test_training_settings_that_contradict_the_spec_are_refused(spec, training, named):
     with pytest.raises(SpecError) as caught:
         check_training(small_spec(**spec), Training(**training))
     assert [fault.field for fault in caught.value.faults] == [named]
@@ -213,23 +213,23 @@ def test_a_training_that_does_not_go_with_its_spec_is_refused(spec, training, na
     check_training(small_spec(state="carried"), Training(carry=2))
 
 
-def test_all_faults_of_a_spec_are_told_together():
+def test_all_faults_of_a_spec_are_reported_together():
     with pytest.raises(SpecError) as caught:
         Spec(freq="x", season=0, context=-1, horizon=0, cell="x", strategy="x", units=0, depth=0, holidays="x")
-    told = {fault.field for fault in caught.value.faults}
-    assert told == {"freq", "season", "context", "horizon", "cell", "strategy", "units", "depth", "holidays"}
+    fields = {fault.field for fault in caught.value.faults}
+    assert fields == {"freq", "season", "context", "horizon", "cell", "strategy", "units", "depth", "holidays"}
 
 
-def test_unknown_and_missing_fields_are_told_with_the_known_ones():
+def test_unknown_and_missing_fields_are_reported_with_the_known_ones():
     with pytest.raises(SpecError) as caught:
         Spec.from_json({"freq": "D", "colour": "red", "season": 7, "context": 9})
-    told = [(fault.code, fault.field) for fault in caught.value.faults]
-    assert told == [("unknown_field", None), ("missing_field", "horizon")]
+    found = [(fault.code, fault.field) for fault in caught.value.faults]
+    assert found == [("unknown_field", None), ("missing_field", "horizon")]
     assert "no field 'colour'" in str(caught.value)
     assert "the fields are freq, season, context" in str(caught.value)
 
 
-def test_the_arithmetic_of_a_forecast_grows_with_what_makes_it_longer():
+def test_operations_of_a_forecast_grow_with_horizon_units_context_and_depth():
     base = small_spec(units=64)
     assert forecast_flop(base, 8) == 2 * forecast_flop(base, 4)
     for fields in (
@@ -243,7 +243,7 @@ def test_the_arithmetic_of_a_forecast_grows_with_what_makes_it_longer():
     assert forecast_flop(small_spec(units=64, segment=5), 4) < forecast_flop(base, 4)
 
 
-def test_what_is_out_of_range_is_told_to_the_last_digit() -> None:
+def test_a_value_out_of_range_is_reported_to_the_last_digit() -> None:
     with pytest.raises(SpecError) as refused:
         Training(seed=2**31)
     [fault] = refused.value.faults

@@ -40,7 +40,7 @@ def test_losses_by_hand(name, actual, said, expected):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_missing_target_costs_nothing_and_teaches_nothing(name):
-    count = LOSSES[name].located((0.1, 0.5, 0.9)) + LOSSES[name].others
+    count = LOSSES[name].count_locations((0.1, 0.5, 0.9)) + LOSSES[name].spreads
     there = loss(name, [3.0], [[1.0] * count])
     assert loss(name, [3.0, NAN], [[1.0] * count, [7.0] * count]) == pytest.approx(there)
     assert loss(name, [NAN, NAN], [[1.0] * count] * 2) == 0.0
