@@ -14,3 +14,4 @@ Weights = Mapping[str, Float32]  # name of a parameter -> its values
 Inputs = dict[str, Float32]  # name of a network's input -> its values, the batch axis first
 Outputs = dict[str, Float32]  # name of a network's output -> its values, the batch axis first
 JsonObject = dict[str, Any]  # a decoded JSON object whose fields are not fixed by a type
+JsonMapping = Mapping[str, Any]  # a JsonObject that is only read

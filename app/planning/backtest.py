@@ -1,8 +1,8 @@
 """Job kind ``backtest``: score a version, or the baselines alone, on the end of a data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
@@ -15,6 +15,7 @@ from models.errors import InputError
 from models.evaluation.origins import Origins, origins_of, plan_for
 from models.forecasting.forecaster import Member, check_covariates
 from models.training.recipes import suggest
+from models.types import JsonMapping, JsonObject
 
 BASELINE = "seasonal_naive"  # listed as the model of a backtest without a version
 
@@ -53,12 +54,12 @@ class BacktestPayload:
     baselines: tuple[str, ...]
     windows: str | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the payload as the column ``jobs.request`` stores it."""
         return {**asdict(self), "baselines": list(self.baselines)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "BacktestPayload":
+    def from_json(cls, values: JsonMapping) -> "BacktestPayload":
         """Return the payload that ``to_json`` described."""
         version = None if values["version"] is None else PinnedVersion(**values["version"])
         return cls(**{**values, "version": version, "baselines": tuple(values["baselines"])})

@@ -2,9 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from app.planning.job_kind import JobKind, PlanContext
 from app.problems import NotFound
@@ -13,6 +11,7 @@ from app.store.jobs import NewJob
 from models.data.calendar import parse_freq
 from models.errors import BundleError, InputError
 from models.forecasting import bundle
+from models.types import JsonMapping, JsonObject
 
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 
@@ -24,12 +23,12 @@ class ImportPayload:
     sha256: str
     size_bytes: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the payload as the column ``jobs.request`` stores it."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ImportPayload":
+    def from_json(cls, values: JsonMapping) -> "ImportPayload":
         """Return the payload that ``to_json`` described."""
         return cls(**values)
 

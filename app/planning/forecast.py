@@ -1,8 +1,7 @@
 """Job kind ``forecast``: forecast every series of a data set into a file."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -12,6 +11,7 @@ from app.schemas.kinds import DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
 from models.errors import InputError
 from models.forecasting.forecaster import check_request
+from models.types import JsonMapping, JsonObject
 
 Level = Annotated[int, Field(ge=1, le=99)]
 
@@ -52,13 +52,13 @@ class ForecastPayload:
     format: str
     ids: tuple[str, ...] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the payload as the column ``jobs.request`` stores it."""
         ids = None if self.ids is None else list(self.ids)
         return {**asdict(self), "levels": list(self.levels), "ids": ids}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ForecastPayload":
+    def from_json(cls, values: JsonMapping) -> "ForecastPayload":
         """Return the payload that ``to_json`` described."""
         ids = None if values["ids"] is None else tuple(values["ids"])
         version, levels = PinnedVersion(**values["version"]), tuple(values["levels"])

@@ -18,6 +18,7 @@ from app.store.tables import Revision, Version
 from models.data.panel import Panel
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster
+from models.types import JsonMapping, JsonObject
 
 MAX_NUMBER = 2**31 - 1  # of a version: the largest integer of a database column
 
@@ -27,7 +28,7 @@ R = TypeVar("R", bound=JobBody)
 class Payload(Protocol):
     """Plan of a job as the column ``jobs.request`` stores it: every field has a value."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the payload as JSON values."""
 
 
@@ -72,18 +73,18 @@ class StoredVersion(NamedTuple):
 class JobDetails:
     """Fields of ``JobAnswer`` that depend on the kind; ``order`` is the whole payload of a job that trains nothing."""
 
-    order: Mapping[str, Any] | None = None
+    order: JsonMapping | None = None
     spec: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
-    members: Sequence[Mapping[str, Any]] = ()
+    members: Sequence[JsonMapping] = ()
     warm_start_from: str | None = None
-    auto: Mapping[str, Any] | None = None
+    auto: JsonMapping | None = None
     refit: bool = False
     promote: str | None = None
-    gate: Mapping[str, Any] | None = None
+    gate: JsonMapping | None = None
 
 
-def payload_details(values: Mapping[str, Any]) -> JobDetails:
+def payload_details(values: JsonMapping) -> JobDetails:
     """Return the details of a job that trains nothing, of which the API shows the stored payload as it is."""
     return JobDetails(order=values)
 
@@ -137,7 +138,7 @@ class JobKind:
 
     name: str
     work: str
-    details: Callable[[Mapping[str, Any]], JobDetails] = payload_details
+    details: Callable[[JsonMapping], JobDetails] = payload_details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

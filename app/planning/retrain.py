@@ -1,8 +1,8 @@
 """Job kind ``retrain``: train the champion of a model again, on the newest data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
@@ -23,6 +23,7 @@ from models.training.feasibility import check
 from models.training.member_plan import MemberPlan
 from models.training.recipes import suggest, suggest_training
 from models.training.report import VersionReport
+from models.types import JsonMapping, JsonObject
 
 
 class RetrainRequest(PromotionBody):
@@ -58,7 +59,7 @@ def plan(context: PlanContext, request: RetrainRequest) -> NewJob:
     panel = data.panel if before.group is None else before.group.select(data.panel)
     # Seasonal naive as champion has no weights to start from; it is trained again without a warm start.
     if request.warm_start and any(STRATEGIES[member.spec.strategy].learns for member in parent.forecaster.members):
-        same: dict[str, Any] = {field: getattr(request, field) for field in PromotionBody.model_fields}
+        same: JsonObject = {field: getattr(request, field) for field in PromotionBody.model_fields}
         same |= {"dataset": data.revision.dataset.name, "refit": before.refit, "baselines": list(before.baselines)}
         payload = plan_training(TrainRequest(model=model, **same), panel, parent)
     else:
@@ -88,7 +89,7 @@ def _payload_of_import(forecaster: Forecaster, panel: Panel) -> TrainPayload:
     return TrainPayload(members=tuple(MemberPlan(spec, suggest_training(panel, spec, {})) for spec in specs))
 
 
-def plan_again(payload: TrainPayload, members: Sequence[Mapping[str, Any]] | None, panel: Panel) -> TrainPayload:
+def plan_again(payload: TrainPayload, members: Sequence[JsonMapping] | None, panel: Panel) -> TrainPayload:
     """Return ``payload`` with its members planned for the data ``panel``, without search and warm start.
 
     ``members``: the JSON values of the members that were trained, which differ from the payload's after a search. The

@@ -23,6 +23,7 @@ from app.store.schedules import Plan, plan_of
 from app.store.tables import Schedule
 from app.store.triggers import Triggers
 from models.errors import InputError
+from models.types import JsonObject
 
 SHOWN = 5  # due times in an answer
 
@@ -33,7 +34,7 @@ class SchedulePlanner:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._settings = database, settings
 
-    def plan_job(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
+    def plan_job(self, tenant_id: int, request: JsonObject, created_by: str) -> NewJob:
         """Return the job that ``request``, the stored body of a job, describes.
 
         Raises:
@@ -69,7 +70,7 @@ class SchedulePlanner:
             raise InputError.of("not_found", str(error), "create it first, or name another", field="job") from error
 
 
-def job_request_of(plan: Plan) -> dict[str, Any]:
+def job_request_of(plan: Plan) -> JsonObject:
     """Return the body of the job that ``plan`` queues, with the gate of the schedule if it has one."""
     return plan.request if plan.gate is None else {**plan.request, "gate": plan.gate}
 

@@ -1,8 +1,7 @@
 """Job kind ``train``: train a new version of a model, or one for each group of series."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -20,6 +19,7 @@ from models.network.spec import Spec, Training
 from models.training.feasibility import check, warm_start_specs
 from models.training.member_plan import MemberPlan
 from models.training.recipes import RECIPES, suggest, suggest_training
+from models.types import JsonMapping, JsonObject
 
 SHARED = ("freq", "season", "horizon")  # fields that all members of a forecaster have in common
 
@@ -114,7 +114,7 @@ class GroupsPayload:
     groups: int
     left_out: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the payload as the column ``jobs.request`` stores it."""
         return {"by": self.by, "groups": self.groups, "left_out": list(self.left_out)}
 
@@ -166,7 +166,7 @@ def plan_training(request: TrainRequest, panel: Panel, parent: StoredVersion | N
     )
 
 
-def _suggest_member(request: TrainRequest, panel: Panel, changes: Mapping[str, Any]) -> MemberPlan:
+def _suggest_member(request: TrainRequest, panel: Panel, changes: JsonMapping) -> MemberPlan:
     """Return the member with ``changes``, fields of spec and training, in place of the fields of the request."""
     known = {field.name: kind for kind in (Spec, Training) for field in fields(kind)}
     for name in changes:

@@ -1,14 +1,13 @@
 """Payload of the kinds of job that train: ``train``, ``retrain`` and ``tune``."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from app.planning.groups import SeriesGroup
 from app.planning.job_kind import JobDetails, PinnedVersion
 from models.evaluation.promotion import Policy
 from models.network.spec import Spec
 from models.training.member_plan import MemberPlan
+from models.types import JsonMapping, JsonObject
 
 DEFAULT_GATE = Policy().to_json()
 
@@ -21,10 +20,10 @@ class AutoSearch:
     """
 
     budget_s: float
-    fixed: Mapping[str, Any]
+    fixed: JsonMapping
     trials: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the search as JSON values, without ``trials`` if it is None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
@@ -54,7 +53,7 @@ class TrainPayload:
         """The spec of the first member; all members have its frequency, season and horizon."""
         return self.members[0].spec
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the payload as the column ``jobs.request`` stores it; most fields with default values are left out."""
         first, *others = self.members
         values = {**first.to_json(), "promote": self.promote, "refit": self.refit}
@@ -76,7 +75,7 @@ class TrainPayload:
         return values
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "TrainPayload":
+    def from_json(cls, values: JsonMapping) -> "TrainPayload":
         """Return the payload that ``to_json`` described, also one that an earlier release stored.
 
         Raises:
@@ -96,7 +95,7 @@ class TrainPayload:
         )
 
 
-def training_details(values: Mapping[str, Any]) -> JobDetails:
+def training_details(values: JsonMapping) -> JobDetails:
     """Return the details of a job that trains from its stored payload, which need not be valid any more."""
     if "spec" not in values:  # the parent of a job for each group: it trains nothing itself
         return JobDetails(order=values)
@@ -112,6 +111,6 @@ def training_details(values: Mapping[str, Any]) -> JobDetails:
     )
 
 
-def _members(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _members(values: JsonMapping) -> list[JsonMapping]:
     """Return the JSON values of each member, the first included."""
     return [values, *values.get("others", ())]

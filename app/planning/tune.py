@@ -1,7 +1,7 @@
 """Job kind ``tune``: search for the best spec of a model, and train it."""
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -12,6 +12,7 @@ from app.schemas.base import Name
 from app.schemas.kinds import Baselines, BudgetS, DatasetJobBody, PromotionBody
 from app.schemas.specs import SpecFields, TrainingFields
 from app.store.jobs import NewJob
+from models.types import JsonObject
 
 
 class TuneRequest(DatasetJobBody, PromotionBody):
@@ -45,7 +46,7 @@ def plan(context: PlanContext, request: TuneRequest) -> NewJob:
         SpecError, InputError: a field cannot work alone, with another or with the data.
     """
     data = context.data(request.dataset, request.revision)
-    same: dict[str, Any] = {
+    same: JsonObject = {
         name: getattr(request, name) for name in TrainRequest.model_fields if name in TuneRequest.model_fields
     }
     training = TrainRequest(**{**same, "kind": "train", "auto": AutoRequest(budget_s=request.budget_s)})

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from models.forecasting import bundle
 from models.forecasting.forecaster import Member, make_runnable, predict
 from models.network.spec import Spec
 from models.training.blending import seasonal_naive_for
-from models.types import Ints
+from models.types import Ints, JsonObject
 
 STATISTICAL_S = 60.0  # time limit of Theta and ETS, which could take longer than everything else
 
@@ -60,7 +59,7 @@ def _members(context: JobContext, payload: BacktestPayload, panel: Panel) -> tup
     return (seasonal_naive_for(spec),)
 
 
-def _provenance(context: JobContext, payload: BacktestPayload, origins: Origins) -> dict[str, Any]:
+def _provenance(context: JobContext, payload: BacktestPayload, origins: Origins) -> JsonObject:
     """Return the scored version and the number of windows that it was trained on, for the report."""
     if payload.version is None:
         return {"of": BASELINE, "windows_taught": 0}

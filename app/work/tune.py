@@ -4,10 +4,9 @@ Its result is a step of the job's checkpoint, so that a job that was interrupted
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 from app.planning.training_payload import TrainPayload
 from app.work.progress_reporter import ProgressReporter
@@ -19,7 +18,7 @@ from models.training.fit import OnProgress, Progress, fit
 from models.training.member_plan import MemberPlan
 from models.training.parallel import ParallelMap, run_sequentially
 from models.training.search import SearchTools, search_spec
-from models.types import Weights
+from models.types import JsonMapping, Weights
 
 STEP = "search"
 
@@ -29,7 +28,7 @@ class SearchResult:
     """The best member, with the training settings that fit into the time left, and all trials (JSON values)."""
 
     member: MemberPlan
-    trials: tuple[Mapping[str, Any], ...]
+    trials: tuple[JsonMapping, ...]
 
 
 def search(

@@ -3,9 +3,8 @@
 They raise the errors that training would end with later, and train nothing. Importing this module imports no Keras.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
 from models.training.recipes import suggest
+from models.types import JsonMapping
 
 MIN_SHARE_KNOWN = 0.5  # of all points: a network learns only the mean of a future covariate that is known more rarely
 
@@ -70,7 +70,7 @@ def _useless_covariates(spec: Spec, panel: Panel) -> Iterator[Fault]:
                 yield Fault(code="unknown_future", field=role, message=message, hint=hint)
 
 
-def warm_start_specs(panel: Panel, changes: Mapping[str, Any], parent: Forecaster, name: str) -> list[Spec]:
+def warm_start_specs(panel: Panel, changes: JsonMapping, parent: Forecaster, name: str) -> list[Spec]:
     """Return the specs with which training continues the members of ``parent`` that have weights.
 
     Args:

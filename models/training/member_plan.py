@@ -1,11 +1,9 @@
 """Plan of one member: its spec, its training settings and its initial weights. Importing this imports no Keras."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.network.spec import Spec, Training
-from models.types import Weights
+from models.types import JsonMapping, JsonObject, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +14,12 @@ class MemberPlan:
     training: Training
     initial_weights: Weights | None = field(default=None, compare=False)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return spec and training settings as JSON values; initial weights are left out."""
         return {"spec": self.spec.to_json(), "training": self.training.to_json()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "MemberPlan":
+    def from_json(cls, values: JsonMapping) -> "MemberPlan":
         """Return the plan that ``to_json`` described; other keys of ``values`` are ignored.
 
         Raises:

@@ -3,13 +3,14 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from app.problems import ServiceError
 from app.store.db import DatabaseUnreachable
 from models.errors import ForecastError, InputError
+from models.types import JsonMapping
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def print_message(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], output: str) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[JsonMapping], output: str) -> None:
     """Print rows on stdout, as CSV with a header or, if ``output`` is ``json``, as a JSON list."""
     if output == "json":
         print(json.dumps(list(rows), allow_nan=False, default=str))

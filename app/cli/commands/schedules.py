@@ -14,12 +14,13 @@ from app.planning.schedules import SchedulePlanner, error_location, new_plan, sc
 from app.schemas.schedules import FiringAnswer
 from app.store import firings, schedules
 from app.store.tables import Schedule
+from models.types import JsonMapping
 
 COLUMNS = ("name", "paused", "cron", "zone", "next_due", "triggers")
 SHOWN = 10  # firings
 
 
-def add(fields: Mapping[str, Any], json_options: Mapping[str, str | None]) -> None:
+def add(fields: JsonMapping, json_options: Mapping[str, str | None]) -> None:
     """Create a schedule of ``fields`` and of the JSON texts ``json_options``, by the names of their options."""
     with report_errors():
         settings = read_settings()

@@ -4,7 +4,6 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,6 +24,7 @@ from app.work.dispatcher import Dispatcher
 from models.data.panel import Panel
 from models.errors import Fault, InputError, excerpt
 from models.training.report import VersionReport
+from models.types import JsonObject
 
 # Options of the command by the fields of the request that they become.
 OPTIONS = {"ensemble": "--member", "warm_start_from": "--from", "auto": "--auto", "spec": "--spec"}
@@ -81,7 +81,7 @@ def train_request(options: TrainOptions) -> TrainRequest:
         InputError: a name that is not allowed, text that is not NAME=VALUE, or options that exclude each other.
     """
     kind, colon, name = options.data.partition(":")
-    values: dict[str, Any] = {
+    values: JsonObject = {
         "model": options.model,
         "dataset": name if colon and kind in ("dataset", "sample") else Path(options.data).stem,
         "spec": parse_pairs(options.spec),
@@ -91,7 +91,7 @@ def train_request(options: TrainOptions) -> TrainRequest:
     }
     if not options.baselines:
         values["baselines"] = []
-    ways: dict[str, Any] = {}
+    ways: JsonObject = {}
     if options.members:
         ways["ensemble"] = [{}, *(parse_pairs(member.split(",")) for member in options.members)]
     if options.warm_start_from:
@@ -108,7 +108,7 @@ def train_request(options: TrainOptions) -> TrainRequest:
         raise InputError([_option_fault(values, each["loc"], each["msg"]) for each in errors]) from error
 
 
-def _option_fault(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> Fault:
+def _option_fault(values: JsonObject, location: tuple[int | str, ...], message: str) -> Fault:
     """Return the fault of a field of the request, by the name of its option."""
     field = str(location[0]) if location else ""
     if field in ("model", "dataset"):
