@@ -30,13 +30,11 @@ class BacktestRequest(DatasetJobBody):
     )
 
     kind: Literal["backtest"]
-    version: VersionName | None = Field(
-        None, description="NAME@NUMBER or NAME@ALIAS; left out, seasonal naive is scored."
-    )
+    version: VersionName | None = Field(None, description="NAME@NUMBER or NAME@ALIAS; seasonal naive if left out.")
     horizon: Horizon | None = Field(None, description="The version's if left out.")
-    baselines: Baselines = Field(["theta", "ets"], description="Compared as well, where the worker has them.")
+    baselines: Baselines = Field(["theta", "ets"], description="Also scored, if statsforecast is installed.")
     windows: Literal["parquet", "csv"] | None = Field(
-        None, description="Also leave a file with each forecast beside what came: unique_id, cutoff, ds, y, mean."
+        None, description="Also write a file with each forecast and the actual value: unique_id, cutoff, ds, y, mean."
     )
 
 

@@ -33,8 +33,8 @@ class RetrainRequest(PromotionBody):
 
     kind: Literal["retrain"]
     model: Name
-    dataset: Name | None = Field(None, description="Another data set than the champion's.")
-    warm_start: bool = Field(False, description="Go on from the champion's weights, if it has any.")
+    dataset: Name | None = Field(None, description="Data set to train on; the champion's if left out.")
+    warm_start: bool = Field(False, description="Start from the champion's weights, if it has any.")
 
 
 def plan(context: PlanContext, request: RetrainRequest) -> NewJob:

@@ -8,7 +8,7 @@ from app.schemas.schedules import ScheduleBody
 
 
 class ScheduleRequest(ScheduleBody):
-    """When to do what: the body of a job, which is settled anew on the newest data whenever it is due."""
+    """Queue a job at due times or on triggers; each time it is planned on the newest data."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -29,7 +29,7 @@ class ScheduleRequest(ScheduleBody):
 
 
 class ScheduleEdit(ScheduleBody):
-    """What is to be different. What is left out stays as it is; null takes 'cron' or 'gate' away."""
+    """Fields to change; those left out stay as they are, and null removes 'cron' or 'gate'."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 4 * * *", "misfire": "skip"}]})
 

@@ -25,13 +25,13 @@ SHARED = ("freq", "season", "horizon")  # fields that all members of a forecaste
 
 
 class AutoRequest(Body):
-    """Let the service choose what is not given, on origins that lie before those of the backtest."""
+    """Search for the best values of the fields not given, on origins before those of the backtest."""
 
     budget_s: Annotated[BudgetS, Field(description="Seconds for the search and for training.")]
 
 
 class TrainRequest(PromotionBody):
-    """A training job: which data, under which name, and what to change of what the data suggest."""
+    """Train a version of a model on a data set; fields that are left out follow from the data."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -51,49 +51,46 @@ class TrainRequest(PromotionBody):
     model: Name
     dataset: Name
     revision: Number | None = None
-    recipe: Name = Field("default", description="Where the fields come from that neither you nor the data name.")
-    spec: SpecFields = Field(
-        {}, max_length=50, description="Fields of the spec; those left out are suggested by the data."
-    )
-    training: TrainingFields = Field(
-        {}, max_length=50, description="Fields of the training; those left out have defaults."
-    )
+    recipe: Name = Field("default", description="Source of the fields that are neither given nor follow from the data.")
+    spec: SpecFields = Field({}, max_length=50, description="Fields of the spec; those left out follow from the data.")
+    training: TrainingFields = Field({}, max_length=50, description="Training settings; those left out have defaults.")
     ensemble: Annotated[list[Annotated[MemberFields, Field(max_length=50)]], Field(fail_fast=True)] | None = Field(
         None,
         min_length=1,
         max_length=10,
-        description="Train several members, whose mean is forecast: for each the fields of spec or training in which "
-        "it differs.",
+        description="Train several members and forecast their mean: for each member, the fields of spec or training in "
+        "which it differs.",
         examples=[[{}, {"seed": 1}, {"loss": "mse"}]],
     )
     warm_start_from: Annotated[str, Field(pattern=VERSION_NAME)] | None = Field(
         None,
-        description="NAME@NUMBER or NAME@ALIAS: go on from the weights of that version; fields of the spec that are "
-        "left out are its own.",
+        description="NAME@NUMBER or NAME@ALIAS: start from the weights of that version; fields of the spec that are "
+        "left out are those of the version.",
         examples=["electricity@champion"],
     )
     auto: AutoRequest | None = None
     baselines: Baselines = Field(
-        ["theta", "ets"], description="Compared as well in the backtest, on some windows, where the worker has them."
+        ["theta", "ets"],
+        description="Also scored in the backtest, on some windows, if statsforecast is installed.",
     )
     refit: bool = Field(
-        True, description="After the backtest, teach the newest points as well; the scores stay those of the backtest."
+        True, description="After the backtest, train on the newest points too; the scores stay those of the backtest."
     )
 
     by: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
         None,
-        description="A model for each value of this static covariate, or 'unique_id' for each series: a job with as "
-        "many children, whose models are named MODEL-VALUE.",
+        description="Train a model for each value of this static covariate, or for each series ('unique_id'): the job "
+        "has a child for each, whose model is named MODEL-VALUE.",
     )
     children_at_once: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
-        None, description="How many of them may be under way at the same time."
+        None, description="Number of children that may be queued or running at the same time."
     )
-    skip_unfit: bool = Field(False, description="Leave groups out that cannot be trained, instead of refusing all.")
+    skip_unfit: bool = Field(False, description="Leave out groups that cannot be trained, instead of failing.")
 
     @model_validator(mode="after")
     def _for_groups(self) -> "TrainRequest":
         if self.by is not None and self.warm_start_from is not None:
-            raise ValueError("give either 'by' or 'warm_start_from': each group would go on from the same weights")
+            raise ValueError("give either 'by' or 'warm_start_from': each group would start from the same weights")
         if self.by is None and (self.children_at_once is not None or self.skip_unfit):
             raise ValueError("'children_at_once' and 'skip_unfit' are for groups: give 'by' as well")
         return self

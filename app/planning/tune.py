@@ -16,7 +16,7 @@ from models.types import JsonObject
 
 
 class TuneRequest(DatasetJobBody, PromotionBody):
-    """Search for the spec that does best on origins before those of the backtest, and train it to its end."""
+    """Search for the spec with the smallest error on origins before those of the backtest, and train it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -29,12 +29,12 @@ class TuneRequest(DatasetJobBody, PromotionBody):
     recipe: Name = "default"
     spec: SpecFields = Field({}, max_length=50, description="Fields that the search may not change.")
     training: TrainingFields = Field({}, max_length=50)
-    budget_s: BudgetS = Field(3_600, description="Seconds for the search and for training what it chose.")
+    budget_s: BudgetS = Field(3_600, description="Seconds for the search and for the training of its result.")
     trials: Annotated[int, Field(ge=1, le=500)] | None = Field(
-        None, description="So many candidates, drawn at random where those with a name are fewer."
+        None, description="Number of candidates: the named ones first, then random ones."
     )
-    register_best: bool = Field(True, alias="register", description="Train what was found, as a version.")
-    baselines: Baselines = Field(["theta", "ets"], description="Compared as well, where the worker has them.")
+    register_best: bool = Field(True, alias="register", description="Train the best spec and register it as a version.")
+    baselines: Baselines = Field(["theta", "ets"], description="Also scored, if statsforecast is installed.")
     refit: bool = True
 
 

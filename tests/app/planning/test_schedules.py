@@ -7,6 +7,7 @@ import pytest
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.planning.schedules import SchedulePlanner, edit_plan, error_location, job_request_of, new_plan
 from app.problems import NotFound
+from app.store.triggers import Triggers
 from models.errors import InputError
 from tests.app.planning.conftest import PlanningRoom
 from tests.models.samples import panel_of
@@ -28,7 +29,7 @@ def request(**changes: Any) -> ScheduleRequest:
 def test_a_plan_keeps_only_the_fields_of_the_job_that_were_given() -> None:
     plan = new_plan(request())
     assert plan.request == {"kind": "train", **JOB}
-    assert (plan.cron, plan.triggers, plan.gate) == ("30 2 * * *", {}, None)
+    assert (plan.cron, plan.triggers, plan.gate) == ("30 2 * * *", Triggers(), None)
 
 
 def test_an_edit_replaces_the_fields_that_it_gives() -> None:
@@ -36,7 +37,7 @@ def test_an_edit_replaces_the_fields_that_it_gives() -> None:
     edit = ScheduleEdit.model_validate({"cron": None, "job": {**JOB, "refit": False}})
     edited = edit_plan(plan, edit)
     assert (edited.cron, edited.request) == (None, {"kind": "train", **JOB, "refit": False})
-    assert edited.triggers == plan.triggers == {"new_rows": 24, "pause_s": 3600.0}
+    assert edited.triggers == plan.triggers == Triggers(new_rows=24)
     assert edit_plan(plan, ScheduleEdit.model_validate({"job": None})) == plan
 
 
