@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from app.formats import panel_from_arrow
-from app.schemas.forecasts import ForecastRequest, Future, History
+from app.schemas.forecasts import ForecastRequest, Future
 from app.schemas.streams import ForecastQuery
 from app.serving.panel_cache import PanelCache
 from app.store import datasets, panels
@@ -95,17 +95,15 @@ def panel_of(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel
 
 def _history(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel | None:
     if request.history is not None:
-        return _inline_history(request.history, request.freq)
+        history = request.history
+        if len(history.ds) == 1 and request.freq is None:
+            hint = "name it in 'freq'"
+            raise InputError.of("unknown_frequency", "one timestamp has no frequency", hint, field="freq")
+        return panel_from_columns(history.unique_id, history.ds, history.y, request.freq, history.covariates)
     if request.series is not None:
         posted = [PostedSeries(one.unique_id, one.start, one.y) for one in request.series]
         return panel_from_series(posted, parse_freq(request.freq or freq))
     return stored
-
-
-def _inline_history(history: History, freq: str | None) -> Panel:
-    if len(history.ds) == 1 and freq is None:
-        raise InputError.of("unknown_frequency", "one timestamp has no frequency", "name it in 'freq'", field="freq")
-    return panel_from_columns(history.unique_id, history.ds, history.y, freq, history.covariates)
 
 
 def future_panel(future: Future, freq: str) -> Panel:

@@ -1,4 +1,4 @@
-"""What a request says of the past and of the time ahead becomes one panel."""
+"""One panel from the history and the future of a request."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ AHEAD = {"unique_id": "shop", "ds": ["2026-01-04", "2026-01-05"], "covariates": 
 
 
 def stored() -> Panel:
-    """Two series with what was already known ahead of one of them."""
+    """Return two series, one of them with a row known ahead."""
     names, ds = ["shop"] * 4 + ["kiosk"] * 3, days(4) + days(3)
     price = {"price": [5, 5, 6, 9, 1, 1, 1]}
     return panel_from_columns(names, ds, [1, 2, 3, None, 10, 20, 30], "D", price)
@@ -32,7 +32,7 @@ def fault(**fields: Any) -> tuple[str, str | None]:
     return caught.value.faults[0].code, caught.value.faults[0].unique_id
 
 
-def test_a_history_may_miss_values_and_rows_and_have_covariates() -> None:
+def test_a_history_may_lack_values_and_rows_and_have_covariates() -> None:
     ds = ["2026-01-01", "2026-01-02", "2026-01-04"]
     panel = panel_of(history={"ds": ds, "y": [1, None, 4], "covariates": {"on": [True, False, None]}})
     np.testing.assert_array_equal(panel.y, [1, NAN, NAN, 4])
@@ -48,7 +48,7 @@ def test_a_future_follows_inline_history() -> None:
     assert panel.observed_lengths.tolist() == [3]
 
 
-def test_a_future_replaces_what_a_data_set_says_of_the_time_ahead() -> None:
+def test_a_future_replaces_the_future_rows_of_a_data_set() -> None:
     whole = panel_of(stored(), dataset={"name": "sales"})
     assert whole.covariates["price"].tolist() == [5, 5, 6, 9, 1, 1, 1]
     panel = panel_of(stored(), dataset={"name": "sales"}, future=AHEAD)
@@ -56,13 +56,13 @@ def test_a_future_replaces_what_a_data_set_says_of_the_time_ahead() -> None:
     assert panel.observed_lengths.tolist() == [3, 3]
 
 
-def test_of_a_future_only_the_series_asked_for_count() -> None:
+def test_a_future_is_cut_to_the_series_asked_for() -> None:
     panel = panel_of(stored(), dataset={"name": "sales", "ids": ["kiosk"]}, future=AHEAD)
     assert (panel.ids, panel.lengths.tolist()) == (("kiosk",), [3])
     assert fault(stored=stored(), dataset={"name": "sales", "ids": ["van"]}) == ("unknown_series", None)
 
 
-def test_a_series_without_history_is_told_by_its_future() -> None:
+def test_a_series_may_have_a_future_without_a_history() -> None:
     alone = panel_of(future={**AHEAD, "unique_id": "van"}, freq="D")
     assert (alone.ids, alone.observed_lengths.tolist()) == (("van",), [0])
     beside = panel_of(stored(), dataset={"name": "sales"}, future={**AHEAD, "unique_id": "van"})

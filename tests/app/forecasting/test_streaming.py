@@ -1,4 +1,4 @@
-"""Streams: part by part, no faster than they are read, no longer than somebody reads, and never an unnoticed end."""
+"""Streams: made part by part as the client reads, ended when it leaves, and always with a stated outcome."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ from tests.fakes import says
 
 
 def panel(series: int, points: int = 4) -> Panel:
-    """Series ``s0``, ``s1`` … of days; the values of ``s3`` are 300, 301, …"""
+    """Return daily series ``s0``, ``s1``, …; the values of ``s3`` are 300, 301, …"""
     names = tuple(f"s{i}" for i in range(series))
     values = (np.arange(series)[:, None] * 100.0 + np.arange(points)).ravel()
     starts = np.full(series, np.datetime64("2026-01-01", "us"))
@@ -49,24 +49,24 @@ def panel(series: int, points: int = 4) -> Panel:
         ((300, 200), (1e-4, 500), 1),
     ],
 )
-def test_a_part_is_as_large_as_one_answer_may_be(
+def test_a_part_has_the_largest_size_of_one_answer(
     numbers: tuple[int, int], gflop: tuple[float, float], most: int
 ) -> None:
     assert part_series(numbers, gflop) == most
 
 
-class Kitchen:
-    """Makes forecasts by hand-made weights (level + 1, 2, -1 spreads); counts them, and breaks where it is told to."""
+class PartMaker:
+    """Forecasts last value + 1, 2, -1 spreads, by hand-made weights; counts parts, and fails at ``breaks_at``."""
 
     def __init__(self, breaks_at: int | None = None) -> None:
         self.made = says(1, 2, -1)
         self.networks = make_runnable(self.made.members, OnnxEngine)
         self.parts, self.breaks_at, self.third = 0, breaks_at, asyncio.Event()
-        self.told: list[tuple[str, int]] = []
+        self.outcomes: list[tuple[str, int]] = []
         self.report = StreamReport(
             head=lambda made: {"freq": str(made.freq), "notes": len(made.notes)},
             failure=lambda error: {"detail": str(error)},
-            over=lambda outcome, series: self.told.append((outcome, series)),
+            over=lambda outcome, series: self.outcomes.append((outcome, series)),
         )
 
     async def make(self, part: Panel, encode: Encode) -> bytes:
@@ -88,47 +88,47 @@ async def lines_of(pieces: AsyncGenerator[bytes, None]) -> list[Any]:
     return [json.loads(line) for line in b"".join([piece async for piece in pieces]).splitlines()]
 
 
-def test_a_stream_says_what_one_forecast_of_all_would_and_that_it_is_whole() -> None:
-    kitchen = Kitchen()
-    head, *series, end = asyncio.run(lines_of(kitchen.pieces(panel(5))))
-    whole = forecast(kitchen.networks, kitchen.made.calibration, panel(5), 3, [80])
+def test_a_stream_holds_the_same_forecasts_as_one_answer_and_ends_with_done() -> None:
+    maker = PartMaker()
+    head, *series, end = asyncio.run(lines_of(maker.pieces(panel(5))))
+    whole = forecast(maker.networks, maker.made.calibration, panel(5), 3, [80])
     assert (head, end) == ({"freq": "D", "notes": 0}, {"done": True, "series": 5})
     assert [line["unique_id"] for line in series] == ["s0", "s1", "s2", "s3", "s4"]
     assert [line["mean"] for line in series] == whole.mean.tolist()
     assert [line["intervals"]["80"]["hi"] for line in series] == whole.intervals[80].hi.tolist()
     # Level 3, and the spread of 0, 1, 2, 3 around it is 1.5.
     assert series[0]["mean"] == [4.5, 6, 1.5]
-    assert (kitchen.parts, kitchen.told) == (3, [("ok", 5)])
+    assert (maker.parts, maker.outcomes) == (3, [("ok", 5)])
 
 
-def test_what_goes_wrong_at_first_is_raised_and_what_goes_wrong_later_is_told() -> None:
-    at_first, later = Kitchen(breaks_at=1), Kitchen(breaks_at=3)
+def test_an_error_in_the_first_part_is_raised_and_a_later_one_is_sent() -> None:
+    at_first, later = PartMaker(breaks_at=1), PartMaker(breaks_at=3)
     with pytest.raises(ModelBroken):
         asyncio.run(lines_of(at_first.pieces(panel(6))))
-    assert at_first.told == []  # who asked hears of it by the status
+    assert at_first.outcomes == []  # the HTTP status states the error
     head, *series, end = asyncio.run(lines_of(later.pieces(panel(6))))
     assert (head["freq"], len(series), end) == ("D", 4, {"error": {"detail": "NaN"}})
-    assert (later.parts, later.told) == (3, [("error", 4)])
+    assert (later.parts, later.outcomes) == (3, [("error", 4)])
 
 
-def test_nothing_is_made_before_it_is_asked_for_or_after_nobody_asks() -> None:
-    kitchen = Kitchen()
+def test_no_part_is_made_before_it_is_read_or_after_the_stream_is_closed() -> None:
+    maker = PartMaker()
 
     async def read_two() -> None:
-        pieces = kitchen.pieces(panel(10))
-        assert kitchen.parts == 0
+        pieces = maker.pieces(panel(10))
+        assert maker.parts == 0
         for count in (1, 2):
             await anext(pieces)
-            assert kitchen.parts == count
+            assert maker.parts == count
         await pieces.aclose()
 
     asyncio.run(read_two())
-    assert (kitchen.parts, kitchen.told) == (2, [("gone", 4)])
+    assert (maker.parts, maker.outcomes) == (2, [("gone", 4)])
 
 
 def test_memory_does_not_grow_with_the_number_of_series() -> None:
     async def size_bytes(whole: Panel) -> int:
-        return sum([len(piece) async for piece in Kitchen().pieces(whole, 100)])
+        return sum([len(piece) async for piece in PartMaker().pieces(whole, 100)])
 
     def peak_bytes(series: int) -> int:
         whole = panel(series)
@@ -144,17 +144,17 @@ def test_memory_does_not_grow_with_the_number_of_series() -> None:
     assert many < few + 100_000  # of the 2 MB that it is in all
 
 
-def app_of(kitchen: Kitchen, slots: CapacityLimiter, whole: Panel, most: int = 2) -> Starlette:
-    """Streams forecasts of the whole panel to whoever asks."""
+def app_of(maker: PartMaker, slots: CapacityLimiter, whole: Panel, most: int = 2) -> Starlette:
+    """Return an app that streams forecasts of the whole panel."""
 
     async def answer(_: Request) -> StreamedResponse:
-        return StreamedResponse(kitchen.pieces(whole, most), slots, LINES)
+        return StreamedResponse(maker.pieces(whole, most), slots, LINES)
 
     return Starlette(routes=[Route("/", answer)])
 
 
 def ask(app: Starlette, receive: Callable[[], Awaitable[Any]]) -> list[Any]:
-    """What the app sends to one request."""
+    """Return the messages that the app sends for one request."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -170,18 +170,18 @@ async def forever() -> Any:
 
 
 def test_a_stream_holds_a_slot_and_gives_it_back() -> None:
-    slots, kitchen = CapacityLimiter(1), Kitchen()
-    head, *pieces = ask(app_of(kitchen, slots, panel(4)), forever)
+    slots, maker = CapacityLimiter(1), PartMaker()
+    head, *pieces = ask(app_of(maker, slots, panel(4)), forever)
     assert head["headers"] == [(b"content-type", b"application/x-ndjson")]
     assert b"".join(piece["body"] for piece in pieces).count(b"\n") == 6
     assert slots.borrowed_tokens == 0
     with pytest.raises(ModelBroken):
-        ask(app_of(Kitchen(breaks_at=1), slots, panel(4)), forever)
+        ask(app_of(PartMaker(breaks_at=1), slots, panel(4)), forever)
     assert slots.borrowed_tokens == 0
 
 
-def test_where_all_slots_are_taken_a_stream_is_turned_away_at_once() -> None:
-    slots, first, second = CapacityLimiter(1), Kitchen(), Kitchen()
+def test_without_a_free_slot_a_stream_is_refused_at_once() -> None:
+    slots, first, second = CapacityLimiter(1), PartMaker(), PartMaker()
 
     async def another_comes() -> Any:
         with pytest.raises(TooManyRequests, match="1 streams are being sent already"):
@@ -189,18 +189,18 @@ def test_where_all_slots_are_taken_a_stream_is_turned_away_at_once() -> None:
         await asyncio.sleep(60)
 
     assert len(ask(app_of(first, slots, panel(4)), another_comes)) == 5
-    assert (first.told, second.told, second.parts) == ([("ok", 4)], [], 0)
+    assert (first.outcomes, second.outcomes, second.parts) == ([("ok", 4)], [], 0)
 
 
-def test_when_the_client_is_gone_nothing_more_is_made() -> None:
-    slots, kitchen = CapacityLimiter(1), Kitchen()
+def test_after_the_client_disconnects_no_part_is_made() -> None:
+    slots, maker = CapacityLimiter(1), PartMaker()
 
     async def gone_at_the_third() -> Any:
-        await kitchen.third.wait()
+        await maker.third.wait()
         return {"type": "http.disconnect"}
 
-    ask(app_of(kitchen, slots, panel(100)), gone_at_the_third)
-    assert (kitchen.parts, kitchen.told) == (3, [("gone", 4)])  # the third was begun, and is of no use any more
+    ask(app_of(maker, slots, panel(100)), gone_at_the_third)
+    assert (maker.parts, maker.outcomes) == (3, [("gone", 4)])  # the third had begun
     assert slots.borrowed_tokens == 0
 
 
@@ -211,10 +211,10 @@ def until(is_so: Callable[[], bool], timeout_s: float = 20) -> None:
         time.sleep(0.02)
 
 
-def test_a_client_that_does_not_read_holds_up_its_stream_and_one_that_leaves_ends_it() -> None:
-    """Over a real wire: 40 MB are asked for, of which some kilobytes fit between the two."""
-    slots, kitchen, whole = CapacityLimiter(1), Kitchen(), panel(200_000)
-    with listening(app_of(kitchen, slots, whole, 256), "httptools") as port, socket.socket() as client:
+def test_a_client_that_does_not_read_pauses_its_stream_and_one_that_disconnects_ends_it() -> None:
+    """Over a real connection: the stream has 40 MB, of which some kilobytes fit into the buffers."""
+    slots, maker, whole = CapacityLimiter(1), PartMaker(), panel(200_000)
+    with listening(app_of(maker, slots, whole, 256), "httptools") as port, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", port))
         client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -222,11 +222,11 @@ def test_a_client_that_does_not_read_holds_up_its_stream_and_one_that_leaves_end
         seen = [-1, 0]
         while seen[-1] != seen[-2]:
             time.sleep(0.3)
-            seen.append(kitchen.parts)
+            seen.append(maker.parts)
         assert 0 < seen[-1] < 200  # of 782
         assert slots.borrowed_tokens == 1
         client.close()
-        until(lambda: kitchen.told != [])
-        assert kitchen.told[0][0] == "gone"
-        assert kitchen.parts <= seen[-1] + 1
+        until(lambda: maker.outcomes != [])
+        assert maker.outcomes[0][0] == "gone"
+        assert maker.parts <= seen[-1] + 1
         until(lambda: slots.borrowed_tokens == 0)

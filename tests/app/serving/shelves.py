@@ -1,4 +1,4 @@
-"""What the tests of loading and resolving share: a clock that is moved by hand, and a registry that is a dictionary."""
+"""Fakes for the tests of caches and resolvers: a clock moved by hand, a registry in dictionaries, a loader."""
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from tests.fakes import report, spec_of
 
 @dataclass
 class Clock:
-    """Shows the same time until somebody moves it."""
+    """Clock that shows the same time until a test moves it."""
 
     now_s: float = 1000.0
 
@@ -29,7 +29,7 @@ class Clock:
 def version_of(
     number: int, alias: str | None = "champion", model: str = "demand", tenant_id: int = 7
 ) -> ResolvedVersion:
-    """Version ``number`` of the model, whose id is 100 more."""
+    """Return version ``number`` of the model; its id is ``number`` + 100."""
     return ResolvedVersion(
         tenant_id=tenant_id,
         model=model,
@@ -44,7 +44,7 @@ def version_of(
 
 @dataclass
 class Registry:
-    """Models of tenant 7 whose aliases are moved by hand; it remembers what it was asked, and may be away."""
+    """Registry of tenant 7 whose aliases a test moves by hand; it records its calls, and raises ``away`` if set."""
 
     points: dict[str, int] = field(default_factory=lambda: {"champion": 1})
     before: list[int] = field(default_factory=list)  # what champion pointed at, the newest first
@@ -89,7 +89,7 @@ class Registry:
 
 @dataclass
 class Loads:
-    """Loads a version at once, never, or when it is told to."""
+    """Loader that loads a version at once, fails, or returns a future that the test resolves."""
 
     broken: dict[int, Exception] = field(default_factory=dict)
     slow: dict[int, "Future[Any]"] = field(default_factory=dict)

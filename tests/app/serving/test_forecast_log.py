@@ -1,4 +1,4 @@
-"""The log of served forecasts: what it keeps, and that nobody waits for it or fails by it."""
+"""Log of served forecasts: its records, its bounds, and that no request waits for it or fails by it."""
 
 import threading
 import time
@@ -30,13 +30,13 @@ SOURCE = LogSource(tenant_id=7, model="demand", version_id=3, season=1, scales=N
 
 
 def entry(series: int = 1, source: LogSource = SOURCE) -> LogEntry:
-    """What a version that says 1, 2, -1 was asked of series that go 4, 6, 8, 10."""
+    """Return the forecast 1, 2, -1 spreads from the last value of series 4, 6, 8, 10."""
     panel, made = panel_of(*([4.0, 6.0, 8.0, 10.0] for _ in range(series))), says(1, 2, -1)
     return LogEntry(source, panel, forecast(ready_of(*made.members[0][:2]), calibration(3), panel, 3, [80]))
 
 
 class Shelf:
-    """Where records are written to: as slow or as broken as a test wants it."""
+    """Store of records that a test can make slow or broken."""
 
     def __init__(self) -> None:
         self.records: list[ForecastRecord] = []
@@ -63,7 +63,7 @@ def eventually(look: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_a_record_has_what_was_said_and_the_unit_of_its_errors() -> None:
+def test_a_record_holds_the_prediction_and_the_unit_of_its_errors() -> None:
     one = entry()
     [record] = records_of(one)
     assert (record.series, record.horizon, record.scale, record.stretch) == ("s0", 3, 2.0, {})
@@ -71,24 +71,24 @@ def test_a_record_has_what_was_said_and_the_unit_of_its_errors() -> None:
     assert from_bytes([record.said]).mean[0] == pytest.approx(one.forecast.mean[0], rel=1e-6)
 
 
-def test_of_a_series_that_does_not_vary_there_is_no_unit() -> None:
+def test_a_constant_series_has_no_unit_of_error() -> None:
     one = entry()
     one.panel.y[:] = 5.0
     [record] = records_of(one)
     assert record.scale is None
 
 
-def test_how_wide_intervals_were_is_kept_with_them() -> None:
+def test_a_record_holds_the_interval_scales() -> None:
     [record] = records_of(entry(source=replace(SOURCE, scales=np.arange(1.0, 100))))
     assert record.stretch == {"80": 80.0, "95": 95.0}
 
 
-def test_of_many_series_some_are_kept() -> None:
+def test_only_some_series_of_a_large_forecast_are_recorded() -> None:
     found = {record.series for record in records_of(entry(series=100))}
     assert len(found) == MAX_SERIES
 
 
-def test_what_is_put_is_written_and_counted() -> None:
+def test_queued_forecasts_are_written_and_counted() -> None:
     shelf = Shelf()
     log = log_of(shelf)
     for _ in range(3):
@@ -98,7 +98,7 @@ def test_what_is_put_is_written_and_counted() -> None:
     log.close()
 
 
-def test_what_waits_at_the_end_is_written_and_nothing_after_it() -> None:
+def test_closing_writes_the_queued_forecasts_and_later_ones_are_dropped() -> None:
     shelf = Shelf()
     log = ForecastLog(1.0, shelf.write, write_every_s=60)
     log.put(entry())
@@ -109,11 +109,11 @@ def test_what_waits_at_the_end_is_written_and_nothing_after_it() -> None:
     assert log.counts() == (2, 1)
 
 
-def test_a_log_that_nobody_used_is_closed_at_once() -> None:
+def test_an_unused_log_closes_at_once() -> None:
     log_of(Shelf()).close()
 
 
-def test_too_many_are_dropped_and_nobody_waits() -> None:
+def test_forecasts_beyond_the_capacity_are_dropped_without_waiting() -> None:
     shelf, one = Shelf(), entry()
     shelf.open.clear()
     log = log_of(shelf)
@@ -125,7 +125,7 @@ def test_too_many_are_dropped_and_nobody_waits() -> None:
     assert sum(log.counts()) == 3 * CAPACITY
 
 
-def test_a_database_that_is_away_costs_the_sample_and_nothing_else() -> None:
+def test_while_the_database_is_unreachable_forecasts_are_dropped_and_later_ones_are_written() -> None:
     shelf = Shelf()
     shelf.broken = True
     log = log_of(shelf)
@@ -137,14 +137,14 @@ def test_a_database_that_is_away_costs_the_sample_and_nothing_else() -> None:
     log.close()
 
 
-def test_the_sample_is_as_large_as_was_asked_for() -> None:
+def test_the_sample_has_the_configured_share() -> None:
     shares = {share: ForecastLog(share, Shelf().write) for share in (0.0, 0.25, 1.0)}
     found = {share: sum(log.draw() for _ in range(4_000)) / 4_000 for share, log in shares.items()}
     assert (found[0.0], found[1.0]) == (0.0, 1.0)
     assert found[0.25] == pytest.approx(0.25, abs=0.04)
 
 
-def test_what_a_challenger_says_stands_beside_what_was_served() -> None:
+def test_the_challengers_forecast_is_recorded_beside_the_served_one() -> None:
     shelf = Shelf()
 
     def make_shadow(source: LogSource, panel: object, horizon: int) -> ShadowForecast:
@@ -159,7 +159,7 @@ def test_what_a_challenger_says_stands_beside_what_was_served() -> None:
     assert from_bytes([shadow.said]).mean.tolist() == [[0.5, 0.5, 0.5]]
 
 
-def test_a_forecast_of_which_nothing_more_is_known_is_not_kept() -> None:
+def test_a_forecast_without_its_prediction_is_not_recorded() -> None:
     one = entry()
     made: Forecast = replace(one.forecast, prediction=None)
     assert list(records_of(one._replace(forecast=made))) == []

@@ -1,4 +1,4 @@
-"""What many wait for: nobody takes it from the others, and the first outcome counts."""
+"""Futures with several waiting callers: none can cancel for the others, and the first outcome counts."""
 
 import asyncio
 from concurrent.futures import Future
@@ -8,7 +8,7 @@ import pytest
 from app.serving.futures import fail, failed, resolve, resolved, run_into, shared_future
 
 
-def test_who_gives_up_waiting_takes_nothing_from_those_who_still_wait() -> None:
+def test_a_task_that_stops_waiting_does_not_cancel_the_future_for_others() -> None:
     given: Future[int] = shared_future()
 
     async def scene() -> int:
@@ -51,13 +51,13 @@ def test_the_first_outcome_counts() -> None:
         lost.result(0)
 
 
-def test_what_is_known_already_need_not_be_waited_for() -> None:
+def test_a_resolved_and_a_failed_future_have_their_outcome_at_once() -> None:
     assert resolved("now").result(0) == "now"
     error = ValueError("never")
     assert failed(error).exception(0) is error
 
 
-def test_whoever_makes_it_returns_or_raises_to_all_who_wait() -> None:
+def test_the_result_or_the_error_of_a_function_reaches_its_future() -> None:
     given: Future[float] = shared_future()
     run_into(given, lambda: 1 / 4)
     assert given.result(0) == 0.25
@@ -66,7 +66,7 @@ def test_whoever_makes_it_returns_or_raises_to_all_who_wait() -> None:
     assert isinstance(lost.exception(0), ZeroDivisionError)
 
 
-def test_even_an_exit_in_a_thread_leaves_nobody_waiting() -> None:
+def test_a_system_exit_reaches_the_future_too() -> None:
     given: Future[None] = shared_future()
 
     def leave() -> None:

@@ -1,4 +1,4 @@
-"""Stretches of intervals as serving sees them: nobody waits, nothing is asked that nobody needs."""
+"""Interval scales in serving: no request waits for them, and nothing is read that is not used."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,10 @@ from tests.models.samples import ready_of
 
 
 class Learned:
-    """What versions have learned, as the database says it; ``asked`` is what it was asked."""
+    """Database of learned scales; ``asked`` are the queries it got."""
 
-    def __init__(self, **stretches: float) -> None:
-        self.known = {int(name[1:]): [value] * 99 for name, value in stretches.items()}
+    def __init__(self, **factors: float) -> None:
+        self.known = {int(name[1:]): [value] * 99 for name, value in factors.items()}
         self.asked: list[list[int]] = []
         self.broken = False
 
@@ -38,7 +38,7 @@ def eventually(look: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_a_version_that_learned_is_stretched_and_says_so_once_it_is_known() -> None:
+def test_a_version_with_learned_scales_gets_them_and_a_note_after_the_first_refresh() -> None:
     scales, one = IntervalScales(Learned(v3=1.5).read, refresh_s=60), loaded()
     assert scales.apply(3, one) is one  # nobody waits
     eventually(lambda: scales.scales_of(3) is not None)
@@ -53,7 +53,7 @@ def test_a_version_that_learned_is_stretched_and_says_so_once_it_is_known() -> N
     scales.close()
 
 
-def test_a_version_that_learned_nothing_stays_what_it_is() -> None:
+def test_a_version_without_scales_stays_as_calibrated() -> None:
     learned, one = Learned(), loaded()
     scales = IntervalScales(learned.read, refresh_s=60)
     scales.apply(3, one)
@@ -62,7 +62,7 @@ def test_a_version_that_learned_nothing_stays_what_it_is() -> None:
     scales.close()
 
 
-def test_what_changes_is_seen_and_what_does_not_stays_the_same_object() -> None:
+def test_changed_scales_make_a_new_model_and_unchanged_ones_keep_the_object() -> None:
     learned, one = Learned(v3=1.5), loaded()
     scales = IntervalScales(learned.read, refresh_s=0.02)
     eventually(lambda: scales.scales_of(3) is not None)
@@ -75,7 +75,7 @@ def test_what_changes_is_seen_and_what_does_not_stays_the_same_object() -> None:
     scales.close()
 
 
-def test_a_database_that_is_away_leaves_intervals_as_they_are() -> None:
+def test_while_the_database_is_unreachable_the_scales_stay_as_they_are() -> None:
     learned = Learned(v3=1.5)
     scales = IntervalScales(learned.read, refresh_s=0.02)
     eventually(lambda: scales.scales_of(3) is not None)
@@ -85,7 +85,7 @@ def test_a_database_that_is_away_leaves_intervals_as_they_are() -> None:
     scales.close()
 
 
-def test_while_the_database_is_away_requests_do_not_ask_it_one_by_one() -> None:
+def test_while_the_database_is_unreachable_requests_do_not_query_it_each() -> None:
     learned = Learned(v3=1.5)
     learned.broken = True
     scales = IntervalScales(learned.read, refresh_s=60)
@@ -96,7 +96,7 @@ def test_while_the_database_is_away_requests_do_not_ask_it_one_by_one() -> None:
     scales.close()
 
 
-def test_nothing_is_asked_while_nobody_forecasts() -> None:
+def test_nothing_is_read_while_no_version_is_used() -> None:
     learned = Learned(v3=1.5)
     scales = IntervalScales(learned.read, refresh_s=0.02)
     eventually(lambda: scales.scales_of(3) is not None)
@@ -104,7 +104,7 @@ def test_nothing_is_asked_while_nobody_forecasts() -> None:
     asked = len(learned.asked)
     time.sleep(0.2)
     assert len(learned.asked) == asked
-    assert scales.scales_of(3) is not None  # who comes back finds what was known, and has it asked anew
+    assert scales.scales_of(3) is not None  # a version used again has its old scales until they are read again
     eventually(lambda: len(learned.asked) > asked)
     scales.close()
 

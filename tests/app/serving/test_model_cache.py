@@ -1,4 +1,4 @@
-"""Forecasters in memory: loaded once by threads of their own, kept by bytes, and let go of."""
+"""Cache of loaded models: one load for all requests, a budget in bytes, eviction, devices."""
 
 import asyncio
 import threading
@@ -32,17 +32,17 @@ PAST = {"past": np.zeros((1, 4, 2), np.float32)}
 
 @dataclass
 class Shelf:
-    """The bundles of tenant 7; remembers what was fetched, and keeps some back until it is told to go on."""
+    """Bundles of tenant 7; records the fetched versions, and delays some until the test lets them go."""
 
     data: dict[int, bytes] = field(default_factory=lambda: dict(DATA))
     fetched: list[int] = field(default_factory=list)
-    kept_back: set[int] = field(default_factory=set)
+    delayed: set[int] = field(default_factory=set)
     waiting: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, tenant_id: int, version_id: int) -> bytes:
         self.fetched.append(version_id)
-        if version_id in self.kept_back:
+        if version_id in self.delayed:
             self.waiting.set()
             assert self.go_on.wait(10)
         if tenant_id != 7 or version_id not in self.data:
@@ -52,7 +52,7 @@ class Shelf:
 
 @contextmanager
 def models_of(shelf: Shelf, room: int, **options: Any) -> Iterator[ModelCache]:
-    """Room for ``room`` of the shelf's models."""
+    """Return a cache with the budget of ``room`` models of the shelf."""
     device = options.pop("device", device_for("onnx", "auto", 1))
     models = ModelCache(shelf, device, room * SIZE, **options)
     try:
@@ -62,8 +62,8 @@ def models_of(shelf: Shelf, room: int, **options: Any) -> Iterator[ModelCache]:
         models.close()
 
 
-def said(models: ModelCache, number: int) -> float:
-    """What the version says: its own number."""
+def forecast_of(models: ModelCache, number: int) -> float:
+    """Return the forecast of the version: its own number."""
     (network,) = models.get(7, number).networks
     return float(network.engine.run(PAST)["predicted"][0, 0, 0])
 
@@ -74,7 +74,7 @@ def test_a_version_is_loaded_once_and_then_found() -> None:
         assert models.find(7, 1) is None
         loaded = models.load(7, 1).result(10)
         assert models.find(7, 1) is loaded is models.get(7, 1) is models.load(7, 1).result(0)
-        assert said(models, 1) == 1
+        assert forecast_of(models, 1) == 1
         assert shelf.fetched == [1]
 
 
@@ -86,25 +86,25 @@ def test_each_member_has_an_engine_of_its_own() -> None:
         assert models.get(7, 1).size_bytes == len(shelf.data[1]) + 3 * ONNX_BYTES + int(ONNX_COPIES * 3 * WEIGHTS_BYTES)
 
 
-def test_the_one_not_used_for_longest_makes_room() -> None:
+def test_the_least_recently_used_makes_room() -> None:
     shelf = Shelf()
     with models_of(shelf, 2) as models:
         for number in (1, 2, 1, 3, 1, 2):  # 3 pushes out 2, then 2 pushes out 3
-            assert said(models, number) == number
+            assert forecast_of(models, number) == number
         assert shelf.fetched == [1, 2, 3, 2]
         counts = models.counts()._replace(load_seconds=0.0)
         assert counts == Counts(hits=2, misses=4, loads=4, evictions=2, models=2, size_bytes=2 * SIZE)
 
 
-def test_a_model_larger_than_the_room_is_kept_alone() -> None:
+def test_a_model_larger_than_the_budget_is_kept_alone() -> None:
     shelf = Shelf()
     with models_of(shelf, 0) as models:
         for number in (1, 1, 2, 2, 1):
-            assert said(models, number) == number
+            assert forecast_of(models, number) == number
         assert shelf.fetched == [1, 2, 1]
 
 
-def test_who_uses_what_is_evicted_keeps_it_and_nobody_else_does() -> None:
+def test_an_evicted_model_lives_as_long_as_its_users_hold_it() -> None:
     with models_of(Shelf(), 1) as models:
         loaded = models.get(7, 1)
         models.get(7, 2)
@@ -115,7 +115,7 @@ def test_who_uses_what_is_evicted_keeps_it_and_nobody_else_does() -> None:
         assert engine() is None
 
 
-def test_another_tenants_version_is_not_found_though_it_is_in_memory() -> None:
+def test_another_tenants_version_in_memory_is_not_found() -> None:
     with models_of(Shelf(), 3) as models:
         models.get(7, 1)
         assert models.find(8, 1) is None
@@ -123,7 +123,7 @@ def test_another_tenants_version_is_not_found_though_it_is_in_memory() -> None:
             models.get(8, 1)
 
 
-def test_an_error_is_remembered_for_a_second_and_may_then_be_mended() -> None:
+def test_an_error_is_remembered_for_one_second() -> None:
     shelf, clock = Shelf({1: DATA[1][:-1]}), Clock()
     with models_of(shelf, 3, clock=clock) as models:
         for _ in range(3):
@@ -132,12 +132,12 @@ def test_an_error_is_remembered_for_a_second_and_may_then_be_mended() -> None:
         assert shelf.fetched == [1]
         shelf.data[1] = DATA[1]
         clock.after(1.0)
-        assert said(models, 1) == 1
+        assert forecast_of(models, 1) == 1
         assert (models.counts().failures, models.counts().loads) == (1, 1)
 
 
-def test_all_who_ask_for_a_version_wait_for_one_load_and_none_of_them_can_stop_it() -> None:
-    shelf = Shelf(kept_back={2})
+def test_concurrent_requests_share_one_load_and_none_can_cancel_it() -> None:
+    shelf = Shelf(delayed={2})
     with models_of(shelf, 3) as models:
         waiting = [models.load(7, 2) for _ in range(20)]
         assert shelf.waiting.wait(10)
@@ -148,8 +148,8 @@ def test_all_who_ask_for_a_version_wait_for_one_load_and_none_of_them_can_stop_i
         assert shelf.fetched == [2]
 
 
-def test_an_error_reaches_all_who_wait() -> None:
-    shelf = Shelf({}, kept_back={2})
+def test_an_error_reaches_all_waiting_requests() -> None:
+    shelf = Shelf({}, delayed={2})
     with models_of(shelf, 3) as models:
         waiting = [models.load(7, 2) for _ in range(5)]
         assert shelf.waiting.wait(10)
@@ -158,20 +158,20 @@ def test_an_error_reaches_all_who_wait() -> None:
         assert shelf.fetched == [2]
 
 
-def test_a_slow_load_keeps_nobody_waiting_who_asks_for_another() -> None:
-    shelf = Shelf(kept_back={2})
+def test_a_slow_load_does_not_delay_the_load_of_another_version() -> None:
+    shelf = Shelf(delayed={2})
     with models_of(shelf, 10) as models:
         models.get(7, 1)
         second = models.load(7, 2)
         assert shelf.waiting.wait(10)
-        assert [said(models, 1), said(models, 3)] == [1, 3]  # one warm, one cold
+        assert [forecast_of(models, 1), forecast_of(models, 3)] == [1, 3]  # one warm, one cold
         assert not second.done()
         shelf.go_on.set()
         assert second.result(10)
 
 
-def test_a_client_that_goes_away_stops_the_load_for_nobody() -> None:
-    shelf = Shelf(kept_back={2})
+def test_a_cancelled_request_does_not_stop_the_load_for_others() -> None:
+    shelf = Shelf(delayed={2})
 
     async def scene(models: ModelCache) -> LoadedModel:
         hasty, patient = (asyncio.create_task(_loaded(models, 2)) for _ in range(2))
@@ -188,8 +188,8 @@ async def _loaded(models: ModelCache, number: int) -> LoadedModel:
     return await asyncio.wrap_future(models.load(7, number))
 
 
-def test_closing_answers_everyone_who_waits_and_all_who_come_later() -> None:
-    shelf = Shelf(kept_back={1, 2})
+def test_closing_fails_all_waiting_and_later_requests() -> None:
+    shelf = Shelf(delayed={1, 2})
     with models_of(shelf, 3, loaders=1) as models:
         waiting = [models.load(7, 1), models.load(7, 2)]  # one is being loaded, the other has not begun
         assert shelf.waiting.wait(10)
@@ -201,7 +201,7 @@ def test_closing_answers_everyone_who_waits_and_all_who_come_later() -> None:
 
 def test_too_many_cold_models_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaded_module, "MAX_WAITING", 2)
-    shelf = Shelf(kept_back={1, 2, 3})
+    shelf = Shelf(delayed={1, 2, 3})
     with models_of(shelf, 3) as models:
         first, second, third = (models.load(7, number) for number in (1, 2, 3))
         with pytest.raises(Unavailable, match="2 models are being loaded already"):
@@ -212,14 +212,14 @@ def test_too_many_cold_models_at_once_are_refused(monkeypatch: pytest.MonkeyPatc
         assert models.load(7, 3).result(10)  # a refusal is not remembered
 
 
-def test_many_threads_get_what_they_ask_for() -> None:
+def test_many_threads_get_the_versions_they_ask_for() -> None:
     with models_of(Shelf(), 2) as models:
         start = threading.Barrier(8)
 
         def ask(seed: int) -> bool:
             start.wait(10)
             numbers = np.random.default_rng(seed).integers(1, 6, 50).tolist()
-            return all(said(models, number) == number for number in numbers)
+            return all(forecast_of(models, number) == number for number in numbers)
 
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(ask, range(8)))
@@ -231,7 +231,7 @@ def test_many_threads_get_what_they_ask_for() -> None:
 
 @dataclass
 class Noted:
-    """An engine that notes how many rows it was run with."""
+    """Engine that records the number of rows of each run."""
 
     engine: Any
     rows: list[int]
@@ -241,7 +241,7 @@ class Noted:
         return self.engine.run(inputs)
 
 
-def test_a_version_has_run_at_every_size_before_anybody_gets_it() -> None:
+def test_a_version_is_warmed_up_at_every_batch_size_before_it_is_served() -> None:
     rows: list[int] = []
     device = Device(
         "cpu", lambda spec, weights: Noted(OnnxEngine(spec, weights), rows), ONNX_BYTES, ONNX_COPIES, (1, 8)
@@ -252,7 +252,7 @@ def test_a_version_has_run_at_every_size_before_anybody_gets_it() -> None:
 
 
 class Wrong:
-    """A fused kernel that is wrong: it takes the sequence the wrong way round."""
+    """Engine with a wrong fused kernel: it reverses the sequence."""
 
     def __init__(self, spec: Any, weights: Any) -> None:
         self._engine = OnnxEngine(spec, weights)
@@ -261,7 +261,9 @@ class Wrong:
         return self._engine.run({**inputs, "past": inputs["past"][:, ::-1]})
 
 
-def test_what_is_wrong_on_the_gpu_is_served_on_the_cpu_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_network_with_wrong_results_on_the_gpu_is_served_on_the_cpu_with_a_note(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     gpu = Device("gpu", Wrong, 0, 0, (1, 8), device_for("onnx", "auto", 1), notes=(EngineNote("old_driver", "so so"),))
     good, bad = bundle.to_bytes(says(3)), bundle.to_bytes(random_forecaster())
     with models_of(Shelf({1: good, 2: bad}), 3, device=gpu) as models:
@@ -274,7 +276,7 @@ def test_what_is_wrong_on_the_gpu_is_served_on_the_cpu_and_says_so(caplog: pytes
     assert "version id 1" not in caplog.text
 
 
-def test_loading_takes_the_time_that_the_clock_says() -> None:
+def test_the_counts_state_the_seconds_of_loads() -> None:
     clock = Clock()
 
     def slow(tenant_id: int, version_id: int) -> bytes:
@@ -296,7 +298,7 @@ def test_the_engine_has_the_threads_of_the_settings(threads: int) -> None:
     assert engine._session.get_session_options().intra_op_num_threads == threads
 
 
-def test_tensorflow_is_asked_for_only_by_its_own_engine() -> None:
+def test_only_the_keras_engine_imports_tensorflow() -> None:
     assert not hasattr(loaded_module, "keras")
     assert device_for("onnx", "auto", 1).notes == ()
     (note,) = device_for("onnx", "gpu", 1).notes
@@ -304,7 +306,7 @@ def test_tensorflow_is_asked_for_only_by_its_own_engine() -> None:
     assert "use the engine keras" in note.message
 
 
-def test_keras_without_a_gpu_is_onnx_runtime_unless_the_cpu_was_asked_for() -> None:
+def test_keras_without_a_gpu_runs_onnx_runtime_unless_the_device_is_cpu() -> None:
     (member,) = random_forecaster().members
     made = {name: device_for("keras", name, 1) for name in ("auto", "cpu", "gpu")}
     kinds = {name: type(device.make(member.spec, member.weights)).__name__ for name, device in made.items()}
@@ -317,7 +319,7 @@ def test_keras_without_a_gpu_is_onnx_runtime_unless_the_cpu_was_asked_for() -> N
     )
 
 
-def test_keras_with_a_gpu_takes_it_unless_the_cpu_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keras_with_a_gpu_uses_it_unless_the_device_is_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.engines.keras.sees_gpu", lambda: True)
     made = [device_for("keras", name, 1) for name in ("auto", "gpu", "cpu")]
     assert [(device.name, device.tolerance, device.notes) for device in made] == [
@@ -335,7 +337,7 @@ def _backend() -> str:
     return backend()
 
 
-def test_finding_costs_next_to_nothing() -> None:
+def test_finding_a_model_takes_microseconds() -> None:
     with models_of(Shelf(), 5) as models:
         for number in DATA:
             models.get(7, number)
@@ -351,7 +353,7 @@ def _seconds(act: Any) -> float:
     return (time.perf_counter() - start) / 1000
 
 
-def test_a_future_of_what_is_there_is_done() -> None:
+def test_the_future_of_a_model_in_memory_is_done() -> None:
     with models_of(Shelf(), 5) as models:
         models.get(7, 1)
         loading: Future[LoadedModel] = models.load(7, 1)

@@ -1,4 +1,4 @@
-"""Challengers in the shadow: who is asked, how often, and that none of it can fail."""
+"""Shadow forecasts: which challenger makes them, how often, and that none can fail a request."""
 
 from concurrent.futures import Future
 
@@ -16,7 +16,7 @@ PANEL = panel_of([4.0, 6.0, 8.0, 10.0])
 
 
 class House:
-    """A registry of one challenger and the time, both as a test sets them."""
+    """Registry of one challenger and a clock, both set by the test."""
 
     def __init__(self, challenger: int | None = 9, error: Exception | None = None) -> None:
         self.challenger, self.error, self.now_s, self.asked = challenger, error, 100.0, 0
@@ -37,18 +37,18 @@ class House:
         return loading
 
 
-def test_a_challenger_says_what_it_would_have_said() -> None:
+def test_a_challenger_forecasts_the_series_of_the_request() -> None:
     other = House().shadows.forecast(SOURCE, PANEL, 2)
     assert other is not None
     assert (other.version_id, other.prediction.mean.shape) == (9, (1, 2))
 
 
 @pytest.mark.parametrize("challenger", [None, 3])
-def test_nobody_is_compared_with_itself_or_with_nobody(challenger: int | None) -> None:
+def test_without_another_challenger_there_is_no_shadow_forecast(challenger: int | None) -> None:
     assert House(challenger).shadows.forecast(SOURCE, PANEL, 3) is None
 
 
-def test_who_the_challenger_is_is_asked_now_and_then() -> None:
+def test_the_challenger_is_looked_up_every_few_seconds() -> None:
     house = House()
     for _ in range(5):
         house.shadows.forecast(SOURCE, PANEL, 3)
@@ -59,7 +59,7 @@ def test_who_the_challenger_is_is_asked_now_and_then() -> None:
 
 
 @pytest.mark.parametrize("error", [NotFound("no version"), Unavailable("the service stops"), TimeoutError()])
-def test_a_challenger_that_cannot_be_had_is_left_alone_for_a_while(error: Exception) -> None:
+def test_a_challenger_that_cannot_be_loaded_is_skipped_for_a_while(error: Exception) -> None:
     house = House(error=error)
     assert house.shadows.forecast(SOURCE, PANEL, 3) is None
     house.error = None
@@ -73,7 +73,7 @@ def test_a_series_that_a_challenger_cannot_forecast_is_no_error() -> None:
     assert House().shadows.forecast(SOURCE, hours, 3) is None
 
 
-def test_after_much_arithmetic_there_is_none_for_as_long_as_it_is_worth() -> None:
+def test_a_large_shadow_forecast_is_followed_by_a_pause() -> None:
     house, many = House(), panel_of(*([4.0, 6.0, 8.0, 10.0] for _ in range(20)))
     assert house.shadows.forecast(SOURCE, many, 5_000) is not None
     assert house.shadows.forecast(SOURCE, PANEL, 3) is None

@@ -1,4 +1,4 @@
-"""Versions by number and by alias: what is known is given at once, and the database is asked elsewhere."""
+"""Versions by number and by alias: known ones are returned at once, threads query the database for others."""
 
 import asyncio
 import threading
@@ -34,17 +34,17 @@ def resolving(registry: Registry, loads: Any = None, **options: Any) -> Iterator
 
 
 def asked(resolver: Resolver, what: tuple[int, str, int | None, str | None] = CHAMPION) -> int:
-    """The number of the version that the database says."""
+    """Return the number of the version that the resolver's future gives."""
     return resolver.ask(*what).result(10).number
 
 
 def found(resolver: Resolver, what: tuple[int, str, int | None, str | None] = CHAMPION) -> int | None:
-    target = resolver.find(*what)
-    return None if target is None else target.number
+    version = resolver.find(*what)
+    return None if version is None else version.number
 
 
 def comes(ask: Callable[[], Any], wanted: Any) -> bool:
-    """Whether it is so within some seconds: threads are at work."""
+    """Return whether ``ask`` returns ``wanted`` within some seconds."""
     end = time.monotonic() + 10
     while ask() != wanted:
         if time.monotonic() > end:
@@ -53,7 +53,7 @@ def comes(ask: Callable[[], Any], wanted: Any) -> bool:
     return True
 
 
-def test_a_number_is_asked_once_and_then_known_for_good() -> None:
+def test_a_version_number_is_looked_up_once() -> None:
     registry, clock = Registry(), Clock()
     with resolving(registry, clock=clock) as resolver:
         assert found(resolver, (7, "demand", 4, None)) is None
@@ -64,7 +64,7 @@ def test_a_number_is_asked_once_and_then_known_for_good() -> None:
     assert registry.pointed == []
 
 
-def test_champion_is_meant_where_neither_is_said() -> None:
+def test_the_default_alias_is_champion() -> None:
     registry = Registry()
     with resolving(registry) as resolver:
         assert asked(resolver) == 1
@@ -72,7 +72,7 @@ def test_champion_is_meant_where_neither_is_said() -> None:
     assert registry.looked_up == [(7, "demand", None, "champion")]
 
 
-def test_what_does_not_exist_is_not_remembered() -> None:
+def test_a_missing_version_is_not_remembered() -> None:
     registry = Registry()
     with resolving(registry) as resolver:
         for what in ((7, "demand", 12, None), (7, "demand", None, "shadow"), (8, "demand", None, None)):
@@ -84,7 +84,7 @@ def test_what_does_not_exist_is_not_remembered() -> None:
         assert asked(resolver, (7, "demand", None, "shadow")) == 2
 
 
-def test_all_who_ask_at_once_wait_for_one_answer() -> None:
+def test_concurrent_requests_share_one_look_up() -> None:
     registry = Registry(gate=threading.Event())
     with resolving(registry) as resolver:
         waiting = [resolver.ask(*what) for what in [CHAMPION, (7, "demand", 3, None)] * 10]
@@ -94,7 +94,7 @@ def test_all_who_ask_at_once_wait_for_one_answer() -> None:
     assert sorted(registry.looked_up, key=str) == [(7, "demand", 3, None), (7, "demand", None, "champion")]
 
 
-def test_for_half_a_second_nobody_is_asked_and_then_one_question_is_for_all_aliases_in_use() -> None:
+def test_one_query_every_half_second_refreshes_all_aliases_in_use() -> None:
     registry, clock = Registry({"champion": 1, "shadow": 2, "old": 3}), Clock()
     with resolving(registry, clock=clock) as resolver:
         names = [(7, "demand", None, alias) for alias in ("champion", "shadow", "old")]
@@ -111,7 +111,7 @@ def test_for_half_a_second_nobody_is_asked_and_then_one_question_is_for_all_alia
     assert len(registry.looked_up) == 3  # nothing had moved: no version was read again
 
 
-def test_a_promotion_takes_effect_without_anybody_waiting() -> None:
+def test_no_request_waits_for_a_promotion() -> None:
     registry, clock, loads = Registry(), Clock(), Loads()
     with resolving(registry, loads, clock=clock) as resolver:
         asked(resolver)
@@ -126,7 +126,7 @@ def test_a_promotion_takes_effect_without_anybody_waiting() -> None:
         assert resolver.aliases.moves() == AliasMoves(followed=2)
 
 
-def test_while_a_version_loads_slowly_the_old_one_goes_on() -> None:
+def test_the_old_version_is_served_while_the_new_one_loads_slowly() -> None:
     slow: Future[Any] = shared_future()
     registry, clock, loads = Registry(), Clock(), Loads(slow={2: slow})
     with resolving(registry, loads, clock=clock) as resolver:
@@ -160,7 +160,7 @@ def test_the_process_that_moves_an_alias_serves_the_new_version_at_once() -> Non
         resolver.aliases.forget((7, "demand", "nobody"))
 
 
-def test_who_asks_while_others_are_asked_about_is_answered_by_the_next_question() -> None:
+def test_a_request_that_comes_during_a_query_is_answered_by_the_next_one() -> None:
     registry, clock = Registry({"champion": 1, "shadow": 2}), Clock()
     with resolving(registry, clock=clock) as resolver:
         shadow = (7, "demand", None, "shadow")
@@ -176,7 +176,7 @@ def test_who_asks_while_others_are_asked_about_is_answered_by_the_next_question(
     assert registry.pointed == [[(7, "demand", "champion")], [(7, "demand", "shadow")]]
 
 
-def test_who_waits_is_not_told_of_a_version_that_was_overtaken_while_it_loaded() -> None:
+def test_a_waiting_request_never_gets_a_version_that_was_replaced_during_its_load() -> None:
     slow: dict[int, Future[Any]] = {2: shared_future(), 3: shared_future()}
     registry, clock, loads = Registry(), Clock(), Loads(slow=slow)
     with resolving(registry, loads, clock=clock) as resolver:
@@ -192,7 +192,7 @@ def test_who_waits_is_not_told_of_a_version_that_was_overtaken_while_it_loaded()
         assert waiting.result(10).number == 3
 
 
-def test_who_comes_after_an_idle_time_gets_the_new_version() -> None:
+def test_the_first_request_after_an_idle_time_gets_the_new_version() -> None:
     registry, clock = Registry(), Clock()
     with resolving(registry, clock=clock) as resolver:
         asked(resolver)
@@ -202,7 +202,7 @@ def test_who_comes_after_an_idle_time_gets_the_new_version() -> None:
         assert asked(resolver) == 2
 
 
-def test_who_waits_for_a_slow_version_after_an_idle_time_is_given_the_old_one() -> None:
+def test_after_an_idle_time_a_slow_load_is_answered_with_the_old_version() -> None:
     slow: Future[Any] = shared_future()
     registry, loads = Registry(), Loads(slow={2: slow})
     times = AliasTimes(refresh_s=0.02, max_age_s=0.05, patience_s=0.2, retry_s=10.0)
@@ -217,7 +217,7 @@ def test_who_waits_for_a_slow_version_after_an_idle_time_is_given_the_old_one() 
         assert comes(lambda: asyncio.run(resolver.wait(*CHAMPION)).number, 2)
 
 
-def test_waiting_gives_what_asking_gives() -> None:
+def test_wait_returns_and_raises_the_same_as_ask() -> None:
     with resolving(Registry()) as resolver:
         assert asyncio.run(resolver.wait(*CHAMPION)).number == 1
         assert asyncio.run(resolver.wait(7, "demand", 5, None)).number == 5
@@ -225,7 +225,7 @@ def test_waiting_gives_what_asking_gives() -> None:
             asyncio.run(resolver.wait(7, "demand", None, "shadow"))
 
 
-def test_who_gives_up_waiting_stops_nothing() -> None:
+def test_a_cancelled_wait_stops_no_look_up() -> None:
     registry = Registry(gate=threading.Event())
 
     async def scene(resolver: Resolver) -> int:
@@ -242,7 +242,7 @@ def test_who_gives_up_waiting_stops_nothing() -> None:
     assert len(registry.looked_up) == 1
 
 
-def test_where_the_new_version_cannot_be_loaded_the_old_one_answers_and_says_so(
+def test_if_the_new_version_cannot_be_loaded_the_old_one_answers_with_a_note(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     registry, clock, loads = Registry(), Clock(), Loads(broken={2: DAMAGED})
@@ -252,9 +252,9 @@ def test_where_the_new_version_cannot_be_loaded_the_old_one_answers_and_says_so(
         clock.after(0.6)
         found(resolver)
         assert comes(resolver.aliases.moves, AliasMoves(failed=1, fallen_back=1))
-        target = resolver.find(*CHAMPION)
-        assert target is not None
-        assert (target.number, [note.code for note in target.notes]) == (1, ["fell_back"])
+        version = resolver.find(*CHAMPION)
+        assert version is not None
+        assert (version.number, [note.code for note in version.notes]) == (1, ["fell_back"])
         assert "tenant 7 model demand alias champion: version 2 cannot be served: CorruptBundle" in caplog.text
         del loads.broken[2]  # somebody has mended it
         clock.after(10.1)
@@ -262,30 +262,32 @@ def test_where_the_new_version_cannot_be_loaded_the_old_one_answers_and_says_so(
         assert comes(resolver.aliases.moves, AliasMoves(followed=1, failed=1))
 
 
-def test_a_broken_version_gives_way_to_the_newest_earlier_one_that_loads() -> None:
+def test_the_newest_earlier_version_that_loads_replaces_a_broken_one() -> None:
     registry = Registry({"champion": 4}, before=[3, 4, 2, 1])
     loads = Loads(broken={3: DAMAGED, 4: DAMAGED})
     with resolving(registry, loads) as resolver:
-        target = resolver.ask(*CHAMPION).result(10)
-        waiting = [resolver.aliases.report_broken(target, DAMAGED) for _ in range(5)]
+        version = resolver.ask(*CHAMPION).result(10)
+        waiting = [resolver.aliases.report_broken(version, DAMAGED) for _ in range(5)]
         assert {future.result(10).number for future in waiting} == {2}
         assert loads.asked == [3, 2]
-        fallen = resolver.find(*CHAMPION)
-        assert fallen is not None
-        assert fallen.number == 2
-        assert fallen.notes[0].message == (
+        fallback = resolver.find(*CHAMPION)
+        assert fallback is not None
+        assert fallback.number == 2
+        assert fallback.notes[0].message == (
             "version 4 cannot be served: CorruptBundle 'it is damaged'; version 2 answers in its place"
         )
-        assert resolver.aliases.report_broken(target, DAMAGED).result(10) is fallen  # who was late is told the same
-        again = resolver.aliases.report_broken(fallen, ModelBroken("it gave NaN"))
+        assert (
+            resolver.aliases.report_broken(version, DAMAGED).result(10) is fallback
+        )  # later reports get the same version
+        again = resolver.aliases.report_broken(fallback, ModelBroken("it gave NaN"))
         assert again.result(10).number == 1
 
 
-def test_a_version_that_fell_back_comes_back_when_its_alias_moves() -> None:
+def test_a_fallback_ends_when_the_alias_moves() -> None:
     registry, clock = Registry({"champion": 2}, before=[1]), Clock()
     with resolving(registry, clock=clock) as resolver:
-        target = resolver.ask(*CHAMPION).result(10)
-        assert resolver.aliases.report_broken(target, DAMAGED).result(10).number == 1
+        version = resolver.ask(*CHAMPION).result(10)
+        assert resolver.aliases.report_broken(version, DAMAGED).result(10).number == 1
         for _ in range(3):  # the database still says 2
             clock.after(1.1)
             assert asked(resolver) == 1
@@ -295,28 +297,28 @@ def test_a_version_that_fell_back_comes_back_when_its_alias_moves() -> None:
         assert resolver.aliases.moves().fallen_back == 0
 
 
-def test_where_no_earlier_version_loads_the_error_stands_and_is_not_looked_into_again_at_once() -> None:
+def test_without_a_loadable_earlier_version_the_error_is_raised_and_the_search_pauses() -> None:
     registry, clock, loads = Registry({"champion": 2}, before=[1]), Clock(), Loads(broken={1: DAMAGED})
     with resolving(registry, loads, clock=clock) as resolver:
-        target = resolver.ask(*CHAMPION).result(10)
+        version = resolver.ask(*CHAMPION).result(10)
         for _ in range(3):
-            assert resolver.aliases.report_broken(target, DAMAGED).exception(10) is DAMAGED
+            assert resolver.aliases.report_broken(version, DAMAGED).exception(10) is DAMAGED
         assert loads.asked == [1]
         assert found(resolver) == 2
 
 
-def test_a_version_asked_for_by_its_number_has_no_stand_in() -> None:
+def test_a_version_asked_for_by_its_number_has_no_fallback() -> None:
     with resolving(Registry(before=[2])) as resolver:
-        target = resolver.ask(7, "demand", 1, None).result(10)
-        assert resolver.aliases.report_broken(target, DAMAGED).exception(0) is DAMAGED
+        version = resolver.ask(7, "demand", 1, None).result(10)
+        assert resolver.aliases.report_broken(version, DAMAGED).exception(0) is DAMAGED
 
 
-def test_a_broken_version_that_this_process_had_forgotten_gives_way_too() -> None:
+def test_a_broken_version_of_a_forgotten_alias_falls_back_too() -> None:
     with resolving(Registry({"champion": 4}, before=[3])) as resolver:
         assert resolver.aliases.report_broken(version_of(4), DAMAGED).result(10).number == 3
 
 
-def test_an_alias_that_is_gone_is_not_found() -> None:
+def test_a_deleted_alias_is_not_found() -> None:
     registry, clock = Registry(), Clock()
     with resolving(registry, clock=clock) as resolver:
         asked(resolver)
@@ -327,7 +329,7 @@ def test_an_alias_that_is_gone_is_not_found() -> None:
         assert resolver.find(*CHAMPION) is None
 
 
-def test_while_the_database_is_away_what_is_known_lasts_a_second() -> None:
+def test_while_the_database_is_unreachable_known_aliases_are_served_for_one_second() -> None:
     registry, clock = Registry(), Clock()
     with resolving(registry, clock=clock) as resolver:
         asked(resolver)
@@ -343,7 +345,7 @@ def test_while_the_database_is_away_what_is_known_lasts_a_second() -> None:
         assert asked(resolver) == 1
 
 
-def test_only_so_many_are_remembered() -> None:
+def test_the_number_of_remembered_versions_is_bounded() -> None:
     registry = Registry()
     with resolving(registry, capacity=2) as resolver:
         for number in (1, 2, 3):
@@ -354,12 +356,12 @@ def test_only_so_many_are_remembered() -> None:
         assert [found(resolver, (7, f"model{number}", None, None)) for number in (1, 2, 3)] == [None, 1, 1]
 
 
-def test_closing_answers_everyone_who_waits_and_all_who_come_later() -> None:
+def test_closing_fails_all_waiting_and_later_requests() -> None:
     registry, clock = Registry({"champion": 2}, before=[1]), Clock()
     with resolving(registry, clock=clock) as resolver:
-        target = resolver.ask(*CHAMPION).result(10)
+        version = resolver.ask(*CHAMPION).result(10)
         registry.gate = threading.Event()
-        falling = resolver.aliases.report_broken(target, DAMAGED)
+        falling = resolver.aliases.report_broken(version, DAMAGED)
         asking = resolver.ask(7, "demand", 5, None)
         clock.after(5)
         looking = resolver.ask(*CHAMPION)
@@ -370,17 +372,17 @@ def test_closing_answers_everyone_who_waits_and_all_who_come_later() -> None:
         assert resolver.aliases.report_broken(version_of(9, model="other"), DAMAGED).exception(10) is DAMAGED
 
 
-def test_many_threads_see_every_move_within_a_second_and_never_wait_or_fail() -> None:
-    """The clock is the real one: eight threads ask as fast as they can while the alias moves every 50 ms."""
+def test_many_threads_see_every_move_within_one_second_without_waiting_or_failing() -> None:
+    """With the real clock, eight threads look up as fast as they can while the alias moves every 50 ms."""
     registry, stop = Registry(), threading.Event()
     moved_s = {1: time.monotonic()}  # when the alias came to point at each version
 
     def use(resolver: Resolver) -> list[tuple[float, int]]:
         seen = []
         while not stop.is_set():
-            target: ResolvedVersion | None = resolver.find(*CHAMPION)
-            assert target is not None
-            seen.append((time.monotonic(), target.number))
+            version: ResolvedVersion | None = resolver.find(*CHAMPION)
+            assert version is not None
+            seen.append((time.monotonic(), version.number))
             time.sleep(0.001)
         return seen
 
