@@ -191,7 +191,7 @@ def _authenticate(database: Database, raw: str) -> keys.KeyPrincipal | None:
 
 def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempt_secrets.AttemptPrincipal | None:
     with database.read() as session:
-        return attempt_secrets.holder(session, job_id, token, secret)
+        return attempt_secrets.find_attempt(session, job_id, token, secret)
 
 
 async def _fenced(request: Request, error: Exception) -> Response:

@@ -231,7 +231,7 @@ def claim(database: Database) -> None:
 
 def look(database: Database) -> None:
     with database.read() as session:
-        assert jobs.calls(session).to_claim
+        assert jobs.pending_work(session).to_claim
 
 
 def median_ms(act: Callable[[], object]) -> float:

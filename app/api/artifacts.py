@@ -23,7 +23,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 def list_artifacts(job_id: PathName, the: Services, caller: Caller) -> Page[ArtifactAnswer]:
     """The files that a job left behind, by name; there are none before it has succeeded."""
     with the.database.read() as session:
-        rows = artifacts.of_job(session, jobs.get(session, caller.tenant_id, job_id))
+        rows = artifacts.list_of_job(session, jobs.get(session, caller.tenant_id, job_id))
         return Page(items=[ArtifactAnswer.model_validate(row) for row in rows], next_page_token=None)
 
 
@@ -36,7 +36,7 @@ def list_artifacts(job_id: PathName, the: Services, caller: Caller) -> Page[Arti
 def get_artifact(job_id: PathName, name: PathName, the: Services, caller: Caller) -> StreamingResponse:
     """The file ``name``, with its SHA-256 as ``Repr-Digest`` (RFC 9530) and as ``ETag``."""
     with the.database.read() as session:
-        row = artifacts.named(session, jobs.get(session, caller.tenant_id, job_id), name)
+        row = artifacts.get(session, jobs.get(session, caller.tenant_id, job_id), name)
     assert row.sha256 is not None
     headers = {
         "Content-Length": str(row.size_bytes),
@@ -52,7 +52,7 @@ def _parts(the: Service, artifact_id: int) -> Iterator[bytes]:
     number = 1
     while True:
         with the.database.read() as session:
-            part = artifacts.part(session, artifact_id, number)
+            part = artifacts.read_part(session, artifact_id, number)
         if part is None:
             return
         yield part

@@ -123,14 +123,14 @@ def get_bundle(version_id: Id, the: Services, mine: Mine) -> Response:
 @router.get("/checkpoint")
 def get_checkpoint(the: Services, mine: Mine) -> Response:
     with the.database.read() as session:
-        data = checkpoints.newest(session, mine.job_id)
+        data = checkpoints.load(session, mine.job_id)
     return Response(status_code=204) if data is None else Response(data, media_type=OCTETS)
 
 
 @router.put("/checkpoint", status_code=204)
 def put_checkpoint(data: Octets, the: Services, mine: Mine) -> None:
     with the.database.write() as session:
-        checkpoints.keep(session, jobs.hold(session, mine.job_id, mine.token), data)
+        checkpoints.save(session, jobs.hold(session, mine.job_id, mine.token), data)
 
 
 @router.post("/report")
@@ -171,7 +171,7 @@ def post_complete(artifact_id: Id, body: CompleteBody, the: Services, mine: Mine
 def post_finish(data: Octets, the: Services, mine: Mine) -> None:
     outcome = outcome_from_bytes(data)
     with the.database.write() as session:
-        outcomes.settle(session, tasks.task(session, mine.tenant_id, mine.job_id, mine.token), outcome)
+        outcomes.finish_job(session, tasks.task(session, mine.tenant_id, mine.job_id, mine.token), outcome)
 
 
 @router.post("/fail", status_code=204)

@@ -69,7 +69,7 @@ def roll_back(name: PathName, alias: PathName, the: Services, caller: Caller, re
     A version that cannot be loaded is refused, and so is an alias that has pointed at one version only.
     """
     with the.database.read() as session:
-        number = registry.before_last_move(session, caller.tenant_id, name, alias)
+        number = registry.previous_number(session, caller.tenant_id, name, alias)
     _check_loadable(the, caller, name, number)
     reason = f"rolled back: {request.reason}"
     move = Move(model=name, alias=alias, number=number, reason=reason, moved_by=caller.key_id)

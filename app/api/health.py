@@ -40,8 +40,8 @@ def readyz(the: Services, response: Response) -> Health:
 def metrics(the: Services, request: Request) -> Response:
     """The metrics of this process, and of what all processes share: jobs, schedules, webhooks, served forecasts."""
     with the.database.read() as session:
-        tally, found = jobs.tally(session), quality.totals(session, METRICS_DAYS)
-        ticked_at = firings.last_beat(session, firings.SCHEDULER)
+        tally, found = jobs.queue_statistics(session), quality.totals(session, METRICS_DAYS)
+        ticked_at = firings.last_heartbeat(session, firings.SCHEDULER)
         the.telemetry.schedules_seen(firings.counts(session, DAY_S), firings.lag_s(session), ticked_at)
         the.telemetry.deliveries_counted(webhooks.counts(session))
     the.telemetry.jobs_counted({(str(state), kind): n for (state, kind), n in tally.jobs.items()}, tally.oldest_s)

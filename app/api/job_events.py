@@ -15,7 +15,7 @@ from app.schemas.base import Page
 from app.schemas.jobs import AttemptAnswer
 from app.store import jobs
 from app.store.job_watch import JobWatch
-from app.store.jobs import ENDED, News
+from app.store.jobs import ENDED, JobUpdate
 from app.store.tables import JobEvent
 
 router = APIRouter(tags=["jobs"])
@@ -99,7 +99,7 @@ async def _told(watch: JobWatch, job_id: str, after: int) -> AsyncGenerator[byte
                 return
 
 
-def _is_all(news: News) -> bool:
+def _is_all(news: JobUpdate) -> bool:
     """Whether the job is over and its last event is among these, or was known."""
     last = news.events[-1].data.get("state") if news.events else news.state
     return news.state in ENDED and last == news.state

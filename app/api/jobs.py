@@ -15,7 +15,7 @@ from app.problems import NotFound
 from app.schemas.base import NAME, Page
 from app.schemas.jobs import JobAnswer
 from app.store import jobs
-from app.store.jobs import ENDED, Filter
+from app.store.jobs import ENDED, JobFilter
 from app.store.tables import State
 
 router = APIRouter(tags=["jobs"])
@@ -27,11 +27,11 @@ def _which(
     model: Annotated[str | None, Query(pattern=NAME)] = None,
     schedule: Annotated[str | None, Query(pattern=NAME, description="Name of the schedule that made them.")] = None,
     parent: Annotated[str | None, Query(pattern=NAME, description="Id of the job that they are children of.")] = None,
-) -> Filter:
-    return Filter(state=state, kind=kind, model=model, schedule=schedule, parent_id=parent)
+) -> JobFilter:
+    return JobFilter(state=state, kind=kind, model=model, schedule=schedule, parent_id=parent)
 
 
-Which = Annotated[Filter, Depends(_which)]
+Which = Annotated[JobFilter, Depends(_which)]
 
 
 @router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")

@@ -79,7 +79,7 @@ def _shadows(session: Session, version: Version, days: int) -> list[ShadowAnswer
 
 
 def _adapted(session: Session, version: Version) -> dict[str, float] | None:
-    stretch = interval_scales.stretches(session, [version.id]).get(version.id)
+    stretch = interval_scales.load(session, [version.id]).get(version.id)
     return None if stretch is None else {str(level): stretch[level - 1] for level in REPORTED_LEVELS}
 
 

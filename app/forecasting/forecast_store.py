@@ -43,7 +43,7 @@ class ForecastStore:
     def pointing(self, names: Sequence[AliasName]) -> Mapping[AliasName, int]:
         """Return the id of the version that each alias points at, without the aliases that do not exist."""
         with self._database.read() as session:
-            return registry.pointing(session, names)
+            return registry.aliased_versions(session, names)
 
     def history(self, tenant_id: int, model: str, alias: str) -> Iterable[ResolvedVersion]:
         """Return the versions of an alias's last ``MAX_MOVES`` moves, the newest first, each once."""
@@ -61,7 +61,7 @@ class ForecastStore:
     def interval_scales(self, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:
         """Return the factors (99,) of the intervals of those versions that have learned some."""
         with self._database.read() as session:
-            return interval_scales.stretches(session, version_ids)
+            return interval_scales.load(session, version_ids)
 
     def challenger(self, tenant_id: int, model: str) -> int | None:
         """Return the id of the version that may become the model's champion, None if there is none."""

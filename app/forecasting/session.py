@@ -49,7 +49,7 @@ class SessionForecasts:
         with self._database.read() as session:
             revision = datasets.revision(session, resolved.tenant_id, request.dataset.name, request.dataset.revision)
             ids = None if request.dataset.ids is None else tuple(request.dataset.ids)
-            read = partial(panels.newer, session, resolved.tenant_id, revision)
+            read = partial(panels.load_after, session, resolved.tenant_id, revision)
             ahead = None if request.future is None else future_panel(request.future, str(revision.dataset.freq))
             stored = DatasetRows(SeriesSource(revision.dataset_id, ids), revision.number, read, ahead)
             return self._cache.update(key, partial(change, stored))

@@ -69,7 +69,7 @@ def submit_import(
         new = bundle_import.plan(context, upload)
     with database.write() as session:
         job = jobs.enqueue(session, new)
-        checkpoints.keep(session, job, upload.data)  # the worker reads the bytes as the first checkpoint of the job
+        checkpoints.save(session, job, upload.data)  # the worker reads the bytes as the first checkpoint of the job
         answer = job_answer(session, job)
         keep(session, answer)
     return answer

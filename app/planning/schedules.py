@@ -15,7 +15,7 @@ from app.problems import NotFound
 from app.schemas.schedules import ScheduleAnswer
 from app.settings import Settings
 from app.store import cron
-from app.store.cron import Times
+from app.store.cron import CronTimes
 from app.store.db import Database, now
 from app.store.jobs import NewJob
 from app.store.keys import KeyPrincipal
@@ -57,7 +57,7 @@ class SchedulePlanner:
         """
         with self._database.read() as session:
             moment = now(session)
-        cron.check(plan.times or Times("0 0 * * *", plan.zone), moment)
+        cron.check(plan.times or CronTimes("0 0 * * *", plan.zone), moment)
         if plan.cron is None and not plan.triggers.any:
             message = "neither a due time nor a trigger"
             raise InputError.of("never_fires", message, "give 'cron' or 'triggers'", field="cron")

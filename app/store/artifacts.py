@@ -1,6 +1,6 @@
-"""The files that jobs leave behind, in parts: no part is larger than ``PART_BYTES``, neither side holds a whole file.
+"""Files of jobs, stored in parts of at most ``PART_BYTES``, so that neither side holds a whole file in memory.
 
-What writes is given the job as ``app.store.jobs.hold`` found it, so that only who has the job writes.
+Functions that write take the job as ``app.store.jobs.hold`` returns it, so that only its holder writes.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ PART_BYTES = 4 * 1024**2
 
 
 def begin(session: Session, job: Job, name: str, media_type: str) -> int:
-    """A new file ``name`` of the job, empty; its id. One that this attempt has begun before is begun anew."""
+    """Begin the empty file ``name`` and return its id; replace a file of this name that this attempt began before."""
     _delete(session, (Artifact.job_id == job.id) & (Artifact.token == job.token) & (Artifact.name == name))
     row = Artifact(
         tenant_id=job.tenant_id,
@@ -34,57 +34,57 @@ def begin(session: Session, job: Job, name: str, media_type: str) -> int:
 
 
 def add_part(session: Session, job: Job, artifact_id: int, number: int, data: bytes) -> None:
-    """Part ``number`` (from 1) of a file that this attempt has begun; the same part again changes nothing.
+    """Store part ``number`` (from 1) of a file that this attempt has begun; storing it again changes nothing.
 
-    Raise NotFound where it has begun no such file, ValueError for more than ``PART_BYTES``.
+    Raise NotFound if this attempt has begun no such file, ValueError for more than ``PART_BYTES``.
     """
     if len(data) > PART_BYTES:
         raise ValueError(f"a part of {len(data)} bytes; send at most {PART_BYTES}")
-    _mine(session, job, artifact_id)
+    _begun(session, job, artifact_id)
     session.merge(ArtifactPart(artifact_id=artifact_id, number=number, data=data))
     session.flush()
 
 
 def complete(session: Session, job: Job, artifact_id: int, size_bytes: int, sha256: str) -> None:
-    """All parts of the file are there. Raise NotFound."""
-    row = _mine(session, job, artifact_id)
+    """Mark a file as complete. Raise NotFound."""
+    row = _begun(session, job, artifact_id)
     row.size_bytes, row.sha256 = size_bytes, sha256
     session.flush()
 
 
-def sweep(session: Session, job_id: str, token: int | None) -> None:
-    """Of a job that is over only the complete files written under ``token`` stay; none at all where it is None."""
-    gone = Artifact.job_id == job_id
+def delete_unfinished(session: Session, job_id: str, token: int | None) -> None:
+    """Delete the files of a job that has ended, except the complete ones of ``token``; all of them if it is None."""
+    condition = Artifact.job_id == job_id
     if token is not None:
-        gone &= (Artifact.token != token) | Artifact.sha256.is_(None)
-    _delete(session, gone)
+        condition &= (Artifact.token != token) | Artifact.sha256.is_(None)
+    _delete(session, condition)
 
 
-def of_job(session: Session, job: Job) -> Sequence[Artifact]:
-    """The files of a job that has succeeded, by name; none of one that has not."""
+def list_of_job(session: Session, job: Job) -> Sequence[Artifact]:
+    """Return the files of a job that has succeeded, by name; none before that."""
     if job.state != "succeeded":
         return []
-    mine = (Artifact.job_id == job.id) & (Artifact.token == job.token)
-    return session.scalars(select(Artifact).where(mine, Artifact.sha256.is_not(None)).order_by(Artifact.name)).all()
+    same = (Artifact.job_id == job.id) & (Artifact.token == job.token)
+    return session.scalars(select(Artifact).where(same, Artifact.sha256.is_not(None)).order_by(Artifact.name)).all()
 
 
-def named(session: Session, job: Job, name: str) -> Artifact:
-    """The file ``name`` of a job that has succeeded. Raise NotFound, saying what there is."""
-    there = of_job(session, job)
-    found = next((row for row in there if row.name == name), None)
+def get(session: Session, job: Job, name: str) -> Artifact:
+    """Return the file ``name`` of a job that has succeeded. Raise NotFound, which lists the files."""
+    rows = list_of_job(session, job)
+    found = next((row for row in rows if row.name == name), None)
     if found is None:
-        names = ", ".join(row.name for row in there) or "none; they are there once the job has succeeded"
+        names = ", ".join(row.name for row in rows) or "none; they are there once the job has succeeded"
         raise NotFound(f"job {job.id} has no artifact {excerpt(name)}; its artifacts: {names}")
     return found
 
 
-def part(session: Session, artifact_id: int, number: int) -> bytes | None:
-    """The bytes of one part, from 1 on; None after the last."""
+def read_part(session: Session, artifact_id: int, number: int) -> bytes | None:
+    """Return the bytes of part ``number``, from 1; None after the last."""
     query = select(ArtifactPart.data).where(ArtifactPart.artifact_id == artifact_id, ArtifactPart.number == number)
     return session.scalars(query).one_or_none()
 
 
-def _mine(session: Session, job: Job, artifact_id: int) -> Artifact:
+def _begun(session: Session, job: Job, artifact_id: int) -> Artifact:
     own = (Artifact.id == artifact_id) & (Artifact.job_id == job.id) & (Artifact.token == job.token)
     row = session.scalars(select(Artifact).where(own)).one_or_none()
     if row is None:
@@ -92,8 +92,8 @@ def _mine(session: Session, job: Job, artifact_id: int) -> Artifact:
     return row
 
 
-def _delete(session: Session, which: ColumnElement[bool]) -> None:
-    ids = session.scalars(select(Artifact.id).where(which)).all()
+def _delete(session: Session, condition: ColumnElement[bool]) -> None:
+    ids = session.scalars(select(Artifact.id).where(condition)).all()
     if ids:
         session.execute(delete(ArtifactPart).where(ArtifactPart.artifact_id.in_(ids)))
         session.execute(delete(Artifact).where(Artifact.id.in_(ids)))

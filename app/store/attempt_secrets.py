@@ -29,7 +29,7 @@ class AttemptPrincipal:
         return "write"
 
 
-def holder(session: Session, job_id: str, token: int, secret: str) -> AttemptPrincipal | None:
+def find_attempt(session: Session, job_id: str, token: int, secret: str) -> AttemptPrincipal | None:
     """Return the attempt that has the job and this secret; None if there is none."""
     mine = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
     row = session.execute(select(Job.tenant_id, Job.runner_sha256).where(mine)).one_or_none()

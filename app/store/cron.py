@@ -1,8 +1,8 @@
-"""The due times of a cron expression in a time zone, as cronsim has them, which follows Debian's cron.
+"""Due times of a cron expression in a time zone, computed by cronsim, which follows Debian's cron.
 
-What is set for a fixed time of day fires once a day whatever the clocks do: a time that is left out in spring fires
-when the gap ends, one that comes twice in autumn the first time. Where the minutes or the hours begin with a star, it
-fires by the time that has really passed.
+An expression for a fixed time of day fires once a day also when the clocks change: a time that is skipped in spring
+fires when the gap ends, a time that occurs twice in autumn fires the first time. An expression whose minutes or hours
+begin with a star fires by elapsed time.
 """
 
 import difflib
@@ -17,36 +17,36 @@ from cronsim import CronSim, CronSimError
 
 from models.errors import Fault, InputError, excerpt
 
-LONGEST = 100  # characters of an expression
-CAUGHT_UP = 100  # due times of one schedule that are made good at once, at most
-LOOK_BACK = timedelta(days=40)  # that they are looked for in
-FORM = "give minute, hour, day of month, month and day of week, such as '30 2 * * MON-FRI'"
+MAX_CHARS = 100  # of an expression
+MAX_CAUGHT_UP = 100  # missed due times of one schedule that are handled at once
+LOOK_BACK = timedelta(days=40)  # in which missed due times are searched
+HINT = "give minute, hour, day of month, month and day of week, such as '30 2 * * MON-FRI'"
 
 
-class Times(NamedTuple):
-    """When a schedule is due: a cron expression of five fields, an IANA zone, and how many seconds it may wait then."""
+class CronTimes(NamedTuple):
+    """A cron expression of five fields, an IANA zone, and the greatest random delay after a due time in seconds."""
 
     cron: str
     zone: str
     jitter_s: float = 0.0
 
 
-class Passed(NamedTuple):
-    """Due times that have passed: the newest of them in order, how many there were at least, and the next one."""
+class PastDueTimes(NamedTuple):
+    """Due times that have passed: the newest in order, a lower bound of their number, and the next due time."""
 
     newest: list[datetime]
     total: int
     following: datetime | None
 
 
-def after(times: Times, moment: datetime) -> Iterator[datetime]:
-    """The due times later than ``moment``, in UTC, each later than the one before.
+def after(times: CronTimes, moment: datetime) -> Iterator[datetime]:
+    """Return the due times later than ``moment`` in UTC, in ascending order.
 
     Raises:
-        CronSimError, KeyError: see ``check``, which says it better.
+        CronSimError, KeyError: ``check`` would refuse the expression or the zone.
     """
     last = moment
-    # Asked for wall times, cronsim forgets which of two equal ones it stood at: what comes out again is left out.
+    # cronsim works on wall times and may return one of two equal wall times again; such times are skipped.
     for local in CronSim(times.cron, moment.astimezone(ZoneInfo(times.zone))):
         found = local.astimezone(UTC)
         if found > last:
@@ -54,43 +54,43 @@ def after(times: Times, moment: datetime) -> Iterator[datetime]:
             last = found
 
 
-def next_after(times: Times, moment: datetime) -> datetime | None:
-    """The first due time later than ``moment``; None where there is none within 50 years."""
+def next_after(times: CronTimes, moment: datetime) -> datetime | None:
+    """Return the first due time later than ``moment``; None if there is none within 50 years."""
     return next(after(times, moment), None)
 
 
-def passed(times: Times, schedule_id: int, first: datetime, moment: datetime) -> Passed:
-    """The due times from ``first`` on whose jitter is over at ``moment``; at most ``CAUGHT_UP`` of them.
+def past_due_times(times: CronTimes, schedule_id: int, first: datetime, moment: datetime) -> PastDueTimes:
+    """Return the due times from ``first`` whose delay is over at ``moment``, at most ``MAX_CAUGHT_UP``.
 
-    Of a long time without a scheduler only the last ``LOOK_BACK`` is looked through, and ``first`` itself.
+    After a long time without a scheduler only the last ``LOOK_BACK`` and ``first`` itself are searched.
     """
     newest, total = [first], 1
     start = max(first, moment - LOOK_BACK)
     for due in after(times, start):
         if due + jitter(times, schedule_id, due) > moment:
-            return Passed(newest, total, due)
-        newest, total = [*newest[1 - CAUGHT_UP :], due], total + 1
-    return Passed(newest, total, None)
+            return PastDueTimes(newest, total, due)
+        newest, total = [*newest[1 - MAX_CAUGHT_UP :], due], total + 1
+    return PastDueTimes(newest, total, None)
 
 
-def jitter(times: Times, schedule_id: int, due: datetime) -> timedelta:
-    """How long to wait at ``due``: less than ``jitter_s``, and the same whoever asks."""
+def jitter(times: CronTimes, schedule_id: int, due: datetime) -> timedelta:
+    """Return the delay after ``due``: less than ``jitter_s``, and the same in every process."""
     digest = sha256(f"{schedule_id}@{due.isoformat()}".encode()).digest()
     return timedelta(seconds=times.jitter_s * int.from_bytes(digest[:8]) / 2**64)
 
 
-def check(times: Times, moment: datetime) -> None:
-    """Raise InputError, naming the field, where ``times`` are not due any more after ``moment`` or cannot be read."""
+def check(times: CronTimes, moment: datetime) -> None:
+    """Raise InputError, naming the field, if ``times`` cannot be parsed or have no due time after ``moment``."""
     _check_zone(times.zone)
     try:
-        if len(times.cron) > LONGEST or len(times.cron.split()) != 5:
+        if len(times.cron) > MAX_CHARS or len(times.cron.split()) != 5:
             raise CronSimError("Wrong number of fields")
         coming = list(islice(after(times, moment), 6))
     except CronSimError as error:
-        raise _refusal("bad_cron", "cron", f"{excerpt(times.cron)} is no cron expression: {error}", FORM) from error
+        raise _refusal("bad_cron", "cron", f"{excerpt(times.cron)} is no cron expression: {error}", HINT) from error
     if not coming:
         message = f"{excerpt(times.cron)} never comes: no such day in 50 years"
-        raise _refusal("never_fires", "cron", message, FORM)
+        raise _refusal("never_fires", "cron", message, HINT)
     shortest_s = min(((b - a).total_seconds() for a, b in pairwise(coming)), default=times.jitter_s + 1)
     if times.jitter_s >= shortest_s:
         message = f"a jitter of {times.jitter_s:g} s is not less than the {shortest_s:g} s between two due times"

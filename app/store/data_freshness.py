@@ -1,4 +1,4 @@
-"""How fresh a model is, and the data it is to learn from: what the triggers of a schedule look at."""
+"""Age of a model and of the data that it is trained on, for the triggers of schedules."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,10 +12,10 @@ from models.types import JsonObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """A data set as it is now, and the newest version of a model that was trained on it.
+    """Newest revision of a data set, and newest version of a model that was trained on the data set.
 
-    ``rows`` are in its newest revision, of the id ``revision_id``, which came at ``data_at``. The version was made at
-    ``trained_at`` of the first ``trained_rows``; both are None where there is none.
+    ``rows`` is the size of the revision ``revision_id``, which was written at ``data_at``. The version was trained at
+    ``trained_at`` on the first ``trained_rows``; both are None if there is no such version.
     """
 
     dataset_id: int
@@ -27,9 +27,9 @@ class Freshness:
 
 
 def freshness(session: Session, tenant_id: int, request: JsonObject) -> Freshness | None:
-    """Of what ``request``, the body of a job, names: a model or version, and the data set that it is trained on.
+    """Return the freshness of the model and the data set in ``request``, the body of a job.
 
-    Where it names no data set, that of the model's newest version. None where there is no such data set.
+    If it names no data set, that of the model's newest trained version is used. None if there is no such data set.
     """
     of_model = (Model.tenant_id == tenant_id) & (Model.name == model_of(request))
     query = select(Version, Revision).join(Model, Model.id == Version.model_id)
@@ -52,7 +52,7 @@ def freshness(session: Session, tenant_id: int, request: JsonObject) -> Freshnes
 
 
 def model_of(request: JsonObject) -> str | None:
-    """The model that ``request``, the body of a job, is about; None where it names neither a model nor a version."""
+    """Return the model in ``request``, the body of a job; None if it names neither a model nor a version."""
     model: str | None = request.get("model")
     version: str | None = request.get("version")
     return version.partition("@")[0] if model is None and version is not None else model

@@ -1,4 +1,4 @@
-"""Data sets and their revisions: a revision is never changed, each holds only the rows that it added."""
+"""Data sets and their revisions: revisions are immutable, and each stores only the rows that it added."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from models.errors import excerpt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRevision:
-    """A write to a data set; ``chunk`` and ``rows_added`` are of this write, the rest is of the content after it."""
+    """A write to a data set; ``chunk`` and ``rows_added`` describe the write, the other fields the content after it."""
 
     sha256: str
     rows_added: int
@@ -28,7 +28,7 @@ class NewRevision:
 
 
 def create(session: Session, tenant_id: int, name: str, freq: str, revision: NewRevision, created_by: str) -> Revision:
-    """A new data set with its first revision. Raise Conflict where the name exists."""
+    """Create a data set and return its first revision. Raise Conflict if the name exists."""
     inserted = insert_if_absent(session, Dataset, tenant_id=tenant_id, name=name, freq=freq, created_at=now(session))
     if inserted is None:
         raise Conflict(f"data set {excerpt(name)} exists already; append rows to it or choose another name")
@@ -38,7 +38,7 @@ def create(session: Session, tenant_id: int, name: str, freq: str, revision: New
 def append(
     session: Session, tenant_id: int, name: str, expected_number: int, revision: NewRevision, created_by: str
 ) -> Revision:
-    """The next revision. Raise Conflict where ``expected_number`` is not the newest any more, NotFound as ``get``."""
+    """Add the next revision. Raise Conflict if ``expected_number`` is no longer the newest, NotFound as ``get``."""
     dataset = get(session, tenant_id, name)
     # The lock is on the data set, so that two appends cannot both see the same newest revision.
     session.execute(select(Dataset.id).where(Dataset.id == dataset.id).with_for_update())
@@ -51,7 +51,7 @@ def append(
 
 
 def get(session: Session, tenant_id: int, name: str) -> Dataset:
-    """The data set ``name``. Raise NotFound."""
+    """Return the data set ``name``. Raise NotFound."""
     found = session.scalars(select(Dataset).where(Dataset.tenant_id == tenant_id, Dataset.name == name)).one_or_none()
     if found is None:
         raise NotFound(f"no data set {excerpt(name)}; GET /v1/datasets lists them")
@@ -59,7 +59,7 @@ def get(session: Session, tenant_id: int, name: str) -> Dataset:
 
 
 def revision(session: Session, tenant_id: int, name: str, number: int | None = None) -> Revision:
-    """One revision of a data set, the newest where ``number`` is None. Raise NotFound."""
+    """Return a revision of a data set, the newest if ``number`` is None. Raise NotFound."""
     dataset = get(session, tenant_id, name)
     query = select(Revision).where(Revision.dataset_id == dataset.id).order_by(Revision.number.desc()).limit(1)
     found = session.scalars(query if number is None else query.where(Revision.number == number)).one_or_none()
@@ -70,7 +70,7 @@ def revision(session: Session, tenant_id: int, name: str, number: int | None = N
 
 
 def revision_by_id(session: Session, tenant_id: int, revision_id: int) -> Revision:
-    """The revision that a job or version points at, ``.dataset`` included. Raise NotFound."""
+    """Return the revision of a job or version, with its ``.dataset``. Raise NotFound."""
     query = select(Revision).where(Revision.tenant_id == tenant_id, Revision.id == revision_id)
     found = session.scalars(query).one_or_none()
     if found is None:
@@ -86,9 +86,9 @@ def revisions_by_id(session: Session, tenant_id: int, ids: Iterable[int | None])
 
 
 def chunks(session: Session, tenant_id: int, dataset_id: int, up_to_number: int, after: int = 0) -> list[bytes]:
-    """The bytes of the revisions after number ``after`` up to ``up_to_number``, in this order.
+    """Return the bytes of the revisions after number ``after`` up to ``up_to_number``, in this order.
 
-    Empty where the data set is another tenant's.
+    Empty if the data set belongs to another tenant.
     """
     query = select(Revision.chunk).where(Revision.tenant_id == tenant_id, Revision.dataset_id == dataset_id)
     between = query.where(Revision.number > after, Revision.number <= up_to_number)
@@ -96,13 +96,13 @@ def chunks(session: Session, tenant_id: int, dataset_id: int, up_to_number: int,
 
 
 def list_page(session: Session, tenant_id: int, after_id: int, size: int) -> list[Dataset]:
-    """Up to ``size`` data sets, oldest first, that come after the id ``after_id`` (0: from the first)."""
+    """Return up to ``size`` data sets with an id above ``after_id``, oldest first."""
     query = select(Dataset).where(Dataset.tenant_id == tenant_id, Dataset.id > after_id)
     return list(session.scalars(query.order_by(Dataset.id).limit(size)))
 
 
 def list_revisions(session: Session, tenant_id: int, name: str, after: int | None, size: int) -> list[Revision]:
-    """Up to ``size`` revisions, newest first, that come after number ``after`` (None: from the newest).
+    """Return up to ``size`` revisions with a number below ``after`` (None: all), newest first.
 
     Raise NotFound for the data set.
     """
@@ -113,7 +113,7 @@ def list_revisions(session: Session, tenant_id: int, name: str, after: int | Non
 
 
 def newest(session: Session, tenant_id: int, dataset_ids: Sequence[int]) -> dict[int, Revision]:
-    """The newest revision of each of a page's data sets, by the data set's id, in one query."""
+    """Return the newest revision of each data set by the data set's id, in one query."""
     numbers = (
         select(Revision.dataset_id, func.max(Revision.number).label("number"))
         .where(Revision.tenant_id == tenant_id, Revision.dataset_id.in_(dataset_ids))

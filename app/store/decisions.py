@@ -1,4 +1,4 @@
-"""Decisions about versions: what the gate said of each, and what a person said where the gate left it to one."""
+"""Decisions about versions: the verdict of the gate, and a person's approval or rejection if it is pending."""
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -16,8 +16,9 @@ CHALLENGER = "challenger"
 def list_page(
     session: Session, tenant_id: int, model: str, after_id: int | None, size: int
 ) -> list[tuple[Decision, int]]:
-    """Up to ``size`` decisions, newest first, after the id ``after_id`` (None: from the newest), each with its
-    version's number. Raise NotFound for the model.
+    """Return up to ``size`` decisions with an id below ``after_id`` (None: all), newest first.
+
+    Each comes with the number of its version. Raise NotFound for the model.
     """
     query = _of(registry.get_model(session, tenant_id, model).id)
     if after_id is not None:
@@ -27,24 +28,25 @@ def list_page(
 
 
 def get(session: Session, tenant_id: int, model: str, number: int) -> Decision:
-    """What was decided of the version ``number``. Raise NotFound for the model or the decision."""
+    """Return the decision about the version ``number``. Raise NotFound for the model or the decision."""
     query = _of(registry.get_model(session, tenant_id, model).id).where(Version.number == number)
     found = session.execute(query.execution_options(populate_existing=True)).one_or_none()
     if found is None:
-        message = f"nothing was decided of version {number} of model {excerpt(model)}"
+        message = f"there is no decision about version {number} of model {excerpt(model)}"
         raise NotFound(f"{message}; GET /v1/models/{excerpt(model)}/decisions lists the decisions")
     decision: Decision = found[0]
     return decision
 
 
 def challenger(session: Session, tenant_id: int, model: str) -> int | None:
-    """The id of the version that may take the champion's place: what the alias ``challenger`` points at, unless that is
-    champion already, or else the newest that waits for approval; None where there is neither.
+    """Return the id of the version that may replace the champion; None if there is none.
+
+    It is the version of the alias ``challenger``, unless that is the champion, else the newest that waits for approval.
     """
     named, champion = ((tenant_id, model, alias) for alias in (CHALLENGER, registry.CHAMPION))
-    found = registry.pointing(session, [named, champion])
-    if named in found and found[named] != found.get(champion):
-        return found[named]
+    aliased = registry.aliased_versions(session, [named, champion])
+    if named in aliased and aliased[named] != aliased.get(champion):
+        return aliased[named]
     of_model = (Model.tenant_id == tenant_id, Model.name == model)
     waiting = select(Decision.version_id).join(Model, Model.id == Decision.model_id)
     newest = waiting.where(*of_model, Decision.verdict == PENDING).order_by(Decision.id.desc())
@@ -52,9 +54,9 @@ def challenger(session: Session, tenant_id: int, model: str) -> int | None:
 
 
 def approve(session: Session, tenant_id: int, move: registry.Move) -> Decision:
-    """Promote the version that waits for it: ``move`` says whose, to which number, by whom and why.
+    """Promote the version of ``move``, which waits for approval.
 
-    Raise NotFound, Conflict where the decision does not wait for anybody.
+    Raise NotFound, Conflict if the decision does not wait for approval.
     """
     decision = _settle(session, tenant_id, move, "approved")
     registry.move_alias(session, tenant_id, move)
@@ -62,12 +64,12 @@ def approve(session: Session, tenant_id: int, move: registry.Move) -> Decision:
 
 
 def reject(session: Session, tenant_id: int, move: registry.Move) -> Decision:
-    """Let the champion stay. Raise as ``approve``."""
+    """Keep the champion. Raise as ``approve``."""
     return _settle(session, tenant_id, move, "rejected")
 
 
 def _settle(session: Session, tenant_id: int, move: registry.Move, verdict: str) -> Decision:
-    registry.lock(session, tenant_id, move.model)  # two who decide at once decide one after the other
+    registry.lock_model(session, tenant_id, move.model)  # concurrent decisions are made one after the other
     decision = get(session, tenant_id, move.model, move.number)
     if decision.verdict != PENDING:
         raise Conflict(f"version {move.number} does not wait for approval: it was {decision.verdict} already")

@@ -1,4 +1,4 @@
-"""The log of served forecasts: what was said of which series, kept until it can be held against what came."""
+"""Log of served forecasts, kept until actual values arrive to be compared with."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,26 +13,28 @@ from app.store.tables import Realised, ServedForecast
 
 
 def add(session: Session, served: Sequence[ForecastRecord]) -> int:
-    """Keep forecasts, each once however often it was served; how many are new.
+    """Store forecasts, each once however often it was served; return the number of new ones.
 
-    A shadow is kept only where the forecast beside it is new, so that the two are always held against the same values.
+    A shadow is stored only if the served forecast beside it is new, so that both are compared with the same values.
     """
-    moment, fresh, count = now(session), set(), 0
+    moment, new, count = now(session), set(), 0
     for one in sorted(served, key=lambda each: each.shadow):
         place = (one.dataset_id, one.series, one.start_us, one.horizon)
-        if one.shadow and (one.beside, *place) not in fresh:
+        if one.shadow and (one.beside, *place) not in new:
             continue
         values = asdict(one)
         seen = values.pop("revision")
-        made = insert_if_absent(session, ServedForecast, **values, seen=seen, points=0, done=False, served_at=moment)
-        if made is not None:
-            fresh.add((one.version_id, *place))
+        inserted = insert_if_absent(
+            session, ServedForecast, **values, seen=seen, points=0, done=False, served_at=moment
+        )
+        if inserted is not None:
+            new.add((one.version_id, *place))
             count += 1
     return count
 
 
 def forget(session: Session, log_days: int, quality_days: int, most: int) -> int:
-    """Delete up to ``most`` forecasts and as many sums that are older than so many days; how many there were."""
+    """Delete up to ``most`` old forecasts and as many old sums of errors; return the number of deleted rows."""
     moment = now(session)
     old = select(ServedForecast.id).where(ServedForecast.served_at < moment - timedelta(days=log_days)).limit(most)
     past = select(Realised.id).where(Realised.day < (moment - timedelta(days=quality_days)).date()).limit(most)

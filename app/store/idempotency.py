@@ -1,6 +1,6 @@
-"""What was answered to a POST with an ``Idempotency-Key``: written in the transaction of what it created.
+"""Answers to POST requests with an ``Idempotency-Key``, stored in the transaction that creates the resource.
 
-After draft-ietf-httpapi-idempotency-key-header-07: the same key and request get the same answer for a day.
+Follows draft-ietf-httpapi-idempotency-key-header-07: the same key and request get the same answer for a day.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from app.store.db import insert_if_absent, now
 from app.store.tables import IdempotencyKey
 from models.errors import Fault, InputError
 
-KEPT = timedelta(days=1)
-MAX_FORGOTTEN = 100  # old keys that one new one removes
+KEPT_FOR = timedelta(days=1)
+MAX_DELETED = 100  # old keys that a new key deletes
 
 
-class Repeated(Exception):
-    """Another request with the same key was faster: roll back, and answer what it was answered."""
+class AlreadyAnswered(Exception):
+    """Another request with the same key committed first: roll back, and send its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request by its key, its route, and the SHA-256 of all that it asked."""
+class KeyedRequest:
+    """Request by its idempotency key, its route, and the SHA-256 of query, media type and body."""
 
     tenant_id: int
     key: str
@@ -32,30 +32,35 @@ class Asked:
     sha256: str
 
 
-def answered(session: Session, asked: Asked) -> dict[str, Any] | None:
-    """The body that the same request was answered with; None where it was not asked before.
+def find_answer(session: Session, request: KeyedRequest) -> dict[str, Any] | None:
+    """Return the body of the answer to the same request; None if the key is new.
 
     Raises:
         InputError: the key was used for another request.
     """
-    own = (IdempotencyKey.tenant_id == asked.tenant_id) & (IdempotencyKey.key == asked.key)
-    is_kept = IdempotencyKey.created_at > now(session) - KEPT
+    own = (IdempotencyKey.tenant_id == request.tenant_id) & (IdempotencyKey.key == request.key)
+    is_kept = IdempotencyKey.created_at > now(session) - KEPT_FOR
     found = session.scalars(select(IdempotencyKey).where(own, is_kept)).one_or_none()
     if found is None:
         return None
-    if (found.route, found.request_sha256) != (asked.route, asked.sha256):
+    if (found.route, found.request_sha256) != (request.route, request.sha256):
         message, hint = f"this key was used for another request, {found.route}", "give each request a key of its own"
         raise InputError([Fault(code="key_reused", field="Idempotency-Key", message=message, hint=hint)])
     return found.body
 
 
-def remember(session: Session, asked: Asked, body: dict[str, Any]) -> None:
-    """Keep the answer to ``asked``. Raise Repeated where there is one already."""
+def save_answer(session: Session, request: KeyedRequest, body: dict[str, Any]) -> None:
+    """Store the answer to ``request``. Raise AlreadyAnswered if there is one."""
     moment = now(session)
-    old = IdempotencyKey.created_at <= moment - KEPT
-    some = IdempotencyKey.id.in_(select(IdempotencyKey.id).where(old).limit(MAX_FORGOTTEN))
-    same = (IdempotencyKey.tenant_id == asked.tenant_id) & (IdempotencyKey.key == asked.key)
+    old = IdempotencyKey.created_at <= moment - KEPT_FOR
+    some = IdempotencyKey.id.in_(select(IdempotencyKey.id).where(old).limit(MAX_DELETED))
+    same = (IdempotencyKey.tenant_id == request.tenant_id) & (IdempotencyKey.key == request.key)
     session.execute(delete(IdempotencyKey).where(old, some | same))
-    values = {"tenant_id": asked.tenant_id, "key": asked.key, "route": asked.route, "request_sha256": asked.sha256}
+    values = {
+        "tenant_id": request.tenant_id,
+        "key": request.key,
+        "route": request.route,
+        "request_sha256": request.sha256,
+    }
     if insert_if_absent(session, IdempotencyKey, **values, body=body, created_at=moment) is None:
-        raise Repeated
+        raise AlreadyAnswered

@@ -1,4 +1,4 @@
-"""Adaptive intervals: what each version's learned from what came, kept from one value to the next."""
+"""State of the adaptive intervals of each version, updated with the actual values of its forecasts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,20 +11,20 @@ from models.evaluation.adaptive_intervals import Adaptation, adapt, initial_adap
 from models.evaluation.intervals import Calibration, Prediction
 from models.types import Floats
 
-MIN_MOMENTS = 10  # the first steps are large: what a version learned from fewer moments may be far off
+MIN_MOMENTS = 10  # the first updates are large: after fewer the factors may be far off
 
 
-def learn(
+def update(
     session: Session, version: Version, calibration: Calibration, moments: Iterable[tuple[Prediction, Floats]]
 ) -> None:
-    """Let the intervals of ``version`` learn from what was said and what came, moment by moment.
+    """Update the intervals of ``version`` with pairs of prediction and actual values, in order of time.
 
-    Another version of the model begins anew: its calibration is of its own backtest.
+    Each version starts from its own calibration.
     """
     row = _row(session, version)
     state = Adaptation.from_json(row.state)
-    for said, actual in moments:
-        state = adapt(state, calibration, said, actual)
+    for prediction, actual in moments:
+        state = adapt(state, calibration, prediction, actual)
     if state.moments == row.moments:
         return
     row.state, row.moments = state.to_json(), state.moments
@@ -32,18 +32,19 @@ def learn(
     session.flush()
 
 
-def stretches(session: Session, version_ids: Sequence[int]) -> dict[int, list[float]]:
-    """By how much the intervals of each version are widened, by level from 1 to 99 %; those that learned from fewer
-    than ``MIN_MOMENTS`` are left out.
+def load(session: Session, version_ids: Sequence[int]) -> dict[int, list[float]]:
+    """Return the factors by which the intervals of each version are widened, for the levels from 1 to 99 %.
+
+    Versions with fewer than ``MIN_MOMENTS`` updates are left out.
     """
     query = select(AdaptedIntervals.version_id, AdaptedIntervals.stretch)
-    mine = AdaptedIntervals.version_id.in_(version_ids)
-    rows = session.execute(query.where(mine, AdaptedIntervals.moments >= MIN_MOMENTS))
+    wanted = AdaptedIntervals.version_id.in_(version_ids)
+    rows = session.execute(query.where(wanted, AdaptedIntervals.moments >= MIN_MOMENTS))
     return {row.version_id: row.stretch for row in rows}
 
 
 def _row(session: Session, version: Version) -> AdaptedIntervals:
-    """The row of ``version``, locked until the transaction ends."""
+    """Return the row of ``version``, created if absent, locked until the transaction ends."""
     query = select(AdaptedIntervals).where(AdaptedIntervals.version_id == version.id).with_for_update()
     found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if found is not None:

@@ -1,4 +1,4 @@
-"""Who waits for jobs: however many they are, a process asks the database once in half a second for all of them."""
+"""Watchers of jobs: one query each half second serves all watchers of a process."""
 
 import asyncio
 import logging
@@ -12,121 +12,121 @@ from anyio.to_thread import run_sync
 from app.problems import TooManyRequests
 from app.store import jobs
 from app.store.db import Database, DatabaseUnreachable
-from app.store.jobs import News
+from app.store.jobs import JobUpdate
 
 logger = logging.getLogger(__name__)
 
 EVERY_S = 0.5
-NO_EVENTS = 2**62  # an id that no event reaches: for who wants to know the state only
+NO_EVENTS = 2**62  # above the id of every event: for watchers of the state alone
 
-Standing = tuple[str, int]  # state and attempt of a job
+StateAndAttempt = tuple[str, int]
 
 
 @dataclass(eq=False)
-class Watcher:
-    """Somebody who follows a job after the event ``after``; ``standing`` is what they know of it.
+class JobWatcher:
+    """One reader of a job's events after the id ``after``; ``known`` is the state that it has been given.
 
-    What is new waits in ``news`` until it is taken. Who does not take it is not asked for again: nobody's reading too
-    slowly makes anything grow.
+    An update waits in ``update`` until it is taken. Until then nothing more is read for this watcher, so a slow reader
+    makes no queue grow.
     """
 
     job_id: str
     after: int
-    standing: Standing | None
-    news: News | None = None
+    known: StateAndAttempt | None
+    update: JobUpdate | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, found: News) -> None:
-        """Take what is new to this watcher."""
+    def offer(self, found: JobUpdate) -> None:
+        """Keep the part of an update that is new to this watcher, if any, and wake it."""
         events = tuple(event for event in found.events if event.id > self.after)
-        if events or (found.state, found.attempt) != self.standing:
-            self.news = News(found.state, found.attempt, events)
-            self.standing = (found.state, found.attempt)
+        if events or (found.state, found.attempt) != self.known:
+            self.update = JobUpdate(found.state, found.attempt, events)
+            self.known = (found.state, found.attempt)
             self.after = events[-1].id if events else self.after
             self.woken.set()
 
-    async def next(self, timeout_s: float) -> News | None:
-        """What is new; None where nothing is in ``timeout_s`` seconds, or the service is about to stop."""
+    async def next(self, timeout_s: float) -> JobUpdate | None:
+        """Wait for an update and return it; None after ``timeout_s`` seconds, or if the service stops."""
         try:
             await asyncio.wait_for(self.woken.wait(), timeout_s)
         except TimeoutError:
             return None
-        news, self.news = self.news, None
+        update, self.update = self.update, None
         self.woken.clear()
-        return news
+        return update
 
 
 class JobWatch:
-    """The watchers of one process, at most ``most``; nothing is asked while there are none."""
+    """Watchers of one process, at most ``max_watchers`` that wait for a state; without any there are no queries."""
 
-    def __init__(self, database: Database, most: int) -> None:
-        self._database, self._watchers = database, set[Watcher]()
+    def __init__(self, database: Database, max_watchers: int) -> None:
+        self._database, self._watchers = database, set[JobWatcher]()
         self._task: asyncio.Task[None] | None = None
-        self.slots = CapacityLimiter(most)
+        self.slots = CapacityLimiter(max_watchers)
         self.is_stopping = False
 
     @contextmanager
-    def watching(self, job_id: str, after: int, standing: Standing | None = None) -> Iterator[Watcher]:
-        """A watcher of a job, from the beginning to the end of the block."""
-        watcher = Watcher(job_id, after, standing)
+    def watching(self, job_id: str, after: int, known: StateAndAttempt | None = None) -> Iterator[JobWatcher]:
+        """Yield a watcher of a job, which ends with the block."""
+        watcher = JobWatcher(job_id, after, known)
         self._watchers.add(watcher)
         if self._task is None:
-            self._task = asyncio.create_task(self._ask())
+            self._task = asyncio.create_task(self._poll())
         try:
             yield watcher
         finally:
             self._watchers.discard(watcher)
 
-    async def changed(self, job_id: str, standing: Standing, timeout_s: float) -> None:
-        """Wait until state or attempt of a job are others than those in ``standing``, at most ``timeout_s`` seconds.
+    async def changed(self, job_id: str, known: StateAndAttempt, timeout_s: float) -> None:
+        """Wait until state or attempt of a job differ from ``known``, at most ``timeout_s`` seconds.
 
         Raises:
-            TooManyRequests: too many wait already.
+            TooManyRequests: too many requests wait already.
         """
-        me = object()
+        borrower = object()
         try:
-            self.slots.acquire_on_behalf_of_nowait(me)
+            self.slots.acquire_on_behalf_of_nowait(borrower)
         except WouldBlock as error:
             raise TooManyRequests(
-                f"{int(self.slots.total_tokens)} requests wait for jobs; ask without 'wait'"
+                f"{int(self.slots.total_tokens)} requests wait for jobs; repeat the request without 'wait'"
             ) from error
         try:
-            with self.watching(job_id, NO_EVENTS, standing) as watcher:
+            with self.watching(job_id, NO_EVENTS, known) as watcher:
                 if not self.is_stopping:
                     await watcher.next(timeout_s)
         finally:
-            self.slots.release_on_behalf_of(me)
+            self.slots.release_on_behalf_of(borrower)
 
     def stop(self) -> None:
-        """Wake everybody: the service is about to stop."""
+        """Wake all watchers, because the service is about to stop."""
         self.is_stopping = True
         if self._task is not None:
             self._task.cancel()
         for watcher in self._watchers:
             watcher.woken.set()
 
-    async def _ask(self) -> None:
+    async def _poll(self) -> None:
         try:
             while self._watchers:
-                await self._ask_once()
+                await self._poll_once()
                 await asyncio.sleep(EVERY_S)
         finally:
             self._task = None
 
-    async def _ask_once(self) -> None:
-        waiting = [watcher for watcher in self._watchers if watcher.news is None]
+    async def _poll_once(self) -> None:
+        waiting = [watcher for watcher in self._watchers if watcher.update is None]
         known: dict[str, int] = {}
         for watcher in waiting:
             known[watcher.job_id] = min(watcher.after, known.get(watcher.job_id, NO_EVENTS))
         try:
-            found = await run_sync(self._look, known) if known else {}
+            found = await run_sync(self._read, known) if known else {}
         except DatabaseUnreachable as error:
-            logger.warning("nobody could be told of jobs", extra={"reason": error.reason})
+            logger.warning("jobs cannot be read for their watchers", extra={"reason": error.reason})
             return
         for watcher in waiting:
             if watcher.job_id in found:
                 watcher.offer(found[watcher.job_id])
 
-    def _look(self, known: dict[str, int]) -> dict[str, News]:
+    def _read(self, known: dict[str, int]) -> dict[str, JobUpdate]:
         with self._database.read() as session:
-            return jobs.news(session, known)
+            return jobs.updates_since(session, known)

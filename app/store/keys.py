@@ -1,4 +1,4 @@
-"""Tenants and API keys: ``fc_<id>_<secret>``. The database knows a secret's SHA-256 only."""
+"""Tenants and API keys, ``fc_<id>_<secret>``. The database stores only the SHA-256 of a secret."""
 
 import hmac
 import re
@@ -21,7 +21,7 @@ KEY = re.compile(r"fc_([a-z0-9]{8})_([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True, slots=True)
 class KeyPrincipal:
-    """Who makes a request, and what the key allows."""
+    """Sender of a request: the tenant, and the id and scope of its key."""
 
     tenant_id: int
     key_id: str
@@ -30,7 +30,7 @@ class KeyPrincipal:
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What may be shown of a key; ``tenant`` is the tenant's name."""
+    """Public fields of a key; ``tenant`` is the tenant's name."""
 
     id: str
     tenant: str
@@ -42,16 +42,16 @@ class KeyInfo:
 
 
 def tenant_id(session: Session, name: str) -> int:
-    """The id of the tenant ``name``, created if absent."""
+    """Return the id of the tenant ``name``, created if absent."""
     found = session.scalars(select(Tenant.id).where(Tenant.name == name)).one_or_none()
     if found is None:
         found = insert_if_absent(session, Tenant, name=name, created_at=now(session))
-    # None once more: another transaction has just inserted it.
+    # Still None: another transaction has just inserted the tenant.
     return found or session.scalars(select(Tenant.id).where(Tenant.name == name)).one()
 
 
 def create_key(session: Session, tenant: str, name: str, scope: Scope, expires_at: datetime | None = None) -> str:
-    """A new key of ``tenant`` (created if absent), in full: this is the only time it can be shown."""
+    """Create a key of ``tenant`` (created if absent) and return it in full; it cannot be shown again."""
     key_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
     secret = secrets.token_urlsafe(32)
     session.add(
@@ -70,7 +70,7 @@ def create_key(session: Session, tenant: str, name: str, scope: Scope, expires_a
 
 
 def authenticate(session: Session, raw: str, now: datetime) -> KeyPrincipal | None:
-    """Whose key ``raw`` is, or None where it is malformed, unknown, expired at ``now``, or revoked."""
+    """Return the principal of the key ``raw``; None if it is malformed, unknown, expired at ``now``, or revoked."""
     match = KEY.fullmatch(raw)
     if match is None:
         return None
@@ -83,7 +83,7 @@ def authenticate(session: Session, raw: str, now: datetime) -> KeyPrincipal | No
 
 
 def list_keys(session: Session, tenant: str | None = None) -> list[KeyInfo]:
-    """The keys of one tenant, or of all, oldest first; revoked and expired ones too."""
+    """Return the keys of one tenant, or of all, oldest first, revoked and expired ones included."""
     query = select(ApiKey, Tenant.name).join(Tenant, Tenant.id == ApiKey.tenant_id)
     if tenant is not None:
         query = query.where(Tenant.name == tenant)
@@ -95,7 +95,7 @@ def list_keys(session: Session, tenant: str | None = None) -> list[KeyInfo]:
 
 
 def revoke_key(session: Session, key_id: str) -> None:
-    """Make a key useless for ever; no change where it is revoked already. Raise NotFound where there is none."""
+    """Revoke a key for ever; do nothing if it is revoked already. Raise NotFound."""
     key = session.get(ApiKey, key_id)
     if key is None:
         raise NotFound(f"no key {excerpt(key_id)}; give the 8 characters after 'fc_', or list the keys")
@@ -104,5 +104,5 @@ def revoke_key(session: Session, key_id: str) -> None:
 
 
 def _digest(secret: str) -> str:
-    # A plain hash is enough: the secret has 256 random bits, so there is nothing to guess.
+    # A plain hash is enough: a secret of 256 random bits cannot be guessed.
     return sha256(secret.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema. Apart from ``db`` so that a serving process does not load Alembic."""
+"""Migration of a database to the newest schema. Apart from ``db``, so that a serving process does not load Alembic."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ WAIT_FOR_OTHER_S = 600
 
 
 def migrate(url: str) -> None:
-    """Upgrade the database at ``url`` to the newest schema, making an SQLite file and its folder if need be.
+    """Upgrade the database at ``url`` to the newest schema; create an SQLite file and its folder if absent.
 
-    Harmless when repeated, and when several processes do it at once: all of it is one transaction under one lock.
+    It is safe to repeat it and to run it in several processes: the upgrade is one transaction under one lock.
     """
     # SQLite can change a column only by rebuilding its table, which no row may point at while foreign keys are on.
     database = Database(url, foreign_keys=False)
@@ -26,7 +26,7 @@ def migrate(url: str) -> None:
     try:
         with database.write() as session:
             connection = session.connection()
-            _take_turn(connection)
+            _lock(connection)
             command.upgrade(config(connection), "head")
             _check_foreign_keys(connection)
     finally:
@@ -34,7 +34,7 @@ def migrate(url: str) -> None:
 
 
 def config(connection: Connection) -> Config:
-    """Alembic's configuration for one connection, also for ``alembic.command.revision(…, autogenerate=True)``."""
+    """Return Alembic's configuration for one connection; it also serves ``alembic.command.revision``."""
     config = Config(attributes={"connection": connection})
     folder = str(Path(migrations.__file__).parent)
     config.set_main_option("script_location", folder.replace("%", "%%"))
@@ -46,8 +46,8 @@ def _check_foreign_keys(connection: Connection) -> None:
         raise RuntimeError(f"the migration left {len(broken)} rows that point at nothing, first {broken[0]}; report it")
 
 
-def _take_turn(connection: Connection) -> None:
-    # On SQLite, BEGIN IMMEDIATE has taken the turn already.
+def _lock(connection: Connection) -> None:
+    # On SQLite, BEGIN IMMEDIATE holds the lock already.
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_FOR_OTHER_S}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})

@@ -1,6 +1,6 @@
-"""The values of a job as they are sent between the service and a process elsewhere.
+"""Outcomes of jobs as bytes, sent from a process without a database to the service.
 
-An outcome is 8 bytes that say how long its JSON is (little endian), the JSON, and the bytes of the version, if any.
+An outcome is the length of its JSON in 8 bytes (little endian), the JSON, and the bytes of the version, if any.
 """
 
 import json

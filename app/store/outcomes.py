@@ -1,4 +1,4 @@
-"""The end of a job that went well: version, alias, decision and the job's own end in one transaction."""
+"""Success of a job: its version, alias, decision and end become visible in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,14 +15,14 @@ from models.network.spec import Spec
 from models.training.report import VersionReport
 
 Verdict = Literal["promoted", "kept", "pending"]
-MOVED = "the alias moved while this version was trained; compare the two, then move it"
+ALIAS_MOVED = "the alias moved while this version was trained; compare the two, then move it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What the gate said of a version: ``verdict`` by ``policy`` on ``numbers``, and the ``reason`` for people.
+    """Verdict of the gate about a version, by ``policy`` on ``numbers``, with its ``reason`` in words.
 
-    ``compared``: it holds only while the champion is the version of number ``champion`` (None: while there is none).
+    If ``compared``, it is valid only while the champion is the version number ``champion`` (None: while there is none).
     """
 
     verdict: Verdict
@@ -35,7 +35,7 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A forecaster to be registered as the next version of the job's model, and what the gate said of it."""
+    """Forecaster to register as the next version of the job's model, and the ruling about it."""
 
     bundle: bytes
     spec: Spec
@@ -47,17 +47,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a job's work came to: JSON for its answer, and a version if it made one."""
+    """Result of a job: JSON for its answer, and a version if it made one."""
 
     result: Mapping[str, Any] = field(default_factory=dict)
     version: Candidate | None = None
 
 
-def settle(session: Session, task: Task, outcome: Outcome) -> None:
-    """Make ``outcome`` true, and end the job: all is seen or nothing.
+def finish_job(session: Session, task: Task, outcome: Outcome) -> None:
+    """Store ``outcome`` and end the job, in the transaction of ``session``.
 
     Raises:
-        Fenced: the job is not held under the task's token any more.
+        Fenced: the job is no longer held under the task's token.
     """
     job = jobs.hold(session, task.id, task.token)
     version, result = None, dict(outcome.result)
@@ -70,24 +70,24 @@ def settle(session: Session, task: Task, outcome: Outcome) -> None:
     jobs.finish(session, job.id, task.token, None if version is None else version.id)
 
 
-def _register(session: Session, job: Job, made: Candidate) -> tuple[Version, Ruling]:
+def _register(session: Session, job: Job, candidate: Candidate) -> tuple[Version, Ruling]:
     if job.model is None:
         raise ValueError(f"job {job.id} of the kind {job.kind!r} names no model, so it cannot register a version")
-    registry.opened(session, job.tenant_id, job.model)  # from here on no alias of it moves
-    now_champion = registry.champion(session, job.tenant_id, job.model)
-    ruling = _still_true(made.ruling, None if now_champion is None else now_champion.number)
+    registry.get_or_create_model(session, job.tenant_id, job.model)  # locked: no alias of it moves from here on
+    champion = registry.champion(session, job.tenant_id, job.model)
+    ruling = _recheck(candidate.ruling, None if champion is None else champion.number)
     promoted = ruling.verdict == "promoted"
     version = registry.add_version(
         session,
         job.tenant_id,
         registry.NewVersion(
             model=job.model,
-            bundle=made.bundle,
-            spec=made.spec,
-            report=replace(made.report, promoted=promoted, promotion=ruling.reason),
-            skill=made.skill,
+            bundle=candidate.bundle,
+            spec=candidate.spec,
+            report=replace(candidate.report, promoted=promoted, promotion=ruling.reason),
+            skill=candidate.skill,
             revision_id=job.revision_id,
-            data_sha256=made.data_sha256,
+            data_sha256=candidate.data_sha256,
             job_id=job.id,
             created_by=job.created_by,
             # A job that reads no stored data has trained nothing: its version came as a bundle.
@@ -116,7 +116,7 @@ def _register(session: Session, job: Job, made: Candidate) -> tuple[Version, Rul
     return version, ruling
 
 
-def _still_true(ruling: Ruling, champion: int | None) -> Ruling:
+def _recheck(ruling: Ruling, champion: int | None) -> Ruling:
     if ruling.compared and champion != ruling.champion:
-        return Ruling(verdict="kept", reason=MOVED, policy=ruling.policy, numbers=ruling.numbers)
+        return Ruling(verdict="kept", reason=ALIAS_MOVED, policy=ruling.policy, numbers=ruling.numbers)
     return ruling

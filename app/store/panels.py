@@ -1,4 +1,4 @@
-"""Data sets as panels: what a revision holds, and what a write adds."""
+"""Data sets as panels: the content of a revision, and the revision that a write adds."""
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -12,20 +12,20 @@ from models.errors import Findings
 
 
 def load(session: Session, tenant_id: int, revision: Revision) -> Panel:
-    """The whole content of a data set at ``revision``."""
-    return newer(session, tenant_id, revision, 0)
+    """Return the whole content of a data set at ``revision``."""
+    return load_after(session, tenant_id, revision, 0)
 
 
-def newer(session: Session, tenant_id: int, revision: Revision, after: int) -> Panel:
-    """What the revisions after number ``after`` (at least one) say up to ``revision``."""
+def load_after(session: Session, tenant_id: int, revision: Revision, after: int) -> Panel:
+    """Return the rows of the revisions after number ``after`` (at least one) up to ``revision``."""
     return concat(datasets.chunks(session, tenant_id, revision.dataset_id, revision.number, after))
 
 
 def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevision:
-    """The write that adds ``rows`` to what was there ``before``.
+    """Return the revision that appends ``rows`` to ``before``, or that begins a data set with them.
 
     Raises:
-        InputError: the rows do not go on where the series ended; a series of which no value is known.
+        InputError: the rows do not continue the series, or a series has no value.
     """
     whole = rows if before is None else extend(before, rows)
     _check_observed(whole)

@@ -1,4 +1,4 @@
-"""How good served forecasts turned out to be: realised MASE beside the backtest's, bias and coverage."""
+"""Realised quality of served forecasts: MASE beside that of the backtest, bias and coverage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from models.evaluation.realised import ErrorSums
 from models.evaluation.significance import confidence
 
 WINDOW_DAYS = 30
-MAX_BLOCKS = 500  # the newest: more make nobody surer
-OVERLAP = 2  # blocks: forecasts that begin in one end in the next
+MAX_BLOCKS = 500  # the newest ones, enough for the test
+OVERLAP = 2  # blocks: forecasts that begin in one block end in the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """What came of ``forecasts`` served by a version, over ``points`` values; None is what cannot be said.
+    """Quality of ``forecasts`` that a version served, over ``points`` actual values; None where it is undefined.
 
-    ``mase`` is what was realised, ``backtest_mase`` what the backtest's errors at the same steps would have come to,
-    ``drift`` the one over the other: above 1 the present is harder than the backtest was, and ``confidence`` says how
-    sure that is (0 to 1). ``bias`` is the mean error in MASE's unit, above 0 where forecasts were too high;
-    ``coverage`` the share of values within the intervals of 80 and 95 percent, as they were served.
+    ``mase`` is the realised error, ``backtest_mase`` the error of the backtest at the same steps, ``drift`` their
+    ratio: above 1 the present is harder than the backtest was, with ``confidence`` (0 to 1). ``bias`` is the mean error
+    in MASE's unit, above 0 if forecasts were too high; ``coverage`` the share of values within the served intervals of
+    80 and 95 percent.
     """
 
     forecasts: int = 0
@@ -41,9 +41,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A challenger and the version that was served, held against the same values.
+    """Errors of a challenger and of the served version on the same values.
 
-    ``gain``: by what share the challenger's error is smaller; ``confidence``: how sure it is that it is.
+    ``gain``: share by which the challenger's error is smaller; ``confidence``: that it is smaller, 0 to 1.
     """
 
     challenger: int
@@ -56,29 +56,29 @@ class Comparison:
 
 
 def quality_of(session: Session, tenant_id: int, model: str, window_days: int = WINDOW_DAYS) -> Quality:
-    """What came of the forecasts that the model's champion served, of the last ``window_days`` in which values came.
+    """Return the quality of the champion's forecasts, from values that arrived in the last ``window_days``.
 
-    Nothing is known where the model has no champion.
+    Empty if the model has no champion.
     """
     champion = registry.champion(session, tenant_id, model)
     return Quality(coverage={}) if champion is None else of_version(session, champion, window_days)
 
 
 def of_version(session: Session, version: Version, window_days: int) -> Quality:
-    """What came of the forecasts that ``version`` served."""
+    """Return the quality of the forecasts that ``version`` served."""
     served = _served(session, version, window_days)
     return _quality(_sums(session, served), _drifting(session, served))
 
 
 def by_band(session: Session, version: Version, window_days: int) -> dict[int, Quality]:
-    """The same by band: of the steps from 2^band to before the next power of two."""
+    """Return the quality by band; a band is the steps from 2^band to below the next power of two."""
     served = _served(session, version, window_days)
     bands = session.scalars(select(Realised.band).where(*served).distinct().order_by(Realised.band)).all()
     return {band: _quality(_sums(session, [*served, Realised.band == band]), None) for band in bands}
 
 
 def comparisons(session: Session, version: Version, window_days: int) -> list[Comparison]:
-    """How the challengers did that forecast, unseen by anybody, what ``version`` was asked for."""
+    """Compare ``version`` with the challengers that made shadow forecasts beside it."""
     shadows: Conditions = [*_since(session, window_days), Realised.beside == version.id, Realised.shadow.is_(True)]
     challengers = session.scalars(select(Realised.version_id).where(*shadows).distinct()).all()
     return [

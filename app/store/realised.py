@@ -1,4 +1,4 @@
-"""Holding served forecasts against what came: each value counts once, in the transaction that notes that it did."""
+"""Comparison of served forecasts with actual values; each value counts once, in the transaction that records it."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 
 
 def realise(session: Session, limit: int) -> int:
-    """Join up to ``limit`` served forecasts with values that were appended since; how many were looked at.
+    """Compare up to ``limit`` served forecasts with values that were appended since; return the number of forecasts.
 
-    They are of one data set and were last looked at together; 0 where nothing has come for any. What it adds up is seen
-    with the note that it was, so that it may be called as often as one likes, by several at once.
+    They are of one data set and were last compared at the same revision; 0 if no forecast has new values. The sums and
+    the mark of the revision are written in one transaction, so several processes may call it, any number of times.
     """
     waiting = _waiting(session)
     if waiting is None:
@@ -41,15 +41,16 @@ def realise(session: Session, limit: int) -> int:
     open_rows = (ServedForecast.dataset_id == newest.dataset_id) & ~ServedForecast.done & (ServedForecast.seen == seen)
     query = select(ServedForecast).where(open_rows).order_by(ServedForecast.id).limit(limit)
     rows = session.scalars(query.with_for_update(skip_locked=True)).all()
-    arrived = panels.newer(session, newest.tenant_id, newest, seen)
+    arrived = panels.load_after(session, newest.tenant_id, newest, seen)
     for version_id, some in _by_version(_came(rows, arrived)):
         try:
             with session.begin_nested():
                 _count(session, registry.version(session, newest.tenant_id, version_id), some)
         except (CorruptBundle, BundleError) as error:
-            # Looked at once and no more, or they would stand before all that came later.
+            # Marked as compared all the same, or they would block all later forecasts.
             logger.warning(
-                "a version's forecasts cannot be judged", extra={"version": version_id, "reason": str(error)}
+                "forecasts of a version cannot be compared with actual values",
+                extra={"version": version_id, "reason": str(error)},
             )
     for row in rows:
         row.seen = newest.number
@@ -58,8 +59,8 @@ def realise(session: Session, limit: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Came:
-    """A served forecast and the values that came for its steps, (H,), NaN where none did."""
+class ArrivedValues:
+    """A served forecast and the new actual values of its steps, (H,), NaN where there is none."""
 
     row: ServedForecast
     block: int
@@ -67,7 +68,7 @@ class Came:
 
 
 def _waiting(session: Session) -> tuple[Revision, int] | None:
-    """The newest revision of a data set for which forecasts wait, and up to which revision they were looked at."""
+    """Return the newest revision of a data set with waiting forecasts, and the revision of their last comparison."""
     last = select(Revision.dataset_id, func.max(Revision.number).label("number")).group_by(Revision.dataset_id)
     newest = last.where(Revision.dataset_id.in_(select(ServedForecast.dataset_id).where(~ServedForecast.done)))
     known = newest.subquery()
@@ -82,7 +83,7 @@ def _waiting(session: Session) -> tuple[Revision, int] | None:
     return session.scalars(query).one(), seen
 
 
-def _came(rows: Sequence[ServedForecast], arrived: Panel) -> Iterator[Came]:
+def _came(rows: Sequence[ServedForecast], arrived: Panel) -> Iterator[ArrivedValues]:
     where = {name: i for i, name in enumerate(arrived.ids)}
     for row in rows:
         i = where.get(row.series)
@@ -95,11 +96,11 @@ def _came(rows: Sequence[ServedForecast], arrived: Panel) -> Iterator[Came]:
         actual = np.full(row.horizon, np.nan)
         actual[steps[own]] = values[own]
         if not np.isnan(actual).all():
-            yield Came(row, block_of(row.start_us, row.horizon, arrived.freq), actual)
+            yield ArrivedValues(row, block_of(row.start_us, row.horizon, arrived.freq), actual)
 
 
-class Kind(NamedTuple):
-    """What is added up together: forecasts of a version that began in one block, with intervals of one width."""
+class ErrorGroup(NamedTuple):
+    """Key of forecasts that are summed together: one version, block, and width of the intervals."""
 
     version_id: int
     shadow: bool
@@ -109,58 +110,58 @@ class Kind(NamedTuple):
     stretch: tuple[tuple[str, float], ...]
 
 
-def _kind(came: Came) -> Kind:
-    row = came.row
-    return Kind(
-        row.version_id, row.shadow, row.beside or 0, row.horizon, came.block, tuple(sorted(row.stretch.items()))
+def _group_of(one: ArrivedValues) -> ErrorGroup:
+    row = one.row
+    return ErrorGroup(
+        row.version_id, row.shadow, row.beside or 0, row.horizon, one.block, tuple(sorted(row.stretch.items()))
     )
 
 
-def _by_version(came: Iterator[Came]) -> Iterator[tuple[int, list[Came]]]:
-    # In one order for all, or two who count at once would wait for each other.
-    for version_id, some in groupby(sorted(came, key=_kind), key=lambda one: one.row.version_id):
+def _by_version(came: Iterator[ArrivedValues]) -> Iterator[tuple[int, list[ArrivedValues]]]:
+    # One order in all processes, so that concurrent transactions do not wait for each other.
+    for version_id, some in groupby(sorted(came, key=_group_of), key=lambda one: one.row.version_id):
         yield version_id, list(some)
 
 
-def _count(session: Session, version: Version, came: Sequence[Came]) -> None:
-    """Add up what came for the forecasts of one version, and let its intervals learn from it.
+def _count(session: Session, version: Version, came: Sequence[ArrivedValues]) -> None:
+    """Add the errors of one version's forecasts, and update its adaptive intervals.
 
     Raises:
-        CorruptBundle, BundleError: the version, a forecast or what its intervals have learned is damaged.
+        CorruptBundle, BundleError: the version, a forecast or the state of its intervals is damaged.
     """
     calibration = bundle.from_bytes(registry.bundle(session, version.tenant_id, version.id)).calibration
     today, moments = now(session).date(), []
-    for kind, some in groupby(came, key=_kind):
+    for key, some in groupby(came, key=_group_of):
         group = list(some)
         said, actual = from_bytes([one.row.said for one in group]), np.stack([one.actual for one in group])
         scale = np.array([np.nan if one.row.scale is None else one.row.scale for one in group])
-        expected = np.nan_to_num(expected_steps(VersionReport.from_json(version.scores), kind.horizon))
-        sums = sum_errors(said, actual, scale, expected, _bounds(calibration, said, kind))
-        _add(session, version.tenant_id, kind, today, sums, sum(one.row.points == 0 for one in group))
-        if not kind.shadow:
+        expected = np.nan_to_num(expected_steps(VersionReport.from_json(version.scores), key.horizon))
+        sums = sum_errors(said, actual, scale, expected, _bounds(calibration, said, key))
+        _add(session, version.tenant_id, key, today, sums, sum(one.row.points == 0 for one in group))
+        if not key.shadow:
             moments.append((said, actual))
         for one in group:
             one.row.points += int((~np.isnan(one.actual)).sum())
     if moments:
-        interval_scales.learn(session, version, calibration, moments)
+        interval_scales.update(session, version, calibration, moments)
 
 
-def _bounds(calibration: Calibration, said: Prediction, kind: Kind) -> Mapping[int, Interval]:
-    """The reported intervals, as wide as they were served."""
+def _bounds(calibration: Calibration, said: Prediction, key: ErrorGroup) -> Mapping[int, Interval]:
+    """Return the reported intervals as they were served."""
     stretch = np.ones(len(LEVELS))
-    for level, width in kind.stretch:
+    for level, width in key.stretch:
         stretch[int(level) - 1] = width
     levels = [level for level in REPORTED_LEVELS if level <= calibration.highest_level]
     return calibration.with_scales(stretch).intervals(said, levels)
 
 
 def _add(
-    session: Session, tenant_id: int, kind: Kind, day: date, sums: Mapping[int, ErrorSums], forecasts: int
+    session: Session, tenant_id: int, key: ErrorGroup, day: date, sums: Mapping[int, ErrorSums], forecasts: int
 ) -> None:
-    """Add to the sums of each band; the forecasts of which nothing had come before count in the lowest."""
+    """Add to the sums of each band; forecasts without earlier values are counted in the lowest band."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    own = {"version_id": kind.version_id, "day": day, "shadow": kind.shadow, "beside": kind.beside}
-    own |= {"horizon": kind.horizon, "block": kind.block}
+    own = {"version_id": key.version_id, "day": day, "shadow": key.shadow, "beside": key.beside}
+    own |= {"horizon": key.horizon, "block": key.block}
     for number, (band, found) in enumerate(sorted(sums.items())):
         added = {**found._asdict(), "forecasts": 0 if number else forecasts}
         row = insert(Realised).values(tenant_id=tenant_id, band=band, **own, **added)

@@ -1,4 +1,4 @@
-"""The registry: versions are immutable, aliases move, and every move is recorded."""
+"""Registry of models: versions are immutable, aliases move, and every move is recorded."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """An alias of a model is to point at the version ``number``; ``reason`` is kept for people to read."""
+    """Move of an alias to the version ``number``, with a ``reason`` in words."""
 
     model: str
     alias: str
@@ -51,12 +51,12 @@ class Move:
 
 
 def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
-    """Register a version under the model's next number; the model is created if absent.
+    """Register a version under the model's next number; create the model if absent.
 
-    Raise NotFound where the job or the revision is not this tenant's, Conflict where the job has a version already.
+    Raise NotFound if the tenant has no such job or revision, Conflict if the job has a version already.
     """
     _check_origin(session, tenant_id, new)
-    model = opened(session, tenant_id, new.model)
+    model = get_or_create_model(session, tenant_id, new.model)
     last = session.scalars(select(func.max(Version.number)).where(Version.model_id == model.id)).one()
     version = Version(
         tenant_id=tenant_id,
@@ -81,24 +81,24 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
 
 
 def resolve(session: Session, tenant_id: int, model: str, version: int | None, alias: str | None) -> Version:
-    """The version with this number, or else the one that ``alias`` (champion if None) points at.
+    """Return the version with this number, or else the version of ``alias`` (champion if None).
 
-    Raise NotFound, saying what there is.
+    Raise NotFound, which lists the aliases or versions that exist.
     """
     row = get_model(session, tenant_id, model)
     if version is not None:
         return _numbered(session, row, version)
-    wanted = CHAMPION if alias is None else alias
-    query = select(Alias).where(Alias.model_id == row.id, Alias.name == wanted)
+    name = CHAMPION if alias is None else alias
+    query = select(Alias).where(Alias.model_id == row.id, Alias.name == name)
     found = session.scalars(query).one_or_none()
     if found is None:
         names = ", ".join(a.name for a in list_aliases(session, tenant_id, model)) or "none"
-        raise NotFound(f"model {excerpt(model)} has no alias {excerpt(wanted)}; aliases: {names}")
+        raise NotFound(f"model {excerpt(model)} has no alias {excerpt(name)}; aliases: {names}")
     return found.version
 
 
-def pointing(session: Session, names: Sequence[tuple[int, str, str]]) -> dict[tuple[int, str, str], int]:
-    """The id of the version that each alias (tenant id, model, alias) points at; those that are gone are left out."""
+def aliased_versions(session: Session, names: Sequence[tuple[int, str, str]]) -> dict[tuple[int, str, str], int]:
+    """Return the version id of each alias (tenant id, model, alias); aliases that do not exist are left out."""
     of_alias = (Model.tenant_id, Model.name, Alias.name)
     query = select(*of_alias, Alias.version_id).join(Model, Model.id == Alias.model_id)
     rows = session.execute(query.where(tuple_(*of_alias).in_(names)))
@@ -106,7 +106,7 @@ def pointing(session: Session, names: Sequence[tuple[int, str, str]]) -> dict[tu
 
 
 def version(session: Session, tenant_id: int, version_id: int) -> Version:
-    """The version that a job points at. Raise NotFound."""
+    """Return the version of this id. Raise NotFound."""
     found = session.scalars(
         select(Version).where(Version.tenant_id == tenant_id, Version.id == version_id)
     ).one_or_none()
@@ -123,7 +123,7 @@ def version_numbers(session: Session, tenant_id: int, ids: Iterable[int | None])
 
 
 def bundle(session: Session, tenant_id: int, version_id: int) -> bytes:
-    """The version's bundle, checked. Raise CorruptBundle where its bytes are not those registered, NotFound."""
+    """Return the version's bundle. Raise NotFound, CorruptBundle if its SHA-256 is not the registered one."""
     row = version(session, tenant_id, version_id)
     stored = session.scalars(select(Version.bundle).where(Version.id == row.id)).one()
     found = sha256(stored).hexdigest()
@@ -136,11 +136,11 @@ def bundle(session: Session, tenant_id: int, version_id: int) -> bytes:
 
 
 def move_alias(session: Session, tenant_id: int, move: Move) -> Alias:
-    """Point an alias at a version and record the move; nothing happens where it points there already.
+    """Point an alias at a version and record the move; do nothing if it points there already.
 
-    Raise NotFound for the model or the version, Conflict where the model would get more than ``MAX_ALIASES``.
+    Raise NotFound for the model or the version, Conflict if the model would get more than ``MAX_ALIASES``.
     """
-    model = lock(session, tenant_id, move.model)
+    model = lock_model(session, tenant_id, move.model)
     version = _numbered(session, model, move.number)
     aliases = {alias.name: alias for alias in list_aliases(session, tenant_id, move.model)}
     alias = aliases.get(move.alias)
@@ -157,10 +157,10 @@ def move_alias(session: Session, tenant_id: int, move: Move) -> Alias:
     return alias
 
 
-def before_last_move(session: Session, tenant_id: int, model: str, alias: str) -> int:
-    """The number of the version that the alias pointed at before its last move.
+def previous_number(session: Session, tenant_id: int, model: str, alias: str) -> int:
+    """Return the number of the version that the alias pointed at before its last move.
 
-    Raise NotFound for the model or the alias, Conflict where it has pointed at nothing else.
+    Raise NotFound for the model or the alias, Conflict if it has pointed at one version only.
     """
     moves = alias_moves(session, tenant_id, model, alias, None, 1)
     if not moves:
@@ -172,7 +172,7 @@ def before_last_move(session: Session, tenant_id: int, model: str, alias: str) -
 
 
 def get_model(session: Session, tenant_id: int, name: str) -> Model:
-    """The model ``name``. Raise NotFound."""
+    """Return the model ``name``. Raise NotFound."""
     found = session.scalars(select(Model).where(Model.tenant_id == tenant_id, Model.name == name)).one_or_none()
     if found is None:
         raise NotFound(f"no model {excerpt(name)}; GET /v1/models lists them")
@@ -180,7 +180,7 @@ def get_model(session: Session, tenant_id: int, name: str) -> Model:
 
 
 def model_by_id(session: Session, tenant_id: int, model_id: int) -> Model:
-    """The model that a version belongs to. Raise NotFound."""
+    """Return the model of this id. Raise NotFound."""
     found = session.scalars(select(Model).where(Model.tenant_id == tenant_id, Model.id == model_id)).one_or_none()
     if found is None:
         raise NotFound(f"no model with the id {model_id}; GET /v1/models lists them")
@@ -188,13 +188,13 @@ def model_by_id(session: Session, tenant_id: int, model_id: int) -> Model:
 
 
 def list_models(session: Session, tenant_id: int, after_id: int, size: int) -> list[Model]:
-    """Up to ``size`` models, oldest first, that come after the id ``after_id`` (0: from the first)."""
+    """Return up to ``size`` models with an id above ``after_id``, oldest first."""
     query = select(Model).where(Model.tenant_id == tenant_id, Model.id > after_id)
     return list(session.scalars(query.order_by(Model.id).limit(size)))
 
 
 def list_versions(session: Session, tenant_id: int, model: str, after_id: int | None, size: int) -> list[Version]:
-    """Up to ``size`` versions, newest first, that come after the id ``after_id`` (None: from the newest).
+    """Return up to ``size`` versions with an id below ``after_id`` (None: all), newest first.
 
     Raise NotFound for the model.
     """
@@ -205,7 +205,7 @@ def list_versions(session: Session, tenant_id: int, model: str, after_id: int | 
 
 
 def list_aliases(session: Session, tenant_id: int, model: str) -> Sequence[Alias]:
-    """All aliases by name, at most ``MAX_ALIASES``, each with its ``.version``. Raise NotFound for the model."""
+    """Return all aliases by name, at most ``MAX_ALIASES``, each with its ``.version``. Raise NotFound for the model."""
     model_id = get_model(session, tenant_id, model).id
     return session.scalars(select(Alias).where(Alias.model_id == model_id).order_by(Alias.name)).all()
 
@@ -230,7 +230,7 @@ def champion(session: Session, tenant_id: int, model: str | None) -> Version | N
 def alias_moves(
     session: Session, tenant_id: int, model: str, alias: str, after_id: int | None, size: int
 ) -> list[AliasMove]:
-    """Up to ``size`` moves, newest first, that come after the id ``after_id`` (None: from the newest).
+    """Return up to ``size`` moves with an id below ``after_id`` (None: all), newest first.
 
     Raise NotFound for the model.
     """
@@ -254,16 +254,16 @@ def _check_origin(session: Session, tenant_id: int, new: NewVersion) -> None:
         raise Conflict(f"job {new.job_id} has registered version {number} already; a job registers one version only")
 
 
-def opened(session: Session, tenant_id: int, name: str) -> Model:
-    """The model, made if there is none of that name, and locked as by ``lock``."""
+def get_or_create_model(session: Session, tenant_id: int, name: str) -> Model:
+    """Return the model, created if absent, locked as by ``lock_model``."""
     insert_if_absent(session, Model, tenant_id=tenant_id, name=name, created_at=now(session))
-    return lock(session, tenant_id, name)
+    return lock_model(session, tenant_id, name)
 
 
-def lock(session: Session, tenant_id: int, name: str) -> Model:
-    """The model, locked until the transaction ends: versions are numbered, aliases moved and decisions made one by one.
+def lock_model(session: Session, tenant_id: int, name: str) -> Model:
+    """Return the model, locked until the transaction ends. Raise NotFound.
 
-    Raise NotFound.
+    The lock serialises the numbering of versions, moves of aliases and decisions.
     """
     model = get_model(session, tenant_id, name)
     session.execute(select(Model.id).where(Model.id == model.id).with_for_update())
@@ -271,15 +271,15 @@ def lock(session: Session, tenant_id: int, name: str) -> Model:
 
 
 def _record(session: Session, model: Model, move: Move, from_version: int | None, moved_at: datetime) -> None:
-    said = {
+    facts = {
         "alias": move.alias,
         "from_version": from_version,
         "to_version": move.number,
         "reason": move.reason,
         "moved_by": move.moved_by,
     }
-    session.add(AliasMove(tenant_id=model.tenant_id, model_id=model.id, moved_at=moved_at, **said))
-    webhooks.announce(session, model.tenant_id, "alias.moved", {"model": model.name, **said})
+    session.add(AliasMove(tenant_id=model.tenant_id, model_id=model.id, moved_at=moved_at, **facts))
+    webhooks.announce(session, model.tenant_id, "alias.moved", {"model": model.name, **facts})
 
 
 def _numbered(session: Session, model: Model, number: int) -> Version:

@@ -1,6 +1,6 @@
-"""Schedules: what enqueues jobs by itself, when, and what to do where that went wrong.
+"""Schedules: stored requests that become jobs at due times or on triggers.
 
-The clock is the database's, unless the caller says ``at``.
+The clock is the database's, unless the caller gives ``at``.
 """
 
 from collections.abc import Iterable
@@ -12,20 +12,20 @@ from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
 from app.store import cron
-from app.store.cron import Times
+from app.store.cron import CronTimes
 from app.store.db import insert_if_absent, now
 from app.store.tables import Firing, Schedule
 from app.store.triggers import Triggers
 from models.errors import excerpt
 from models.types import JsonObject
 
-LOOK_S = 30.0  # between two looks at the triggers of a schedule
+TRIGGER_CHECK_S = 30.0  # between two checks of the triggers of a schedule
 MAX_SCHEDULES = 1_000  # schedules of one tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What somebody wants to happen when: all of a schedule that can be edited."""
+    """The editable part of a schedule."""
 
     cron: str | None
     zone: str
@@ -38,9 +38,9 @@ class Plan:
     gate: JsonObject | None
 
     @property
-    def times(self) -> Times | None:
-        """When it is due; None without a cron expression."""
-        return None if self.cron is None else Times(self.cron, self.zone, self.jitter_s)
+    def times(self) -> CronTimes | None:
+        """Return the due times; None without a cron expression."""
+        return None if self.cron is None else CronTimes(self.cron, self.zone, self.jitter_s)
 
     def values(self) -> JsonObject:
         """Return the values of the columns of the schedule table."""
@@ -48,7 +48,7 @@ class Plan:
 
 
 def plan_of(row: Schedule) -> Plan:
-    """What can be edited of a schedule."""
+    """Return the editable part of a schedule."""
     columns = {field.name: getattr(row, field.name) for field in fields(Plan)}
     return Plan(**columns | {"triggers": Triggers.from_json(row.triggers)})
 
@@ -56,7 +56,7 @@ def plan_of(row: Schedule) -> Plan:
 def create(
     session: Session, tenant_id: int, name: str, plan: Plan, created_by: str, at: datetime | None = None
 ) -> Schedule:
-    """Create a schedule, due from now on. Raise Conflict where the name or ``MAX_SCHEDULES`` schedules exist."""
+    """Create a schedule, due from now on. Raise Conflict if the name or ``MAX_SCHEDULES`` schedules exist."""
     count = session.scalars(select(func.count()).where(Schedule.tenant_id == tenant_id)).one()
     if count >= MAX_SCHEDULES:
         raise Conflict(f"there are {MAX_SCHEDULES} schedules, which is the limit; delete one of them")
@@ -81,27 +81,27 @@ def create(
     return row
 
 
-def edit(session: Session, tenant_id: int, name: str, seen: Plan, plan: Plan, at: datetime | None = None) -> Schedule:
-    """Replace the plan ``seen`` by another; due times that nobody has looked at yet stay due where they are the same.
+def edit(session: Session, tenant_id: int, name: str, before: Plan, plan: Plan, at: datetime | None = None) -> Schedule:
+    """Replace the plan ``before`` by ``plan``; if both have the same due times, a pending due time stays pending.
 
-    Raise NotFound, Conflict where somebody else has edited it since.
+    Raise NotFound, Conflict if another request has edited it since.
     """
     row = lock(session, tenant_id, name)
-    if plan_of(row) != seen:
+    if plan_of(row) != before:
         raise Conflict(f"schedule {excerpt(name)} was edited meanwhile; read it again, then edit it")
     for field, value in plan.values().items():
         setattr(row, field, value)
     moment = _changed(session, row, at)
-    if seen.times != plan.times:
+    if before.times != plan.times:
         _plan_ahead(session, row, moment)
     elif not row.paused:
-        row.next_at = look_at(plan, row.id, row.due_at, moment)
+        row.next_at = next_look(plan, row.id, row.due_at, moment)
     session.flush()
     return row
 
 
 def pause(session: Session, tenant_id: int, name: str, at: datetime | None = None) -> Schedule:
-    """Let nothing more come of it; what comes due meanwhile is not made good later. Raise NotFound."""
+    """Pause a schedule; due times during the pause are skipped. Raise NotFound."""
     row = lock(session, tenant_id, name)
     if not row.paused:
         row.paused, row.due_at, row.next_at = True, None, None
@@ -110,7 +110,7 @@ def pause(session: Session, tenant_id: int, name: str, at: datetime | None = Non
 
 
 def resume(session: Session, tenant_id: int, name: str, at: datetime | None = None) -> Schedule:
-    """Go on from now. Raise NotFound."""
+    """Resume a schedule, due from now on. Raise NotFound."""
     row = lock(session, tenant_id, name)
     if row.paused:
         row.paused = False
@@ -119,13 +119,13 @@ def resume(session: Session, tenant_id: int, name: str, at: datetime | None = No
 
 
 def remove(session: Session, tenant_id: int, name: str) -> None:
-    """Delete a schedule and its firings; the jobs that it has made stay. Raise NotFound."""
+    """Delete a schedule and its firings; its jobs stay. Raise NotFound."""
     session.delete(lock(session, tenant_id, name))
     session.flush()
 
 
 def get(session: Session, tenant_id: int, name: str) -> Schedule:
-    """The schedule ``name``. Raise NotFound."""
+    """Return the schedule ``name``. Raise NotFound."""
     mine = (Schedule.tenant_id == tenant_id) & (Schedule.name == name)
     found = session.scalars(select(Schedule).where(mine)).one_or_none()
     if found is None:
@@ -141,33 +141,33 @@ def names_of(session: Session, tenant_id: int, ids: Iterable[int | None]) -> dic
 
 
 def list_page(session: Session, tenant_id: int, after_id: int, size: int) -> list[Schedule]:
-    """Up to ``size`` schedules, oldest first, that come after the id ``after_id`` (0: from the first)."""
+    """Return up to ``size`` schedules with an id above ``after_id``, oldest first."""
     query = select(Schedule).where(Schedule.tenant_id == tenant_id, Schedule.id > after_id)
     return list(session.scalars(query.order_by(Schedule.id).limit(size)))
 
 
-def look_at(plan: Plan, schedule_id: int, due_at: datetime | None, moment: datetime) -> datetime | None:
-    """When to look at a schedule again: at its next due time, and for its triggers; None: not before it is edited."""
+def next_look(plan: Plan, schedule_id: int, due_at: datetime | None, moment: datetime) -> datetime | None:
+    """Return the time of the next look, for a due time or for triggers; None: not before the schedule is edited."""
     times = [] if plan.times is None or due_at is None else [due_at + cron.jitter(plan.times, schedule_id, due_at)]
-    times += [moment + timedelta(seconds=LOOK_S)] if plan.triggers.any else []
+    times += [moment + timedelta(seconds=TRIGGER_CHECK_S)] if plan.triggers.any else []
     return min(times, default=None)
 
 
 def _plan_ahead(session: Session, row: Schedule, moment: datetime) -> None:
-    """Make it due from ``moment`` on, but never again at a time that has been dealt with."""
+    """Compute the next due time from ``moment``, but later than every due time that has fired."""
     plan = plan_of(row)
     if not row.paused:
-        dealt = select(func.max(Firing.due_at)).where(Firing.schedule_id == row.id, Firing.cause == "cron")
-        start = max(moment, session.scalars(dealt).one() or moment)
+        fired = select(func.max(Firing.due_at)).where(Firing.schedule_id == row.id, Firing.cause == "cron")
+        start = max(moment, session.scalars(fired).one() or moment)
         row.due_at = None if plan.times is None else cron.next_after(plan.times, start)
-        row.next_at = look_at(plan, row.id, row.due_at, moment)
+        row.next_at = next_look(plan, row.id, row.due_at, moment)
     session.flush()
 
 
 def lock(session: Session, tenant_id: int, name: str) -> Schedule:
-    """The schedule as it is now, nobody else's until the transaction ends. Raise NotFound."""
+    """Return the present row of a schedule, locked until the transaction ends. Raise NotFound."""
     row = get(session, tenant_id, name)
-    # What was read before the lock was got may be old.
+    # The row that was read before the lock may be old.
     locked = select(Schedule).where(Schedule.id == row.id).with_for_update().execution_options(populate_existing=True)
     found = session.scalars(locked).one_or_none()
     if found is None:

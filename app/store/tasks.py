@@ -1,6 +1,6 @@
-"""What a running job may know of itself and of what there is, as plain values: no row leaves the store.
+"""Values that a running job reads about itself and about versions; no database row leaves the store.
 
-A process beside the database and one on a cluster, which asks over HTTP, work with the same values.
+A process beside the database and a process on a cluster, which reads them over HTTP, work with the same values.
 """
 
 from collections.abc import Mapping
@@ -75,10 +75,10 @@ class VersionFacts:
 
 
 def task(session: Session, tenant_id: int, job_id: str, token: int) -> Task:
-    """The job that is held under ``token``.
+    """Return the job that is held under ``token``.
 
     Raises:
-        NotFound: this tenant has no such job.
+        NotFound: the tenant has no such job.
         Fenced: the token is not the job's newest.
     """
     job = jobs.get(session, tenant_id, job_id)
@@ -89,12 +89,12 @@ def task(session: Session, tenant_id: int, job_id: str, token: int) -> Task:
 
 
 def version(session: Session, tenant_id: int, version_id: int) -> VersionFacts:
-    """The version of that id. Raise NotFound."""
+    """Return the version of this id. Raise NotFound."""
     return _facts(session, registry.version(session, tenant_id, version_id))
 
 
 def champion(session: Session, tenant_id: int, model: str | None) -> VersionFacts | None:
-    """The model's champion; None where there is no such model, or it has none."""
+    """Return the model's champion; None if there is no such model or it has none."""
     found = registry.champion(session, tenant_id, model)
     return None if found is None else _facts(session, found)
 

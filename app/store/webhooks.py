@@ -1,7 +1,7 @@
-"""Webhooks and their outbox: what is to be told is written in the transaction of what it tells of.
+"""Webhooks and their outbox: a message is stored in the transaction of the change that it announces.
 
-What is sent follows Standard Webhooks 1.0: a message keeps its id however often it is sent, and is signed with a secret
-of 256 random bits, which is kept as it is because signing needs it.
+Messages follow Standard Webhooks 1.0: a message keeps its id however often it is sent, and is signed with a secret of
+256 random bits, which is stored in plain text because signing needs it.
 """
 
 import base64
@@ -21,14 +21,14 @@ from app.store.tables import Delivery, Webhook
 from models.errors import excerpt
 
 EVENTS = ("job.succeeded", "job.failed", "job.cancelled", "alias.moved", "schedule.alarm")
-TEST = "webhook.test"  # sent when it is asked for, whatever a webhook wants to hear
+TEST = "webhook.test"  # sent on request, to every webhook
 MAX_WEBHOOKS = 20  # webhooks of one tenant
-OLD_SECRET = timedelta(hours=24)  # that the secret before a rotation signs as well
+OLD_SECRET = timedelta(hours=24)  # after a rotation, in which the former secret signs too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingDelivery:
-    """A delivery on its way: what to send where, and the attempt under which its end is to be recorded."""
+    """A claimed delivery: message, address and secrets, and the attempt under which its result is recorded."""
 
     id: int
     attempt: int
@@ -42,18 +42,18 @@ class OutgoingDelivery:
 
 
 def announce(session: Session, tenant_id: int, event: str, *payloads: dict[str, Any]) -> None:
-    """Tell the tenant's webhooks that want it of ``event``: in this transaction, or not at all.
+    """Add a message for each payload to the outbox of the tenant's webhooks that subscribe to ``event``.
 
-    ``event`` is one of ``EVENTS``; each of ``payloads`` is what is to be known of one, as JSON values.
+    ``event`` is one of ``EVENTS``; ``payloads`` are JSON values.
     """
     query = select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.disabled.is_(None))
-    wanting = [webhook for webhook in session.scalars(query) if event in webhook.events]
-    if wanting:
-        _post(session, wanting, event, payloads)
+    subscribed = [webhook for webhook in session.scalars(query) if event in webhook.events]
+    if subscribed:
+        _post(session, subscribed, event, payloads)
 
 
 def create(session: Session, tenant_id: int, name: str, url: str, events: Sequence[str], created_by: str) -> Webhook:
-    """Create a webhook with its secret. Raise Conflict where the name or ``MAX_WEBHOOKS`` webhooks exist."""
+    """Create a webhook with its secret. Raise Conflict if the name or ``MAX_WEBHOOKS`` webhooks exist."""
     count = session.scalars(select(func.count()).where(Webhook.tenant_id == tenant_id)).one()
     if count >= MAX_WEBHOOKS:
         raise Conflict(f"there are {MAX_WEBHOOKS} webhooks, which is the limit; delete one of them")
@@ -74,7 +74,7 @@ def create(session: Session, tenant_id: int, name: str, url: str, events: Sequen
 
 
 def rotate(session: Session, tenant_id: int, name: str) -> Webhook:
-    """Give a webhook a new secret; the one before signs as well for ``OLD_SECRET``. Raise NotFound."""
+    """Give a webhook a new secret; the former secret signs too for ``OLD_SECRET``. Raise NotFound."""
     webhook = get(session, tenant_id, name)
     webhook.previous_secret, webhook.secret = webhook.secret, _new_secret()
     webhook.previous_until = now(session) + OLD_SECRET
@@ -83,13 +83,13 @@ def rotate(session: Session, tenant_id: int, name: str) -> Webhook:
 
 
 def remove(session: Session, tenant_id: int, name: str) -> None:
-    """Delete a webhook and what it was still to be told. Raise NotFound."""
+    """Delete a webhook and its pending messages. Raise NotFound."""
     session.delete(get(session, tenant_id, name))
     session.flush()
 
 
 def get(session: Session, tenant_id: int, name: str) -> Webhook:
-    """The webhook ``name``. Raise NotFound."""
+    """Return the webhook ``name``. Raise NotFound."""
     found = session.scalars(select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.name == name)).one_or_none()
     if found is None:
         raise NotFound(f"no webhook {excerpt(name)}; GET /v1/webhooks lists them")
@@ -97,20 +97,20 @@ def get(session: Session, tenant_id: int, name: str) -> Webhook:
 
 
 def list_all(session: Session, tenant_id: int) -> list[Webhook]:
-    """The tenant's webhooks by name, at most ``MAX_WEBHOOKS``."""
+    """Return the tenant's webhooks by name, at most ``MAX_WEBHOOKS``."""
     return list(session.scalars(select(Webhook).where(Webhook.tenant_id == tenant_id).order_by(Webhook.name)))
 
 
 def send_test(session: Session, tenant_id: int, name: str) -> Delivery:
-    """Put a test message in the outbox. Raise NotFound, Conflict where the webhook is disabled."""
+    """Add a test message to the outbox. Raise NotFound, Conflict if the webhook is disabled."""
     webhook = get(session, tenant_id, name)
     if webhook.disabled is not None:
-        raise Conflict(f"webhook {excerpt(name)} is disabled ({webhook.disabled}); delete it and create it anew")
+        raise Conflict(f"webhook {excerpt(name)} is disabled ({webhook.disabled}); delete it and create it again")
     return _post(session, [webhook], TEST, [{"webhook": name}])[0]
 
 
 def list_deliveries(session: Session, tenant_id: int, name: str, after_id: int | None, size: int) -> list[Delivery]:
-    """Up to ``size`` deliveries, newest first, after the id ``after_id`` (None: from the newest). Raise NotFound."""
+    """Return up to ``size`` deliveries with an id below ``after_id`` (None: all), newest first. Raise NotFound."""
     query = select(Delivery).where(Delivery.webhook_id == get(session, tenant_id, name).id)
     if after_id is not None:
         query = query.where(Delivery.id < after_id)
@@ -118,15 +118,15 @@ def list_deliveries(session: Session, tenant_id: int, name: str, after_id: int |
 
 
 def is_due(session: Session) -> bool:
-    """Whether there is something to be sent: to be asked before ``take``, which locks."""
+    """Return whether a delivery is due; cheaper than ``claim``, which locks."""
     due = (Delivery.state == "pending") & (Delivery.next_at <= now(session))
     return session.scalars(select(Delivery.id).where(due).limit(1)).one_or_none() is not None
 
 
-def take(session: Session, size: int, busy: Sequence[int], lease_s: float) -> list[OutgoingDelivery]:
-    """Up to ``size`` deliveries that are due, of webhooks not in ``busy``: the caller's alone for ``lease_s`` seconds.
+def claim(session: Session, size: int, busy: Sequence[int], lease_s: float) -> list[OutgoingDelivery]:
+    """Claim up to ``size`` due deliveries of webhooks not in ``busy`` for ``lease_s`` seconds, and return them.
 
-    One for each webhook at the most, so that one who is slow to answer keeps nobody else waiting.
+    At most one for each webhook, so that a slow receiver does not delay the others.
     """
     moment = now(session)
     due = (Delivery.state == "pending") & (Delivery.next_at <= moment) & Delivery.webhook_id.not_in(busy)
@@ -136,42 +136,43 @@ def take(session: Session, size: int, busy: Sequence[int], lease_s: float) -> li
     for row in rows:
         row.attempt, row.next_at = row.attempt + 1, moment + timedelta(seconds=lease_s)
     session.flush()
-    return [_parcel(session.get_one(Webhook, row.webhook_id), row, moment) for row in rows]
+    return [_outgoing(session.get_one(Webhook, row.webhook_id), row, moment) for row in rows]
 
 
-def taken(session: Session, parcel: OutgoingDelivery, detail: str) -> None:
-    """The receiver has it."""
-    _settle(session, parcel, state="taken", next_at=None, detail=detail)
+def mark_delivered(session: Session, delivery: OutgoingDelivery, detail: str) -> None:
+    """Record that the receiver has accepted a delivery."""
+    _settle(session, delivery, state="taken", next_at=None, detail=detail)
 
 
-def again(session: Session, parcel: OutgoingDelivery, detail: str, wait_s: float, most_s: float) -> None:
-    """It did not arrive: to be sent again in ``wait_s`` seconds, unless it is ``most_s`` seconds old by then."""
+def retry_later(session: Session, delivery: OutgoingDelivery, detail: str, wait_s: float, max_age_s: float) -> None:
+    """Retry a delivery in ``wait_s`` seconds, or end it as failed if it is older than ``max_age_s`` seconds by then."""
     next_at = now(session) + timedelta(seconds=wait_s)
-    if next_at - parcel.created_at > timedelta(seconds=most_s):
-        _settle(session, parcel, state="failed", next_at=None, detail=detail)
+    if next_at - delivery.created_at > timedelta(seconds=max_age_s):
+        _settle(session, delivery, state="failed", next_at=None, detail=detail)
     else:
-        _settle(session, parcel, next_at=next_at, detail=detail)
+        _settle(session, delivery, next_at=next_at, detail=detail)
 
 
-def hold_back(session: Session, parcel: OutgoingDelivery, wait_s: float) -> None:
-    """Leave the webhook alone for ``wait_s`` seconds with what is due there: an address that says nothing costs each
-    message the whole time that is waited for an answer, and would keep the webhooks of others waiting.
+def postpone(session: Session, delivery: OutgoingDelivery, wait_s: float) -> None:
+    """Put off the due deliveries of a webhook that does not answer by ``wait_s`` seconds.
+
+    Each message to such an address takes the whole timeout, which would delay the webhooks of others.
     """
     moment = now(session)
-    own = (Delivery.webhook_id == parcel.webhook_id) & (Delivery.state == "pending") & (Delivery.next_at <= moment)
-    due = select(Delivery.id).where(own).with_for_update(skip_locked=True)  # what another sender takes just now is his
+    own = (Delivery.webhook_id == delivery.webhook_id) & (Delivery.state == "pending") & (Delivery.next_at <= moment)
+    due = select(Delivery.id).where(own).with_for_update(skip_locked=True)  # another sender has claimed the locked ones
     session.execute(update(Delivery).where(Delivery.id.in_(due)).values(next_at=moment + timedelta(seconds=wait_s)))
 
 
-def disable(session: Session, parcel: OutgoingDelivery, reason: str) -> None:
-    """The receiver wants no more: nothing is sent there again, nor what waits."""
-    session.execute(update(Webhook).where(Webhook.id == parcel.webhook_id).values(disabled=reason))
-    waiting = update(Delivery).where(Delivery.webhook_id == parcel.webhook_id, Delivery.state == "pending")
+def disable(session: Session, delivery: OutgoingDelivery, reason: str) -> None:
+    """Disable a webhook whose receiver refuses for good, and end its pending deliveries as failed."""
+    session.execute(update(Webhook).where(Webhook.id == delivery.webhook_id).values(disabled=reason))
+    waiting = update(Delivery).where(Delivery.webhook_id == delivery.webhook_id, Delivery.state == "pending")
     session.execute(waiting.values(state="failed", next_at=None, detail=reason))
 
 
 def counts(session: Session) -> dict[str, int]:
-    """How many deliveries of all tenants are in each state."""
+    """Return the number of deliveries of all tenants in each state."""
     totals = dict.fromkeys(("pending", "taken", "failed"), 0)
     for state, count in session.execute(select(Delivery.state, func.count()).group_by(Delivery.state)):
         totals[state] = count
@@ -179,7 +180,7 @@ def counts(session: Session) -> dict[str, int]:
 
 
 def forget(session: Session, older_than_s: float) -> int:
-    """Delete the deliveries that ended and are older than this; how many there were."""
+    """Delete the deliveries that have ended and are older than this; return their number."""
     old = Delivery.created_at < now(session) - timedelta(seconds=older_than_s)
     gone = session.execute(delete(Delivery).where(Delivery.state != "pending", old).returning(Delivery.id))
     return len(gone.all())
@@ -209,7 +210,7 @@ def _post(
     return rows
 
 
-def _parcel(webhook: Webhook, row: Delivery, moment: datetime) -> OutgoingDelivery:
+def _outgoing(webhook: Webhook, row: Delivery, moment: datetime) -> OutgoingDelivery:
     former = webhook.previous_secret if webhook.previous_until and webhook.previous_until > moment else None
     return OutgoingDelivery(
         id=row.id,
@@ -224,9 +225,9 @@ def _parcel(webhook: Webhook, row: Delivery, moment: datetime) -> OutgoingDelive
     )
 
 
-def _settle(session: Session, parcel: OutgoingDelivery, **values: Any) -> None:
-    # Whoever took it since knows better.
-    mine = (Delivery.id == parcel.id) & (Delivery.attempt == parcel.attempt) & (Delivery.state == "pending")
+def _settle(session: Session, delivery: OutgoingDelivery, **values: Any) -> None:
+    # A sender that has claimed it since decides.
+    mine = (Delivery.id == delivery.id) & (Delivery.attempt == delivery.attempt) & (Delivery.state == "pending")
     session.execute(update(Delivery).where(mine).values(**values))
 
 

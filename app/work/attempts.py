@@ -40,13 +40,13 @@ class TrackedAttempt:
 def settle(database: Database, attempt: TrackedAttempt) -> None:
     """Record the end of an attempt that has not recorded it itself; leave a job alone that another attempt has."""
     with database.read() as session:
-        ended = jobs.running(session, *attempt.name) is None
+        ended = jobs.find_running(session, *attempt.name) is None
     if ended != (attempt.code == ExitStatus.FENCED):
         return  # it has recorded its end; or the executor knows nothing of it any more, and its lease decides
     try:
         with database.write() as session:
             if ended:
-                jobs.fenced(session, *attempt.name)
+                jobs.mark_fenced(session, *attempt.name)
             elif attempt.unwanted_s is not None:
                 jobs.mark_cancelled(session, *attempt.name)
             elif attempt.is_late:

@@ -97,7 +97,7 @@ class Sender:
             if not webhooks.is_due(session):
                 return 0
         with self._database.write() as session:
-            deliveries = webhooks.take(session, free, list(self._sending), LEASE_S)
+            deliveries = webhooks.claim(session, free, list(self._sending), LEASE_S)
         for delivery in deliveries:
             self._sending[delivery.webhook_id] = self._pool.submit(self._deliver, delivery)
         return len(deliveries)
@@ -111,14 +111,14 @@ class Sender:
             outcome = self._send(delivery)
             with self._database.write() as session:
                 if outcome.status is not None and 200 <= outcome.status < 300:
-                    webhooks.taken(session, delivery, outcome.detail)
+                    webhooks.mark_delivered(session, delivery, outcome.detail)
                 elif outcome.status == GONE:
                     webhooks.disable(session, delivery, outcome.detail)
                 else:
                     delay_s = wait_s(delivery.attempt)
-                    webhooks.again(session, delivery, outcome.detail, delay_s, MAX_AGE_S)
+                    webhooks.retry_later(session, delivery, outcome.detail, delay_s, MAX_AGE_S)
                     if outcome.status is None:
-                        webhooks.hold_back(session, delivery, delay_s)
+                        webhooks.postpone(session, delivery, delay_s)
         except Exception:
             # The message is sent again once its lease has expired.
             logger.exception("a message was not delivered", extra={"delivery": delivery.id})

@@ -13,7 +13,7 @@ from uuid import uuid4
 from app.settings import Settings
 from app.store import jobs
 from app.store.db import Database, DatabaseUnreachable
-from app.store.jobs import Fenced, Held, Sign
+from app.store.jobs import Fenced, HeldJob, JobStatus
 from app.store.tables import Job
 from app.work.attempts import TrackedAttempt, put_back, settle
 from app.work.executors import Executor, Finished, Unknown
@@ -121,9 +121,9 @@ class Dispatcher:
         """Read the table of jobs once and act on it, so that an idle worker writes nothing and locks nothing."""
         is_search_due = now_s - self._neighbours_s >= NEIGHBOURS_S
         with self._database.read() as session:
-            signs = jobs.signs(session, [attempt.job.id for attempt in self._attempts])
-            held = jobs.held(session) if is_search_due else []
-            calls = jobs.calls(session, self._resources)
+            signs = jobs.statuses(session, [attempt.job.id for attempt in self._attempts])
+            held = jobs.list_held(session) if is_search_due else []
+            calls = jobs.pending_work(session, self._resources)
         for attempt in self._attempts:
             self._check(attempt, signs.get(attempt.job.id), now_s)
         if is_search_due:
@@ -134,7 +134,7 @@ class Dispatcher:
         if self._executor.free() > 0 and (calls.to_claim or calls.to_reap):
             self._claim()
 
-    def _check(self, attempt: TrackedAttempt, sign: Sign | None, now_s: float) -> None:
+    def _check(self, attempt: TrackedAttempt, sign: JobStatus | None, now_s: float) -> None:
         """Stop an attempt that has lost its job, is late, or does not react to its cancellation."""
         if sign is None or sign.token != attempt.job.token or sign.state == "queued":
             logger.info("the attempt has lost its job", extra={"job": attempt.job.id})
@@ -151,7 +151,7 @@ class Dispatcher:
             self._executor.stop(attempt.handle, self._grace_s / 2)
             attempt.is_stopped = True
 
-    def _take_back_dead(self, others: list[Held]) -> None:
+    def _take_back_dead(self, others: list[HeldJob]) -> None:
         """Take back the jobs of dead dispatchers of this machine without waiting for their leases."""
         known = {attempt.name for attempt in self._attempts}
         for other in others:
@@ -161,7 +161,7 @@ class Dispatcher:
             if other.holder["name"] == self._holder["name"] or is_dead(other.holder):
                 self._take_back(other)
 
-    def _take_back(self, other: Held) -> None:
+    def _take_back(self, other: HeldJob) -> None:
         if self._adopt(other):
             return
         try:
@@ -173,18 +173,18 @@ class Dispatcher:
 
     def _reap(self) -> None:
         with self._database.read() as session:
-            lost = jobs.lost(session) if self._executor.outlives else []
+            lost = jobs.list_lost(session) if self._executor.outlives else []
         for other in lost:
             self._adopt(other)
         with self._database.write() as session:
             jobs.reap(session)
 
-    def _adopt(self, other: Held) -> bool:
+    def _adopt(self, other: HeldJob) -> bool:
         """Track an attempt that has outlived its dispatcher; return False if there is none."""
         if not self._executor.outlives:
             return False
         with self._database.read() as session:
-            job = jobs.running(session, other.id, other.token)
+            job = jobs.find_running(session, other.id, other.token)
         handle = None if job is None else self._executor.adopt(job)
         if job is None or handle is None:
             return False

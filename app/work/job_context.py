@@ -129,10 +129,10 @@ class DatabaseJobContext:
         self._write(lambda session: jobs.log(session, self._job.id, self._job.token, line))
 
     def load_checkpoint(self) -> bytes | None:
-        return self._read(lambda session: checkpoints.newest(session, self._job.id))
+        return self._read(lambda session: checkpoints.load(session, self._job.id))
 
     def save_checkpoint(self, data: bytes) -> None:
-        self._write(lambda session: checkpoints.keep(session, self._hold(session), data))
+        self._write(lambda session: checkpoints.save(session, self._hold(session), data))
 
     @contextmanager
     def open_artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
@@ -148,7 +148,7 @@ class DatabaseJobContext:
         self._write(lambda session: artifacts.complete(session, self._hold(session), artifact_id, *facts))
 
     def finish(self, outcome: Outcome) -> None:
-        self._end("succeeded", lambda session: outcomes.settle(session, self._job, outcome))
+        self._end("succeeded", lambda session: outcomes.finish_job(session, self._job, outcome))
 
     def fail(self, code: str, message: str) -> None:
         own = self._job.id, self._job.token

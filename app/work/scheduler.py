@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.problems import ServiceError
 from app.store import cron, firings, schedules, webhooks
-from app.store.cron import Passed
+from app.store.cron import PastDueTimes
 from app.store.data_freshness import freshness, model_of
 from app.store.db import Database, DatabaseUnreachable, now
 from app.store.firings import NewFiring, ScheduleUpdate
@@ -63,8 +63,8 @@ def tick(database: Database, dependencies: SchedulerDependencies, at: datetime |
     """
     with database.read() as session:
         moment = at or now(session)
-        waiting = firings.waiting(session, moment, MAX_SCHEDULES)
-        beat_at = firings.last_beat(session, firings.SCHEDULER)
+        waiting = firings.list_due(session, moment, MAX_SCHEDULES)
+        beat_at = firings.last_heartbeat(session, firings.SCHEDULER)
     outcomes: Counter[str] = Counter()
     for schedule in waiting:
         try:
@@ -78,7 +78,7 @@ def tick(database: Database, dependencies: SchedulerDependencies, at: datetime |
                 firings.postpone(session, schedule, moment + timedelta(seconds=BROKEN_S))
     if beat_at is None or (moment - beat_at).total_seconds() >= HEARTBEAT_S:  # an idle tick writes nothing else
         with database.write() as session:
-            firings.beat(session, firings.SCHEDULER, moment)
+            firings.record_heartbeat(session, firings.SCHEDULER, moment)
     return outcomes
 
 
@@ -105,12 +105,12 @@ def clean_up(database: Database) -> None:
         webhooks.forget(session, DELIVERIES_KEPT_S)
 
 
-def due_times(schedule: Schedule, moment: datetime) -> tuple[list[datetime], Passed]:
+def due_times(schedule: Schedule, moment: datetime) -> tuple[list[datetime], PastDueTimes]:
     """Return the passed due times that the schedule's misfire policy fires, and all that have passed."""
     times = schedules.plan_of(schedule).times
     assert times is not None  # without a cron expression nothing is due
     assert schedule.due_at is not None
-    passed = cron.passed(times, schedule.id, schedule.due_at, moment)
+    passed = cron.past_due_times(times, schedule.id, schedule.due_at, moment)
     if schedule.misfire == "all":
         return passed.newest, passed
     if schedule.misfire == "once":
@@ -128,7 +128,7 @@ def _fire(database: Database, dependencies: SchedulerDependencies, schedule: Sch
     else:
         update = _by_triggers(database, dependencies, schedule, moment)
     with database.write() as session:
-        made = firings.take_turn(session, schedule, update, moment)
+        made = firings.apply_update(session, schedule, update, moment)
     return [row.outcome for row in made or ()]
 
 

@@ -89,7 +89,7 @@ def test_a_job_that_is_not_done_by_its_deadline_fails_and_is_not_tried_again(sha
 
 def test_a_queued_job_is_cancelled_and_never_started(shared_pool: WorkerPool, log: Path) -> None:
     with shared_pool.database.write() as session:
-        jobs.limit(session, "gpu", 1)
+        jobs.set_slots(session, "gpu", 1)
     first = shared_pool.queue("steps", {"steps": 600}, resource="gpu")
     shared_pool.reached(first, 1)
     job = shared_pool.queue("nothing", {"log": str(log)}, resource="gpu")
@@ -147,7 +147,7 @@ def assert_gone(process: psutil.Process) -> None:
 
 def test_more_important_jobs_go_first_when_a_slot_is_free_again(shared_pool: WorkerPool) -> None:
     with shared_pool.database.write() as session:
-        jobs.limit(session, "gpu", 1)
+        jobs.set_slots(session, "gpu", 1)
     order = {"steps": 3, "step_s": 0.1}
     first = shared_pool.queue("steps", order, resource="gpu")
     shared_pool.reached(first, 1)

@@ -76,7 +76,7 @@ def each_once(pool: WorkerPool, log: Path, count: int) -> None:
 
 def tally(pool: WorkerPool) -> dict[str, int]:
     with pool.database.read() as session:
-        return {str(state): count for state, count in jobs.counts(session).items()}
+        return {str(state): count for state, count in jobs.count_by_state(session).items()}
 
 
 def test_two_workers_run_a_hundred_jobs_once_each(pool: WorkerPool, log: Path) -> None:
@@ -108,7 +108,7 @@ def rampage(pool: WorkerPool, count: int, steps: int, most_kills: int) -> Rampag
     rng = random.Random(7)
     with pool.database.write() as session:
         for name, slots in LIMITS.items():
-            jobs.limit(session, name, slots)
+            jobs.set_slots(session, name, slots)
     order = {"steps": steps, "step_s": 0.2}
     queued = [pool.queue("steps", order, resource=rng.choice(["cpu", "gpu"]), max_attempts=1000) for _ in range(count)]
     workers = [pool.start_worker(slots=2, lease_s=5.0) for _ in range(2)]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.api.http.services import Caller, Services
 from app.store import idempotency
 from app.store.db import Database
-from app.store.idempotency import Asked, Repeated
+from app.store.idempotency import AlreadyAnswered, KeyedRequest
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -35,7 +35,7 @@ def forget(session: Session, answer: BaseModel) -> None:
 class Once:
     """One request that creates something; ``asked`` is None where it has no key."""
 
-    def __init__(self, database: Database, response: Response, asked: Asked | None) -> None:
+    def __init__(self, database: Database, response: Response, asked: KeyedRequest | None) -> None:
         self._database, self._response, self._asked = database, response, asked
 
     def __call__(self, shape: type[A], make: Callable[[Keep], A]) -> A:
@@ -50,19 +50,19 @@ class Once:
             return shape.model_validate(before)
         try:
             return make(self._keep)
-        except Repeated:
+        except AlreadyAnswered:
             return shape.model_validate(self._before(self._asked))
 
-    def _before(self, asked: Asked) -> dict[str, Any] | None:
+    def _before(self, asked: KeyedRequest) -> dict[str, Any] | None:
         with self._database.read() as session:
-            body = idempotency.answered(session, asked)
+            body = idempotency.find_answer(session, asked)
         if body is not None:
             self._response.headers["Idempotency-Replayed"] = "true"
         return body
 
     def _keep(self, session: Session, answer: BaseModel) -> None:
         assert self._asked is not None
-        idempotency.remember(session, self._asked, answer.model_dump(mode="json"))
+        idempotency.save_answer(session, self._asked, answer.model_dump(mode="json"))
 
 
 async def _once(request: Request, response: Response, the: Services, caller: Caller, key: Key = None) -> Once:
@@ -70,7 +70,7 @@ async def _once(request: Request, response: Response, the: Services, caller: Cal
     if key is not None:
         route = f"{request.method} {request.url.path}"
         digest = await run_sync(_digest, request, await request.body())
-        asked = Asked(tenant_id=caller.tenant_id, key=key, route=route, sha256=digest)
+        asked = KeyedRequest(tenant_id=caller.tenant_id, key=key, route=route, sha256=digest)
     return Once(the.database, response, asked)
 
 

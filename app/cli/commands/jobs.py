@@ -9,13 +9,13 @@ from app.cli.commands.progress import watch_job
 from app.planning.job_answers import job_answer, job_answers
 from app.schemas.jobs import ArtifactAnswer, AttemptAnswer, JobAnswer
 from app.store import artifacts, jobs
-from app.store.jobs import Filter
+from app.store.jobs import JobFilter
 
 COLUMNS = ("id", "kind", "model", "state", "attempt", "priority", "version", "created_at", "finished_at")
 SHOWN = 50  # jobs of a list, and attempts of a job
 
 
-def show_all(only: Filter, output: str) -> None:
+def show_all(only: JobFilter, output: str) -> None:
     """Print the newest jobs."""
     with report_errors():
         database = open_database(read_settings())
@@ -35,7 +35,7 @@ def show(job_id: str) -> None:
             row = jobs.get(session, tenant_id, job_id)
             answer = job_answer(session, row).model_dump(mode="json")
             attempts = jobs.list_attempts(session, tenant_id, job_id, 0, SHOWN)
-            files = artifacts.of_job(session, row)
+            files = artifacts.list_of_job(session, row)
     more = {
         "attempts": [AttemptAnswer.model_validate(attempt).model_dump(mode="json") for attempt in attempts],
         "artifacts": [ArtifactAnswer.model_validate(file).model_dump(mode="json") for file in files],

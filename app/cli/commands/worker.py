@@ -28,5 +28,5 @@ def worker(with_parent: bool) -> None:
         if given:  # the limits are of the whole service: those of the worker that started last count
             with database.write() as session:
                 for resource, count in given.items():
-                    jobs.limit(session, resource, count or None)
+                    jobs.set_slots(session, resource, count or None)
         Dispatcher(database, settings, executor).run(stop)

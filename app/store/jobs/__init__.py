@@ -1,77 +1,85 @@
-"""The job table: claimed under a lease, written to under a fencing token, by any number of workers.
+"""The job table: any number of workers claim jobs under a lease and write to them under a fencing token.
 
-A token is good while the job is running and nobody has claimed it since; every write of a worker checks it, so a worker
-that froze and woke up cannot undo the work of the one that took over. All times are the database's.
+A token is valid while the job is running and no worker has claimed it since. Every write of a worker checks the token,
+so a worker that froze and woke up cannot undo the work of the worker that took the job over. All times are read from
+the clock of the database.
 
-``rows`` finds jobs, ``entering`` puts them in the queue, ``claiming`` takes them out, ``ending`` is the one place that
-knows how an attempt and a job end; ``attempts`` and ``events`` are their history, ``counting`` what metrics show.
+``rows`` finds jobs, ``queue`` adds them, ``claims`` gives them to workers, ``completion`` ends attempts and jobs,
+``attempts`` and ``events`` are the history of a job, ``statistics`` counts for metrics.
 """
 
-from app.store.jobs.attempts import fenced, list_attempts
+from app.store.jobs.attempts import list_attempts, mark_fenced
 from app.store.jobs.claims import (
     RESOURCES,
-    Calls,
-    Held,
-    Sign,
+    HeldJob,
+    JobStatus,
+    PendingWork,
     adopt,
-    calls,
     claim,
+    find_running,
     heartbeat,
-    held,
-    lost,
+    list_held,
+    list_lost,
+    pending_work,
     reap,
-    running,
-    signs,
+    statuses,
     take_back,
 )
 from app.store.jobs.completion import fail, finish, mark_cancelled, release, request_cancel
-from app.store.jobs.events import News, log, news, report
+from app.store.jobs.events import JobUpdate, log, report, updates_since
 from app.store.jobs.progress import JobProgress
 from app.store.jobs.queue import NewJob, enqueue, enqueue_family
-from app.store.jobs.rows import ENDED, Fenced, Filter, ended_by, get, hold, list_page
-from app.store.jobs.statistics import Tally, children, counts, limit, slots, tally
+from app.store.jobs.rows import ENDED, Fenced, JobFilter, ended_by, get, hold, list_page
+from app.store.jobs.statistics import (
+    QueueStatistics,
+    count_by_state,
+    count_children,
+    queue_statistics,
+    set_slots,
+    slots,
+)
 
 __all__ = [
     "ENDED",
     "RESOURCES",
-    "Calls",
     "Fenced",
-    "Filter",
-    "Held",
+    "HeldJob",
+    "JobFilter",
     "JobProgress",
+    "JobStatus",
+    "JobUpdate",
     "NewJob",
-    "News",
-    "Sign",
-    "Tally",
+    "PendingWork",
+    "QueueStatistics",
     "adopt",
-    "calls",
-    "children",
     "claim",
-    "counts",
+    "count_by_state",
+    "count_children",
     "ended_by",
     "enqueue",
     "enqueue_family",
     "fail",
-    "fenced",
+    "find_running",
     "finish",
     "get",
     "heartbeat",
-    "held",
     "hold",
-    "limit",
     "list_attempts",
+    "list_held",
+    "list_lost",
     "list_page",
     "log",
-    "lost",
     "mark_cancelled",
-    "news",
+    "mark_fenced",
+    "pending_work",
+    "queue_statistics",
     "reap",
     "release",
     "report",
     "request_cancel",
-    "running",
-    "signs",
+    "set_slots",
     "slots",
+    "statuses",
     "take_back",
-    "tally",
+    "updates_since",
 ]

@@ -1,4 +1,4 @@
-"""How workers take jobs out of the queue, keep them, and get those back whose worker is gone."""
+"""Claims: workers take jobs out of the queue, keep them by heartbeats, and requeue jobs of workers that are gone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from sqlalchemy.orm import Session
 
 from app.store.db import now
 from app.store.jobs import attempts, events
-from app.store.jobs.completion import lose, miss
+from app.store.jobs.completion import handle_lost, handle_overdue
 from app.store.jobs.rows import Fenced, fresh, hold
 from app.store.tables import Job, Resource, State
 
 RESOURCES = ("cpu", "gpu")
-MAX_LOST_JOBS = 100  # lost jobs that one transaction sees to
+MAX_REAPED = 100  # jobs of one transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A job that runs, and the process that has it, as that one described itself."""
+class HeldJob:
+    """A running job and its ``holder``: the process that runs it, as the executor describes it."""
 
     id: str
     token: int
@@ -28,8 +28,8 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
-    """What a worker has to know of a job that it has, or had."""
+class JobStatus:
+    """State of a job for the worker that runs it or ran it; ``is_late``: its deadline has passed."""
 
     token: int
     state: State
@@ -38,29 +38,29 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
-    """What there is to do: jobs to claim if a slot is free, and jobs to reap."""
+class PendingWork:
+    """Whether there are jobs to claim, if a slot is free, and jobs to reap."""
 
     to_claim: bool
     to_reap: bool
 
 
-def calls(session: Session, resources: Sequence[str] = RESOURCES) -> Calls:
-    """What there is to do for a worker; only reads, so that idle workers lock nothing."""
+def pending_work(session: Session, resources: Sequence[str] = RESOURCES) -> PendingWork:
+    """Return the work for a worker that runs jobs of ``resources``; only reads, so that idle workers lock nothing."""
     moment = now(session)
     conditions = [*(_ready(moment, name) for name in resources), _lost(moment), _overdue(moment)]
     *ready, is_lost, is_overdue = session.execute(select(*(exists().where(each) for each in conditions))).one()
-    return Calls(any(ready), is_lost or is_overdue)
+    return PendingWork(any(ready), is_lost or is_overdue)
 
 
-def signs(session: Session, job_ids: Sequence[str]) -> dict[str, Sign]:
-    """How the jobs are that a worker has, by their ids."""
+def statuses(session: Session, job_ids: Sequence[str]) -> dict[str, JobStatus]:
+    """Return the status of each of a worker's jobs, by id."""
     if not job_ids:
         return {}
     moment = now(session)
     query = select(Job.id, Job.token, Job.state, Job.cancel_requested, Job.deadline_at).where(Job.id.in_(job_ids))
     return {
-        row.id: Sign(
+        row.id: JobStatus(
             row.token, row.state, row.cancel_requested, row.deadline_at is not None and row.deadline_at < moment
         )
         for row in session.execute(query)
@@ -76,21 +76,21 @@ def claim(
     holder: dict[str, Any] | None = None,
     runner_sha256: str | None = None,
 ) -> Job | None:
-    """Take the first job of the queue that needs one of ``resources``, of which a slot is free; None: there is none.
+    """Claim the first job of the queue that needs one of ``resources`` with a free slot; return None if there is none.
 
-    The caller owns it for ``lease_s`` seconds, and longer with ``heartbeat``, under the job's new ``token``.
-    ``holder`` says which process that is, ``runner_sha256`` what its runner proves itself with.
+    The caller holds it for ``lease_s`` seconds, and longer with ``heartbeat``, under the job's new ``token``.
+    ``holder`` describes the process that will run it, ``runner_sha256`` is the hash of the secret of a remote attempt.
     """
     moment = now(session)
-    first: list[tuple[datetime, str]] = []
-    for name in _with_a_slot(session, resources):
+    candidates: list[tuple[datetime, str]] = []
+    for name in _with_free_slots(session, resources):
         query = select(Job.place, Job.id).where(_ready(moment, name)).order_by(Job.place, Job.id).limit(1)
-        first += [(row.place, row.id) for row in session.execute(query.with_for_update(skip_locked=True, of=Job))]
-    if not first:
+        candidates += [(row.place, row.id) for row in session.execute(query.with_for_update(skip_locked=True, of=Job))]
+    if not candidates:
         return None
-    taken = (
+    update_row = (
         update(Job)
-        .where(Job.id == min(first)[1])
+        .where(Job.id == min(candidates)[1])
         .values(
             state="running",
             attempt=Job.attempt + 1,
@@ -104,14 +104,14 @@ def claim(
         .returning(Job)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
-    job = session.scalars(taken).one()
+    job = session.scalars(update_row).one()
     attempts.begin(session, job, (moment - max(job.created_at, job.run_at or job.created_at)).total_seconds())
-    events.say_state(session, job, at=moment)
+    events.record_states(session, job, at=moment)
     return job
 
 
 def heartbeat(session: Session, job_id: str, token: int, lease_s: float) -> bool:
-    """Extend the lease to ``lease_s`` seconds from now; False where the token is not good any more."""
+    """Extend the lease to ``lease_s`` seconds from now; return False if the token is no longer valid."""
     try:
         hold(session, job_id, token).lease_until = now(session) + timedelta(seconds=lease_s)
     except Fenced:
@@ -121,51 +121,51 @@ def heartbeat(session: Session, job_id: str, token: int, lease_s: float) -> bool
 
 
 def reap(session: Session) -> int:
-    """Put the jobs that lost their worker back in the queue, or end them; end those whose deadline passed in it.
+    """Requeue or end the jobs that lost their worker, end queued jobs whose deadline has passed; return their number.
 
-    How many there were. Not to be called until one lease after an outage, for every lease looks lost then.
+    Callers wait for one lease after an outage of the database, because every lease has run out then.
     """
-    moment, seen = now(session), 0
-    for condition, settle in ((_lost(moment), lose), (_overdue(moment), miss)):
-        # By parents, so that two who reap children of several wait for each other in one order.
-        query = fresh(condition).order_by(Job.parent_id, Job.id).limit(MAX_LOST_JOBS)
+    moment, count = now(session), 0
+    for condition, handle in ((_lost(moment), handle_lost), (_overdue(moment), handle_overdue)):
+        # Ordered by parent: two workers that reap children of several parents lock them in the same order.
+        query = fresh(condition).order_by(Job.parent_id, Job.id).limit(MAX_REAPED)
         for job in session.scalars(query.with_for_update(skip_locked=True)).all():
-            settle(session, job)
-            seen += 1
-    return seen
+            handle(session, job)
+            count += 1
+    return count
 
 
-def held(session: Session) -> list[Held]:
-    """Every job that a worker has: who knows that one of their processes is dead need not wait for its lease."""
+def list_held(session: Session) -> list[HeldJob]:
+    """Return every job that a worker holds: a dispatcher that finds a holder dead need not wait for the lease."""
     return _held(session, Job.children_total == 0)
 
 
-def lost(session: Session) -> list[Held]:
-    """The jobs whose lease has run out, as ``reap`` would see them."""
+def list_lost(session: Session) -> list[HeldJob]:
+    """Return the jobs whose lease has run out, which ``reap`` would requeue or end."""
     return _held(session, _lost(now(session)))
 
 
-def running(session: Session, job_id: str, token: int) -> Job | None:
-    """The job, if it runs under this token."""
-    mine = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
-    return session.scalars(fresh(mine)).one_or_none()
+def find_running(session: Session, job_id: str, token: int) -> Job | None:
+    """Return the job if it runs under this token, else None."""
+    same = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
+    return session.scalars(fresh(same)).one_or_none()
 
 
 def take_back(session: Session, job_id: str, token: int) -> None:
-    """The process that had the job is dead: as ``reap``, at once. Raise Fenced."""
-    lose(session, hold(session, job_id, token))
+    """Requeue or end a job whose process is dead, without waiting for its lease. Raise Fenced."""
+    handle_lost(session, hold(session, job_id, token))
 
 
 def adopt(session: Session, job: Job, worker: str, lease_s: float, holder: dict[str, Any] | None) -> None:
-    """Go on with an attempt that outlived its worker, under its token. Raise Fenced."""
-    mine = hold(session, job.id, job.token)
-    mine.worker, mine.holder, mine.lease_until = worker, holder, now(session) + timedelta(seconds=lease_s)
+    """Make ``worker`` the owner of an attempt that outlived its worker, under the same token. Raise Fenced."""
+    row = hold(session, job.id, job.token)
+    row.worker, row.holder, row.lease_until = worker, holder, now(session) + timedelta(seconds=lease_s)
     session.flush()
 
 
-def _held(session: Session, condition: ColumnElement[bool]) -> list[Held]:
+def _held(session: Session, condition: ColumnElement[bool]) -> list[HeldJob]:
     query = select(Job.id, Job.token, Job.holder).where(Job.state == "running", condition)
-    return [Held(*row) for row in session.execute(query)]
+    return [HeldJob(*row) for row in session.execute(query)]
 
 
 def _ready(moment: datetime, resource: str) -> ColumnElement[bool]:
@@ -181,13 +181,12 @@ def _overdue(moment: datetime) -> ColumnElement[bool]:
     return (Job.state == "queued") & (Job.deadline_at <= moment)
 
 
-def _with_a_slot(session: Session, resources: Sequence[str]) -> list[str]:
-    """The resources of which not every slot is taken; those without a limit have one for everybody."""
-    limited = select(Resource.name).where(Resource.name.in_(resources))
-    names = set(session.scalars(limited))
+def _with_free_slots(session: Session, resources: Sequence[str]) -> list[str]:
+    """Return the resources with a free slot; a resource without a limit always has one."""
+    names = set(session.scalars(select(Resource.name).where(Resource.name.in_(resources))))
     if not names:
         return list(resources)
-    # The lock makes counting and taking one step; whoever finds it taken looks again at its next poll.
+    # The lock makes counting and claiming one step; a worker that finds it locked tries again at its next poll.
     locked = select(Resource.name, Resource.slots).where(Resource.name.in_(names)).with_for_update(skip_locked=True)
     slots = dict(session.execute(locked).all())
     running = select(Job.resource, func.count()).where(Job.state == "running", Job.children_total == 0)

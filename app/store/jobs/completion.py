@@ -1,6 +1,6 @@
-"""How an attempt ends, and with it perhaps the job: done, cancelled, given back, failed, tried again.
+"""Ends of attempts and jobs: finished, cancelled, released, failed, retried.
 
-``_end`` is the one place where a job ends.
+``_end`` and ``request_cancel`` are the only places where a job ends.
 """
 
 import random
@@ -15,19 +15,19 @@ from app.store import artifacts, checkpoints, webhooks
 from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.progress import JobProgress
-from app.store.jobs.queue import admit
+from app.store.jobs.queue import admit_children
 from app.store.jobs.rows import fresh, get, hold
-from app.store.jobs.statistics import children
+from app.store.jobs.statistics import count_children
 from app.store.tables import Job, State
 
-LONGEST_S = 300.0  # between two attempts
-# What an error is to the queue. An error of the job itself is never tried again; of memory once, for the same job would
-# die the same death; of what is around it (infrastructure) as often as there are attempts.
-CLASSES = {"timeout": "timeout", "out_of_memory": "oom"}
+MAX_BACKOFF_S = 300.0  # between two attempts
+# Class of an error by its code; the others are "job" or "infrastructure". An error of the job itself is never retried,
+# one of memory once, because the same job needs as much again, one of its surroundings while there are attempts left.
+ERROR_CLASSES = {"timeout": "timeout", "out_of_memory": "oom"}
 
 
 def release(session: Session, job_id: str, token: int) -> None:
-    """Give the job back unfinished, the attempt not counted, because the worker is going away. Raise Fenced."""
+    """Requeue an unfinished job because its worker stops; the attempt does not count. Raise Fenced."""
     job = hold(session, job_id, token)
     attempts.close(session, job, "released")
     job.attempt -= 1
@@ -35,13 +35,13 @@ def release(session: Session, job_id: str, token: int) -> None:
 
 
 def fail(session: Session, job_id: str, token: int, code: str, message: str, *, retry: bool) -> None:
-    """End the attempt with an error; with ``retry`` the job waits for another if it has any left. Raise Fenced.
+    """End the attempt with an error; with ``retry`` the job is requeued if it has attempts left. Raise Fenced.
 
-    The code ``timeout`` is never tried again, ``out_of_memory`` once.
+    The code ``timeout`` is never retried, ``out_of_memory`` once.
     """
     job = hold(session, job_id, token)
-    cls = CLASSES.get(code, "infrastructure" if retry else "job")
-    again = cls == "infrastructure" or (cls == "oom" and not attempts.had(session, job, "oom"))
+    cls = ERROR_CLASSES.get(code, "infrastructure" if retry else "job")
+    again = cls == "infrastructure" or (cls == "oom" and not attempts.has_ended_as(session, job, "oom"))
     attempts.close(session, job, cls, message)
     job.error = {"code": code, "message": message, "class": cls}
     if again and job.attempt < job.max_attempts:
@@ -51,9 +51,9 @@ def fail(session: Session, job_id: str, token: int, code: str, message: str, *, 
 
 
 def finish(session: Session, job_id: str, token: int, version_id: int | None) -> None:
-    """The work is done; a request to cancel that came too late is ignored. Raise Fenced.
+    """End the job as succeeded, even if its cancellation was requested meanwhile. Raise Fenced.
 
-    To be called in the transaction that registers the version, so that both are seen or neither.
+    Called in the transaction that registers the version, so that both become visible or neither.
     """
     job = hold(session, job_id, token)
     job.version_id, job.error = version_id, None
@@ -61,18 +61,18 @@ def finish(session: Session, job_id: str, token: int, version_id: int | None) ->
 
 
 def mark_cancelled(session: Session, job_id: str, token: int) -> None:
-    """The work was stopped because the job is to be cancelled. Raise Fenced."""
+    """End the job as cancelled, after its worker has stopped. Raise Fenced."""
     _end(session, hold(session, job_id, token), "cancelled")
 
 
 def request_cancel(session: Session, tenant_id: int, job_id: str) -> Job:
-    """Cancel a job that no worker has, with its children; ask the worker of one that runs.
+    """Cancel a job that no worker holds, with its children; ask the worker of a running job to stop.
 
     Raises:
         NotFound: this tenant has no such job.
-        Conflict: it is over.
+        Conflict: the job has ended.
     """
-    # Children before their parent, as where a child ends: in one order nobody waits for each other.
+    # Children are locked before their parent, as where a child ends: one order prevents deadlocks.
     family = (Job.tenant_id == tenant_id) & ((Job.id == job_id) | (Job.parent_id == job_id))
     query = fresh(family & Job.state.in_(("queued", "running"))).order_by(Job.children_total, Job.id)
     rows = session.scalars(query.with_for_update()).all()
@@ -90,8 +90,8 @@ def request_cancel(session: Session, tenant_id: int, job_id: str) -> Job:
     return job
 
 
-def lose(session: Session, job: Job) -> None:
-    """The worker of ``job`` is gone: to be done by another, unless it was cancelled or may not be tried again."""
+def handle_lost(session: Session, job: Job) -> None:
+    """Requeue a job whose worker is gone, or end it if it was cancelled or has no attempts left."""
     message = f"the worker {job.worker} was lost at attempt {job.attempt} of {job.max_attempts}; see its log"
     attempts.close(session, job, "lost", message)
     if job.attempt < job.max_attempts:
@@ -101,26 +101,26 @@ def lose(session: Session, job: Job) -> None:
     _end(session, job, "cancelled" if job.cancel_requested else "failed")
 
 
-def miss(session: Session, job: Job) -> None:
-    """The deadline of ``job`` has passed while it waited."""
+def handle_overdue(session: Session, job: Job) -> None:
+    """End a queued job whose deadline has passed."""
     job.error = {"code": "timeout", "message": f"not done by its deadline, {job.deadline_at}", "class": "timeout"}
     _end(session, job, "failed")
 
 
 def backoff_s(attempt: int, luck: float) -> float:
-    """Seconds until the next attempt after number ``attempt`` (from 1); ``luck`` in [0, 1) spreads them."""
-    return min(LONGEST_S, 2.0 ** min(attempt, 20) * (0.5 + luck / 2))
+    """Return the seconds to wait after attempt number ``attempt`` (from 1); ``luck`` in [0, 1) spreads retries."""
+    return min(MAX_BACKOFF_S, 2.0 ** min(attempt, 20) * (0.5 + luck / 2))
 
 
 def _requeue(session: Session, job: Job, wait_s: float) -> None:
-    """Back to its old place in the queue, or the next job would overtake it."""
+    """Put the job back to its old place in the queue, so that later jobs do not overtake it."""
     if job.cancel_requested:
         _end(session, job, "cancelled")
         return
     job.state, job.worker, job.holder, job.lease_until, job.started_at = "queued", None, None, None, None
     moment = now(session)
     job.run_at = moment + timedelta(seconds=wait_s) if wait_s else None
-    events.say_state(session, job, at=moment)
+    events.record_states(session, job, at=moment)
 
 
 def _end(session: Session, job: Job, state: State) -> None:
@@ -130,22 +130,22 @@ def _end(session: Session, job: Job, state: State) -> None:
 
 
 def _close(session: Session, state: State, *jobs: Job) -> None:
-    """The end of ``jobs`` themselves, of one tenant; their parent is told by ``_end``. They may be thousands."""
+    """End ``jobs``, of one tenant, without their parent; they may be thousands."""
     if not jobs:
         return
     moment = now(session)
     for job in jobs:
         job.state, job.lease_until, job.finished_at = state, None, moment
-        if job.token:  # what nobody has ever claimed has left nothing
+        if job.token:  # a job that was never claimed has no attempt and no files
             attempts.close(session, job, state)
-            artifacts.sweep(session, job.id, job.token if state == "succeeded" else None)
-    checkpoints.drop(session, [job.id for job in jobs])
-    events.say_state(session, *jobs, at=moment)
-    webhooks.announce(session, jobs[0].tenant_id, f"job.{state}", *map(_told, jobs))
+            artifacts.delete_unfinished(session, job.id, job.token if state == "succeeded" else None)
+    checkpoints.delete(session, [job.id for job in jobs])
+    events.record_states(session, *jobs, at=moment)
+    webhooks.announce(session, jobs[0].tenant_id, f"job.{state}", *map(_message, jobs))
 
 
-def _told(job: Job) -> dict[str, Any]:
-    """What a webhook is told of a job that has ended; GET /v1/jobs/{id} says the rest."""
+def _message(job: Job) -> dict[str, Any]:
+    """Return the payload of the webhook message about the end of a job."""
     version = (job.result or {}).get("version")
     names = ("id", "kind", "model", "label", "state", "attempt", "error")
     return {**{name: getattr(job, name) for name in names}, "version": version}
@@ -159,22 +159,22 @@ def _child_ended(session: Session, child: Job) -> None:
 
 
 def _children_ended(session: Session, parent: Job) -> None:
-    """Let the next children in; after the last one the parent ends as they did. ``parent`` is locked."""
-    counts = children(session, parent.id)
+    """Admit the next children to the queue, or end ``parent``, which is locked, if all have ended."""
+    counts = count_children(session, parent.id)
     done = counts["succeeded"] + counts["failed"] + counts["cancelled"]
     parent.progress = JobProgress(children=counts, share=done / parent.children_total).to_json()
-    events.say_progress(session, parent)
+    events.record_progress(session, parent)
     if done < parent.children_total:
-        admit(session, parent)
+        admit_children(session, parent)
         return
     parent.result = {"children": counts}
     if counts["failed"]:
         message = f"{counts['failed']} of {parent.children_total} children failed; GET /v1/jobs?parent={parent.id}"
         parent.error = {"code": "children_failed", "message": message, "class": "job"}
-    _end(session, parent, _together(counts, parent.cancel_requested))
+    _end(session, parent, _combined_state(counts, parent.cancel_requested))
 
 
-def _together(counts: Mapping[State, int], is_cancelled: bool) -> State:
+def _combined_state(counts: Mapping[State, int], is_cancelled: bool) -> State:
     if counts["cancelled"] and is_cancelled:
         return "cancelled"
     return "failed" if counts["failed"] else "cancelled" if not counts["succeeded"] else "succeeded"

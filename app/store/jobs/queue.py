@@ -1,4 +1,4 @@
-"""How a job gets into the queue, alone or with its children, and where in it."""
+"""Adding jobs to the queue, alone or with children, and their order in it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,17 +15,17 @@ from app.store.jobs import events
 from app.store.jobs.rows import fresh
 from app.store.tables import Job
 
-AGEING = timedelta(minutes=10)  # of waiting that make up for one step of priority: nothing waits for ever
+PRIORITY_STEP = timedelta(minutes=10)  # of waiting equal one step of priority, so that no job waits for ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """Job to be done; ``model`` is the name under which its result is registered, ``revision_id`` the data it reads.
 
-    ``priority``: -10 to 10, more goes first; each step is worth ten minutes of waiting. ``resource``: what it takes a
-    slot of while it runs. ``run_at``: not before then. ``deadline_s``: it fails if it is not done in so many seconds.
-    ``dedup``: of two with the same text there is only one. ``children_at_once``: of a parent, how many of its children
-    may be under way at the same time. ``children``: of a parent, which no worker claims itself.
+    ``priority``: -10 to 10, higher runs first; a step equals ten minutes of waiting. ``resource``: kind of slot that
+    the job occupies while it runs. ``run_at``: earliest start. ``deadline_s``: seconds after which an unfinished job
+    fails. ``dedup``: a tenant has at most one job of the same text. ``children``: jobs of a parent, which no worker
+    claims itself. ``children_at_once``: greatest number of them in the queue or running.
     """
 
     tenant_id: int
@@ -48,10 +48,10 @@ class NewJob:
 
 
 def enqueue(session: Session, new: NewJob) -> Job:
-    """Put a job in the queue, with its children; where there is one of the same ``dedup``, that one is returned.
+    """Queue a job with its children, and return it; if there is a job of the same ``dedup``, return that one.
 
     Raises:
-        NotFound: the revision is not this tenant's.
+        NotFound: the tenant has no such revision.
     """
     if new.children:
         return enqueue_family(session, replace(new, children=()), new.children)
@@ -68,23 +68,23 @@ def enqueue(session: Session, new: NewJob) -> Job:
         return session.scalars(fresh(same)).one()
     else:
         job = session.get_one(Job, values["id"])
-    events.say_state(session, job, at=moment)
+    events.record_states(session, job, at=moment)
     return job
 
 
 def enqueue_family(session: Session, parent: NewJob, children: Sequence[NewJob]) -> Job:
-    """Put ``children`` in the queue, at most ``parent.children_at_once`` of them under way at a time; their parent.
+    """Queue ``children`` and return their parent; ``parent.children_at_once`` bounds those in the queue or running.
 
-    No worker claims the parent: it runs until its last child has ended. ``parent_id`` of the children is set here.
+    No worker claims the parent: it runs until its last child has ended. The children get its ``parent_id``.
 
     Raises:
-        NotFound: a revision is not this tenant's.
+        NotFound: the tenant has no such revision.
         ValueError: there are no children.
     """
     if not children:
         raise ValueError("got a family without children; enqueue a single job instead")
     job = enqueue(session, parent)
-    if job.children_total:  # by its dedup this family is in the queue already
+    if job.children_total:  # a family of the same dedup is in the queue already
         return job
     for revision_id in {child.revision_id for child in children if child.revision_id is not None}:
         datasets.revision_by_id(session, parent.tenant_id, revision_id)
@@ -95,25 +95,25 @@ def enqueue_family(session: Session, parent: NewJob, children: Sequence[NewJob])
         row.place = None
     session.add_all(rows)
     session.flush()
-    events.say_state(session, job, *rows, at=moment)
+    events.record_states(session, job, *rows, at=moment)
     return job
 
 
 def place_of(job: Job) -> datetime:
-    """Where in the queue a job belongs: older and more important ones come first."""
-    return job.created_at - job.priority * AGEING
+    """Return the place of a job in the queue: older jobs and jobs of higher priority come first."""
+    return job.created_at - job.priority * PRIORITY_STEP
 
 
-def admit(session: Session, parent: Job) -> None:
-    """Let so many of the children that wait outside the queue in, as may be under way at the same time."""
+def admit_children(session: Session, parent: Job) -> None:
+    """Move waiting children to the queue, up to ``children_at_once`` that are queued or run."""
     if parent.children_at_once is None:
         return
     own = Job.parent_id == parent.id
-    inside = select(Job.id).where(own, Job.state.in_(("queued", "running")), Job.place.is_not(None))
-    free = parent.children_at_once - len(session.scalars(inside).all())
-    outside = fresh(own & (Job.state == "queued") & Job.place.is_(None)).order_by(Job.created_at, Job.id)
-    # One that somebody else has locked is about to be cancelled, and will let in another in its stead.
-    for child in session.scalars(outside.limit(max(free, 0)).with_for_update(skip_locked=True)):
+    active = select(Job.id).where(own, Job.state.in_(("queued", "running")), Job.place.is_not(None))
+    free = parent.children_at_once - len(session.scalars(active).all())
+    waiting = fresh(own & (Job.state == "queued") & Job.place.is_(None)).order_by(Job.created_at, Job.id)
+    # A child that is locked is being cancelled; that transaction admits another child.
+    for child in session.scalars(waiting.limit(max(free, 0)).with_for_update(skip_locked=True)):
         child.place = place_of(child)
     session.flush()
 
@@ -122,5 +122,5 @@ def _values(new: NewJob, moment: datetime) -> dict[str, Any]:
     values = asdict(new)
     deadline_s, _ = values.pop("deadline_s"), values.pop("children")
     deadline_at = None if deadline_s is None else moment + timedelta(seconds=deadline_s)
-    place = moment - new.priority * AGEING
+    place = moment - new.priority * PRIORITY_STEP
     return {**values, "id": uuid4().hex, "created_at": moment, "place": place, "deadline_at": deadline_at}

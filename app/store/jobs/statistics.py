@@ -1,4 +1,4 @@
-"""How many jobs there are of which kind, how long they wait, and what the attempts at them came to."""
+"""Statistics of the queue: numbers of jobs and attempts, waiting times, slots."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from app.store.tables import Job, JobAttempt, Resource, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """The whole table in a few numbers.
+class QueueStatistics:
+    """Statistics of the jobs of all tenants.
 
-    ``jobs``: by state and kind; ``oldest_s``: how long the oldest queued job has waited, 0 where there is none;
-    ``attempts``: how many ended (or run) so; ``waited_s``: by all of them together, before a worker claimed them;
-    ``slots``: used and in all, of each resource that is limited.
+    ``jobs``: number by state and kind; ``oldest_s``: waiting time of the oldest queued job, 0 if there is none;
+    ``attempts``: number by outcome, "running" included; ``waited_s``: total time that the attempts waited for a worker;
+    ``slots``: used and total, by limited resource.
     """
 
     jobs: Mapping[tuple[State, str], int]
@@ -27,15 +27,15 @@ class Tally:
     slots: Mapping[str, tuple[int, int]]
 
 
-def tally(session: Session) -> Tally:
-    """The jobs of all tenants."""
+def queue_statistics(session: Session) -> QueueStatistics:
+    """Return the statistics of the jobs of all tenants."""
     by_kind = select(Job.state, Job.kind, func.count(), func.min(Job.created_at)).group_by(Job.state, Job.kind)
     rows = session.execute(by_kind).all()
     outcomes = select(JobAttempt.outcome, func.count(), func.sum(JobAttempt.waited_s)).group_by(JobAttempt.outcome)
     ended = session.execute(outcomes).all()
     moment = now(session)
     waits = [(moment - oldest).total_seconds() for state, _, _, oldest in rows if state == "queued"]
-    return Tally(
+    return QueueStatistics(
         jobs={(state, kind): count for state, kind, count, _ in rows},
         oldest_s=max(waits, default=0.0),
         attempts={outcome or "running": count for outcome, count, _ in ended},
@@ -44,32 +44,32 @@ def tally(session: Session) -> Tally:
     )
 
 
-def counts(session: Session) -> dict[State, int]:
-    """How many jobs of all tenants are in each state."""
-    return _every(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
+def count_by_state(session: Session) -> dict[State, int]:
+    """Return the number of jobs of all tenants in each state."""
+    return _with_zeros(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
 
 
-def children(session: Session, parent_id: str) -> dict[State, int]:
-    """How many children of a job are in each state."""
+def count_children(session: Session, parent_id: str) -> dict[State, int]:
+    """Return the number of a job's children in each state."""
     query = select(Job.state, func.count()).where(Job.parent_id == parent_id).group_by(Job.state)
-    return _every(session.execute(query).all())
+    return _with_zeros(session.execute(query).all())
 
 
 def slots(session: Session) -> dict[str, tuple[int, int]]:
-    """How many slots of each limited resource are taken, and how many there are."""
+    """Return the used and the total number of slots of each limited resource."""
     running = select(Job.resource, func.count()).where(Job.state == "running", Job.children_total == 0)
     used = dict(session.execute(running.group_by(Job.resource)).all())
     return {row.name: (used.get(row.name, 0), row.slots) for row in session.scalars(select(Resource))}
 
 
-def limit(session: Session, resource: str, count: int | None) -> None:
-    """At most ``count`` jobs that need ``resource`` run at once from now on; None: as many as there are workers."""
-    own = Resource.name == resource
+def set_slots(session: Session, resource: str, count: int | None) -> None:
+    """Limit the jobs that run on ``resource`` at the same time to ``count``; None removes the limit."""
+    same = Resource.name == resource
     if count is None:
-        session.execute(delete(Resource).where(own))
+        session.execute(delete(Resource).where(same))
     elif insert_if_absent(session, Resource, name=resource, slots=count) is None:
-        session.execute(update(Resource).where(own).values(slots=count))
+        session.execute(update(Resource).where(same).values(slots=count))
 
 
-def _every(rows: Iterable[tuple[State, int]]) -> dict[State, int]:
+def _with_zeros(rows: Iterable[tuple[State, int]]) -> dict[State, int]:
     return {**dict.fromkeys(get_args(State), 0), **dict(rows)}

@@ -1,4 +1,4 @@
-"""The tables. Every row that belongs to a user has a ``tenant_id``; large bytes are never loaded unless asked for."""
+"""Tables of the database. Rows of users have a ``tenant_id``; large bytes are loaded only by explicit queries."""
 
 from app.store.tables.base import Base, Json, Owned
 from app.store.tables.data import ApiKey, Dataset, Revision, Scope, Tenant

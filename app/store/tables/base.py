@@ -1,4 +1,4 @@
-"""What every table stands on: names of constraints, columns of a tenant, JSON, moments in UTC."""
+"""Base of all tables: names of constraints, the tenant's column, JSON, times in UTC."""
 
 from datetime import datetime
 from typing import Any
@@ -11,13 +11,13 @@ from app.store.db import UtcDateTime
 
 
 class Json(TypeDecorator[Any]):
-    """JSON, on PostgreSQL as JSONB; None is NULL."""
+    """Column type for JSON, JSONB on PostgreSQL; None is NULL."""
 
     impl = JSON
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The type as ``dialect`` has it."""
+        """Return the column type of ``dialect``."""
         if dialect.name != "postgresql":
             return dialect.type_descriptor(JSON(none_as_null=True))
         from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415 - over SQLite it would cost 2 MB and 25 ms
@@ -26,7 +26,7 @@ class Json(TypeDecorator[Any]):
 
 
 class Base(DeclarativeBase):
-    """Base of all tables; names every constraint, so that a later migration can find it."""
+    """Base class of all tables; names every constraint, so that later migrations can refer to it."""
 
     metadata = MetaData(
         naming_convention={

@@ -12,7 +12,7 @@ Scope = Literal["read", "write"]
 
 
 class Tenant(Base):
-    """Whom rows belong to; tenants do not see each other."""
+    """Owner of rows; tenants do not see each other's rows."""
 
     __tablename__ = "tenants"
 
@@ -22,7 +22,7 @@ class Tenant(Base):
 
 
 class ApiKey(Owned, Base):
-    """A key: ``id`` is its public part, of the secret part only the SHA-256 is kept."""
+    """API key: ``id`` is its public part; only the SHA-256 of the secret part is stored."""
 
     __tablename__ = "api_keys"
     __table_args__ = (CheckConstraint("scope IN ('read', 'write')", name="scope"),)
@@ -37,7 +37,7 @@ class ApiKey(Owned, Base):
 
 
 class Dataset(Owned, Base):
-    """A named set of series with one frequency; its content is in its revisions."""
+    """Named set of series of one frequency; its revisions hold the content."""
 
     __tablename__ = "datasets"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -49,10 +49,10 @@ class Dataset(Owned, Base):
 
 
 class Revision(Owned, Base):
-    """A data set after one write. Immutable: ``chunk`` holds the rows that this write added, and no others.
+    """Data set after one write. Immutable: ``chunk`` holds only the rows that this write added.
 
-    ``sha256`` is of the whole content up to here, ``missing_total`` counts its points without a value, ``covariates``
-    names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text.
+    ``sha256`` is of the whole content up to this revision, ``missing_total`` counts its points without a value,
+    ``covariates`` names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text.
     """
 
     __tablename__ = "revisions"

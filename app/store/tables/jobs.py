@@ -1,4 +1,4 @@
-"""Jobs, what was tried for them, what they said on their way, and what they leave behind."""
+"""Jobs with their attempts, events, checkpoints and files; slots of resources; idempotency keys."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -12,12 +12,13 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class Job(Owned, Base):
-    """A unit of long work. ``token`` rises at each claim: who holds an older one may write no more.
+    """Unit of long work. ``token`` rises with each claim; holders of an older token can no longer write.
 
-    ``place`` orders the queue: the moment of its creation, moved forward by its priority, so that what is old enough
-    goes first whatever its priority; a child without one is not in the queue yet. ``run_at``: not before then.
-    ``dedup``: what was asked for is one job, however often it is asked for. A parent has ``children_total`` > 0: no
-    worker claims it, it ends with its last child. ``holder`` says which process of which machine has it.
+    ``place`` orders the queue: the time of creation minus ten minutes for each step of priority, so that an old job
+    runs first whatever its priority; a child without a place is not in the queue yet. ``run_at``: earliest start.
+    ``dedup``: a tenant has at most one job of the same text. A parent has ``children_total`` > 0: no worker claims it,
+    and it ends with its last child. ``holder`` describes the process that runs the job. ``model`` and ``revision_id``
+    are NULL if the job is about no model or reads no stored data.
     ``version_id``, ``parent_id`` and ``schedule_id`` have no foreign keys: SQLite could not add them to a table that
     others point to.
     """
@@ -70,7 +71,7 @@ class Job(Owned, Base):
 
 
 class JobAttempt(Base):
-    """One start of a job: who had it, how long it had waited for that, and how it ended (None while it runs)."""
+    """One start of a job: its worker, how long the job had waited, and its outcome (NULL while it runs)."""
 
     __tablename__ = "job_attempts"
     __table_args__ = (UniqueConstraint("job_id", "token"),)
@@ -88,12 +89,12 @@ class JobAttempt(Base):
 
 
 class JobEvent(Base):
-    """One thing that happened to a job, in order of ``id``: ``state``, ``progress`` or ``log``."""
+    """Event of a job, in the order of ``id``; its kind is ``state``, ``progress`` or ``log``."""
 
     __tablename__ = "job_events"
     __table_args__ = (Index(None, "job_id", "id"),)
 
-    # SQLite counts up no other type; on a server there may be more of them than 32 bits count.
+    # SQLite increments only INTEGER keys; on PostgreSQL 32 bits may be too few.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     kind: Mapped[str]
@@ -102,7 +103,7 @@ class JobEvent(Base):
 
 
 class JobCheckpoint(Base):
-    """The newest complete state of a job's work, from which the next attempt goes on."""
+    """Newest complete state of a job's work, from which the next attempt continues; of an import, its bundle."""
 
     __tablename__ = "checkpoints"
 
@@ -115,9 +116,9 @@ class JobCheckpoint(Base):
 
 
 class Artifact(Owned, Base):
-    """A file that a job leaves behind, in parts; complete once it has a ``sha256``, seen once its job has succeeded.
+    """File of a job, stored in parts; complete once it has a ``sha256``, listed once its job has succeeded.
 
-    Of several attempts' files only those written under the token of the one that finished are kept.
+    Only the files of the attempt that finished the job, known by its token, are kept.
     """
 
     __tablename__ = "artifacts"
@@ -134,7 +135,7 @@ class Artifact(Owned, Base):
 
 
 class ArtifactPart(Base):
-    """The bytes of an artifact, from part 1 on."""
+    """Part of an artifact, numbered from 1."""
 
     __tablename__ = "artifact_parts"
 
@@ -144,7 +145,7 @@ class ArtifactPart(Base):
 
 
 class Resource(Base):
-    """How many jobs that need ``name`` may run at once, in all; without a row as many as there are workers."""
+    """Greatest number of jobs that run on the resource ``name`` at the same time; without a row there is no limit."""
 
     __tablename__ = "resources"
 
@@ -153,7 +154,7 @@ class Resource(Base):
 
 
 class IdempotencyKey(Owned, Base):
-    """A POST that was answered: the same key and body get the same answer, the same key with another body none."""
+    """Answered POST: the same key and body get the same answer; the same key with another body is refused."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (UniqueConstraint("tenant_id", "key"), Index(None, "created_at"))

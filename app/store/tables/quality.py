@@ -1,4 +1,4 @@
-"""What was forecast for people, what came of it, and how wide intervals became by it."""
+"""Served forecasts, their realised errors, and the state of adaptive intervals."""
 
 from datetime import date, datetime
 from typing import Any
@@ -10,12 +10,13 @@ from app.store.tables.base import Base, Json, Owned
 
 
 class ServedForecast(Owned, Base):
-    """The forecast of one series of a stored data set, kept until what it was about has come, or is not waited for.
+    """Forecast of one series of a stored data set, kept until its actual values have arrived or it is too old.
 
-    ``start_us``: the first moment forecast, microseconds since 1970 in the data set's own time. ``said``: mean, spread
-    and quantiles, packed. ``scale``: MASE's unit of the history known then. ``stretch``: by how much intervals were
-    widened, by level. ``shadow``: nobody was told. ``beside``: the version that forecast the same, for comparison.
-    ``seen``: the revision of the data set up to which values were joined; ``points``: how many that were.
+    ``start_us``: first forecast time, in microseconds since 1970 in the data set's own time. ``said``: mean, spread
+    and quantiles, packed. ``scale``: MASE's unit of the history at that time. ``stretch``: factors of the widths of
+    the intervals, by level. ``shadow``: the forecast was not sent to any caller. ``beside``: version that forecast the
+    same, for comparison. ``seen``: revision of the data set up to which actual values were compared; ``points``: their
+    number.
     """
 
     __tablename__ = "served_forecasts"
@@ -43,12 +44,12 @@ class ServedForecast(Owned, Base):
 
 
 class Realised(Owned, Base):
-    """Sums of the errors that became known on one ``day``, of the forecasts of a version that began in one ``block``.
+    """Sums of the errors that became known on one ``day``, of a version's forecasts that began in one ``block``.
 
-    A block is as long as the horizon, so that what begins in one and in the next but one has nothing in common; a
-    ``band`` is the steps from 2^band to the next power of two. ``scaled``, ``signed``: sums of errors in MASE's unit,
-    without sign and (forecast - actual) with; ``expected``: what the backtest's would have summed up to. ``judged_80``
-    and ``covered_80``: points of which the interval of 80 % could be said, and those within it.
+    A block is as long as the horizon, so that forecasts of a block and of the next but one do not overlap; a ``band``
+    is the steps from 2^band to below the next power of two. ``scaled`` and ``signed``: sums of errors in MASE's unit,
+    absolute and forecast - actual; ``expected``: the sum of the backtest's errors at the same steps. ``judged_80`` and
+    ``covered_80``: points with an interval of 80 %, and those within it.
     """
 
     __tablename__ = "realised"
@@ -77,7 +78,7 @@ class Realised(Owned, Base):
 
 
 class AdaptedIntervals(Owned, Base):
-    """How wide the intervals of a version are by what came: ``state`` to go on from, ``stretch`` (99,) to serve by."""
+    """Adaptive intervals of a version: ``state`` for the next update, factors ``stretch`` (99,) for serving."""
 
     __tablename__ = "adapted_intervals"
 

@@ -12,7 +12,7 @@ Origin = Literal["job", "import"]
 
 
 class Model(Owned, Base):
-    """A name under which versions are registered."""
+    """Name under which versions are registered."""
 
     __tablename__ = "models"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -57,7 +57,7 @@ class Version(Owned, Base):
 
 
 class Alias(Owned, Base):
-    """A name that points at one version of a model, and moves."""
+    """Name that points at one version of a model, and can move."""
 
     __tablename__ = "aliases"
     __table_args__ = (UniqueConstraint("model_id", "name"),)
@@ -72,7 +72,7 @@ class Alias(Owned, Base):
 
 
 class AliasMove(Owned, Base):
-    """One move of an alias, by version numbers; ``from_version`` is None where the alias was new."""
+    """Move of an alias, by version numbers; ``from_version`` is NULL for a new alias."""
 
     __tablename__ = "alias_moves"
     __table_args__ = (Index(None, "model_id", "id"),)

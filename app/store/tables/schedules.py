@@ -1,4 +1,4 @@
-"""What enqueues jobs by itself, what it fired, who is told of it, and why an alias moved or did not."""
+"""Schedules and their firings, decisions about versions, webhooks and their deliveries."""
 
 from datetime import datetime
 from typing import Any
@@ -10,12 +10,12 @@ from app.store.tables.base import Base, Json, Owned
 
 
 class Schedule(Owned, Base):
-    """When to enqueue the job ``request``: by ``cron`` in ``zone``, or when a trigger says so.
+    """Stored request that becomes a job by ``cron`` in ``zone``, or on a trigger.
 
-    ``gate`` is the policy that decides promotion; None leaves it to the request. ``due_at`` is the next due time (None:
-    paused, or without a cron), ``next_at`` when somebody is to look at the schedule again, for that or for its
-    triggers. ``rev`` rises with each change of the row: whoever read an older one changes nothing. ``watermark`` is
-    what the triggers last fired on.
+    ``gate`` is the policy of promotion; NULL leaves it to the request. ``due_at`` is the next due time (NULL: paused,
+    or without a cron expression), ``next_at`` the time of the next look, for a due time or for triggers. ``rev`` rises
+    with each change of the row; a process that has read an older one changes nothing. ``watermark`` is the state on
+    which triggers last fired.
     """
 
     __tablename__ = "schedules"
@@ -24,7 +24,7 @@ class Schedule(Owned, Base):
         CheckConstraint("misfire IN ('once', 'skip', 'all')", name="misfire"),
         CheckConstraint("overlap IN ('skip', 'queue')", name="overlap"),
         Index(None, "next_at"),
-        # An id is never given again: jobs that were made of a due time are known by it.
+        # Ids are never reused: the dedup of jobs contains them.
         {"sqlite_autoincrement": True},
     )
 
@@ -50,7 +50,7 @@ class Schedule(Owned, Base):
 
 
 class Firing(Base):
-    """One due time of a schedule, or one time that a trigger said so: the job that was made of it, or why none was."""
+    """Due time or trigger of a schedule: its job, or the reason why it has none."""
 
     __tablename__ = "firings"
     __table_args__ = (
@@ -72,7 +72,7 @@ class Firing(Base):
 
 
 class Heartbeat(Base):
-    """When the processes of a kind last did what they are there for: the absence of which is an alarm."""
+    """Last work of the processes of a kind; health checks and metrics report when it is too old."""
 
     __tablename__ = "pulses"
 
@@ -82,9 +82,9 @@ class Heartbeat(Base):
 
 
 class Decision(Owned, Base):
-    """What the gate said of a version: promoted, kept, pending (a person must say), approved or rejected.
+    """Decision about a version: promoted, kept, pending (waits for a person), approved or rejected.
 
-    ``numbers`` is what it was decided on, ``policy`` by which rule.
+    ``numbers`` are its evidence, ``policy`` is its rule.
     """
 
     __tablename__ = "decisions"
@@ -103,10 +103,10 @@ class Decision(Owned, Base):
 
 
 class Webhook(Owned, Base):
-    """An address that is told of ``events``; ``secret`` signs what is sent there.
+    """Address that gets messages about ``events``, signed with ``secret``.
 
-    After a rotation ``previous_secret`` signs as well, until ``previous_until``. One that is disabled is told nothing,
-    for the reason ``disabled``.
+    After a rotation ``previous_secret`` signs too, until ``previous_until``. A webhook with a reason ``disabled`` gets
+    no messages.
     """
 
     __tablename__ = "webhooks"
@@ -125,10 +125,10 @@ class Webhook(Owned, Base):
 
 
 class Delivery(Base):
-    """One message to one webhook, written in the transaction of what it tells of; sent until it is taken or too old.
+    """Message to one webhook, stored with the change that it announces; sent until it is accepted or too old.
 
-    ``next_at``: not sent before then; while it is being sent, when another sender may try. ``attempt`` rises with each
-    time that it is sent, and who sent it under a lower one changes nothing any more.
+    ``next_at``: earliest time of the next attempt; during an attempt, the time when another sender may retry.
+    ``attempt`` rises with each attempt; the result of an older attempt is ignored.
     """
 
     __tablename__ = "deliveries"
@@ -136,7 +136,7 @@ class Delivery(Base):
         CheckConstraint("state IN ('pending', 'taken', 'failed')", name="state"),
         Index(None, "state", "next_at"),
         UniqueConstraint("webhook_id", "message_id"),
-        # An id is never given again: it pages the list.
+        # Ids are never reused: they page the list.
         {"sqlite_autoincrement": True},
     )
 

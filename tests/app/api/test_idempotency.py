@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from app.store import datasets, idempotency
 from app.store.db import Database, now
-from app.store.idempotency import Asked
+from app.store.idempotency import KeyedRequest
 from app.store.tables import IdempotencyKey
 from tests.app.api.conftest import Caller, House, on_both
 from tests.app.api.tables import series, table
@@ -98,18 +98,18 @@ def test_a_key_that_cannot_be_one_is_refused(house: House, trainer: Caller, key:
 
 def test_a_request_that_fails_after_it_has_begun_leaves_neither_job_nor_key(house: House, trainer: Caller) -> None:
     # F15: as where the process dies before the commit.
-    asked = Asked(tenant_id=house.tenants["acme"], key="g", route="POST /v1/datasets", sha256="5a")
+    asked = KeyedRequest(tenant_id=house.tenants["acme"], key="g", route="POST /v1/datasets", sha256="5a")
 
     def begin(database: Database) -> None:
         with database.write() as session:
             datasets.create(session, asked.tenant_id, "lost", "D", new_revision(), "cli")
-            idempotency.remember(session, asked, {"dataset": "lost"})
+            idempotency.save_answer(session, asked, {"dataset": "lost"})
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         begin(house.database)
     with house.database.read() as session:
-        assert idempotency.answered(session, asked) is None
+        assert idempotency.find_answer(session, asked) is None
     assert house.acme.refused("GET", "/v1/datasets/lost") == (404, "not_found", None)
 
 
@@ -145,15 +145,17 @@ def test_keys_are_forgotten_after_a_day(house: House, trainer: Caller) -> None:
     first = trainer.post("/v1/jobs", **keyed("h", **job()))
     with house.database.write() as session:
         kept = session.get_one(IdempotencyKey, 1)
-        kept.created_at -= idempotency.KEPT
+        kept.created_at -= idempotency.KEPT_FOR
     again = trainer.post("/v1/jobs", **keyed("h", **job()))
     assert again["id"] != first["id"]
 
 
 def test_a_key_is_forgotten_after_a_day_however_many_there_are(house: House, trainer: Caller) -> None:
-    old = [Asked(tenant_id=house.tenants["acme"], key=f"k{number}", route="", sha256="") for number in range(150)]
+    old = [
+        KeyedRequest(tenant_id=house.tenants["acme"], key=f"k{number}", route="", sha256="") for number in range(150)
+    ]
     with house.database.write() as session:
         for asked in old:
-            idempotency.remember(session, asked, {})
-        session.execute(update(IdempotencyKey).values(created_at=now(session) - idempotency.KEPT))
+            idempotency.save_answer(session, asked, {})
+        session.execute(update(IdempotencyKey).values(created_at=now(session) - idempotency.KEPT_FOR))
     assert trainer.post("/v1/jobs", **keyed("k149", **job()))["state"] == "queued"

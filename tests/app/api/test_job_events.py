@@ -12,8 +12,8 @@ import pytest
 from app.api.job_events import _told
 from app.store import job_watch, jobs
 from app.store.db import DatabaseUnreachable
-from app.store.job_watch import JobWatch, Watcher
-from app.store.jobs import News
+from app.store.job_watch import JobWatch, JobWatcher
+from app.store.jobs import JobUpdate
 from app.store.tables import Job, JobEvent
 from tests.app.api.conftest import Caller, House, on_both, open_house
 from tests.app.api.tables import series
@@ -96,7 +96,9 @@ def test_a_job_without_events_is_followed_too(house: House, trainer: Caller) -> 
     job_id = queue(trainer)
     trainer.post(f"/v1/jobs/{job_id}/cancel")
     with house.database.write() as session:
-        for event in jobs.news(session, {job_id: 0})[job_id].events:  # as of a job that an earlier release made
+        for event in jobs.updates_since(session, {job_id: 0})[
+            job_id
+        ].events:  # as of a job that an earlier release made
             session.delete(event)
     answer = trainer.ask("GET", f"/v1/jobs/{job_id}/events")
     assert events_of(answer.text) == [(None, "end", {"state": "cancelled", "attempt": 0})]
@@ -125,7 +127,7 @@ def test_many_who_wait_are_one_question(house: House, trainer: Caller, monkeypat
     asked: list[int] = []
     look = JobWatch._look
 
-    def counted(watch: JobWatch, known: dict[str, int]) -> dict[str, News]:
+    def counted(watch: JobWatch, known: dict[str, int]) -> dict[str, JobUpdate]:
         asked.append(len(known))
         return look(watch, known)
 
@@ -163,15 +165,15 @@ def event(number: int) -> JobEvent:
 
 def test_who_does_not_read_gathers_nothing() -> None:
     async def offered() -> list[int]:
-        slow = Watcher("j", 0, None)
-        slow.offer(News("running", 1, (event(1), event(2))))
+        slow = JobWatcher("j", 0, None)
+        slow.offer(JobUpdate("running", 1, (event(1), event(2))))
         assert slow.news is not None  # and so is not asked for again, see JobWatch
         taken = await slow.next(1.0)
         assert taken is not None
-        slow.offer(News("running", 1, (event(2), event(3))))  # what it has is not told twice
+        slow.offer(JobUpdate("running", 1, (event(2), event(3))))  # what it has is not told twice
         more = await slow.next(1.0)
         assert more is not None
-        slow.offer(News("running", 1, ()))
+        slow.offer(JobUpdate("running", 1, ()))
         assert await slow.next(0.01) is None
         return [found.id for found in (*taken.events, *more.events)]
 
@@ -195,9 +197,9 @@ def test_who_follows_is_let_go_when_the_service_stops(house: House, trainer: Cal
 
 def test_a_database_that_is_away_is_asked_again(house: House, trainer: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = queue(trainer)
-    away, news = iter([DatabaseUnreachable("gone")]), jobs.news
+    away, news = iter([DatabaseUnreachable("gone")]), jobs.updates_since
 
-    def flaky(*of: Any) -> dict[str, News]:
+    def flaky(*of: Any) -> dict[str, JobUpdate]:
         for error in away:
             raise error
         return news(*of)

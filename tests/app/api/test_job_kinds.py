@@ -116,8 +116,10 @@ def test_parts_of_a_forecast_are_one_parquet_file(house: House, ups: Caller, mon
     assert str(read.schema.field("ds").type) == "timestamp[us]"
     np.testing.assert_allclose(read.column("mean").to_numpy(), [30, 31, 60, 61], rtol=1e-5)
     with house.database.read() as session:
-        file = artifacts.named(session, jobs.get(session, house.tenants["acme"], done["id"]), "forecast.parquet")
-        sizes = [len(artifacts.part(session, file.id, n) or b"") for n in range(1, -(-len(answer.content) // 100) + 1)]
+        file = artifacts.get(session, jobs.get(session, house.tenants["acme"], done["id"]), "forecast.parquet")
+        sizes = [
+            len(artifacts.read_part(session, file.id, n) or b"") for n in range(1, -(-len(answer.content) // 100) + 1)
+        ]
     assert sizes[:-1] == [100] * (len(sizes) - 1)
     assert sum(sizes) == len(answer.content)
 

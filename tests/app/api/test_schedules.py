@@ -193,7 +193,7 @@ def test_a_request_that_a_later_release_does_not_take_any_more_is_refused_and_no
     acme = house.acme
     acme.post("/v1/schedules", json=PLAN)
     with house.database.write() as session:
-        row = firings.waiting(session, datetime.now(UTC) + timedelta(days=2), 1)[0]
+        row = firings.list_due(session, datetime.now(UTC) + timedelta(days=2), 1)[0]
         row.request = {**row.request, "kind": "train", "colour": "red"}
     parts = SchedulerDependencies(SchedulePlanner(house.database, house.settings).plan_job, quality_of)
     assert tick(house.database, parts, datetime.now(UTC) + timedelta(days=1))["refused"] == 1

@@ -84,5 +84,5 @@ def test_a_scheduler_fires_and_tells_and_ends_when_it_is_told_to(forecastle: For
         rows = firings.list_page(session, revision.tenant_id, "often", None, 10)
         assert {row.outcome for row in rows} <= {"fired", "missed", "skipped"}
         assert any(row.job_id for row in rows)
-        assert firings.last_beat(session, firings.SCHEDULER) is not None
+        assert firings.last_heartbeat(session, firings.SCHEDULER) is not None
         assert schedules.get(session, revision.tenant_id, "often").due_at > past  # type: ignore[operator]

@@ -31,7 +31,7 @@ def test_eight_workers_run_a_hundred_jobs_each_exactly_once(database: Database, 
     assert [result for result in results if isinstance(result, Exception)] == []
     assert Counter(done) == Counter(queued)
     with database.read() as session:
-        assert jobs.counts(session)["succeeded"] == 100
+        assert jobs.count_by_state(session)["succeeded"] == 100
 
 
 def test_of_eight_workers_one_takes_over_a_lost_job(database: Database, sales: Revision) -> None:

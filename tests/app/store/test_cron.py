@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.store.cron import CAUGHT_UP, Times, after, check, jitter, next_after, passed
+from app.store.cron import CAUGHT_UP, CronTimes, after, check, jitter, next_after, past_due_times
 from models.errors import InputError
 
 PARIS = "Europe/Paris"
@@ -21,7 +21,7 @@ def utc(text: str) -> datetime:
 
 def coming(cron: str, start: str, count: int, zone: str = PARIS) -> list[str]:
     """The next due times as the clocks of the zone say them, with their distance from UTC."""
-    found = islice(after(Times(cron, zone), utc(start)), count)
+    found = islice(after(CronTimes(cron, zone), utc(start)), count)
     return [due.astimezone(ZoneInfo(zone)).strftime("%m-%d %H:%M%z") for due in found]
 
 
@@ -73,28 +73,30 @@ def test_two_times_that_the_gap_makes_one_fire_once() -> None:
     ],
 )
 def test_days_are_found_as_cron_finds_them(cron: str, first: str) -> None:
-    assert next_after(Times(cron, "UTC"), NEW_YEAR) == utc(first)
+    assert next_after(CronTimes(cron, "UTC"), NEW_YEAR) == utc(first)
 
 
 @pytest.mark.parametrize(
     ("times", "code", "field", "words"),
     [
-        (Times("0 0 30 2 *", PARIS), "bad_cron", "cron", "Bad day-of-month"),
-        (Times("0 0 */31 * TUE#5", PARIS), "never_fires", "cron", "no such day in 50 years"),
-        (Times("* * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
-        (Times("* * * * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
-        (Times("@daily", PARIS), "bad_cron", "cron", "Wrong number of fields"),
-        (Times("0 24 * * *", PARIS), "bad_cron", "cron", "Bad hour"),
-        (Times("0 0 * * FUN", PARIS), "bad_cron", "cron", "Bad day-of-week"),
-        (Times("*/0 * * * *", PARIS), "bad_cron", "cron", "Bad minute"),
-        (Times(f"{',0' * 60} * * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
-        (Times("0 0 * * *", "Europe/Pari"), "unknown_zone", "zone", "did you mean Europe/Paris"),
-        (Times("0 0 * * *", "../etc/passwd"), "unknown_zone", "zone", "IANA"),
-        (Times("0 0 * * *", ""), "unknown_zone", "zone", "IANA"),
-        (Times("*/5 * * * *", PARIS, 300), "bad_field", "jitter_s", "the 300 s between two due times"),
+        (CronTimes("0 0 30 2 *", PARIS), "bad_cron", "cron", "Bad day-of-month"),
+        (CronTimes("0 0 */31 * TUE#5", PARIS), "never_fires", "cron", "no such day in 50 years"),
+        (CronTimes("* * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
+        (CronTimes("* * * * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
+        (CronTimes("@daily", PARIS), "bad_cron", "cron", "Wrong number of fields"),
+        (CronTimes("0 24 * * *", PARIS), "bad_cron", "cron", "Bad hour"),
+        (CronTimes("0 0 * * FUN", PARIS), "bad_cron", "cron", "Bad day-of-week"),
+        (CronTimes("*/0 * * * *", PARIS), "bad_cron", "cron", "Bad minute"),
+        (CronTimes(f"{',0' * 60} * * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
+        (CronTimes("0 0 * * *", "Europe/Pari"), "unknown_zone", "zone", "did you mean Europe/Paris"),
+        (CronTimes("0 0 * * *", "../etc/passwd"), "unknown_zone", "zone", "IANA"),
+        (CronTimes("0 0 * * *", ""), "unknown_zone", "zone", "IANA"),
+        (CronTimes("*/5 * * * *", PARIS, 300), "bad_field", "jitter_s", "the 300 s between two due times"),
     ],
 )
-def test_what_cannot_come_due_is_refused_with_field_and_remedy(times: Times, code: str, field: str, words: str) -> None:
+def test_what_cannot_come_due_is_refused_with_field_and_remedy(
+    times: CronTimes, code: str, field: str, words: str
+) -> None:
     with pytest.raises(InputError) as caught:
         check(times, NEW_YEAR)
     [fault] = caught.value.faults
@@ -104,17 +106,21 @@ def test_what_cannot_come_due_is_refused_with_field_and_remedy(times: Times, cod
 
 
 def test_what_comes_due_is_not_refused() -> None:
-    for times in (Times("30 2 * * MON-FRI", PARIS, 3600), Times("0 0 29 2 *", "UTC"), Times("* * * * *", "UTC", 59.9)):
+    for times in (
+        CronTimes("30 2 * * MON-FRI", PARIS, 3600),
+        CronTimes("0 0 29 2 *", "UTC"),
+        CronTimes("* * * * *", "UTC", 59.9),
+    ):
         check(times, NEW_YEAR)
 
 
 def test_of_three_hours_that_nobody_looked_every_due_time_is_known() -> None:
-    found = passed(Times("0 * * * *", PARIS), 1, utc("2026-05-01T01:00"), utc("2026-05-01T03:59"))
+    found = past_due_times(CronTimes("0 * * * *", PARIS), 1, utc("2026-05-01T01:00"), utc("2026-05-01T03:59"))
     assert found == ([utc(f"2026-05-01T0{hour}:00") for hour in (1, 2, 3)], 3, utc("2026-05-01T04:00"))
 
 
 def test_of_a_year_that_nobody_looked_the_newest_are_known() -> None:
-    found = passed(Times("* * * * *", "UTC"), 1, utc("2025-01-01"), utc("2026-01-01"))
+    found = past_due_times(CronTimes("* * * * *", "UTC"), 1, utc("2025-01-01"), utc("2026-01-01"))
     assert len(found.newest) == CAUGHT_UP
     assert found.newest[-1] == utc("2026-01-01")
     assert found.newest[0] == utc("2025-12-31T22:21")
@@ -123,18 +129,18 @@ def test_of_a_year_that_nobody_looked_the_newest_are_known() -> None:
 
 
 def test_a_due_time_has_not_passed_before_its_jitter_is_over() -> None:
-    times, due = Times("0 * * * *", "UTC", 1800), utc("2026-05-01T02:00")
+    times, due = CronTimes("0 * * * *", "UTC", 1800), utc("2026-05-01T02:00")
     wait = jitter(times, 7, due)
     assert timedelta(0) < wait < timedelta(minutes=30)
     assert wait == jitter(times, 7, due)
     assert wait != jitter(times, 8, due)
-    before = passed(times, 7, utc("2026-05-01T01:00"), due + wait - timedelta(microseconds=1))
+    before = past_due_times(times, 7, utc("2026-05-01T01:00"), due + wait - timedelta(microseconds=1))
     assert (before.newest[-1], before.following) == (utc("2026-05-01T01:00"), due)
-    assert passed(times, 7, utc("2026-05-01T01:00"), due + wait).newest[-1] == due
+    assert past_due_times(times, 7, utc("2026-05-01T01:00"), due + wait).newest[-1] == due
 
 
 def test_jitter_is_spread_over_the_time_that_it_has() -> None:
-    times = Times("0 * * * *", "UTC", 100)
+    times = CronTimes("0 * * * *", "UTC", 100)
     waits = sorted(jitter(times, number, NEW_YEAR).total_seconds() for number in range(1000))
     assert waits[0] >= 0
     assert waits[-1] < 100
@@ -158,7 +164,7 @@ moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=s
 @example("30 2 * * *", PARIS, utc("2026-10-25T00:45"))
 @example("15 1 * * *", "Australia/Lord_Howe", utc("2026-04-04T14:50"))  # whose clocks move by half an hour
 def test_due_times_rise_and_asking_anew_after_each_gives_the_same(cron: str, zone: str, moment: datetime) -> None:
-    times = Times(cron, zone)
+    times = CronTimes(cron, zone)
     together = list(islice(after(times, moment), 12))
     assert all(earlier < later for earlier, later in zip([moment, *together], together, strict=False))
     one_by_one, last = [], moment
@@ -173,6 +179,6 @@ def test_due_times_rise_and_asking_anew_after_each_gives_the_same(cron: str, zon
 @given(zones, st.integers(0, 23), st.integers(0, 59), st.integers(0, 700))
 def test_a_time_of_day_comes_once_on_each_day(zone: str, hour: int, minute: int, day: int) -> None:
     start = NEW_YEAR + timedelta(days=day)
-    dues = list(islice(after(Times(f"{minute} {hour} * * *", zone), start), 30))
+    dues = list(islice(after(CronTimes(f"{minute} {hour} * * *", zone), start), 30))
     days = [due.astimezone(ZoneInfo(zone)).date() for due in dues]
     assert days == [days[0] + timedelta(days=number) for number in range(30)]

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from app.problems import Conflict
 from app.store import jobs, webhooks
 from app.store.db import Database
-from app.store.jobs import Filter
+from app.store.jobs import JobFilter
 from app.store.tables import Job, Revision
 from tests.app.store.conftest import at_once, new_job
 
@@ -51,7 +51,7 @@ def look(database: Database, job: Job) -> Job:
 
 def states(database: Database, parent: Job) -> dict[str, int]:
     with database.read() as session:
-        return {state: count for state, count in jobs.children(session, parent.id).items() if count}
+        return {state: count for state, count in jobs.count_children(session, parent.id).items() if count}
 
 
 def test_the_parent_runs_until_its_last_child_has_ended(database: Database, family: Family) -> None:
@@ -157,7 +157,7 @@ def test_cancelling_one_child_lets_the_next_in_and_leaves_the_others_alone(
 ) -> None:
     parent = family(3, at_once=1)
     with database.read() as session:
-        waiting = jobs.list_page(session, acme, None, 9, Filter(parent_id=parent.id, state="queued"))
+        waiting = jobs.list_page(session, acme, None, 9, JobFilter(parent_id=parent.id, state="queued"))
         [first] = [job for job in waiting if job.place is not None]
     with database.write() as session:
         jobs.request_cancel(session, acme, first.id)

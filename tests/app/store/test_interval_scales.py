@@ -32,7 +32,7 @@ def lived(sales: Growing, version: Version, errors: np.ndarray) -> list[bool]:
     calibration, within = says(0.0).calibration, []
     for error in errors.tolist():
         with sales.database.read() as session:
-            stretch = interval_scales.stretches(session, [version.id]).get(version.id)
+            stretch = interval_scales.load(session, [version.id]).get(version.id)
         adapting = calibration.with_scales(None if stretch is None else np.array(stretch))
         lo, hi = adapting.intervals(Prediction(np.zeros((1, 1)), np.ones((1, 1))), [80])[80]
         within.append(bool(lo[0, 0] <= error <= hi[0, 0]))
@@ -59,10 +59,10 @@ def test_few_moments_stretch_nothing(sqlite: Database) -> None:
     version = sales.version(says(0.0))
     lived(sales, version, np.full(interval_scales.MIN_MOMENTS - 1, 9.0))
     with sqlite.read() as session:
-        assert interval_scales.stretches(session, [version.id]) == {}
+        assert interval_scales.load(session, [version.id]) == {}
     lived(sales, version, np.full(1, 9.0))
     with sqlite.read() as session:
-        assert interval_scales.stretches(session, [version.id])[version.id][79] > 2
+        assert interval_scales.load(session, [version.id])[version.id][79] > 2
 
 
 def test_what_is_learned_goes_on_from_what_was_learned_before(sqlite: Database) -> None:
@@ -72,9 +72,9 @@ def test_what_is_learned_goes_on_from_what_was_learned_before(sqlite: Database) 
     moment = Prediction(np.zeros((1, 1)), np.ones((1, 1))), np.array([[20.0]])
     for _ in range(2):
         with sqlite.write() as session:
-            interval_scales.learn(session, in_parts, calibration, [moment] * 5)
+            interval_scales.update(session, in_parts, calibration, [moment] * 5)
     with sqlite.write() as session:
-        interval_scales.learn(session, at_once, calibration, [moment] * 10)
+        interval_scales.update(session, at_once, calibration, [moment] * 10)
     with sqlite.read() as session:
-        found = interval_scales.stretches(session, [in_parts.id, at_once.id])
+        found = interval_scales.load(session, [in_parts.id, at_once.id])
     assert found[in_parts.id] == found[at_once.id]

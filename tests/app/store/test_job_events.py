@@ -27,7 +27,7 @@ def job_fixture(database: Database, sales: Revision) -> Job:
 
 def said(database: Database, job: Job, after: int = 0) -> list[tuple[str, Any]]:
     with database.read() as session:
-        found = jobs.news(session, {job.id: after})[job.id]
+        found = jobs.updates_since(session, {job.id: after})[job.id]
     return [(event.kind, event.data) for event in found.events]
 
 
@@ -84,13 +84,13 @@ def test_news_begin_after_what_is_known_and_say_how_each_job_is(database: Databa
         other = jobs.enqueue(session, new_job(sales))
         first = session.scalars(select(func.min(JobEvent.id)).where(JobEvent.job_id == job.id)).one()
     with database.read() as session:
-        news = jobs.news(session, {job.id: first, other.id: 0, "nobody": 0})
+        news = jobs.updates_since(session, {job.id: first, other.id: 0, "nobody": 0})
     assert news.keys() == {job.id, other.id}
     assert (news[job.id].state, news[job.id].attempt) == ("running", 1)
     assert [event.data["state"] for event in news[job.id].events] == ["running"]
     assert [event.data["state"] for event in news[other.id].events] == ["queued"]
     with database.read() as session:
-        again = jobs.news(session, {job.id: news[job.id].events[-1].id})
+        again = jobs.updates_since(session, {job.id: news[job.id].events[-1].id})
     assert again[job.id].events == ()
 
 

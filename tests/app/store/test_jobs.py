@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.problems import Conflict, NotFound
 from app.store import jobs, registry
 from app.store.db import Database, now
-from app.store.jobs import Fenced, Filter
+from app.store.jobs import Fenced, JobFilter
 from app.store.tables import Job, Revision
 from tests.app.store.conftest import new_job, new_version
 
@@ -254,8 +254,8 @@ def test_jobs_are_listed_newest_first_by_pages_and_by_state(database: Database, 
     assert pages == [newest, [made[2].id, made[1].id], [made[0].id]]
     job = claim(database)
     with database.read() as session:
-        assert [found.id for found in jobs.list_page(session, acme, None, 9, Filter(state="running"))] == [job.id]
-        assert jobs.counts(session) == {"queued": 4, "running": 1, "succeeded": 0, "failed": 0, "cancelled": 0}
+        assert [found.id for found in jobs.list_page(session, acme, None, 9, JobFilter(state="running"))] == [job.id]
+        assert jobs.count_by_state(session) == {"queued": 4, "running": 1, "succeeded": 0, "failed": 0, "cancelled": 0}
 
 
 def test_an_unknown_job_is_not_found(database: Database, acme: int) -> None:

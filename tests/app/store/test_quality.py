@@ -161,7 +161,7 @@ def test_the_intervals_of_a_version_learn_and_another_begins_anew(sales: Growing
     sales.append([60] * interval_scales.MIN_MOMENTS, [1] * interval_scales.MIN_MOMENTS)
     realise(sales)
     with sales.database.read() as session:
-        found = interval_scales.stretches(session, [first.id, second.id])
+        found = interval_scales.load(session, [first.id, second.id])
     assert set(found) == {first.id}
     assert found[first.id][79] > 2
 
@@ -176,7 +176,7 @@ def test_a_shadow_is_held_against_the_same_values_and_judged_by_nobody_else(sale
     with sales.database.read() as session:
         [found] = quality.comparisons(session, champion, 30)
         assert quality.of_version(session, challenger, 30).points == 0
-        assert interval_scales.stretches(session, [challenger.id]) == {}
+        assert interval_scales.load(session, [challenger.id]) == {}
     assert found == Comparison(
         challenger=2, champion=1, points=3, mase=0.5, champion_mase=1.0, gain=0.5, confidence=None
     )

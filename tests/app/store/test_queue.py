@@ -75,29 +75,29 @@ def test_a_job_that_waits_past_its_deadline_fails_and_its_parent_hears_of_it(
     set_back(database, 6)
     assert (claim(database) or fine).id == fine.id
     with database.write() as session:
-        assert jobs.calls(session).to_reap
+        assert jobs.pending_work(session).to_reap
         assert jobs.reap(session) == 1
-        assert not jobs.calls(session).to_reap
+        assert not jobs.pending_work(session).to_reap
     assert look(database, family).state == "failed"
     with database.read() as session:
-        [child] = jobs.list_page(session, sales.tenant_id, None, 9, jobs.Filter(parent_id=family.id))
+        [child] = jobs.list_page(session, sales.tenant_id, None, 9, jobs.JobFilter(parent_id=family.id))
     assert (child.state, child.attempt, child.error and child.error["code"]) == ("failed", 0, "timeout")
 
 
 def test_a_worker_takes_what_it_has_the_means_for(database: Database, sales: Revision) -> None:
     gpu, cpu = queue(database, sales, resource="gpu"), queue(database, sales)
     with database.read() as session:
-        assert jobs.calls(session, ["cpu"]).to_claim
+        assert jobs.pending_work(session, ["cpu"]).to_claim
     assert (claim(database, resources=["cpu"]) or gpu).id == cpu.id
     assert claim(database, resources=["cpu"]) is None
     with database.read() as session:
-        assert not jobs.calls(session, ["cpu"]).to_claim
+        assert not jobs.pending_work(session, ["cpu"]).to_claim
     assert (claim(database, resources=["cpu", "gpu"]) or cpu).id == gpu.id
 
 
 def test_no_more_jobs_run_than_there_are_slots(database: Database, sales: Revision) -> None:
     with database.write() as session:
-        jobs.limit(session, "gpu", 1)
+        jobs.set_slots(session, "gpu", 1)
     first, second = queue(database, sales, resource="gpu"), queue(database, sales, resource="gpu")
     free = queue(database, sales)
     running = claim(database)
@@ -109,13 +109,13 @@ def test_no_more_jobs_run_than_there_are_slots(database: Database, sales: Revisi
         jobs.finish(session, running.id, running.token, None)
     assert (claim(database) or first).id == second.id
     with database.write() as session:
-        jobs.limit(session, "gpu", None)
+        jobs.set_slots(session, "gpu", None)
         assert jobs.slots(session) == {}
 
 
 def test_a_dead_holders_slot_is_free_again_after_its_lease(database: Database, sales: Revision) -> None:
     with database.write() as session:
-        jobs.limit(session, "gpu", 1)
+        jobs.set_slots(session, "gpu", 1)
     dead, waiting = queue(database, sales, resource="gpu", max_attempts=1), queue(database, sales, resource="gpu")
     claim(database)
     assert claim(database) is None
@@ -128,7 +128,7 @@ def test_a_dead_holders_slot_is_free_again_after_its_lease(database: Database, s
 
 def test_eight_workers_at_once_never_take_more_slots_than_there_are(database: Database, sales: Revision) -> None:
     with database.write() as session:
-        jobs.limit(session, "gpu", 3)
+        jobs.set_slots(session, "gpu", 3)
         for _ in range(12):
             jobs.enqueue(session, new_job(sales, resource="gpu"))
 
@@ -146,14 +146,14 @@ def test_eight_workers_at_once_never_take_more_slots_than_there_are(database: Da
 def test_workers_that_start_at_the_same_moment_may_all_say_how_many_slots_there_are(database: Database) -> None:
     def say() -> None:
         with database.write() as session:
-            jobs.limit(session, "gpu", 2)
+            jobs.set_slots(session, "gpu", 2)
 
     assert at_once([say] * 8) == [None] * 8
     with database.read() as session:
         assert jobs.slots(session) == {"gpu": (0, 2)}
     with database.write() as session:
-        jobs.limit(session, "gpu", 3)
-        jobs.limit(session, "gpu", None)
+        jobs.set_slots(session, "gpu", 3)
+        jobs.set_slots(session, "gpu", None)
         assert jobs.slots(session) == {}
 
 
@@ -169,7 +169,7 @@ def test_of_eight_that_ask_at_once_for_the_same_one_job_is_made(database: Databa
     asked = at_once([lambda: queue(database, sales, dedup="the same").id] * 8)
     assert len(set(asked)) == 1
     with database.read() as session:
-        assert jobs.counts(session)["queued"] == 1
+        assert jobs.count_by_state(session)["queued"] == 1
 
 
 @given(st.integers(1, 1000), st.floats(0, 1, exclude_max=True))
@@ -229,7 +229,9 @@ def test_a_job_whose_worker_died_is_taken_back_before_its_lease_is_over(database
     job = claim(database, holder={"name": "x", "machine": "m", "pid": 7, "born": 1})
     assert job is not None
     with database.read() as session:
-        assert jobs.held(session) == [jobs.Held(job.id, job.token, {"name": "x", "machine": "m", "pid": 7, "born": 1})]
+        assert jobs.list_held(session) == [
+            jobs.HeldJob(job.id, job.token, {"name": "x", "machine": "m", "pid": 7, "born": 1})
+        ]
     with database.write() as session:
         jobs.take_back(session, job.id, job.token)
     back = look(database, job)
@@ -244,9 +246,9 @@ def test_an_attempt_that_outlived_its_worker_goes_on_under_its_token(database: D
     assert job is not None
     set_back(database, LEASE_S + 1)
     with database.write() as session:
-        assert [found.id for found in jobs.lost(session)] == [job.id]
+        assert [found.id for found in jobs.list_lost(session)] == [job.id]
         jobs.adopt(session, job, "w2", LEASE_S, {"name": "next"})
-        assert jobs.lost(session) == []
+        assert jobs.list_lost(session) == []
     now_held = look(database, job)
     assert (now_held.token, now_held.attempt, now_held.worker, now_held.holder) == (1, 1, "w2", {"name": "next"})
 
@@ -257,10 +259,10 @@ def test_who_was_fenced_is_told_from_who_never_came_back(database: Database, acm
     set_back(database, LEASE_S + 1)
     with database.write() as session:
         jobs.reap(session)
-        tally = jobs.tally(session)
+        tally = jobs.queue_statistics(session)
         assert tally.attempts == {"lost": 1}
-        jobs.fenced(session, job.id, 1)
-        assert jobs.tally(session).attempts == {"fenced": 1}
+        jobs.mark_fenced(session, job.id, 1)
+        assert jobs.queue_statistics(session).attempts == {"fenced": 1}
         assert jobs.ended_by(session, job.id, 1) is None
 
 
@@ -282,7 +284,7 @@ def test_the_tally_counts_jobs_by_state_and_kind_and_the_oldest_wait(database: D
     claim(database)
     queue(database, sales)
     with database.read() as session:
-        tally = jobs.tally(session)
+        tally = jobs.queue_statistics(session)
     assert tally.jobs == {("queued", "train"): 2, ("queued", "tune"): 1, ("running", "train"): 1}
     assert 90 <= tally.oldest_s < 100
     assert tally.attempts == {"running": 1}

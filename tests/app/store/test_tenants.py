@@ -33,9 +33,9 @@ REFUSED: dict[str, Try] = {
     "registry.list_versions": lambda s, t, r, v: registry.list_versions(s, t, "demand", None, 9),
     "registry.list_aliases": lambda s, t, r, v: registry.list_aliases(s, t, "demand"),
     "registry.alias_moves": lambda s, t, r, v: registry.alias_moves(s, t, "demand", "champion", None, 9),
-    "registry.before_last_move": lambda s, t, r, v: registry.before_last_move(s, t, "demand", "champion"),
+    "registry.previous_number": lambda s, t, r, v: registry.previous_number(s, t, "demand", "champion"),
     "registry.model_by_id": lambda s, t, r, v: registry.model_by_id(s, t, v.model_id),
-    "registry.lock": lambda s, t, r, v: registry.lock(s, t, "demand"),
+    "registry.lock_model": lambda s, t, r, v: registry.lock_model(s, t, "demand"),
     "decisions.list_page": lambda s, t, r, v: decisions.list_page(s, t, "demand", None, 9),
     "decisions.get": lambda s, t, r, v: decisions.get(s, t, "demand", 1),
     "decisions.approve": lambda s, t, r, v: decisions.approve(s, t, point(1)),
@@ -80,9 +80,15 @@ EMPTY: dict[str, Try] = {
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
 # The same name for two tenants: see the tests of each; so that another is not told: see test_webhooks.
-CREATES = {"datasets.create", "registry.opened", "schedules.create", "webhooks.create", "webhooks.announce"}
+CREATES = {
+    "datasets.create",
+    "registry.get_or_create_model",
+    "schedules.create",
+    "webhooks.create",
+    "webhooks.announce",
+}
 # The job has its version already; the alias has pointed at nothing else; who approved does not reject.
-NOT_TWICE = {"registry.add_version", "registry.before_last_move", "decisions.reject"}
+NOT_TWICE = {"registry.add_version", "registry.previous_number", "decisions.reject"}
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def tell(database: Database, tenant_id: int, event: str = "job.failed", **payloa
 
 def take(database: Database, *busy: int, size: int = 10, lease_s: float = 60) -> list[OutgoingDelivery]:
     with database.write() as session:
-        return webhooks.take(session, size, busy, lease_s)
+        return webhooks.claim(session, size, busy, lease_s)
 
 
 def deliveries(database: Database, tenant_id: int, name: str = "desk") -> list[Delivery]:
@@ -111,7 +111,7 @@ def test_one_message_at_a_time_for_each_webhook_the_oldest_first(database: Datab
     assert first.payload == {"number": 1}
     assert take(database, first.webhook_id) == []  # what is busy here is left alone
     with database.write() as session:
-        webhooks.taken(session, first, "200")
+        webhooks.mark_delivered(session, first, "200")
     [second] = take(database)
     assert second.payload == {"number": 2}
     assert take(database) == []
@@ -126,11 +126,11 @@ def test_a_sender_that_died_is_followed_by_another_and_its_word_counts_no_more(d
     assert (dead.id, dead.attempt, alive.attempt) == (alive.id, 1, 2)
     assert dead.message_id == alive.message_id
     with database.write() as session:
-        webhooks.taken(session, dead, "200")
+        webhooks.mark_delivered(session, dead, "200")
     assert deliveries(database, acme)[0].state == "pending"
     with database.write() as session:
-        webhooks.taken(session, alive, "204")
-        webhooks.again(session, alive, "too late to say so", 5, 60)
+        webhooks.mark_delivered(session, alive, "204")
+        webhooks.retry_later(session, alive, "too late to say so", 5, 60)
     [row] = deliveries(database, acme)
     assert (row.state, row.detail, row.next_at) == ("taken", "204", None)
 
@@ -141,7 +141,7 @@ def test_what_does_not_arrive_is_sent_again_until_it_is_too_old(database: Databa
     tell(database, acme)
     [parcel] = take(database)
     with database.write() as session:
-        webhooks.again(session, parcel, "503", wait_s=5, most_s=60)
+        webhooks.retry_later(session, parcel, "503", wait_s=5, most_s=60)
         moment = now(session)
     [row] = deliveries(database, acme)
     assert row.state == "pending"
@@ -151,7 +151,7 @@ def test_what_does_not_arrive_is_sent_again_until_it_is_too_old(database: Databa
     make_due(database)
     [parcel] = take(database)
     with database.write() as session:
-        webhooks.again(session, parcel, "503 again", wait_s=61, most_s=60)
+        webhooks.retry_later(session, parcel, "503 again", wait_s=61, most_s=60)
         assert webhooks.counts(session) == {"pending": 0, "taken": 0, "failed": 1}
     [row] = deliveries(database, acme)
     assert (row.state, row.detail, row.next_at, row.attempt) == ("failed", "503 again", None, 2)
@@ -165,9 +165,9 @@ def test_what_is_due_where_nobody_answers_waits_with_it_and_nothing_else_does(da
         tell(database, acme, number=number)
     dead, desk = sorted(take(database), key=lambda parcel: parcel.webhook_id)
     with database.write() as session:
-        webhooks.again(session, dead, "no answer", wait_s=60, most_s=3600)
-        webhooks.hold_back(session, dead, wait_s=60)
-        webhooks.taken(session, desk, "200")
+        webhooks.retry_later(session, dead, "no answer", wait_s=60, most_s=3600)
+        webhooks.postpone(session, dead, wait_s=60)
+        webhooks.mark_delivered(session, desk, "200")
     assert [parcel.webhook_id for parcel in take(database)] == [desk.webhook_id]
     make_due(database)
     assert {parcel.payload["number"] for parcel in take(database)} == {1, 2}  # each its oldest
@@ -235,7 +235,7 @@ def test_what_ended_long_ago_is_forgotten_and_what_waits_is_not(database: Databa
     [parcel] = take(database)
     tell(database, acme, number=2)
     with database.write() as session:
-        webhooks.taken(session, parcel, "200")
+        webhooks.mark_delivered(session, parcel, "200")
         assert webhooks.forget(session, 3600) == 0
         session.execute(update(Delivery).values(created_at=now(session) - timedelta(days=8)))
         assert webhooks.forget(session, 7 * 86_400) == 1

@@ -45,11 +45,11 @@ def test_an_artifact_is_stored_in_parts_and_visible_when_its_job_is_done(databas
         for begin in range(0, len(data), 1_000_000):
             file.write(data[begin : begin + 1_000_000])
     with database.read() as session:
-        assert artifacts.of_job(session, jobs.get(session, job.tenant_id, job.id)) == []
+        assert artifacts.list_of_job(session, jobs.get(session, job.tenant_id, job.id)) == []
     context.finish(Outcome(result={"files": 1}))
     with database.read() as session:
-        [row] = artifacts.of_job(session, jobs.get(session, job.tenant_id, job.id))
-        parts = [artifacts.part(session, row.id, number) for number in (1, 2, 3)]
+        [row] = artifacts.list_of_job(session, jobs.get(session, job.tenant_id, job.id))
+        parts = [artifacts.read_part(session, row.id, number) for number in (1, 2, 3)]
     assert (row.name, row.size_bytes, row.sha256) == ("all.bin", len(data), sha256(data).hexdigest())
     assert parts == [data[:PART_BYTES], b"the end", None]
 
@@ -72,8 +72,8 @@ def test_only_the_artifacts_of_the_last_attempt_are_kept(database: Database, sal
     second.finish(Outcome())
     assert counts(database) == (1, 1, 0)
     with database.read() as session:
-        row = artifacts.named(session, jobs.get(session, first.tenant_id, first.id), "a.csv")
-        assert artifacts.part(session, row.id, 1) == b"second"
+        row = artifacts.get(session, jobs.get(session, first.tenant_id, first.id), "a.csv")
+        assert artifacts.read_part(session, row.id, 1) == b"second"
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
@@ -117,7 +117,7 @@ def test_a_checkpoint_whose_bytes_have_changed_is_ignored(sqlite: Database) -> N
     with sqlite.write() as session:
         session.get_one(JobCheckpoint, job.id).data = b"other"
     with sqlite.read() as session:
-        assert checkpoints.newest(session, job.id) is None
+        assert checkpoints.load(session, job.id) is None
 
 
 def log_of(database: Database, job: Job) -> list[str]:

@@ -107,8 +107,8 @@ def test_an_artifact_arrives_in_parts_and_is_whole(database: Database, job: Job,
         file.write(data)
     context.finish(Outcome())
     with database.read() as session:
-        row = artifacts.named(session, jobs.get(session, job.tenant_id, job.id), "rows.bin")
-        parts = [artifacts.part(session, row.id, number) for number in (1, 2, 3)]
+        row = artifacts.get(session, jobs.get(session, job.tenant_id, job.id), "rows.bin")
+        parts = [artifacts.read_part(session, row.id, number) for number in (1, 2, 3)]
     assert (row.size_bytes, parts[2]) == (len(data), None)
     assert (parts[0] or b"") + (parts[1] or b"") == data
 
@@ -267,8 +267,8 @@ def test_an_outcome_survives_its_encoding() -> None:
 def test_the_store_settles_a_decoded_outcome(database: Database, job: Job) -> None:
     sent = outcome_from_bytes(outcome_to_bytes(Outcome(version=candidate())))
     with database.write() as session:
-        checkpoints.keep(session, jobs.hold(session, job.id, job.token), b"state")
-        outcomes.settle(session, context_of(database, job).job, sent)
+        checkpoints.save(session, jobs.hold(session, job.id, job.token), b"state")
+        outcomes.finish_job(session, context_of(database, job).job, sent)
     assert len(versions(database, job)) == 1
 
 

@@ -284,28 +284,28 @@ def test_running_now_is_a_firing_too_paused_or_not(clock: Clockwork) -> None:
 def test_a_firing_of_another_scheduler_is_not_repeated(clock: Clockwork) -> None:
     clock.add()
     with clock.database.read() as session:
-        [stale] = firings.waiting(session, at("10:00"), 10)
+        [stale] = firings.list_due(session, at("10:00"), 10)
     turn = firings.ScheduleUpdate(due_at=at("11:00"), watermark=Watermark())
     for expected in ([], None):
         with clock.database.write() as session:
-            assert firings.take_turn(session, stale, turn, at("10:00")) == expected
+            assert firings.apply_update(session, stale, turn, at("10:00")) == expected
 
 
 def test_the_schedules_that_wait_longest_fire_first(one: Clockwork) -> None:
     for number in range(3):
         one.add(f"n{number}", cron=f"{30 - number} 10 * * *")
     with one.database.read() as session:
-        assert [row.name for row in firings.waiting(session, at("10:30"), 2)] == ["n2", "n1"]
-        assert firings.waiting(session, at("10:27"), 9) == []
+        assert [row.name for row in firings.list_due(session, at("10:30"), 2)] == ["n2", "n1"]
+        assert firings.list_due(session, at("10:27"), 9) == []
 
 
 def test_a_tick_writes_a_heartbeat_and_its_lag_is_known(clock: Clockwork) -> None:
     with clock.database.read() as session:
-        assert firings.last_beat(session, firings.SCHEDULER) is None
+        assert firings.last_heartbeat(session, firings.SCHEDULER) is None
     clock.tick("10:00")
     clock.tick("09:00")  # a second scheduler, whose clock would be behind
     with clock.database.read() as session:
-        assert firings.last_beat(session, firings.SCHEDULER) == at("10:00")
+        assert firings.last_heartbeat(session, firings.SCHEDULER) == at("10:00")
         assert firings.lag_s(session) == 0.0
     clock.add(now="2026-01-01T09:30")
     with clock.database.read() as session:
