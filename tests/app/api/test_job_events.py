@@ -125,13 +125,13 @@ def test_waiting_ends_when_its_time_is_over_and_at_once_for_a_job_that_is(house:
 
 def test_many_who_wait_are_one_question(house: House, trainer: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    look = JobWatch._look
+    look = JobWatch._read
 
     def counted(watch: JobWatch, known: dict[str, int]) -> dict[str, JobUpdate]:
         asked.append(len(known))
         return look(watch, known)
 
-    monkeypatch.setattr(JobWatch, "_look", counted)
+    monkeypatch.setattr(JobWatch, "_read", counted)
     made = [queue(trainer) for _ in range(2)]
     waiting = [threading.Thread(target=trainer.get, args=(f"/v1/jobs/{made[i % 2]}?wait=3",)) for i in range(20)]
     for thread in waiting:
@@ -167,7 +167,7 @@ def test_who_does_not_read_gathers_nothing() -> None:
     async def offered() -> list[int]:
         slow = JobWatcher("j", 0, None)
         slow.offer(JobUpdate("running", 1, (event(1), event(2))))
-        assert slow.news is not None  # and so is not asked for again, see JobWatch
+        assert slow.update is not None  # and so is not asked for again, see JobWatch
         taken = await slow.next(1.0)
         assert taken is not None
         slow.offer(JobUpdate("running", 1, (event(2), event(3))))  # what it has is not told twice
@@ -204,7 +204,7 @@ def test_a_database_that_is_away_is_asked_again(house: House, trainer: Caller, m
             raise error
         return news(*of)
 
-    monkeypatch.setattr(jobs, "news", flaky)
+    monkeypatch.setattr(jobs, "updates_since", flaky)
     starting = later(lambda: claim(house))
     assert trainer.get(f"/v1/jobs/{job_id}?wait=50")["state"] == "running"
     starting.join()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.store.cron import CAUGHT_UP, CronTimes, after, check, jitter, next_after, past_due_times
+from app.store.cron import MAX_CAUGHT_UP, CronTimes, after, check, jitter, next_after, past_due_times
 from models.errors import InputError
 
 PARIS = "Europe/Paris"
@@ -121,7 +121,7 @@ def test_of_three_hours_that_nobody_looked_every_due_time_is_known() -> None:
 
 def test_of_a_year_that_nobody_looked_the_newest_are_known() -> None:
     found = past_due_times(CronTimes("* * * * *", "UTC"), 1, utc("2025-01-01"), utc("2026-01-01"))
-    assert len(found.newest) == CAUGHT_UP
+    assert len(found.newest) == MAX_CAUGHT_UP
     assert found.newest[-1] == utc("2026-01-01")
     assert found.newest[0] == utc("2025-12-31T22:21")
     assert found.total == 40 * 24 * 60 + 1  # of the last 40 days, and the first one

@@ -70,7 +70,7 @@ def test_progress_makes_at_most_two_events_a_second(database: Database, job: Job
 def test_only_the_newest_events_are_kept_and_lines_are_cut(
     database: Database, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "KEPT", 10)
+    monkeypatch.setattr(events, "MAX_EVENTS", 10)
     with database.write() as session:
         for number in range(25):
             jobs.log(session, job.id, job.token, f"{number} " + "x" * 3000)

@@ -86,7 +86,7 @@ def test_who_lost_the_lease_to_another_worker_writes_no_more(database: Database,
     frozen = claim(database, "frozen", RUN_OUT_S)
     second = claim(database, "second")
     assert (second.id, second.attempt, second.token, second.worker) == (frozen.id, 2, 2, "second")
-    with pytest.raises(Fenced, match="is not held under token 1 any more"), database.write() as session:
+    with pytest.raises(Fenced, match="is no longer held under token 1"), database.write() as session:
         WRITES[write](session, frozen.id, frozen.token)
     with database.write() as session:
         assert jobs.heartbeat(session, frozen.id, frozen.token, LEASE_S) is False

@@ -141,7 +141,7 @@ def test_what_does_not_arrive_is_sent_again_until_it_is_too_old(database: Databa
     tell(database, acme)
     [parcel] = take(database)
     with database.write() as session:
-        webhooks.retry_later(session, parcel, "503", wait_s=5, most_s=60)
+        webhooks.retry_later(session, parcel, "503", wait_s=5, max_age_s=60)
         moment = now(session)
     [row] = deliveries(database, acme)
     assert row.state == "pending"
@@ -151,7 +151,7 @@ def test_what_does_not_arrive_is_sent_again_until_it_is_too_old(database: Databa
     make_due(database)
     [parcel] = take(database)
     with database.write() as session:
-        webhooks.retry_later(session, parcel, "503 again", wait_s=61, most_s=60)
+        webhooks.retry_later(session, parcel, "503 again", wait_s=61, max_age_s=60)
         assert webhooks.counts(session) == {"pending": 0, "taken": 0, "failed": 1}
     [row] = deliveries(database, acme)
     assert (row.state, row.detail, row.next_at, row.attempt) == ("failed", "503 again", None, 2)
@@ -165,7 +165,7 @@ def test_what_is_due_where_nobody_answers_waits_with_it_and_nothing_else_does(da
         tell(database, acme, number=number)
     dead, desk = sorted(take(database), key=lambda parcel: parcel.webhook_id)
     with database.write() as session:
-        webhooks.retry_later(session, dead, "no answer", wait_s=60, most_s=3600)
+        webhooks.retry_later(session, dead, "no answer", wait_s=60, max_age_s=3600)
         webhooks.postpone(session, dead, wait_s=60)
         webhooks.mark_delivered(session, desk, "200")
     assert [parcel.webhook_id for parcel in take(database)] == [desk.webhook_id]
