@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from benchmarks.results import ROOT
 from models.data.calendar import Freq, parse_freq
 from models.data.panel import Panel
 from models.errors import InputError
-from models.types import Floats, Times
+from models.types import Floats, JsonObject, Times
 
 SOURCES = Path(__file__).parent / "sources.json"
 MAX_OFF_GRID = 0.01  # a series with a larger share of its rows off its own grid is not a regular series
@@ -73,7 +72,7 @@ def panel_of(freq: Freq, series: Iterable[tuple[str, np.datetime64, Floats]]) ->
     return Panel(tuple(ids), np.array(starts, dtype="datetime64[us]"), np.concatenate(parts), indptr, freq)
 
 
-def cards() -> list[dict[str, Any]]:
+def cards() -> list[JsonObject]:
     """Return the card of every set by name."""
     return [json.loads(path.read_text()) for path in sorted((folder() / "cards").glob("*.json"))]
 
@@ -85,7 +84,7 @@ def datasets() -> dict[str, Dataset]:
     return {each.name: each for card in cards() for each in _sets(card)}
 
 
-def _sets(card: dict[str, Any]) -> list[Dataset]:
+def _sets(card: JsonObject) -> list[Dataset]:
     file = folder() / card["file"]
     try:
         freq = parse_freq(card["freq"])
@@ -95,7 +94,7 @@ def _sets(card: dict[str, Any]) -> list[Dataset]:
     return [Dataset(name=card["name"], file=file, freq=freq, horizon=horizon, season=season)]
 
 
-def _mixed(card: dict[str, Any], file: Path) -> list[Dataset]:
+def _mixed(card: JsonObject, file: Path) -> list[Dataset]:
     """Return one set for each frequency of a card; horizon and season span the same time in each."""
     first = next(word for word in re.findall(r"\w+", card["freq"]) if re.match(r"\d", word))
     unit = pd.Timedelta(first).to_timedelta64()
@@ -130,17 +129,17 @@ def _freq_of(step: np.timedelta64) -> Freq:
     return Freq(minutes // 60, "h") if minutes % 60 == 0 else Freq(minutes, "min")
 
 
-def sources() -> list[dict[str, Any]]:
+def sources() -> list[JsonObject]:
     """Return name, title, licence and source of every set from the cards."""
     names = ("name", "title", "freq", "horizon", "seasonality", "licence", "source", "notes", "sha256")
     return [{name: card[name] for name in names} | {"files": _files(card)} for card in cards()]
 
 
-def _files(card: dict[str, Any]) -> list[str]:
+def _files(card: JsonObject) -> list[str]:
     return sorted({Path(file["path"]).name for file in card["original_files"]})
 
 
-def where(source: dict[str, Any] | list[dict[str, Any]]) -> str:
+def where(source: JsonObject | list[JsonObject]) -> str:
     """Describe the source of a set in words."""
     if isinstance(source, list):
         return "; ".join(map(where, source))

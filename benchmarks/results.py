@@ -7,7 +7,9 @@ import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from models.types import JsonObject
 
 FOLDER = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
@@ -44,7 +46,7 @@ def table(rows: list[Row]) -> None:
         print(f"{row.name:{width}}  {row.value:10.4g}  {row.unit:12} {bar:>8} {stretch:>8}  {row.verdict}")
 
 
-def publish(name: str, rows: list[Row], notes: dict[str, Any]) -> int:
+def publish(name: str, rows: list[Row], notes: JsonObject) -> int:
     """Print ``rows`` as a table, write ``results/NAME.json``, and return 1 if a bar is missed, else 0."""
     table(rows)
     FOLDER.mkdir(exist_ok=True)

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterator
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -11,12 +10,11 @@ from app.api.http.services import Caller, PathName, Service, Services, problems
 from app.schemas.base import Page
 from app.schemas.jobs import ArtifactAnswer
 from app.store import artifacts, jobs
+from models.types import JsonObject
 
 router = APIRouter(tags=["jobs"])
 
-_FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {"application/octet-stream": {}}}
-}
+_FILE: dict[int | str, JsonObject] = {200: {"description": "The file.", "content": {"application/octet-stream": {}}}}
 
 
 @router.get("/v1/jobs/{job_id}/artifacts", responses=problems(404), summary="List the files of a job")

@@ -7,7 +7,7 @@ the fencing token in its own transaction.
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -19,6 +19,7 @@ from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, 
 from app.store.artifacts import PART_BYTES
 from app.store.attempt_secrets import AttemptPrincipal
 from app.store.outcome_codec import outcome_from_bytes
+from models.types import JsonObject
 
 OCTETS = "application/octet-stream"
 MAX_ID = 2**63 - 1
@@ -48,7 +49,7 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _check_size(progress: dict[str, Any]) -> dict[str, Any]:
+def _check_size(progress: JsonObject) -> JsonObject:
     """Return ``progress`` if it is small enough: the database keeps thousands of them for a job. Raise ValueError."""
     text = json.dumps(progress, allow_nan=False)
     if len(text) > MAX_PROGRESS_BYTES or "\\u0000" in text:
@@ -56,7 +57,7 @@ def _check_size(progress: dict[str, Any]) -> dict[str, Any]:
     return progress
 
 
-Progress = Annotated[dict[str, Any], Body(), AfterValidator(_check_size)]
+Progress = Annotated[JsonObject, Body(), AfterValidator(_check_size)]
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL
 
 
@@ -88,7 +89,7 @@ class CompleteBody(_Body):
 
 
 @router.get("")
-def get_task(the: Services, mine: Mine) -> dict[str, Any]:
+def get_task(the: Services, mine: Mine) -> JsonObject:
     with the.database.read() as session:
         return asdict(tasks.task(session, mine.tenant_id, mine.job_id, mine.token))
 
@@ -101,7 +102,7 @@ def get_panel(revision_id: Id, the: Services, mine: Mine) -> Response:
 
 
 @router.get("/champion")
-def get_champion(the: Services, mine: Mine) -> dict[str, Any] | None:
+def get_champion(the: Services, mine: Mine) -> JsonObject | None:
     with the.database.read() as session:
         task = tasks.task(session, mine.tenant_id, mine.job_id, mine.token)
         found = tasks.champion(session, mine.tenant_id, task.model)
@@ -109,7 +110,7 @@ def get_champion(the: Services, mine: Mine) -> dict[str, Any] | None:
 
 
 @router.get("/versions/{version_id}")
-def get_version(version_id: Id, the: Services, mine: Mine) -> dict[str, Any]:
+def get_version(version_id: Id, the: Services, mine: Mine) -> JsonObject:
     with the.database.read() as session:
         return tasks.version(session, mine.tenant_id, version_id).to_json()
 

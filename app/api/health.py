@@ -1,20 +1,19 @@
 """/livez, /readyz and /metrics: what orchestrators and monitoring ask."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from app.api.http.services import Service, Services, problems
 from app.schemas.health import Health
 from app.store import firings, jobs, quality, webhooks
 from app.store.db import DatabaseUnreachable, at_head
+from models.types import JsonObject
 
 router = APIRouter(tags=["health"])
 
 METRICS_DAYS = 7  # of which values came, for the figures of quality
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DAY_S = 86_400.0
-_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Not ready to serve"}}
+_NOT_READY: dict[int | str, JsonObject] = {503: {"model": Health, "description": "Not ready to serve"}}
 
 
 @router.get("/livez", summary="Is the process alive?")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header
@@ -17,13 +17,14 @@ from app.store import jobs
 from app.store.job_watch import JobWatch
 from app.store.jobs import ENDED, JobUpdate
 from app.store.tables import JobEvent
+from models.types import JsonObject
 
 router = APIRouter(tags=["jobs"])
 
 EVENTS = "text/event-stream"
 AGAIN_MS = 2_000  # until a client that lost the connection comes back
 STILL_HERE_S = 15.0  # between two signs of life while nothing happens, or a proxy may close the connection
-_ANSWER: dict[int | str, dict[str, Any]] = {
+_ANSWER: dict[int | str, JsonObject] = {
     200: {
         "description": "Events, each with an id; the last is `end`.",
         "content": {
@@ -105,7 +106,7 @@ def _is_all(news: JobUpdate) -> bool:
     return news.state in ENDED and last == news.state
 
 
-def _piece(kind: str, data: dict[str, Any], event: JobEvent | None = None) -> bytes:
+def _piece(kind: str, data: JsonObject, event: JobEvent | None = None) -> bytes:
     """One event in the format of the HTML standard; JSON has no line breaks of its own."""
     lines = [] if event is None else [f"id: {event.id}"]
     return "\n".join([*lines, f"event: {kind}", f"data: {json.dumps(data, allow_nan=False)}", "", ""]).encode()

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Path, Request, Response
@@ -20,6 +20,7 @@ from app.schemas.models import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRe
 from app.store import datasets, registry
 from app.store.tables import Alias, Model, Revision, Version
 from models.errors import Fault, InputError
+from models.types import JsonObject
 
 router = APIRouter(tags=["models"])
 
@@ -35,9 +36,7 @@ Digest = Annotated[
 
 OCTETS = "application/octet-stream"
 BINARY = {"type": "string", "format": "binary"}
-_BUNDLE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The bundle.", "content": {OCTETS: {"schema": BINARY}}}
-}
+_BUNDLE: dict[int | str, JsonObject] = {200: {"description": "The bundle.", "content": {OCTETS: {"schema": BINARY}}}}
 
 
 @router.get("/v1/models", responses=problems(), summary="List models")

@@ -3,7 +3,6 @@
 import json
 import logging
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from app.forecasting.streaming import Facts
 from app.formats import LINES, STREAMS
 from app.schemas.forecasts import ForecastRequest
 from app.schemas.streams import StreamedSeries, StreamEnd, StreamFailure, StreamHead
+from models.types import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _EXAMPLE = f"""\
 """
 
 
-_ANSWER: dict[int | str, dict[str, Any]] = {
+_ANSWER: dict[int | str, JsonObject] = {
     200: {
         "description": "The head, a line for each series, and how it ended.",
         "model": StreamHead | StreamedSeries | StreamEnd | StreamFailure,

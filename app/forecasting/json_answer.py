@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import orjson
 
@@ -14,6 +13,7 @@ from models.data.calendar import Freq
 from models.engines.devices import EngineNote
 from models.evaluation.report import BacktestReport
 from models.forecasting.forecast import Forecast, Note
+from models.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class Provenance:
     model: orjson.Fragment
     backtest: orjson.Fragment
     skill: float | None
-    warnings: tuple[dict[str, Any], ...]
+    warnings: tuple[JsonObject, ...]
 
 
 @lru_cache(maxsize=1_000)
@@ -58,7 +58,7 @@ def answer_json(provenance: Provenance, forecast: Forecast) -> bytes:
     return b"".join((head, orjson.dumps(series_rows(forecast)), b"}"))
 
 
-def head_of(provenance: Provenance, forecast: Forecast) -> dict[str, Any]:
+def head_of(provenance: Provenance, forecast: Forecast) -> JsonObject:
     """Return the answer without the forecasts themselves."""
     return _head(provenance, forecast.freq, forecast.mean.shape[1], forecast.notes)
 
@@ -68,12 +68,12 @@ def _plain_head(provenance: Provenance, freq: Freq, horizon: int) -> bytes:
     return _encode_head(_head(provenance, freq, horizon, ()))
 
 
-def _encode_head(head: dict[str, Any]) -> bytes:
+def _encode_head(head: JsonObject) -> bytes:
     """Return the answer up to the first series."""
     return orjson.dumps(head).removesuffix(b"}") + b',"forecasts":'
 
 
-def _head(provenance: Provenance, freq: Freq, horizon: int, notes: Sequence[Note]) -> dict[str, Any]:
+def _head(provenance: Provenance, freq: Freq, horizon: int, notes: Sequence[Note]) -> JsonObject:
     return {
         "model": provenance.model,
         "freq": str(freq),

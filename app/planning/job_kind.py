@@ -3,9 +3,9 @@
 Each module of this package named after a kind defines them and a ``KIND``; ``app.planning.kinds`` lists the kinds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -74,8 +74,8 @@ class JobDetails:
     """Fields of ``JobAnswer`` that depend on the kind; ``order`` is the whole payload of a job that trains nothing."""
 
     order: JsonMapping | None = None
-    spec: Mapping[str, Any] | None = None
-    training: Mapping[str, Any] | None = None
+    spec: JsonObject | None = None
+    training: JsonObject | None = None
     members: Sequence[JsonMapping] = ()
     warm_start_from: str | None = None
     auto: JsonMapping | None = None

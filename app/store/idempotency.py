@@ -5,7 +5,6 @@ Follows draft-ietf-httpapi-idempotency-key-header-07: the same key and request g
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.store.db import insert_if_absent, now
 from app.store.tables import IdempotencyKey
 from models.errors import Fault, InputError
+from models.types import JsonObject
 
 KEPT_FOR = timedelta(days=1)
 MAX_DELETED = 100  # old keys that a new key deletes
@@ -32,7 +32,7 @@ class KeyedRequest:
     sha256: str
 
 
-def find_answer(session: Session, request: KeyedRequest) -> dict[str, Any] | None:
+def find_answer(session: Session, request: KeyedRequest) -> JsonObject | None:
     """Return the body of the answer to the same request; None if the key is new.
 
     Raises:
@@ -49,7 +49,7 @@ def find_answer(session: Session, request: KeyedRequest) -> dict[str, Any] | Non
     return found.body
 
 
-def save_answer(session: Session, request: KeyedRequest, body: dict[str, Any]) -> None:
+def save_answer(session: Session, request: KeyedRequest, body: JsonObject) -> None:
     """Store the answer to ``request``. Raise AlreadyAnswered if there is one."""
     moment = now(session)
     old = IdempotencyKey.created_at <= moment - KEPT_FOR

@@ -1,8 +1,7 @@
 """Success of a job: its version, alias, decision and end become visible in one transaction."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -13,6 +12,7 @@ from app.store.tables import Decision, Job, Version
 from app.store.tasks import Task
 from models.network.spec import Spec
 from models.training.report import VersionReport
+from models.types import JsonObject
 
 Verdict = Literal["promoted", "kept", "pending"]
 ALIAS_MOVED = "the alias moved while this version was trained; compare the two, then move it"
@@ -27,8 +27,8 @@ class Ruling:
 
     verdict: Verdict
     reason: str
-    policy: Mapping[str, Any] = field(default_factory=dict)
-    numbers: Mapping[str, Any] = field(default_factory=dict)
+    policy: JsonObject = field(default_factory=dict)
+    numbers: JsonObject = field(default_factory=dict)
     compared: bool = False
     champion: int | None = None
 
@@ -49,7 +49,7 @@ class Candidate:
 class Outcome:
     """Result of a job: JSON for its answer, and a version if it made one."""
 
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: JsonObject = field(default_factory=dict)
     version: Candidate | None = None
 
 

@@ -3,9 +3,7 @@
 A process beside the database and a process on a cluster, which reads them over HTTP, work with the same values.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -32,8 +30,8 @@ class Task:
     model: str | None
     revision_id: int | None
     dataset_id: int | None
-    request: Mapping[str, Any]
-    label: Mapping[str, Any] | None
+    request: JsonObject
+    label: JsonObject | None
     schedule_id: int | None
     created_by: str
 

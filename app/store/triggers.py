@@ -1,9 +1,8 @@
 """Triggers of a schedule, and the state that they had when one of them fired last."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from models.types import JsonObject
 
@@ -52,7 +51,7 @@ class Triggers:
         return {name: value for name, value in asdict(self).items() if value is not None} if self.any else {}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: JsonObject) -> Self:
         """Return the triggers that ``to_json`` described."""
         drift, coverage = values.get("drift"), values.get("coverage_below")
         return cls(
@@ -94,7 +93,7 @@ class Watermark:
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: JsonObject) -> Self:
         """Return the state that ``to_json`` described."""
         at = values.get("at")
         return cls(**{**values, "at": None if at is None else datetime.fromisoformat(at)})

@@ -19,6 +19,7 @@ from app.problems import Conflict, NotFound
 from app.store.db import insert_if_absent, now
 from app.store.tables import Delivery, Webhook
 from models.errors import excerpt
+from models.types import JsonObject
 
 EVENTS = ("job.succeeded", "job.failed", "job.cancelled", "alias.moved", "schedule.alarm")
 TEST = "webhook.test"  # sent on request, to every webhook
@@ -37,11 +38,11 @@ class OutgoingDelivery:
     secrets: tuple[str, ...]
     message_id: str
     event: str
-    payload: dict[str, Any]
+    payload: JsonObject
     created_at: datetime
 
 
-def announce(session: Session, tenant_id: int, event: str, *payloads: dict[str, Any]) -> None:
+def announce(session: Session, tenant_id: int, event: str, *payloads: JsonObject) -> None:
     """Add a message for each payload to the outbox of the tenant's webhooks that subscribe to ``event``.
 
     ``event`` is one of ``EVENTS``; ``payloads`` are JSON values.
@@ -186,9 +187,7 @@ def forget(session: Session, older_than_s: float) -> int:
     return len(gone.all())
 
 
-def _post(
-    session: Session, webhooks: Sequence[Webhook], event: str, payloads: Sequence[dict[str, Any]]
-) -> list[Delivery]:
+def _post(session: Session, webhooks: Sequence[Webhook], event: str, payloads: Sequence[JsonObject]) -> list[Delivery]:
     moment = now(session)
     messages = [(f"msg_{uuid4().hex}", payload) for payload in payloads]
     rows = [

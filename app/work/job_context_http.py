@@ -1,9 +1,9 @@
 """The context of a running job over the service's API: for a process on another machine, without a database."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from app.problems import CorruptBundle, NotFound, ServiceError
 from app.store.jobs import Fenced, JobProgress
@@ -18,6 +18,7 @@ from app.work.loop import retry
 from models.data.panel import Panel, panel_from_bytes
 from models.errors import Fault, InputError
 from models.training.parallel import ParallelMap, run_sequentially
+from models.types import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class HttpJobContext:
     def _request(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
         return self._retry(lambda: self._service.request(method, path, body, OCTETS))
 
-    def _send_json(self, path: str, values: Mapping[str, Any]) -> HttpAnswer:
+    def _send_json(self, path: str, values: JsonObject) -> HttpAnswer:
         return self._retry(lambda: self._service.send_json("POST", path, values))
 
     def _retry(self, call: Callable[[], HttpAnswer]) -> HttpAnswer:

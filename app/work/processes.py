@@ -5,9 +5,9 @@ import platform
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
 
 from app.settings import Settings
+from models.types import JsonObject
 
 GRACE_S = 10.0  # between asking a process to stop and killing it
 PROC = Path("/proc")
@@ -48,7 +48,7 @@ def watch_parent() -> None:
     threading.Thread(target=end_with_parent, name="watch-parent", daemon=True).start()
 
 
-def current_identity(name: str) -> dict[str, Any]:
+def current_identity(name: str) -> JsonObject:
     """Describe this process, as JSON, so that others on its machine can recognise it.
 
     ``name`` tells apart several dispatchers within one process. ``machine`` identifies the machine, its boot and its
@@ -57,7 +57,7 @@ def current_identity(name: str) -> dict[str, Any]:
     return {"name": name, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())}
 
 
-def is_dead(other: dict[str, Any]) -> bool:
+def is_dead(other: JsonObject) -> bool:
     """Return whether the process of the identity ``other`` was on this machine and has ended; False if unknown."""
     machine = _machine()
     return machine is not None and other["machine"] == machine and _born(other["pid"]) != other["born"]

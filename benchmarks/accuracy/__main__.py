@@ -5,12 +5,12 @@ import json
 import os
 import sys
 import time
-from typing import Any
 
 from benchmarks.accuracy.report import print_sets, rows
 from benchmarks.accuracy.tasks import SETS, SUITES, Crew, Task, notebook, noted, tasks
 from benchmarks.accuracy.theta import why_not
 from benchmarks.results import publish, table
+from models.types import JsonObject
 
 PROTOCOL = {
     "two-sine": "7,000 series teach, 1,000 test; MSE of 10 steps after 50",
@@ -29,7 +29,7 @@ def main() -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     known = {} if asked.fresh else noted(file)
     wanted = [task for task in tasks() if is_wanted(task, asked)]
-    failed: dict[str, Any] = {}
+    failed: JsonObject = {}
     began_s = time.monotonic()
     with file.open("w" if asked.fresh else "a") as notes:
         for task, found in crew.run([task for task in wanted if str(task) not in known]):
@@ -39,7 +39,7 @@ def main() -> int:
     return finish({str(task): known[str(task)] for task in wanted if str(task) in known}, failed, asked)
 
 
-def finish(known: dict[str, Any], failed: dict[str, Any], asked: argparse.Namespace) -> int:
+def finish(known: JsonObject, failed: JsonObject, asked: argparse.Namespace) -> int:
     """Print the known results; write the JSON file if they are complete."""
     print_sets(known)
     for task, error in failed.items():
@@ -52,7 +52,7 @@ def finish(known: dict[str, Any], failed: dict[str, Any], asked: argparse.Namesp
     return publish("accuracy", rows(known), {**how, "protocol": PROTOCOL, "found": known, "not_theta": why_not()})
 
 
-def with_longest_alone(known: dict[str, Any], asked: argparse.Namespace) -> dict[str, Any]:
+def with_longest_alone(known: JsonObject, asked: argparse.Namespace) -> JsonObject:
     """Add the training time of the slowest set when it has all cores, as a job of the service has."""
     longest = max((task for task in known if task.startswith(f"{SETS}/")), key=lambda task: known[task]["seconds"])
     alone = Crew(processes=1, backend=asked.backend, seed=asked.seed)

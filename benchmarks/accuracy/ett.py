@@ -5,15 +5,13 @@ standardised by the mean and the standard deviation of its training part and is 
 al. (2021), "Informer"; Qiu et al. (2024), "TFB", for keeping the windows of the last batch.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from benchmarks.accuracy.protocol import CHUNK, Predictor, Teach, actual_of, taught
 from benchmarks.data import Dataset, panel_of
 from models.data.panel import Panel
-from models.types import Ints
+from models.types import Ints, JsonObject
 
 COLUMNS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "y")
 MONTH_DAYS = 30
@@ -54,7 +52,7 @@ def errors(predictor: Predictor, panel: Panel, where: tuple[Ints, Ints], horizon
     return squared / (len(at) * horizon), absolute / (len(at) * horizon)
 
 
-def measure(dataset: Dataset, horizon: int, teach: Teach) -> dict[str, Any]:
+def measure(dataset: Dataset, horizon: int, teach: Teach) -> JsonObject:
     """Return MSE and MAE, in standard deviations, on the validation part and on the test part."""
     whole = panel(dataset)
     begin, choosing, testing = parts(dataset)

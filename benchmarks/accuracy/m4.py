@@ -3,8 +3,6 @@
 OWA is the mean of sMAPE and MASE, each relative to Naive2: Makridakis et al. (2020), "The M4 Competition".
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -12,7 +10,7 @@ from benchmarks.accuracy.protocol import Teach, actual_of, taught
 from benchmarks.data import Dataset, folder
 from models.data.panel import Panel
 from models.evaluation import metrics
-from models.types import Floats, Ints
+from models.types import Floats, Ints, JsonObject
 
 REFERENCE = "m4_reference_forecasts.parquet"
 NAIVE2 = "Naive2"
@@ -44,7 +42,7 @@ def _errors(panel: Panel, forecast: Floats, season: int) -> tuple[float, float]:
     return float(metrics.smape(actual, forecast).mean()), float(np.nanmean(metrics.mase(actual, forecast, unit)))
 
 
-def measure(dataset: Dataset, teach: Teach) -> dict[str, Any]:
+def measure(dataset: Dataset, teach: Teach) -> JsonObject:
     """Return the OWA of a forecaster trained on the training sets of the competition.
 
     MASE uses the competition's season (1 for weeks), the forecaster the season of its frequency.

@@ -1,14 +1,14 @@
 """Conversion of results to the rows of the table."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from benchmarks.accuracy.tasks import SETS
 from benchmarks.results import Row
+from models.types import JsonObject
 
-Found = Mapping[str, Mapping[str, Any]]
+Found = Mapping[str, JsonObject]
 
 TRAINING_S = 180.0  # of the two-sine task
 SET_S = 30.0
@@ -33,7 +33,7 @@ def rows(found: Found) -> list[Row]:
     return known + (_sets(some) if some else [])
 
 
-def _row(task: str, found: Mapping[str, Any]) -> list[Row]:
+def _row(task: str, found: JsonObject) -> list[Row]:
     measure, bar, stretch = BARS[task]
     name = task.split("/")[1]
     most_s = TRAINING_S if name == "two-sine" else None
@@ -43,7 +43,7 @@ def _row(task: str, found: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _sets(some: list[Mapping[str, Any]]) -> list[Row]:
+def _sets(some: list[JsonObject]) -> list[Row]:
     ratio = np.array([each["ratio"] for each in some])
     theta = np.array([each["theta_ratio"] for each in some if each["theta_ratio"] is not None])
     covered = np.array([each["coverage"] for each in some])

@@ -2,9 +2,6 @@
 intervals.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from benchmarks.accuracy.protocol import (
@@ -20,9 +17,10 @@ from benchmarks.accuracy.protocol import (
 )
 from benchmarks.accuracy.theta import recorded, sample
 from benchmarks.data import Dataset
+from models.types import JsonObject
 
 
-def measure(dataset: Dataset, teach: Teach, thetas: Mapping[str, Any]) -> dict[str, Any]:
+def measure(dataset: Dataset, teach: Teach, thetas: JsonObject) -> JsonObject:
     """Return the scores of the default settings on ``dataset``; only the horizon and the season are given.
 
     ``thetas`` are the results of ``theta.known``. ``ratio`` is MASE over that of seasonal naive; ``theta_ratio`` is

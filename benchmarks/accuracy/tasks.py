@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.data import datasets
 from benchmarks.results import ROOT
+from models.types import JsonObject
 
 TWO_SINE, ETT, M4, SETS = SUITES = ("two-sine", "ett", "m4", "sets")
 LONG = ("ett/etth1-720", "ett/etth1-336", "ett/ettm1-96", "ett/etth1-192", "ett/etth1-96", "two-sine/two-sine")
@@ -47,7 +48,7 @@ class Crew:
     seed: int
     command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.accuracy.work")
 
-    def run(self, some: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]]]:
+    def run(self, some: Sequence[Task]) -> Iterator[tuple[Task, JsonObject]]:
         """Yield each task with its result as it ends; a failed task has ``error`` instead."""
         cores = sorted(os.sched_getaffinity(0))
         free: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
@@ -58,7 +59,7 @@ class Crew:
             for done in as_completed(running):
                 yield running[done], done.result()
 
-    def _one(self, task: Task, free: "queue.SimpleQueue[list[int]]") -> dict[str, Any]:
+    def _one(self, task: Task, free: "queue.SimpleQueue[list[int]]") -> JsonObject:
         cores = free.get()
         try:
             line = [*self.command, str(task), str(self.seed)]
@@ -70,7 +71,7 @@ class Crew:
             free.put(cores)
         if child.returncode:
             return {"error": err.strip().splitlines()[-ERROR_LINES:]}
-        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+        found: JsonObject = json.loads(out.splitlines()[-1])
         return found
 
 
@@ -82,7 +83,7 @@ def notebook(crew: Crew) -> Path:
     return ROOT / "build" / "accuracy" / f"{digest}-{crew.backend}-{crew.seed}.jsonl"
 
 
-def noted(file: Path) -> dict[str, dict[str, Any]]:
+def noted(file: Path) -> dict[str, JsonObject]:
     """Return the stored results by task; failures are not stored."""
     lines = file.read_text().splitlines() if file.exists() else []
     found = {each.pop("task"): each for each in map(json.loads, lines)}

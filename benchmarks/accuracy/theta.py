@@ -6,8 +6,6 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ from benchmarks.data import Dataset, datasets
 from benchmarks.results import FOLDER
 from models.data.panel import Panel
 from models.evaluation.baselines import MAX_SEASON, theta
+from models.types import JsonObject
 
 FILE = FOLDER / "theta.json"
 MAX_SERIES = 40
@@ -28,13 +27,13 @@ def sample(panel: Panel, windows: Windows) -> NDArray[np.bool_]:
     return np.isin(windows.series, chosen)
 
 
-def known() -> dict[str, Any]:
+def known() -> JsonObject:
     """Return the stored results by set."""
-    found: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
+    found: JsonObject = json.loads(FILE.read_text()) if FILE.exists() else {}
     return found
 
 
-def recorded(entries: Mapping[str, Any], name: str, plan: Plan) -> float | None:
+def recorded(entries: JsonObject, name: str, plan: Plan) -> float | None:
     """Return the MASE of AutoTheta on the set ``name``, or None if AutoTheta is excluded there.
 
     Raises:
@@ -53,7 +52,7 @@ def why_not() -> dict[str, str]:
     return {name: entry["why"] for name, entry in known().items() if entry["mase"] is None}
 
 
-def compute(dataset: Dataset) -> dict[str, Any]:
+def compute(dataset: Dataset) -> JsonObject:
     """Return the result for one set."""
     panel = dataset.panel()
     plan = plan_for(panel, dataset.horizon, dataset.season)

@@ -5,15 +5,13 @@ Source: Géron, *Hands-On Machine Learning* (2nd ed., 2019), ch. 15: 7,000 serie
 to 50 noisy points reaches 0.00106.
 """
 
-from typing import Any
-
 import numpy as np
 
 from benchmarks.accuracy.protocol import Teach, actual_of, taught
 from benchmarks.data import panel_of
 from models.data.calendar import Freq
 from models.data.panel import Panel
-from models.types import Floats
+from models.types import Floats, JsonObject
 
 SERIES, POINTS, HORIZON, SEED = 10_000, 60, 10, 42
 TAUGHT, CHOOSING = 7_000, 2_000
@@ -34,7 +32,7 @@ def panel(values: Floats) -> Panel:
     return panel_of(Freq(1, "D"), ((str(i), DAY, row) for i, row in enumerate(values)))
 
 
-def measure(teach: Teach) -> dict[str, Any]:
+def measure(teach: Teach) -> JsonObject:
     """Return the mean squared error of all ten steps on the validation and on the test series."""
     waves, noise = series()
     values = waves + noise

@@ -2,15 +2,15 @@
 
 import json
 import sys
-from typing import Any
 
 from benchmarks.accuracy import ett, m4, sets, theta, two_sine
 from benchmarks.accuracy.tasks import ETT, M4, SETS, Task
 from benchmarks.data import datasets
 from benchmarks.learn import RECIPES, Teacher
+from models.types import JsonObject
 
 
-def run(task: Task, seed: int) -> dict[str, Any]:
+def run(task: Task, seed: int) -> JsonObject:
     """Return the result of the protocol of ``task`` with its recipe."""
     teach = Teacher(RECIPES[task.suite], seed)
     if task.suite == SETS:

@@ -5,7 +5,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.results import ROOT, publish
 from benchmarks.serving import alone
@@ -17,6 +16,7 @@ from benchmarks.serving.processes import NotRun
 from benchmarks.serving.report import CROWD, rows
 from benchmarks.serving.rounds import Record, run_rounds
 from benchmarks.serving.work import prepare
+from models.types import JsonObject
 
 TURNS = int(os.environ.get("BENCH_TURNS", "5"))  # fewer where time is short, as BENCH_SECONDS of each load
 ONLY = os.environ.get("BENCH_ONLY", "")  # names of contestants, separated by commas; everybody where it is empty
@@ -58,7 +58,7 @@ def chosen(everybody: Sequence[Contestant]) -> list[Contestant]:
     return [contestant for contestant in everybody if not names or contestant.name in names]
 
 
-def notes(record: Record) -> dict[str, Any]:
+def notes(record: Record) -> JsonObject:
     """What belongs to the rows: how they were measured, what is missing and why, and the figures of every round."""
     pins = [line for line in PINS.read_text().splitlines() if line and not line.startswith("#")]
     return {

@@ -11,7 +11,7 @@ from backports import zstd
 
 from app.formats import ARROW, LINES
 from models.forecasting.forecast import Forecast
-from models.types import Floats
+from models.types import Floats, JsonObject
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -74,7 +74,7 @@ def difference(said: Said, right: Forecast, sizes: Floats) -> float:
     return max(float((np.abs(one - other) / sizes).max()) for one, other in pairs)
 
 
-def _refusal(problem: Mapping[str, Any]) -> Refusal:
+def _refusal(problem: JsonObject) -> Refusal:
     """Return the code of the problem, followed by a slash and the code of its first error if any."""
     errors = problem["errors"]
     return int(problem["status"]), problem["code"] + (f"/{errors[0]['code']}" if errors else "")
@@ -94,7 +94,7 @@ def _of_lines(body: bytes) -> Said | Refusal:
     return _said(head, rows)
 
 
-def _said(head: Mapping[str, Any], rows: Sequence[Any]) -> Said:
+def _said(head: JsonObject, rows: Sequence[Any]) -> Said:
     levels = list(rows[0]["intervals"])
     bounds = {
         f"{side}-{level}": np.array([row["intervals"][level][side] for row in rows])
@@ -134,5 +134,5 @@ def _batches(reader: Any) -> Any:
             return
 
 
-def _fell_back(head: Mapping[str, Any]) -> bool:
+def _fell_back(head: JsonObject) -> bool:
     return any(warning["code"] == "fell_back" for warning in head["warnings"])

@@ -20,7 +20,7 @@ from models.data.panel import Panel
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import forecast
 from models.forecasting.session import begin, forecast_session
-from models.types import Floats
+from models.types import Floats, JsonObject
 
 ONE, STREAM = "/v1/forecasts", "/v1/forecasts/stream"
 ONE_SERIES, MANY_SERIES, STREAMED = "one series", "several series", "a stream"
@@ -150,7 +150,7 @@ def _ask(models: Models, model: str, form: Form, panel: Panel, wanted: tuple[int
         for known, served in models[model].items()
         if number in (0, known)
     }
-    asked: dict[str, Any] = {"model": model, "horizon": horizon, "levels": list(levels)}
+    asked: JsonObject = {"model": model, "horizon": horizon, "levels": list(levels)}
     asked |= {"version": number} if number else {}
     path, body = form.path, b""
     if form.sent == "arrow":
@@ -166,7 +166,7 @@ def _bad() -> Iterator[tuple[str, str, dict[str, str], bytes, Refusal]]:
     """Invalid requests: kind, path, headers, body and expected refusal."""
     headers = FORMS[0].headers
     series = [{"unique_id": "s0", "start": str(BEGIN), "y": [1.0, 2.0, 4.0, 3.0] * 4}]
-    whole: dict[str, Any] = {"model": BROKEN, "series": series}
+    whole: JsonObject = {"model": BROKEN, "series": series}
 
     def changed(kind: str, told: Refusal, **changes: Any) -> tuple[str, str, dict[str, str], bytes, Refusal]:
         return kind, ONE, headers, _text(whole | changes), told
@@ -200,7 +200,7 @@ def _bad() -> Iterator[tuple[str, str, dict[str, str], bytes, Refusal]]:
     )
 
 
-def _many(count: int) -> list[dict[str, Any]]:
+def _many(count: int) -> list[JsonObject]:
     return [{"unique_id": f"s{i}", "start": str(BEGIN), "y": [float(i), 1.0]} for i in range(count)]
 
 
@@ -215,7 +215,7 @@ def _sizes(panel: Panel) -> Floats:
     return np.array([[max(1.0, float(np.nanmax(np.abs(values))))] for _, values in panel])
 
 
-def _json(panel: Panel, sent: str) -> dict[str, Any]:
+def _json(panel: Panel, sent: str) -> JsonObject:
     if sent == "stored":
         return {"dataset": {"name": DATASET}}
     if sent == "series":
@@ -236,7 +236,7 @@ def arrow(panel: Panel) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _rows(panel: Panel) -> dict[str, Any]:
+def _rows(panel: Panel) -> JsonObject:
     ids = [name for name, values in panel for _ in values]
     return {"unique_id": ids, "ds": np.concatenate([panel.times(i) for i in range(len(panel))])}
 

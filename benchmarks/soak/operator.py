@@ -4,13 +4,13 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException
-from typing import Any
 
 from benchmarks.serving.load import HOST
 from benchmarks.soak.house import BROKEN, DAMAGED, DATASET, FAMILIES, GOOD, NO_NUMBERS
 from benchmarks.soak.record import Move, Record
+from models.types import JsonObject
 
 PATIENCE_S = 60.0
 PROMOTED = "promote"
@@ -87,7 +87,7 @@ class Operator:
             self._record.fail(what, f"{status} {answer[:300]!r}")
         return status == expected
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
+    def _call(self, method: str, path: str, body: JsonObject | None = None) -> tuple[int, bytes]:
         content = None if body is None else json.dumps(body)
         return call(self._rng.choice(self._ports), self._key, method, path, content)
 

@@ -1,7 +1,6 @@
 """Rows and notes of the soak test."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from benchmarks.soak.answers import TOLERANCE
 from benchmarks.soak.asks import GONE, LATER, ONE_SERIES
 from benchmarks.soak.operator import PROMOTED, call
 from benchmarks.soak.record import HUNG_UP, Record, growth_percent, slowest_s
+from models.types import JsonObject
 
 MAX_GROWTH_PERCENT = 5.0
 SLOWEST_S = 1.0
@@ -46,7 +46,7 @@ def rows(record: Record, memory_mb: Sequence[Sequence[float]], metrics: Sequence
     ]
 
 
-def notes(record: Record, seconds: float, env: Mapping[str, str]) -> dict[str, Any]:
+def notes(record: Record, seconds: float, env: Mapping[str, str]) -> JsonObject:
     """Return the settings, the outcomes of each kind of request, and the first failures."""
     answers: dict[str, dict[str, int]] = {}
     for (kind, outcome), count in sorted(record.counts.items()):

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from models.data.validation import (
     read_values,
 )
 from models.errors import BundleError, Fault, Findings, InputError, excerpt
-from models.types import Floats, Ints, Times
+from models.types import Floats, Ints, JsonObject, Times
 
 COLUMNS = ("unique_id", "ds", "y")
 
@@ -155,7 +155,7 @@ class Panel:
 
     def to_bytes(self) -> bytes:
         """Return the panel as bytes that ``panel_from_bytes`` reads."""
-        header: dict[str, Any] = {"ids": list(self.ids), "freq": str(self.freq), "utc": self.utc}
+        header: JsonObject = {"ids": list(self.ids), "freq": str(self.freq), "utc": self.utc}
         arrays: NamedArrays = {"starts": self.starts.astype(np.int64), "indptr": self.indptr, "y": self.y}
         if self.covariates:  # without any, the bytes are those of older releases
             header["categories"] = {name: list(texts) for name, texts in self.categories.items()}

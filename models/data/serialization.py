@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import BundleError, excerpt
+from models.types import JsonObject
 
 MAGIC = b"FCASTLE1"
 MAX_AXES = 8
@@ -20,7 +21,7 @@ _DTYPES = ("<f4", "<f8", "<i8")
 NamedArrays = dict[str, NDArray[Any]]
 
 
-def pack(header: dict[str, Any], arrays: NamedArrays) -> bytes:
+def pack(header: JsonObject, arrays: NamedArrays) -> bytes:
     """Return ``header`` (JSON values) and ``arrays`` (float32, float64 or int64) as bytes; equal input, equal bytes."""
     parts = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
     listing = [{"name": name, "dtype": part.dtype.str, "shape": list(part.shape)} for name, part in parts.items()]
@@ -33,7 +34,7 @@ def pack(header: dict[str, Any], arrays: NamedArrays) -> bytes:
     return b"".join([MAGIC, len(text).to_bytes(8, "little"), text, *(part.tobytes() for part in parts.values())])
 
 
-def unpack(data: bytes) -> tuple[dict[str, Any], NamedArrays]:
+def unpack(data: bytes) -> tuple[JsonObject, NamedArrays]:
     """Return the header and the arrays (read-only views of ``data``) that ``pack`` wrote.
 
     Raises:

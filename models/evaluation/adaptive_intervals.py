@@ -12,13 +12,13 @@ which shrink with every moment (Angelopoulos, Barber & Bates, "Online Conformal 
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from models.errors import BundleError
 from models.evaluation.intervals import LEVELS, Calibration, Interval, Prediction
-from models.types import Floats
+from models.types import Floats, JsonObject
 
 RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: change of the log width for one value
 # n values at one moment count as sqrt(n) steps, because their errors are correlated. The limit avoids overshooting: at
@@ -46,12 +46,12 @@ class Adaptation:
         weights = np.exp(-SHARPNESS * (self.losses - self.losses.min(axis=0)))
         return np.asarray(np.exp((weights * self.log_scales).sum(axis=0) / weights.sum(axis=0)))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the state as JSON values."""
         return {"widths": self.log_scales.tolist(), "losses": self.losses.tolist(), "moments": self.moments}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: JsonObject) -> Self:
         """Return the state that ``to_json`` described.
 
         Raises:

@@ -1,9 +1,10 @@
 """The promotion gate: decides from a policy and measured errors whether a new version replaces the champion."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from models.types import JsonObject
 
 Approval = Literal["automatic", "manual"]
 GateOutcome = Literal["promoted", "kept", "pending"]
@@ -25,12 +26,12 @@ class Policy:
     must_beat_baseline: bool = True
     approval: Approval = "automatic"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the policy as JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Policy":
+    def from_json(cls, values: JsonObject) -> "Policy":
         """Return the policy that ``to_json`` described; missing fields have their defaults."""
         return cls(**values)
 
@@ -64,7 +65,7 @@ class Evidence:
             return 0.0 if ours >= theirs else 1.0
         return 1 - ours / theirs
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the numbers as JSON values, including ``gain``."""
         return {**asdict(self), "gain": self.gain}
 
@@ -75,7 +76,7 @@ class Verdict:
 
     outcome: GateOutcome
     reason: str
-    numbers: dict[str, Any]
+    numbers: JsonObject
 
 
 def decide(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Verdict:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypedDict
+from typing import Self, TypedDict
 
 from models.types import JsonObject
 
@@ -62,7 +62,7 @@ class BacktestReport:
         return {name: value for name, value in values.items() if value is not None or name not in optional}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: JsonObject) -> Self:
         """Return the report that ``to_json`` of this release or an earlier one described; skip unknown fields.
 
         Raises:

@@ -21,6 +21,7 @@ from models.forecasting.forecaster import Forecaster, Member
 from models.network.build import weight_shapes
 from models.network.inputs import fact_shapes
 from models.network.spec import Spec
+from models.types import JsonObject
 
 FORMAT = 2
 MAX_MEMBERS = 100
@@ -86,7 +87,7 @@ def from_bytes(data: bytes) -> Forecaster:
     return Forecaster(members, calibration)
 
 
-def _members(header: dict[str, Any], arrays: NamedArrays) -> Iterator[Member]:
+def _members(header: JsonObject, arrays: NamedArrays) -> Iterator[Member]:
     """Yield the members; their weights are removed from ``arrays``."""
     specs, shares = header["members"], header["shares"]
     if not isinstance(specs, list) or not isinstance(shares, list) or len(specs) > MAX_MEMBERS:
@@ -132,7 +133,7 @@ def _check_weights(member: Member) -> None:
             raise BundleError(f"weight '{name}' is not float32, or holds NaN or infinity")
 
 
-def _upgrade(header: dict[str, Any], arrays: NamedArrays) -> tuple[dict[str, Any], NamedArrays]:
+def _upgrade(header: JsonObject, arrays: NamedArrays) -> tuple[JsonObject, NamedArrays]:
     """Return a bundle of format 1 in format 2: its layers were named ``cell_i``, and it had no facts."""
     try:
         fields = {**header["spec"], **_FORMAT_1}

@@ -1,25 +1,29 @@
 """Fields: a frozen set of named values that converts to JSON and back, and the checks of a single field."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from models.errors import Fault, SpecError, excerpt
+from models.types import JsonObject
 
 MAX_NAME_LENGTH = 128
+
+
+SpecFields = Mapping[str, Any]  # values of some fields of a Spec or Training by name, not checked yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
     """Named numbers, words and tuples of them."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the fields as JSON values."""
         return {field.name: _to_lists(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: JsonObject) -> Self:
         """Return the value that ``to_json`` described.
 
         Raises:

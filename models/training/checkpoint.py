@@ -7,10 +7,10 @@ reads no clock.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.data.serialization import NamedArrays, pack, unpack
 from models.errors import BundleError
+from models.types import JsonObject
 
 FORMAT = 1
 
@@ -19,7 +19,7 @@ FORMAT = 1
 class CheckpointEntry:
     """Result or state of a step: ``facts`` (JSON values) and arrays of float32, float64 or int64."""
 
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
     arrays: NamedArrays = field(default_factory=dict)
 
 

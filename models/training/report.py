@@ -1,8 +1,8 @@
 """The report of a trained version: its backtest, how it was trained, and whether it became champion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from models.evaluation.report import BacktestReport, Score
 from models.evaluation.scoring import MEASURES
@@ -39,7 +39,7 @@ class VersionReport(BacktestReport):
     promotion: str | None = None  # reason of the gate
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: JsonObject) -> Self:
         """Return the report that a registered version stores, of this release or an earlier one; skip unknown fields.
 
         Raises:

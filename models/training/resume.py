@@ -14,6 +14,7 @@ import numpy as np
 
 from models.data.serialization import NamedArrays
 from models.training.checkpoint import CheckpointEntry, StepCheckpoint
+from models.types import JsonObject
 
 # A state is only read by the same library version, because the order of variables depends on the library.
 LIBRARY_VERSION = f"keras {keras.__version__} {keras.backend.backend()}"
@@ -24,9 +25,9 @@ class Patience(keras.callbacks.EarlyStopping):  # type: ignore[misc]
 
     def __init__(self, epochs: int) -> None:
         super().__init__(patience=epochs, restore_best_weights=True)
-        self._seen: tuple[dict[str, Any], list[Any]] | None = None
+        self._seen: tuple[JsonObject, list[Any]] | None = None
 
-    def begin_with(self, facts: dict[str, Any], weights: list[Any]) -> None:
+    def begin_with(self, facts: JsonObject, weights: list[Any]) -> None:
         """Continue from ``facts`` and the weights of the best epoch."""
         self._seen = facts, weights
 
@@ -37,7 +38,7 @@ class Patience(keras.callbacks.EarlyStopping):  # type: ignore[misc]
             facts, self.best_weights = self._seen
             self.wait, self.best, self.best_epoch = facts["wait"], facts["best"], facts["best_epoch"]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> JsonObject:
         """Return the counters as JSON values, without the weights."""
         return {"wait": self.wait, "best": float(self.best), "best_epoch": self.best_epoch}
 
@@ -91,7 +92,7 @@ def _entry(network: Any, patience: Patience | None, epoch: int) -> CheckpointEnt
     """Return the state after ``epoch`` epochs; whole numbers of any size are stored as int64."""
     parts = {"network": state_of(network), "optimizer": network.optimizer.variables}
     values = {part: [keras.ops.convert_to_numpy(variable) for variable in parts[part]] for part in parts}
-    facts: dict[str, Any] = {"made_by": LIBRARY_VERSION, "epoch": epoch}
+    facts: JsonObject = {"made_by": LIBRARY_VERSION, "epoch": epoch}
     if patience is not None:
         values["best"], facts["patience"] = patience.best_weights, patience.facts()
     arrays = {f"{part}/{i}": np.asarray(value) for part, group in values.items() for i, value in enumerate(group)}

@@ -6,11 +6,10 @@ Optimization"). Seasonal naive takes part untrained, so that the result is never
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 from models.data.panel import Panel
 from models.engines import Engine
@@ -18,13 +17,14 @@ from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.evaluation.backtest import score
 from models.evaluation.origins import Origins, origins_of, plan_for
 from models.forecasting.forecaster import Member, make_runnable, predict
+from models.network.fields import SpecFields
 from models.network.sizes import check_training
 from models.network.spec import Spec, Training
 from models.training.blending import seasonal_naive_for
 from models.training.checkpoint import Checkpoint, CheckpointEntry, always_false
 from models.training.parallel import ParallelMap, run_sequentially
 from models.training.recipes import CANDIDATES, SpecCandidate, draw_candidates, suggest
-from models.types import Weights
+from models.types import JsonObject, Weights
 
 SHARE_SEARCHED = 0.6  # of the budget; the rest is for training the best candidate
 MAX_VALIDATED = 2_000  # windows; more do not improve the choice
@@ -78,14 +78,14 @@ class BestCandidate:
     training: Training
     trials: tuple[Trial, ...]
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[JsonObject]:
         """Return the trials as JSON values."""
         return [asdict(trial) for trial in self.trials]
 
 
 def search_spec(
     panel: Panel,
-    fields: Mapping[str, Any],
+    fields: SpecFields,
     training: Training,
     tools: SearchTools,
     budget_s: float,
@@ -246,7 +246,7 @@ class _Search:
 
 
 def _candidate_specs(
-    panel: Panel, fields: Mapping[str, Any], training: Training, candidates: Iterable[SpecCandidate]
+    panel: Panel, fields: SpecFields, training: Training, candidates: Iterable[SpecCandidate]
 ) -> Iterator[tuple[SpecCandidate, Spec]]:
     """Yield the candidates that keep ``fields``, are valid, and differ from all earlier ones."""
     plain, seen = suggest(panel, fields), set[Spec]()

@@ -1,16 +1,15 @@
 """Forecast requests whose body is an Arrow stream and whose other fields are in the query; their OpenAPI."""
 
-from typing import Any
-
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import QueryParams
 
 from app.formats import ARROW
 from app.schemas.streams import ForecastQuery
+from models.types import JsonObject
 
 _BINARY = {"type": "string", "format": "binary"}
-ARROW_BODY: dict[str, Any] = {
+ARROW_BODY: JsonObject = {
     ARROW: {
         "schema": {
             **_BINARY,
@@ -20,7 +19,7 @@ ARROW_BODY: dict[str, Any] = {
         }
     }
 }
-ARROW_ANSWER: dict[str, Any] = {
+ARROW_ANSWER: JsonObject = {
     ARROW: {
         "schema": {
             **_BINARY,
@@ -51,7 +50,7 @@ def parse_query(params: QueryParams) -> ForecastQuery:
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in errors]) from error
 
 
-def query_parameters() -> list[dict[str, Any]]:
+def query_parameters() -> list[JsonObject]:
     """Return the query of a request whose body is Arrow, as OpenAPI documents it."""
     fields = ForecastQuery.model_json_schema()["properties"]
     return [

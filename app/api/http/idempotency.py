@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from anyio.to_thread import run_sync
 from fastapi import Depends, Header, Request, Response
@@ -13,6 +13,7 @@ from app.api.http.services import Caller, Services
 from app.store import idempotency
 from app.store.db import Database
 from app.store.idempotency import AlreadyAnswered, KeyedRequest
+from models.types import JsonObject
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -53,7 +54,7 @@ class Once:
         except AlreadyAnswered:
             return shape.model_validate(self._before(self._asked))
 
-    def _before(self, asked: KeyedRequest) -> dict[str, Any] | None:
+    def _before(self, asked: KeyedRequest) -> JsonObject | None:
         with self._database.read() as session:
             body = idempotency.find_answer(session, asked)
         if body is not None:

@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from models.types import JsonObject
+
 T = TypeVar("T", bound=BaseModel)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -98,15 +100,15 @@ def _refusal(error: ValidationError, body: bytes) -> RequestValidationError:
     return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors], body=json.loads(body))
 
 
-def body_schema(schema: type[BaseModel], **others: dict[str, Any]) -> dict[str, Any]:
+def body_schema(schema: type[BaseModel], **others: JsonObject) -> JsonObject:
     """``openapi_extra`` of a raw route: its body as JSON of ``schema``, and as each media type of ``others``."""
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema.__name__}"}}, **others}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def definitions(*schemas: type[BaseModel]) -> dict[str, Any]:
+def definitions(*schemas: type[BaseModel]) -> JsonObject:
     """The schemas and what they are made of, as OpenAPI's components."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for schema in schemas:
         made = schema.model_json_schema(ref_template="#/components/schemas/{model}")
         found |= made.pop("$defs", {})

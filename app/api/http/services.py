@@ -1,7 +1,7 @@
 """What every route works with, and who is asking."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Request
@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.store.db import Database
 from app.store.job_watch import JobWatch
 from app.telemetry import Telemetry
+from models.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +53,10 @@ Services = Annotated[Service, Depends(_service)]
 Caller = Annotated[Principal, Depends(_caller)]
 PathName = Annotated[str, Path(pattern=NAME)]
 
-PROBLEM: dict[str, Any] = {
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-}
+PROBLEM: JsonObject = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> dict[int | str, JsonObject]:
     """The error answers of a route, for OpenAPI; 401, 413 and 422 are possible everywhere."""
     titles = {
         401: "No valid API key",

@@ -20,6 +20,7 @@ from models.data.panel import Panel
 from models.evaluation.backtest import evaluate
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import predict
+from models.types import JsonObject
 
 
 def forecast(source: TableSource, choice: VersionChoice, horizon: int | None, levels: list[int], output: str) -> None:
@@ -50,8 +51,8 @@ class ForecastTable:
     """Stream that collects a row for each series and step, and the warnings of the forecasts."""
 
     def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self.warnings: list[Mapping[str, Any]] = []
+        self.rows: list[JsonObject] = []
+        self.warnings: list[JsonObject] = []
 
     def begin(self, facts: Mapping[str, Any], forecast: Forecast) -> bytes:
         """Collect the warnings about the version and the request."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -13,6 +12,7 @@ from app.store.jobs import attempts, events
 from app.store.jobs.completion import handle_lost, handle_overdue
 from app.store.jobs.rows import Fenced, fresh, hold
 from app.store.tables import Job, Resource, State
+from models.types import JsonObject
 
 RESOURCES = ("cpu", "gpu")
 MAX_REAPED = 100  # jobs of one transaction
@@ -24,7 +24,7 @@ class HeldJob:
 
     id: str
     token: int
-    holder: dict[str, Any] | None
+    holder: JsonObject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def claim(
     lease_s: float,
     *,
     resources: Sequence[str] = RESOURCES,
-    holder: dict[str, Any] | None = None,
+    holder: JsonObject | None = None,
     runner_sha256: str | None = None,
 ) -> Job | None:
     """Claim the first job of the queue that needs one of ``resources`` with a free slot; return None if there is none.
@@ -156,7 +156,7 @@ def take_back(session: Session, job_id: str, token: int) -> None:
     handle_lost(session, hold(session, job_id, token))
 
 
-def adopt(session: Session, job: Job, worker: str, lease_s: float, holder: dict[str, Any] | None) -> None:
+def adopt(session: Session, job: Job, worker: str, lease_s: float, holder: JsonObject | None) -> None:
     """Make ``worker`` the owner of an attempt that outlived its worker, under the same token. Raise Fenced."""
     row = hold(session, job.id, job.token)
     row.worker, row.holder, row.lease_until = worker, holder, now(session) + timedelta(seconds=lease_s)

@@ -6,7 +6,6 @@
 import random
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +18,7 @@ from app.store.jobs.queue import admit_children
 from app.store.jobs.rows import fresh, get, hold
 from app.store.jobs.statistics import count_children
 from app.store.tables import Job, State
+from models.types import JsonObject
 
 MAX_BACKOFF_S = 300.0  # between two attempts
 # Class of an error by its code; the others are "job" or "infrastructure". An error of the job itself is never retried,
@@ -144,7 +144,7 @@ def _close(session: Session, state: State, *jobs: Job) -> None:
     webhooks.announce(session, jobs[0].tenant_id, f"job.{state}", *map(_message, jobs))
 
 
-def _message(job: Job) -> dict[str, Any]:
+def _message(job: Job) -> JsonObject:
     """Return the payload of the webhook message about the end of a job."""
     version = (job.result or {}).get("version")
     names = ("id", "kind", "model", "label", "state", "attempt", "error")

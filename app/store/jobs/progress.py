@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 from app.store.tables import State
 from models.types import JsonObject
@@ -40,7 +40,7 @@ class JobProgress:
         return {name: value for name, value in values.items() if value is not None or name in nullable}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: JsonObject) -> Self:
         """Return the progress that ``to_json`` of this release or an earlier one described; skip unknown fields."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import select
@@ -14,6 +13,7 @@ from app.store.db import insert_if_absent, now
 from app.store.jobs import events
 from app.store.jobs.rows import fresh
 from app.store.tables import Job
+from models.types import JsonObject
 
 PRIORITY_STEP = timedelta(minutes=10)  # of waiting equal one step of priority, so that no job waits for ever
 
@@ -32,7 +32,7 @@ class NewJob:
     kind: str
     model: str | None
     revision_id: int | None
-    request: dict[str, Any]
+    request: JsonObject
     max_attempts: int
     created_by: str
     priority: int = 0
@@ -42,7 +42,7 @@ class NewJob:
     dedup: str | None = None
     schedule_id: int | None = None
     parent_id: str | None = None
-    label: dict[str, Any] | None = None
+    label: JsonObject | None = None
     children_at_once: int | None = None
     children: tuple["NewJob", ...] = ()
 
@@ -118,7 +118,7 @@ def admit_children(session: Session, parent: Job) -> None:
     session.flush()
 
 
-def _values(new: NewJob, moment: datetime) -> dict[str, Any]:
+def _values(new: NewJob, moment: datetime) -> JsonObject:
     values = asdict(new)
     deadline_s, _ = values.pop("deadline_s"), values.pop("children")
     deadline_at = None if deadline_s is None else moment + timedelta(seconds=deadline_s)

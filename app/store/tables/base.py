@@ -8,6 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from app.store.db import UtcDateTime
+from models.types import JsonObject
 
 
 class Json(TypeDecorator[Any]):
@@ -37,7 +38,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: Json}  # noqa: RUF012 - SQLAlchemy's own way
+    type_annotation_map = {datetime: UtcDateTime, JsonObject: Json}  # noqa: RUF012 - SQLAlchemy's own way
 
 
 class Owned:

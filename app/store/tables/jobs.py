@@ -1,12 +1,13 @@
 """Jobs with their attempts, events, checkpoints and files; slots of resources; idempotency keys."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
+from models.types import JsonObject
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -38,7 +39,7 @@ class Job(Owned, Base):
     kind: Mapped[str]
     model: Mapped[str | None]
     revision_id: Mapped[int | None] = mapped_column(ForeignKey("revisions.id"))
-    request: Mapped[dict[str, Any]]
+    request: Mapped[JsonObject]
     state: Mapped[State] = mapped_column(String, default="queued")
     attempt: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]
@@ -46,8 +47,8 @@ class Job(Owned, Base):
     worker: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    progress: Mapped[JsonObject] = mapped_column(default=dict)
+    error: Mapped[JsonObject | None] = mapped_column(Json)
     version_id: Mapped[int | None]
     created_by: Mapped[str]
     created_at: Mapped[datetime]
@@ -60,12 +61,12 @@ class Job(Owned, Base):
     run_at: Mapped[datetime | None]
     deadline_at: Mapped[datetime | None]
     dedup: Mapped[str | None]
-    holder: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    holder: Mapped[JsonObject | None] = mapped_column(Json)
     runner_sha256: Mapped[str | None]
-    result: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    result: Mapped[JsonObject | None] = mapped_column(Json)
     schedule_id: Mapped[int | None]
     parent_id: Mapped[str | None]
-    label: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    label: Mapped[JsonObject | None] = mapped_column(Json)
     children_total: Mapped[int] = mapped_column(server_default="0")
     children_at_once: Mapped[int | None]
 
@@ -98,7 +99,7 @@ class JobEvent(Base):
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     kind: Mapped[str]
-    data: Mapped[dict[str, Any]]
+    data: Mapped[JsonObject]
     at: Mapped[datetime]
 
 
@@ -163,5 +164,5 @@ class IdempotencyKey(Owned, Base):
     key: Mapped[str]
     route: Mapped[str]
     request_sha256: Mapped[str]
-    body: Mapped[dict[str, Any]]
+    body: Mapped[JsonObject]
     created_at: Mapped[datetime]

@@ -1,12 +1,12 @@
 """Served forecasts, their realised errors, and the state of adaptive intervals."""
 
 from datetime import date, datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, Double, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
+from models.types import JsonObject
 
 
 class ServedForecast(Owned, Base):
@@ -34,7 +34,7 @@ class ServedForecast(Owned, Base):
     horizon: Mapped[int]
     said: Mapped[bytes] = mapped_column(LargeBinary)
     scale: Mapped[float | None] = mapped_column(Double)
-    stretch: Mapped[dict[str, Any]]
+    stretch: Mapped[JsonObject]
     shadow: Mapped[bool]
     beside: Mapped[int | None]
     seen: Mapped[int]
@@ -85,6 +85,6 @@ class AdaptedIntervals(Owned, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), unique=True)
     moments: Mapped[int]
-    state: Mapped[dict[str, Any]]
+    state: Mapped[JsonObject]
     stretch: Mapped[list[float]] = mapped_column(Json)
     changed_at: Mapped[datetime]

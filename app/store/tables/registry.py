@@ -1,12 +1,13 @@
 """Models, their versions, and the aliases that point at them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.store.tables.base import Base, Owned
+from models.types import JsonObject
 
 Origin = Literal["job", "import"]
 
@@ -45,8 +46,8 @@ class Version(Owned, Base):
     bundle: Mapped[bytes] = mapped_column(LargeBinary, deferred=True, deferred_raiseload=True)
     sha256: Mapped[str]
     size_bytes: Mapped[int]
-    spec: Mapped[dict[str, Any]]
-    scores: Mapped[dict[str, Any]]
+    spec: Mapped[JsonObject]
+    scores: Mapped[JsonObject]
     skill: Mapped[float | None] = mapped_column(Double)
     revision_id: Mapped[int | None] = mapped_column(ForeignKey("revisions.id"))
     data_sha256: Mapped[str | None]

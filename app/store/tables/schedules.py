@@ -1,12 +1,12 @@
 """Schedules and their firings, decisions about versions, webhooks and their deliveries."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
+from models.types import JsonObject
 
 
 class Schedule(Owned, Base):
@@ -37,10 +37,10 @@ class Schedule(Owned, Base):
     grace_s: Mapped[float]
     jitter_s: Mapped[float]
     paused: Mapped[bool]
-    triggers: Mapped[dict[str, Any]]
-    request: Mapped[dict[str, Any]]
-    gate: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    watermark: Mapped[dict[str, Any]]
+    triggers: Mapped[JsonObject]
+    request: Mapped[JsonObject]
+    gate: Mapped[JsonObject | None] = mapped_column(Json)
+    watermark: Mapped[JsonObject]
     due_at: Mapped[datetime | None]
     next_at: Mapped[datetime | None]
     rev: Mapped[int]
@@ -67,7 +67,7 @@ class Firing(Base):
     fired_at: Mapped[datetime]
     cause: Mapped[str]
     outcome: Mapped[str]
-    detail: Mapped[dict[str, Any]]
+    detail: Mapped[JsonObject]
     job_id: Mapped[str | None]
 
 
@@ -96,8 +96,8 @@ class Decision(Owned, Base):
     schedule_id: Mapped[int | None]
     verdict: Mapped[str]
     reason: Mapped[str]
-    policy: Mapped[dict[str, Any]]
-    numbers: Mapped[dict[str, Any]]
+    policy: Mapped[JsonObject]
+    numbers: Mapped[JsonObject]
     decided_by: Mapped[str]
     decided_at: Mapped[datetime]
 
@@ -144,7 +144,7 @@ class Delivery(Base):
     webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
     message_id: Mapped[str]
     event: Mapped[str]
-    payload: Mapped[dict[str, Any]]
+    payload: Mapped[JsonObject]
     state: Mapped[str]
     attempt: Mapped[int]
     next_at: Mapped[datetime | None]

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.problems import ServiceError
 from app.settings import Settings
@@ -19,6 +18,7 @@ from app.work.attempt_credentials import CLUSTER_TOKEN, credentials_for
 from app.work.executors import Finished, Handle, Running, Status, Unknown
 from app.work.http_client import HttpAnswer, HttpClient, ServiceUnreachable
 from app.work.runner import ExitStatus
+from models.types import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ClusterRun:
     """
 
     name: str
-    submission: dict[str, Any] | None
+    submission: JsonObject | None
     state: Status = field(default_factory=Running)
     state_s: float = 0.0
     to_stop: bool = False
@@ -131,7 +131,7 @@ class RayExecutor:
         self._wake.set()
         return run.name
 
-    def _submission(self, job: Job, secret: str) -> dict[str, Any]:
+    def _submission(self, job: Job, secret: str) -> JsonObject:
         credentials = credentials_for(self._api_url, job.id, job.token, secret)
         facts = {"job": job.id, "kind": job.kind, "model": job.model, "attempt": str(job.attempt)}
         return {
