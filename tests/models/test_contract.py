@@ -1,6 +1,6 @@
 """Properties of every cell with every encoder and every strategy; random weights, none trained."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +9,13 @@ import pytest
 from models.engines.keras import KerasEngine, build
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
-from models.errors import EngineMismatch
+from models.errors import EngineMismatch, InputError, SpecError
 from models.forecasting import bundle
-from models.forecasting.forecaster import RunnableMember, forecast, predict
+from models.forecasting.forecaster import RunnableMember, check_covariates, forecast, predict
 from models.network.build import weight_shapes
 from models.network.cells import CELLS, Cell
 from models.network.spec import Spec
+from models.network.spec_fields import ROLES, Role
 from models.network.strategies import STRATEGIES, Vector
 from tests.models.kinds import OPTIONS, PARTS, name_of, spec_of
 from tests.models.samples import forecaster_of, known_panel, ready_of, weights_of
@@ -145,3 +146,26 @@ def test_a_new_strategy_is_one_entry(monkeypatch):
     assert weight_shapes(spec)["head/kernel"] == (4, 2)
     assert tuple(build(spec).output["predicted"].shape) == (None, 2, 1)
     assert Built(spec, None, ready_of(spec, weights_of(spec))).forecast(PANEL, 5)[0].shape == (5, 5, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecWithPlans(Spec):
+    """A spec with one more covariate role, known ahead as future covariates are."""
+
+    plan_covariates: tuple[str, ...] = ()
+
+
+def test_a_new_covariate_role_is_one_field_and_one_entry(monkeypatch):
+    """Under the new role a covariate is read, validated and required ahead as under ``future_covariates``."""
+    known = spec_of({"future_covariates": ("load",)})
+    shapes, weights = weight_shapes(known), weights_of(known)
+    expected = Built(known, weights, ready_of(known, weights)).forecast(PANEL, 9)[0]
+    monkeypatch.setitem(ROLES, "plan_covariates", Role(varies=True, known_ahead=True))
+    fields = {**known.to_json(), "future_covariates": [], "plan_covariates": ["load"]}
+    planned = SpecWithPlans.from_json(fields)
+    assert weight_shapes(planned) == shapes
+    assert Built(planned, weights, ready_of(planned, weights)).forecast(PANEL, 9)[0].tolist() == expected.tolist()
+    with pytest.raises(InputError, match="there is no covariate 'load'"):
+        check_covariates(planned, replace(PANEL, covariates={}, categories={}))
+    with pytest.raises(SpecError, match="'load' is given in two roles"):
+        replace(planned, past_covariates=("load",))
