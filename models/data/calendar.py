@@ -120,10 +120,10 @@ def _divide_season(season: int, step: int) -> int:
 
 
 def parse_freq(text: str) -> Freq:
-    """Return the frequency with this name of pandas' (``h``, ``15min``, ``MS``, ``W-MON``).
+    """Return the frequency of ``text``, a frequency alias of pandas (``h``, ``15min``, ``MS``, ``W-MON``).
 
     Raises:
-        InputError: ``unknown_frequency`` if it is none of those served.
+        InputError: ``unknown_frequency`` if it is none of the supported ones.
     """
     found = _match_freq(text) if isinstance(text, str) else None
     if found is None:

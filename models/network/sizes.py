@@ -38,7 +38,7 @@ def check_training(spec: Spec, training: Training) -> None:
     """Refuse training settings that exceed a worker's memory or do not go with the spec.
 
     Raises:
-        SpecError: a batch would need more than ``MAX_BATCH_BYTES``, or ``carry`` asks to carry a state that cannot be.
+        SpecError: a batch would need more than ``MAX_BATCH_BYTES``, or the spec has no state for ``carry``.
     """
     needed = batch_bytes(spec, training.batch_size)
     if needed > MAX_BATCH_BYTES:

@@ -85,6 +85,6 @@ class Training(Fields):
             ]
         )
 
-    def least(self, context: int) -> int:
+    def min_points(self, context: int) -> int:
         """Return the least points that a training window of ``context`` must hold, where its series is long enough."""
         return max(min(context, 1), math.ceil(self.least_context * context))

@@ -49,7 +49,7 @@ def check(panel: Panel, members: Sequence[MemberPlan], searches: bool = False) -
         check_covariates(spec, panel)
         if faults := list(_useless_covariates(spec, before_backtest)):
             raise InputError(faults)
-        split(before_backtest, training.least(spec.context), spec.horizon, training.patience > 0)
+        split(before_backtest, training.min_points(spec.context), spec.horizon, training.patience > 0)
     if searches:
         check(before_backtest, members)
 

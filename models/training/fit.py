@@ -86,7 +86,7 @@ def train_member(
     if not STRATEGIES[spec.strategy].learns:
         return facts.to_weights()
     reader = Reader(spec, facts, panel)
-    windows, held_out = split(panel, training.least(spec.context), spec.horizon, hold=training.patience > 0)
+    windows, held_out = split(panel, training.min_points(spec.context), spec.horizon, hold=training.patience > 0)
     network = compiled_network(spec, training)
     if plan.initial_weights is not None:
         set_weights(network, plan.initial_weights)
@@ -185,7 +185,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         """Return the values of the windows, some of them without their older points."""
         past = self._reader.past(series, at)
         context = past.shape[1]
-        least = self._training.least(context)
+        least = self._training.min_points(context)
         kept = np.where(rng.random(len(at)) < SHARE_SHORTENED, rng.integers(least, context + 1, size=len(at)), context)
         return np.where(np.arange(context) >= context - kept[:, None], past, np.nan)
 
