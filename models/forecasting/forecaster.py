@@ -1,6 +1,6 @@
-"""Forecaster: networks and their calibration; turns a panel into a forecast and knows nothing of where it came from."""
+"""Forecaster: networks and their calibration, which turn a panel into a forecast."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,14 +19,14 @@ from models.network.spec import Spec
 from models.types import Floats, Ints, Weights
 
 MAX_PREDICTED = 1e300
-# Of a frequency's shortest step: business days over a weekend, long months.
-MAX_STEP_RATIO, WEEK_DAYS = 1.5, 7.0  # days
+# Upper bound of a forecast's duration: 1.5 times the frequency's shortest step (business days, long months) + a week.
+MAX_STEP_RATIO, WEEK_DAYS = 1.5, 7.0
 
 
 class Member(NamedTuple):
-    """One network of a forecaster: ``weights`` by name as ``models.training.fit.fit`` gives them.
+    """One network of a forecaster: ``weights`` by name as ``models.training.fit.fit`` returns them.
 
-    ``share``: how much its forecast counts beside those of the others.
+    ``share``: weight of its forecast in the mean of all members.
     """
 
     spec: Spec
@@ -36,61 +36,63 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecaster:
-    """A trained forecaster; one of several members says the mean of what they say, by their shares."""
+    """A trained forecaster; its forecast is the mean of its members' forecasts, weighted by their shares."""
 
     members: tuple[Member, ...]
     calibration: Calibration
 
     @property
     def spec(self) -> Spec:
-        """The first member's: frequency, season and horizon are those of all."""
+        """Return the spec of the first member: frequency, season and horizon are the same for all."""
         return self.members[0].spec
 
 
 class RunnableMember(NamedTuple):
-    """A member with an engine that runs its network."""
+    """Member with an engine that runs its network."""
 
     member: Member
     engine: Engine
 
 
 def make_runnable(members: Sequence[Member], engine: Callable[[Spec, Weights], Engine]) -> tuple[RunnableMember, ...]:
-    """The members, each with an engine of its own."""
+    """Return the members, each with its own engine."""
     return tuple(RunnableMember(member, engine(member.spec, member.weights)) for member in members)
 
 
 def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
-    """``horizon`` steps from the moments (series, at) of ``panel``: the mean of what the networks say, by their shares.
+    """Predict ``horizon`` steps from the moments (series, at) of ``panel``: the mean of the networks, by their shares.
 
     Quantiles are averaged level by level, which keeps their shape (Lichtendahl et al., 2013, "Is It Better to Average
-    Probabilities or Quantiles?"); one that says only points, says each of them at every level.
+    Probabilities or Quantiles?"); for a network without quantiles the point forecast counts at every level.
     """
-    said = [
+    predictions = [
         roll(Reader(spec, facts_in(weights), panel), engine, series, at, horizon)
         for (spec, weights, _), engine in networks
     ]
-    return combine(said, [network.member.share for network in networks])
+    return combine(predictions, [network.member.share for network in networks])
 
 
-def combine(said: Sequence[Prediction], shares: Sequence[float]) -> Prediction:
-    """The mean of several predictions of the same windows, each counted by its share.
+def combine(predictions: Sequence[Prediction], shares: Sequence[float]) -> Prediction:
+    """Return the mean of several predictions of the same windows, weighted by their shares.
 
-    Predictions whose quantiles are of different levels have none together.
+    Predictions with different quantile levels are combined without quantiles.
     """
-    if len(said) == 1:
-        return said[0]
-    mean = np.average([p.mean for p in said], axis=0, weights=shares)
-    spread = np.average([p.spread for p in said], axis=0, weights=shares)
-    levels = {tuple(p.levels) for p in said if p.quantiles is not None}
+    if len(predictions) == 1:
+        return predictions[0]
+    mean = np.average([p.mean for p in predictions], axis=0, weights=shares)
+    spread = np.average([p.spread for p in predictions], axis=0, weights=shares)
+    levels = {tuple(p.levels) for p in predictions if p.quantiles is not None}
     if len(levels) != 1:
         return Prediction(mean, spread)
     (known,) = levels
-    parts = [np.repeat(p.mean[..., None], len(known), axis=2) if p.quantiles is None else p.quantiles for p in said]
+    parts = [
+        np.repeat(p.mean[..., None], len(known), axis=2) if p.quantiles is None else p.quantiles for p in predictions
+    ]
     return Prediction(mean, spread, np.average(parts, axis=0, weights=shares), known)
 
 
 class ForecastInput(NamedTuple):
-    """The next ``horizon`` steps of every series of ``panel``, with a central interval for each level (percent)."""
+    """Panel and number of steps to forecast, with the levels (percent) of the central intervals."""
 
     panel: Panel
     horizon: int
@@ -100,82 +102,90 @@ class ForecastInput(NamedTuple):
 def forecast(
     networks: Sequence[RunnableMember], calibration: Calibration, panel: Panel, horizon: int, levels: Sequence[int]
 ) -> Forecast:
-    """The next ``horizon`` steps of every series, with a central interval for each level (percent).
+    """Forecast the next ``horizon`` steps of every series, with a central interval for each level (percent).
 
-    A series ends with its last observed value; rows after that hold what is known ahead.
+    A series ends with its last observed value; later rows hold known future covariates.
 
     Raises:
-        ModelBroken: the network gave numbers that are not finite.
+        ModelBroken: the network gave NaN or infinity.
         InputError: another frequency than the forecaster's, a series without history, a covariate that is missing or
-            not known ahead, a level that the calibration cannot vouch for, timestamps beyond the calendar.
+            not known ahead, a level too high for the calibration, timestamps beyond the calendar.
     """
     return forecast_together(networks, calibration, [ForecastInput(panel, horizon, levels)])[0]
 
 
 def forecast_together(
-    networks: Sequence[RunnableMember], calibration: Calibration, asks: Sequence[ForecastInput]
+    networks: Sequence[RunnableMember], calibration: Calibration, inputs: Sequence[ForecastInput]
 ) -> list[Forecast]:
-    """What ``forecast`` says of each of ``asks``, by one pass of the networks over all of their series.
+    """Return what ``forecast`` returns for each of ``inputs``, with one pass of the networks over all series.
 
-    Panels with covariates go alone. What is wrong with one is raised for all: ask for each by itself then.
+    Panels with covariates must come alone. An invalid input raises an error for all: then forecast each by itself.
 
     Raises:
-        ModelBroken, InputError: see ``forecast``.
+        ModelBroken, InputError: as for ``forecast``.
     """
-    specs, horizon = [network.member.spec for network in networks], max(ask.horizon for ask in asks)
-    panel = stack_panels([ask.panel for ask in asks])
+    specs, horizon = [network.member.spec for network in networks], max(one.horizon for one in inputs)
+    panel = stack_panels([one.panel for one in inputs])
     check_request(specs, panel, horizon)
     at = panel.observed_lengths
-    said = predict(networks, panel, np.arange(len(panel)), at, horizon)
-    check_finite(said, specs[0].horizon)
-    return split_forecast(asks, specs, panel, said, calibration)
+    prediction = predict(networks, panel, np.arange(len(panel)), at, horizon)
+    check_finite(prediction, specs[0].horizon)
+    return split_forecast(inputs, specs, panel, prediction, calibration)
 
 
 def split_forecast(
-    asks: Sequence[ForecastInput], specs: Sequence[Spec], panel: Panel, said: Prediction, calibration: Calibration
+    inputs: Sequence[ForecastInput],
+    specs: Sequence[Spec],
+    panel: Panel,
+    prediction: Prediction,
+    calibration: Calibration,
 ) -> list[Forecast]:
-    """Return the rows and steps of each of ``asks`` from ``said``, the prediction for all of them."""
+    """Return the rows and steps of each of ``inputs`` from ``prediction``, the prediction for all of them."""
     starts = panel.freq.after(panel.starts, panel.observed_lengths)
-    noted, trained = _series_notes(specs, panel, said.spread), specs[0].horizon
+    series_notes, trained = _series_notes(specs, panel, prediction.spread), specs[0].horizon
     bounds: dict[tuple[int, ...], Sequence[tuple[int, Interval]]] = {}
     forecasts, end = [], 0
-    for ask in asks:
-        rows, steps, levels = slice(end, end := end + len(ask.panel.ids)), slice(ask.horizon), tuple(ask.levels)
+    for one in inputs:
+        rows, steps, levels = slice(end, end := end + len(one.panel.ids)), slice(one.horizon), tuple(one.levels)
         if levels not in bounds:
-            bounds[levels] = tuple(calibration.intervals(said, levels).items())
-        own = said.part(rows, steps)
+            bounds[levels] = tuple(calibration.intervals(prediction, levels).items())
+        part = prediction.part(rows, steps)
         notes: tuple[Note, ...] = ()
-        if noted or ask.horizon > trained:
-            own_notes = (note for i, note in noted if rows.start <= i < rows.stop)
-            notes = (*_horizon_notes(specs, ask.horizon), *own_notes)
+        if one.horizon > trained:
+            message = (
+                f"the model was trained and calibrated for {trained} steps; those beyond are rolled forward, "
+                "and their intervals are extrapolated"
+            )
+            notes = (Note(code="beyond_trained_horizon", message=message),)
+        if series_notes:
+            notes = (*notes, *(note for i, note in series_notes if rows.start <= i < rows.stop))
         forecasts.append(
             Forecast(
-                ids=ask.panel.ids,
+                ids=one.panel.ids,
                 freq=panel.freq,
                 starts=starts[rows],
-                mean=own.mean,
+                mean=part.mean,
                 intervals={level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in bounds[levels]},
                 notes=notes,
-                utc=ask.panel.utc,
-                prediction=own,
+                utc=one.panel.utc,
+                prediction=part,
             )
         )
     return forecasts
 
 
 def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
-    """Refuse what the networks of ``specs`` cannot forecast.
+    """Refuse a panel and horizon that the networks of ``specs`` cannot forecast.
 
     Raises:
-        InputError: see ``forecast``.
+        InputError: as for ``forecast``.
     """
     if panel.freq != parse_freq(specs[0].freq):
         message = f"the history has frequency {panel.freq}, the model was trained on {specs[0].freq}"
         hint = "send history at the model's frequency, or train a model on this one"
-        raise InputError([Fault(code="other_frequency", field="freq", message=message, hint=hint)])
+        raise InputError.of("other_frequency", message, hint, field="freq")
     if horizon < 1:
-        message = f"horizon is {horizon}"
-        raise InputError([Fault(code="bad_field", field="horizon", message=message, hint="give 1 or more")])
+        raise InputError.of("bad_field", f"horizon is {horizon}", "give 1 or more", field="horizon")
     found, at = Findings(), panel.observed_lengths
     if any(spec.context > 0 for spec in specs):
         found.add(np.flatnonzero(at == 0).tolist(), lambda i: _no_history(panel, i))
@@ -186,32 +196,32 @@ def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
         known_ahead(panel, spec.future_covariates, at, horizon)
 
 
-def check_finite(said: Prediction, trained: int) -> None:
-    """Refuse what is no number: of the ``trained`` steps the network is to blame, beyond them who asked for so many.
+def check_finite(prediction: Prediction, trained: int) -> None:
+    """Refuse NaN and infinity: within the ``trained`` steps the network is broken, beyond them the horizon is too long.
 
     Raises:
         ModelBroken: the network gave NaN or infinity.
-        InputError: ``horizon_too_long`` where the forecast, rolled on, leaves the range of numbers.
+        InputError: ``horizon_too_long`` if the forecast overflows beyond the trained steps.
     """
-    values = [said.mean[..., None], *([] if said.quantiles is None else [said.quantiles])]
-    # Not of infinity alone: what an interval adds to the mean is to be a number too.
-    sound = np.all([(np.abs(each) <= MAX_PREDICTED).all(axis=(0, 2)) for each in values], axis=0)
-    if not sound[:trained].all():
-        raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it anew")
-    if not sound.all():
-        steps = int(sound.argmin())
-        message = f"the forecast grows beyond all numbers after {steps} steps; the model was trained for {trained}"
+    values = [prediction.mean[..., None], *([] if prediction.quantiles is None else [prediction.quantiles])]
+    # Below infinity, so that the bounds of the intervals are finite too.
+    finite = np.all([(np.abs(array) <= MAX_PREDICTED).all(axis=(0, 2)) for array in values], axis=0)
+    if not finite[:trained].all():
+        raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it again")
+    if not finite.all():
+        steps = int(finite.argmin())
+        message = f"the forecast overflows after {steps} steps; the model was trained for {trained}"
         hint = f"ask for at most {steps}, better {trained}"
-        raise InputError([Fault(code="horizon_too_long", field="horizon", message=message, hint=hint)])
+        raise InputError.of("horizon_too_long", message, hint, field="horizon")
 
 
 def check_covariates(spec: Spec, panel: Panel) -> None:
-    """Refuse a panel without the covariates that ``spec`` names, or with another kind of them.
+    """Refuse a panel without the covariates of ``spec``, or with other types of them.
 
     Raises:
         InputError: ``missing_covariate`` or ``other_covariate`` for each.
     """
-    texts, faults = {name for name, _ in spec.categories}, []
+    categorical, faults = {name for name, _ in spec.categories}, []
     for role, names in spec.roles().items():
         for name in names:
             if name not in panel.covariates:
@@ -219,7 +229,7 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
                 there = ", ".join(panel.covariates) or "none"
                 hint = f"the model reads it: send a column of that name (there are: {there})"
                 faults.append(Fault(code="missing_covariate", field=role, message=message, hint=hint))
-            elif (name in panel.categories) != (name in texts):
+            elif (name in panel.categories) != (name in categorical):
                 kinds = ("text", "numbers") if name in panel.categories else ("numbers", "text")
                 message = f"covariate '{name}' is {kinds[0]}, the model learned {kinds[1]}"
                 hint = f"send it as {kinds[1]}, or train a model on it as it is"
@@ -229,7 +239,7 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
 
 
 def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
-    """The series whose forecast would end after the calendar does; only those near its end are worked out exactly."""
+    """Return the series whose forecast would end after the calendar; only those near its end are computed exactly."""
     days, left = (at + horizon - 1) * panel.freq.min_days, (MAX_TIME - panel.starts) / np.timedelta64(1, "D")
     near = np.flatnonzero(MAX_STEP_RATIO * days + WEEK_DAYS > left).tolist()
     return [i for i in near if days[i] > left[i] or panel.timestamp(i, int(at[i]) + horizon - 1) > MAX_TIME]
@@ -237,7 +247,7 @@ def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
 
 def _no_history(panel: Panel, i: int) -> Fault:
     message = "the series has no value"
-    hint = "send some history, or ask a model of context 0, which goes by static covariates alone"
+    hint = "send some history, or use a model of context 0, which reads static covariates only"
     return Fault(code="no_history", unique_id=panel.ids[i], field="y", message=message, hint=hint)
 
 
@@ -246,27 +256,17 @@ def _too_late(panel: Panel, horizon: int, i: int) -> Fault:
     return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint="ask for a shorter horizon")
 
 
-def _horizon_notes(specs: Sequence[Spec], horizon: int) -> Iterator[Note]:
-    trained = specs[0].horizon
-    if horizon > trained:
-        message = (
-            f"the model was trained and calibrated for {trained} steps; those beyond are rolled forward, "
-            "and their intervals are extrapolated"
-        )
-        yield Note(code="beyond_trained_horizon", message=message)
-
-
 def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
-    """What should be known of some series, each with the series' number."""
+    """Return notes on single series, each with the series' number."""
     context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
-    noted = []
+    notes = []
     for i in np.flatnonzero(lengths < context).tolist():
         message = f"the series has {lengths[i]} points; the model reads up to {context}, with fewer it knows less"
-        noted.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
+        notes.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
     for i in np.flatnonzero(missing).tolist():
         message = f"{missing[i]} values are missing; they are left out, not filled in"
-        noted.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
+        notes.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
     for i in np.flatnonzero(spread[:, 0] == 0).tolist():
         message = "the last values are constant; the forecast repeats them and the intervals have no width"
-        noted.append((i, Note(code="constant_history", message=message, unique_id=panel.ids[i])))
-    return noted
+        notes.append((i, Note(code="constant_history", message=message, unique_id=panel.ids[i])))
+    return notes

@@ -1,4 +1,4 @@
-"""A network at work: moments of a panel in, a prediction of any horizon out."""
+"""Run a network: from moments of a panel to a prediction of any horizon."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
@@ -19,17 +19,17 @@ Tree = TypeVar("Tree")
 
 
 class StepForecasts(NamedTuple):
-    """Some steps in data units: ``mean`` (B, h) and, of a network that says them, ``quantiles`` (B, h, Q)."""
+    """Forecasts of h steps in data units: ``mean`` (B, h); ``quantiles`` (B, h, Q), None if the network has none."""
 
     mean: Floats
     quantiles: Floats | None
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of a broken network: who asked sees numbers that are not finite
+@np.errstate(over="ignore", invalid="ignore")  # a broken network gives numbers that are not finite; the caller checks
 def roll(reader: Reader, engine: Engine, series: Ints, at: Ints, horizon: int) -> Prediction:
-    """``horizon`` steps from the moments (series, at), however few the network says in one pass.
+    """Predict ``horizon`` steps from the moments (series, at), with as many passes of the network as needed.
 
-    What is said is appended to the past; then the network reads its window anew, or goes on from its state.
+    Predicted values are appended to the past; then the network reads the moved window, or continues from its state.
     """
     spec = reader.spec
     if spec.carries:
@@ -42,22 +42,22 @@ def roll(reader: Reader, engine: Engine, series: Ints, at: Ints, horizon: int) -
 
 
 def count_passes(spec: Spec, horizon: int) -> int:
-    """How often a network says something until ``horizon`` steps are said."""
+    """Return the number of passes of the network that give ``horizon`` steps."""
     return -(-horizon // spec.outputs)
 
 
 def _forecast_windows(
     reader: Reader, engine: Engine, moments: tuple[Ints, Ints], past: Floats, batch: Batch
 ) -> Iterator[StepForecasts]:
-    """Pass after pass, each of the last T points, said ones among them, normalised anew: as the network was taught."""
+    """Yield the steps of each pass; the window of each is the last T points, normalised again as in training."""
     spec, (series, at) = reader.spec, moments
-    for said in count(spec.outputs, spec.outputs):
+    for predicted in count(spec.outputs, spec.outputs):
         steps = _to_data_units(
             batch, _read_outputs(spec, engine.run(window_inputs(spec, batch.values, batch))["predicted"])
         )
         yield steps
         past = np.concatenate([past, steps.mean], axis=1)[:, spec.outputs :]
-        batch = reader.read(series, at + said, spec.outputs, past, said)
+        batch = reader.read(series, at + predicted, spec.outputs, past, predicted)
 
 
 class NetworkState(NamedTuple):
@@ -78,7 +78,7 @@ class NetworkState(NamedTuple):
 
 
 def begin(spec: Spec, engine: Engine, batch: Batch) -> NetworkState:
-    """Read a window, or the first points of one, from a state of zero."""
+    """Read a window, or its first points, from a state of zero."""
     rows = len(batch.values)
     recent, newest = (np.full((rows, n), np.nan, dtype=np.float32) for n in (spec.season if spec.lags else 0, 1))
     nothing = np.empty((rows, 0), dtype=np.float32)
@@ -89,10 +89,10 @@ def begin(spec: Spec, engine: Engine, batch: Batch) -> NetworkState:
 
 
 def advance(spec: Spec, engine: Engine, state: NetworkState, values: Float32) -> NetworkState:
-    """Read the next points, ``values`` (B, k) in window units, NaN where missing: k steps of the cell and no more."""
+    """Read the next points, ``values`` (B, k) in window units, NaN where missing, in k steps of the network."""
     count, batch, recent = values.shape[1], state.batch, state.recent
     if count == 0:
-        return state  # a sequence without steps would end the process: ONNX Runtime aborts
+        return state  # ONNX Runtime aborts the process for a sequence without steps
     if spec.lags:
         recent = np.concatenate([recent, values], axis=1)
         recent = fill(recent, spec.season) if np.isnan(values).any() else recent
@@ -109,45 +109,45 @@ def advance(spec: Spec, engine: Engine, state: NetworkState, values: Float32) ->
 
 @np.errstate(over="ignore", invalid="ignore")
 def forecast_from_state(spec: Spec, engine: Engine, state: NetworkState, horizon: int) -> Prediction:
-    """``horizon`` steps after the points read; what is said is read on, but ``state`` stays as it is."""
+    """Predict ``horizon`` steps after the points read, feeding predicted values back; ``state`` is not changed."""
     feed = _feed_steps if spec.outputs == 1 else _feed_segments
     parts = [state.prediction, *feed(spec, engine, state, count_passes(spec, horizon) - 1)]
     mean = np.concatenate([part.mean for part in parts], axis=1)
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
-    said = WindowForecast(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
-    return _concatenate(spec, [_to_data_units(state.batch, said)], state.batch.unit, horizon)
+    prediction = WindowForecast(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
+    return _concatenate(spec, [_to_data_units(state.batch, prediction)], state.batch.unit, horizon)
 
 
 def without_window(state: NetworkState) -> NetworkState:
-    """``state`` to be kept: without what is known ahead, which is looked up anew, and what it was made from."""
+    """Return ``state`` for storage, without future covariates, which are read again, and without views of inputs."""
     known = np.empty((len(state.newest), 0, state.batch.known.shape[2]), dtype=np.float32)
     batch = state.batch._replace(known=known)
     return state._replace(batch=batch, recent=state.recent.copy(), newest=state.newest.copy())
 
 
 def take_rows(state: Tree, rows: Ints) -> Tree:
-    """``state``, or any tuple and dict of arrays, of some of its rows."""
+    """Return the rows ``rows`` of ``state``, or of the arrays in any tuple and dict."""
     made: Tree = _map_arrays(lambda array: array[rows], state)
     return made
 
 
 def scatter(state: NetworkState, count: int, rows: Ints, part: NetworkState) -> NetworkState:
-    """``state``, made longer to ``count`` rows where it is shorter, with ``part`` in place of ``rows`` (B,)."""
+    """Return ``state``, extended to ``count`` rows if it is shorter, with ``part`` in place of ``rows`` (B,)."""
     if len(rows) == count:
         return part
 
-    def place(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-        made = np.zeros((count, *old.shape[1:]), dtype=old.dtype)
-        made[: len(old)] = old
-        made[rows] = new
-        return made
+    def replace_rows(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+        extended = np.zeros((count, *old.shape[1:]), dtype=old.dtype)
+        extended[: len(old)] = old
+        extended[rows] = new
+        return extended
 
-    together: NetworkState = _map_arrays(place, state, part)
-    return together
+    scattered: NetworkState = _map_arrays(replace_rows, state, part)
+    return scattered
 
 
 def _map_arrays(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -> Any:
-    """``first`` with each of its arrays changed, together with those in the same place of ``others``."""
+    """Apply ``change`` to each array of ``first``, with the arrays in the same place of ``others``."""
     if isinstance(first, np.ndarray):
         return change(first, *others)
     if isinstance(first, dict):
@@ -159,17 +159,17 @@ def _map_arrays(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -
 
 
 def _feed_segments(spec: Spec, engine: Engine, state: NetworkState, times: int) -> Iterator[WindowForecast]:
-    """What is said once what was said is read, and so on."""
+    """Yield the prediction after reading the previous prediction, ``times`` times."""
     for _ in range(times):
         state = advance(spec, engine, state, state.prediction.mean)
         yield state.prediction
 
 
 def _feed_steps(spec: Spec, engine: Engine, state: NetworkState, times: int) -> Iterator[WindowForecast]:
-    """The same for steps said one by one, with the same arrays every time: of a forecast, most is done here."""
-    known, said, (rows, season) = state.batch.known, state.prediction, state.recent.shape
-    line = np.zeros((rows, season + times), dtype=np.float32)
-    line[:, :season] = np.nan_to_num(state.recent)
+    """Yield what ``_feed_segments`` does for single steps, with reused arrays: most of a forecast's time goes here."""
+    known, prediction, (rows, season) = state.batch.known, state.prediction, state.recent.shape
+    values = np.zeros((rows, season + times), dtype=np.float32)
+    values[:, :season] = np.nan_to_num(state.recent)
     past = np.ones((rows, 1, 2 + spec.lags + known.shape[2]), dtype=np.float32)
     skip = np.empty((rows, 1, spec.skip_channels), dtype=np.float32)
     inputs = {"past": past, "skip": skip, **_static_inputs(spec, state.batch), **state.inputs}
@@ -177,10 +177,10 @@ def _feed_steps(spec: Spec, engine: Engine, state: NetworkState, times: int) -> 
         del inputs["skip"]
     ahead, first = spec.ahead_channels, 2 + spec.lags
     for step in range(times):
-        past[:, :, 0] = line[:, season + step : season + step + 1] = said.mean
-        skip[:, :, -1:] = said.mean[:, :, None]
+        past[:, :, 0] = values[:, season + step : season + step + 1] = prediction.mean
+        skip[:, :, -1:] = prediction.mean[:, :, None]
         if season:
-            past[:, 0, 2] = line[:, step + 1]
+            past[:, 0, 2] = values[:, step + 1]
             skip[:, 0, :-1] = past[:, 0, 2:3]
         if known.shape[2]:
             past[:, 0, first:] = known[:, step]
@@ -188,12 +188,12 @@ def _feed_steps(spec: Spec, engine: Engine, state: NetworkState, times: int) -> 
             inputs["ahead"] = known[:, step + 1 : step + 2, -ahead:]
         outputs = engine.run(inputs)
         inputs |= _next_states(outputs)
-        said = _read_outputs(spec, outputs["predicted"])
-        yield said
+        prediction = _read_outputs(spec, outputs["predicted"])
+        yield prediction
 
 
 def _next_states(outputs: Outputs) -> Inputs:
-    """The states that a run ended with, as the inputs of the next."""
+    """Return the final states of a run as inputs of the next run."""
     return {name.replace("next", "state"): value for name, value in outputs.items() if name != "predicted"}
 
 
@@ -202,11 +202,11 @@ def _static_inputs(spec: Spec, batch: Batch) -> Inputs:
 
 
 def _past_channels(spec: Spec, values: Float32, recent: Float32, known: Float32) -> Float32:
-    """What is read of each of k points, as ``models.network.inputs.past_channels`` has it of a window's; (B, k, C)."""
+    """Return the channels of each of k points, as ``models.network.inputs.past_channels`` for a window; (B, k, C)."""
     rows, count = values.shape
     past = np.empty((rows, count, 2 + spec.lags + known.shape[2]), dtype=np.float32)
     past[..., 0] = values
-    past[..., 1] = values == values  # noqa: PLR0124 - false of NaN alone
+    past[..., 1] = values == values  # noqa: PLR0124 - false for NaN only
     if spec.lags:
         past[..., 2] = recent[:, 1 : count + 1]
     if known.shape[2]:
@@ -216,7 +216,7 @@ def _past_channels(spec: Spec, values: Float32, recent: Float32, known: Float32)
 
 
 def _naive_forecasts(spec: Spec, recent: Float32, newest: Float32) -> Float32:
-    """The naive forecasts after the points read, as ``models.network.inputs.window_inputs`` has them; (B, O, N)."""
+    """Return the naive forecasts after the points read, as ``models.network.inputs.window_inputs``; (B, O, N)."""
     naive = np.empty((len(newest), spec.outputs, spec.skip_channels), dtype=np.float32)
     naive[..., -1] = newest
     if spec.lags:
@@ -226,7 +226,7 @@ def _naive_forecasts(spec: Spec, recent: Float32, newest: Float32) -> Float32:
 
 
 def _last_observed(before: Float32, values: Float32) -> Float32:
-    """The last value observed, (B, 1)."""
+    """Return the last observed value, (B, 1)."""
     last = values[:, -1:]
     for column in range(values.shape[1] - 2, -2, -1):
         unknown = np.isnan(last)
@@ -236,21 +236,21 @@ def _last_observed(before: Float32, values: Float32) -> Float32:
     return last
 
 
-def _read_outputs(spec: Spec, said: Float32) -> WindowForecast:
-    return LOSSES[spec.loss].read(said, spec.quantiles)
+def _read_outputs(spec: Spec, outputs: Float32) -> WindowForecast:
+    return LOSSES[spec.loss].read(outputs, spec.quantiles)
 
 
-def _to_data_units(batch: Batch, said: WindowForecast) -> StepForecasts:
-    if said.quantiles is None:
-        return StepForecasts(batch.to_data(said.mean), None)
-    level, spread = batch.scale.ahead(said.mean.shape[1])[..., None], batch.scale.spread[..., None]
-    quantiles = level + said.quantiles.astype(np.float64) * spread
+def _to_data_units(batch: Batch, forecast: WindowForecast) -> StepForecasts:
+    if forecast.quantiles is None:
+        return StepForecasts(batch.to_data(forecast.mean), None)
+    level, spread = batch.scale.ahead(forecast.mean.shape[1])[..., None], batch.scale.spread[..., None]
+    quantiles = level + forecast.quantiles.astype(np.float64) * spread
     flat = batch.change.invert(quantiles.reshape(len(quantiles), -1))
-    return StepForecasts(batch.to_data(said.mean), flat.reshape(quantiles.shape))
+    return StepForecasts(batch.to_data(forecast.mean), flat.reshape(quantiles.shape))
 
 
 def _concatenate(spec: Spec, parts: Sequence[StepForecasts], unit: Floats, horizon: int) -> Prediction:
-    """The first ``horizon`` steps of all ``parts`` together."""
+    """Return the first ``horizon`` steps of all ``parts`` together."""
     mean = np.concatenate([part.mean for part in parts], axis=1)[:, :horizon]
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
     if not quantiles:

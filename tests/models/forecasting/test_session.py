@@ -415,7 +415,7 @@ def test_a_broken_network_says_nothing():
     session = begin(networks, day(0, *range(6)), 3)
     engine.run = lambda inputs: {"predicted": np.full((1, 2, 1), NAN), "next_0": inputs["state_0"]}
     broken = append(networks, session, day(6, 1))
-    with pytest.raises(ModelBroken, match="train it anew"):
+    with pytest.raises(ModelBroken, match="train it again"):
         forecast_session(networks, flat_calibration(2), broken, 2, [])
 
 
