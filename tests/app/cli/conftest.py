@@ -1,4 +1,4 @@
-"""The command line, in this process where that is honest; ``home`` is a folder with a migrated database in it."""
+"""The command line, run in this process where a test needs no other; ``home`` is a folder with a migrated database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Forecastle = Callable[..., Result]
 
 @dataclass
 class Home:
-    """A data folder, and its database."""
+    """Data folder and its database."""
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Home:
         return Database(f"sqlite:///{self.folder / 'forecastle.db'}")
 
     def csv(self, name: str = "sales.csv", panel: Panel | None = None) -> str:
-        """A table in a file."""
+        """Write a panel as a CSV file, and return its path."""
         lines = [f"{unique_id},{ds},{y}" for unique_id, ds, y in rows_of(panel or weeks())]
         path = self.folder / name
         path.write_text("\n".join(["unique_id,ds,y", *lines]) + "\n")
@@ -39,7 +39,7 @@ class Home:
 
 @pytest.fixture(name="empty")
 def empty_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A folder without a database; no setting comes from outside."""
+    """Folder without a database; the environment has no other settings."""
     monkeypatch.setenv("FORECASTLE_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("FORECASTLE_DATABASE_URL", raising=False)
     return Home(tmp_path)
@@ -47,14 +47,14 @@ def empty_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 @pytest.fixture(name="home")
 def home_fixture(empty: Home) -> Home:
-    """A folder with a migrated database."""
+    """Folder with a migrated database."""
     migrate(str(empty.database.url))
     return empty
 
 
 @pytest.fixture(name="forecastle")
 def forecastle_fixture(monkeypatch: pytest.MonkeyPatch) -> Forecastle:
-    """``forecastle("keys", "list")``: what the command printed, on which stream, and its exit code."""
+    """``forecastle("keys", "list")`` returns the output of the command by stream, and its exit code."""
     monkeypatch.setenv("COLUMNS", "160")
 
     def run(*arguments: object) -> Result:
@@ -66,7 +66,7 @@ def forecastle_fixture(monkeypatch: pytest.MonkeyPatch) -> Forecastle:
 
 
 def refused(result: Result, *words: str, code: int = 1) -> bool:
-    """Whether a command said in one line on stderr what is wrong, with these words in it, and gave no data."""
+    """Return True if a command printed one line of error with these words, and nothing on stdout."""
     assert result.exit_code == code, result.stderr
     assert result.stdout == ""
     [line] = result.stderr.splitlines()

@@ -25,7 +25,7 @@ LAST_DAY = date(2024, 1, 1) + timedelta(days=89)
 
 @pytest.fixture(name="demand")
 def demand_fixture(home: Home) -> Version:
-    """A champion of ``demand``, and the data set ``sales``."""
+    """Champion of ``demand``, trained on the data set ``sales``."""
     database = home.database
     try:
         return crown(database, keep(database, weeks()))
@@ -36,10 +36,10 @@ def demand_fixture(home: Home) -> Version:
 def test_a_forecast_is_csv_with_a_row_for_each_series_and_step(
     forecastle: Forecastle, home: Home, demand: Version
 ) -> None:
-    told = forecastle("forecast", home.csv(), "--model", "demand")
-    assert told.exit_code == 0
-    assert told.stderr == "demand version 1, skill against seasonal naive 25.0 %\n"
-    rows = list(csv.DictReader(io.StringIO(told.stdout)))
+    result = forecastle("forecast", home.csv(), "--model", "demand")
+    assert result.exit_code == 0
+    assert result.stderr == "demand version 1, skill against seasonal naive 25.0 %\n"
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert list(rows[0]) == ["unique_id", "ds", "mean", "lo-80", "hi-80"]
     assert [row["unique_id"] for row in rows] == [name for name in ("s0", "s1", "s2") for _ in range(4)]
     assert [row["ds"] for row in rows[:4]] == [f"{LAST_DAY + timedelta(days=n)}T00:00:00" for n in (1, 2, 3, 4)]
@@ -49,40 +49,40 @@ def test_a_forecast_is_csv_with_a_row_for_each_series_and_step(
     assert all(float(row["lo-80"]) < float(row["mean"]) < float(row["hi-80"]) for row in rows)
 
 
-def test_a_forecast_is_json_with_the_levels_asked_for(forecastle: Forecastle, home: Home, demand: Version) -> None:
+def test_a_forecast_is_json_with_the_levels_of_the_options(forecastle: Forecastle, home: Home, demand: Version) -> None:
     options = ["--format", "json", "--level", 50, "--level", 95, "-H", 6, "--version", 1]
-    told = forecastle("forecast", "dataset:sales", "-m", "demand", *options)
-    rows = json.loads(told.stdout)
+    result = forecastle("forecast", "dataset:sales", "-m", "demand", *options)
+    rows = json.loads(result.stdout)
     assert len(rows) == 18
     assert set(rows[0]) == {"unique_id", "ds", "mean", "lo-50", "hi-50", "lo-95", "hi-95"}
-    assert "note: the model was trained and calibrated for 4 steps" in told.stderr
+    assert "note: the model was trained and calibrated for 4 steps" in result.stderr
 
 
 def test_a_note_names_its_series(forecastle: Forecastle, home: Home, demand: Version) -> None:
     flat = weeks(series=1)
     flat.y[:] = 5.0
-    told = forecastle("forecast", home.csv(panel=flat), "-m", "demand")
-    assert "have no width (s0)" in told.stderr
-    assert {row["mean"] for row in csv.DictReader(io.StringIO(told.stdout))} == {"5.0"}
+    result = forecastle("forecast", home.csv(panel=flat), "-m", "demand")
+    assert "have no width (s0)" in result.stderr
+    assert {row["mean"] for row in csv.DictReader(io.StringIO(result.stdout))} == {"5.0"}
 
 
-def test_warnings_about_the_version_are_printed_as_the_service_states_them(forecastle: Forecastle, home: Home) -> None:
+def test_warnings_about_the_version_are_printed_in_the_words_of_the_api(forecastle: Forecastle, home: Home) -> None:
     database = home.database
     crown(database, keep(database, weeks()), report=report(-0.1, 4))
     database.dispose()
-    told = forecastle("forecast", home.csv(), "-m", "demand")
-    assert "note: in its backtest this version was not better than seasonal naive\n" in told.stderr
+    result = forecastle("forecast", home.csv(), "-m", "demand")
+    assert "note: in its backtest this version was not better than seasonal naive\n" in result.stderr
 
 
 def test_a_backtest_shows_the_model_beside_the_baselines(forecastle: Forecastle, home: Home, demand: Version) -> None:
-    told = forecastle("backtest", home.csv(), "--model", "demand", "--format", "json")
-    rows = {row["forecaster"]: row for row in json.loads(told.stdout)}
+    result = forecastle("backtest", home.csv(), "--model", "demand", "--format", "json")
+    rows = {row["forecaster"]: row for row in json.loads(result.stdout)}
     networks, panel = ready_of(*untrained().members[0][:2]), weeks()
     origins = origins_of(panel, plan_for(panel, 4, 7), 7)
-    found = evaluate(lambda *asked: predict(networks, *asked), origins).report
+    found = evaluate(lambda *windows: predict(networks, *windows), origins).report
     for name in ("model", "seasonal_naive", "naive", "drift"):
         assert rows[name]["mase"] == pytest.approx(found.scores[name]["mase"])
-    assert told.stderr == f"demand version 1: {found.windows} windows from {found.origins} origins\n"
+    assert result.stderr == f"demand version 1: {found.windows} windows from {found.origins} origins\n"
     again = list(csv.DictReader(io.StringIO(forecastle("backtest", "dataset:sales", "-m", "demand", "-H", 2).stdout)))
     assert [row["forecaster"] for row in again] == ["model", "seasonal_naive", "naive", "drift"]
 
@@ -93,13 +93,13 @@ def test_a_table_without_the_covariates_of_the_model_is_refused(forecastle: Fore
     crown(database, keep(database, priced), untrained(replace(SPEC, past_covariates=("price",))))
     database.dispose()
     for command in ("forecast", "backtest"):
-        told = forecastle(command, home.csv("other.csv"), "-m", "demand")
-        assert refused(told, "there is no covariate 'price'", "send a column of that name")
+        result = forecastle(command, home.csv("other.csv"), "-m", "demand")
+        assert refused(result, "there is no covariate 'price'", "send a column of that name")
         assert forecastle(command, "dataset:sales", "-m", "demand").exit_code == 0
 
 
 @pytest.mark.parametrize("command", ["forecast", "backtest"])
-def test_what_cannot_be_read_or_found_is_refused_in_one_line(
+def test_a_table_or_model_that_cannot_be_read_is_refused_in_one_line(
     forecastle: Forecastle, home: Home, demand: Version, command: str
 ) -> None:
     assert refused(forecastle(command, "nowhere.csv", "-m", "demand"), "there is no file nowhere.csv; check the path")
@@ -121,10 +121,10 @@ def test_a_table_of_another_frequency_is_refused(forecastle: Forecastle, home: H
     assert refused(backtest, "version: demand@1 has frequency D, the data h; name a version of that frequency")
 
 
-def test_levels_and_horizons_that_are_none_are_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
-    asked = ["forecast", home.csv(), "-m", "demand"]
-    assert refused(forecastle(*asked, "--level", 100), "--level 100 is not an interval; give 1 to 99 percent")
-    assert refused(forecastle(*asked, "-H", 0), "--horizon 0 is too small; give at least 1")
+def test_levels_and_horizons_out_of_range_are_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
+    arguments = ["forecast", home.csv(), "-m", "demand"]
+    assert refused(forecastle(*arguments, "--level", 100), "--level 100 is not an interval; give 1 to 99 percent")
+    assert refused(forecastle(*arguments, "-H", 0), "--horizon 0 is too small; give at least 1")
     too_short = forecastle("backtest", home.csv("short.csv", weeks(points=4)), "-m", "demand")
     assert refused(too_short, "the longest series has 4 points", "shorter horizon")
 

@@ -1,4 +1,4 @@
-"""What the command line says of itself, and how it takes wrong words and wrong settings."""
+"""Help texts of the commands, wrong options and wrong settings."""
 
 import json
 import subprocess
@@ -36,22 +36,22 @@ HEAVY = {"numpy", "sqlalchemy", "fastapi", "pandas", "tensorflow", "onnxruntime"
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_shows_an_example(forecastle: Forecastle, command: list[str]) -> None:
-    told = forecastle(*command, "--help")
-    assert told.exit_code == 0
-    assert f"Example: forecastle {' '.join(command)}" in told.stdout
+    result = forecastle(*command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: forecastle {' '.join(command)}" in result.stdout
 
 
-def test_help_waits_for_no_library() -> None:
+def test_help_imports_no_heavy_library() -> None:
     say = "import json, sys; from app.__main__ import main\ntry: main()\nfinally: print(json.dumps(list(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", say, "--help"], capture_output=True, text=True, check=True)
-    help_text, modules = told.stdout.rsplit("\n", 2)[:2]
+    result = subprocess.run([sys.executable, "-c", say, "--help"], capture_output=True, text=True, check=True)
+    help_text, modules = result.stdout.rsplit("\n", 2)[:2]
     assert "serve" in help_text
     assert HEAVY & set(json.loads(modules)) == set()
 
 
-def test_the_package_is_a_command_too() -> None:
-    told = subprocess.run([sys.executable, "-m", "app", "keys", "--help"], capture_output=True, text=True, check=True)
-    assert "forecastle keys" in told.stdout
+def test_the_package_can_be_run_as_a_module() -> None:
+    result = subprocess.run([sys.executable, "-m", "app", "keys", "--help"], capture_output=True, text=True, check=True)
+    assert "forecastle keys" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_the_package_is_a_command_too() -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_words_are_answered_with_status_2(forecastle: Forecastle, home: Home, words: list[str]) -> None:
-    told = forecastle(*words)
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert "Usage: forecastle" in told.stderr
+def test_wrong_options_exit_with_status_2(forecastle: Forecastle, home: Home, words: list[str]) -> None:
+    result = forecastle(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Usage: forecastle" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_wrong_words_are_answered_with_status_2(forecastle: Forecastle, home: Ho
         ("FORECASTLE_DATABASE_URL", "not an address", "give sqlite:"),
     ],
 )
-def test_a_wrong_setting_is_named(
+def test_a_wrong_setting_is_named_and_exits_with_status_78(
     forecastle: Forecastle, home: Home, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, reason: str
 ) -> None:
     monkeypatch.setenv(setting, value)
@@ -102,19 +102,21 @@ def test_a_wrong_setting_is_named(
     ],
     ids=lambda words: words[0],
 )
-def test_a_database_that_is_not_migrated_is_left_alone(forecastle: Forecastle, empty: Home, words: list[str]) -> None:
+def test_a_database_that_is_not_migrated_is_refused_and_not_created(
+    forecastle: Forecastle, empty: Home, words: list[str]
+) -> None:
     assert refused(forecastle(*words), "run 'forecastle migrate'")
     assert list(empty.folder.iterdir()) == []
 
 
-def test_a_database_that_does_not_answer_is_said_in_one_line(
+def test_a_database_that_does_not_answer_is_one_line_of_error(
     forecastle: Forecastle, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORECASTLE_DATABASE_URL", "postgresql+psycopg://127.0.0.1:1/nothing")
     assert refused(forecastle("keys", "list"), "the database does not answer")
 
 
-def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(
+def test_a_data_folder_that_cannot_be_created_is_one_line_of_error(
     forecastle: Forecastle, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home.folder / "file").touch()
@@ -124,6 +126,6 @@ def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(
 
 def test_migrating_twice_is_harmless(forecastle: Forecastle, empty: Home) -> None:
     for _ in range(2):
-        told = forecastle("migrate")
-        assert (told.exit_code, told.stdout) == (0, "")
-        assert told.stderr.endswith(f"the database has schema {HEAD}\n")
+        result = forecastle("migrate")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.endswith(f"the database has schema {HEAD}\n")

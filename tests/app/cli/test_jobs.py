@@ -11,7 +11,7 @@ from tests.app.cli.conftest import Forecastle, Home, refused
 from tests.app.work.small_jobs import claim, context_of, keep, queue, weeks
 
 
-def test_jobs_are_listed_newest_first_and_by_what_they_are(forecastle: Forecastle, home: Home) -> None:
+def test_jobs_are_listed_newest_first_and_by_filter(forecastle: Forecastle, home: Home) -> None:
     revision = keep(home.database, weeks())
     first, second = queue(home.database, revision), queue(home.database, revision)
     claim(home.database)
@@ -26,7 +26,7 @@ def test_jobs_are_listed_newest_first_and_by_what_they_are(forecastle: Forecastl
     assert forecastle("jobs", "list", "--kind", "tune").stdout.splitlines() == [header]
 
 
-def test_a_job_is_shown_with_what_was_tried_and_what_it_left(forecastle: Forecastle, home: Home) -> None:
+def test_a_job_is_shown_with_its_attempts_and_files(forecastle: Forecastle, home: Home) -> None:
     queue(home.database, keep(home.database, weeks()))
     job = claim(home.database)
     context = context_of(home.database, job)
@@ -51,7 +51,7 @@ def test_a_job_is_cancelled_at_once_or_asked_to_stop(forecastle: Forecastle, hom
     assert refused(forecastle("jobs", "cancel", second.id), "there is nothing left to cancel")
 
 
-def test_watching_a_job_that_fails_says_why(forecastle: Forecastle, home: Home) -> None:
+def test_watching_a_job_that_fails_prints_the_reason(forecastle: Forecastle, home: Home) -> None:
     queue(home.database, keep(home.database, weeks()))
     job = claim(home.database)
     with home.database.write() as session:
@@ -60,11 +60,11 @@ def test_watching_a_job_that_fails_says_why(forecastle: Forecastle, home: Home) 
 
 
 def ended(watched: Result) -> str:
-    """The last line of a command that watched a job to a bad end."""
+    """Return the error of a command that watched a job until it failed."""
     assert (watched.exit_code, watched.stdout) == (1, "")
     return watched.stderr.splitlines()[-1].removeprefix("error: ")
 
 
 @pytest.mark.parametrize("word", ["show", "cancel", "watch"])
-def test_a_job_that_is_not_there_is_said_in_one_line(forecastle: Forecastle, home: Home, word: str) -> None:
+def test_a_job_that_does_not_exist_is_one_line_of_error(forecastle: Forecastle, home: Home, word: str) -> None:
     assert refused(forecastle("jobs", word, "f" * 32), "no job")

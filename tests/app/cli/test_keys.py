@@ -1,4 +1,4 @@
-"""``forecastle keys``: keys go to stdout and nothing else does."""
+"""``forecastle keys``: stdout has keys and nothing else."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ def whose(home: Home, raw: str) -> keys.KeyPrincipal | None:
 
 
 def test_a_key_is_printed_once_and_works(forecastle: Forecastle, home: Home) -> None:
-    told = forecastle("keys", "create", "--name", "laptop")
-    assert told.exit_code == 0
-    [raw] = told.stdout.splitlines()
-    assert "not shown again" in told.stderr
+    result = forecastle("keys", "create", "--name", "laptop")
+    assert result.exit_code == 0
+    [raw] = result.stdout.splitlines()
+    assert "not shown again" in result.stderr
     principal = whose(home, raw)
     assert principal is not None
     assert principal.scope == "write"
@@ -38,11 +38,11 @@ def test_a_key_may_read_only_belong_to_another_tenant_and_expire(forecastle: For
     assert timedelta(days=1.9) < left < timedelta(days=2.1)
 
 
-def test_a_revoked_key_opens_nothing(forecastle: Forecastle, home: Home) -> None:
+def test_a_revoked_key_is_not_accepted(forecastle: Forecastle, home: Home) -> None:
     raw = forecastle("keys", "create", "--name", "lost").stdout.strip()
-    told = forecastle("keys", "revoke", raw.split("_")[1])
-    assert (told.exit_code, told.stdout) == (0, "")
-    assert "is revoked" in told.stderr
+    result = forecastle("keys", "revoke", raw.split("_")[1])
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "is revoked" in result.stderr
     assert whose(home, raw) is None
     assert forecastle("keys", "revoke", raw.split("_")[1]).exit_code == 0
 
@@ -53,11 +53,11 @@ def test_a_key_that_does_not_exist_cannot_be_revoked(forecastle: Forecastle, hom
 
 def test_the_list_is_a_table_even_when_empty(forecastle: Forecastle, home: Home) -> None:
     header = "id,tenant,name,scope,created_at,expires_at,revoked_at\n"
-    told = forecastle("keys", "list")
-    assert (told.stdout, told.stderr) == (header, "")
+    result = forecastle("keys", "list")
+    assert (result.stdout, result.stderr) == (header, "")
     assert forecastle("keys", "list", "--format", "json").stdout == "[]\n"
     for name in ("a", 'b, "quoted"'):
         forecastle("keys", "create", "--name", name)
-    told = forecastle("keys", "list")
-    assert told.stdout.startswith(header)
-    assert [row["name"] for row in csv.DictReader(io.StringIO(told.stdout))] == ["a", 'b, "quoted"']
+    result = forecastle("keys", "list")
+    assert result.stdout.startswith(header)
+    assert [row["name"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["a", 'b, "quoted"']

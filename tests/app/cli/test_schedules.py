@@ -1,4 +1,4 @@
-"""``forecastle schedules``, and a real ``forecastle scheduler`` that fires what they say."""
+"""``forecastle schedules``, and a real ``forecastle scheduler`` process."""
 
 import json
 import signal
@@ -18,12 +18,12 @@ from tests.app.work.small_jobs import environment, eventually, keep, put_away, w
 JOB = json.dumps({"model": "demand", "dataset": "sales", "spec": {"horizon": 4}, "training": {"max_epochs": 1}})
 
 
-def test_a_schedule_from_its_birth_to_its_end(forecastle: Forecastle, home: Home) -> None:
+def test_a_schedule_is_added_listed_paused_resumed_and_deleted(forecastle: Forecastle, home: Home) -> None:
     keep(home.database, weeks())
     words = ["--cron", "30 2 * * *", "--zone", "Europe/Paris", "--job", JOB, "--triggers", '{"new_rows": 7}']
-    told = forecastle("schedules", "add", "nightly", *words)
-    assert told.exit_code == 0, told.stderr
-    assert told.stderr.startswith("schedule nightly: next due ")
+    result = forecastle("schedules", "add", "nightly", *words)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.startswith("schedule nightly: next due ")
     [row] = json.loads(forecastle("schedules", "list", "--format", "json").stdout)
     assert (row["name"], row["paused"], row["cron"]) == ("nightly", False, "30 2 * * *")
     assert json.loads(row["triggers"]) == {"new_rows": 7, "pause_s": 3600.0}
@@ -52,7 +52,7 @@ def test_a_schedule_from_its_birth_to_its_end(forecastle: Forecastle, home: Home
         (["--cron", "0 0 * * *", "--job", JOB, "--misfire", "all"], "give overlap 'queue'"),
     ],
 )
-def test_what_could_never_work_is_refused_in_one_line(
+def test_a_schedule_that_cannot_work_is_refused_in_one_line(
     forecastle: Forecastle, home: Home, words: list[str], reason: str
 ) -> None:
     keep(home.database, weeks())
@@ -60,10 +60,10 @@ def test_what_could_never_work_is_refused_in_one_line(
     assert forecastle("schedules", "list", "--format", "json").stdout == "[]\n"
 
 
-def test_a_scheduler_fires_and_tells_and_ends_when_it_is_told_to(forecastle: Forecastle, home: Home) -> None:
+def test_a_scheduler_queues_jobs_sends_webhooks_and_ends_on_a_signal(forecastle: Forecastle, home: Home) -> None:
     revision = keep(home.database, weeks())
-    told = forecastle("schedules", "add", "often", "--cron", "* * * * *", "--job", JOB)
-    assert told.exit_code == 0, told.stderr
+    result = forecastle("schedules", "add", "often", "--cron", "* * * * *", "--job", JOB)
+    assert result.exit_code == 0, result.stderr
     with home.database.write() as session:  # due a minute ago
         past = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
         session.execute(update(Schedule).values(due_at=past, next_at=past))
@@ -74,7 +74,7 @@ def test_a_scheduler_fires_and_tells_and_ends_when_it_is_told_to(forecastle: For
             webhooks.announce(session, revision.tenant_id, "job.failed", {"job": "a1"})
         process = psutil.Popen([sys.executable, "-m", "app", "scheduler"], env=env)
         try:
-            eventually(lambda: desk.told)
+            eventually(lambda: desk.result)
             eventually(lambda: json.loads(forecastle("schedules", "show", "often").stdout)["firings"])
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0

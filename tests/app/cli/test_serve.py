@@ -1,4 +1,4 @@
-"""``forecastle serve`` as a person starts it: a process of its own, with a worker beside it."""
+"""``forecastle serve`` as a process of its own, with a worker."""
 
 import json
 import re
@@ -33,10 +33,10 @@ from tests.app.work.small_jobs import (
 
 @dataclass
 class Serving:
-    """A server that has said that it is ready, and all that it has said."""
+    """A server that is ready, and its output so far."""
 
     process: psutil.Popen
-    said: str
+    output: str
 
     @property
     def url(self) -> str:
@@ -47,23 +47,23 @@ class Serving:
         return self._after("API key")
 
     def curl(self) -> str:
-        """The line to be tried."""
-        [line] = [line for line in self.said.splitlines() if line.startswith("  curl ")]
+        """Return the example command of the banner."""
+        [line] = [line for line in self.output.splitlines() if line.startswith("  curl ")]
         return line
 
     def worker(self) -> psutil.Process:
-        """Its worker, once it has one."""
+        """Return the worker process, once it runs."""
         return eventually(lambda: children_of(self.process, "worker"))[0]
 
     def _after(self, word: str) -> str:
-        found = re.search(rf"^  {word} +(.+)$", self.said, re.MULTILINE)
-        assert found is not None, self.said
+        found = re.search(rf"^  {word} +(.+)$", self.output, re.MULTILINE)
+        assert found is not None, self.output
         return found[1]
 
 
 @contextmanager
 def serving(home: Home, *words: str, ready: str = "Forecastle is ready") -> Iterator[Serving]:
-    """A real server; killed at the end of the block if it still runs."""
+    """Run a real server; kill it at the end of the block if it still runs."""
     log = home.folder / "log"
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "app", "serve", *words]
@@ -77,14 +77,14 @@ def serving(home: Home, *words: str, ready: str = "Forecastle is ready") -> Iter
         put_away(process)
 
 
-def test_a_newcomer_pastes_the_line_shown_and_gets_a_forecast(home: Home) -> None:
+def test_the_example_command_of_the_banner_returns_a_forecast(home: Home) -> None:
     database = home.database
     sales = keep(database, weeks())
     crown(database, sales)
     with serving(home, "--port", "0") as server:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", server.url)
-        told = subprocess.run(["bash", "-c", server.curl()], capture_output=True, text=True, check=True)
-        answer = json.loads(told.stdout)
+        result = subprocess.run(["bash", "-c", server.curl()], capture_output=True, text=True, check=True)
+        answer = json.loads(result.stdout)
         assert (answer["model"]["name"], answer["model"]["version"]) == ("demand", 1)
         assert len(answer["forecasts"][0]["mean"]) == 4
         assert server.key in server.curl()
@@ -118,7 +118,7 @@ def test_a_newcomer_pastes_the_line_shown_and_gets_a_forecast(home: Home) -> Non
 def test_without_a_worker_there_is_no_key_and_no_example(home: Home) -> None:
     with serving(home, "--no-worker", "--port", "0") as server:
         assert server.key == "create one with 'forecastle keys create --name NAME'"
-        assert "curl" not in server.said
+        assert "curl" not in server.output
         assert not (home.folder / "api-key").exists()
         assert server.process.children() == []
         assert httpx.get(f"{server.url}/livez").status_code == 200
@@ -135,8 +135,8 @@ def test_without_a_worker_there_is_no_key_and_no_example(home: Home) -> None:
         assert server.process.wait(60) == 0
 
 
-def test_a_tenant_with_keys_of_its_own_is_shown_none(home: Home) -> None:
-    # The first key was revoked, or made by hand: whoever has keys knows how to make more.
+def test_the_banner_shows_no_key_to_a_tenant_with_other_keys(home: Home) -> None:
+    # The first key was revoked, or created by hand; the tenant has another key.
     (home.folder / "api-key").write_text("fc_notakey_\n")
     command = [sys.executable, "-m", "app", "keys", "create", "--name", "mine"]
     subprocess.run(command, capture_output=True, check=True)
@@ -150,18 +150,18 @@ def test_a_tenant_with_keys_of_its_own_is_shown_none(home: Home) -> None:
 @pytest.mark.parametrize("words", [["serve"], ["worker"]], ids=["serve", "worker"])
 def test_nothing_starts_on_a_database_that_is_not_migrated(empty: Home, words: list[str]) -> None:
     command = [sys.executable, "-m", "app", *words]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (told.returncode, told.stdout) == (1, "")
-    assert told.stderr == "error: the database does not have this version's schema; run 'forecastle migrate'\n"
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: the database does not have this version's schema; run 'forecastle migrate'\n"
     assert list(empty.folder.iterdir()) == []
 
 
-def test_the_line_shown_survives_any_name() -> None:
+def test_the_example_command_is_quoted_for_the_shell() -> None:
     example = {"model": "demand", "dataset": {"name": "sales", "ids": ["O'Brien's $HOME `id`"]}, "horizon": 4}
     shown = banner("http://127.0.0.1:8000", "fc_key", example)
     [line] = [line for line in shown.splitlines() if "curl" in line]
-    told = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", line.replace("curl", "printf '%s\\n'")], capture_output=True, text=True, check=True
     )
-    assert json.loads(told.stdout.splitlines()[-1]) == example
+    assert json.loads(result.stdout.splitlines()[-1]) == example
     assert "curl" not in banner("http://127.0.0.1:8000", "fc_key", None)

@@ -15,15 +15,15 @@ def _handlers() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_what_waits(number: signal.Signals) -> None:
+def test_a_signal_sets_the_event(number: signal.Signals) -> None:
     stop = until_signalled()
     assert not stop.wait(0.01)
     signal.raise_signal(number)
     assert stop.wait(10)
 
 
-def test_a_signal_that_comes_within_the_wait_itself_does_not_hang_the_process() -> None:
+def test_a_signal_during_the_wait_does_not_block_the_process() -> None:
     stop = until_signalled()
-    with stop._cond:  # as a wait holds it for a moment; a handler that asked for it would never return
+    with stop._cond:  # a wait holds it for a moment; a handler that acquired it would never return
         signal.raise_signal(signal.SIGTERM)
     assert stop.wait(10)

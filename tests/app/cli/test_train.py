@@ -1,4 +1,4 @@
-"""``forecastle train``: a table becomes a data set, a job and a version, whose name is all that goes to stdout."""
+"""``forecastle train``: a table becomes a data set, a job and a version, whose name is printed on stdout."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ from tests.app.work.small_jobs import crown, environment, eventually, keep, week
 TINY = ["--spec", "units=4", "--spec", "context=12", "--horizon", "4"]
 QUICK = [f"--training={pair}" for pair in ("max_epochs=2", "steps_per_epoch=5", "batch_size=16")]
 QUICK += ["--no-baselines", "--no-refit"]
-STOLEN = 99  # the token of a worker that took the job over
+STOLEN = 99  # token of the worker that takes the job over
 
 
 def command(*words: str) -> list[str]:
@@ -34,10 +34,10 @@ def job_ids(home: Home) -> list[str]:
     return found
 
 
-def test_a_table_becomes_a_champion_even_beside_a_program_of_the_users_own(home: Home) -> None:
-    # The folder holds modules with the names of ours, as a user's own project may.
+def test_a_table_becomes_a_champion_in_a_folder_with_modules_named_app_and_models(home: Home) -> None:
+    # The folder holds modules named app and models, as a user's project may.
     for module in ("app", "models"):
-        (home.folder / f"{module}.py").write_text("raise SystemExit('this is the program of the user')\n")
+        (home.folder / f"{module}.py").write_text("raise SystemExit('the user's own program')\n")
     table = home.csv()
     env = environment(data_dir=".", poll_s=0.1)
 
@@ -45,12 +45,12 @@ def test_a_table_becomes_a_champion_even_beside_a_program_of_the_users_own(home:
         order = command("train", table, "--model", "demand", *words)
         return subprocess.run(order, cwd=home.folder, env=env, capture_output=True, text=True, check=False)
 
-    told = run(*TINY, *QUICK)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == "demand 1\n"
-    assert "training done\n" in told.stderr  # what comes before may be over before anybody looks
-    assert "promoted (the first version)" in told.stderr
-    assert "Traceback" not in told.stderr
+    result = run(*TINY, *QUICK)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "demand 1\n"
+    assert "training done\n" in result.stderr  # earlier phases may end between two polls
+    assert "promoted (the first version)" in result.stderr
+    assert "Traceback" not in result.stderr
 
     database = home.database
     with database.write() as session:
@@ -70,8 +70,8 @@ def test_a_table_becomes_a_champion_even_beside_a_program_of_the_users_own(home:
 
 def test_a_data_set_with_other_content_is_not_overwritten(forecastle: Forecastle, home: Home) -> None:
     keep(home.database, weeks(points=80))
-    told = forecastle("train", home.csv(), "-m", "demand", *TINY)
-    assert refused(told, "data set 'sales' is in the database with other content", "rename the file")
+    result = forecastle("train", home.csv(), "-m", "demand", *TINY)
+    assert refused(result, "data set 'sales' is in the database with other content", "rename the file")
     assert job_ids(home) == []
 
 
@@ -95,17 +95,17 @@ def test_a_data_set_with_other_content_is_not_overwritten(forecastle: Forecastle
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_work_is_refused_before_it_is_queued(
+def test_a_job_that_cannot_work_is_refused_and_not_queued(
     forecastle: Forecastle, home: Home, words: list[str], reason: str
 ) -> None:
-    told = forecastle("train", home.csv(), "-m", "demand", "--horizon", 4, *words)
-    assert refused(told, reason)
+    result = forecastle("train", home.csv(), "-m", "demand", "--horizon", 4, *words)
+    assert refused(result, reason)
     assert job_ids(home) == []
 
 
-def test_a_file_whose_name_cannot_name_a_data_set_is_refused_and_not_kept(forecastle: Forecastle, home: Home) -> None:
-    told = forecastle("train", home.csv("my sales.csv"), "-m", "demand", *TINY)
-    assert refused(told, "'my sales' cannot name a dataset")
+def test_a_file_whose_name_cannot_name_a_data_set_is_refused_and_not_stored(forecastle: Forecastle, home: Home) -> None:
+    result = forecastle("train", home.csv("my sales.csv"), "-m", "demand", *TINY)
+    assert refused(result, "'my sales' cannot name a dataset")
     with home.database.write() as session:
         assert datasets.list_page(session, tenant_id(session, "default"), 0, 10) == []
 
@@ -120,7 +120,7 @@ def give_up(session: Session, job_id: str) -> None:
 
 @contextmanager
 def another_worker(home: Home, end: Callable[[Session, str], None]) -> Iterator[None]:
-    """One that takes the job over as soon as there is one, and ends it."""
+    """Run a worker that takes over the job as soon as it is queued, and ends it."""
     database = home.database
 
     def take_over() -> None:
@@ -138,18 +138,18 @@ def another_worker(home: Home, end: Callable[[Session, str], None]) -> Iterator[
     database.dispose()
 
 
-def test_what_few_ask_for_reaches_the_job(forecastle: Forecastle, home: Home) -> None:
+def test_members_refit_and_baselines_reach_the_job(forecastle: Forecastle, home: Home) -> None:
     words = ["--member", "seed=1", "--member", "seed=2,loss=mse", "--no-refit", "--no-baselines"]
     with another_worker(home, give_up):
         forecastle("train", home.csv(), "-m", "demand", *TINY, *words)
     (job_id,) = job_ids(home)
     with home.database.read() as session:
-        asked = jobs.get(session, tenant_id(session, "default"), job_id).request
-    members = [asked, *asked["others"]]
-    said = [(m["spec"]["units"], m["spec"]["loss"], m["training"]["seed"]) for m in members]
-    first = asked["spec"]["loss"]
-    assert said == [(4, first, 0), (4, first, 1), (4, "mse", 2)]
-    assert (asked["refit"], "baselines" in asked) == (False, False)
+        stored = jobs.get(session, tenant_id(session, "default"), job_id).request
+    members = [stored, *stored["others"]]
+    fields = [(m["spec"]["units"], m["spec"]["loss"], m["training"]["seed"]) for m in members]
+    first = stored["spec"]["loss"]
+    assert fields == [(4, first, 0), (4, first, 1), (4, "mse", 2)]
+    assert (stored["refit"], "baselines" in stored) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -160,36 +160,36 @@ def test_what_few_ask_for_reaches_the_job(forecastle: Forecastle, home: Home) ->
     ],
     ids=["failed", "cancelled"],
 )
-def test_a_job_that_does_not_succeed_is_an_error_whichever_worker_had_it(
+def test_a_job_that_fails_in_another_worker_is_an_error_of_the_command(
     forecastle: Forecastle, home: Home, end: Callable[[Session, str], None], message: str
 ) -> None:
     with another_worker(home, end):
-        told = forecastle("train", home.csv(), "-m", "demand", *TINY, *QUICK)
-    assert (told.exit_code, told.stdout) == (1, "")
-    assert told.stderr.splitlines()[-1] == message
+        result = forecastle("train", home.csv(), "-m", "demand", *TINY, *QUICK)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1] == message
 
 
-def test_if_missing_does_nothing_where_there_is_a_champion(forecastle: Forecastle, home: Home) -> None:
+def test_if_missing_does_nothing_if_there_is_a_champion(forecastle: Forecastle, home: Home) -> None:
     database = home.database
     crown(database, keep(database, weeks()))
     database.dispose()
-    told = forecastle("train", "nowhere.csv", "-m", "demand", "--if-missing")
-    assert (told.exit_code, told.stdout, told.stderr) == (0, "", "model demand exists already\n")
+    result = forecastle("train", "nowhere.csv", "-m", "demand", "--if-missing")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "model demand exists already\n")
 
 
-# A shell starts its background jobs deaf to Ctrl-C, and so would be the command under a test suite that is one.
+# A shell starts background jobs with SIGINT ignored; under a test suite in the background the command would be too.
 LISTENING = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from app.__main__ import main; main()"
 )
 
 
-def test_ctrl_c_cancels_the_job_that_nobody_waits_for_any_more(home: Home) -> None:
+def test_ctrl_c_cancels_the_job_of_the_command(home: Home) -> None:
     order = ["train", home.csv(), "--model", "demand", "--spec", "units=4", "--training", "max_epochs=1000"]
     line = [sys.executable, "-P", "-c", LISTENING, *order]
     env = environment(data_dir=home.folder, poll_s=0.1)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=env) as train:
         assert train.stderr is not None
-        assert any("epoch" in said for said in train.stderr)
+        assert any("epoch" in line for line in train.stderr)
         train.send_signal(signal.SIGINT)
         train.stderr.read()
     assert train.returncode != 0
