@@ -22,7 +22,7 @@ from tests.app.work.small_jobs import work_on
 from tests.fakes import says, seasonal_naive
 
 DAYS = 60
-UPS = [float(day) for day in range(DAYS)]  # 0, 1, 2, …: a forecaster that says +1, +2 in units of 1 is right
+UPS = [float(day) for day in range(DAYS)]  # 0, 1, 2, …: a forecaster of +1, +2 in units of 1 has no error
 WORK: dict[str, JobFunction] = {"train": train, "retrain": train, "tune": train, "forecast": forecast_all}
 TINY = {"spec": {"season": 7, "horizon": 4, "context": 12, "units": 4}, "training": {"steps_per_epoch": 2}}
 
@@ -32,13 +32,13 @@ def wave(day: int, level: float) -> float:
 
 
 def csv(lines: list[str]) -> dict[str, Any]:
-    """The arguments of a request that sends rows of shops."""
+    """Return the arguments of a request that sends rows of shops."""
     return body("\n".join(["unique_id,ds,y,town", *lines, ""]).encode(), CSV)
 
 
 @pytest.fixture(name="shops")
 def shops_fixture(house: House) -> Caller:
-    """70 days of six shops, of which two are in Ulm."""
+    """Data set of 70 days of six shops, of which two are in Ulm."""
     towns = ["Ulm", "Ulm", *["Bad Aibling"] * 4]
     rows = [
         f"shop{i},{ds},{wave(day, 10.0 * i)},{town}" for i, town in enumerate(towns) for day, ds in enumerate(days(70))
@@ -49,14 +49,14 @@ def shops_fixture(house: House) -> Caller:
 
 @pytest.fixture(name="ups")
 def ups_fixture(house: House) -> Caller:
-    """Two series that rise by one a day, and a version that knows it: of four days in a row the unit is 1.5."""
+    """Two series that rise by one a day, and a version that forecasts it: the unit of four days in a row is 1.5."""
     house.acme.keep("sales", series("a", UPS) + series("b", UPS[:30]))
     house.register(says(1 / 1.5, 2 / 1.5))
     return house.acme
 
 
 def do(house: House, asked: dict[str, Any], work: JobFunction | None = None) -> dict[str, Any]:
-    """Post a job, do it in this process, and show it."""
+    """Post a job, do it in this process, and return its answer."""
     job = house.acme.post("/v1/jobs", json=asked)
     claimed = claim(house)
     assert claimed.id == job["id"]
@@ -72,13 +72,13 @@ def claim(house: House) -> Job:
 
 
 def refused(caller: Caller, **asked: Any) -> dict[str, Any]:
-    """The first error of a body that is refused."""
+    """Return the first error of a request that is refused."""
     answer = caller.ask("POST", "/v1/jobs", json=asked)
     assert answer.status_code == 422, answer.text
     return answer.json()["errors"][0]
 
 
-def test_a_whole_data_set_is_forecast_into_a_file(house: House, ups: Caller) -> None:
+def test_a_batch_forecast_writes_a_file(house: House, ups: Caller) -> None:
     done = do(house, {"kind": "forecast", "version": "demand@champion", "dataset": "sales", "format": "csv"})
     assert done["result"] == {"of": "demand@1", "series": 2, "rows": 4, "horizon": 2, "notes": {}}
     assert (done["order"]["version"]["number"], done["spec"], done["model"]) == (1, None, "demand")
@@ -94,18 +94,20 @@ def test_a_whole_data_set_is_forecast_into_a_file(house: House, ups: Caller) -> 
     assert answer.headers["content-disposition"] == 'attachment; filename="forecast.csv"'
     header, *rows = answer.text.splitlines()
     assert header.replace('"', "") == "unique_id,ds,mean,lo-80,hi-80"
-    said = [row.replace('"', "").split(",") for row in rows]
-    assert [(name, ds) for name, ds, *_ in said] == [
+    cells = [row.replace('"', "").split(",") for row in rows]
+    assert [(name, ds) for name, ds, *_ in cells] == [
         ("a", "2026-03-02T00:00:00"),
         ("a", "2026-03-03T00:00:00"),
         ("b", "2026-01-31T00:00:00"),
         ("b", "2026-02-01T00:00:00"),
     ]
-    np.testing.assert_allclose([float(mean) for _, _, mean, *_ in said], [60, 61, 30, 31], rtol=1e-5)
-    assert all(float(lo) < float(mean) < float(hi) for _, _, mean, lo, hi in said)
+    np.testing.assert_allclose([float(mean) for _, _, mean, *_ in cells], [60, 61, 30, 31], rtol=1e-5)
+    assert all(float(lo) < float(mean) < float(hi) for _, _, mean, lo, hi in cells)
 
 
-def test_parts_of_a_forecast_are_one_parquet_file(house: House, ups: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_forecast_in_parts_is_one_parquet_file(
+    house: House, ups: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.work.forecast.MAX_NUMBERS", 5)  # two steps of a mean and no interval: two series a part
     monkeypatch.setattr("app.work.job_context.PART_BYTES", 100)
     asked = {"kind": "forecast", "version": "demand@1", "dataset": "sales", "levels": [], "ids": ["b", "a"]}
@@ -124,7 +126,7 @@ def test_parts_of_a_forecast_are_one_parquet_file(house: House, ups: Caller, mon
     assert sum(sizes) == len(answer.content)
 
 
-def test_there_is_no_file_before_the_job_has_succeeded(house: House, ups: Caller) -> None:
+def test_a_file_cannot_be_read_before_its_job_has_succeeded(house: House, ups: Caller) -> None:
     job = ups.post("/v1/jobs", json={"kind": "forecast", "version": "demand@1", "dataset": "sales"})
     assert ups.get(f"/v1/jobs/{job['id']}/artifacts")["items"] == []
     answer = ups.ask("GET", f"/v1/jobs/{job['id']}/artifacts/forecast.parquet")
@@ -132,13 +134,15 @@ def test_there_is_no_file_before_the_job_has_succeeded(house: House, ups: Caller
     assert "they are there once the job has succeeded" in answer.json()["detail"]
 
 
-def test_a_backtest_says_how_a_version_did_and_leaves_each_forecast(house: House, ups: Caller) -> None:
+def test_a_backtest_reports_the_errors_and_writes_each_forecast(house: House, ups: Caller) -> None:
     asked = {"kind": "backtest", "version": "demand@champion", "dataset": "sales", "windows": "csv", "baselines": []}
     done = do(house, asked, backtest)
     report = done["result"]
     assert report["of"] == "demand@1"
-    assert report["scores"]["model"]["mase"] == pytest.approx(0, abs=1e-4)  # it says what comes
-    assert report["scores"]["seasonal_naive"]["mase"] == pytest.approx(1.5)  # 1 and 2 off, where a day's step is 1
+    assert report["scores"]["model"]["mase"] == pytest.approx(0, abs=1e-4)  # its forecasts are the actual values
+    assert report["scores"]["seasonal_naive"]["mase"] == pytest.approx(
+        1.5
+    )  # errors of 1 and 2, in units of a day's step of 1
     assert report["skill"] == pytest.approx(1, abs=1e-4)
     text = ups.ask("GET", f"/v1/jobs/{done['id']}/artifacts/windows.csv").text.replace('"', "")
     header, *rows = text.splitlines()
@@ -150,7 +154,7 @@ def test_a_backtest_says_how_a_version_did_and_leaves_each_forecast(house: House
         assert float(mean) == pytest.approx(float(y), rel=1e-4)
 
 
-def test_a_backtest_of_what_a_version_was_taught_says_so(house: House, ups: Caller) -> None:
+def test_a_backtest_counts_the_windows_that_the_version_was_trained_on(house: House, ups: Caller) -> None:
     with house.database.write() as session:
         taught = registry.resolve(session, house.tenants["acme"], "demand", 1, None)
         taught.scores = {**taught.scores, "refit": True}
@@ -158,13 +162,13 @@ def test_a_backtest_of_what_a_version_was_taught_says_so(house: House, ups: Call
     assert done["result"]["windows_taught"] == done["result"]["windows"]
 
 
-def test_without_a_version_seasonal_naive_is_what_is_scored(house: House, ups: Caller) -> None:
+def test_a_backtest_without_a_version_scores_seasonal_naive(house: House, ups: Caller) -> None:
     done = do(house, {"kind": "backtest", "dataset": "sales", "horizon": 2, "baselines": []}, backtest)
     assert (done["model"], done["result"]["of"]) == ("seasonal_naive", "seasonal_naive")
     assert done["result"]["skill"] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_search_tells_what_it_tried_and_registers_what_it_found(house: House, shops: Caller) -> None:
+def test_a_search_reports_its_trials_and_registers_the_best(house: House, shops: Caller) -> None:
     asked = {"kind": "tune", "model": "found", "dataset": "shops", "trials": 3, "baselines": [], "refit": False, **TINY}
     done = do(house, asked)
     trials = done["result"]["trials"]
@@ -179,7 +183,7 @@ def test_a_search_tells_what_it_tried_and_registers_what_it_found(house: House, 
     assert with_none["result"]["best"]["spec"]["horizon"] == 4
 
 
-def test_a_model_is_retrained_on_what_has_come_since(house: House, shops: Caller) -> None:
+def test_a_model_is_retrained_on_the_newest_revision(house: House, shops: Caller) -> None:
     trained = do(house, {"kind": "train", "model": "towns", "dataset": "shops", "baselines": [], **TINY})
     shops.post("/v1/datasets/shops/rows", **csv(["shop0,2026-03-12,12,Ulm"]))
     again = do(house, {"kind": "retrain", "model": "towns", "promote": "never"})
@@ -189,7 +193,7 @@ def test_a_model_is_retrained_on_what_has_come_since(house: House, shops: Caller
     assert shops.get("/v1/models/towns/versions/2")["scores"]["promotion"] == "the job says to promote never"
 
 
-def test_a_retraining_goes_on_from_the_champion_where_that_has_learned_anything(house: House, shops: Caller) -> None:
+def test_a_retraining_starts_from_the_weights_of_the_champion_if_it_has_any(house: House, shops: Caller) -> None:
     house.register(says(1, 2), model="learned")
     house.register(seasonal_naive(), model="naive")
     began = {
@@ -199,14 +203,14 @@ def test_a_retraining_goes_on_from_the_champion_where_that_has_learned_anything(
     assert began == {"learned": "learned@1", "naive": None}
 
 
-def test_a_model_without_a_champion_is_not_retrained(house: House, ups: Caller) -> None:
+def test_a_model_without_a_champion_cannot_be_retrained(house: House, ups: Caller) -> None:
     assert ups.ask("POST", "/v1/jobs", json={"kind": "retrain", "model": "nobody"}).status_code == 404
     house.register(says(1, 2), model="new", alias=None)
     answer = ups.ask("POST", "/v1/jobs", json={"kind": "retrain", "model": "new"})
     assert (answer.status_code, "has no champion" in answer.json()["detail"]) == (404, True)
 
 
-def test_a_model_for_each_group_learns_its_own_series_only(house: House, shops: Caller) -> None:
+def test_the_model_of_each_group_is_trained_on_the_series_of_the_group(house: House, shops: Caller) -> None:
     asked = {"kind": "train", "model": "t", "dataset": "shops", "by": "town", "children_at_once": 1, "baselines": []}
     parent = shops.post("/v1/jobs", json={**asked, **TINY})
     assert (parent["children"], parent["spec"]) == (2, None)
@@ -229,7 +233,7 @@ def test_a_model_for_each_group_learns_its_own_series_only(house: House, shops: 
     assert shops.get(f"/v1/models/t-Ulm/versions/{again['version']}")["data_sha256"] == data["Ulm"]["data_sha256"]
 
 
-def test_what_cannot_work_is_refused_with_its_field_and_what_to_do(house: House, ups: Caller, shops: Caller) -> None:
+def test_a_request_that_cannot_work_is_refused_with_field_and_hint(house: House, ups: Caller, shops: Caller) -> None:
     forecast = {"kind": "forecast", "version": "demand@1", "dataset": "sales"}
     backtest = {"kind": "backtest", "version": "demand@1", "dataset": "sales"}
     grouped = {"kind": "train", "model": "t", "dataset": "shops"}

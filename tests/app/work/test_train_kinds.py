@@ -21,7 +21,7 @@ from tests.app.work.small_jobs import SPEC, TRAINING, claim, crown, keep, queue,
 from tests.fakes import report
 
 SHORT = replace(TRAINING, max_epochs=1, steps_per_epoch=2)
-STILL = replace(SHORT, learning_rate=1e-6, weight_decay=0.0)  # what it is taught changes next to nothing
+STILL = replace(SHORT, learning_rate=1e-6, weight_decay=0.0)  # training hardly changes the weights
 
 
 @pytest.fixture(name="revision")
@@ -51,23 +51,23 @@ def distance(one: Member, other: Member) -> float:
 def test_the_members_of_an_ensemble_are_one_version(sqlite: Database, revision: Revision) -> None:
     specs = [SPEC, SPEC, replace(SPEC, loss="mse", context=20)]
     trainings = [SHORT, replace(SHORT, seed=1), SHORT]
-    wanted = tuple(map(MemberPlan, specs, trainings))
-    version, made = trained(sqlite, revision, members=wanted)
-    assert [member.spec for member in learned(made)] == specs[: len(learned(made))]
-    assert version.scores["members"] == [member.to_json() for member in wanted]
+    members = tuple(map(MemberPlan, specs, trainings))
+    version, forecaster = trained(sqlite, revision, members=members)
+    assert [member.spec for member in learned(forecaster)] == specs[: len(learned(forecaster))]
+    assert version.scores["members"] == [member.to_json() for member in members]
     assert version.number == 1
-    if learned(made):
-        assert distance(made.members[0], made.members[1]) > 0.01  # another seed, other weights
+    if learned(forecaster):
+        assert distance(forecaster.members[0], forecaster.members[1]) > 0.01  # another seed, other weights
 
 
 def test_a_warm_start_continues_from_the_weights_of_its_parent(sqlite: Database, revision: Revision) -> None:
     parent = untrained()
     old = crown(sqlite, revision, parent)
     start = PinnedVersion("demand@champion", old.number, old.id)
-    version, made = trained(sqlite, revision, training=STILL, warm_start=start)
-    assert all(distance(member, parent.members[0]) < 1e-3 for member in learned(made))
+    version, forecaster = trained(sqlite, revision, training=STILL, warm_start=start)
+    assert all(distance(member, parent.members[0]) < 1e-3 for member in learned(forecaster))
     assert version.scores["warm_started_from"] == "demand@1"
-    assert version.scores["parent_knew_backtest"] is False  # it was taught what lies before its own backtest
+    assert version.scores["parent_knew_backtest"] is False  # the parent was trained on the data before its own backtest
 
 
 def test_the_report_says_that_the_parent_was_trained_on_the_backtest(sqlite: Database, revision: Revision) -> None:
@@ -90,9 +90,9 @@ def test_the_served_version_is_refitted_on_the_newest_points(sqlite: Database, r
 
 
 def test_a_search_reports_its_trials_and_trains_its_choice(sqlite: Database, revision: Revision) -> None:
-    # All that a search would change is given, so that there is one candidate beside seasonal naive.
+    # All fields that a search would change are fixed, so there is one candidate beside seasonal naive.
     fixed = {name: value for name, value in SPEC.to_json().items() if name not in ("freq", "categories")}
-    version, made = trained(sqlite, revision, training=TRAINING, auto=AutoSearch(600.0, fixed))
+    version, forecaster = trained(sqlite, revision, training=TRAINING, auto=AutoSearch(600.0, fixed))
     auto = version.scores["auto"]
     assert auto["budget_s"] == 600
     naive, default = auto["trials"]
@@ -100,9 +100,9 @@ def test_a_search_reports_its_trials_and_trains_its_choice(sqlite: Database, rev
         ("seasonal_naive", 1),
         ("default", 1),
     ]
-    # As little as it was taught, it is no match for seasonal naive; then that is what is served.
+    # After so little training it may be worse than seasonal naive; then that is served.
     chosen = "seasonal_naive" if naive["error"] <= default["error"] else SPEC.strategy
-    assert chosen in {member.spec.strategy for member in made.members}
+    assert chosen in {member.spec.strategy for member in forecaster.members}
     assert version.spec["horizon"] == 4
 
 
