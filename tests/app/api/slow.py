@@ -1,4 +1,4 @@
-"""A service that is slow on purpose: networks that wait, and requests that wait for them."""
+"""A service that is slow on purpose: networks that block, and requests that wait for them."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ SLOW = {"json": forecast_request(horizon=12)}  # of steps said one by one: more 
 
 
 class Gate:
-    """Where every pass of a network waits while it is closed."""
+    """Gate that blocks every pass of a network while it is closed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open, self.arrived = threading.Event(), threading.Event()
@@ -64,7 +64,7 @@ class Asking:
 
 @contextmanager
 def slow_house(template: Path, folder: Path, **settings: Any) -> Iterator[House]:
-    """A house whose model says its steps one by one, and is in memory already."""
+    """Open a house whose model predicts its steps one by one and is in memory already."""
     with open_house(template, folder, **settings) as house:
         house.register(random_forecaster(strategy="iterative"))
         house.acme.forecast(horizon=12)
@@ -72,7 +72,7 @@ def slow_house(template: Path, folder: Path, **settings: Any) -> Iterator[House]
 
 
 def waiting(house: House) -> int:
-    """How many forecasts wait in the small lane."""
+    """Return the number of forecasts that wait in the small lane."""
     count: int = house.app.state.service.forecasting.batcher._small._waiting.qsize()
     return count
 

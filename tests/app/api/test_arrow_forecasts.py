@@ -19,8 +19,8 @@ TABLE = arrow(**columns(ROWS))
 
 
 def ask(caller: Caller, query: str = "model=demand", data: bytes = TABLE, **headers: str) -> httpx.Response:
-    told = {"content-type": ARROW, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return caller.ask("POST", f"/v1/forecasts?{query}", content=data, headers=told)
+    sent = {"content-type": ARROW, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return caller.ask("POST", f"/v1/forecasts?{query}", content=data, headers=sent)
 
 
 def table_of(answer: httpx.Response) -> Any:
@@ -30,13 +30,13 @@ def table_of(answer: httpx.Response) -> Any:
     return table
 
 
-def test_a_table_is_forecast_as_its_rows_would_be(acme: Caller) -> None:
+def test_an_arrow_body_is_forecast_like_the_same_rows_in_json(acme: Caller) -> None:
     inline = acme.forecast(history=columns(ROWS), levels=[80, 50], horizon=2)
     answer = ask(acme, "model=demand&levels=80,50&horizon=2")
     assert (answer.status_code, answer.json()) == (200, inline)
 
 
-def test_an_answer_can_be_a_table_whatever_was_asked_with(acme: Caller) -> None:
+def test_the_answer_can_be_arrow_for_any_form_of_request(acme: Caller) -> None:
     whole = acme.forecast(history=columns(ROWS), levels=[80])
     request = forecast_request(history=columns(ROWS), levels=[80])
     asked_in_json = acme.ask("POST", "/v1/forecasts", json=request, headers={"accept": ARROW})
@@ -55,7 +55,7 @@ def test_an_answer_can_be_a_table_whatever_was_asked_with(acme: Caller) -> None:
 
 
 @pytest.mark.parametrize("utc", [True, False])
-def test_moments_say_utc_where_the_history_did(acme: Caller, utc: bool) -> None:
+def test_timestamps_have_the_zone_of_the_history(acme: Caller, utc: bool) -> None:
     ds = pa.array(np.array([f"2026-01-0{day}" for day in (1, 2, 3, 4)], "datetime64[us]"))
     zoned = ds.cast(pa.timestamp("us", "UTC" if utc else None))
     data = arrow(unique_id=["a"] * 4, ds=zoned, y=[4.0, 6.0, 8.0, 10.0])
@@ -65,7 +65,7 @@ def test_moments_say_utc_where_the_history_did(acme: Caller, utc: bool) -> None:
     assert table["mean"].to_pylist() == [13, 16, 7]
 
 
-def test_rows_without_a_value_say_what_is_known_ahead(house: House) -> None:
+def test_rows_without_a_value_hold_future_covariates(house: House) -> None:
     house.register(says_price(), model="demand")
     rows = {"unique_id": ["a"] * 7, "ds": [f"2026-01-0{day}" for day in range(1, 8)]}
     y, price = [4.0, 6.0, 8.0, 10.0, None, None, None], [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0]
@@ -101,21 +101,19 @@ def test_rows_without_a_value_say_what_is_known_ahead(house: House) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_is_wrong_is_said_in_json(
-    acme: Caller, query: str, data: bytes, status: int, code: str, first: dict[str, Any]
-) -> None:
+def test_errors_are_json(acme: Caller, query: str, data: bytes, status: int, code: str, first: dict[str, Any]) -> None:
     problem = ask(acme, query, data, accept=ARROW).json()
     errors = problem["errors"][0] if problem["errors"] else {}
     assert (problem["status"], problem["code"]) == (status, code)
     assert {name: errors.get(name) for name in first} == first
 
 
-def test_there_are_no_other_answers(acme: Caller) -> None:
+def test_other_answers_are_refused(acme: Caller) -> None:
     answer = acme.ask("POST", "/v1/forecasts", json=forecast_request(), headers={"accept": "text/csv"})
     assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
 
 
-def test_tables_may_be_packed_both_ways(acme: Caller) -> None:
+def test_arrow_may_be_compressed_both_ways(acme: Caller) -> None:
     plain = ask(acme, accept=ARROW)
     packed = ask(acme, data=gzip.compress(TABLE), accept=ARROW, content_encoding="gzip", accept_encoding="gzip")
     assert packed.headers["content-encoding"] == "gzip"

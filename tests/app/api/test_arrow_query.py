@@ -1,4 +1,4 @@
-"""What is asked beside a table: in the query, as strictly as in a body."""
+"""Query of a request with an Arrow body: validated as strictly as a JSON body."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from app.schemas.streams import ForecastQuery
         ("model=demand&alias=challenger&session=till", {"alias": "challenger", "session": "till"}),
     ],
 )
-def test_a_query_says_what_a_body_would(query: str, asked: dict[str, Any]) -> None:
+def test_a_query_has_the_fields_of_a_body(query: str, asked: dict[str, Any]) -> None:
     found = parse_query(QueryParams(query))
     assert found.model == "demand"
     assert {name: getattr(found, name) for name in asked} == asked
@@ -46,7 +46,7 @@ def test_a_query_says_what_a_body_would(query: str, asked: dict[str, Any]) -> No
         ("model=a&horizont=3", ("query", "horizont"), "extra_forbidden"),
     ],
 )
-def test_a_wrong_query_is_refused_with_its_place(query: str, place: tuple[Any, ...], code: str) -> None:
+def test_a_faulty_query_is_refused_with_the_place_of_the_fault(query: str, place: tuple[Any, ...], code: str) -> None:
     with pytest.raises(RequestValidationError) as caught:
         parse_query(QueryParams(query))
     assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [(place, code)]
@@ -62,7 +62,7 @@ def test_a_wrong_query_is_refused_with_its_place(query: str, place: tuple[Any, .
         ("", False),
     ],
 )
-def test_arrow_is_known_by_its_content_type(content_type: str, arrow: bool) -> None:
+def test_an_arrow_body_is_recognised_by_its_content_type(content_type: str, arrow: bool) -> None:
     assert is_arrow(content_type) is arrow
 
 

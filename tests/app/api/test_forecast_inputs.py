@@ -1,4 +1,4 @@
-"""What a forecast may be made from: covariates known ahead, series without history, values that are missing."""
+"""Inputs of a forecast: future covariates, series without history, missing values."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ PAST = priced([1, 1, 2, 2], 0, y=[4, 6, 8, 10])
 
 
 @on_both
-def test_what_is_known_ahead_is_read_from_the_request(house: House) -> None:
+def test_future_covariates_are_read_from_the_request(house: House) -> None:
     house.register(says_price())
     answer = house.acme.forecast(history=PAST, future=priced([0, 1, 3], 4))
     assert answer["forecasts"][0]["mean"] == [10, 13, 19]  # level 10, spread 3
     assert answer["forecasts"][0]["ds"][0] == "2026-01-05T00:00:00"
 
 
-def test_what_is_known_ahead_may_be_rows_of_the_data_set(house: House) -> None:
+def test_future_covariates_may_be_rows_of_the_data_set(house: House) -> None:
     house.register(says_price())
     table = {"unique_id": ["shop"] * 7, "ds": days(7), "y": [4, 6, 8, 10, None, None, None]}
     house.acme.post("/v1/datasets?name=priced", json={**table, "price": [1, 1, 2, 2, 0, 1, 3]})
@@ -45,7 +45,7 @@ def test_what_is_known_ahead_may_be_rows_of_the_data_set(house: House) -> None:
     ],
     ids=["too short", "none", "no column", "text", "too early"],
 )
-def test_a_covariate_that_is_not_there_is_said(house: House, changes: dict[str, Any], code: str, words: str) -> None:
+def test_a_missing_covariate_is_refused_by_name(house: House, changes: dict[str, Any], code: str, words: str) -> None:
     house.register(says_price())
     asked = forecast_request(**{"history": PAST, **changes})
     answer = house.acme.ask("POST", "/v1/forecasts", json=asked)
@@ -54,7 +54,7 @@ def test_a_covariate_that_is_not_there_is_said(house: House, changes: dict[str, 
 
 
 @on_both
-def test_a_series_without_history_is_forecast_by_what_it_is(house: House) -> None:
+def test_a_series_without_history_is_forecast_from_its_static_covariates(house: House) -> None:
     house.register(says_cold(1, 2, -1, level=100, spread=10))
     new = {"unique_id": ["kiosk", "shop"], "ds": [days(1)[0]] * 2, "covariates": {"size": [1, 5]}}
     answer = house.acme.forecast(history=None, future=new)
@@ -77,7 +77,7 @@ def test_a_series_without_history_needs_a_model_that_reads_none(acme: Caller) ->
     assert acme.refused("POST", "/v1/forecasts", **asked) == (422, "invalid_input", "no_history")
 
 
-def test_missing_values_are_left_out_and_said(acme: Caller) -> None:
+def test_missing_values_are_left_out_with_a_warning(acme: Caller) -> None:
     answer = acme.forecast(history={"unique_id": "shop", "ds": days(5), "y": [4, None, 6, 8, 10]})
     # Of the last four points 6, 8, 10 are observed beside one that is missing: level 10, spread (4 + 2 + 0) / 3 = 2.
     assert answer["forecasts"][0]["mean"] == [12, 14, 8]
@@ -86,7 +86,7 @@ def test_missing_values_are_left_out_and_said(acme: Caller) -> None:
     assert warning["message"].startswith("1 value")
 
 
-def test_a_short_history_is_served_and_said(acme: Caller) -> None:
+def test_a_short_history_is_forecast_with_a_warning(acme: Caller) -> None:
     answer = acme.forecast(history={"unique_id": "shop", "ds": days(2), "y": [8, 10]})
     assert answer["forecasts"][0]["mean"] == [11, 12, 9]  # level 10, spread (2 + 0) / 2
     assert [(warning["code"], warning["unique_id"]) for warning in answer["warnings"]] == [("short_history", "shop")]

@@ -1,4 +1,4 @@
-"""What holds for every history: permutations, batches, repetitions, order of levels."""
+"""Properties of forecasts for every history: permutations, batches, repetitions, order of levels."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ few = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 @pytest.fixture(scope="module")
 def caller(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    """Who forecasts with a network whose answer depends on all that it reads."""
+    """Return a caller whose model has random weights, so that its forecast depends on every input."""
     with open_house(sqlite_template, tmp_path_factory.mktemp("house")) as house:
         house.register(random_forecaster(season=2))
         yield house.acme
@@ -32,7 +32,7 @@ def history(values: list[list[float]]) -> dict[str, list[object]]:
 
 @few
 @given(HISTORIES)
-def test_a_batch_is_what_its_series_are_one_by_one(caller: Caller, values: list[list[float]]) -> None:
+def test_a_batch_gives_the_forecasts_of_its_series_one_by_one(caller: Caller, values: list[list[float]]) -> None:
     together = caller.forecast(history=history(values))["forecasts"]
     for i, y in enumerate(values):
         (alone,) = caller.forecast(history=columns(series(f"s{i}", y)))["forecasts"]
@@ -93,7 +93,7 @@ def test_the_answer_follows_shift_and_scale(caller: Caller) -> None:
     assert moved == pytest.approx([100 + 8 * value for value in plain], rel=1e-5)
 
 
-def test_the_newest_points_are_those_that_count(caller: Caller) -> None:
+def test_only_the_newest_points_change_the_forecast(caller: Caller) -> None:
     long, short = [1.0, 99.0, 4.0, 6.0, 5.0, 10.0], [4.0, 6.0, 5.0, 10.0]
     answers = [caller.forecast(history=history([y]))["forecasts"][0]["mean"] for y in (long, short)]
     assert answers[0] == answers[1]

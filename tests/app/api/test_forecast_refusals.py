@@ -1,4 +1,4 @@
-"""Whatever keeps the service from forecasting has a status and a code of its own, in every form of an answer."""
+"""Every reason for which a forecast is refused has its own status and code, in every form of an answer."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ ONE, STREAM = "/v1/forecasts", "/v1/forecasts/stream"
 
 
 class Way(NamedTuple):
-    """An address and a form of its answers."""
+    """Route and media type of its answer."""
 
     path: str
     accept: str
@@ -53,12 +53,12 @@ STREAMS = WAYS[2:]
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
-    """Status, code and when to come again."""
+    """Return the status, the code and the header Retry-After."""
     return answer.status_code, answer.json()["code"], answer.headers.get("retry-after")
 
 
 def sometimes_broken() -> Forecaster:
-    """Gives no numbers of a series that changes; of one that is constant its states stay 0, and so does the rest."""
+    """Return a forecaster that overflows on a series that changes, and forecasts a constant one."""
     made = says(0, 0, 0, cell="rnn", units=8)
     made.members[0].weights["encoder_0/kernel"][0] = 50  # type: ignore[index]  # what was read
     made.members[0].weights["encoder_0/recurrent_kernel"][:] = 50  # type: ignore[index]  # and is not forgotten
@@ -68,12 +68,12 @@ def sometimes_broken() -> Forecaster:
 
 @every_way
 @pytest.mark.parametrize("changes", [{"model": "x"}, {"version": 9}, {"alias": "x"}], ids=str)
-def test_what_is_not_there_is_not_found(acme: Caller, way: Way, changes: dict[str, Any]) -> None:
+def test_missing_models_versions_and_data_sets_are_not_found(acme: Caller, way: Way, changes: dict[str, Any]) -> None:
     assert refusal(way.ask(acme, **changes)) == (404, "not_found", None)
 
 
 @every_way
-def test_who_asks_while_the_model_is_loaded_is_told_when_to_come_again(
+def test_a_request_during_a_slow_load_is_refused_with_retry_after(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
     gate = Gate(monkeypatch)
@@ -87,7 +87,7 @@ def test_who_asks_while_the_model_is_loaded_is_told_when_to_come_again(
 
 @pytest.fixture(params=["another checksum", "no bundle"])
 def damaged(request: pytest.FixtureRequest, house: House, acme: Caller) -> House:
-    """The champion is version 2, whose bytes are not what was registered, or no bundle at all."""
+    """A house whose champion is version 2, with a wrong checksum or with bytes that are not a bundle."""
     if request.param == "no bundle":
         house.register(b"\x80\x04 pickled nonsense")
         return house
@@ -107,14 +107,14 @@ def test_a_damaged_bundle_is_never_served_and_its_alias_falls_back(damaged: Hous
 
 
 @every_way
-def test_where_there_is_nothing_to_fall_back_to_the_alias_is_as_damaged_as_its_version(house: House, way: Way) -> None:
+def test_an_alias_without_a_fallback_is_refused_like_its_damaged_version(house: House, way: Way) -> None:
     house.register(b"no bundle")
     for _ in range(2):
         assert refusal(way.ask(house.acme)) == (500, "corrupt_bundle", None)
 
 
 @every_way
-def test_a_network_without_numbers_is_never_served_and_its_alias_falls_back(
+def test_a_network_with_infinite_numbers_is_never_served_and_its_alias_falls_back(
     house: House, acme: Caller, way: Way
 ) -> None:
     house.register(sometimes_broken())
@@ -128,7 +128,7 @@ def test_a_network_without_numbers_is_never_served_and_its_alias_falls_back(
 
 
 @every_way
-def test_a_network_without_numbers_and_nothing_to_fall_back_to(house: House, way: Way) -> None:
+def test_a_network_with_infinite_numbers_and_no_fallback_is_refused(house: House, way: Way) -> None:
     house.register(sometimes_broken())
     for _ in range(2):
         assert refusal(way.ask(house.acme)) == (500, "model_broken", None)
@@ -136,17 +136,17 @@ def test_a_network_without_numbers_and_nothing_to_fall_back_to(house: House, way
 
 
 @pytest.mark.parametrize("way", STREAMS, ids=str)
-def test_a_network_that_breaks_in_the_midst_of_a_stream_ends_it_and_serves_no_other(
+def test_a_network_that_breaks_during_a_stream_ends_it_and_is_not_served_again(
     house: House, acme: Caller, way: Way
 ) -> None:
-    """Parts of two series: the first two of them are constant, and the last one is not."""
+    """The parts have two series; only the last series is not constant."""
     house.register(sometimes_broken())
     rows = [row for i in range(5) for row in series(f"s{i}", [7] * 4 if i < 4 else [4, 6, 8, 10])]
     answer = way.ask(acme, history=columns(rows), horizon=50)
     assert answer.status_code == 200
     if way.accept == LINES:
-        head, *said, end = map(json.loads, answer.text.splitlines())
-        assert (head["model"]["version"], [one["unique_id"] for one in said]) == (2, ["s0", "s1", "s2", "s3"])
+        head, *rows, end = map(json.loads, answer.text.splitlines())
+        assert (head["model"]["version"], [one["unique_id"] for one in rows]) == (2, ["s0", "s1", "s2", "s3"])
     else:
         end = last_facts(answer.content)
     assert (end["error"]["status"], end["error"]["code"]) == (500, "model_broken")
@@ -155,17 +155,17 @@ def test_a_network_that_breaks_in_the_midst_of_a_stream_ends_it_and_serves_no_ot
 
 
 def last_facts(content: bytes) -> Any:
-    """What the last batch says of how it ended, before the reader notices that it breaks off."""
+    """Return the outcome in the last batch, which the reader gets before it finds the stream truncated."""
     found = []
     with pytest.raises(pa.ArrowInvalid):
         found.extend(pa.ipc.open_stream(content).iter_batches_with_custom_metadata())
     return json.loads(found[-1][1][b"forecastle"])
 
 
-def test_who_asks_for_more_steps_than_there_are_numbers_is_refused_and_harms_nobody(
+def test_a_horizon_beyond_the_range_of_numbers_is_refused_and_breaks_no_alias(
     sqlite_template: Path, tmp_path: Path
 ) -> None:
-    """Each step is 1.6 to 2.1 times as far away as the one before: after some 900 there are no numbers any more."""
+    """Each step is 1.6 to 2.1 times as far away as the one before: after some 900 steps the numbers overflow."""
     limits = {"max_horizon": 2_000, "max_forecast_points": 10_000}
     with open_house(sqlite_template, tmp_path, **limits) as house:
         house.register(says(1, strategy="iterative", horizon=1))
@@ -179,10 +179,10 @@ def test_who_asks_for_more_steps_than_there_are_numbers_is_refused_and_harms_nob
 
 
 @every_way
-def test_a_full_queue_turns_away_what_comes_next(
+def test_a_full_queue_refuses_the_next_request(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
-    """One is being made and one waits; a stream tries again a few times, and gives up in the end."""
+    """One forecast is being made and one waits; a stream tries again a few times before it fails."""
     monkeypatch.setattr(forecast, "RETRY_WAITS_S", (0.001, 0.001))
     gate = Gate(monkeypatch)
     with slow_house(sqlite_template, tmp_path, max_waiting=1) as house:
@@ -197,7 +197,7 @@ def test_a_full_queue_turns_away_what_comes_next(
 
 
 @every_way
-def test_a_deadline_that_has_passed_is_said_and_nothing_is_made_of_the_request(
+def test_a_request_past_its_deadline_is_refused_and_never_forecast(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
     gate = Gate(monkeypatch)
@@ -224,7 +224,7 @@ def wire(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("path", [ONE, STREAM])
-def test_for_a_client_that_is_gone_nothing_is_made(wire: tuple[House, Gate, int], path: str) -> None:
+def test_no_forecast_is_made_for_a_client_that_has_disconnected(wire: tuple[House, Gate, int], path: str) -> None:
     house, gate, port = wire
     two = forecast_request(horizon=12, history=columns(series("a", [1, 2]) + series("b", [3, 4])))
     asking = Asking(house)

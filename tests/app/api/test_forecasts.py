@@ -16,7 +16,7 @@ from tests.fakes import random_forecaster, report, says, seasonal_naive, togethe
 
 
 @on_both
-def test_a_forecast_is_what_one_works_out_by_hand(house: House, acme: Caller) -> None:
+def test_a_forecast_equals_the_one_worked_out_by_hand(house: House, acme: Caller) -> None:
     answer = acme.forecast(levels=[80, 50])
     (shop,) = answer["forecasts"]
     assert (shop["unique_id"], shop["mean"]) == ("shop", [13, 16, 7])
@@ -29,7 +29,7 @@ def test_a_forecast_is_what_one_works_out_by_hand(house: House, acme: Caller) ->
 
 
 @on_both
-def test_a_forecast_says_who_made_it_and_how_good_that_is(house: House) -> None:
+def test_a_forecast_states_its_version_and_backtest(house: House) -> None:
     made = says(1, 2, -1)
     house.register(made)
     answer = house.acme.forecast()
@@ -83,11 +83,11 @@ def test_inline_history_and_data_set_give_equal_forecasts(house: House, acme: Ca
         ("QS", ["2026-01-01", "2026-04-01", "2026-07-01", "2026-10-01"], ["2027-01-01", "2027-04-01"]),
     ],
 )
-def test_the_timestamps_are_those_that_come_next(house: House, freq: str, past: list[str], future: list[str]) -> None:
+def test_the_timestamps_follow_the_history(house: House, freq: str, past: list[str], future: list[str]) -> None:
     house.register(says(1, 2, -1, freq=freq))
     history = {"ds": past, "y": [4, 6, 8, 10]}
-    for said in (freq, None):
-        answer = house.acme.forecast(history=history, freq=said, horizon=2)
+    for given in (freq, None):
+        answer = house.acme.forecast(history=history, freq=given, horizon=2)
         assert answer["freq"] == freq
         assert answer["forecasts"][0]["ds"] == [moment if "T" in moment else f"{moment}T00:00:00" for moment in future]
         assert answer["forecasts"][0]["unique_id"] == "series"
@@ -105,11 +105,11 @@ def test_a_shorter_horizon_is_the_beginning_of_the_trained_one(acme: Caller) -> 
     assert acme.forecast(horizon=3) == acme.forecast()
 
 
-def test_a_longer_horizon_rolls_on_and_says_so(acme: Caller) -> None:
+def test_a_longer_horizon_is_rolled_forward_with_a_warning(acme: Caller) -> None:
     answer = acme.forecast(horizon=7)
     (shop,) = answer["forecasts"]
-    # What was said is read anew: 10, 13, 16, 7 have the level 7 and the spread (3 + 6 + 9 + 0) / 4 = 4.5; 7, 11.5, 16,
-    # 2.5 have 2.5 and 6.75.
+    # The network reads its own predictions: 10, 13, 16, 7 have the level 7 and the spread (3 + 6 + 9 + 0) / 4 = 4.5;
+    # 7, 11.5, 16, 2.5 have the level 2.5 and the spread 6.75.
     assert shop["mean"] == [13, 16, 7, 11.5, 16, 2.5, 9.25]
     # Beyond step 3 the radius grows with the square root of the step: 2.4 * sqrt(6 / 3).
     assert shop["intervals"]["80"]["hi"][5] - 2.5 == pytest.approx(2.4 * 2**0.5)
@@ -118,7 +118,7 @@ def test_a_longer_horizon_rolls_on_and_says_so(acme: Caller) -> None:
     ]
 
 
-def test_an_iterative_network_reads_what_it_said(house: House) -> None:
+def test_an_iterative_network_reads_its_own_predictions(house: House) -> None:
     house.register(says(2, strategy="iterative", horizon=1))
     # 6, 8, 10, 16 have the spread 6, and 8, 10, 16, 28 have 12.5.
     assert house.acme.forecast(horizon=3)["forecasts"][0]["mean"] == [16, 28, 53]
@@ -144,13 +144,13 @@ def test_arithmetic_is_bounded_for_all_members_together(sqlite_template: Path, t
         assert house.acme.refused("POST", "/v1/forecasts", **request) == (422, "invalid_input", "too_much_work")
 
 
-def test_a_backtest_that_its_parent_knew_is_never_shown_in_silence(house: House, acme: Caller) -> None:
+def test_a_backtest_that_the_parent_was_trained_on_has_a_warning(house: House, acme: Caller) -> None:
     with house.database.write() as session:
         session.execute(update(Version).values(scores=report(parent_knew_backtest=True).to_json()))
     assert [warning["code"] for warning in acme.forecast()["warnings"]] == ["optimistic_backtest"]
 
 
-def test_a_baseline_is_never_served_in_silence(house: House) -> None:
+def test_a_served_baseline_has_a_warning(house: House) -> None:
     house.register(seasonal_naive(season=2), skill=0.0)
     answer = house.acme.forecast()
     assert answer["forecasts"][0]["mean"] == pytest.approx([8, 10, 8])
@@ -158,14 +158,14 @@ def test_a_baseline_is_never_served_in_silence(house: House) -> None:
 
 
 @pytest.mark.parametrize("skill", [0.0, -0.5, None])
-def test_a_version_without_skill_is_never_served_in_silence(house: House, skill: float | None) -> None:
+def test_a_version_without_skill_has_a_warning(house: House, skill: float | None) -> None:
     house.register(says(1, 2, -1), skill=skill)
     answer = house.acme.forecast()
     assert answer["skill"] == skill
     assert [warning["code"] for warning in answer["warnings"]] == ["no_skill"]
 
 
-def test_a_constant_history_is_repeated_and_said(acme: Caller) -> None:
+def test_a_constant_history_is_repeated_with_a_warning(acme: Caller) -> None:
     answer = acme.forecast(history=columns(series("flat", [7] * 4) + series("shop", [4, 6, 8, 10])))
     flat, shop = answer["forecasts"]
     assert flat["mean"] == flat["intervals"]["80"]["lo"] == flat["intervals"]["80"]["hi"] == [7, 7, 7]
@@ -174,7 +174,7 @@ def test_a_constant_history_is_repeated_and_said(acme: Caller) -> None:
 
 
 @on_both
-def test_version_and_alias_choose_who_answers(house: House) -> None:
+def test_version_and_alias_choose_the_version_that_answers(house: House) -> None:
     house.register(says(1, 2, -1))
     house.register(says(0, 0, 0), alias="challenger")
     house.register(says(5, 5, 5), alias=None)
@@ -201,7 +201,7 @@ def test_interleaved_rows_are_the_same_series(acme: Caller) -> None:
 
 
 @on_both
-def test_what_does_not_exist_is_said_with_what_does(house: House, acme: Caller) -> None:
+def test_a_refusal_of_a_missing_version_lists_the_existing_ones(house: House, acme: Caller) -> None:
     sayings = {
         "no model 'x'": {"model": "x"},
         "has no alias 'x'; aliases: champion": {"alias": "x"},
@@ -236,7 +236,7 @@ def test_a_damaged_bundle_is_never_served(house: House, acme: Caller) -> None:
         assert acme.refused("POST", "/v1/forecasts", json=forecast_request()) == (500, "corrupt_bundle", None)
 
 
-def test_bytes_that_are_no_bundle_are_never_served(house: House) -> None:
+def test_bytes_that_are_not_a_bundle_are_never_served(house: House) -> None:
     house.register(b"\x80\x04 pickled nonsense")
     assert house.acme.refused("POST", "/v1/forecasts", json=forecast_request()) == (500, "corrupt_bundle", None)
 
@@ -263,7 +263,7 @@ def test_too_high_a_level_for_few_residuals_is_refused(house: House) -> None:
     assert house.acme.refused("POST", "/v1/forecasts", **request) == (422, "invalid_input", "level_too_high")
 
 
-def test_no_levels_no_intervals(acme: Caller) -> None:
+def test_without_levels_there_are_no_intervals(acme: Caller) -> None:
     assert acme.forecast(levels=[])["forecasts"][0]["intervals"] == {}
 
 

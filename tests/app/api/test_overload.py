@@ -1,4 +1,4 @@
-"""What one request may cost, and what happens to the others meanwhile."""
+"""Limits of one request, and its effect on others."""
 
 import threading
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.app.api.slow import SLOW, Asking, Gate, slow_house, wait_until, waiti
 from tests.fakes import random_forecaster, says
 
 
-def test_a_forecast_that_would_take_too_much_work_is_refused(sqlite_template: Path, tmp_path: Path) -> None:
+def test_a_forecast_with_too_much_arithmetic_is_refused(sqlite_template: Path, tmp_path: Path) -> None:
     # 50 passes of 4 steps of 6 x 1000 x 1002 operations are 1.2 billion
     with open_house(sqlite_template, tmp_path, max_forecast_gflop=1) as house:
         house.register(random_forecaster(strategy="iterative", units=1000))
@@ -19,10 +19,10 @@ def test_a_forecast_that_would_take_too_much_work_is_refused(sqlite_template: Pa
         assert len(house.acme.forecast(horizon=40)["forecasts"][0]["mean"]) == 40
 
 
-def test_forecasts_that_would_wait_too_long_are_turned_away(
+def test_a_forecast_beyond_the_queue_is_refused(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One is being made and one waits: the third is told to come back."""
+    """One forecast is being made and one waits: the third is refused with Retry-After."""
     gate = Gate(monkeypatch)
     with slow_house(sqlite_template, tmp_path, max_waiting=1) as house:
         asking = Asking(house)
@@ -37,7 +37,7 @@ def test_forecasts_that_would_wait_too_long_are_turned_away(
         assert asking.statuses() == [200, 200]
 
 
-def test_who_waits_beyond_the_time_it_has_is_told_so(
+def test_a_forecast_past_its_deadline_is_refused(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
@@ -54,10 +54,10 @@ def test_who_waits_beyond_the_time_it_has_is_told_so(
         assert late.json()["code"] == "deadline_passed"
 
 
-def test_slow_forecasts_do_not_hold_up_the_rest(
+def test_slow_forecasts_do_not_delay_other_routes(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight forecasts that hang: health and lists answer, and in the end so do they."""
+    """While eight forecasts hang, health and lists answer; then the forecasts do."""
     gate = Gate(monkeypatch)
     with slow_house(sqlite_template, tmp_path) as house:
         asking = Asking(house)
@@ -71,7 +71,7 @@ def test_slow_forecasts_do_not_hold_up_the_rest(
         assert asking.statuses() == [200] * 8
 
 
-def test_a_model_that_is_being_loaded_stalls_no_other_and_is_waited_for_in_bounds(
+def test_a_slow_load_delays_no_other_route_and_has_a_timeout(
     sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)

@@ -1,4 +1,4 @@
-"""Requests that go on from others: sessions, series by their start, and aliases that move under way."""
+"""Sessions, series given by their start, and aliases that move between requests."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ def values(count: int, begin: int = 0) -> list[float]:
 
 
 def posted(count: int, begin: int = 0, **more: Any) -> dict[str, Any]:
-    """``count`` days of one series from the ``begin``-th on."""
+    """Return ``count`` days of one series from day ``begin`` on."""
     start = days(begin + 1)[-1]
     one = {"unique_id": "shop", "start": start, "y": values(count, begin)}
     return forecast_request(history=None, freq=None, series=[one], **more)
@@ -33,7 +33,7 @@ def codes(answer: Any) -> list[str]:
     return [warning["code"] for warning in answer["warnings"]]
 
 
-def test_series_by_their_start_are_forecast_as_rows_are(house: House, acme: Caller) -> None:
+def test_series_given_by_their_start_are_forecast_like_rows(house: House, acme: Caller) -> None:
     rows = acme.forecast(history=columns(series("a", [4, 6, 8, 10]) + series("b", [1, 2, 3, 5])))
     two = [
         {"unique_id": "a", "start": days(1)[0], "y": [4, 6, 8, 10]},
@@ -45,7 +45,7 @@ def test_series_by_their_start_are_forecast_as_rows_are(house: House, acme: Call
 
 
 @on_both
-def test_a_session_is_sent_only_what_is_new_and_says_what_the_whole_history_says(house: House) -> None:
+def test_a_session_with_only_new_points_gives_the_forecast_of_the_whole_history(house: House) -> None:
     house.register(random_forecaster(**CARRIED))
     first = ask(house.acme, **posted(12, session="mine"))
     assert codes(first) == ["session_begun"]
@@ -56,17 +56,17 @@ def test_a_session_is_sent_only_what_is_new_and_says_what_the_whole_history_says
     assert later["forecasts"][0]["mean"] == pytest.approx(whole["forecasts"][0]["mean"], rel=1e-6)
 
 
-def test_a_session_that_is_unknown_is_never_begun_with_too_little(house: House) -> None:
+def test_an_unknown_session_does_not_begin_with_too_few_points(house: House) -> None:
     house.register(random_forecaster(**CARRIED))
     refused = house.acme.refused("POST", "/v1/forecasts", json=posted(1, begin=12, session="mine"))
     assert refused == (422, "invalid_input", "unknown_session")
 
 
-def test_a_model_that_carries_no_state_has_no_sessions(house: House, acme: Caller) -> None:
+def test_a_model_without_carried_state_has_no_sessions(house: House, acme: Caller) -> None:
     assert acme.refused("POST", "/v1/forecasts", json=posted(4, session="mine")) == (422, "invalid_input", "no_state")
 
 
-def test_sessions_are_their_tenants_own(house: House) -> None:
+def test_sessions_of_two_tenants_are_separate(house: House) -> None:
     house.register(random_forecaster(**CARRIED))
     house.register(random_forecaster(**CARRIED), tenant="rival")
     ask(house.acme, **posted(12, session="mine"))
@@ -74,8 +74,8 @@ def test_sessions_are_their_tenants_own(house: House) -> None:
     assert refused == (422, "invalid_input", "unknown_session")
 
 
-def test_a_session_of_a_version_that_is_rolled_back_to_does_not_go_on_without_what_came_since(house: House) -> None:
-    """Version 1 reads up to day 12, version 2 up to day 14: for version 1 again, day 13 is not simply missing."""
+def test_after_a_rollback_a_session_does_not_continue_without_the_newer_points(house: House) -> None:
+    """Version 1 reads up to day 12, version 2 up to day 14; version 1 must then not treat day 13 as missing."""
     house.register(random_forecaster(1, **CARRIED))
     house.register(random_forecaster(2, **CARRIED), alias=None)
     unknown = (422, "invalid_input", "unknown_session")
@@ -91,8 +91,8 @@ def test_a_session_of_a_version_that_is_rolled_back_to_does_not_go_on_without_wh
     assert again["forecasts"] == whole["forecasts"]
 
 
-def test_a_session_is_of_what_it_was_asked_of(house: House) -> None:
-    """An alias and a number that mean the same version have a session each, though they are of one name."""
+def test_an_alias_and_a_number_have_separate_sessions(house: House) -> None:
+    """An alias and a number of the same version have one session each of the same name."""
     house.register(random_forecaster(**CARRIED))
     ask(house.acme, **posted(12, session="mine"))
     refused = house.acme.refused("POST", "/v1/forecasts", json=posted(1, begin=12, session="mine", version=1))
@@ -102,7 +102,7 @@ def test_a_session_is_of_what_it_was_asked_of(house: House) -> None:
 
 
 @on_both
-def test_a_session_of_a_data_set_reads_what_was_appended_and_begins_again_by_itself(house: House) -> None:
+def test_a_session_of_a_data_set_reads_appended_rows_and_begins_again_by_itself(house: House) -> None:
     house.register(random_forecaster(**CARRIED))
     acme, request = house.acme, forecast_request(dataset={"name": "shop"}, session="mine")
     acme.keep("shop", [("shop", ds, y) for ds, y in zip(days(12), values(12), strict=True)])
@@ -118,7 +118,7 @@ def test_a_session_of_a_data_set_reads_what_was_appended_and_begins_again_by_its
 
 
 def test_an_alias_that_another_process_moves_is_followed_within_a_second(house: House, acme: Caller) -> None:
-    """Requests go on all the while; none fails, and none is answered by the old version for longer."""
+    """Requests go on meanwhile; none fails, and after a second none is answered by the old version."""
     house.register(says(2, 2, 2), alias=None)
     assert acme.forecast()["model"]["version"] == 1
     seen: list[tuple[float, int]] = []
@@ -142,7 +142,7 @@ def test_an_alias_that_another_process_moves_is_followed_within_a_second(house: 
     assert max(late) < 1.5  # a second, and what a busy machine adds
 
 
-def test_moving_an_alias_shows_at_once_in_the_process_that_moved_it(house: House, acme: Caller) -> None:
+def test_the_process_that_moves_an_alias_serves_the_new_version_at_once(house: House, acme: Caller) -> None:
     house.register(says(2, 2, 2), alias=None)
     for version in (2, 1, 2):
         acme.put("/v1/models/demand/aliases/champion", json={"version": version})
@@ -156,7 +156,7 @@ def test_a_version_that_cannot_be_loaded_is_not_promoted(house: House, acme: Cal
     assert acme.forecast()["model"]["version"] == 1
 
 
-def test_an_alias_falls_back_from_a_version_that_cannot_be_loaded_and_says_so(house: House, acme: Caller) -> None:
+def test_an_alias_falls_back_from_a_version_that_cannot_be_loaded_with_a_warning(house: House, acme: Caller) -> None:
     house.register(b"no bundle at all")
     answer = acme.forecast()
     assert answer["model"]["version"] == 1
@@ -164,7 +164,7 @@ def test_an_alias_falls_back_from_a_version_that_cannot_be_loaded_and_says_so(ho
     assert "earlier version" in house.acme.get("/readyz")["checks"]["aliases"]
 
 
-def test_an_alias_falls_back_from_a_network_that_gives_no_numbers(house: House, acme: Caller) -> None:
+def test_an_alias_falls_back_from_a_network_with_infinite_numbers(house: House, acme: Caller) -> None:
     broken = says(0, 0, 0, cell="rnn", units=8)
     broken.members[0].weights["encoder_0/bias"][:] = 50  # each unit says 1,
     broken.members[0].weights["head/kernel"][:] = 3e38  # and the sum of what they mean is not finite

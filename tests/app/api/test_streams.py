@@ -1,4 +1,4 @@
-"""POST /v1/forecasts/stream: what one answer would say, in any number of lines or batches."""
+"""POST /v1/forecasts/stream: the content of one answer in any number of lines or batches."""
 
 import json
 from collections.abc import Sequence
@@ -28,33 +28,33 @@ def ask(caller: Caller, accept: str | None = None, **changes: Any) -> httpx.Resp
 
 
 def lines(caller: Caller, **changes: Any) -> list[Any]:
-    """The lines of a stream that must work."""
+    """Return the lines of a stream that must succeed."""
     answer = ask(caller, **changes)
     assert (answer.status_code, answer.headers["content-type"]) == (200, LINES), answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
 def batches(answer: httpx.Response) -> list[tuple[Any, Any]]:
-    """The record batches of an Arrow stream, each with its facts."""
+    """Return the record batches of an Arrow stream, each with its metadata."""
     assert (answer.status_code, answer.headers["content-type"]) == (200, ARROW), answer.text
     found = pa.ipc.open_stream(answer.content).iter_batches_with_custom_metadata()
     return [(batch, json.loads(facts[b"forecastle"]) if facts else None) for batch, facts in found]
 
 
 def many(count: int, points: int = 4) -> Any:
-    """The history of ``count`` series, of which the i-th is at level 100 i."""
+    """Return the history of ``count`` series; the i-th is at level 100 i."""
     return columns([row for i in range(count) for row in series(f"s{i}", [100 * i + day for day in range(points)])])
 
 
-def test_lines_say_what_one_answer_says(acme: Caller) -> None:
+def test_lines_hold_the_same_as_one_answer(acme: Caller) -> None:
     whole = acme.forecast(**SALES, levels=[80, 50])
-    head, *said, end = lines(acme, **SALES, levels=[80, 50])
+    head, *rows, end = lines(acme, **SALES, levels=[80, 50])
     assert head == {name: value for name, value in whole.items() if name != "forecasts"}
-    assert said == [{**one, "warnings": []} for one in whole["forecasts"]]
+    assert rows == [{**one, "warnings": []} for one in whole["forecasts"]]
     assert end == {"done": True, "series": 2}
 
 
-def test_batches_say_what_one_answer_says(acme: Caller) -> None:
+def test_batches_hold_the_same_as_one_answer(acme: Caller) -> None:
     whole = acme.forecast(**SALES, levels=[80])
     answer = ask(acme, ARROW, **SALES, levels=[80])
     (batch, facts), (empty, last) = batches(answer)
@@ -70,11 +70,11 @@ def test_batches_say_what_one_answer_says(acme: Caller) -> None:
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", LINES, f"text/html;q=0.9, {LINES};q=0.1", "application/*"])
-def test_lines_are_what_is_usual(acme: Caller, accept: str | None) -> None:
+def test_lines_are_the_default(acme: Caller, accept: str | None) -> None:
     assert ask(acme, accept, **SALES).headers["content-type"] == LINES
 
 
-def test_there_is_nothing_else(acme: Caller) -> None:
+def test_other_media_types_are_refused(acme: Caller) -> None:
     answer = ask(acme, "application/json", **SALES)
     assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
     assert all(kind in answer.json()["detail"] for kind in (LINES, ARROW))
@@ -90,22 +90,22 @@ def test_there_is_nothing_else(acme: Caller) -> None:
     ],
     ids=str,
 )
-def test_what_can_be_asked_of_one_answer_can_be_asked_of_a_stream(acme: Caller, changes: dict[str, Any]) -> None:
-    head, *said, end = lines(acme, **changes)
+def test_a_stream_takes_the_same_requests_as_one_answer(acme: Caller, changes: dict[str, Any]) -> None:
+    head, *rows, end = lines(acme, **changes)
     whole = acme.forecast(**changes)
-    assert [one["unique_id"] for one in said] == [one["unique_id"] for one in whole["forecasts"]]
-    assert [one["mean"] for one in said] == [one["mean"] for one in whole["forecasts"]]
-    assert (head["horizon"], end["series"]) == (whole["horizon"], len(said))
+    assert [one["unique_id"] for one in rows] == [one["unique_id"] for one in whole["forecasts"]]
+    assert [one["mean"] for one in rows] == [one["mean"] for one in whole["forecasts"]]
+    assert (head["horizon"], end["series"]) == (whole["horizon"], len(rows))
 
 
-def test_a_table_can_be_streamed_as_a_stream(acme: Caller) -> None:
+def test_an_arrow_body_can_be_answered_by_a_stream(acme: Caller) -> None:
     rows = many(3)
     table = acme.ask("POST", f"{PATH}?model=demand&levels=", content=arrow(**rows), headers={"content-type": ARROW})
     assert table.content == ask(acme, history=rows, levels=[]).content
 
 
-def test_an_answer_has_a_most_of_numbers_a_stream_has_none(acme: Caller) -> None:
-    """One answer may have 300 numbers: two series of 50 steps with one level; so the parts are of two."""
+def test_the_size_of_an_answer_is_limited_and_that_of_a_stream_is_not(acme: Caller) -> None:
+    """One answer may have 300 numbers, two series of 50 steps with one level; so a part has two series."""
     request = {"json": forecast_request(history=many(7), horizon=50)}
     assert acme.refused("POST", "/v1/forecasts", **request) == (422, "invalid_input", "answer_too_large")
     assert [line.get("unique_id") for line in lines(acme, history=many(7), horizon=50)[1:-1]] == [
@@ -115,7 +115,7 @@ def test_an_answer_has_a_most_of_numbers_a_stream_has_none(acme: Caller) -> None
     assert sizes == [100, 100, 100, 50, 0]
 
 
-def test_arithmetic_bounds_a_part_and_not_the_stream(sqlite_template: Path, tmp_path: Path) -> None:
+def test_the_limit_of_arithmetic_holds_for_a_part_and_not_for_the_stream(sqlite_template: Path, tmp_path: Path) -> None:
     # 10 passes of 4 steps of 6 x 1000 x 1002 operations are 0.24 billion: four series are one part
     with open_house(sqlite_template, tmp_path, max_forecast_gflop=1) as house:
         house.register(random_forecaster(strategy="iterative", units=1000))
@@ -125,7 +125,7 @@ def test_arithmetic_bounds_a_part_and_not_the_stream(sqlite_template: Path, tmp_
         assert house.acme.refused("POST", PATH, **request) == (422, "invalid_input", "too_much_work")
 
 
-def test_what_is_to_be_known_of_all_is_said_at_first_and_what_of_one_beside_it(acme: Caller) -> None:
+def test_general_warnings_are_in_the_head_and_those_of_a_series_beside_it(acme: Caller) -> None:
     history = columns(series("flat", [7] * 4) + series("gap", [1, None, 3, 5]) + series("s", [4, 6, 8, 10]))
     head, flat, gap, plain, _ = lines(acme, history=history, horizon=5)
     assert [warning["code"] for warning in head["warnings"]] == ["beyond_trained_horizon"]
@@ -140,7 +140,7 @@ def test_what_is_to_be_known_of_all_is_said_at_first_and_what_of_one_beside_it(a
 
 
 @pytest.mark.parametrize("skill", [0.0, None])
-def test_a_version_without_skill_is_not_streamed_in_silence(house: House, skill: float | None) -> None:
+def test_a_stream_of_a_version_without_skill_has_a_warning(house: House, skill: float | None) -> None:
     house.register(says(1, 2, -1), skill=skill)
     assert [warning["code"] for warning in lines(house.acme)[0]["warnings"]] == ["no_skill"]
 
@@ -164,48 +164,48 @@ def test_a_version_without_skill_is_not_streamed_in_silence(house: House, skill:
     ],
     ids=str,
 )
-def test_what_is_wrong_with_a_request_is_refused_before_the_first_line(
+def test_a_faulty_request_is_refused_before_the_first_line(
     house: House, acme: Caller, changes: dict[str, Any], refusal: tuple[int, str, str | None]
 ) -> None:
     house.register(says(1, 2, -1, count=9), model="few")
     assert acme.refused("POST", PATH, json=forecast_request(**changes)) == refusal
 
 
-def test_a_fault_of_the_last_series_is_found_before_the_first_is_sent(acme: Caller) -> None:
+def test_a_fault_in_the_last_series_is_found_before_the_first_is_sent(acme: Caller) -> None:
     rows = [row for i in range(9) for row in series(f"s{i}", [1, 2, 3, 4] if i < 8 else [None] * 4)]
     request = {"json": forecast_request(history=columns(rows), horizon=50)}  # in parts of two
     assert acme.refused("POST", PATH, **request) == (422, "invalid_input", "no_history")
 
 
-def test_a_network_that_is_broken_is_said_by_the_status(house: House) -> None:
+def test_a_broken_network_is_reported_by_the_status(house: House) -> None:
     made = random_forecaster(units=64)
     made.members[0].weights["head/kernel"][:] = 3e38  # type: ignore[index]
     house.register(made)
     assert house.acme.refused("POST", PATH, json=forecast_request()) == (500, "model_broken", None)
 
 
-def test_what_goes_wrong_in_the_midst_is_the_last_line(
+def test_an_error_after_the_first_part_is_the_last_line(
     house: House, acme: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the check before the first line had overlooked the third part."""
+    """The check before the first line is switched off, so that the third part fails."""
     monkeypatch.setattr(forecast, "check_request", lambda *_: None)
     rows = [row for i in range(6) for row in series(f"s{i}", [1, 2, 3, 4] if i < 5 else [None] * 4)]
     changes = {"history": columns(rows), "horizon": 50}
-    head, *said, end = lines(acme, **changes)
-    assert (head["horizon"], [one["unique_id"] for one in said]) == (50, ["s0", "s1", "s2", "s3"])
+    head, *rows, end = lines(acme, **changes)
+    assert (head["horizon"], [one["unique_id"] for one in rows]) == (50, ["s0", "s1", "s2", "s3"])
     problem = end["error"]
     assert (problem["status"], problem["code"], problem["instance"]) == (422, "invalid_input", PATH)
     assert (problem["errors"][0]["code"], problem["errors"][0]["unique_id"]) == ("no_history", "s5")
     answer = ask(acme, ARROW, **changes)
-    told = []
+    received = []
     with pytest.raises(pa.ArrowInvalid):
-        told.extend(pa.ipc.open_stream(answer.content).iter_batches_with_custom_metadata())
-    assert json.loads(told[-1][1][b"forecastle"])["error"]["code"] == "invalid_input"
+        received.extend(pa.ipc.open_stream(answer.content).iter_batches_with_custom_metadata())
+    assert json.loads(received[-1][1][b"forecastle"])["error"]["code"] == "invalid_input"
     assert 'forecastle_forecasts_total{outcome="error"} 2.0' in acme.ask("GET", "/metrics").text
 
 
 class Crowded:
-    """A batcher whose queue is full for the first so many times that something is put."""
+    """Batcher whose queue is full for the first ``times`` forecasts."""
 
     def __init__(self, batcher: Any, times: int) -> None:
         self.batcher, self.times = batcher, times
@@ -217,7 +217,7 @@ class Crowded:
         return self.batcher.put(*work)
 
 
-def test_a_part_waits_where_a_request_would_be_turned_away(
+def test_a_part_waits_where_a_single_request_is_refused(
     house: House, acme: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecast, "RETRY_WAITS_S", (0.001, 0.001))
@@ -234,7 +234,7 @@ def test_a_part_waits_where_a_request_would_be_turned_away(
     assert acme.refused("POST", PATH, json=forecast_request()) == (429, "too_many_requests", None)
 
 
-def test_more_streams_than_there_are_slots_are_turned_away(house: House, acme: Caller) -> None:
+def test_a_stream_without_a_free_slot_is_refused(house: House, acme: Caller) -> None:
     slots = house.app.state.service.stream_slots
     slots.total_tokens = 0
     answer = ask(acme)
@@ -253,14 +253,14 @@ def test_streams_are_counted_with_their_series(acme: Caller) -> None:
     assert "forecastle_forecast_series_total 7.0" in metrics
 
 
-def test_a_key_for_reading_may_stream_and_a_stranger_sees_nothing(house: House, acme: Caller) -> None:
+def test_a_key_with_scope_read_may_stream_and_another_tenant_finds_nothing(house: House, acme: Caller) -> None:
     assert lines(house.reader, **SALES)[-1]["series"] == 2
     assert house.rival.refused("POST", PATH, json=forecast_request(**SALES)) == (404, "not_found", None)
     nobody = Caller(house.client, "wrong")
     assert nobody.refused("POST", PATH, content=b"{") == (401, "unauthorized", None)
 
 
-def test_a_stream_is_packed_as_any_other_answer(acme: Caller) -> None:
+def test_a_stream_is_compressed_like_any_other_answer(acme: Caller) -> None:
     request = {"json": forecast_request(history=many(7), horizon=50)}
     plain, packed = (
         acme.ask("POST", PATH, **request, headers={"accept-encoding": coding}) for coding in ("identity", "gzip")
@@ -285,8 +285,8 @@ def test_it_is_documented(acme: Caller) -> None:
     assert {"401", "404", "406", "413", "422", "429", "500", "503"} <= set(operation["responses"])
 
 
-def test_what_is_said_is_what_is_documented(acme: Caller) -> None:
-    head, *said, end = lines(acme, **SALES)
-    checked: Sequence[Any] = [StreamHead.model_validate(head), *map(StreamedSeries.model_validate, said)]
-    assert [one.model_dump(mode="json") for one in checked] == [head, *said]
+def test_the_lines_fit_their_documented_schemas(acme: Caller) -> None:
+    head, *rows, end = lines(acme, **SALES)
+    checked: Sequence[Any] = [StreamHead.model_validate(head), *map(StreamedSeries.model_validate, rows)]
+    assert [one.model_dump(mode="json") for one in checked] == [head, *rows]
     assert StreamEnd.model_validate(end).series == 2
