@@ -168,14 +168,12 @@ class Place(keras.layers.Layer):  # type: ignore[misc]
 
 
 class KerasBackend(Backend):
-    """Operations as a Keras functional graph.
-
-    ``any_length``: the time axis of ``past`` is left open; ``rows``: a fixed batch size, or None.
-    """
+    """Operations as a Keras functional graph; ``any_length`` leaves the time axis of ``past`` open."""
 
     def __init__(self, any_length: bool, rows: int | None = None) -> None:
         self.inputs: dict[str, Any] = {}
         self._any_length, self._rows = any_length, rows
+        self._dense: dict[str, Any] = {}
 
     def input(self, name: str, shape: Shape) -> Any:
         axes = (None, *shape[1:]) if name == "past" and self._any_length else shape
@@ -183,7 +181,9 @@ class KerasBackend(Backend):
         return self.inputs[name]
 
     def dense(self, name: str, x: Any, shapes: Shapes, activation: str | None) -> Any:
-        return keras.layers.Dense(shapes["bias"][0], activation=activation, name=name)(x)
+        if name not in self._dense:
+            self._dense[name] = keras.layers.Dense(shapes["bias"][0], activation=activation, name=name)
+        return self._dense[name](x)
 
     def place(self, name: str, x: Any, shapes: Shapes) -> Any:
         return Place(name=name)(x)
@@ -223,9 +223,18 @@ class KerasBackend(Backend):
         # Subtracts a zero per step: the number of steps may be unknown until the graph runs.
         return K.expand_dims(one, 1) - K.zeros_like(x[..., :1])
 
+    def at_step(self, x: Any, step: int) -> Any:
+        return x[:, step]
+
+    def stack(self, steps: list[Any]) -> Any:
+        return K.stack(steps, axis=1)
+
+    def zeros(self, x: Any, units: int) -> Any:
+        return K.repeat(K.zeros_like(x[:, 0, :1]), units, axis=1)
+
     def binary(self, kind: str, a: Any, b: Any) -> Any:
         # Under TensorFlow, Keras 3.15's ``K.add`` takes one row's values of 7 steps for the biases of 7 quantiles.
-        return K.multiply(a, b) if kind == "multiply" else K.subtract(a, K.negative(b))
+        return K.multiply(a, b) if kind == "multiply" else K.subtract(a, K.negative(b) if kind == "add" else b)
 
     def total(self, x: Any) -> Any:
         return K.sum(x, axis=-1, keepdims=True)

@@ -144,7 +144,7 @@ class OnnxBackend(Backend):
         from_inputs = self.reshape(from_inputs, (steps, 4 * filters, places))
         hidden, memory, every = "", "", []
         for step in range(steps):
-            gates = self.emit("Gather", [from_inputs, self.constant(f"step{step}", np.array(step))], axis=1)
+            gates = self.at_step(from_inputs, step)
             if hidden:
                 gates = self.emit("Add", [gates, self.emit("Conv", [hidden, kernel["recurrent_kernel"]], pads=pads)])
             hidden, memory = self._gates(gates, memory)
@@ -184,8 +184,18 @@ class OnnxBackend(Backend):
         shape = [self._ints(1), self.emit("Shape", [x], start=1, end=2), self._ints(1)]
         return self.emit("Expand", [self.emit("Unsqueeze", [one, self._ints(1)]), self.emit("Concat", shape, axis=0)])
 
+    def at_step(self, x: Any, step: int) -> Any:
+        return self.emit("Gather", [x, self.constant(f"step{step}", np.array(step))], axis=1)
+
+    def stack(self, steps: list[Any]) -> Any:
+        return self.emit("Concat", [self.emit("Unsqueeze", [step, self._ints(1)]) for step in steps], axis=1)
+
+    def zeros(self, x: Any, units: int) -> Any:
+        nothing = self.emit("Mul", [self.total(self.at_step(x, 0)), self.constant("zero", np.float32(0))])
+        return self.emit("Expand", [nothing, self._ints(1, units)])
+
     def binary(self, kind: str, a: Any, b: Any) -> Any:
-        return self.emit({"add": "Add", "multiply": "Mul"}[kind], [a, b])
+        return self.emit({"add": "Add", "subtract": "Sub", "multiply": "Mul"}[kind], [a, b])
 
     def total(self, x: Any) -> Any:
         return self.emit("ReduceSum", [x, self._ints(-1)], keepdims=1)

@@ -1,13 +1,17 @@
 """CELLS: name -> cell. A new cell is one entry at the end of this file.
 
-Two engines know a cell: Keras as a layer, ONNX as a fused operator. The entry holds the layer's name and the conversion
-of its weights, so that this file needs neither package. The gate orders and bias rules are those of the ONNX operator
-definitions (LSTM: i, o, f, c, peepholes i, o, f; GRU: z, r, h) against Keras' (LSTM: i, f, c, o; GRU: z, r, h) and our
-peephole cell's (gates as Keras' LSTM, peepholes i, f, o).
+Two engines know a fused cell: Keras as a layer, ONNX as an operator. The entry holds the layer's name and the
+conversion of its weights, so that this file needs neither package. A cell without an ONNX operator has a ``step``
+instead, which computes one step in the operations of ``models.network.ops``; both engines unroll it.
+
+The gate orders and bias rules are those of the ONNX operator definitions (LSTM: i, o, f, c, peepholes i, o, f; GRU: z,
+r, h) against Keras' (LSTM: i, f, c, o; GRU: z, r, h) and our peephole cell's (gates as Keras' LSTM, peepholes i, f,
+o).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +22,11 @@ from models.types import Float32, Weights
 class Cell:
     """One step of recurrence; G gates, U units, D inputs."""
 
-    layer: str  # class in keras.layers, or a key of OWN_CELLS in models.engines.keras
-    operator: str  # fused ONNX operator
     gate_order: tuple[int, ...]  # index, in the layer's weights, of the operator's g-th gate
+    layer: str = ""  # class in keras.layers, or a key of OWN_CELLS in models.engines.keras
+    operator: str = ""  # fused ONNX operator
+    # (ops, name, x (D,), state, units) -> the next state, (U,) for each part; the first part is the output
+    step: Callable[[Any, str, Any, tuple[Any, ...], int], tuple[Any, ...]] | None = None
     states: int = 1  # parts of the state: h, or h and c
     two_biases: bool = False  # the layer's bias is (2, G*U), input and recurrent; otherwise (G*U,), input only
     peepholes: tuple[int, ...] = ()  # index, in the layer's ``peephole`` (3, U), of the operator's p-th peephole

@@ -18,6 +18,7 @@ from models.network.scaling import SCALINGS, TRANSFORMS
 from models.network.spec_fields import ROLES, SpecFields
 from models.network.strategies import STRATEGIES
 
+MAX_UNROLLED_STEPS = 200  # of a cell without a fused operator: each step adds its own nodes to the graph
 MAX_CATEGORY_CHANNELS = 200  # of all text covariates together: each of their values is a channel of the network
 
 
@@ -113,6 +114,9 @@ def _contradictions(spec: SpecFields) -> Iterator[Fault]:
         hint = "give 2 or more, or 0 for series without history"
         yield _contradiction("context", "a context of 1 has no spread to normalise by", hint)
     yield from _check_encoder(spec)
+    if CELLS[spec.cell].step is not None and (spec.carries or spec.steps > MAX_UNROLLED_STEPS):
+        message = f"cell {spec.cell} is unrolled: it reads a window of at most {MAX_UNROLLED_STEPS} steps"
+        yield _contradiction("cell", message, "use state sliding and a smaller context or a larger segment")
     if spec.carries:
         yield from _check_carried(spec)
     if spec.context == 0:

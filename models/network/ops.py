@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
-from models.network.cells import CELLS
+from models.network.cells import CELLS, Cell
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
@@ -79,8 +79,20 @@ class Backend(ABC):
         """Return ``one`` (K,) at each of the steps of ``x`` (n, D): (n, K)."""
 
     @abstractmethod
+    def at_step(self, x: Any, step: int) -> Any:
+        """Return the step with number ``step`` of ``x`` (n, D): (D,)."""
+
+    @abstractmethod
+    def stack(self, steps: list[Any]) -> Any:
+        """Return n values (U,) as the steps of one (n, U)."""
+
+    @abstractmethod
+    def zeros(self, x: Any, units: int) -> Any:
+        """Return zeros (U,) for each row of ``x`` (n, D)."""
+
+    @abstractmethod
     def binary(self, kind: str, a: Any, b: Any) -> Any:
-        """Return the sum (``add``) or product (``multiply``) of ``a`` and ``b``, broadcast."""
+        """Return ``a`` and ``b`` combined by ``add``, ``subtract`` or ``multiply``, broadcast."""
 
     @abstractmethod
     def total(self, x: Any) -> Any:
@@ -102,7 +114,10 @@ class Ops:
         return Node(shape, self._backend.input(name, shape))
 
     def dense(self, name: str, x: Node, units: int, activation: str | None = None) -> Node:
-        """Return a linear map of the last axis to ``units``, with bias, and then ``activation``."""
+        """Return a linear map of the last axis to ``units``, with bias, and then ``activation``.
+
+        Calls with one ``name`` share one layer.
+        """
         shapes = {"kernel": (x.shape[-1], units), "bias": (units,)}
         return Node((*x.shape[:-1], units), self._backend.dense(name, x.value, shapes, activation))
 
@@ -117,10 +132,24 @@ class Ops:
 
         The sequence is in the order of ``x`` in both directions.
         """
+        if CELLS[cell].step is not None:
+            return self._unroll(name, x, CELLS[cell], units, start, backward)
         shapes = CELLS[cell].shapes(x.shape[-1], units)
         states, sequence = self._backend.recur(name, x.value, cell, shapes, [s.value for s in start], backward)
         state = tuple(Node((units,), value) for value in states)
         return Run(state, lambda: Node((x.shape[0], units), sequence()))
+
+    def _unroll(self, name: str, x: Node, cell: Cell, units: int, start: Sequence[Node], backward: bool) -> Run:
+        """Run a cell that is given by its ``step``, with the same weights at each of the n steps."""
+        assert cell.step is not None
+        zero = Node((units,), self._backend.zeros(x.value, units))
+        state, outputs = tuple(start) or (zero,) * cell.states, []
+        for number in reversed(range(x.shape[0])) if backward else range(x.shape[0]):
+            step = Node(x.shape[1:], self._backend.at_step(x.value, number))
+            state = cell.step(self, name, step, state, units)
+            outputs.append(state[0].value)
+        in_order = outputs[::-1] if backward else outputs
+        return Run(state, lambda: Node((x.shape[0], units), self._backend.stack(in_order)))
 
     def convolve(self, name: str, x: Node, filters: int, width: int) -> Run:
         """Run a convolutional LSTM over the first axis of ``x`` (n, L, D); its state is the last output, (L, filters).
@@ -167,6 +196,10 @@ class Ops:
     def add(self, a: Node, b: Node) -> Node:
         """Return the sum; the smaller shape is broadcast."""
         return Node(_broadcast_shape(a, b), self._backend.binary("add", a.value, b.value))
+
+    def subtract(self, a: Node, b: Node) -> Node:
+        """Return the difference; the smaller shape is broadcast."""
+        return Node(_broadcast_shape(a, b), self._backend.binary("subtract", a.value, b.value))
 
     def multiply(self, a: Node, b: Node) -> Node:
         """Return the product; the smaller shape is broadcast."""
@@ -226,6 +259,12 @@ class ShapeBackend(Backend):
     def repeat(self, x: Any, n: int) -> Any: ...
 
     def each_step(self, one: Any, x: Any) -> Any: ...
+
+    def at_step(self, x: Any, step: int) -> Any: ...
+
+    def stack(self, steps: list[Any]) -> Any: ...
+
+    def zeros(self, x: Any, units: int) -> Any: ...
 
     def binary(self, kind: str, a: Any, b: Any) -> Any: ...
 

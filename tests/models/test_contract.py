@@ -12,7 +12,7 @@ from models.engines.parity import check_parity
 from models.errors import EngineMismatch, InputError, SpecError
 from models.forecasting import bundle
 from models.forecasting.forecaster import RunnableMember, check_covariates, forecast, predict
-from models.network.build import weight_shapes
+from models.network.build import input_shapes, weight_shapes
 from models.network.cells import CELLS, Cell
 from models.network.spec import Spec
 from models.network.spec_fields import ROLES, Role
@@ -134,6 +134,47 @@ def test_a_new_cell_is_one_entry(monkeypatch):
     with pytest.raises(EngineMismatch):
         check_parity(spec, OnnxEngine(spec, weights), OnnxEngine(replace(spec, cell="rnn"), weights))
     assert bundle.from_bytes(bundle.to_bytes(forecaster_of((spec, weights)))).spec.cell == "rectified"
+
+
+def minimal_gated_unit(ops, name, x, state, units):
+    """Zhou et al. (2016): f = sigmoid(W [x, h] + b), c = tanh(V [x, f h] + d), h' = h + f (c - h)."""
+    (hidden,) = state
+    gate = ops.dense(f"{name}_gate", ops.concat([x, hidden]), units, "sigmoid")
+    candidate = ops.dense(f"{name}_candidate", ops.concat([x, ops.multiply(gate, hidden)]), units, "tanh")
+    return (ops.add(hidden, ops.multiply(gate, ops.subtract(candidate, hidden))),)
+
+
+@pytest.mark.parametrize("options", [{"strategy": "seq2seq"}, {"encoder": "bidirectional", "strategy": "decoder"}])
+def test_a_new_cell_without_a_fused_operator_is_one_function_and_one_entry(monkeypatch, options):
+    monkeypatch.setitem(CELLS, "mgu", Cell(gate_order=(0, 1), step=minimal_gated_unit))
+    spec = spec_of({"cell": "mgu", "depth": 2, **options})
+    weights = weights_of(spec)
+    assert {name for name in weights if name.startswith("encoder_0_gate")} == {
+        "encoder_0_gate/kernel",
+        "encoder_0_gate/bias",
+    }
+    assert check_parity(spec, KerasEngine(spec, weights), OnnxEngine(spec, weights)) <= 1e-5
+    built = Built(spec, weights, ready_of(spec, weights))
+    assert np.isfinite(built.forecast(PANEL, 9)[0]).all()
+    with pytest.raises(SpecError, match="cell mgu is unrolled"):
+        replace(spec, state="carried", encoder="forward", strategy="direct")
+
+
+def test_an_unrolled_cell_computes_its_step_at_every_point(monkeypatch):
+    monkeypatch.setitem(CELLS, "mgu", Cell(gate_order=(0, 1), step=minimal_gated_unit))
+    spec = spec_of({"cell": "mgu", "skip": False})
+    weights, rng = weights_of(spec), np.random.default_rng(1)
+    inputs = {name: rng.normal(size=(1, *s)).astype(np.float32) for name, s in input_shapes(spec).items()}
+
+    def layer(name, row):
+        return row @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
+
+    hidden = np.zeros(spec.units)
+    for x in inputs["past"][0]:
+        gate = 1 / (1 + np.exp(-layer("encoder_0_gate", np.append(x, hidden))))
+        hidden = hidden + gate * (np.tanh(layer("encoder_0_candidate", np.append(x, gate * hidden))) - hidden)
+    found = OnnxEngine(spec, weights).run(inputs)["predicted"]
+    assert found[0, :, 0] == pytest.approx(layer("head", hidden), abs=1e-6)
 
 
 def test_a_new_strategy_is_one_entry(monkeypatch):
