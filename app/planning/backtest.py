@@ -40,7 +40,7 @@ class BacktestRequest(DatasetJobBody):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestPayload:
-    """Plan of a backtest of ``version`` (None: of seasonal naive) beside the statistical ``baselines``.
+    """Plan of a backtest of ``version`` (None: of seasonal naive) and of the statistical ``baselines``.
 
     ``season`` is that of the version, or of the data if there is none. ``windows``: the format of a file with the
     forecast of each window; None: no file.

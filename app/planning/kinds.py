@@ -31,14 +31,19 @@ def kind_name(request: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-if TYPE_CHECKING:  # the union is made of the table, which type checkers do not evaluate
-    JobRequest = JobBody
-else:
-    JobRequest = Annotated[
-        reduce(or_, (Annotated[kind.request, Tag(kind.name)] for kind in REQUESTED.values())),
+def request_type(kinds: Mapping[str, RequestedKind[Any]]) -> Any:
+    """Return the type of the body of POST /v1/jobs: the union of the requests of ``kinds``, by their field ``kind``."""
+    return Annotated[
+        reduce(or_, (Annotated[kind.request, Tag(kind.name)] for kind in kinds.values())),
         Discriminator(
             kind_name,
             custom_error_type="unknown_kind",
-            custom_error_message=f"no such kind of job; use one of {', '.join(REQUESTED)}",
+            custom_error_message=f"no such kind of job; use one of {', '.join(kinds)}",
         ),
     ]
+
+
+if TYPE_CHECKING:  # type checkers do not evaluate the table
+    JobRequest = JobBody
+else:
+    JobRequest = request_type(REQUESTED)

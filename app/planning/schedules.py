@@ -1,4 +1,4 @@
-"""Plans of schedules: made from requests, edited, checked, and turned into jobs when they are due."""
+"""Plans of schedules: create them from requests, edit and check them, and plan their jobs."""
 
 from collections.abc import Sequence
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Job kind ``backtest``: score a version on the end of a data set, with a file of its forecasts if it is asked for."""
+"""Job kind ``backtest``: score a version on the end of a data set, with a file of its forecasts on request."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -64,7 +64,7 @@ def _provenance(context: JobContext, payload: BacktestPayload, origins: Origins)
     if payload.version is None:
         return {"of": BASELINE, "windows_taught": 0}
     version = context.load_version(payload.version.id)
-    taught = None  # of an imported version nobody knows
+    taught = None  # not known of an imported version
     if version.revision_id is not None:
         taught = int((origins.at < known_to(context, version, origins.panel)[origins.series]).sum())
     return {"of": payload.version.reference, "windows_taught": taught}

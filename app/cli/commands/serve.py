@@ -1,4 +1,4 @@
-"""``forecastle serve``: the HTTP API, with a worker and a scheduler beside it."""
+"""``forecastle serve``: the HTTP API, with a worker and a scheduler as processes of their own."""
 
 import json
 import logging

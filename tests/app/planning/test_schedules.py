@@ -1,4 +1,4 @@
-"""Plans of schedules: made of requests, edited, and turned into jobs."""
+"""Plans of schedules: created from requests, edited, checked, and their jobs."""
 
 from typing import Any
 
