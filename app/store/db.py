@@ -193,7 +193,11 @@ def _engine(url: URL, foreign_keys: bool) -> Engine:
         url, connect_args={"timeout": LOCK_TIMEOUT_S, "isolation_level": None}, json_serializer=_to_json
     )
     event.listen(engine, "connect", partial(_set_up_sqlite, foreign_keys))
-    event.listen(engine, "begin", _begin_sqlite)
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    event.listen(engine, "begin", begin)
     return engine
 
 
@@ -210,7 +214,3 @@ def _set_up_sqlite(foreign_keys: bool, connection: Any, _record: Any) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

@@ -53,7 +53,10 @@ def settle(database: Database, attempt: TrackedAttempt) -> None:
                 message = f"not done by its deadline, {attempt.job.deadline_at}"
                 jobs.fail(session, *attempt.name, "timeout", message, retry=False)
             else:
-                jobs.fail(session, *attempt.name, *_error_of(attempt.code), retry=True)
+                code = attempt.code or 0
+                how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
+                crashed = "crashed", f"the job's process ended {how}; see the worker's log"
+                jobs.fail(session, *attempt.name, *ERRORS.get(code, crashed), retry=True)
     except Fenced:
         return  # it ended, or was taken over, since the read above
 
@@ -66,9 +69,3 @@ def put_back(database: Database, attempt: TrackedAttempt) -> bool:
     except Fenced:
         return False
     return True
-
-
-def _error_of(code: int | None) -> tuple[str, str]:
-    ended = f"by signal {-code}" if code is not None and code < 0 else f"with exit status {code}"
-    crashed = "crashed", f"the job's process ended {ended}; see the worker's log"
-    return crashed if code is None else ERRORS.get(code, crashed)

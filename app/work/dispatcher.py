@@ -83,7 +83,12 @@ class Dispatcher:
         """Put every job back into the queue and end its process, but leave attempts that outlive this process."""
         try:
             if self._executor.outlives:
-                self._release()
+                with (
+                    self._database.write() as session
+                ):  # let the leases expire, so that the next dispatcher adopts them
+                    for attempt in self._attempts:
+                        jobs.heartbeat(session, *attempt.name, 0.0)
+                self._attempts.clear()
             else:
                 self._put_back()
         except DatabaseUnreachable as error:
@@ -158,18 +163,13 @@ class Dispatcher:
             if other.holder is None or (other.id, other.token) in known:
                 continue
             # A job under our own name that we do not know was claimed here, and the answer to the claim was lost.
-            if other.holder["name"] == self._holder["name"] or is_dead(other.holder):
-                self._take_back(other)
-
-    def _take_back(self, other: HeldJob) -> None:
-        if self._adopt(other):
-            return
-        try:
-            with self._database.write() as session:
-                jobs.take_back(session, other.id, other.token)
-        except Fenced:
-            return  # another dispatcher was faster
-        logger.info("job taken back from a worker that died", extra={"job": other.id})
+            is_lost = other.holder["name"] == self._holder["name"] or is_dead(other.holder)
+            if not is_lost or self._adopt(other):
+                continue
+            with suppress(Fenced):  # another dispatcher was faster
+                with self._database.write() as session:
+                    jobs.take_back(session, other.id, other.token)
+                logger.info("job taken back from a worker that died", extra={"job": other.id})
 
     def _reap(self) -> None:
         with self._database.read() as session:
@@ -235,10 +235,3 @@ class Dispatcher:
                 is_back = put_back(self._database, attempt)
                 logger.info("job put back into the queue" if is_back else "job ended", extra={"job": attempt.job.id})
             time.sleep(TICK_S if self._attempts else 0)
-
-    def _release(self) -> None:
-        """Let the leases of the attempts expire, so that the next dispatcher adopts them."""
-        with self._database.write() as session:
-            for attempt in self._attempts:
-                jobs.heartbeat(session, *attempt.name, 0.0)
-        self._attempts.clear()
