@@ -128,6 +128,18 @@ def read_only(database: Database) -> Iterator[None]:
         allow_writes("off")
 
 
+@contextmanager
+def stopped(database: Database) -> Iterator[None]:
+    """Stop the server of ``database`` within the block."""
+    server = postgres_server()
+    assert database.url.port == server.port
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
 @cache
 def postgres_server() -> Postgres:
     """Return the one server of the test run, started at the first call."""

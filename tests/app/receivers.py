@@ -1,4 +1,4 @@
-"""Real HTTP servers on this machine that are told things, and answer as a test says."""
+"""Real HTTP servers on this machine that record requests, and answer with statuses that a test sets."""
 
 import shutil
 import ssl
@@ -25,13 +25,13 @@ class Told(NamedTuple):
 
 @dataclass
 class Receiver:
-    """What a server was told; ``answers`` are the statuses of the next answers, then 200.
+    """The requests that a server has received; ``answers`` are the statuses of the next answers, then 200.
 
     ``names``: by which names it was asked for over TLS (SNI).
     """
 
     url: str = ""
-    told: list[Told] = field(default_factory=list)
+    received: list[Told] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
     location: str = ""
@@ -53,7 +53,7 @@ def receiver(certificate: Path | None = None) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            it.told.append(Told(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            it.received.append(Told(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             it.hold.wait(20)
             self.send_response(it.answer())
             self.send_header("Location", it.location)
@@ -99,7 +99,7 @@ def raw_receiver(drip: bytes, pause_s: float) -> Iterator[str]:
 
     class Handler(BaseRequestHandler):
         def handle(self) -> None:
-            with suppress(OSError):  # who was told has hung up
+            with suppress(OSError):  # the sender has closed the connection
                 while not stop.wait(pause_s):
                     self.request.sendall(drip)
 

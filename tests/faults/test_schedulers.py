@@ -16,7 +16,7 @@ from app.problems import NotFound
 from app.store import schedules
 from app.store.db import Database
 from tests.app.store.conftest import at_once
-from tests.app.work.schedule_harness import Clockwork, at
+from tests.app.work.schedule_harness import ScheduleHarness, at
 from tests.postgres import database_fixture, database_url_fixture  # noqa: F401
 
 KILLED = -9
@@ -24,8 +24,8 @@ FIRED = {"fired": 1}
 
 
 @pytest.fixture
-def clock(database: Database) -> Clockwork:
-    return Clockwork(database)
+def clock(database: Database) -> ScheduleHarness:
+    return ScheduleHarness(database)
 
 
 def ticker(database: Database, start: str, steps: int, step_s: float, moment: str = "never") -> subprocess.Popen[bytes]:
@@ -35,7 +35,7 @@ def ticker(database: Database, start: str, steps: int, step_s: float, moment: st
     return subprocess.Popen([sys.executable, "-m", "tests.faults.scheduler_process", *words])
 
 
-def assert_each_once(clock: Clockwork, name: str, first: str, last: str, step: timedelta) -> None:
+def assert_each_once(clock: ScheduleHarness, name: str, first: str, last: str, step: timedelta) -> None:
     """Assert that each due time from ``first`` to ``last`` has one firing and one job, and no other has."""
     wanted, due = [], at(first)
     while due <= at(last):
@@ -48,7 +48,7 @@ def assert_each_once(clock: Clockwork, name: str, first: str, last: str, step: t
     assert sorted(made) == sorted(str(row.job_id) for row in rows)
 
 
-def test_three_schedulers_fire_each_due_time_of_three_minutes_once(clock: Clockwork) -> None:
+def test_three_schedulers_fire_each_due_time_of_three_minutes_once(clock: ScheduleHarness) -> None:
     for number in range(4):
         clock.add(f"n{number}", cron="* * * * *", now="09:59:30", jitter_s=number * 5.0)
     running = [ticker(clock.database, "10:00:00", 39, 5.5) for _ in range(3)]
@@ -59,7 +59,7 @@ def test_three_schedulers_fire_each_due_time_of_three_minutes_once(clock: Clockw
 
 @pytest.mark.parametrize(("moment", "before"), [("insert", 0), ("commit", 1)])
 def test_a_scheduler_killed_around_its_commit_loses_and_repeats_nothing(
-    clock: Clockwork, moment: str, before: int
+    clock: ScheduleHarness, moment: str, before: int
 ) -> None:
     clock.add()
     assert ticker(clock.database, "10:00", 1, 1, moment).wait(120) == KILLED
@@ -68,7 +68,7 @@ def test_a_scheduler_killed_around_its_commit_loses_and_repeats_nothing(
     assert_each_once(clock, "nightly", "10:00", "10:00", timedelta(hours=1))
 
 
-def test_schedulers_killed_at_random_lose_no_due_time(clock: Clockwork) -> None:
+def test_schedulers_killed_at_random_lose_no_due_time(clock: ScheduleHarness) -> None:
     names = ["n1", "n2", "n3"]
     for name in names:
         clock.add(name, cron="* * * * *", misfire="all", now="09:59:30")
@@ -83,7 +83,7 @@ def test_schedulers_killed_at_random_lose_no_due_time(clock: Clockwork) -> None:
         assert_each_once(clock, name, "10:00", "10:20", timedelta(minutes=1))
 
 
-def race(clock: Clockwork, other: Callable[[], object], now: str) -> list[object]:
+def race(clock: ScheduleHarness, other: Callable[[], object], now: str) -> list[object]:
     """Run a tick at ``now`` and another call at the same time; return both results."""
     tick = partial(clock.tick, now)
     results: list[object] = list(at_once([tick, other, tick]))
@@ -94,7 +94,7 @@ def race(clock: Clockwork, other: Callable[[], object], now: str) -> list[object
 ROUNDS = 8
 
 
-def test_a_pause_that_races_with_a_tick_holds(clock: Clockwork) -> None:
+def test_a_pause_that_races_with_a_tick_holds(clock: ScheduleHarness) -> None:
     seen: Counter[int] = Counter()
     for number in range(ROUNDS):
         name = f"n{number}"
@@ -108,7 +108,7 @@ def test_a_pause_that_races_with_a_tick_holds(clock: Clockwork) -> None:
     assert seen.total() == ROUNDS
 
 
-def test_an_edit_that_races_with_a_tick_is_not_lost_and_fires_nothing_twice(clock: Clockwork) -> None:
+def test_an_edit_that_races_with_a_tick_is_not_lost_and_fires_nothing_twice(clock: ScheduleHarness) -> None:
     for number in range(ROUNDS):
         same, other = f"same{number}", f"other{number}"
         clock.add(same)
@@ -124,7 +124,7 @@ def test_an_edit_that_races_with_a_tick_is_not_lost_and_fires_nothing_twice(cloc
             clock.pause(name)
 
 
-def test_a_schedule_deleted_during_a_tick_is_gone_and_leaves_no_firing(clock: Clockwork) -> None:
+def test_a_schedule_deleted_during_a_tick_is_gone_and_leaves_no_firing(clock: ScheduleHarness) -> None:
     def remove(name: str) -> None:
         with clock.database.write() as session:
             schedules.remove(session, clock.tenant_id, name)
@@ -141,7 +141,7 @@ def test_a_schedule_deleted_during_a_tick_is_gone_and_leaves_no_firing(clock: Cl
         assert session.connection().exec_driver_sql("SELECT count(*) FROM firings").scalar() == 0
 
 
-def walk(clock: Clockwork, start: str, end: str, step: timedelta) -> None:
+def walk(clock: ScheduleHarness, start: str, end: str, step: timedelta) -> None:
     """Tick from ``start`` to ``end``."""
     moments = (at(start) + number * step for number in count())
     for moment in moments:
@@ -158,7 +158,7 @@ def walk(clock: Clockwork, start: str, end: str, step: timedelta) -> None:
     ],
 )
 def test_a_job_at_half_past_two_in_paris_runs_once_on_days_of_clock_changes(
-    clock: Clockwork, night: str, dues: list[str]
+    clock: ScheduleHarness, night: str, dues: list[str]
 ) -> None:
     clock.add(cron="30 2 * * *", zone="Europe/Paris", now=f"{night}T00:00")
     after = datetime.fromisoformat(night) + timedelta(days=2, hours=3)
@@ -166,7 +166,7 @@ def test_a_job_at_half_past_two_in_paris_runs_once_on_days_of_clock_changes(
     assert [row.due_at for row in clock.firings()] == [at(due) for due in dues]
 
 
-def test_a_schedule_that_moves_to_another_zone_is_due_by_its_clocks(clock: Clockwork) -> None:
+def test_a_schedule_that_moves_to_another_zone_is_due_by_its_clocks(clock: ScheduleHarness) -> None:
     clock.add(cron="0 12 * * *", zone="Asia/Tokyo", now="00:00")  # 03:00 UTC
     assert clock.tick("03:00") == FIRED
     clock.edit(zone="America/New_York", now="03:30")  # 16:00 UTC
@@ -176,7 +176,7 @@ def test_a_schedule_that_moves_to_another_zone_is_due_by_its_clocks(clock: Clock
     assert clock.look().due_at == at("2026-05-02T03:00")
 
 
-def test_a_clock_set_back_by_an_hour_repeats_and_loses_nothing(clock: Clockwork) -> None:
+def test_a_clock_set_back_by_an_hour_repeats_and_loses_nothing(clock: ScheduleHarness) -> None:
     clock.add(cron="*/20 * * * *", now="09:50")
     walk(clock, "10:00", "10:50", timedelta(minutes=5))
     walk(clock, "09:50", "11:30", timedelta(minutes=5))
@@ -186,7 +186,7 @@ def test_a_clock_set_back_by_an_hour_repeats_and_loses_nothing(clock: Clockwork)
 @pytest.mark.parametrize(
     ("misfire", "fired"), [("once", ["13:00"]), ("skip", []), ("all", ["10:00", "11:00", "12:00", "13:00"])]
 )
-def test_three_hours_without_a_scheduler(clock: Clockwork, misfire: str, fired: list[str]) -> None:
+def test_three_hours_without_a_scheduler(clock: ScheduleHarness, misfire: str, fired: list[str]) -> None:
     clock.add(misfire=misfire)
     running = [ticker(clock.database, "13:02", 3, 1) for _ in range(2)]
     assert [process.wait(240) for process in running] == [0, 0]

@@ -108,7 +108,7 @@ def test_a_promotion_and_a_rollback_are_told_of(inside: House) -> None:
     assert moves == [(2, 1), (1, 2), (None, 1)]
     assert {each["state"] for each in deliveries(acme)} == {"taken"}
     assert deliveries(acme)[0]["payload"]["reason"] == "worse on Sundays"
-    assert len(desk.told) == 3
+    assert len(desk.received) == 3
 
 
 def test_a_test_message_goes_the_way_of_all_others(inside: House) -> None:
@@ -120,7 +120,7 @@ def test_a_test_message_goes_the_way_of_all_others(inside: House) -> None:
         assert asked.status_code == 202
         assert (asked.json()["event"], asked.json()["state"]) == ("webhook.test", "pending")
         send(inside)
-    assert desk.told[0].headers["webhook-id"] == asked.json()["message_id"]
+    assert desk.received[0].headers["webhook-id"] == asked.json()["message_id"]
     [sent] = deliveries(acme)
     assert (sent["state"], sent["attempt"], sent["detail"]) == ("failed", 1, "it answered 410")
     assert acme.get("/v1/webhooks/desk")["disabled"] == "it answered 410"

@@ -35,12 +35,12 @@ def at(text: str) -> datetime:
 
 
 @dataclass
-class Clockwork:
+class ScheduleHarness:
     """Schedules of one tenant; their jobs are planned on the newest revision of the data set ``sales``."""
 
     database: Database
     tenant_id: int = 0
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     quality: Quality = field(default_factory=lambda: Quality(coverage={}))
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class Clockwork:
 
     def settle(self, tenant_id: int, request: dict[str, Any], created_by: str) -> NewJob:
         """Plan a job on the newest revision. Raise NotFound for the data set, RuntimeError for the model ``bug``."""
-        self.asked.append(request)
+        self.requests.append(request)
         model = model_of(request) or "baselines"
         if model == "bug":
             raise RuntimeError("nobody thought of this")
@@ -107,7 +107,7 @@ class Clockwork:
         with self.database.read() as session:
             return firings.list_page(session, self.tenant_id, name, None, 10_000)[::-1]
 
-    def said(self, name: str = "nightly") -> list[tuple[str, str, str]]:
+    def outcomes(self, name: str = "nightly") -> list[tuple[str, str, str]]:
         """Return the due time, the cause and the outcome of each firing."""
         return [(row.due_at.strftime("%H:%M"), row.cause, row.outcome) for row in self.firings(name)]
 

@@ -25,8 +25,8 @@ from tests.app.work.small_jobs import eventually
 LOOPBACK = parse_networks("127.0.0.0/8, ::1/128")
 
 
-@pytest.fixture(name="desk")
-def desk_fixture() -> Iterator[Receiver]:
+@pytest.fixture(name="hook")
+def hook_fixture() -> Iterator[Receiver]:
     with receiver() as it:
         yield it
 
@@ -37,13 +37,13 @@ def acme(sqlite: Database) -> int:
         return keys.tenant_id(session, "acme")
 
 
-def make(database: Database, tenant_id: int, url: str, name: str = "desk") -> str:
+def create_webhook(database: Database, tenant_id: int, url: str, name: str = "desk") -> str:
     """Create a webhook for failures, and return its secret."""
     with database.write() as session:
         return webhooks.create(session, tenant_id, name, url, ["job.failed"], "cli").secret
 
 
-def tell(database: Database, tenant_id: int, **payload: object) -> None:
+def announce(database: Database, tenant_id: int, **payload: object) -> None:
     with database.write() as session:
         webhooks.announce(session, tenant_id, "job.failed", payload)
 
@@ -76,7 +76,7 @@ def test_a_signature_equals_the_example_of_the_standard() -> None:
 def test_while_secrets_change_a_message_is_signed_with_both() -> None:
     old, new = ("whsec_" + base64.b64encode(bytes([digit]) * 32).decode() for digit in (1, 2))
     moment = datetime(2026, 5, 1, tzinfo=UTC)
-    parcel = OutgoingDelivery(
+    delivery = OutgoingDelivery(
         id=1,
         attempt=1,
         webhook_id=1,
@@ -87,94 +87,94 @@ def test_while_secrets_change_a_message_is_signed_with_both() -> None:
         payload={"job": "a1"},
         created_at=moment,
     )
-    body, headers = sign(parcel, 1_777_777_777)
+    body, headers = sign(delivery, 1_777_777_777)
     assert body == b'{"type":"job.failed","timestamp":"2026-05-01T00:00:00+00:00","data":{"job":"a1"}}'
     each = [signature(secret, "msg_1", 1_777_777_777, body) for secret in (new, old)]
     assert headers["webhook-signature"] == " ".join(each)
     assert each[0] != each[1]
 
 
-def test_a_message_arrives_signed(sqlite: Database, acme: int, desk: Receiver) -> None:
-    secret = make(sqlite, acme, f"{desk.url}/hook?from=us")
-    tell(sqlite, acme, job="a1")
+def test_a_message_arrives_signed(sqlite: Database, acme: int, hook: Receiver) -> None:
+    secret = create_webhook(sqlite, acme, f"{hook.url}/hook?from=us")
+    announce(sqlite, acme, job="a1")
     send(sqlite)
-    [told] = desk.told
-    assert told.path == "/hook?from=us"
-    message = json.loads(told.body)
+    [request] = hook.received
+    assert request.path == "/hook?from=us"
+    message = json.loads(request.body)
     assert (message["type"], message["data"]) == ("job.failed", {"job": "a1"})
     assert datetime.fromisoformat(message["timestamp"]).utcoffset() == timedelta(0)
-    assert told.headers["host"] == desk.url.removeprefix("http://")
-    assert abs(int(told.headers["webhook-timestamp"]) - time.time()) < 60
+    assert request.headers["host"] == hook.url.removeprefix("http://")
+    assert abs(int(request.headers["webhook-timestamp"]) - time.time()) < 60
     # As a receiver would check it.
-    text = f"{told.headers['webhook-id']}.{told.headers['webhook-timestamp']}.".encode() + told.body
+    text = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.body
     digest = hmac.digest(base64.b64decode(secret[6:]), text, "sha256")
-    assert told.headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+    assert request.headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
     sent = row(sqlite, acme)
     assert (sent.state, sent.attempt, sent.detail) == ("taken", 1, "it answered 200")
-    assert sent.message_id == told.headers["webhook-id"]
+    assert sent.message_id == request.headers["webhook-id"]
 
 
 @pytest.mark.parametrize("status", [301, 308, 400, 404, 429, 500, 503])
 def test_a_message_that_is_refused_is_sent_again_under_the_same_id(
-    sqlite: Database, acme: int, desk: Receiver, status: int
+    sqlite: Database, acme: int, hook: Receiver, status: int
 ) -> None:
-    desk.answers, desk.location = [status], f"{desk.url}/elsewhere"
-    make(sqlite, acme, desk.url)
-    tell(sqlite, acme)
+    hook.answers, hook.location = [status], f"{hook.url}/elsewhere"
+    create_webhook(sqlite, acme, hook.url)
+    announce(sqlite, acme)
     send(sqlite)
     waiting = row(sqlite, acme)
     assert (waiting.state, waiting.detail) == ("pending", f"it answered {status}")
     send(sqlite)
-    assert len(desk.told) == 1  # not before its time, and redirects are not followed
+    assert len(hook.received) == 1  # not before its time, and redirects are not followed
     make_due(sqlite)
     send(sqlite)
     assert row(sqlite, acme).state == "taken"
-    assert desk.told[0].path == desk.told[1].path == "/"
-    assert desk.told[0].headers["webhook-id"] == desk.told[1].headers["webhook-id"]
+    assert hook.received[0].path == hook.received[1].path == "/"
+    assert hook.received[0].headers["webhook-id"] == hook.received[1].headers["webhook-id"]
 
 
-def test_a_webhook_that_answers_410_is_disabled(sqlite: Database, acme: int, desk: Receiver) -> None:
-    desk.answers = [410]
-    make(sqlite, acme, desk.url)
-    tell(sqlite, acme)
+def test_a_webhook_that_answers_410_is_disabled(sqlite: Database, acme: int, hook: Receiver) -> None:
+    hook.answers = [410]
+    create_webhook(sqlite, acme, hook.url)
+    announce(sqlite, acme)
     send(sqlite)
-    tell(sqlite, acme)
+    announce(sqlite, acme)
     assert row(sqlite, acme).state == "failed"
     with sqlite.read() as session:
         assert webhooks.get(session, acme, "desk").disabled == "it answered 410"
 
 
-def test_a_slow_receiver_times_out_and_delays_no_other(sqlite: Database, acme: int, desk: Receiver) -> None:
+def test_a_slow_receiver_times_out_and_delays_no_other(sqlite: Database, acme: int, hook: Receiver) -> None:
     with receiver() as slow:
         slow.hold.clear()
-        make(sqlite, acme, slow.url, "slow")
-        make(sqlite, acme, desk.url)
+        create_webhook(sqlite, acme, slow.url, "slow")
+        create_webhook(sqlite, acme, hook.url)
         sender = Sender(sqlite, LOOPBACK, timeout_s=1.0)
         for number in (1, 2, 3):
-            tell(sqlite, acme, number=number)
-        eventually(lambda: (sender.step(), len(desk.told) == 3)[1])
+            announce(sqlite, acme, number=number)
+        eventually(lambda: (sender.step(), len(hook.received) == 3)[1])
         sender.close()
-        assert len(slow.told) == 1
+        assert len(slow.received) == 1
     with sqlite.read() as session:
         first = webhooks.list_deliveries(session, acme, "slow", None, 10)[-1]
     assert (first.state, first.detail) == ("pending", "no answer within 1 s")
 
 
 def test_a_dead_receiver_with_many_messages_delays_no_other(
-    sqlite: Database, acme: int, desk: Receiver, monkeypatch: pytest.MonkeyPatch
+    sqlite: Database, acme: int, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliveries, "MAX_CONCURRENT", 1)  # as if all but one were at dead ones too
     with receiver() as dead:
         dead.hold.clear()
-        make(sqlite, acme, dead.url, "dead")
+        create_webhook(sqlite, acme, dead.url, "dead")
         for number in range(20):
-            tell(sqlite, acme, number=number)
-        make(sqlite, acme, desk.url)
-        tell(sqlite, acme, number=20)
+            announce(sqlite, acme, number=number)
+        create_webhook(sqlite, acme, hook.url)
+        announce(sqlite, acme, number=20)
         sender = Sender(sqlite, LOOPBACK, timeout_s=0.2)
-        eventually(lambda: (sender.step(), desk.told)[1])
+        eventually(lambda: (sender.step(), hook.received)[1])
         sender.close()
-        assert len(dead.told) == 1
+        assert len(dead.received) == 1
 
 
 @pytest.fixture
@@ -185,23 +185,23 @@ def believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_over_tls_the_host_name_is_sent_and_verified(sqlite: Database, acme: int, believed: Path) -> None:
-    with receiver(believed / "localhost.pem") as desk:
-        make(sqlite, acme, f"{desk.url}/hook")
-        tell(sqlite, acme, job="a1")
+    with receiver(believed / "localhost.pem") as hook:
+        create_webhook(sqlite, acme, f"{hook.url}/hook")
+        announce(sqlite, acme, job="a1")
         send(sqlite)
         assert row(sqlite, acme).state == "taken"
-        assert (desk.names, desk.told[0].path) == (["localhost"], "/hook")
-        assert desk.told[0].headers["host"] == desk.url.removeprefix("https://")
+        assert (hook.names, hook.received[0].path) == (["localhost"], "/hook")
+        assert hook.received[0].headers["host"] == hook.url.removeprefix("https://")
 
 
 def test_over_tls_an_untrusted_certificate_gets_no_message(sqlite: Database, acme: int, believed: Path) -> None:
     stranger = certificate_for("elsewhere.example", believed)
-    with receiver(believed / "localhost.pem") as desk, receiver(stranger) as other:
-        make(sqlite, acme, desk.url.replace("localhost", "127.0.0.1"), "address")
-        make(sqlite, acme, other.url, "stranger")
-        tell(sqlite, acme, job="a1")
+    with receiver(believed / "localhost.pem") as hook, receiver(stranger) as other:
+        create_webhook(sqlite, acme, hook.url.replace("localhost", "127.0.0.1"), "address")
+        create_webhook(sqlite, acme, other.url, "stranger")
+        announce(sqlite, acme, job="a1")
         send(sqlite)
-        assert desk.told == other.told == []
+        assert hook.received == other.received == []
     said = {name: str(row(sqlite, acme, name).detail) for name in ("address", "stranger")}
     assert all(detail.startswith("its certificate cannot be trusted: ") for detail in said.values())
     assert "not valid for '127.0.0.1'" in said["address"]
@@ -212,46 +212,46 @@ def test_over_tls_a_certificate_for_another_name_is_refused(
 ) -> None:
     certificate = certificate_for("elsewhere.example", tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with receiver(certificate) as desk:
-        make(sqlite, acme, desk.url)
-        tell(sqlite, acme, job="a1")
+    with receiver(certificate) as hook:
+        create_webhook(sqlite, acme, hook.url)
+        announce(sqlite, acme, job="a1")
         send(sqlite)
-        assert (desk.told, desk.names) == ([], ["localhost"])
+        assert (hook.received, hook.names) == ([], ["localhost"])
     assert "Hostname mismatch" in str(row(sqlite, acme).detail)
 
 
 @pytest.mark.parametrize("drip", [b"x", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_a_receiver_that_never_ends_its_answer_times_out(sqlite: Database, acme: int, drip: bytes) -> None:
     with raw_receiver(drip, 0.05) as url:
-        make(sqlite, acme, url)
-        tell(sqlite, acme)
+        create_webhook(sqlite, acme, url)
+        announce(sqlite, acme)
         send(sqlite, timeout_s=0.5)
         assert row(sqlite, acme).detail == "no answer within 0.5 s"
 
 
 def test_a_receiver_that_sends_nonsense_or_is_absent_is_tried_again(
-    sqlite: Database, acme: int, desk: Receiver
+    sqlite: Database, acme: int, hook: Receiver
 ) -> None:
     with raw_receiver(b"\r\nnonsense\r\n", 0.0) as url:
-        make(sqlite, acme, url, "nonsense")
-        make(sqlite, acme, desk.url.replace("http:", "https:"), "plain")
-        make(sqlite, acme, "http://127.0.0.1:1/", "nobody")
-        tell(sqlite, acme)
+        create_webhook(sqlite, acme, url, "nonsense")
+        create_webhook(sqlite, acme, hook.url.replace("http:", "https:"), "plain")
+        create_webhook(sqlite, acme, "http://127.0.0.1:1/", "nobody")
+        announce(sqlite, acme)
         send(sqlite)
         details = {name: row(sqlite, acme, name) for name in ("nonsense", "plain", "nobody")}
     assert {delivery.state for delivery in details.values()} == {"pending"}
     assert "refused" in str(details["nobody"].detail)
     assert "SSL" in str(details["plain"].detail).upper()
-    assert desk.told == []
+    assert hook.received == []
 
 
 def test_an_address_that_has_become_private_is_refused_at_the_time_of_sending(
-    sqlite: Database, acme: int, desk: Receiver
+    sqlite: Database, acme: int, hook: Receiver
 ) -> None:
-    make(sqlite, acme, desk.url.replace("127.0.0.1", "localhost"))
-    tell(sqlite, acme)
+    create_webhook(sqlite, acme, hook.url.replace("127.0.0.1", "localhost"))
+    announce(sqlite, acme)
     send(sqlite, private=False)
-    assert desk.told == []
+    assert hook.received == []
     refused = row(sqlite, acme)
     assert refused.state == "pending"
     assert "not a public address" in str(refused.detail)
@@ -263,9 +263,9 @@ def test_waits_grow_fourfold_to_four_hours() -> None:
 
 
 def test_a_running_sender_survives_an_outbox_that_cannot_be_read(
-    sqlite: Database, acme: int, desk: Receiver, caplog: pytest.LogCaptureFixture
+    sqlite: Database, acme: int, hook: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make(sqlite, acme, desk.url)
+    create_webhook(sqlite, acme, hook.url)
     with sqlite.write() as session:
         session.connection().exec_driver_sql("ALTER TABLE deliveries RENAME TO away")
     stop = Event()
@@ -275,8 +275,8 @@ def test_a_running_sender_survives_an_outbox_that_cannot_be_read(
         eventually(lambda: "the database does not answer" in caplog.text)
         with sqlite.write() as session:
             session.connection().exec_driver_sql("ALTER TABLE away RENAME TO deliveries")
-        tell(sqlite, acme)
-        eventually(lambda: desk.told)
+        announce(sqlite, acme)
+        eventually(lambda: hook.received)
     finally:
         stop.set()
         thread.join()

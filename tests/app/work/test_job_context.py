@@ -1,7 +1,8 @@
 """The job context on the database: artifacts in parts, checkpoints, and outages of the database."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
 
 import pytest
@@ -20,6 +21,7 @@ from app.work.runner import ExitStatus
 from app.work.train import train
 from models.training.checkpoint import CheckpointEntry
 from tests.app.work.small_jobs import cancel, claim, context_of, keep, look, queue, versions, weeks, work_on
+from tests.postgres import read_only, stopped
 
 
 def counts(database: Database) -> tuple[int, int, int]:
@@ -207,17 +209,17 @@ def test_a_killed_job_continues_in_the_phase_where_it_was(sqlite: Database, monk
     assert again.sha256 == before.sha256  # as if nothing had happened
 
 
-class Unreachable(Database):
+class FlakyDatabase(Database):
     """A database that is unreachable for a number of transactions, or loses the answer to a commit."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.away, self.lose_commit = 0, False
+        self.outages, self.lose_commit = 0, False
 
     @contextmanager
     def write(self) -> Iterator[Session]:  # type: ignore[override]
-        if self.away:
-            self.away -= 1
+        if self.outages:
+            self.outages -= 1
             raise DatabaseUnreachable("the server is gone")
         with super().write() as session:
             yield session
@@ -226,39 +228,56 @@ class Unreachable(Database):
             raise DatabaseUnreachable("the server is gone")
 
 
-@pytest.fixture(name="away")
-def away_fixture(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unreachable]:
+@pytest.fixture(name="flaky")
+def flaky_fixture(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlakyDatabase]:
     monkeypatch.setattr("app.work.job_context.RETRY_S", 0.01)
-    database = Unreachable(str(sqlite.url))
+    database = FlakyDatabase(str(sqlite.url))
     yield database
     database.dispose()
 
 
-def test_a_context_waits_for_a_database_that_comes_back(away: Unreachable) -> None:
-    queue(away, keep(away, weeks()))
-    context = context_of(away, claim(away))
-    away.away = 3
+def test_a_context_waits_for_a_database_that_comes_back(flaky: FlakyDatabase) -> None:
+    queue(flaky, keep(flaky, weeks()))
+    context = context_of(flaky, claim(flaky))
+    flaky.outages = 3
     context.save_checkpoint(b"state")
     assert context.load_checkpoint() == b"state"
-    away.away = 1
+    flaky.outages = 1
     assert context.report_progress(JobProgress(share=0.5)) is False  # not waited for: the next report says more
     assert context.report_progress(JobProgress(share=0.6)) is False
 
 
-def test_a_context_gives_up_on_a_database_that_stays_away(away: Unreachable) -> None:
-    queue(away, keep(away, weeks()))
-    context = DatabaseJobContext(away, context_of(away, claim(away)).job, patience_s=0.05)
-    away.away = 10_000
+def test_a_context_gives_up_on_a_database_that_stays_away(flaky: FlakyDatabase) -> None:
+    queue(flaky, keep(flaky, weeks()))
+    context = DatabaseJobContext(flaky, context_of(flaky, claim(flaky)).job, patience_s=0.05)
+    flaky.outages = 10_000
     with pytest.raises(DatabaseUnreachable):
         context.save_checkpoint(b"state")
 
 
-def test_an_end_whose_answer_was_lost_is_an_end(away: Unreachable) -> None:
-    queue(away, keep(away, weeks()))
-    job = claim(away)
-    away.lose_commit = True
-    context_of(away, job).finish(Outcome(result={"found": 7}))
-    assert (look(away, job).state, look(away, job).result) == ("succeeded", {"found": 7})
+@pytest.mark.parametrize("outage", [read_only, stopped], ids=["read-only standby", "stopped server"])
+def test_a_context_waits_for_the_end_of_an_outage_of_postgresql(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch, outage: Callable[[Database], AbstractContextManager[None]]
+) -> None:
+    monkeypatch.setattr("app.work.job_context.RETRY_S", 0.05)
+    queue(postgres, keep(postgres, weeks()))
+    context = context_of(postgres, claim(postgres))
+    with ThreadPoolExecutor(1) as pool:
+        with outage(postgres):
+            assert context.report_progress(JobProgress(share=0.5)) is False  # lost, and not waited for
+            saving = pool.submit(context.save_checkpoint, b"state")
+            with pytest.raises(TimeoutError):
+                saving.result(0.5)
+        saving.result(60)
+    assert context.load_checkpoint() == b"state"
+
+
+def test_an_end_whose_answer_was_lost_is_an_end(flaky: FlakyDatabase) -> None:
+    queue(flaky, keep(flaky, weeks()))
+    job = claim(flaky)
+    flaky.lose_commit = True
+    context_of(flaky, job).finish(Outcome(result={"found": 7}))
+    assert (look(flaky, job).state, look(flaky, job).result) == ("succeeded", {"found": 7})
 
 
 def test_the_steps_of_a_checkpoint_survive_the_context(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ WEEKS = noisy_weeks(400)
 
 
 @dataclass
-class Works:
+class RetrainingService:
     """A service with its scheduler and its worker, run one step at a time."""
 
     house: House
@@ -109,10 +109,10 @@ def learns(learned: Forecaster, context: JobContext) -> Outcome:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def works(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[Works]:
+def service(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[RetrainingService]:
     url = postgres_server().new_database() if request.param == "postgresql" else None
     with open_house(sqlite_template, tmp_path, url, webhook_private_networks="127.0.0.0/8") as house:
-        made = Works(house)
+        made = RetrainingService(house)
         house.acme.keep("days", series("shop", WEEKS[: made.known]))
         yield made
 
@@ -122,8 +122,8 @@ def weekly() -> Forecaster:
     return seasonal_naive(season=7, context=14, horizon=SPEC.horizon)
 
 
-def test_a_schedule_on_a_growing_data_set_keeps_the_best_and_can_be_rolled_back(works: Works) -> None:
-    acme = works.house.acme
+def test_a_schedule_on_a_growing_data_set_keeps_the_best_and_can_be_rolled_back(service: RetrainingService) -> None:
+    acme = service.house.acme
     with receiver() as desk:
         hook = {"name": "desk", "url": desk.url, "events": ["alias.moved", "job.succeeded"]}
         acme.post("/v1/webhooks", json=hook)
@@ -131,61 +131,61 @@ def test_a_schedule_on_a_growing_data_set_keeps_the_best_and_can_be_rolled_back(
         acme.post("/v1/schedules", json=plan)
 
         # The first time there are rows enough: the first version is promoted, for there is none to be beaten.
-        assert works.tick(0.0) == {"fired": 1}
-        first = works.train(untrained(seed=1))
-        assert (first["verdict"], first["version"], works.champion()) == ("promoted", 1, 1)
+        assert service.tick(0.0) == {"fired": 1}
+        first = service.train(untrained(seed=1))
+        assert (first["verdict"], first["version"], service.champion()) == ("promoted", 1, 1)
         assert first["schedule"] == "daily"
 
         # At the due time, on more data: what knows the weeks is better, and takes its place.
-        works.grow(15)
-        assert works.tick(1.05)["fired"] == 1
-        second = works.train(weekly())
-        assert (second["verdict"], works.champion()) == ("promoted", 2)
+        service.grow(15)
+        assert service.tick(1.05)["fired"] == 1
+        second = service.train(weekly())
+        assert (second["verdict"], service.champion()) == ("promoted", 2)
         assert second["numbers"]["ours"] < second["numbers"]["theirs"]
         assert second["numbers"]["champion"] == 1
 
         # Twenty rows later, before the next due time: what has learned nothing is refused.
-        works.grow(20)
-        assert works.tick(1.2) == {"fired": 1}
-        third = works.train(untrained(seed=2))
-        assert (third["verdict"], works.champion()) == ("kept", 2)
+        service.grow(20)
+        assert service.tick(1.2) == {"fired": 1}
+        third = service.train(untrained(seed=2))
+        assert (third["verdict"], service.champion()) == ("kept", 2)
         assert third["numbers"]["ours"] > third["numbers"]["theirs"]
         assert "is not below the" in third["reason"]
 
         # One call rolls back.
         acme.post("/v1/models/demand/aliases/champion/rollback", json={"reason": "the desk prefers it"})
-        assert works.champion() == 1
+        assert service.champion() == 1
 
-        sender = Sender(works.house.database, parse_networks("127.0.0.0/8"))
-        eventually(lambda: not sender.step() and all(each["state"] == "taken" for each in deliveries(works)))
+        sender = Sender(service.house.database, parse_networks("127.0.0.0/8"))
+        eventually(lambda: not sender.step() and all(each["state"] == "taken" for each in deliveries(service)))
         sender.close()
 
     fired = acme.get("/v1/schedules/daily/firings")["items"][::-1]
     assert [each["cause"] for each in fired if each["outcome"] == "fired"] == ["new_rows", "cron", "new_rows"]
     revisions = [acme.get(f"/v1/jobs/{each['job_id']}")["revision"] for each in fired if each["job_id"]]
     assert revisions == [1, 2, 3]
-    told = [json.loads(each.body) for each in desk.told]
+    told = [json.loads(each.body) for each in desk.received]
     moves = [each["data"] for each in told if each["type"] == "alias.moved"]
     assert [(move["from_version"], move["to_version"]) for move in moves] == [(None, 1), (1, 2), (2, 1)]
     assert sum(each["type"] == "job.succeeded" for each in told) == 3
 
 
-def deliveries(works: Works) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = works.house.acme.get("/v1/webhooks/desk/deliveries")["items"]
+def deliveries(service: RetrainingService) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = service.house.acme.get("/v1/webhooks/desk/deliveries")["items"]
     return found
 
 
-def test_a_schedule_with_its_own_policy_waits_for_an_approval(works: Works) -> None:
-    acme = works.house.acme
+def test_a_schedule_with_its_own_policy_waits_for_an_approval(service: RetrainingService) -> None:
+    acme = service.house.acme
     plan = {"name": "daily", "cron": DAILY, "gate": {"approval": "manual"}, "job": JOB}
     acme.post("/v1/schedules", json=plan)
-    assert works.tick(0.05)["fired"] == 1
-    assert works.train(untrained(seed=1))["verdict"] == "pending"
+    assert service.tick(0.05)["fired"] == 1
+    assert service.train(untrained(seed=1))["verdict"] == "pending"
     acme.post("/v1/models/demand/decisions/1/approve", json={"reason": "seen"})
-    assert works.champion() == 1
-    works.grow(15)
-    assert works.tick(1.05)["fired"] == 1
-    decision = works.train(weekly())
-    assert (decision["verdict"], decision["policy"]["approval"], works.champion()) == ("pending", "manual", 1)
+    assert service.champion() == 1
+    service.grow(15)
+    assert service.tick(1.05)["fired"] == 1
+    decision = service.train(weekly())
+    assert (decision["verdict"], decision["policy"]["approval"], service.champion()) == ("pending", "manual", 1)
     acme.post("/v1/models/demand/decisions/2/approve", json={"reason": "seen"})
-    assert works.champion() == 2
+    assert service.champion() == 2

@@ -13,7 +13,7 @@ from app.store.quality import Quality
 from app.store.triggers import DriftLimit, Triggers, Watermark
 from app.work.scheduler import SchedulerDependencies, run, tick
 from tests.app.store.conftest import new_revision
-from tests.app.work.schedule_harness import Clockwork, at
+from tests.app.work.schedule_harness import ScheduleHarness, at
 from tests.app.work.small_jobs import eventually
 from tests.postgres import postgres_server, read_only
 
@@ -21,24 +21,24 @@ FIRED = {"fired": 1}
 
 
 @pytest.fixture
-def clock(database: Database) -> Clockwork:
-    return Clockwork(database)
+def clock(database: Database) -> ScheduleHarness:
+    return ScheduleHarness(database)
 
 
 @pytest.fixture
-def one(sqlite: Database) -> Clockwork:
+def one(sqlite: Database) -> ScheduleHarness:
     """A harness on SQLite only, for tests that do not depend on the kind of database."""
-    return Clockwork(sqlite)
+    return ScheduleHarness(sqlite)
 
 
-def test_each_due_time_enqueues_one_job_on_the_newest_data(clock: Clockwork) -> None:
+def test_each_due_time_enqueues_one_job_on_the_newest_data(clock: ScheduleHarness) -> None:
     clock.add()
     assert clock.tick("09:59") == {}
     assert clock.tick("10:00") == FIRED
     assert clock.tick("10:00") == clock.tick("10:59") == {}
     clock.grow(rows_total=6)
     assert clock.tick("11:00", plus_s=0.5) == FIRED
-    assert clock.said() == [("10:00", "cron", "fired"), ("11:00", "cron", "fired")]
+    assert clock.outcomes() == [("10:00", "cron", "fired"), ("11:00", "cron", "fired")]
     assert [job.request for job in clock.jobs()] == [{"rows": 3}, {"rows": 6}]
     first, second = clock.jobs()
     assert [row.job_id for row in clock.firings()] == [first.id, second.id]
@@ -46,7 +46,7 @@ def test_each_due_time_enqueues_one_job_on_the_newest_data(clock: Clockwork) -> 
     assert first.dedup == f"schedule:{first.schedule_id}@2026-05-01T10:00:00+00:00"
 
 
-def test_a_schedule_is_due_by_the_clock_of_its_zone(one: Clockwork) -> None:
+def test_a_schedule_is_due_by_the_clock_of_its_zone(one: ScheduleHarness) -> None:
     one.add(cron="30 2 * * *", zone="Europe/Paris", now="2026-10-24T12:00")
     for now in ("2026-10-25T00:29", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-26T01:29", "2026-10-26T01:30"):
         one.tick(now)
@@ -62,11 +62,11 @@ def test_a_schedule_is_due_by_the_clock_of_its_zone(one: Clockwork) -> None:
     ],
 )
 def test_the_misfire_policy_decides_after_three_hours_without_a_scheduler(
-    clock: Clockwork, misfire: str, outcomes: dict[str, int], said: list[tuple[str, str]]
+    clock: ScheduleHarness, misfire: str, outcomes: dict[str, int], said: list[tuple[str, str]]
 ) -> None:
     clock.add(misfire=misfire)
     assert clock.tick("13:02") == outcomes
-    assert [(due, outcome) for due, _, outcome in clock.said()] == said
+    assert [(due, outcome) for due, _, outcome in clock.outcomes()] == said
     assert clock.tick("13:03") == {}
     assert clock.tick("14:00") == FIRED
     missed = [row.detail for row in clock.firings() if row.outcome == "missed"]
@@ -74,21 +74,21 @@ def test_the_misfire_policy_decides_after_three_hours_without_a_scheduler(
     assert missed == [{"missed": count, "until": at("13:00").isoformat()}] * (count > 0)
 
 
-def test_a_due_time_within_the_grace_is_on_time(one: Clockwork) -> None:
+def test_a_due_time_within_the_grace_is_on_time(one: ScheduleHarness) -> None:
     one.add(misfire="skip", grace_s=90)
     assert one.tick("10:01", plus_s=30) == FIRED
     assert one.tick("11:01", plus_s=31) == {"missed": 1}
 
 
-def test_the_misfire_policy_all_fires_at_most_a_hundred_due_times(one: Clockwork) -> None:
+def test_the_misfire_policy_all_fires_at_most_a_hundred_due_times(one: ScheduleHarness) -> None:
     one.add(cron="* * * * *", misfire="all", now="00:00")
     assert one.tick("02:30") == {"fired": 100, "missed": 1}
     assert one.firings()[0].detail == {"missed": 50, "until": at("02:30").isoformat()}
-    assert len(one.asked) == 1  # settled once for all of them
+    assert len(one.requests) == 1  # settled once for all of them
     assert len(one.jobs()) == 100
 
 
-def test_a_job_waits_for_its_jitter_which_is_always_the_same(one: Clockwork) -> None:
+def test_a_job_waits_for_its_jitter_which_is_always_the_same(one: ScheduleHarness) -> None:
     row = one.add(jitter_s=1800)
     assert row.due_at == at("10:00")
     assert row.next_at is not None
@@ -99,7 +99,7 @@ def test_a_job_waits_for_its_jitter_which_is_always_the_same(one: Clockwork) -> 
     assert one.firings()[0].due_at == at("10:00")
 
 
-def test_while_the_last_job_is_unfinished_no_other_is_enqueued(clock: Clockwork) -> None:
+def test_while_the_last_job_is_unfinished_no_other_is_enqueued(clock: ScheduleHarness) -> None:
     clock.add(overlap="skip")
     assert clock.tick("10:00") == FIRED
     assert clock.tick("11:00") == {"skipped": 1}
@@ -110,13 +110,13 @@ def test_while_the_last_job_is_unfinished_no_other_is_enqueued(clock: Clockwork)
     assert clock.tick("12:00") == FIRED
 
 
-def test_a_request_that_no_longer_works_is_refused_and_stops_no_other(clock: Clockwork) -> None:
+def test_a_request_that_no_longer_works_is_refused_and_stops_no_other(clock: ScheduleHarness) -> None:
     with clock.database.write() as session:
         webhooks.create(session, clock.tenant_id, "desk", "https://example.org", ["schedule.alarm"], "cli")
     clock.add("gone", request={"model": "demand", "dataset": "gone"}, misfire="all")
     clock.add("sound")
     assert clock.tick("12:00") == {"missed": 2, "refused": 1, "fired": 1}
-    assert clock.said("gone") == [("10:00", "cron", "missed"), ("12:00", "cron", "refused")]
+    assert clock.outcomes("gone") == [("10:00", "cron", "missed"), ("12:00", "cron", "refused")]
     refused = clock.firings("gone")[1]
     assert refused.detail == {"error": "NotFound", "message": "no data set 'gone'; GET /v1/datasets lists them"}
     assert refused.job_id is None
@@ -126,23 +126,25 @@ def test_a_request_that_no_longer_works_is_refused_and_stops_no_other(clock: Clo
     assert clock.tick("13:00") == {"refused": 1, "fired": 1}  # asked anew at the next due time
 
 
-def test_a_schedule_with_an_unexpected_error_is_postponed(one: Clockwork, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_schedule_with_an_unexpected_error_is_postponed(
+    one: ScheduleHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     one.add("broken", request={"model": "bug", "dataset": "sales"})
     one.add("sound")
     assert one.tick("10:00") == {"broken": 1, "fired": 1}
     assert "nobody thought of this" in caplog.text
     assert one.tick("10:04") == {}
     assert one.tick("10:05") == {"broken": 1}
-    assert one.said("broken") == []
+    assert one.outcomes("broken") == []
 
 
-def test_the_policy_of_a_schedule_goes_with_each_of_its_requests(one: Clockwork) -> None:
+def test_the_policy_of_a_schedule_goes_with_each_of_its_requests(one: ScheduleHarness) -> None:
     one.add(gate={"minimum_gain": 0.02})
     one.tick("10:00")
-    assert one.asked == [{"model": "demand", "dataset": "sales", "gate": {"minimum_gain": 0.02}}]
+    assert one.requests == [{"model": "demand", "dataset": "sales", "gate": {"minimum_gain": 0.02}}]
 
 
-def test_a_due_time_during_a_pause_is_skipped(clock: Clockwork) -> None:
+def test_a_due_time_during_a_pause_is_skipped(clock: ScheduleHarness) -> None:
     clock.add()
     assert clock.pause(now="09:45").next_at is None
     assert clock.tick("11:30") == {}
@@ -151,20 +153,20 @@ def test_a_due_time_during_a_pause_is_skipped(clock: Clockwork) -> None:
     assert clock.tick("12:00") == FIRED
 
 
-def test_a_new_cron_or_zone_counts_from_the_edit_on(one: Clockwork) -> None:
+def test_a_new_cron_or_zone_counts_from_the_edit_on(one: ScheduleHarness) -> None:
     one.add()
     assert one.edit(cron="30 * * * *", now="09:40").due_at == at("10:30")
     assert one.edit(zone="Asia/Kolkata", now="09:45").due_at == at("10:00")  # 15:30 there
     assert one.edit(cron=None, triggers=Triggers(new_rows=1), now="09:45").due_at is None
 
 
-def test_an_edit_of_another_field_keeps_the_due_time(one: Clockwork) -> None:
+def test_an_edit_of_another_field_keeps_the_due_time(one: ScheduleHarness) -> None:
     one.add()
     assert one.edit(grace_s=5.0, now="10:30").due_at == at("10:00")
     assert one.tick("10:30") == FIRED
 
 
-def test_when_the_clock_is_set_back_an_hour_no_due_time_fires_again(clock: Clockwork) -> None:
+def test_when_the_clock_is_set_back_an_hour_no_due_time_fires_again(clock: ScheduleHarness) -> None:
     clock.add(cron="*/10 * * * *", now="09:55")
     for now in ("10:00", "10:10", "10:20"):
         clock.tick(now, plus_s=1)
@@ -175,10 +177,10 @@ def test_when_the_clock_is_set_back_an_hour_no_due_time_fires_again(clock: Clock
     clock.resume(now="09:27")
     assert [clock.tick(now) for now in ("09:30", "10:00", "10:20")] == [{}] * 3
     assert clock.tick("10:30") == FIRED
-    assert [due for due, _, _ in clock.said()] == ["10:00", "10:10", "10:20", "10:30"]
+    assert [due for due, _, _ in clock.outcomes()] == ["10:00", "10:10", "10:20", "10:30"]
 
 
-def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
+def test_new_rows_since_the_last_training_fire(one: ScheduleHarness) -> None:
     one.add(cron=None, triggers=Triggers(new_rows=4, pause_s=60))
     assert one.tick("09:31") == {}  # 3 rows
     one.grow(rows_total=7)
@@ -193,7 +195,7 @@ def test_new_rows_since_the_last_training_fire(one: Clockwork) -> None:
     assert one.firings()[1].detail == {"new_rows": 4}
 
 
-def test_a_trigger_waits_for_the_previous_job_and_is_not_lost(clock: Clockwork) -> None:
+def test_a_trigger_waits_for_the_previous_job_and_is_not_lost(clock: ScheduleHarness) -> None:
     clock.add(cron=None, overlap="skip", triggers=Triggers(new_rows=3, pause_s=60))
     assert clock.tick("09:31") == FIRED
     clock.grow(rows_total=6)
@@ -202,10 +204,10 @@ def test_a_trigger_waits_for_the_previous_job_and_is_not_lost(clock: Clockwork) 
     clock.end_jobs()
     assert clock.tick("09:35") == FIRED
     assert [job.request for job in clock.jobs()] == [{"rows": 3}, {"rows": 6}]
-    assert [outcome for _, _, outcome in clock.said()] == ["fired", "fired"]
+    assert [outcome for _, _, outcome in clock.outcomes()] == ["fired", "fired"]
 
 
-def test_a_schedule_that_is_given_another_data_set_counts_its_rows_from_the_start(one: Clockwork) -> None:
+def test_a_schedule_that_is_given_another_data_set_counts_its_rows_from_the_start(one: ScheduleHarness) -> None:
     one.grow(rows_total=1_000)
     one.add(cron=None, triggers=Triggers(new_rows=4, pause_s=60))
     assert one.tick("09:31") == FIRED
@@ -216,14 +218,14 @@ def test_a_schedule_that_is_given_another_data_set_counts_its_rows_from_the_star
     assert one.firings()[1].detail == {"new_rows": 4}
 
 
-def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: Clockwork) -> None:
+def test_a_trigger_beside_a_cron_changes_nothing_of_its_due_times(one: ScheduleHarness) -> None:
     one.add(triggers=Triggers(new_rows=3, pause_s=60))
     assert one.tick("09:31") == FIRED
     assert one.tick("10:00") == FIRED
-    assert [cause for _, cause, _ in one.said()] == ["new_rows", "cron"]
+    assert [cause for _, cause, _ in one.outcomes()] == ["new_rows", "cron"]
 
 
-def test_drift_is_tested_on_the_scores_of_logged_forecasts(one: Clockwork) -> None:
+def test_drift_is_tested_on_the_scores_of_logged_forecasts(one: ScheduleHarness) -> None:
     one.add(
         cron=None,
         triggers=Triggers(drift=DriftLimit(ratio=1.5, confidence=0.9, least=50), pause_s=600),
@@ -237,7 +239,7 @@ def test_drift_is_tested_on_the_scores_of_logged_forecasts(one: Clockwork) -> No
     assert one.tick("09:54") == {}  # the gate kept the champion, and there is nothing new to learn from
 
 
-def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork) -> None:
+def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: ScheduleHarness) -> None:
     one.quality = Quality(points=60, drift=1.8, confidence=0.95, coverage={})
     drift = Triggers(drift=DriftLimit(ratio=1.5, confidence=0.9, least=50))
     names = {"kind": "backtest", "dataset": "sales"}
@@ -247,7 +249,7 @@ def test_drift_of_a_job_that_names_a_version_is_that_of_its_model(one: Clockwork
     assert [len(one.firings(name)) for name in ("of-a-version", "of-baselines")] == [1, 0]
 
 
-def test_missing_data_raise_one_alarm_and_no_job(clock: Clockwork) -> None:
+def test_missing_data_raise_one_alarm_and_no_job(clock: ScheduleHarness) -> None:
     clock.add(cron=None, triggers=Triggers(data_alarm_s=3600.0), now="2036-05-01T09:30")
     assert clock.tick("2036-05-01T09:31") == {"alarm": 1}
     assert clock.tick("2036-05-01T10:31") == {}
@@ -258,12 +260,12 @@ def test_missing_data_raise_one_alarm_and_no_job(clock: Clockwork) -> None:
     assert clock.jobs() == []
 
 
-def test_a_model_without_versions_fires_nothing(one: Clockwork) -> None:
+def test_a_model_without_versions_fires_nothing(one: ScheduleHarness) -> None:
     one.add(cron=None, triggers=Triggers(older_than_s=60.0), request={"kind": "retrain", "model": "unborn"})
     assert one.tick("09:31") == {}
 
 
-def test_running_now_is_a_firing_too_paused_or_not(clock: Clockwork) -> None:
+def test_running_now_is_a_firing_too_paused_or_not(clock: ScheduleHarness) -> None:
     clock.add(overlap="skip")
     clock.pause()
     job = clock.settle(clock.tenant_id, {"model": "demand", "dataset": "sales"}, "a1b2c3d4")
@@ -278,10 +280,10 @@ def test_running_now_is_a_firing_too_paused_or_not(clock: Clockwork) -> None:
     clock.end_jobs()
     with pytest.raises(Conflict, match="this very moment"), clock.database.write() as session:
         run(session, "09:50")
-    assert clock.said() == [("09:50", "manual", "fired")]
+    assert clock.outcomes() == [("09:50", "manual", "fired")]
 
 
-def test_a_firing_of_another_scheduler_is_not_repeated(clock: Clockwork) -> None:
+def test_a_firing_of_another_scheduler_is_not_repeated(clock: ScheduleHarness) -> None:
     clock.add()
     with clock.database.read() as session:
         [stale] = firings.list_due(session, at("10:00"), 10)
@@ -291,7 +293,7 @@ def test_a_firing_of_another_scheduler_is_not_repeated(clock: Clockwork) -> None
             assert firings.apply_update(session, stale, turn, at("10:00")) == expected
 
 
-def test_the_schedules_that_wait_longest_fire_first(one: Clockwork) -> None:
+def test_the_schedules_that_wait_longest_fire_first(one: ScheduleHarness) -> None:
     for number in range(3):
         one.add(f"n{number}", cron=f"{30 - number} 10 * * *")
     with one.database.read() as session:
@@ -299,7 +301,7 @@ def test_the_schedules_that_wait_longest_fire_first(one: Clockwork) -> None:
         assert firings.list_due(session, at("10:27"), 9) == []
 
 
-def test_a_tick_writes_a_heartbeat_and_its_lag_is_known(clock: Clockwork) -> None:
+def test_a_tick_writes_a_heartbeat_and_its_lag_is_known(clock: ScheduleHarness) -> None:
     with clock.database.read() as session:
         assert firings.last_heartbeat(session, firings.SCHEDULER) is None
     clock.tick("10:00")
@@ -313,7 +315,7 @@ def test_a_tick_writes_a_heartbeat_and_its_lag_is_known(clock: Clockwork) -> Non
         assert firings.counts(session, 86_400) == dict.fromkeys(("fired", "refused", "skipped", "missed", "alarm"), 0)
 
 
-def test_without_a_time_a_tick_uses_the_databases_clock(one: Clockwork) -> None:
+def test_without_a_time_a_tick_uses_the_databases_clock(one: ScheduleHarness) -> None:
     one.add(cron="0 0 * * *", now="2026-05-01T09:30")
     assert tick(one.database, one.dependencies)["fired"] == 1
     row = one.look()
@@ -322,7 +324,7 @@ def test_without_a_time_a_tick_uses_the_databases_clock(one: Clockwork) -> None:
         assert timedelta(0) < row.due_at - firings.now(session) < timedelta(days=1)
 
 
-def test_old_firings_are_deleted(clock: Clockwork) -> None:
+def test_old_firings_are_deleted(clock: ScheduleHarness) -> None:
     clock.add(now="2026-01-01T09:30")
     clock.tick("2026-01-01T10:00")
     with clock.database.write() as session:
@@ -331,7 +333,7 @@ def test_old_firings_are_deleted(clock: Clockwork) -> None:
     assert clock.firings() == []
 
 
-def test_a_deleted_schedule_deletes_its_firings_and_keeps_its_jobs(clock: Clockwork) -> None:
+def test_a_deleted_schedule_deletes_its_firings_and_keeps_its_jobs(clock: ScheduleHarness) -> None:
     row = clock.add()
     clock.tick("10:00")
     with clock.database.write() as session:
@@ -348,7 +350,7 @@ def test_a_deleted_schedule_deletes_its_firings_and_keeps_its_jobs(clock: Clockw
 def test_a_scheduler_survives_a_database_that_takes_no_writes(caplog: pytest.LogCaptureFixture) -> None:
     # As after a failover, while what was a standby is one still; PostgreSQL does not call that an operational error.
     database = Database(postgres_server().new_database())
-    clock = Clockwork(database)
+    clock = ScheduleHarness(database)
     clock.add(cron="* * * * *", now="2026-05-01T09:30")
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(database, clock.dependencies, stop, 0.02))
@@ -365,7 +367,7 @@ def test_a_scheduler_survives_a_database_that_takes_no_writes(caplog: pytest.Log
     assert "a schedule is broken" not in caplog.text  # it is nobody's schedule that is broken
 
 
-def test_a_tick_loads_quality_only_for_triggers_that_need_it(one: Clockwork) -> None:
+def test_a_tick_loads_quality_only_for_triggers_that_need_it(one: ScheduleHarness) -> None:
     def nobody_asks(session: Session, tenant_id: int, model: str) -> Quality:
         raise AssertionError("there is no trigger for quality")
 
