@@ -74,7 +74,7 @@ def test_a_scheduler_queues_jobs_sends_webhooks_and_ends_on_a_signal(forecastle:
             webhooks.announce(session, revision.tenant_id, "job.failed", {"job": "a1"})
         process = psutil.Popen([sys.executable, "-m", "app", "scheduler"], env=env)
         try:
-            eventually(lambda: desk.result)
+            eventually(lambda: desk.received)
             eventually(lambda: json.loads(forecastle("schedules", "show", "often").stdout)["firings"])
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
