@@ -1,4 +1,4 @@
-"""/v1/datasets: series that the service keeps; each write is a new immutable revision."""
+"""/v1/datasets: stored series; each write is a new immutable revision."""
 
 from collections.abc import Callable
 from functools import partial
@@ -72,16 +72,18 @@ async def post_dataset(
     once: OnlyOnce,
     freq: Freq = None,
 ) -> RevisionAnswer:
-    """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type says which kind of table.
+    """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type names the format.
 
     Values may be empty and rows may be missing: ``missing_total`` counts both. Further columns of numbers, true and
-    false, or text are kept as covariates. Rows after the last value of a series may say what is known ahead.
+    false, or text are stored as covariates. Rows after the last value of a series hold covariates known in advance.
     """
-    the, caller = _parts(request)
+    service, caller = _parts(request)
     media_type = request.headers.get("content-type", "")
 
     def create(keep: Keep) -> RevisionAnswer:
-        return create_dataset(the, caller, name, read_panel(table, media_type, freq, the.settings.max_rows), keep)
+        return create_dataset(
+            service, caller, name, read_panel(table, media_type, freq, service.settings.max_rows), keep
+        )
 
     created = await anyio.to_thread.run_sync(once, RevisionAnswer, create)
     response.headers["Location"] = f"/v1/datasets/{name}"
@@ -96,52 +98,52 @@ async def post_dataset(
     summary="Append rows",
 )
 async def post_rows(name: PathName, table: RawBody, request: Request, once: OnlyOnce) -> RevisionAnswer:
-    """Append the rows that follow the last values, with the columns of the data set; it gets a new revision."""
-    the, caller = _parts(request)
+    """Append rows that follow the last values, with the columns of the data set, as a new revision."""
+    service, caller = _parts(request)
     media_type = request.headers.get("content-type", "")
 
     def append(keep: Keep) -> RevisionAnswer:
-        return _append(the, caller, name, partial(read_panel, table, media_type), keep)
+        return _append(service, caller, name, partial(read_panel, table, media_type), keep)
 
     return await anyio.to_thread.run_sync(once, RevisionAnswer, append)
 
 
 @router.get("/v1/datasets", responses=problems(), summary="List data sets")
 def list_datasets(
-    the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
-    """All data sets with their newest revisions, oldest first."""
+    """List all data sets with their newest revisions, oldest first."""
     size = min(page_size, MAX_PAGE_SIZE)
-    with the.database.read() as session:
+    with service.database.read() as session:
         rows = datasets.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
         newest = datasets.newest(session, caller.tenant_id, [row.id for row in rows])
-    items = [answer_of(newest[row.id]) for row in rows]
+    items = [revision_answer(newest[row.id]) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
 @router.get("/v1/datasets/{name}", responses=problems(404), summary="Show a data set")
 def get_dataset(
-    name: PathName, the: Services, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+    name: PathName, service: Services, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
 ) -> RevisionAnswer:
-    """A data set at its newest revision, or at the one named."""
-    with the.database.read() as session:
-        return answer_of(datasets.revision(session, caller.tenant_id, name, revision))
+    """Show a data set at its newest revision, or at the given one."""
+    with service.database.read() as session:
+        return revision_answer(datasets.revision(session, caller.tenant_id, name, revision))
 
 
 @router.get("/v1/datasets/{name}/revisions", responses=problems(404), summary="List revisions")
 def list_revisions(
-    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
-    """The revisions of a data set, newest first."""
+    """List the revisions of a data set, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
-    with the.database.read() as session:
+    with service.database.read() as session:
         rows = datasets.list_revisions(session, caller.tenant_id, name, after_id(page_token), size)
-    items = [answer_of(row) for row in rows]
+    items = [revision_answer(row) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].number if rows else None))
 
 
-def answer_of(revision: Revision) -> RevisionAnswer:
-    """The public face of a revision."""
+def revision_answer(revision: Revision) -> RevisionAnswer:
+    """Return the public form of a revision."""
     return RevisionAnswer(
         dataset=revision.dataset.name,
         freq=revision.dataset.freq,
@@ -159,15 +161,17 @@ def answer_of(revision: Revision) -> RevisionAnswer:
     )
 
 
-def create_dataset(the: Service, caller: Caller, name: str, panel: Panel, keep: Keep = forget) -> RevisionAnswer:
-    """Keep ``panel`` as a new data set; ``keep`` is given the answer in the transaction that does.
+def create_dataset(service: Service, caller: Caller, name: str, panel: Panel, keep: Keep = forget) -> RevisionAnswer:
+    """Store ``panel`` as a new data set; call ``keep`` with the answer in the same transaction.
 
     Raises:
-        Conflict: there is one of this name.
+        Conflict: a data set of this name exists.
     """
     first = panels.new_revision(panel)
-    with the.database.write() as session:
-        answer = answer_of(datasets.create(session, caller.tenant_id, name, str(panel.freq), first, caller.key_id))
+    with service.database.write() as session:
+        answer = revision_answer(
+            datasets.create(session, caller.tenant_id, name, str(panel.freq), first, caller.key_id)
+        )
         keep(session, answer)
     return answer
 
@@ -176,18 +180,18 @@ def _parts(request: Request) -> tuple[Service, Caller]:
     return request.app.state.service, request.state.principal
 
 
-def _append(the: Service, caller: Caller, name: str, read: Callable[..., Panel], keep: Keep) -> RevisionAnswer:
-    with the.database.read() as session:
+def _append(service: Service, caller: Caller, name: str, read: Callable[..., Panel], keep: Keep) -> RevisionAnswer:
+    with service.database.read() as session:
         newest = datasets.revision(session, caller.tenant_id, name)
         before = panels.load(session, caller.tenant_id, newest)
-    rows = read(newest.dataset.freq, the.settings.max_rows, before.categories)
+    rows = read(newest.dataset.freq, service.settings.max_rows, before.categories)
     added = panels.new_revision(rows, before)
-    if added.rows_total > the.settings.max_rows:
-        message = f"with these there would be {added.rows_total} rows"
-        hint = f"a data set holds at most {the.settings.max_rows}; start another, or raise FORECASTLE_MAX_ROWS"
+    if added.rows_total > service.settings.max_rows:
+        message = f"with these rows there would be {added.rows_total}"
+        hint = f"a data set holds at most {service.settings.max_rows}; start another, or raise FORECASTLE_MAX_ROWS"
         raise InputError([Fault(code="too_many_rows", message=message, hint=hint)])
-    # The rows were checked against this revision: should another have come in between, the caller is told.
-    with the.database.write() as session:
-        answer = answer_of(datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id))
+    # The rows were checked against this revision; if another was written meanwhile, this raises Conflict.
+    with service.database.write() as session:
+        answer = revision_answer(datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id))
         keep(session, answer)
     return answer

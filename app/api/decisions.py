@@ -1,4 +1,4 @@
-"""What was decided of a model's versions; what a person decides; and the way back."""
+"""Decisions about a model's versions, approval and rejection by a person, and rollback."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -23,11 +23,11 @@ Why = Annotated[ReasonRequest, Body(default_factory=ReasonRequest)]
 
 @router.get("/v1/models/{name}/decisions", responses=problems(404), summary="List decisions")
 def list_decisions(
-    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[DecisionAnswer]:
-    """Why each version became champion or did not, newest first."""
+    """List the decisions about versions with their reasons, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
-    with the.database.read() as session:
+    with service.database.read() as session:
         rows = decisions.list_page(session, caller.tenant_id, name, after_id(page_token), size)
         names = schedules.names_of(session, caller.tenant_id, [row.schedule_id for row, _ in rows])
     items = [_decision(name, number, row, names) for row, number in rows]
@@ -37,24 +37,24 @@ def list_decisions(
 @router.post(
     "/v1/models/{name}/decisions/{number}/approve", responses=problems(403, 404, 409), summary="Approve a version"
 )
-def approve(name: PathName, number: Number, the: Services, caller: Caller, request: Why) -> DecisionAnswer:
+def approve(name: PathName, number: Number, service: Services, caller: Caller, request: Why) -> DecisionAnswer:
     """Promote a version whose decision is pending; one that cannot be loaded is refused."""
-    _check_loadable(the, caller, name, number)
+    _check_loadable(service, caller, name, number)
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
-    with the.database.write() as session:
+    with service.database.write() as session:
         row = decisions.approve(session, caller.tenant_id, move)
         names = schedules.names_of(session, caller.tenant_id, [row.schedule_id])
-    the.aliases.forget((caller.tenant_id, name, CHAMPION))
+    service.aliases.forget((caller.tenant_id, name, CHAMPION))
     return _decision(name, number, row, names)
 
 
 @router.post(
     "/v1/models/{name}/decisions/{number}/reject", responses=problems(403, 404, 409), summary="Reject a version"
 )
-def reject(name: PathName, number: Number, the: Services, caller: Caller, request: Why) -> DecisionAnswer:
-    """Let the champion stay where the decision about a version is pending."""
+def reject(name: PathName, number: Number, service: Services, caller: Caller, request: Why) -> DecisionAnswer:
+    """Reject a version whose decision is pending; the champion stays."""
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
-    with the.database.write() as session:
+    with service.database.write() as session:
         row = decisions.reject(session, caller.tenant_id, move)
         names = schedules.names_of(session, caller.tenant_id, [row.schedule_id])
     return _decision(name, number, row, names)
@@ -63,26 +63,26 @@ def reject(name: PathName, number: Number, the: Services, caller: Caller, reques
 @router.post(
     "/v1/models/{name}/aliases/{alias}/rollback", responses=problems(403, 404, 409), summary="Roll an alias back"
 )
-def roll_back(name: PathName, alias: PathName, the: Services, caller: Caller, request: Why) -> AliasAnswer:
-    """Point an alias at what it pointed at before its last move; doing it twice undoes it.
+def roll_back(name: PathName, alias: PathName, service: Services, caller: Caller, request: Why) -> AliasAnswer:
+    """Point an alias at its version before the last move; doing it twice undoes it.
 
     A version that cannot be loaded is refused, and so is an alias that has pointed at one version only.
     """
-    with the.database.read() as session:
+    with service.database.read() as session:
         number = registry.previous_number(session, caller.tenant_id, name, alias)
-    _check_loadable(the, caller, name, number)
+    _check_loadable(service, caller, name, number)
     reason = f"rolled back: {request.reason}"
     move = Move(model=name, alias=alias, number=number, reason=reason, moved_by=caller.key_id)
-    with the.database.write() as session:
+    with service.database.write() as session:
         answer = alias_answer(registry.move_alias(session, caller.tenant_id, move))
-    the.aliases.forget((caller.tenant_id, name, alias))
+    service.aliases.forget((caller.tenant_id, name, alias))
     return answer
 
 
-def _check_loadable(the: Service, caller: Principal, name: str, number: int) -> None:
-    with the.database.read() as session:
+def _check_loadable(service: Service, caller: Principal, name: str, number: int) -> None:
+    with service.database.read() as session:
         version = registry.resolve(session, caller.tenant_id, name, number, None)
-    the.models.get(caller.tenant_id, version.id)
+    service.models.get(caller.tenant_id, version.id)
 
 
 def _decision(model: str, number: int, row: Decision, schedule_names: Mapping[int, str]) -> DecisionAnswer:

@@ -1,4 +1,4 @@
-"""/v1/jobs: long work, done by a worker."""
+"""/v1/jobs: long work that a worker does."""
 
 from typing import Annotated
 
@@ -35,21 +35,21 @@ Which = Annotated[JobFilter, Depends(_which)]
 
 
 @router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")
-def post_job(request: JobRequest, response: Response, the: Services, caller: Caller, once: OnlyOnce) -> JobAnswer:
-    """Queue a job; ask its address in ``Location`` how it goes. What cannot work is refused at once."""
-    job = once(JobAnswer, lambda keep: submit_job(the.database, the.settings, caller, request, keep))
+def post_job(request: JobRequest, response: Response, service: Services, caller: Caller, once: OnlyOnce) -> JobAnswer:
+    """Queue a job; ``Location`` is its address. A request that cannot work on the data is refused at once."""
+    job = once(JobAnswer, lambda keep: submit_job(service.database, service.settings, caller, request, keep))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
 @router.get("/v1/jobs", responses=problems(), summary="List jobs")
 def list_jobs(
-    the: Services, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
+    service: Services, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[JobAnswer]:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
     after = after_text(page_token)
-    with the.database.read() as session:
+    with service.database.read() as session:
         try:
             rows = jobs.list_page(session, caller.tenant_id, after, size, which)
         except NotFound as error:
@@ -61,27 +61,27 @@ def list_jobs(
 @router.get("/v1/jobs/{job_id}", responses=problems(404, 429), summary="Show a job")
 async def get_job(
     job_id: PathName,
-    the: Services,
+    service: Services,
     caller: Caller,
     wait: Annotated[
         float, Query(ge=0, le=60, description="Answer when state or attempt change, or after so long.")
     ] = 0,
 ) -> JobAnswer:
-    """A job as it is now: state, progress (epoch, loss, share done, seconds left), error or version."""
-    job = await run_sync(_shown, the, caller, job_id)
+    """Show a job: state, progress (epoch, loss, share done, seconds left), error or version."""
+    job = await run_sync(_shown, service, caller, job_id)
     if wait and job.state not in ENDED:
-        await the.watch.changed(job.id, (job.state, job.attempt), wait)
-        job = await run_sync(_shown, the, caller, job_id)
+        await service.watch.changed(job.id, (job.state, job.attempt), wait)
+        job = await run_sync(_shown, service, caller, job_id)
     return job
 
 
 @router.post("/v1/jobs/{job_id}/cancel", status_code=202, responses=problems(403, 404, 409), summary="Cancel a job")
-def cancel_job(job_id: PathName, the: Services, caller: Caller) -> JobAnswer:
-    """Cancel a queued job at once; ask the worker to stop a running one."""
-    with the.database.write() as session:
+def cancel_job(job_id: PathName, service: Services, caller: Caller) -> JobAnswer:
+    """Cancel a queued job at once; ask the worker of a running job to stop."""
+    with service.database.write() as session:
         return job_answer(session, jobs.request_cancel(session, caller.tenant_id, job_id))
 
 
-def _shown(the: Service, caller: Caller, job_id: str) -> JobAnswer:
-    with the.database.read() as session:
+def _shown(service: Service, caller: Caller, job_id: str) -> JobAnswer:
+    with service.database.read() as session:
         return job_answer(session, jobs.get(session, caller.tenant_id, job_id))

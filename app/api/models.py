@@ -1,4 +1,4 @@
-"""/v1/models: the registry. Versions never change; aliases point at one and move, and every move is recorded."""
+"""/v1/models: the registry. Versions are immutable; aliases move between them, and every move is recorded."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -41,11 +41,11 @@ _BUNDLE: dict[int | str, JsonObject] = {200: {"description": "The bundle.", "con
 
 @router.get("/v1/models", responses=problems(), summary="List models")
 def list_models(
-    the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[ModelAnswer]:
-    """All models, oldest first."""
+    """List all models with their aliases, oldest first."""
     size = min(page_size, MAX_PAGE_SIZE)
-    with the.database.read() as session:
+    with service.database.read() as session:
         rows = registry.list_models(session, caller.tenant_id, after_id(page_token) or 0, size)
         aliases = registry.aliases_of(session, rows)
     items = [_model(row, aliases[row.id]) for row in rows]
@@ -53,20 +53,20 @@ def list_models(
 
 
 @router.get("/v1/models/{name}", responses=problems(404), summary="Show a model")
-def get_model(name: PathName, the: Services, caller: Caller) -> ModelAnswer:
-    """A model and where its aliases point."""
-    with the.database.read() as session:
+def get_model(name: PathName, service: Services, caller: Caller) -> ModelAnswer:
+    """Show a model and the versions of its aliases."""
+    with service.database.read() as session:
         row = registry.get_model(session, caller.tenant_id, name)
         return _model(row, registry.list_aliases(session, caller.tenant_id, name))
 
 
 @router.get("/v1/models/{name}/versions", responses=problems(404), summary="List versions")
 def list_versions(
-    name: PathName, the: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[VersionAnswer]:
-    """The versions of a model, newest first."""
+    """List the versions of a model, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
-    with the.database.read() as session:
+    with service.database.read() as session:
         rows = registry.list_versions(session, caller.tenant_id, name, after_id(page_token), size)
         revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id for row in rows])
     items = [_version(name, row, revisions) for row in rows]
@@ -74,9 +74,9 @@ def list_versions(
 
 
 @router.get("/v1/models/{name}/versions/{number}", responses=problems(404), summary="Show a version")
-def get_version(name: PathName, number: Number, the: Services, caller: Caller) -> VersionAnswer:
-    """What a version is, what it learned from, and how it did beside seasonal naive."""
-    with the.database.read() as session:
+def get_version(name: PathName, number: Number, service: Services, caller: Caller) -> VersionAnswer:
+    """Show a version: its spec, its training data, and its backtest beside seasonal naive."""
+    with service.database.read() as session:
         row = registry.resolve(session, caller.tenant_id, name, number, None)
         revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id])
     return _version(name, row, revisions)
@@ -88,12 +88,12 @@ def get_version(name: PathName, number: Number, the: Services, caller: Caller) -
     response_class=Response,
     summary="Export a version",
 )
-def get_bundle(name: PathName, number: Number, the: Services, caller: Caller) -> Response:
-    """The bytes of a version: specs, weights and calibration. Import them here or in another service.
+def get_bundle(name: PathName, number: Number, service: Services, caller: Caller) -> Response:
+    """Download the bundle of a version: specs, weights and calibration. It can be imported here or in another service.
 
-    The SHA-256 is checked before they are sent, and sent as ``Content-Digest`` (RFC 9530) and as ``ETag``.
+    Its SHA-256 is checked first, and sent as ``Content-Digest`` (RFC 9530) and as ``ETag``.
     """
-    with the.database.read() as session:
+    with service.database.read() as session:
         row = registry.resolve(session, caller.tenant_id, name, number, None)
         data = registry.bundle(session, caller.tenant_id, row.id)
     headers = {
@@ -116,43 +116,45 @@ async def post_version(
 ) -> JobAnswer:
     """Queue the import of a bundle as the next version of a model, which is created if absent; no alias moves.
 
-    A damaged bundle is refused at once. A worker then checks that ONNX Runtime and Keras agree on it, as for a version
-    that was trained here; ask the address in ``Location`` how it goes. Nothing is known of its skill: a job of the kind
-    ``backtest`` tells it.
+    A damaged bundle is refused at once. Then a worker checks that ONNX Runtime and Keras agree on it, as after
+    training; ``Location`` is the address of the job. The skill of an imported version is unknown; a job of the kind
+    ``backtest`` measures it.
     """
-    the, caller = request.app.state.service, request.state.principal
+    service, caller = request.app.state.service, request.state.principal
     if request.headers.get("content-type", OCTETS) != OCTETS:
         raise UnsupportedMedia(f"A bundle has the Content-Type {OCTETS}.")
     upload = BundleUpload(model=name, data=data, content_digest=content_digest)
-    job = await run_sync(once, JobAnswer, lambda keep: submit_import(the.database, the.settings, caller, upload, keep))
+    job = await run_sync(
+        once, JobAnswer, lambda keep: submit_import(service.database, service.settings, caller, upload, keep)
+    )
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
 @router.get("/v1/models/{name}/aliases", responses=problems(404), summary="List aliases")
-def list_aliases(name: PathName, the: Services, caller: Caller) -> list[AliasAnswer]:
-    """Where every alias of a model points."""
-    with the.database.read() as session:
+def list_aliases(name: PathName, service: Services, caller: Caller) -> list[AliasAnswer]:
+    """List the aliases of a model with their versions."""
+    with service.database.read() as session:
         return [alias_answer(row) for row in registry.list_aliases(session, caller.tenant_id, name)]
 
 
 @router.put("/v1/models/{name}/aliases/{alias}", responses=problems(403, 404, 409), summary="Move an alias")
-def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: Services, caller: Caller) -> AliasAnswer:
+def put_alias(name: PathName, alias: PathName, request: MoveRequest, service: Services, caller: Caller) -> AliasAnswer:
     """Point an alias at a version: promote, or roll back. Repeating it changes nothing.
 
     A version that cannot be loaded is refused, and so is an alias of digits only: MODEL@7 is version 7. Every process
-    serves what it points at within a second, once it has it in memory.
+    serves the new version within a second, once it has loaded it.
     """
     if alias.isdecimal():
         message, hint = f"'{alias}' would be read as the number of a version", "begin the alias with a letter"
         raise InputError([Fault(code="bad_alias", field="alias", message=message, hint=hint)])
-    with the.database.read() as session:
+    with service.database.read() as session:
         version = registry.resolve(session, caller.tenant_id, name, request.version, None)
-    the.models.get(caller.tenant_id, version.id)
+    service.models.get(caller.tenant_id, version.id)
     move = registry.Move(model=name, alias=alias, number=request.version, reason=request.reason, moved_by=caller.key_id)
-    with the.database.write() as session:
+    with service.database.write() as session:
         answer = alias_answer(registry.move_alias(session, caller.tenant_id, move))
-    the.aliases.forget((caller.tenant_id, name, alias))
+    service.aliases.forget((caller.tenant_id, name, alias))
     return answer
 
 
@@ -160,14 +162,14 @@ def put_alias(name: PathName, alias: PathName, request: MoveRequest, the: Servic
 def list_moves(
     name: PathName,
     alias: PathName,
-    the: Services,
+    service: Services,
     caller: Caller,
     page_token: PageToken = None,
     page_size: PageSize = 50,
 ) -> Page[AliasMoveAnswer]:
-    """Every move of an alias, newest first: from where, to where, by whom and why."""
+    """List the moves of an alias, newest first, with caller and reason."""
     size = min(page_size, MAX_PAGE_SIZE)
-    with the.database.read() as session:
+    with service.database.read() as session:
         rows = registry.alias_moves(session, caller.tenant_id, name, alias, after_id(page_token), size)
     items = [AliasMoveAnswer.model_validate(row) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
@@ -178,7 +180,7 @@ def _model(row: Model, aliases: Sequence[Alias]) -> ModelAnswer:
 
 
 def alias_answer(row: Alias) -> AliasAnswer:
-    """Where an alias points."""
+    """Return the public form of an alias."""
     return AliasAnswer(alias=row.name, version=row.version.number, moved_at=row.moved_at)
 
 

@@ -88,7 +88,7 @@ def comparisons(session: Session, version: Version, window_days: int) -> list[Co
 
 
 def totals(session: Session, window_days: int) -> Quality:
-    """What came of all forecasts that were served, of all tenants."""
+    """Return the quality of all served forecasts of all tenants."""
     return _quality(_sums(session, [*_since(session, window_days), ~Realised.shadow]), None)
 
 
@@ -104,14 +104,14 @@ def _served(session: Session, version: Version, window_days: int) -> list[Column
 
 
 def _sums(session: Session, where: Conditions) -> tuple[int, ErrorSums]:
-    """How many forecasts there were, and the sums over them."""
+    """Return the number of forecasts, and the sums of their errors."""
     columns = [func.coalesce(func.sum(getattr(Realised, name)), 0) for name in ("forecasts", *ErrorSums._fields)]
     forecasts, *sums = session.execute(select(*columns).where(*where)).one()
     return int(forecasts), ErrorSums(*sums)
 
 
-def _quality(found: tuple[int, ErrorSums], sure: float | None) -> Quality:
-    forecasts, sums = found
+def _quality(counted: tuple[int, ErrorSums], confidence_of_drift: float | None) -> Quality:
+    forecasts, sums = counted
     covered = {80: (sums.covered_80, sums.judged_80), 95: (sums.covered_95, sums.judged_95)}
     return Quality(
         forecasts=forecasts,
@@ -119,14 +119,17 @@ def _quality(found: tuple[int, ErrorSums], sure: float | None) -> Quality:
         mase=_share(sums.scaled, sums.points),
         backtest_mase=_share(sums.expected, sums.points) or None,
         drift=_share(sums.scaled, sums.expected),
-        confidence=sure,
+        confidence=confidence_of_drift,
         bias=_share(sums.signed, sums.points),
         coverage={level: _share(*counts) for level, counts in covered.items()},
     )
 
 
 def _drifting(session: Session, served: Conditions) -> float | None:
-    """How sure it is that errors are larger than in the backtest: block by block, for neighbours err alike."""
+    """Return the confidence that errors are larger than in the backtest.
+
+    Errors are summed by block, because neighbouring windows are correlated.
+    """
     gains = (func.sum(Realised.scaled) - func.sum(Realised.expected)).label("gain")
     query = select(gains).where(*served, Realised.expected > 0).group_by(Realised.horizon, Realised.block)
     began = Realised.block * Realised.horizon  # in order of time: blocks of each horizon have numbers of their own
@@ -160,7 +163,7 @@ def _compared(session: Session, version: Version, other: Version, window_days: i
 
 
 def _blocks(session: Session, where: Conditions) -> dict[tuple[int, int], float]:
-    """The sum of errors by block and horizon."""
+    """Return the sum of errors by block and horizon."""
     query = select(Realised.block, Realised.horizon, func.sum(Realised.scaled)).where(*where)
     rows = session.execute(query.group_by(Realised.block, Realised.horizon))
     return {(block, horizon): float(scaled) for block, horizon, scaled in rows}
