@@ -35,7 +35,7 @@ def list_jobs(
     Example: forecastle jobs list --state failed
     """
     module = command("jobs")
-    only = module.Filter(state=state and state.value, kind=kind, model=model, parent_id=parent)
+    only = module.JobFilter(state=state and state.value, kind=kind, model=model, parent_id=parent)
     module.show_all(only, output.value)
 
 

@@ -109,7 +109,7 @@ def test_a_batch_forecast_in_parts_is_one_parquet_file(
     house: House, ups: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.work.forecast.MAX_NUMBERS", 5)  # two steps of a mean and no interval: two series a part
-    monkeypatch.setattr("app.work.job_context.PART_BYTES", 100)
+    monkeypatch.setattr("app.work.artifact_writer.PART_BYTES", 100)
     asked = {"kind": "forecast", "version": "demand@1", "dataset": "sales", "levels": [], "ids": ["b", "a"]}
     done = do(house, asked)
     answer = ups.ask("GET", f"/v1/jobs/{done['id']}/artifacts/forecast.parquet")

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from app.store import jobs
+from app.store import datasets, jobs
 from models.network.spec import Spec, Training
 from tests.app.api.conftest import Caller, House, on_both
 from tests.app.api.tables import series, table
+from tests.app.store.conftest import new_job
 from tests.fakes import says
 
 
@@ -99,9 +100,10 @@ def test_jobs_are_listed_newest_first_and_by_state(house: House, trainer: Caller
 def test_a_finished_job_names_its_version(house: House) -> None:
     version = house.register(says(1, 2, -1))
     with house.database.write() as session:
-        job = jobs.get(session, house.tenants["acme"], version.job_id)
+        revision = datasets.revision(session, house.tenants["acme"], "sales")
+        job = jobs.enqueue(session, new_job(revision, kind="backtest"))
         job.version_id = version.id
-    assert house.acme.get(f"/v1/jobs/{version.job_id}")["version"] == 1
+    assert house.acme.get(f"/v1/jobs/{job.id}")["version"] == 1
 
 
 @pytest.mark.parametrize(
