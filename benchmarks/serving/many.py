@@ -1,5 +1,6 @@
-"""A thousand models in the database, memory for fifty, and traffic that wants a few of them often and many seldom."""
+"""A thousand models in the database, memory for fifty, and traffic that asks for few of them often and for many seldom."""
 
+import os
 import re
 import shutil
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from http.client import HTTPConnection
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.serving.busy import busy_processes
 from benchmarks.serving.contestants import Contestant, House, our_body, ours
 from benchmarks.serving.house import register
 from benchmarks.serving.load import HOST, Arrivals, arrive, percentile_ms, poisson, request_bytes
@@ -20,21 +22,21 @@ from benchmarks.serving.served import SPEC, forecaster
 from benchmarks.serving.work import Work
 
 MODELS, ROOM = 1_000, 50
-ZIPF = 1.5  # the k-th most wanted model is asked for in proportion to k ** -ZIPF
+ZIPF = 1.5  # the k-th most frequent model is asked for in proportion to k ** -ZIPF
 PER_S = 200.0  # one core serves that many with most of its time to spare, loading included
 
 Ints = NDArray[np.int64]
 
 
 class Recent:
-    """The ``room`` things that were wanted most recently: what a cache of that kind would hold."""
+    """The ``room`` things that were asked for most recently, as an LRU cache would hold them."""
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._kept: OrderedDict[int, None] = OrderedDict()
 
     def want(self, things: Ints) -> NDArray[np.bool_]:
-        """Which of ``things`` (N,), wanted one after the other, were there when they were wanted."""
+        """Return for each of ``things`` (N,), asked for one after the other, whether it was there already."""
         return np.array([self._want(thing) for thing in things.tolist()], dtype=bool)
 
     def _want(self, thing: int) -> bool:
@@ -47,13 +49,13 @@ class Recent:
 
 
 def zipf(rng: np.random.Generator, count: int) -> Ints:
-    """``count`` of the models, the k-th in proportion to k ** -ZIPF."""
+    """Return ``count`` numbers of models, the k-th in proportion to k ** -ZIPF."""
     weight = np.arange(1, MODELS + 1) ** -ZIPF
     return rng.choice(MODELS, size=count, p=weight / weight.sum())
 
 
 def run_many(house: House, work: Work, turns: int, core: int) -> list[Figures]:
-    """In turns one model only and all of them, at the same rate, in one process."""
+    """Measure in turns one model only and all of them, at the same rate, in one process."""
     crowded = replace(house, folder=work.folder / "many")
     shutil.copytree(house.folder, crowded.folder)
     names = [f"gru-{i:04}" for i in range(MODELS)]
@@ -62,14 +64,29 @@ def run_many(house: House, work: Work, turns: int, core: int) -> list[Figures]:
     requests = [_request(contestant, work, i, name) for i, name in enumerate(names)]
     recent, rng = Recent(ROOM), np.random.default_rng(0)
     with _started(contestant, work, core) as server:
-        _traffic(server, requests, rng, recent)  # what is wanted most comes into memory
-        return [one_turn(server, contestant, requests, rng, recent) for _ in range(turns)]
+        _traffic(server, requests, rng, recent)  # loads the most frequent models
+        return [_both_turns(server, contestant, requests, rng, recent, core) for _ in range(turns)]
+
+
+def _both_turns(
+    server: Running,
+    contestant: Contestant,
+    requests: Sequence[bytes],
+    rng: np.random.Generator,
+    recent: Recent,
+    core: int,
+) -> Figures:
+    """Measure one turn alone, and one beside two busy processes on the same cores."""
+    found = one_turn(server, contestant, requests, rng, recent)
+    with busy_processes({core, *os.sched_getaffinity(0)}):
+        beside = one_turn(server, contestant, requests, rng, recent)
+    return found | {f"beside_{name}": value for name, value in beside.items()}
 
 
 def one_turn(
     server: Running, contestant: Contestant, requests: Sequence[bytes], rng: np.random.Generator, recent: Recent
 ) -> Figures:
-    """Errors, hits, and p99 of the models that were in memory beside that of a single one."""
+    """Measure errors, hits, and the p99 of models in memory beside that of a single model."""
     single, _ = _traffic(server, requests[:1], rng, recent)
     before = _cache_counts(server, contestant)
     made, warm = _traffic(server, requests, rng, recent)
@@ -87,10 +104,10 @@ def one_turn(
 
 
 def room_bytes(house: House, work: Work, core: int) -> int:
-    """What ``ROOM`` models take in memory, as the server itself counts one.
+    """Return the memory of ``ROOM`` models in bytes, as the server itself counts one.
 
     Raises:
-        NotRun: it does not say.
+        NotRun: the server does not count it.
     """
     contestant = ours(house)
     with _started(contestant, work, core) as server:
@@ -104,8 +121,8 @@ def room_bytes(house: House, work: Work, core: int) -> int:
 def _traffic(
     server: Running, requests: Sequence[bytes], rng: np.random.Generator, recent: Recent
 ) -> tuple[Arrivals, NDArray[np.bool_]]:
-    """The first of ``requests`` only where there is one, else all by zipf; and which were wanted recently."""
-    at_s = poisson(rng, PER_S, 2 * SECONDS)
+    """Send the only request, or all by Zipf's law; return the arrivals, and which models were asked for recently."""
+    at_s = poisson(rng, PER_S, 4 * SECONDS)
     which = zipf(rng, len(at_s)) if len(requests) > 1 else np.zeros(len(at_s), dtype=np.int64)
     made = arrive(server.port, at_s, [requests[i] for i in which], CONNECTIONS)
     return made, recent.want(which)
@@ -122,13 +139,13 @@ def _request(contestant: Contestant, work: Work, i: int, model: str) -> bytes:
 
 
 def _cache_counts(server: Running, contestant: Contestant) -> tuple[float, float]:
-    """Hits and misses so far; 0 and 0 where the server does not count them."""
+    """Return hits and misses so far; 0 and 0 if the server does not count them."""
     text = _metrics(server, contestant)
     return metric(text, r"\w*hits_total"), metric(text, r"\w*misses_total")
 
 
 def metric(text: str, name: str) -> float:
-    """The sum over its labels of a metric of ours, whose name may be a pattern; 0 where there is none."""
+    """Return the sum over its labels of a metric of ours, the name of which may be a pattern; 0 if there is none."""
     found = re.findall(rf"^forecastle_{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE)
     return sum(map(float, found))
 

@@ -1,4 +1,4 @@
-"""What is measured of every contestant alike, and how."""
+"""The measurements that are taken of every contestant alike."""
 
 import itertools
 import os
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.serving.busy import busy_processes
 from benchmarks.serving.contestants import Contestant
 from benchmarks.serving.load import Floats, Load, Source, closed, once
 from benchmarks.serving.processes import OK, NotRun, Running
@@ -19,25 +20,35 @@ TOLERANCE = 1e-4
 Figures = dict[str, float]
 
 
-def alike(running: Running, contestant: Contestant, work: Work) -> Figures:
-    """Requests a second and CPU of single series, CPU of many in one request, start and memory."""
-    ones = [contestant.request(window[None]) for window in work.few]
-    together = contestant.request(work.many)
-    closed(running.port, in_turn(ones), CONNECTIONS, WARM_UP_SECONDS)
-    load, one_cpu_s = loaded(running, in_turn(ones), CONNECTIONS)
-    _, many_cpu_s = loaded(running, in_turn([together]), 1)
+def alike(running: Running, contestant: Contestant, work: Work, cores: set[int]) -> Figures:
+    """Measure requests per second, CPU of one series and of many in one request, start and memory.
+
+    Requests and CPU are measured once alone and once beside two busy processes on the same ``cores``.
+    """
+    closed(running.port, _single_series(contestant, work), CONNECTIONS, WARM_UP_SECONDS)
+    found = _speed(running, contestant, work)
+    found |= {"start_s": running.start_s, "memory_mb": running.memory_mb()}
+    with busy_processes(cores):
+        return found | {f"beside_{name}": value for name, value in _speed(running, contestant, work).items()}
+
+
+def _speed(running: Running, contestant: Contestant, work: Work) -> Figures:
+    load, one_cpu_s = loaded(running, _single_series(contestant, work), CONNECTIONS)
+    _, many_cpu_s = loaded(running, in_turn([contestant.request(work.many)]), 1)
     return {
         "per_s": load.per_s,
         "cpu_us": 1e6 * one_cpu_s,
         "many_cpu_ms": 1e3 * many_cpu_s,
-        "start_s": running.start_s,
-        "memory_mb": running.memory_mb(),
         "generator_share": load.generator_s / load.seconds,
     }
 
 
+def _single_series(contestant: Contestant, work: Work) -> Source:
+    return in_turn([contestant.request(window[None]) for window in work.few])
+
+
 def loaded(running: Running, source: Source, connections: int) -> tuple[Load, float]:
-    """A closed load, and the server's CPU seconds for each answer.
+    """Return the result of a closed load, and the server's CPU seconds for each answer.
 
     Raises:
         NotRun: an answer was not 200.
@@ -50,13 +61,13 @@ def loaded(running: Running, source: Source, connections: int) -> tuple[Load, fl
 
 
 def in_turn(requests: Sequence[bytes]) -> Source:
-    """One request after the other, over whichever connection."""
+    """Return a source that sends one request after the other, over any connection."""
     endless = itertools.cycle(requests)
     return lambda connection: next(endless)
 
 
 def check(running: Running, contestant: Contestant, work: Work) -> None:
-    """See that its forecasts are right.
+    """Check that the forecasts of a contestant are right.
 
     Raises:
         NotRun: they are not.
@@ -71,7 +82,7 @@ def check(running: Running, contestant: Contestant, work: Work) -> None:
 
 
 def disagreement(said: object, right: Floats) -> float:
-    """The largest difference of two forecasts (N, H), relative to the larger number; infinite for another shape."""
+    """Return the largest difference of two forecasts (N, H), relative to the larger number; infinite for another shape."""
     found = np.asarray(said, dtype=np.float64)
     if found.shape != right.shape or not np.isfinite(found).all():
         return float("inf")

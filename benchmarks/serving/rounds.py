@@ -1,5 +1,6 @@
 """Everybody in turn: started anew on the first core, asked the same from the second, and ended."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def one_round(record: Record, contestant: Contestant, work: Work, core: int) -> 
     with running(contestant.command, contestant.env, first, core, log) as server:
         figures = {"first_memory_mb": server.memory_mb()}
         check(server, contestant, work)
-        figures |= alike(server, contestant, work)
+        figures |= alike(server, contestant, work, {core, *os.sched_getaffinity(0)})
         if contestant.name == OURS:
             figures |= only_ours(record, server, contestant, work, figures)
     record.add(contestant.name, figures)
