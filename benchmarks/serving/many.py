@@ -1,4 +1,4 @@
-"""A thousand models in the database, memory for fifty, and traffic that asks for few of them often and for many seldom."""
+"""A thousand models in the database, memory for fifty, and traffic that asks for few often and for many seldom."""
 
 import os
 import re

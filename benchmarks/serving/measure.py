@@ -82,7 +82,7 @@ def check(running: Running, contestant: Contestant, work: Work) -> None:
 
 
 def disagreement(said: object, right: Floats) -> float:
-    """Return the largest difference of two forecasts (N, H), relative to the larger number; infinite for another shape."""
+    """Return the largest relative difference of two forecasts (N, H); infinite for another shape."""
     found = np.asarray(said, dtype=np.float64)
     if found.shape != right.shape or not np.isfinite(found).all():
         return float("inf")
