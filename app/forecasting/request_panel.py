@@ -10,7 +10,7 @@ from app.store import datasets, panels
 from app.store.db import Database
 from models.data.calendar import parse_freq
 from models.data.concat import with_future
-from models.data.from_series import PostedSeries, panel_from_series
+from models.data.from_series import panel_from_series
 from models.data.panel import Panel, panel_from_columns
 from models.errors import InputError
 
@@ -101,8 +101,7 @@ def _history(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel
             raise InputError.of("unknown_frequency", "one timestamp has no frequency", hint, field="freq")
         return panel_from_columns(history.unique_id, history.ds, history.y, request.freq, history.covariates)
     if request.series is not None:
-        posted = [PostedSeries(one.unique_id, one.start, one.y) for one in request.series]
-        return panel_from_series(posted, parse_freq(request.freq or freq))
+        return panel_from_series(request.series, parse_freq(request.freq or freq))
     return stored
 
 

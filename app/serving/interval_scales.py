@@ -1,7 +1,9 @@
 """Interval scale factors of the versions in use, learned from realised errors and refreshed every few seconds."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -17,6 +19,7 @@ logger = logging.getLogger(__name__)
 ADAPTED = "intervals_adapted"
 REPORTED_LEVEL = 80  # whose factor the note states
 REFRESH_S = 5.0
+GATHER_S = 0.05
 STOP_TIMEOUT_S = 10.0
 MAX_KNOWN = 10_000  # versions, of a kilobyte each
 
@@ -36,11 +39,18 @@ class IntervalScales:
 
     A thread reads the factors of all versions in use every ``refresh_s`` seconds. No caller waits for it: a version
     that is new here keeps its calibrated intervals, and one that was unused for a while its last factors, until the
-    thread, which starts at once, has read them.
+    thread, which starts at once, has read them. It waits ``gather_s`` for other new versions, to read them together.
     """
 
-    def __init__(self, read: ReadScales, refresh_s: float = REFRESH_S) -> None:
-        self._read, self._refresh_s = read, refresh_s
+    def __init__(
+        self,
+        read: ReadScales,
+        refresh_s: float = REFRESH_S,
+        gather_s: float = GATHER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read, self._refresh_s, self._gather_s, self._clock = read, refresh_s, gather_s, clock
+        self._refreshed_s = -math.inf  # when the factors of all versions in use were read
         self._used: set[int] = set()
         self._known: Mapping[int, Floats | None] = {}
         self._scaled: dict[int, ScaledModel] = {}
@@ -87,14 +97,23 @@ class IntervalScales:
 
     def _run(self) -> None:
         while not self._closed:
-            self._wake.wait(None if self._idle else self._refresh_s)
+            is_new = self._wake.wait(None if self._idle else self._refresh_s)
+            if is_new and not self._closed:
+                time.sleep(self._gather_s)
             self._wake.clear()
             if not self._closed:
                 self._refresh()
 
     def _refresh(self) -> None:
-        """Read the factors of the versions used since the last refresh."""
+        """Read the factors of the versions used since the last refresh; before the next is due, of new ones only."""
         taken, self._used = self._used, set()
+        if self._clock() < self._refreshed_s + self._refresh_s and taken:
+            self._used |= taken  # these are read again when the refresh is due
+            taken = {version_id for version_id in taken if version_id not in self._known}
+            if not taken:
+                return
+        else:
+            self._refreshed_s = self._clock()
         used = sorted(taken)
         self._idle = not used
         if self._idle:
@@ -107,7 +126,8 @@ class IntervalScales:
             self._known = {**dict.fromkeys(used), **self._known}  # versions new here wait for the next refresh too
             return
         known = {version_id: _unchanged(self._known.get(version_id), found.get(version_id)) for version_id in used}
-        self._scaled = {version_id: one for version_id, one in list(self._scaled.items()) if version_id in known}
+        in_use = known.keys() | self._used
+        self._scaled = {version_id: one for version_id, one in list(self._scaled.items()) if version_id in in_use}
         self._known = {**(self._known if len(self._known) < MAX_KNOWN else {}), **known}
 
 

@@ -124,15 +124,17 @@ def version_numbers(session: Session, tenant_id: int, ids: Iterable[int | None])
 
 def bundle(session: Session, tenant_id: int, version_id: int) -> bytes:
     """Return the version's bundle. Raise NotFound, CorruptBundle if its SHA-256 is not the registered one."""
-    row = version(session, tenant_id, version_id)
-    stored = session.scalars(select(Version.bundle).where(Version.id == row.id)).one()
-    found = sha256(stored).hexdigest()
+    columns = select(Version.bundle, Version.sha256, Version.number)
+    row = session.execute(columns.where(Version.tenant_id == tenant_id, Version.id == version_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no version with the id {version_id}; GET /v1/models lists the models")
+    found = sha256(row.bundle).hexdigest()
     if found != row.sha256:
         raise CorruptBundle(
-            f"version {row.number} (id {row.id}) has the SHA-256 {found[:12]}…, but {row.sha256[:12]}… was registered; "
-            "move its aliases to another version, or restore the database from a backup"
+            f"version {row.number} (id {version_id}) has the SHA-256 {found[:12]}…, but {row.sha256[:12]}… was "
+            "registered; move its aliases to another version, or restore the database from a backup"
         )
-    return stored
+    return bytes(row.bundle)
 
 
 def move_alias(session: Session, tenant_id: int, move: Move) -> Alias:

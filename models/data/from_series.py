@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,7 +26,23 @@ class PostedSeries(NamedTuple):
     y: Sequence[Any]
 
 
-def panel_from_series(series: Sequence[PostedSeries], freq: Freq) -> Panel:
+class SeriesLike(Protocol):
+    """Anything with the fields of ``PostedSeries``, such as a decoded request body."""
+
+    @property
+    def unique_id(self) -> str:
+        """Return the name of the series."""
+
+    @property
+    def start(self) -> str:
+        """Return the timestamp of its first value."""
+
+    @property
+    def y(self) -> Sequence[Any]:
+        """Return its values."""
+
+
+def panel_from_series(series: Sequence[SeriesLike], freq: Freq) -> Panel:
     """Return the panel of ``series``, each of them regular at ``freq``.
 
     Raises:
@@ -35,7 +51,7 @@ def panel_from_series(series: Sequence[PostedSeries], freq: Freq) -> Panel:
     return panel_if_valid(series, freq) or panel_with_checks(series, freq)
 
 
-def panel_if_valid(series: Sequence[PostedSeries], freq: Freq) -> Panel | None:
+def panel_if_valid(series: Sequence[SeriesLike], freq: Freq) -> Panel | None:
     """Return the panel of valid series in a tenth of the time of ``panel_with_checks``, or None."""
     starts = [_parse_start(one.start) for one in series]
     zones = {start is not None and start.utc for start in starts}
@@ -79,7 +95,7 @@ def _parse_start(text: str) -> _Start | None:
     return None if found.total else _Start(int(times.astype(np.int64)[0]), utc)
 
 
-def panel_with_checks(series: Sequence[PostedSeries], freq: Freq) -> Panel:
+def panel_with_checks(series: Sequence[SeriesLike], freq: Freq) -> Panel:
     """Return the panel after checking each series, so that every fault is found.
 
     Raises:
@@ -103,7 +119,7 @@ def panel_with_checks(series: Sequence[PostedSeries], freq: Freq) -> Panel:
     return Panel(tuple(one.unique_id for one in series), starts, values, indptr, freq, utc)
 
 
-def _check_names(series: Sequence[PostedSeries], lengths: Any, found: Findings) -> None:
+def _check_names(series: Sequence[SeriesLike], lengths: Any, found: Findings) -> None:
     names = [one.unique_id for one in series]
     hint = f"use 1 to {MAX_ID_LENGTH} printable characters (Unicode form NFC) without space around them"
     bad = [i for i, name in enumerate(names) if not is_valid_id(name)]
@@ -119,7 +135,7 @@ def _check_names(series: Sequence[PostedSeries], lengths: Any, found: Findings) 
         found.add(empty, lambda i: fault_at("no_rows", "y is empty", hint, unique_id=names[i], field="y"))
 
 
-def _locate_start(fault: Fault, series: Sequence[PostedSeries]) -> Fault:
+def _locate_start(fault: Fault, series: Sequence[SeriesLike]) -> Fault:
     """Return the fault of a start with the name of its series; ``row`` is the number of the series."""
     if fault.row is None:
         return fault
@@ -127,7 +143,7 @@ def _locate_start(fault: Fault, series: Sequence[PostedSeries]) -> Fault:
     return fault_at(fault.code, fault.message, fault.hint, unique_id=name if is_valid_id(name) else None, field="start")
 
 
-def _locate_value(fault: Fault, series: Sequence[PostedSeries], indptr: Any) -> Fault:
+def _locate_value(fault: Fault, series: Sequence[SeriesLike], indptr: Any) -> Fault:
     """Return the fault of a value with its series and its position there; ``row`` counts the values of all series."""
     assert fault.row is not None
     i = int(np.searchsorted(indptr, fault.row - 1, side="right")) - 1

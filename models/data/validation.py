@@ -46,7 +46,7 @@ def is_valid_id(name: object) -> bool:
     """Return whether ``name`` can be an id; a second spelling (Unicode form NFD) of the same characters cannot."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip():
         return False
-    return 0 < len(name) <= MAX_ID_LENGTH and unicodedata.is_normalized("NFC", name)
+    return 0 < len(name) <= MAX_ID_LENGTH and (name.isascii() or unicodedata.is_normalized("NFC", name))
 
 
 def read_values(column: Column, found: Findings, name: str = "y") -> Floats:

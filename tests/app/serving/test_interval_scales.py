@@ -53,6 +53,21 @@ def test_a_version_with_learned_scales_gets_them_and_a_note_after_the_first_refr
     scales.close()
 
 
+def test_a_new_version_is_read_without_the_ones_that_are_known_until_the_refresh_is_due() -> None:
+    now_s, learned = [0.0], Learned(v3=1.5, v4=2.0)
+    scales = IntervalScales(learned.read, refresh_s=60, gather_s=0, clock=lambda: now_s[0])
+    scales.scales_of(3)
+    eventually(lambda: scales.scales_of(3) is not None)
+    scales.scales_of(4)
+    eventually(lambda: scales.scales_of(4) is not None)
+    assert learned.asked == [[3], [4]]
+    now_s[0] = 60.0
+    scales.scales_of(5)
+    eventually(lambda: len(learned.asked) == 3)
+    assert learned.asked[2] == [3, 4, 5]  # in use since the last whole refresh
+    scales.close()
+
+
 def test_a_version_without_scales_stays_as_calibrated() -> None:
     learned, one = Learned(), loaded()
     scales = IntervalScales(learned.read, refresh_s=60)
