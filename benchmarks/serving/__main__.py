@@ -10,7 +10,7 @@ from benchmarks.results import ROOT, publish
 from benchmarks.serving import alone
 from benchmarks.serving.contestants import Contestant, ours, peers
 from benchmarks.serving.house import build
-from benchmarks.serving.many import PER_S, ZIPF, run_many
+from benchmarks.serving.many import PER_S, SHARE, ZIPF, run_many
 from benchmarks.serving.measure import CONNECTIONS, SECONDS
 from benchmarks.serving.processes import NotRun
 from benchmarks.serving.report import CROWD, rows
@@ -67,6 +67,7 @@ def notes(record: Record) -> JsonObject:
         "connections": CONNECTIONS,
         "zipf": ZIPF,
         "crowd_requests_per_s": PER_S,
+        "crowd_share_of_capacity": SHARE,
         "peers": pins,
         "not_run": record.not_run,
         "rounds": record.rounds,

@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from benchmarks.serving.busy import busy_processes
 from benchmarks.serving.contestants import Contestant, House, our_body, ours
 from benchmarks.serving.house import register
-from benchmarks.serving.load import HOST, Arrivals, arrive, percentile_ms, poisson, request_bytes
-from benchmarks.serving.measure import CONNECTIONS, SECONDS, Figures
+from benchmarks.serving.load import HOST, Arrivals, arrive, closed, percentile_ms, poisson, request_bytes
+from benchmarks.serving.measure import CONNECTIONS, SECONDS, WARM_UP_SECONDS, Figures, in_turn
 from benchmarks.serving.processes import OK, NotRun, Running, running
 from benchmarks.serving.served import SPEC, forecaster
 from benchmarks.serving.work import Work
 
 MODELS, ROOM = 1_000, 50
 ZIPF = 1.5  # the k-th most frequent model is asked for in proportion to k ** -ZIPF
-PER_S = 200.0  # one core serves that many with most of its time to spare, loading included
+PER_S, SHARE = 200.0, 0.05  # requests per second: at most so many, and this share of what the server can do right now
+MIN_REQUESTS = 300  # of a load, for a p99; but never longer than
+MAX_SECONDS = 15.0
 
 Ints = NDArray[np.int64]
 
@@ -64,7 +66,7 @@ def run_many(house: House, work: Work, turns: int, core: int) -> list[Figures]:
     requests = [_request(contestant, work, i, name) for i, name in enumerate(names)]
     recent, rng = Recent(ROOM), np.random.default_rng(0)
     with _started(contestant, work, core) as server:
-        _traffic(server, requests, rng, recent)  # loads the most frequent models
+        _traffic(server, requests, rng, recent, PER_S)  # loads the most frequent models
         return [_both_turns(server, contestant, requests, rng, recent, core) for _ in range(turns)]
 
 
@@ -86,13 +88,19 @@ def _both_turns(
 def one_turn(
     server: Running, contestant: Contestant, requests: Sequence[bytes], rng: np.random.Generator, recent: Recent
 ) -> Figures:
-    """Measure errors, hits, and the p99 of models in memory beside that of a single model."""
-    single, _ = _traffic(server, requests[:1], rng, recent)
+    """Measure errors, hits, and the p99 of models in memory beside that of a single model.
+
+    Both get the same rate: a server that is overloaded by either says nothing about the other.
+    """
+    able = closed(server.port, in_turn(requests[:1]), CONNECTIONS, WARM_UP_SECONDS)
+    per_s = min(PER_S, SHARE * able.per_s)
+    single, _ = _traffic(server, requests[:1], rng, recent, per_s)
     before = _cache_counts(server, contestant)
-    made, warm = _traffic(server, requests, rng, recent)
+    made, warm = _traffic(server, requests, rng, recent, per_s)
     hits, misses = (after - now for after, now in zip(_cache_counts(server, contestant), before, strict=True))
     counts = hits + misses > 0
     return {
+        "per_s": per_s,
         "errors": float((made.status != OK).sum() + (single.status != OK).sum()),
         "single_p99_ms": percentile_ms(single.latency_s, 99),
         "warm_p99_ms": percentile_ms(made.latency_s[warm], 99),
@@ -119,10 +127,10 @@ def room_bytes(house: House, work: Work, core: int) -> int:
 
 
 def _traffic(
-    server: Running, requests: Sequence[bytes], rng: np.random.Generator, recent: Recent
+    server: Running, requests: Sequence[bytes], rng: np.random.Generator, recent: Recent, per_s: float
 ) -> tuple[Arrivals, NDArray[np.bool_]]:
     """Send the only request, or all by Zipf's law; return the arrivals, and which models were asked for recently."""
-    at_s = poisson(rng, PER_S, 4 * SECONDS)
+    at_s = poisson(rng, per_s, min(MAX_SECONDS, max(4 * SECONDS, MIN_REQUESTS / per_s)))
     which = zipf(rng, len(at_s)) if len(requests) > 1 else np.zeros(len(at_s), dtype=np.int64)
     made = arrive(server.port, at_s, [requests[i] for i in which], CONNECTIONS)
     return made, recent.want(which)
