@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 
 from models.errors import BundleError
-from models.evaluation.intervals import LEVELS, Calibration, Interval, Prediction
+from models.evaluation.intervals import LEVELS, Calibration, Prediction
 from models.types import Floats, JsonObject
 
 RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: change of the log width for one value
@@ -95,19 +95,14 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     steps = np.minimum(rates * np.sqrt(observed.sum()), MAX_TOTAL_STEP)
     for level in range(1, calibration.highest_level + 1):
         bounds = calibration.intervals(prediction, [level])[level]
-        ratios = _log_ratios(prediction, actual, bounds)[observed]
-        excess = ratios - state.log_scales[:, level - 1, None]  # (K, values)
+        centre = np.clip(prediction.mean, *bounds)
+        width = np.where(actual > centre, bounds.hi - centre, centre - bounds.lo)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.log(np.abs(actual - centre) / width)  # log of the scale that would just reach the value, (B, H)
+        ratios = np.clip(np.nan_to_num(ratios, nan=-MAX_LOG_SCALE), -MAX_LOG_SCALE, MAX_LOG_SCALE)
+        excess = ratios[observed] - state.log_scales[:, level - 1, None]  # (K, values)
         share, outside = level / 100, (excess > 0).mean(axis=1)
         pinball = np.maximum(share * excess, (share - 1) * excess).mean(axis=1)
         losses[:, level - 1] = DISCOUNT * losses[:, level - 1] + pinball
         log_scales[:, level - 1] += steps * (outside - (1 - share))
     return Adaptation(np.clip(log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE), losses, state.moments + 1)
-
-
-def _log_ratios(prediction: Prediction, actual: Floats, bounds: Interval) -> Floats:
-    """Return the logarithm of the scale whose interval would just reach ``actual``, (B, H)."""
-    centre = np.clip(prediction.mean, *bounds)
-    width = np.where(actual > centre, bounds.hi - centre, centre - bounds.lo)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(np.abs(actual - centre) / width)
-    return np.asarray(np.clip(np.nan_to_num(ratio, nan=-MAX_LOG_SCALE), -MAX_LOG_SCALE, MAX_LOG_SCALE))

@@ -40,16 +40,12 @@ def seasonal_naive(past: Floats, horizon: int, season: int) -> Floats:
     newest[:, max(season - past.shape[1], 0) :] = past[:, -season:]
     gaps = np.isnan(newest).any(axis=1)  # rows that need more of the past than the last season
     if gaps.any():
-        newest[gaps] = _newest_of_each_phase(past[gaps], season)
+        rows = past[gaps]
+        folds = np.pad(rows, ((0, 0), (-rows.shape[1] % season, 0)), constant_values=np.nan)
+        folds = folds.reshape(len(rows), -1, season).swapaxes(1, 2).reshape(len(rows) * season, -1)
+        of_phase = naive(folds, 1).reshape(len(rows), season)  # newest value observed at each phase
+        newest[gaps] = np.where(np.isnan(of_phase), naive(rows, 1), of_phase)
     return np.asarray(newest[:, np.arange(horizon) % season])
-
-
-def _newest_of_each_phase(past: Floats, season: int) -> Floats:
-    """Return the newest value observed at each phase of the season, (B, season); the newest of all if it has none."""
-    folds = np.pad(past, ((0, 0), (-past.shape[1] % season, 0)), constant_values=np.nan)
-    folds = folds.reshape(len(past), -1, season).swapaxes(1, 2).reshape(len(past) * season, -1)
-    newest = naive(folds, 1).reshape(len(past), season)
-    return np.where(np.isnan(newest), naive(past, 1), newest)
 
 
 def drift(past: Floats, horizon: int) -> Floats:

@@ -120,7 +120,15 @@ def origins_of(panel: Panel, plan: BacktestPlan, season: int) -> Origins:
     takes_part = (at > 0) & (known[now + np.where(at > 0, plan.horizon, 0)] > known[now])
     takes_part[np.flatnonzero(at[: -len(panel)] == at[len(panel) :])] = False  # the same point as the next origin
     if not takes_part.any():
-        raise _too_short(panel, plan)
+        longest = panel.observed_lengths.max(initial=0)
+        if longest > plan.held_out:
+            message = (
+                f"no value is followed by another within {plan.horizon} steps: the gaps are as long as the horizon"
+            )
+            raise InputError.of("too_short", message, "ask for a longer horizon", field="horizon")
+        message = f"the longest series has {longest} points"
+        hint = f"a backtest of {plan.horizon} steps needs {plan.horizon + 1}; ask for a shorter horizon, or send more"
+        raise InputError.of("too_short", message, hint, field="horizon")
     series, at, origin = series[takes_part], at[takes_part], origin[takes_part]
     first = np.zeros(len(panel), dtype=np.int64)
     first[series[::-1]] = at[::-1]
@@ -129,13 +137,3 @@ def origins_of(panel: Panel, plan: BacktestPlan, season: int) -> Origins:
     squared = np.array([metrics.squared_scale(y, season) for y in histories])
     left_out = int((first == 0).sum())
     return Origins(panel, plan.horizon, season, series, at, origin, scale, squared, left_out, plan.stride)
-
-
-def _too_short(panel: Panel, plan: BacktestPlan) -> InputError:
-    longest = panel.observed_lengths.max(initial=0)
-    if longest > plan.held_out:
-        message = f"no value is followed by another within {plan.horizon} steps: the gaps are as long as the horizon"
-        return InputError.of("too_short", message, "ask for a longer horizon", field="horizon")
-    message = f"the longest series has {longest} points"
-    hint = f"a backtest of {plan.horizon} steps needs {plan.horizon + 1}; ask for a shorter horizon, or send more"
-    return InputError.of("too_short", message, hint, field="horizon")

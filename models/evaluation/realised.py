@@ -5,7 +5,7 @@ errors at the same steps: so both are comparable although the first steps of a l
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,27 +58,19 @@ def sum_errors(
     sums = {}
     for band in np.unique(bands[observed.any(axis=0)]).tolist():
         steps = bands == band
-        counted = (observed & usable)[:, steps]
+        counted, covered = (observed & usable)[:, steps], list[int]()
+        for level in REPORTED_LEVELS:  # observed points that have an interval, and those inside it
+            lo, hi = bounds.get(level, (actual * np.nan, actual * np.nan))
+            in_steps, inside = observed[:, steps], ((lo <= actual) & (actual <= hi))[:, steps]
+            covered += [int(in_steps.sum()) if level in bounds else 0, int(inside.sum())]
         sums[band] = ErrorSums(
             int(counted.sum()),
             float(np.abs(errors[:, steps]).sum()),
             float(errors[:, steps].sum()),
             float((counted * expected[steps]).sum()),
-            *_covered(actual, bounds, steps),
+            *covered,
         )
     return sums
-
-
-def _covered(actual: Floats, bounds: Mapping[int, Interval], steps: Any) -> tuple[int, ...]:
-    """Count, for each of ``REPORTED_LEVELS``, the observed points that have an interval, and those inside it."""
-    counts = []
-    for level in REPORTED_LEVELS:
-        if level not in bounds:
-            counts += [0, 0]
-            continue
-        observed, lo, hi = (values[:, steps] for values in (actual, *bounds[level]))
-        counts += [int((~np.isnan(observed)).sum()), int(((lo <= observed) & (observed <= hi)).sum())]
-    return tuple(counts)
 
 
 def expected_steps(report: BacktestReport, horizon: int) -> Floats:

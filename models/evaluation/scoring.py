@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.evaluation import metrics
-from models.evaluation.intervals import Calibration, Prediction, calibrate
+from models.evaluation.intervals import Prediction, calibrate
 from models.evaluation.report import IntervalScore, Score, StepErrors
 from models.types import Floats, Ints
 
@@ -117,21 +117,19 @@ def interval_score(prediction: Prediction, actuals: Actuals, origin: Ints) -> In
     levels = [level for level in (*QUANTILE_LEVELS, *REPORTED_LEVELS) if level <= highest]
     bounds = calibration.intervals(measured, levels)
     covered = {level: _mean(metrics.coverage(actual, *bounds[level])) for level in REPORTED_LEVELS if level <= highest}
+    wql = None
+    if highest >= max(QUANTILE_LEVELS):
+        # The mean is the median, the other quantiles are bounds of central intervals.
+        below = [bounds[level].lo for level in reversed(QUANTILE_LEVELS)]
+        above = [bounds[level].hi for level in QUANTILE_LEVELS]
+        quantiles = np.stack([*below, measured.mean, *above], axis=2)
+        wql = _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
     msis = metrics.msis(actual, *bounds[MSIS_LEVEL], MSIS_LEVEL, scale) if highest >= MSIS_LEVEL else None
     return {
         "coverage": {str(level): covered.get(level) for level in REPORTED_LEVELS},
-        "wql": _wql(calibration, measured, actual) if highest >= max(QUANTILE_LEVELS) else None,
+        "wql": wql,
         "msis": None if msis is None else _mean(msis),
     }
-
-
-def _wql(calibration: Calibration, prediction: Prediction, actual: Floats) -> float | None:
-    """Return the weighted quantile loss at ``QUANTILES``: bounds of central intervals, and the mean as the median."""
-    bounds = calibration.intervals(prediction, QUANTILE_LEVELS)
-    below = [bounds[level].lo for level in reversed(QUANTILE_LEVELS)]
-    above = [bounds[level].hi for level in QUANTILE_LEVELS]
-    quantiles = np.stack([*below, prediction.mean, *above], axis=2)
-    return _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
 
 
 def _mean(values: Floats) -> float | None:

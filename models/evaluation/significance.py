@@ -33,30 +33,21 @@ def confidence(gains: Floats, overlap: int = 1) -> float | None:
     n = len(gains)
     if n < MIN_ORIGINS:
         return None
-    cosines = _cosines(n, overlap)
+    # The B slowest cosines, of unit norm: slow enough to include the effect of the overlap.
+    count = max(1, int(min(0.4 * n ** (2 / 3), n / (2 * overlap))))
+    waves = np.arange(1, count + 1)[:, None] * (np.arange(n) + 0.5) / n
+    cosines = np.sqrt(2 / n) * np.cos(np.pi * waves)
     mean, rounding = float(gains.mean()), (1e-12 * float(np.abs(gains).max())) ** 2
     projected, variance = float(np.mean((cosines @ gains) ** 2)), float(gains.var(ddof=1))
     if variance <= rounding:  # the same gain at every origin
         return 0.5 if mean == 0 else float(mean > 0)
+    # The variance of the mean over the part that the cosines measure, for errors correlated by the overlap alone.
+    covariance = np.maximum(0.0, 1 - np.abs(np.arange(n)[:, None] - np.arange(n)) / overlap)
+    correction = float(covariance.sum() / n / np.mean(np.einsum("jn,nm,jm->j", cosines, covariance, cosines)))
     # Few slow cosines project symmetric gains, such as a single gain among ties, onto 0. Then all n - 1 cosines are
     # used: their mean square is the variance.
-    spread = (projected if projected > rounding else variance) * _overlap_correction(cosines, overlap)
+    spread = (projected if projected > rounding else variance) * correction
     return student_t(math.sqrt(n) * mean / math.sqrt(spread), len(cosines))
-
-
-def _cosines(n: int, overlap: int) -> Floats:
-    """Return the B slowest cosines of length n, (B, n), of unit norm: slow enough to include the effect of overlap."""
-    count = max(1, int(min(0.4 * n ** (2 / 3), n / (2 * overlap))))
-    waves = np.arange(1, count + 1)[:, None] * (np.arange(n) + 0.5) / n
-    return np.asarray(np.sqrt(2 / n) * np.cos(np.pi * waves))
-
-
-def _overlap_correction(cosines: Floats, overlap: int) -> float:
-    """Return the variance of the mean over the part that the cosines measure, for errors correlated by overlap."""
-    n = cosines.shape[1]
-    lags = np.abs(np.arange(n)[:, None] - np.arange(n))
-    covariance = np.maximum(0.0, 1 - lags / overlap)
-    return float(covariance.sum() / n / np.mean(np.einsum("jn,nm,jm->j", cosines, covariance, cosines)))
 
 
 def student_t(t: float, degrees: int) -> float:

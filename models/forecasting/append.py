@@ -53,8 +53,17 @@ def append_rows(tail: Panel, rows: Panel) -> Panel:
     values = contiguous_values(tail, rows)
     if values is not None:
         return extend(tail, values)
-    _check_same_calendar(tail, rows)
-    overlap = _find_overlap(tail, rows)
+    if rows.freq != tail.freq:
+        message = f"the rows have frequency {rows.freq}, the earlier ones have {tail.freq}"
+        raise InputError.of("other_frequency", message, "send rows at the same frequency", field="freq")
+    if rows.utc != tail.utc:
+        zone = {True: "are in UTC (Z)", False: "have no zone"}
+        message = f"the timestamps {zone[rows.utc]}, the earlier ones {zone[tail.utc]}"
+        raise InputError.of("other_zone", message, "write them in the same way", field="ds")
+    numbers = {name: i for i, name in enumerate(tail.ids)}
+    both = np.array([j for j, name in enumerate(rows.ids) if name in numbers], dtype=np.int64)
+    series = np.array([numbers[rows.ids[j]] for j in both], dtype=np.int64)
+    overlap = Overlap(series, both, *tail.freq.steps(tail.starts[series], rows.starts[both]))
     _check_overlap(tail, rows, overlap)
     skip = np.zeros(len(rows), dtype=np.int64)
     skip[overlap.rows] = np.maximum(tail.observed_lengths[overlap.series] - overlap.steps, 0)
@@ -92,23 +101,6 @@ class Overlap(NamedTuple):
     rows: Ints
     steps: Ints
     on_grid: NDArray[np.bool_]
-
-
-def _check_same_calendar(tail: Panel, rows: Panel) -> None:
-    if rows.freq != tail.freq:
-        message = f"the rows have frequency {rows.freq}, the earlier ones have {tail.freq}"
-        raise InputError([fault_at("other_frequency", message, "send rows at the same frequency", field="freq")])
-    if rows.utc != tail.utc:
-        zone = {True: "are in UTC (Z)", False: "have no zone"}
-        message = f"the timestamps {zone[rows.utc]}, the earlier ones {zone[tail.utc]}"
-        raise InputError([fault_at("other_zone", message, "write them in the same way", field="ds")])
-
-
-def _find_overlap(tail: Panel, rows: Panel) -> Overlap:
-    where = {name: i for i, name in enumerate(tail.ids)}
-    both = np.array([j for j, name in enumerate(rows.ids) if name in where], dtype=np.int64)
-    series = np.array([where[rows.ids[j]] for j in both], dtype=np.int64)
-    return Overlap(series, both, *tail.freq.steps(tail.starts[series], rows.starts[both]))
 
 
 def _check_overlap(tail: Panel, rows: Panel, overlap: Overlap) -> None:

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.data.serialization import NamedArrays, pack, unpack
 from models.errors import BundleError, SpecError, excerpt
@@ -109,17 +108,13 @@ def _check(members: Sequence[Member], calibration: Calibration) -> None:
     shares = [member.share for member in members]
     if not all(np.isfinite(share) and share >= 0 for share in shares) or not 0 < sum(shares) < np.inf:
         raise BundleError(f"the members' shares are {excerpt(shares, 200)}; their sum must be above 0")
-    _check_calibration(members[0].spec.horizon, calibration)
-    for member in members:
-        _check_weights(member)
-
-
-def _check_calibration(horizon: int, calibration: Calibration) -> None:
-    radii, shape = calibration.radii, (horizon, len(LEVELS))
+    radii, shape = calibration.radii, (members[0].spec.horizon, len(LEVELS))
     if radii.shape != shape or calibration.count < 0:
         raise BundleError(f"the calibration has shape {radii.shape} and {calibration.count} residuals, not {shape}")
     if not np.isfinite(radii[:, : calibration.highest_level]).all():
         raise BundleError("the calibration holds radii that are NaN or infinite")
+    for member in members:
+        _check_weights(member)
 
 
 def _check_weights(member: Member) -> None:
@@ -140,23 +135,18 @@ def _upgrade(header: JsonObject, arrays: NamedArrays) -> tuple[JsonObject, Named
         spec = Spec.from_json(fields)
         named = {name.replace("cell_", "0/encoder_", 1): w for name, w in arrays.items() if name.startswith("cell_")}
         named |= {f"0/{name}": w for name, w in arrays.items() if name.startswith("head/")}
-        named["0/encoder_0/kernel"] = _upgrade_kernel(spec, named["0/encoder_0/kernel"])
+        kernel = named["0/encoder_0/kernel"]
         radii = arrays[_RADII]
     except (KeyError, TypeError, SpecError) as error:
         raise BundleError(f"the bundle's header cannot be read: {error}") from error
-    facts = {f"0/{name}": np.zeros(shape, dtype=np.float32) for name, shape in fact_shapes(spec).items()}
-    return {**header, "format": FORMAT, "members": [fields], "shares": [1.0]}, {**named, **facts, _RADII: radii}
-
-
-def _upgrade_kernel(spec: Spec, kernel: NDArray[Any]) -> NDArray[Any]:
-    """Add a row for the channel "observed" to a kernel that reads value and lag: in format 1 nothing was missing.
-
-    A lag that reached beyond the window was always 0; it is not read any more.
-    """
     if kernel.ndim != 2 or len(kernel) != 2:
         raise BundleError(f"weight 'cell_0/kernel' has shape {kernel.shape}; in format 1 it had two rows")
+    # The kernel gets a row for the channel "observed": in format 1 nothing was missing. A lag that reached beyond the
+    # window was always 0; it is not read any more.
     rows = [kernel[:1], np.zeros_like(kernel[:1]), kernel[1:]]
-    return np.concatenate(rows if spec.lags else rows[:2])
+    named["0/encoder_0/kernel"] = np.concatenate(rows if spec.lags else rows[:2])
+    facts = {f"0/{name}": np.zeros(shape, dtype=np.float32) for name, shape in fact_shapes(spec).items()}
+    return {**header, "format": FORMAT, "members": [fields], "shares": [1.0]}, {**named, **facts, _RADII: radii}
 
 
 def sha256(data: bytes) -> str:

@@ -187,9 +187,18 @@ def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
     if horizon < 1:
         raise InputError.of("bad_field", f"horizon is {horizon}", "give 1 or more", field="horizon")
     found, at = Findings(), panel.observed_lengths
+
+    def no_history(i: int) -> Fault:
+        hint = "send some history, or use a model of context 0, which reads static covariates only"
+        return Fault(code="no_history", unique_id=panel.ids[i], field="y", message="the series has no value", hint=hint)
+
+    def too_late(i: int) -> Fault:
+        message, hint = f"{horizon} steps of {panel.freq} end after the year 2261", "ask for a shorter horizon"
+        return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint=hint)
+
     if any(spec.context > 0 for spec in specs):
-        found.add(np.flatnonzero(at == 0).tolist(), lambda i: _no_history(panel, i))
-    found.add(beyond_calendar(panel, at, horizon), lambda i: _too_late(panel, horizon, i))
+        found.add(np.flatnonzero(at == 0).tolist(), no_history)
+    found.add(beyond_calendar(panel, at, horizon), too_late)
     found.check()
     for spec in specs:
         check_covariates(spec, panel)
@@ -243,17 +252,6 @@ def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     days, left = (at + horizon - 1) * panel.freq.min_days, (MAX_TIME - panel.starts) / np.timedelta64(1, "D")
     near = np.flatnonzero(MAX_STEP_RATIO * days + WEEK_DAYS > left).tolist()
     return [i for i in near if days[i] > left[i] or panel.timestamp(i, int(at[i]) + horizon - 1) > MAX_TIME]
-
-
-def _no_history(panel: Panel, i: int) -> Fault:
-    message = "the series has no value"
-    hint = "send some history, or use a model of context 0, which reads static covariates only"
-    return Fault(code="no_history", unique_id=panel.ids[i], field="y", message=message, hint=hint)
-
-
-def _too_late(panel: Panel, horizon: int, i: int) -> Fault:
-    message = f"{horizon} steps of {panel.freq} end after the year 2261"
-    return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint="ask for a shorter horizon")
 
 
 def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:

@@ -64,6 +64,13 @@ class Session:
         tail = (self.tail.y, self.tail.starts, self.tail.indptr, self.at, *self.tail.covariates.values())
         return self.state_bytes + sum(OBJECT_BYTES + array.nbytes for array in tail)
 
+    def can_step(self, values: Floats) -> bool:
+        """Return whether ``values`` (N, k) are few, none missing, and within the time segment of every network."""
+        steps = values.shape[1]
+        if steps > MAX_STEPS or np.isnan(values).any() or (self.at * len(self) != len(self.tail.y)).any():
+            return False
+        return all(carried is None or carried_state.can_step(carried, steps) for carried in self.states)
+
     def select(self, ids: Sequence[str]) -> "Session":
         """Return the series ``ids``, in their order.
 
@@ -109,7 +116,7 @@ def append(networks: Sequence[RunnableMember], session: Session, rows: Panel) ->
     if rows.covariates:
         rows = keep_covariates(rows, _covariate_names(specs))
     values = contiguous_values(session.tail, rows)
-    if values is not None and _can_step(session, values):
+    if values is not None and session.can_step(values):
         # Gives what _read gives, in a third of the time.
         states = tuple(
             None if carried is None else carried_state.step(network.member.spec, network.engine, carried, values)
@@ -127,14 +134,6 @@ def append(networks: Sequence[RunnableMember], session: Session, rows: Panel) ->
     if len(panel) > len(session):
         check_request(specs, panel.select(panel.ids[len(session) :]), 1)
     return _read(networks, panel, session, session.windows)
-
-
-def _can_step(session: Session, values: Floats) -> bool:
-    """Return whether ``values`` (N, k) are few, none missing, and every network can read them in its time segment."""
-    steps = values.shape[1]
-    if steps > MAX_STEPS or np.isnan(values).any() or (session.at * len(session) != len(session.tail.y)).any():
-        return False
-    return all(carried is None or carried_state.can_step(carried, steps) for carried in session.states)
 
 
 def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) -> Prediction:

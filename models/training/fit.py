@@ -90,14 +90,19 @@ def train_member(
     network = compiled_network(spec, training)
     if plan.initial_weights is not None:
         set_weights(network, plan.initial_weights)
-    patience = Patience(training.patience) if held_out is not None else None
+    patience, validation = None, None
+    if held_out is not None:
+        patience = Patience(training.patience)
+        # Whole batches of evenly spread windows, because another batch size would be compiled again.
+        batches = min(MAX_VALIDATION_BATCHES, max(1, len(held_out) // training.batch_size))
+        validation = window_examples(reader, held_out.spread(batches * training.batch_size))
     epoch = restore(network, patience, step_checkpoint.entry)
     skill = partial(measure_skill, lambda: get_weights(network) | facts.to_weights())
     progress = _ProgressCallback(training, on_progress, should_stop, skill)
     callbacks = [progress, CheckpointCallback(step_checkpoint, patience, training.max_epochs)]
     network.fit(
         _Batches(reader, windows, training, epoch),
-        validation_data=None if held_out is None else _validation(reader, held_out, training),
+        validation_data=validation,
         validation_batch_size=training.batch_size,
         epochs=training.max_epochs,
         initial_epoch=epoch,
@@ -149,12 +154,6 @@ def _examples(reader: Reader, moments: tuple[Ints, Ints], past: Floats | None) -
     return window_inputs(spec, batch.values, batch), future[..., None]
 
 
-def _validation(reader: Reader, held: Windows, training: Training) -> tuple[Any, Any]:
-    """Return evenly spread windows, in whole batches: another batch size would be compiled again."""
-    batches = min(MAX_VALIDATION_BATCHES, max(1, len(held) // training.batch_size))
-    return window_examples(reader, held.spread(batches * training.batch_size))
-
-
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Random windows in batches of one size; they depend only on the seed, the epoch and the batch number.
 
@@ -174,20 +173,18 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         rng = np.random.default_rng([self._training.seed, self._epoch, index // carry])
         series, at = self._windows.draw(rng, self._training.batch_size)
         if carry == 1:
-            return window_examples(self._reader, (series, at), self._cut(rng, series, at))
+            # Some windows lose their older points.
+            past = self._reader.past(series, at)
+            context, cut = past.shape[1], rng.random(len(at)) < SHARE_SHORTENED
+            lengths = rng.integers(self._training.min_points(context), context + 1, size=len(at))
+            lost = context - np.where(cut, lengths, context)
+            past = np.where(np.arange(context) >= lost[:, None], past, np.nan)
+            return window_examples(self._reader, (series, at), past)
         before = index % carry
         return state_examples(self._reader, (series, at - (carry - 1 - before) * self._reader.spec.context), before)
 
     def on_epoch_end(self) -> None:
         self._epoch += 1
-
-    def _cut(self, rng: "np.random.Generator", series: Ints, at: Ints) -> Floats:
-        """Return the values of the windows, some of them without their older points."""
-        past = self._reader.past(series, at)
-        context = past.shape[1]
-        least = self._training.min_points(context)
-        kept = np.where(rng.random(len(at)) < SHARE_SHORTENED, rng.integers(least, context + 1, size=len(at)), context)
-        return np.where(np.arange(context) >= context - kept[:, None], past, np.nan)
 
 
 class _ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]

@@ -92,7 +92,16 @@ def train_pipeline(
     trained = _train_members(panel.cut(plan.held_out), members, "fit", hooks, origins)
     hooks.on_phase("backtest")
     blended = blend(trained, origins, OnnxEngine)
-    evaluation = _evaluate(blended, origins, statistical, hooks)
+    found = hooks.checkpoint.find("backtest")
+    if found is None:
+        predict_all = partial(predict, make_runnable(blended, OnnxEngine))
+        scored = evaluate(predict_all, origins, statistical, hooks.time_is_up)
+        entry = CheckpointEntry(
+            {"report": scored.report.to_json(), "count": scored.calibration.count}, {"radii": scored.calibration.radii}
+        )
+        found = hooks.checkpoint.finish("backtest", entry)
+    calibration = Calibration(found.arrays["radii"], found.facts["count"])
+    evaluation = Evaluation(BacktestReport.from_json(found.facts["report"]), calibration)
     served = _refit(panel, members, blended, hooks) if refit else blended
     naive_share = sum(member.share for member in blended if not STRATEGIES[member.spec.strategy].learns)
     facts = TrainingFacts(
@@ -139,20 +148,6 @@ def _train_members(
             found = hooks.checkpoint.finish(step, CheckpointEntry(arrays=dict(weights)))
         members.append(Member(plan.spec, found.arrays))
     return members
-
-
-def _evaluate(
-    members: Sequence[Member], origins: Origins, statistical: Sequence[str], hooks: TrainingHooks
-) -> Evaluation:
-    """Return the backtest of ``members``, from the checkpoint if it was finished before an interruption."""
-    found = hooks.checkpoint.find("backtest")
-    if found is None:
-        predict_all = partial(predict, make_runnable(members, OnnxEngine))
-        evaluation = evaluate(predict_all, origins, statistical, hooks.time_is_up)
-        facts = {"report": evaluation.report.to_json(), "count": evaluation.calibration.count}
-        found = hooks.checkpoint.finish("backtest", CheckpointEntry(facts, {"radii": evaluation.calibration.radii}))
-    report = BacktestReport.from_json(found.facts["report"])
-    return Evaluation(report, Calibration(found.arrays["radii"], found.facts["count"]))
 
 
 def _refit(

@@ -148,8 +148,14 @@ def suggest(panel: Panel, fields: SpecFields, recipe: str = "default") -> Spec:
     _refuse_bad_fields(given)
     # The season of the frequency, if half the series hold it twice.
     given["season"] = fields.get("season", panel.freq.season if panel.median_length >= 2 * panel.freq.season else 1)
-    given["horizon"] = fields.get("horizon", _horizon(panel, given["season"]))
-    given.setdefault("categories", _categories(panel, given))
+    if "horizon" not in fields:
+        given["horizon"] = default_horizon(panel.freq)
+        while (
+            given["horizon"] > 1 and _training_points(panel, given["horizon"], given["season"]) < 2 * given["horizon"]
+        ):
+            given["horizon"] //= 2
+    used = [name for role in ROLES for name in given.get(role, ()) if name in panel.categories]
+    given.setdefault("categories", [[name, list(panel.categories[name])] for name in used])
     context = _context(panel, given["season"], given["horizon"])
     if "segment" not in given:
         given["segment"] = _segment(given, context)
@@ -179,14 +185,6 @@ def _count_windows(panel: Panel, context: int, horizon: int) -> int:
     return len(panel.y) // max(1, context + horizon)
 
 
-def _horizon(panel: Panel, season: int) -> int:
-    """Return the default horizon, halved until half of the series are long enough for it."""
-    horizon = default_horizon(panel.freq)
-    while horizon > 1 and _training_points(panel, horizon, season) < 2 * horizon:
-        horizon //= 2
-    return horizon
-
-
 def _training_points(panel: Panel, horizon: int, season: int) -> int:
     """Return the number of points of the median series before its backtest."""
     return panel.median_length - plan_for(panel, horizon, season).held_out
@@ -207,12 +205,6 @@ def _refuse_bad_fields(given: SpecFields) -> None:
     except SpecError as error:
         if any(fault.code != "contradiction" for fault in error.faults):
             raise
-
-
-def _categories(panel: Panel, given: SpecFields) -> list[list[Any]]:
-    """Return name and values of the categorical covariates in use."""
-    used = [name for role in ROLES for name in given.get(role, ())]
-    return [[name, list(panel.categories[name])] for name in used if name in panel.categories]
 
 
 def _segment(given: SpecFields, suggested: int) -> int:
