@@ -49,7 +49,7 @@ def test_points_between_the_known_and_the_new_rows_have_no_value():
         ("2024-03-01", "gap_too_long"),
     ],
 )
-def test_rows_that_cannot_follow_are_refused(start, code):
+def test_rows_that_do_not_fit_are_refused(start, code):
     error = refusal(panel_of([1, 2, 3]), panel_of([4], start=start))
     assert faults_of(error) == [(code, "s0", None)]
     assert "continues at 2024-01-04T00:00:00" in str(error)

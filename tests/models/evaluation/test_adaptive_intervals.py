@@ -1,4 +1,4 @@
-"""Adaptation: steps by hand, and coverage that comes back after a shift."""
+"""Adaptive intervals: steps by hand, and coverage that recovers after a shift."""
 
 import json
 from dataclasses import replace
@@ -23,11 +23,11 @@ def zero(count=1, horizon=1, spread=1.0):
     return Prediction(np.zeros((count, horizon)), np.full((count, 1), spread))
 
 
-def test_a_state_that_has_seen_nothing_stretches_nothing():
+def test_the_initial_state_has_scales_of_one():
     assert initial_adaptation().scales.tolist() == [1.0] * 99
 
 
-def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
+def test_one_value_outside_is_a_step_up_and_four_inside_undo_it():
     outside = adapt(LATER, NINE, zero(), np.array([[8.1]]))
     assert outside.log_scales[:, 79] == pytest.approx(0.8 * RATES)
     assert outside.scales[79] > 1
@@ -37,14 +37,14 @@ def test_one_value_outside_is_a_step_up_and_four_inside_bring_it_back():
     assert state.log_scales[:, 79] == pytest.approx(np.zeros(len(RATES)), abs=1e-12)
 
 
-def test_values_that_come_together_count_as_the_root_of_their_number():
+def test_values_of_one_moment_count_as_the_root_of_their_number():
     # one of four outside, where one of five should be
     came = np.array([[9.0, -1.0, 1.0, 1.0]])
     assert adapt(LATER, FOUR_STEPS, zero(1, 4), came).log_scales[:, 79] == pytest.approx(2 * 0.05 * RATES)
     assert adapt(LATER, NINE, zero(4), came.T).log_scales[:, 79] == pytest.approx(2 * 0.05 * RATES)
 
 
-def test_however_many_come_together_they_do_not_go_too_far():
+def test_the_step_of_one_moment_is_limited():
     came = np.tile([[9.0], [-1.0], [1.0], [1.0]], (10_000, 1))
     assert adapt(initial_adaptation(), NINE, zero(40_000), came).log_scales[:, 79] == pytest.approx(
         0.05 * MAX_TOTAL_STEP
@@ -59,7 +59,7 @@ def test_the_first_steps_are_large_and_shrink_with_every_moment():
     assert second.moments == 2
 
 
-def test_what_did_not_come_or_has_no_unit_teaches_nothing():
+def test_missing_values_and_constant_windows_change_nothing():
     state = adapt(initial_adaptation(), NINE, zero(), np.array([[9.0]]))
     assert adapt(state, NINE, zero(), np.array([[NAN]])) is state
     assert adapt(state, NINE, zero(spread=0.0), np.array([[9.0]])) is state
@@ -67,14 +67,14 @@ def test_what_did_not_come_or_has_no_unit_teaches_nothing():
     assert half.log_scales.tolist() == state.log_scales.tolist()
 
 
-def test_levels_that_the_calibration_cannot_vouch_for_stay_as_they_were():
+def test_levels_above_the_highest_of_the_calibration_stay_unchanged():
     state = adapt(initial_adaptation(), NINE, zero(), np.array([[100.0]]))
     assert (state.scales[:90] > 1).all()
     assert state.scales[90:].tolist() == [1.0] * 9
 
 
-def test_the_distance_is_measured_on_the_side_where_the_value_lies():
-    """An interval from -1 to 4 about 0: 2 above is half way, 2 below is twice as far as it reaches."""
+def test_the_distance_is_measured_on_the_side_of_the_value():
+    """An interval from -1 to 4 about 0: 2 above is half of its width there, 2 below is twice its width."""
     quantiles = np.array([[[-1.0, 0.0, 4.0]]])
     lopsided = Prediction(np.zeros((1, 1)), np.ones((1, 1)), quantiles, (0.1, 0.5, 0.9))
     exact = calibrate(
@@ -85,7 +85,7 @@ def test_the_distance_is_measured_on_the_side_where_the_value_lies():
     assert (adapt(initial_adaptation(), exact, lopsided, np.array([[-2.0]])).log_scales[:, 79] > 0).all()
 
 
-def test_wild_values_leave_it_finite():
+def test_extreme_values_leave_the_state_finite():
     state = initial_adaptation()
     for value in (np.inf, 1e300, 0.0, -1e300):
         state = adapt(state, NINE, zero(), np.array([[value]]))
@@ -110,13 +110,13 @@ def test_a_state_goes_to_json_and_back():
         {**initial_adaptation().to_json(), "moments": -1},
     ],
 )
-def test_what_is_not_a_state_is_refused(values):
+def test_an_invalid_state_is_refused(values):
     with pytest.raises(BundleError, match="adaptation"):
         Adaptation.from_json(values)
 
 
 def live(deviations, level, adaptive):
-    """Six steps a moment of a process with the deviations given; the share of each moment within the interval."""
+    """Simulate six steps a moment with the given deviations; return the share of each moment inside the interval."""
     rng = np.random.default_rng(7)
     calibration = calibrate(zero(200, 6), rng.normal(size=(200, 6)))
     state, shares = initial_adaptation(), []
@@ -128,7 +128,7 @@ def live(deviations, level, adaptive):
     return np.array(shares)
 
 
-def test_after_a_variance_shift_the_adapted_intervals_cover_again_what_they_promise():
+def test_after_a_variance_shift_the_adapted_intervals_reach_their_level_again():
     shift = [1.0] * 100 + [3.0] * 400
     plain, adapted = live(shift, 80, adaptive=False), live(shift, 80, adaptive=True)
     assert plain[130:].mean() < 0.4

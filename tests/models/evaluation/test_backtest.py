@@ -1,4 +1,4 @@
-"""Rolling origins, counted and scored by hand with hand-written predictors."""
+"""Rolling origins, counted and scored by hand with simple predictors."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def test_a_plan_holds_out_the_horizon_and_every_stride_before_it():
     assert TWO_STEPS.held_out == 2 + 2 * 2
 
 
-def everything(origins):
+def all_actuals(origins):
     return origins.actuals(np.arange(len(origins)))
 
 
@@ -45,7 +45,7 @@ def test_origins_are_counted_from_the_end_of_each_series():
         (2, 1, 6),
         (2, 2, 1),
     ]
-    assert everything(origins).actual.tolist() == [
+    assert all_actuals(origins).actual.tolist() == [
         [4, 5],
         [102, 103],
         [6, 7],
@@ -71,13 +71,13 @@ def test_origins_are_counted_from_the_last_value_where_rows_without_one_follow()
     assert origins_of(known_ahead, TWO_STEPS, 1).at.tolist() == [4, 6, 8]
 
 
-def test_an_origin_needs_a_value_before_and_one_after_it():
+def test_an_origin_needs_a_value_before_and_after_it():
     nothing_before = panel_of([NAN, NAN, NAN, NAN, 4.0, 5, 6, 7, 8, 9])
     assert origins_of(nothing_before, TWO_STEPS, 1).at.tolist() == [6, 8]
     nothing_after = panel_of([0.0, 1, 2, 3, NAN, NAN, 6, 7, NAN, 9])
     origins = origins_of(nothing_after, TWO_STEPS, 1)
     assert origins.at.tolist() == [8]
-    assert everything(origins).actual.tolist() == pytest.approx(np.array([[NAN, 9]]), nan_ok=True)
+    assert all_actuals(origins).actual.tolist() == pytest.approx(np.array([[NAN, 9]]), nan_ok=True)
 
 
 def test_a_horizon_that_never_reaches_the_next_value_is_refused_with_the_reason():
@@ -92,7 +92,7 @@ def test_a_forecast_begins_after_a_value_as_in_serving_and_no_moment_counts_twic
     origins = origins_of(panel, BacktestPlan(horizon=3, origins=3, stride=1), season=1)
     assert list(zip(origins.origin, origins.series, origins.at, strict=True)) == [(0, 1, 3), (2, 0, 3), (2, 1, 4)]
     truth = [[13, NAN, 15], [NAN, NAN, 5], [NAN, 15, 16]]
-    assert everything(origins).actual == pytest.approx(np.array(truth), nan_ok=True)
+    assert all_actuals(origins).actual == pytest.approx(np.array(truth), nan_ok=True)
 
 
 def test_a_gap_longer_than_a_member_reads_does_not_break_a_backtest():
@@ -100,30 +100,30 @@ def test_a_gap_longer_than_a_member_reads_does_not_break_a_backtest():
     values[40:100] = NAN
     origins = origins_of(panel_of(values), BacktestPlan(horizon=4, origins=20, stride=4), season=4)
     naive = seasonal_naive_for(Spec(freq="h", season=4, context=16, horizon=4))  # reads two seasons
-    said = predict(make_runnable([naive], OnnxEngine), origins.panel, origins.series, origins.at, 4)
-    assert np.isfinite(said.mean).all()
+    prediction = predict(make_runnable([naive], OnnxEngine), origins.panel, origins.series, origins.at, 4)
+    assert np.isfinite(prediction.mean).all()
 
 
-def test_the_unit_of_mase_is_taken_before_the_first_origin():
+def test_the_scale_of_mase_is_computed_before_the_first_origin():
     y = [0.0, 1, 0, 1, 0, 1, 50, -50, 50, -50, 50, -50]
     origins = origins_of(panel_of(y), TWO_STEPS, season=1)
     assert (origins.scale.tolist(), origins.squared_scale.tolist()) == ([1.0], [1.0])
 
 
 @given(st.lists(st.integers(1, 80), min_size=1, max_size=5), st.integers(1, 6), st.integers(1, 12))
-def test_no_window_begins_before_what_a_model_may_be_fitted_to_ends(lengths, horizon, season):
+def test_no_window_overlaps_the_training_data(lengths, horizon, season):
     panel = panel_of(*(np.arange(n) + 1000 * i for i, n in enumerate(lengths)))
     plan = plan_for(panel, horizon, season)
-    taught = {name: y[-1] for name, y in panel.cut(plan.held_out)}
+    last_trained = {name: y[-1] for name, y in panel.cut(plan.held_out)}
     if max(lengths) <= horizon:
         with pytest.raises(InputError, match="longest series has"):
             origins_of(panel, plan, season)
-        return
-    origins = origins_of(panel, plan, season)
-    assert origins.left_out == sum(n <= horizon for n in lengths)
-    for actual in everything(origins).actual:
-        assert actual.tolist() == list(range(int(actual[0]), int(actual[0]) + horizon))
-        assert actual[0] > taught.get(f"s{int(actual[0]) // 1000}", -1)
+    else:
+        origins = origins_of(panel, plan, season)
+        assert origins.left_out == sum(n <= horizon for n in lengths)
+        for actual in all_actuals(origins).actual:
+            assert actual.tolist() == list(range(int(actual[0]), int(actual[0]) + horizon))
+            assert actual[0] > last_trained.get(f"s{int(actual[0]) // 1000}", -1)
 
 
 @given(st.integers(1, 5000), st.integers(1, 60), st.integers(1, 400))
@@ -159,7 +159,7 @@ def test_series_too_short_for_a_backtest_are_refused_with_what_it_needs():
 
 
 def knows(error, spread=1.5):
-    """A predictor that knows the future of every series but for ``error``: a number, or one for each moment."""
+    """Return a predictor that knows the future except for ``error``: a number, or one for each moment."""
 
     def predict(panel, series, at, horizon):
         truth = np.stack([panel.series(i)[k : k + horizon] for i, k in zip(series, at, strict=True)])
@@ -196,7 +196,7 @@ def test_an_error_of_half_a_unit_is_three_quarters_of_mase_and_the_radius():
 
 
 def test_coverage_is_measured_on_the_later_half_with_intervals_of_the_earlier():
-    """Errors grow after the middle: what is calibrated on the earlier origins covers nothing of the later ones."""
+    """Errors grow after the middle: intervals calibrated on the earlier origins cover none of the later ones."""
     panel = panel_of(*(np.arange(40.0) + i for i in range(8)))
     plan = BacktestPlan(horizon=2, origins=10, stride=1)  # at 29 to 38
     found = evaluate(knows(lambda _, __, at: np.where(at < 34, 0.1, 0.9)), origins_of(panel, plan, 1))
@@ -206,7 +206,7 @@ def test_coverage_is_measured_on_the_later_half_with_intervals_of_the_earlier():
     assert found.calibration.radius(45, 2) == pytest.approx([0.1, 0.1])
 
 
-def test_a_panel_of_constants_is_evaluated_without_numbers():
+def test_a_constant_panel_has_no_skill_and_no_calibration():
     panel = panel_of([3.0] * 40)
     found = evaluate(knows(0, spread=0.0), origins_of(panel, plan_for(panel, 2, 1), 1))
     assert found.skill is None
@@ -214,7 +214,7 @@ def test_a_panel_of_constants_is_evaluated_without_numbers():
     assert found.calibration.highest_level == 0
 
 
-def test_a_model_that_breaks_is_not_scored_on_the_windows_that_it_can():
+def test_a_model_that_breaks_on_some_windows_is_not_scored_on_the_others():
     broken = knows(lambda _, __, at: np.where(at == 30, np.nan, 0.1))
     with pytest.raises(ModelBroken, match="NaN or infinity in its backtest"):
         evaluate(broken, origins_of(RISING, PLAN, 1))
@@ -226,7 +226,7 @@ def noisy(count, length=200, season=12, missing=0.0):
     return panel_of(*(np.where(rng.random(length) < missing, NAN, y) for y in series))
 
 
-def test_a_report_is_json_whatever_is_missing():
+def test_a_report_of_a_panel_with_gaps_is_json():
     panel = noisy(3, missing=0.5)
     found = evaluate(knows(0.1), origins_of(panel, plan_for(panel, 6, 12), 12))
     written = json.loads(json.dumps(found.report.to_json(), allow_nan=False))
@@ -288,7 +288,7 @@ def test_memory_grows_with_the_panel_and_not_with_the_windows_of_it():
     assert peak_bytes < len(origins) * panel.median_length * 8 / 2 == 24_000_000
 
 
-def test_when_the_time_is_up_the_fitted_baselines_are_scored_where_they_got_to():
+def test_when_the_time_is_up_the_baselines_are_scored_on_the_windows_fitted_so_far():
     asked = []
 
     def enough():

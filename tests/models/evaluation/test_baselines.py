@@ -1,4 +1,4 @@
-"""Baselines, worked by hand."""
+"""Baselines, computed by hand."""
 
 import subprocess
 import sys
@@ -41,27 +41,27 @@ def test_naive_repeats_the_last_value_that_was_observed():
     ("season", "expected"),
     [(1, [4, 4, 4, 4, 4]), (2, [3, 4, 3, 4, 3]), (4, [1, 2, 3, 4, 1]), (5, [4, 1, 2, 3, 4]), (9, [4, 4, 4, 4, 4])],
 )
-def test_seasonal_naive_repeats_the_last_season_and_is_naive_for_phases_never_seen(season, expected):
+def test_seasonal_naive_repeats_the_last_season_and_is_naive_for_phases_without_a_value(season, expected):
     assert seasonal_naive(past_of(1, 2, 3, 4), 5, season).tolist() == [expected]
 
 
-def test_seasonal_naive_goes_back_another_season_for_what_is_missing():
+def test_seasonal_naive_replaces_a_gap_from_the_season_before():
     # phases of 3: the first is missing in the newest season, the third in both
     assert seasonal_naive(past_of(1, 2, NAN, NAN, 5, NAN), 4, 3).tolist() == [[1, 5, 5, 1]]
 
 
-def test_drift_prolongs_the_line_from_the_first_to_the_last_value():
+def test_drift_extends_the_line_from_the_first_to_the_last_value():
     assert drift(past_of(1, 9, 9, 7), 3).tolist() == [[9, 11, 13]]
 
 
-def test_drift_knows_when_its_values_were():
+def test_drift_counts_the_steps_between_its_values():
     # from 1 at the second place to 5 at the fourth: 2 a step, and one step was missed
     assert drift(past_of(NAN, 1, NAN, 5, NAN), 2).tolist() == [[9, 11]]
     assert drift(past_of(NAN, 3, NAN), 2).tolist() == [[3, 3]]
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_of_nothing_there_is_no_forecast(name):
+def test_without_observed_values_there_is_no_forecast(name):
     assert np.isnan(QUICK[name](past_of(NAN, NAN, NAN), 2, 2)).all()
 
 
@@ -95,7 +95,7 @@ def test_naive2_finds_the_factors_of_a_season():
         (np.arange(30.0), 1),
     ],
 )
-def test_naive2_is_naive_without_a_season_to_find(history, season):
+def test_naive2_is_naive_if_no_season_is_found(history, season):
     assert naive2(history, 2, season).tolist() == [history[-1]] * 2
 
 
@@ -103,7 +103,7 @@ SEASONAL = 20 + 5 * np.sin(np.arange(96) * np.pi / 6) + np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("fit", [theta, ets])
-def test_statistical_baselines_go_on_with_a_season(fit):
+def test_statistical_baselines_continue_a_season(fit):
     pytest.importorskip("statsforecast", reason="Theta and ETS are in the extra `worker`")
     expected = 20 + 5 * np.sin(np.arange(96, 108) * np.pi / 6)
     assert fit(SEASONAL, 12, 12) == pytest.approx(expected, abs=1.5)
@@ -125,13 +125,13 @@ def test_statistical_baselines_refuse_a_long_season_with_the_reason(fit, season)
 
 
 @pytest.mark.parametrize("fit", [theta, ets])
-def test_a_history_that_statsforecast_cannot_take_is_a_reason_not_a_crash(fit):
+def test_a_history_that_statsforecast_cannot_fit_gives_a_reason(fit):
     pytest.importorskip("statsforecast", reason="Theta and ETS are in the extra `worker`")
     with pytest.raises(CannotFit, match="statsforecast"):
         fit(np.array([1.0, NAN]), 2, 12)
 
 
-def test_without_statsforecast_its_baselines_say_what_to_install():
+def test_without_statsforecast_its_baselines_name_the_package_to_install():
     script = """
 import sys
 sys.modules["statsforecast"] = None

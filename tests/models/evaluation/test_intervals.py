@@ -1,4 +1,4 @@
-"""Conformal intervals: ranks by hand, honest coverage."""
+"""Conformal intervals: ranks by hand, correct coverage."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ NAN = np.nan
 
 
 def points(count, horizon=1, spread=1.0):
-    """What a model without quantiles says: always 0."""
+    """Predictions of a model without quantiles: always 0."""
     return Prediction(np.zeros((count, horizon)), np.full((count, 1), spread))
 
 
@@ -29,7 +29,7 @@ def coverage(actual, calibration, level):
 
 
 def ladder(count, horizon=1):
-    """Residuals of sizes 1 to count, in no order and of both signs."""
+    """Residuals of sizes 1 to count, in random order and of both signs."""
     sizes = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))
     return np.repeat((sizes * np.where(sizes % 2, 1, -1))[:, None], horizon, axis=1)
 
@@ -56,13 +56,13 @@ def test_the_radius_is_the_residual_of_the_rank_worked_by_hand(count, level, ran
 @pytest.mark.parametrize(
     ("count", "highest"), [(0, 0), (1, 50), (4, 80), (9, 90), (19, 95), (24, 96), (99, 99), (10**6, 99)]
 )
-def test_few_residuals_vouch_for_no_high_level(count, highest):
+def test_few_residuals_allow_no_high_level(count, highest):
     calibration = calibrated(ladder(count))
     assert calibration.highest_level == highest
     assert np.isfinite(calibration.radii).all(axis=0).tolist() == (highest >= LEVELS).tolist()
 
 
-def test_a_level_that_is_too_high_is_refused_with_the_highest_that_is_not():
+def test_a_level_that_is_too_high_is_refused_with_the_highest_possible_one():
     with pytest.raises(InputError) as caught:
         calibrated(ladder(4)).intervals(points(1), [50, 81])
     (fault,) = caught.value.faults
@@ -71,7 +71,7 @@ def test_a_level_that_is_too_high_is_refused_with_the_highest_that_is_not():
 
 
 @pytest.mark.parametrize("level", [-1, 0, 100, 101, 10**9])
-def test_a_level_that_is_no_percentage_is_refused(level):
+def test_a_level_that_is_not_a_percentage_is_refused(level):
     with pytest.raises(InputError, match="not a percentage from 1 to 99"):
         calibrated(ladder(200)).radius(level, 1)
 
@@ -83,11 +83,11 @@ def test_steps_beyond_the_calibrated_ones_grow_with_the_square_root():
     assert radii[15] == pytest.approx(18)
 
 
-def test_fewer_steps_are_the_first_ones():
+def test_a_shorter_horizon_has_the_first_radii():
     assert calibrated(ladder(9, horizon=3) * [1, 2, 3]).radius(90, 2).tolist() == [9, 18]
 
 
-def test_each_step_counts_what_was_observed_of_it():
+def test_each_step_counts_its_observed_values():
     residuals = np.concatenate([ladder(9, horizon=2), [[NAN, 10.0], [np.inf, 11.0]]])
     calibration = calibrated(residuals)
     assert calibration.count == 9
@@ -95,7 +95,7 @@ def test_each_step_counts_what_was_observed_of_it():
     assert calibration.radius(90, 2).tolist() == [9, 11]
 
 
-def test_windows_without_a_spread_are_left_out_and_the_others_measured_by_theirs():
+def test_constant_windows_are_left_out_and_the_others_scaled_by_their_spread():
     spread = np.array([[0.0], *[[2.0]] * 4])
     calibration = calibrate(Prediction(np.zeros((5, 1)), spread), np.array([[99.0], [2.0], [4.0], [6.0], [8.0]]))
     assert (calibration.count, calibration.radius(80, 1).tolist()) == (4, [4])
@@ -103,7 +103,7 @@ def test_windows_without_a_spread_are_left_out_and_the_others_measured_by_theirs
     assert (made.lo.item(), made.hi.item()) == (-39, 41)
 
 
-def test_giant_residuals_give_finite_radii():
+def test_huge_residuals_give_finite_radii():
     assert np.isfinite(calibrated(ladder(9) * 1e300).radii[:, :90]).all()
 
 
@@ -117,36 +117,36 @@ def test_a_higher_level_is_never_narrower(residuals, horizon):
 # A model with quantiles
 
 
-def said(*quantiles, levels=(0.1, 0.5, 0.9)):
-    """One window, one step, its quantiles."""
+def predicted(*quantiles, levels=(0.1, 0.5, 0.9)):
+    """Return the prediction of one window and one step with these quantiles."""
     return Prediction(np.array([[0.0]]), np.array([[1.0]]), np.array([[quantiles]], dtype=float), levels)
 
 
-def test_a_band_lies_between_the_quantiles_that_were_said():
-    assert band(said(-10, 0, 20), 80) == (-10, 20)
+def test_a_band_is_interpolated_between_the_predicted_quantiles():
+    assert band(predicted(-10, 0, 20), 80) == (-10, 20)
     # 0.3 and 0.7 lie half way
-    assert [edge.item() for edge in band(said(-10, 0, 20), 40)] == pytest.approx([-5, 10])
+    assert [edge.item() for edge in band(predicted(-10, 0, 20), 40)] == pytest.approx([-5, 10])
 
 
 def test_beyond_the_outermost_quantile_a_band_grows_like_a_normal_distribution():
     # 95 percent of a normal distribution lie within 1.96 deviations, 80 within 1.2816
-    assert [edge.item() for edge in band(said(-10, 0, 20), 95)] == pytest.approx([-15.294, 30.587], abs=0.01)
-    normal = said(*[5 + 2 * z for z in (-1.2816, 0, 1.2816)])
+    assert [edge.item() for edge in band(predicted(-10, 0, 20), 95)] == pytest.approx([-15.294, 30.587], abs=0.01)
+    normal = predicted(*[5 + 2 * z for z in (-1.2816, 0, 1.2816)])
     assert [edge.item() for edge in band(normal, 99)] == pytest.approx([5 - 2 * 2.5758, 5 + 2 * 2.5758], abs=0.001)
 
 
 @pytest.mark.parametrize(
     ("prediction", "expected"),
     [
-        (said(7, levels=(0.5,)), (7, 7)),
-        (said(7, 9, levels=(0.5, 0.75)), (7, 9 + 2 * 0.9)),  # the normal score of 0.9 is 1.9 times that of 0.75
+        (predicted(7, levels=(0.5,)), (7, 7)),
+        (predicted(7, 9, levels=(0.5, 0.75)), (7, 9 + 2 * 0.9)),  # the normal score of 0.9 is 1.9 times that of 0.75
     ],
 )
 def test_a_side_without_quantiles_has_no_width(prediction, expected):
     assert [edge.item() for edge in band(prediction, 80)] == pytest.approx(expected, abs=0.01)
 
 
-def test_a_model_that_says_the_median_alone_is_calibrated_as_one_without_quantiles():
+def test_a_model_with_the_median_only_is_calibrated_as_one_without_quantiles():
     alone = Prediction(np.zeros((4, 1)), np.ones((4, 1)), np.zeros((4, 1, 1)), (0.5,))
     assert calibrate(alone, ladder(4)).radii.tolist() == pytest.approx(calibrated(ladder(4)).radii, nan_ok=True)
 
@@ -157,8 +157,8 @@ def head(centre, width):
     return Prediction(centre[:, None], np.ones((len(centre), 1)), quantiles, (0.1, 0.5, 0.9))
 
 
-def test_calibration_widens_a_band_by_what_is_missing():
-    """Four truths lie 1, 2, 3 and 4 above bands of different width: the fourth of four is the radius for 80 percent."""
+def test_calibration_widens_a_band_that_is_too_narrow():
+    """Four values lie 1, 2, 3 and 4 above bands of different width: the fourth of four is the radius for 80 percent."""
     width = np.array([5.0, 6.0, 7.0, 8.0])
     calibration = calibrate(head(np.zeros(4), width), (width + np.arange(1, 5))[:, None])
     assert calibration.radius(80, 1).tolist() == [4]
@@ -176,7 +176,7 @@ def test_calibration_narrows_a_band_that_is_too_wide_but_never_inside_out():
 
 
 @given(st.integers(0, 99), st.lists(st.integers(1, 99), min_size=2, max_size=6))
-def test_a_higher_level_holds_every_lower_one_whatever_the_quantiles(seed, levels):
+def test_a_higher_level_contains_every_lower_one_for_any_quantiles(seed, levels):
     rng = np.random.default_rng(seed)
     calibration = calibrate(head(rng.normal(size=120), rng.exponential(size=120)), rng.standard_cauchy((120, 1)))
     made = calibration.intervals(head(rng.normal(size=20), rng.exponential(size=20)), levels)
@@ -186,8 +186,8 @@ def test_a_higher_level_holds_every_lower_one_whatever_the_quantiles(seed, level
 
 
 @pytest.mark.parametrize("claimed", [0.5, 1.0, 3.0])
-def test_bands_of_any_claim_are_made_honest(claimed):
-    """The truth has a deviation of its own in each window; the model knows it up to a factor."""
+def test_bands_of_any_width_are_calibrated_to_their_level(claimed):
+    """The deviation differs between windows; the model knows it up to a factor."""
     rng = np.random.default_rng(3)
 
     def draw(count):
@@ -200,7 +200,7 @@ def test_bands_of_any_claim_are_made_honest(claimed):
         assert ((lo <= actual) & (actual <= hi)).mean() == pytest.approx(level / 100, abs=0.03)
 
 
-def test_a_stretch_widens_about_the_mean():
+def test_scales_widen_intervals_about_the_mean():
     calibration = calibrated(ladder(9))
     stretch = np.ones(99)
     stretch[89] = 2
@@ -212,7 +212,7 @@ def test_a_stretch_widens_about_the_mean():
 
 
 @pytest.mark.parametrize("noise", ["standard_normal", "standard_cauchy", "standard_exponential"])
-def test_intervals_cover_what_they_promise_of_exchangeable_residuals(noise):
+def test_intervals_cover_their_level_of_exchangeable_residuals(noise):
     draw = getattr(np.random.default_rng(1), noise)
     calibration = calibrated(draw((1000, 6)))
     for level in (50, 80, 95):
@@ -226,7 +226,7 @@ def test_coverage_over_many_small_calibrations_is_exact_on_average():
     assert np.mean(shares) == pytest.approx(0.8, abs=0.01)
 
 
-def test_residuals_that_overlap_and_lean_on_each_other_still_cover_on_average():
+def test_correlated_residuals_still_cover_on_average():
     """A random walk forecast by its last value: a year of origins one step apart, then another year."""
     rng, shares = np.random.default_rng(4), []
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""Measures, worked by hand, and reproduced where somebody else's numbers are at hand."""
+"""Measures, computed by hand, and compared with published scores if the data are available."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models.evaluation import metrics
@@ -32,18 +32,18 @@ def test_smape_goes_from_0_to_200(actual, forecast, smape):
 
 
 @pytest.mark.parametrize("measure", [metrics.mae, metrics.mse, metrics.rmse, metrics.smape])
-def test_what_was_never_observed_does_not_count(measure):
+def test_missing_values_do_not_count(measure):
     gap = np.array([[1.0, NAN, 3.0], [NAN, NAN, NAN]])
     without = measure(np.array([[1.0, 3.0]]), np.array([[1.0, 6.0]]))
     assert measure(gap, FORECAST).tolist() == pytest.approx([without[0], NAN], nan_ok=True)
 
 
-def test_a_forecast_that_is_not_a_number_is_a_failure_only_where_something_was_observed():
+def test_nan_in_a_forecast_counts_only_where_a_value_was_observed():
     forecast = np.array([[1.0, NAN], [NAN, 2.0]])
     assert metrics.mae(np.array([[1.0, NAN], [1.0, 2.0]]), forecast).tolist() == pytest.approx([0, NAN], nan_ok=True)
 
 
-def test_the_unit_of_mase_is_the_error_of_seasonal_naive_in_the_history():
+def test_the_scale_of_mase_is_the_error_of_seasonal_naive_in_the_history():
     history = np.array([1.0, 5.0, 2.0, 8.0])
     assert metrics.naive_scale(history, 1) == pytest.approx((4 + 3 + 6) / 3)
     assert metrics.naive_scale(history, 2) == pytest.approx((1 + 3) / 2)
@@ -51,14 +51,14 @@ def test_the_unit_of_mase_is_the_error_of_seasonal_naive_in_the_history():
     assert metrics.mase(ACTUAL, FORECAST, np.array([2.0, 2.0])).tolist() == pytest.approx([5 / 6, 0])
 
 
-def test_the_unit_of_rmsse_is_squared_before_the_mean():
+def test_the_scale_of_rmsse_is_squared_before_the_mean():
     history = np.array([1.0, 5.0, 2.0, 8.0])
     assert metrics.squared_scale(history, 1) == pytest.approx((16 + 9 + 36) / 3)
     # 13/3 over 4, and its root
     assert metrics.rmsse(ACTUAL, FORECAST, np.array([4.0, 4.0])).tolist() == pytest.approx([(13 / 12) ** 0.5, 0])
 
 
-def test_pairs_with_a_missing_value_do_not_count_in_the_unit():
+def test_pairs_with_a_missing_value_do_not_count_in_the_scale():
     history = np.array([1.0, NAN, 2.0, 8.0, 5.0])
     assert metrics.naive_scale(history, 1) == pytest.approx((6 + 3) / 2)
     assert metrics.squared_scale(history, 2) == pytest.approx((1 + 9) / 2)
@@ -66,7 +66,7 @@ def test_pairs_with_a_missing_value_do_not_count_in_the_unit():
 
 
 @pytest.mark.parametrize("scale", [metrics.naive_scale, metrics.squared_scale])
-def test_rounding_is_no_variation(scale):
+def test_rounding_errors_are_not_variation(scale):
     assert scale(np.array([0.1 + 0.2, 0.3, 0.1 + 0.2, 0.3]), 1) == 0
 
 
@@ -95,7 +95,7 @@ def test_the_pinball_loss_weighs_what_lies_above_a_high_quantile_more():
     )
 
 
-def test_weighted_quantile_loss_by_hand_and_without_what_was_not_observed():
+def test_weighted_quantile_loss_by_hand_without_missing_values():
     quantiles, levels = np.array([[[8.0, 12.0], [8.0, 12.0], [0.0, 0.0]]]), np.array([0.1, 0.9])
     actual = np.array([[10.0, 13.0, NAN]])
     # twice the losses above, by level, over 10 + 13, and the mean of the two
@@ -106,18 +106,18 @@ def test_weighted_quantile_loss_by_hand_and_without_what_was_not_observed():
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=8), st.floats(-100, 100))
 def test_the_weighted_loss_of_the_median_alone_is_the_absolute_error_over_the_size(values, forecast):
     actual = np.array([values])
-    if (size := np.abs(actual).sum()) < 1e-6:
-        return
-    said = np.full((1, len(values), 1), forecast)
-    assert metrics.wql(actual, said, np.array([0.5])) == pytest.approx(np.abs(actual - forecast).sum() / size)
+    size = np.abs(actual).sum()
+    assume(size >= 1e-6)
+    quantiles = np.full((1, len(values), 1), forecast)
+    assert metrics.wql(actual, quantiles, np.array([0.5])) == pytest.approx(np.abs(actual - forecast).sum() / size)
 
 
-def test_coverage_counts_the_bounds_in_and_the_missing_out():
+def test_coverage_includes_the_bounds_and_skips_missing_values():
     lo, hi = np.full((1, 4), 1.0), np.full((1, 4), 2.0)
     assert metrics.coverage(np.array([[1.0, 2.0, 2.1, NAN]]), lo, hi).tolist() == pytest.approx([2 / 3])
 
 
-def test_the_scaled_interval_score_is_the_width_and_forty_times_what_lies_outside():
+def test_the_scaled_interval_score_is_the_width_plus_forty_times_the_distance_outside():
     lo, hi = np.full((1, 3), 1.0), np.full((1, 3), 3.0)
     # width 2, three times; 0.5 below and 1 above, each over alpha / 2 = 0.025; in units of 4
     score = metrics.msis(np.array([[2.0, 0.5, 4.0]]), lo, hi, 95, np.array([4.0]))
@@ -126,7 +126,7 @@ def test_the_scaled_interval_score_is_the_width_and_forty_times_what_lies_outsid
 
 @pytest.fixture(scope="module")
 def m4():
-    """By data set: season, training histories, and a table of the forecasts of M4's methods beside the truth."""
+    """By data set: season, training histories, and a table of the forecasts of M4's methods with the actual values."""
     if not (DATA / "m4_reference_forecasts.parquet").exists():
         pytest.skip(f"no M4 data in {DATA.name}: set BENCH_DATA to the folder of the benchmark's data")
     reference = pd.read_parquet(DATA / "m4_reference_forecasts.parquet")

@@ -1,4 +1,4 @@
-"""The gate in words: each verdict, and why."""
+"""The gate: each verdict with its reason."""
 
 from typing import Any
 
@@ -117,19 +117,19 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
 
 
 @pytest.mark.parametrize(("policy", "evidence", "promote", "outcome", "reason"), TABLE.values(), ids=TABLE)
-def test_the_verdict(
+def test_each_verdict_with_its_reason(
     policy: dict[str, Any], evidence: dict[str, Any], promote: str, outcome: GateOutcome, reason: str
 ) -> None:
     verdict = decide(Policy(**policy), Evidence(**evidence), promote)
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
-def test_the_numbers_say_all_that_it_was_decided_on() -> None:
+def test_the_verdict_holds_all_numbers_of_the_decision() -> None:
     numbers = decide(Policy(), Evidence(**BETTER, confidence=0.875)).numbers
     assert numbers == {**BETTER, "usable": True, "measure": "MASE", "confidence": 0.875, "gain": 0.4}
 
 
-def test_a_policy_survives_json_and_says_only_what_differs() -> None:
+def test_a_policy_survives_json_and_missing_fields_have_defaults() -> None:
     policy = Policy(minimum_gain=0.25, confidence=0.9, approval="manual")
     assert Policy.from_json(policy.to_json()) == policy
     assert Policy.from_json({"confidence": 0.9}) == Policy(confidence=0.9)
@@ -152,7 +152,7 @@ def test_a_stricter_policy_promotes_nothing_more(
 
 
 @pytest.mark.parametrize("error", [{"ours": float("nan")}, {"theirs": float("nan")}, {"ours": float("inf")}])
-def test_what_is_no_number_is_no_gain(error: dict[str, float]) -> None:
+def test_nan_and_infinity_give_no_gain(error: dict[str, float]) -> None:
     verdict = decide(Policy(must_beat_baseline=False), Evidence(**{**BETTER, **error}))
     assert verdict.outcome == "kept"
     assert "cannot be compared" in verdict.reason

@@ -1,4 +1,4 @@
-"""What came of forecasts, as sums: by hand, and whatever the order in which it came."""
+"""Realised errors as sums: by hand, and independent of the order in which values arrive."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ DAY_US = 86_400_000_000
 HALF = np.full(4, 0.5)
 
 
-def said(*means: list[float]) -> Prediction:
+def predicted(*means: list[float]) -> Prediction:
     return Prediction(np.array(means), np.ones((len(means), 1)))
 
 
@@ -25,26 +25,26 @@ def test_the_sums_of_two_series_by_hand() -> None:
     # In units of 2 and 4: errors of 1 and -0.5 at the first step, of 1 at the second of one series.
     actual = np.array([[8.0, 8.0, NAN, NAN], [12.0, NAN, NAN, NAN]])
     bounds = {80: Interval(np.full((2, 4), 9.0), np.full((2, 4), 12.0))}
-    found = sum_errors(said([10, 10, 10, 10], [10, 10, 10, 10]), actual, np.array([2.0, 4.0]), HALF, bounds)
+    found = sum_errors(predicted([10, 10, 10, 10], [10, 10, 10, 10]), actual, np.array([2.0, 4.0]), HALF, bounds)
     assert found == {0: ErrorSums(2, 1.5, 0.5, 1.0, 2, 1, 0, 0), 1: ErrorSums(1, 1.0, 1.0, 0.5, 1, 0, 0, 0)}
 
 
-def test_a_series_without_a_unit_counts_for_its_intervals_alone() -> None:
+def test_a_series_without_a_scale_counts_for_its_intervals_only() -> None:
     bounds = {95: Interval(np.zeros((1, 1)), np.ones((1, 1)))}
     for unit in (0.0, NAN):
-        found = sum_errors(said([5.0]), np.array([[1.0]]), np.array([unit]), HALF[:1], bounds)
+        found = sum_errors(predicted([5.0]), np.array([[1.0]]), np.array([unit]), HALF[:1], bounds)
         assert found == {0: ErrorSums(judged_95=1, covered_95=1)}
 
 
 def test_bands_end_at_powers_of_two() -> None:
-    found = sum_errors(said([0.0] * 9), np.ones((1, 9)), np.ones(1), np.ones(9), {})
+    found = sum_errors(predicted([0.0] * 9), np.ones((1, 9)), np.ones(1), np.ones(9), {})
     assert {band: sums.points for band, sums in found.items()} == {0: 1, 1: 2, 2: 4, 3: 2}
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_what_comes_in_two_parts_adds_up_to_the_whole(seed: int) -> None:
+def test_the_sums_of_two_parts_add_up_to_the_whole(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    prediction, actual = said(*rng.normal(size=(3, 6)).tolist()), rng.normal(size=(3, 6))
+    prediction, actual = predicted(*rng.normal(size=(3, 6)).tolist()), rng.normal(size=(3, 6))
     scale, bounds = rng.uniform(1, 2, 3), {80: Interval(-np.ones((3, 6)), np.ones((3, 6)))}
     first = rng.random((3, 6)) < 0.5
     parts = [sum_errors(prediction, np.where(own, actual, NAN), scale, np.ones(6), bounds) for own in (first, ~first)]
@@ -71,17 +71,17 @@ def test_steps_of_the_backtest_end_with_the_last_and_are_the_mean_where_it_has_n
     assert np.isnan(expected_steps(replace(model, steps=None, scores={"model": {"mase": None}}), 2)).all()
 
 
-def test_what_is_kept_is_what_was_said() -> None:
+def test_a_stored_prediction_is_read_back_unchanged() -> None:
     quantiles = np.arange(12.0).reshape(2, 2, 3)
     prediction = Prediction(np.array([[1.5, 2.5], [3.5, 4.5]]), np.array([[1.0], [2.0]]), quantiles, (0.1, 0.5, 0.9))
     back = from_bytes([to_bytes(prediction, 0), to_bytes(prediction, 1)])
     assert back.quantiles is not None
     assert (back.mean.tolist(), back.spread.tolist()) == (prediction.mean.tolist(), prediction.spread.tolist())
     assert (back.quantiles.tolist(), tuple(back.levels)) == (quantiles.tolist(), (0.1, 0.5, 0.9))
-    assert from_bytes([to_bytes(said([1.0, 2.0]), 0)]).quantiles is None
+    assert from_bytes([to_bytes(predicted([1.0, 2.0]), 0)]).quantiles is None
 
 
-def test_of_a_large_number_that_varies_little_what_varies_is_kept() -> None:
+def test_small_variation_of_large_numbers_is_stored() -> None:
     meter = Prediction(np.array([[1e9 + 1, 1e9 + 2.5]]), np.array([[0.5]]), np.array([[[1e9], [1e9 + 0.25]]]), (0.5,))
     back = from_bytes([to_bytes(meter, 0)])
     assert back.quantiles is not None
@@ -90,13 +90,13 @@ def test_of_a_large_number_that_varies_little_what_varies_is_kept() -> None:
     assert (back.quantiles == meter.quantiles).all()
 
 
-def test_where_a_value_lies_in_a_forecast_is_counted_in_steps_of_its_calendar() -> None:
+def test_the_step_of_a_value_is_counted_in_its_calendar() -> None:
     months, start = parse_freq("MS"), int(np.datetime64("2026-03-01", "us").astype(np.int64))
     assert steps_from(start, np.datetime64("2026-01-01", "us"), 4, months).tolist() == [-2, -1, 0, 1]
     assert steps_from(start, np.datetime64("2027-03-01", "us"), 1, months).tolist() == [12]
 
 
-def test_forecasts_that_begin_within_a_horizon_share_a_block_and_the_next_but_one_has_nothing_in_common() -> None:
+def test_forecasts_that_begin_within_a_horizon_share_a_block() -> None:
     days = parse_freq("D")
     blocks = [block_of(day * DAY_US, 7, days) for day in range(21)]
     assert blocks == [0] * 7 + [1] * 7 + [2] * 7

@@ -1,4 +1,4 @@
-"""Scores of windows and steps, and of intervals, worked by hand."""
+"""Scores of windows, steps and intervals, computed by hand."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from models.evaluation.scoring import Actuals, collect_errors, interval_score, o
 NAN = np.nan
 
 
-def truth(actual, scale=1.0, squared=1.0):
+def actuals_of(actual, scale=1.0, squared_scale=1.0):
     actual = np.asarray(actual, dtype=float)
     units = np.ones(len(actual))
-    return Actuals(actual, scale * units, squared * units)
+    return Actuals(actual, scale * units, squared_scale * units)
 
 
 def flat(windows, steps, value=0.0, spread=1.0):
@@ -20,7 +20,7 @@ def flat(windows, steps, value=0.0, spread=1.0):
 
 
 def test_scores_by_hand():
-    found = collect_errors([(truth([[4, 2]] * 3, scale=2, squared=4), np.full((3, 2), 5.0))])
+    found = collect_errors([(actuals_of([[4, 2]] * 3, scale=2, squared_scale=4), np.full((3, 2), 5.0))])
     assert found.score() == {
         "mase": pytest.approx(1),  # errors 1 and 3, and naive errs by 2
         "smape": pytest.approx((200 / 9 + 600 / 7) / 2),
@@ -31,7 +31,7 @@ def test_scores_by_hand():
     assert found.steps() == {"mae": [1, 3], "mase": [0.5, 1.5]}
 
 
-def test_errors_of_chunks_are_those_of_the_whole():
+def test_errors_of_chunks_equal_those_of_the_whole():
     rng = np.random.default_rng(0)
     actual, forecast, scale = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), rng.uniform(1, 2, 7)
     actual[2], actual[3, 1] = NAN, NAN
@@ -48,11 +48,11 @@ def test_constant_series_and_missing_values_do_not_count():
     found = collect_errors([(both, np.array([[9.0, 9.0], [4.0, 9.0]]))])
     assert found.score()["mase"] == pytest.approx(1.5)  # of the second alone: 3 over 2
     assert found.steps() == {"mae": [(8 + 3) / 2, 7], "mase": [1.5, None]}
-    assert collect_errors([(truth([[1.0]], scale=0), np.zeros((1, 1)))]).score()["mase"] is None
+    assert collect_errors([(actuals_of([[1.0]], scale=0), np.zeros((1, 1)))]).score()["mase"] is None
 
 
-def test_a_score_may_be_of_some_windows():
-    found = collect_errors([(truth([[1], [3]]), np.zeros((2, 1)))])
+def test_a_score_can_be_limited_to_some_windows():
+    found = collect_errors([(actuals_of([[1], [3]]), np.zeros((2, 1)))])
     assert found.score(np.array([False, True]))["mase"] == 3
 
 
@@ -60,7 +60,7 @@ def test_a_score_may_be_of_some_windows():
     ("model", "baseline", "expected"),
     [(1.0, 2.0, 0.5), (3.0, 2.0, -0.5), (None, 2.0, None), (1.0, None, None), (1.0, 0.0, None)],
 )
-def test_skill_is_the_share_of_the_error_that_is_gone(model, baseline, expected):
+def test_skill_is_the_relative_reduction_of_the_error(model, baseline, expected):
     assert skill({"mase": model}, {"mase": baseline}) == expected
 
 
@@ -71,10 +71,10 @@ def test_owa_needs_four_numbers():
     assert owa({"smape": 5.0, "mase": 2.0}, {"smape": 10.0, "mase": 0.0}) is None
 
 
-def test_intervals_are_judged_on_the_later_half_by_what_the_earlier_one_taught():
+def test_intervals_are_scored_on_the_later_half_and_calibrated_on_the_earlier():
     # nine early errors of 1, nine later: six of 1, three of 3
     actual = np.array([1.0] * 9 + [1.0] * 6 + [-3.0] * 3)[:, None]
-    found = interval_score(flat(18, 1), truth(actual, scale=2), np.repeat([0, 1], 9))
+    found = interval_score(flat(18, 1), actuals_of(actual, scale=2), np.repeat([0, 1], 9))
     assert found["coverage"] == {"80": pytest.approx(6 / 9), "95": None}
     assert found["msis"] is None
     # all quantiles but the median are -1 or 1, the median 0; at 1 only those below cost anything, and the median
@@ -85,14 +85,14 @@ def test_intervals_are_judged_on_the_later_half_by_what_the_earlier_one_taught()
 
 def test_the_interval_score_of_m4_needs_nineteen_residuals():
     actual = np.ones((38, 1))
-    found = interval_score(flat(38, 1), truth(actual, scale=4), np.repeat([0, 1], 19))
+    found = interval_score(flat(38, 1), actuals_of(actual, scale=4), np.repeat([0, 1], 19))
     assert found["msis"] == pytest.approx(2 / 4)  # a width of 2, nothing outside, in MASE's unit
     assert found["coverage"] == {"80": 1.0, "95": 1.0}
 
 
-def test_what_cannot_be_said_of_intervals_is_none():
+def test_undefined_interval_scores_are_none():
     nothing = {"coverage": {"80": None, "95": None}, "wql": None, "msis": None}
     actual = np.ones((30, 2))
-    assert interval_score(flat(30, 2), truth(actual), np.zeros(30, dtype=int)) == nothing  # one origin
-    assert interval_score(flat(30, 2, spread=0.0), truth(actual), np.arange(30)) == nothing
-    assert interval_score(flat(30, 2), truth(actual * NAN), np.arange(30)) == nothing
+    assert interval_score(flat(30, 2), actuals_of(actual), np.zeros(30, dtype=int)) == nothing  # one origin
+    assert interval_score(flat(30, 2, spread=0.0), actuals_of(actual), np.arange(30)) == nothing
+    assert interval_score(flat(30, 2), actuals_of(actual * NAN), np.arange(30)) == nothing

@@ -1,4 +1,4 @@
-"""How sure one may be that one forecaster errs less: right by hand, right on average, whatever the overlap."""
+"""Confidence that one forecaster is better: by hand, and correct on average for every overlap."""
 
 import math
 
@@ -12,7 +12,7 @@ from models.evaluation.significance import confidence, student_t
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def test_students_t_is_that_of_the_tables() -> None:
+def test_students_t_agrees_with_tables() -> None:
     assert student_t(0.0, 3) == 0.5
     for degrees, t in {1: 3.078, 2: 1.886, 3: 1.638, 4: 1.533, 10: 1.372, 13: 1.350}.items():
         assert student_t(t, degrees) == pytest.approx(0.9, abs=1e-4)
@@ -27,7 +27,7 @@ def test_five_origins_have_one_cosine_by_hand() -> None:
     assert confidence(np.arange(5.0)) == pytest.approx(0.5 + math.atan(t) / math.pi)  # Student's t of one degree
 
 
-def test_fewer_than_five_origins_say_nothing() -> None:
+def test_fewer_than_five_origins_give_no_confidence() -> None:
     assert confidence(np.ones(4)) is None
 
 
@@ -37,7 +37,7 @@ def test_a_gain_that_is_the_same_everywhere_is_certain(gain: float, sure: float)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_one_gain_among_ties_makes_nobody_sure(sign: int) -> None:
+def test_one_gain_among_ties_gives_little_confidence(sign: int) -> None:
     # By hand: a mean of 1/5 with a variance of 1/5 is t = sqrt(5) * 0.2 / sqrt(0.2) = 1, of one degree: 3/4.
     gains = np.zeros(5)
     gains[2] = sign
@@ -45,14 +45,14 @@ def test_one_gain_among_ties_makes_nobody_sure(sign: int) -> None:
 
 
 @pytest.mark.parametrize("overlap", [1, 3])
-def test_gains_that_read_alike_backwards_are_no_certainty(overlap: int) -> None:
+def test_symmetric_gains_give_no_certainty(overlap: int) -> None:
     sure = confidence(np.array([-10.0, 3.0, 15.0, 3.0, -10.0]), overlap)
     assert sure is not None
     assert 0.5 < sure < 0.6
 
 
 @given(SEEDS, st.integers(5, 60), st.integers(1, 30))
-def test_what_one_gains_the_other_loses_and_units_do_not_matter(seed: int, n: int, overlap: int) -> None:
+def test_confidence_is_symmetric_and_independent_of_the_unit(seed: int, n: int, overlap: int) -> None:
     gains = np.random.default_rng(seed).normal(size=n)
     sure = confidence(gains, overlap)
     assert sure is not None
@@ -62,7 +62,7 @@ def test_what_one_gains_the_other_loses_and_units_do_not_matter(seed: int, n: in
 
 
 @given(SEEDS, st.integers(5, 60), st.floats(0.1, 10))
-def test_a_larger_gain_is_surer(seed: int, n: int, more: float) -> None:
+def test_a_larger_gain_gives_more_confidence(seed: int, n: int, more: float) -> None:
     gains = np.random.default_rng(seed).normal(size=n)
     least, most = confidence(gains), confidence(gains + more)
     assert least is not None
@@ -71,7 +71,7 @@ def test_a_larger_gain_is_surer(seed: int, n: int, more: float) -> None:
 
 
 def overlapping(n: int, overlap: int, tied: float = 0.0, cases: int = 2_000) -> np.ndarray:
-    """Gains of equal forecasters: each the mean of ``overlap`` errors, which the next shares all but one of."""
+    """Gains of equal forecasters: each is the mean of ``overlap`` errors, and neighbours share all but one of them."""
     errors = np.random.default_rng(n).normal(size=(cases, n + overlap + 50))
     for t in range(1, errors.shape[1]):
         errors[:, t] += tied * errors[:, t - 1]
@@ -81,18 +81,18 @@ def overlapping(n: int, overlap: int, tied: float = 0.0, cases: int = 2_000) -> 
 
 @pytest.mark.parametrize(("n", "overlap"), [(5, 1), (10, 4), (19, 4), (19, 24), (30, 12), (60, 24), (60, 1)])
 @pytest.mark.parametrize("asked", [0.8, 0.9])
-def test_equal_forecasters_are_told_apart_no_more_often_than_agreed(n: int, overlap: int, asked: float) -> None:
+def test_equal_forecasters_differ_no_more_often_than_the_level_allows(n: int, overlap: int, asked: float) -> None:
     wrong = np.mean([confidence(gains, overlap) >= asked for gains in overlapping(n, overlap)])
     three_sigma = 3 * math.sqrt(asked * (1 - asked) / 2_000)
     assert wrong <= 1 - asked + three_sigma
 
 
-def test_errors_that_stay_for_longer_than_the_overlap_cost_little() -> None:
+def test_errors_correlated_beyond_the_overlap_cost_little() -> None:
     wrong = np.mean([confidence(gains, 7) >= 0.9 for gains in overlapping(19, 7, tied=0.7)])
     assert wrong <= 0.14
 
 
-def test_without_the_overlap_equal_forecasters_would_be_told_apart_too_often() -> None:
+def test_without_the_overlap_equal_forecasters_would_differ_too_often() -> None:
     wrong = np.mean([confidence(gains, 1) >= 0.9 for gains in overlapping(19, 24)])
     assert wrong >= 0.15
 

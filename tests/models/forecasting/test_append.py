@@ -1,4 +1,4 @@
-"""Rows that arrive after others were read: what may come, what comes again, and what is kept of both."""
+"""Rows that are appended later: which are accepted, which may be repeated, and what is kept."""
 
 from dataclasses import replace
 
@@ -24,14 +24,14 @@ def of(panel, name):
     return panel.series(panel.ids.index(name)).tolist()
 
 
-def test_rows_follow_on_what_was_known():
+def test_rows_are_appended_to_the_known_points():
     panel = append_rows(TAIL, rows([4, 5], [8, 9]))
     assert of(panel, "s0") == [1, 2, 3, 4, 5]
     assert panel.times(1)[-1] == np.datetime64("2024-01-05")
     assert (panel.indptr.tolist(), panel.starts.tolist()) == ([0, 5, 10], TAIL.starts.tolist())
 
 
-def test_a_series_may_go_on_alone_later_or_be_new():
+def test_single_series_may_be_appended_later_or_be_new():
     assert of(append_rows(TAIL, rows([4])), "s0") == [1, 2, 3, 4]
     late = of(append_rows(TAIL, rows([6], start="2024-01-06")), "s0")
     assert late == [1, 2, 3, pytest.approx(NAN, nan_ok=True), pytest.approx(NAN, nan_ok=True), 6]
@@ -40,7 +40,7 @@ def test_a_series_may_go_on_alone_later_or_be_new():
     assert panel.starts[2] == np.datetime64("2023-05-01")
 
 
-def test_what_is_known_may_come_again_and_what_is_older_is_not_looked_at():
+def test_known_rows_may_be_repeated_and_older_ones_are_ignored():
     panel = append_rows(TAIL, rows([-7, -8, 1, NAN, 3, 4], [0, 0, 5, NAN, 7, 8], start="2023-12-30"))
     assert rows_of(panel)[:4] == rows_of(append_rows(TAIL, rows([4], [8])))[:4]
     assert of(panel, "s1")[3] == 8
@@ -49,7 +49,7 @@ def test_what_is_known_may_come_again_and_what_is_older_is_not_looked_at():
 
 
 @given(st.integers(0, 8), st.integers(1, 9), st.booleans())
-def test_all_rows_are_taken_once_however_many_of_them_were_known(known, more, is_straight):
+def test_repeated_rows_count_once(known, more, is_straight):
     whole = panel_of(range(known + more + 1), range(20, 21 + known + more))
     tail = whole.cut(more)
     end = tail.timestamp(0, len(tail.series(0))) if is_straight else whole.starts[0]
@@ -58,7 +58,7 @@ def test_all_rows_are_taken_once_however_many_of_them_were_known(known, more, is
     assert rows_of(append_rows(tail, later)) == rows_of(whole)
 
 
-def test_points_that_follow_at_once_are_told_from_all_others():
+def test_contiguous_values_are_recognised():
     assert contiguous_values(TAIL, rows([4, 5], [8, 9])).tolist() == [[4, 5], [8, 9]]
     priced = with_covariates(rows([4], [8]), price=[1, 2])
     zoned = replace(rows([4], [8]), utc=True)
@@ -82,7 +82,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_rows_that_cannot_follow_are_refused(code):
+def test_rows_that_do_not_fit_are_refused(code):
     late, said = REFUSED[code]
     with pytest.raises(InputError) as caught:
         append_rows(TAIL, late)
@@ -91,14 +91,14 @@ def test_rows_that_cannot_follow_are_refused(code):
     assert all(map(helpful, caught.value.faults))
 
 
-def test_every_series_with_another_value_is_named_also_where_none_was_read():
+def test_every_series_with_a_changed_value_is_named():
     with pytest.raises(InputError) as caught:
         append_rows(TAIL, rows([9, 4], [6, 7], [1, 2], start="2024-01-02"))
     assert faults_of(caught.value) == [("other_value", "s0", None), ("other_value", "s1", None)]
     assert "the value is 6, but none was read" in str(caught.value)
 
 
-def test_text_and_what_is_known_ahead_go_along():
+def test_text_and_future_covariates_are_appended_too():
     tail = with_covariates(panel_of([1, 2, NAN]), {"day": ("busy", "quiet")}, day=[0, 1, 1], price=[1, 2, 3])
     more = with_covariates(panel_of([3, NAN], start="2024-01-03"), {"day": ("open",)}, day=[0, 0], price=[NAN, 5])
     panel = append_rows(tail, more)
@@ -108,7 +108,7 @@ def test_text_and_what_is_known_ahead_go_along():
     assert panel.observed_lengths.tolist() == [3]
 
 
-def test_of_a_panel_the_newest_points_are_kept_and_what_a_series_is():
+def test_the_newest_points_and_the_static_covariates_are_kept():
     panel = with_covariates(panel_of([1, 2, 3, NAN], [4, 5]), size=[7, NAN, NAN, NAN, NAN, 8], price=range(6))
     kept = newest_points(panel, 2, {"size"})
     assert (of(kept, "s0")[:2], of(kept, "s1")) == ([2, 3], [4, 5])

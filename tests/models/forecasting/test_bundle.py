@@ -1,4 +1,4 @@
-"""Bundles: equal bytes for equal forecasters, and nothing but ``BundleError`` for damaged ones."""
+"""Bundles: equal bytes for equal forecasters, and only ``BundleError`` for damaged ones."""
 
 import dataclasses
 import random
@@ -20,7 +20,7 @@ DATA = bundle.to_bytes(forecaster_of((SPEC, WEIGHTS)))
 HEADER_END = 16 + int.from_bytes(DATA[8:16], "little")
 
 
-def test_a_bundle_comes_back_as_it_was():
+def test_a_bundle_is_read_back_unchanged():
     back = bundle.from_bytes(DATA)
     ((spec, weights, share),) = back.members
     assert (spec, share) == (SPEC, 1.0)
@@ -31,13 +31,13 @@ def test_a_bundle_comes_back_as_it_was():
 
 
 def ensemble():
-    """Eleven members, so that one's number begins another's; the last is seasonal naive, which has no network."""
+    """Eleven members, so that one number is a prefix of another; the last is seasonal naive, which has no network."""
     specs = [small_spec(units=2, context=10 + i) for i in range(10)] + [small_spec(strategy="seasonal_naive")]
     members = [Member(spec, weights_of(spec, seed=i), (i + 1) / 66) for i, spec in enumerate(specs)]
     return Forecaster(tuple(members), flat_calibration(4))
 
 
-def test_every_member_of_an_ensemble_comes_back_with_its_own_weights_and_share():
+def test_every_member_of_an_ensemble_is_read_back_with_its_weights_and_share():
     forecaster = ensemble()
     back = bundle.from_bytes(bundle.to_bytes(forecaster))
     assert [member.spec for member in back.members] == [member.spec for member in forecaster.members]
@@ -60,7 +60,7 @@ def test_every_member_of_an_ensemble_comes_back_with_its_own_weights_and_share()
     ],
     ids=["none", "two horizons", "two frequencies", "no share", "a negative share", "NaN share", "too many"],
 )
-def test_members_that_do_not_go_together_are_not_written(members):
+def test_members_that_do_not_fit_together_are_not_written(members):
     with pytest.raises(BundleError, match="member"):
         bundle.to_bytes(Forecaster(members, flat_calibration(4)))
 
@@ -72,7 +72,7 @@ def test_equal_forecasters_give_equal_bytes_and_one_checksum():
     assert bundle.sha256(other) != bundle.sha256(DATA)
 
 
-def test_what_was_read_cannot_be_written_to():
+def test_arrays_that_were_read_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         bundle.from_bytes(DATA).members[0].weights["head/bias"][0] = 1
 
@@ -91,13 +91,13 @@ def test_bytes_after_the_end_are_refused():
         bundle.from_bytes(DATA + b"abc")
 
 
-def test_other_bytes_are_told_apart_by_their_first_eight():
+def test_other_bytes_are_recognised_by_their_first_eight():
     with pytest.raises(BundleError, match="not a Forecastle container"):
         bundle.from_bytes(b"PK\x03\x04" + DATA[4:])
 
 
 @pytest.mark.parametrize("length", [HEADER_END, 2**31, 2**63, 2**64 - 1])
-def test_a_giant_header_is_refused_without_being_read(length):
+def test_a_huge_header_is_refused_without_being_read(length):
     with pytest.raises(BundleError):
         bundle.from_bytes(DATA[:8] + length.to_bytes(8, "little") + DATA[16:])
 
@@ -168,14 +168,14 @@ def set_array(**fields):
         lambda header: header.pop("calibrated_on"),
     ],
 )
-def test_a_header_that_lies_is_refused_in_few_words(change):
+def test_a_wrong_header_is_refused_with_a_short_message(change):
     with pytest.raises(BundleError) as caught:
         bundle.from_bytes(with_header(DATA, change))
     assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b"{", b'"x"', b"[" * 100_000, b"\xff\xfe", b'{"arrays": []}'])
-def test_a_header_that_is_no_such_json_is_refused(text):
+def test_a_header_that_is_not_a_json_object_is_refused(text):
     with pytest.raises(BundleError):
         bundle.from_bytes(MAGIC + len(text).to_bytes(8, "little") + text)
 
@@ -206,7 +206,7 @@ def test_random_damage_never_raises_anything_but_a_bundle_error():
     ],
     ids=["NaN", "infinite", "float64", "shape", "extra", "missing"],
 )
-def test_weights_that_could_not_be_served_are_not_written(weights):
+def test_invalid_weights_are_not_written(weights):
     with pytest.raises(BundleError):
         bundle.to_bytes(forecaster_of((SPEC, weights)))
 
@@ -228,7 +228,7 @@ def test_radii_that_narrow_the_bands_of_a_network_are_kept():
     assert bundle.from_bytes(bundle.to_bytes(calibrated(radii, 199))).calibration.radii.tolist() == radii.tolist()
 
 
-def test_levels_that_few_residuals_cannot_vouch_for_may_be_nan():
+def test_levels_with_too_few_residuals_may_be_nan():
     radii = flat_calibration(4).radii.copy()
     radii[:, 80:] = np.nan
     data = bundle.to_bytes(calibrated(radii, 4))

@@ -1,4 +1,4 @@
-"""Bundles that version 0.1 wrote, together with the forecasts that it gave: they are served as they always were."""
+"""Bundles that release 0.1 wrote, with the forecasts that it gave: they are served unchanged."""
 
 import json
 from pathlib import Path
@@ -18,8 +18,8 @@ OLD_KINDS = sorted(path.stem for path in OLD.glob("*.bundle"))
 
 
 @pytest.mark.parametrize("kind", OLD_KINDS)
-def test_a_bundle_of_format_1_forecasts_what_it_always_did(kind):
-    """An iterative one's second step is the exception: since then, each pass is normalised anew."""
+def test_a_bundle_of_format_1_gives_the_same_forecasts_as_before(kind):
+    """The second step of an iterative one is the exception: since then each pass is normalised again."""
     told = json.loads((OLD / "format_1.json").read_text())
     back = bundle.from_bytes((OLD / f"{kind}.bundle").read_bytes())
     found = forecast(make_runnable(back.members, OnnxEngine), back.calibration, panel_of(*told["series"]), 2, [80])
@@ -30,7 +30,7 @@ def test_a_bundle_of_format_1_forecasts_what_it_always_did(kind):
     assert found.intervals[80].hi[:, :steps] == pytest.approx(mean + radius, rel=1e-6)
 
 
-def test_there_are_bundles_of_format_1_and_they_are_written_anew_in_format_2():
+def test_there_are_bundles_of_format_1_and_they_are_rewritten_in_format_2():
     assert len(OLD_KINDS) == 6
     data = bundle.to_bytes(bundle.from_bytes((OLD / "lstm_seq2seq.bundle").read_bytes()))
     header, _ = unpack(data)
@@ -52,6 +52,6 @@ def test_there_are_bundles_of_format_1_and_they_are_written_anew_in_format_2():
         lambda header: next(a for a in header["arrays"] if "radii" in a["name"]).update(name="cell_0/radii"),
     ],
 )
-def test_a_bundle_of_format_1_that_lies_is_refused_too(change):
+def test_a_wrong_bundle_of_format_1_is_refused_too(change):
     with pytest.raises(BundleError):
         bundle.from_bytes(with_header((OLD / "gru_seq2seq.bundle").read_bytes(), change))

@@ -1,4 +1,4 @@
-"""Training with a state that goes on from batch to batch reads what serving will read."""
+"""Training with a state carried from batch to batch reads the same inputs as serving."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ SPEC = small_spec(state="carried", strategy="iterative", season=3, context=4, ce
 
 
 class Watched:
-    """An engine that keeps what it was given."""
+    """An engine that records its inputs."""
 
     def __init__(self, engine):
         self._engine, self.given = engine, []
@@ -34,7 +34,7 @@ def history():
 
 
 @pytest.mark.parametrize("strategy", ["iterative", "direct", "seq2seq"])
-def test_the_windows_of_a_lane_are_taught_as_they_will_be_served(strategy):
+def test_training_reads_the_windows_of_a_segment_as_serving_does(strategy):
     spec = small_spec(state="carried", strategy=strategy, season=3, context=4, horizon=2, future_covariates=("price",))
     panel = history()
     reader, engine = reader_of(spec, panel), Watched(OnnxEngine(spec, weights_of(spec)))
@@ -55,7 +55,7 @@ def test_the_windows_of_a_lane_are_taught_as_they_will_be_served(strategy):
     assert targets.shape == ((1, 4, 2, 1) if strategy == "seq2seq" else (1, spec.outputs, 1))
 
 
-def test_a_lane_begins_with_the_first_window_that_holds_a_value():
+def test_a_segment_begins_with_the_first_window_that_holds_a_value():
     reader = reader_of(SPEC, panel_of(np.arange(10.0)))
     for before, keep in enumerate([0.0, 0.0, 1.0]):
         inputs, _ = state_examples(reader, (ONE, np.array([4 * before])), before)
@@ -65,7 +65,7 @@ def test_a_lane_begins_with_the_first_window_that_holds_a_value():
     assert inputs["past"][0, :, 2].tolist() == [0, 1, 2, 3]  # the lags reach back into the window before
 
 
-def test_the_taught_network_remembers_its_states_where_it_is_to_keep_them():
+def test_the_training_network_keeps_its_states_where_keep_is_set():
     weights, reader = weights_of(SPEC), Reader(SPEC, reader_of(SPEC, history()).facts, history())
     network, engine = build_for_training(SPEC, stateful_rows=2), OnnxEngine(SPEC, weights)
     set_weights(network, weights)
@@ -80,10 +80,10 @@ def test_the_taught_network_remembers_its_states_where_it_is_to_keep_them():
         for given in (given_first(batch), watched.given[0])
     ]
     keep = np.float32([[0], [0]])
-    assert said(network, taught[0], keep) == pytest.approx(first.prediction.mean, abs=1e-5)
-    assert said(network, taught[1], keep + 1) == pytest.approx(second.prediction.mean, abs=1e-5)
-    said(network, taught[0], keep)
-    mixed = said(network, taught[1], np.float32([[1], [0]]))
+    assert outputs_of(network, taught[0], keep) == pytest.approx(first.prediction.mean, abs=1e-5)
+    assert outputs_of(network, taught[1], keep + 1) == pytest.approx(second.prediction.mean, abs=1e-5)
+    outputs_of(network, taught[0], keep)
+    mixed = outputs_of(network, taught[1], np.float32([[1], [0]]))
     assert mixed[0] == pytest.approx(second.prediction.mean[0], abs=1e-5)
     assert np.abs(mixed[1] - second.prediction.mean[1]).max() > 1e-3  # begins at zero again
 
@@ -94,11 +94,11 @@ def given_first(batch):
     return engine.given[0]
 
 
-def said(network, inputs, keep):
+def outputs_of(network, inputs, keep):
     return np.asarray(network({**inputs, "keep": keep}))[..., 0]
 
 
-def test_a_state_carried_in_training_is_no_weight():
+def test_a_state_carried_in_training_is_not_a_weight():
     t = np.arange(200)
     panel = panel_of(np.sin(t), np.cos(t / 2), np.where(t % 17 == 0, NAN, t % 5))
     told = []

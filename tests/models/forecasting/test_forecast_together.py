@@ -1,4 +1,4 @@
-"""A series is forecast alike in any company: property of every family of networks, over hostile neighbours too."""
+"""A series gets the same forecast in any batch: a property of every family of networks, with extreme neighbours too."""
 
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ SIZES = st.sampled_from([1e-3, 1.0, 1e6, 1e90])
 
 @st.composite
 def histories(draw):
-    """1 to 6 series of 1 to 25 points, each of its own size, with holes; the last point is observed."""
+    """1 to 6 series of 1 to 25 points, each of its own scale, with gaps; the last point is observed."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     made = []
     for length in draw(st.lists(st.integers(1, 25), min_size=1, max_size=6)):
@@ -41,7 +41,7 @@ few = settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, Heal
 @pytest.mark.parametrize("number", range(len(FAMILIES)), ids=lambda number: name_of(FAMILIES[number]))
 @few
 @given(panel=histories(), horizon=st.integers(1, 9))
-def test_a_batch_says_of_each_series_what_is_said_of_it_alone(number, panel, horizon):
+def test_a_series_gets_the_same_prediction_in_a_batch_as_alone(number, panel, horizon):
     networks, at = networks_of(number), panel.observed_lengths
     together = predict(networks, panel, np.arange(len(panel)), at, horizon)
     for i in range(len(panel)):
@@ -64,10 +64,10 @@ PLAIN = [number for number, fields in enumerate(FAMILIES) if "static_covariates"
     most=st.integers(1, 3),
     wants=st.lists(st.tuples(st.integers(1, 9), st.sampled_from([(), (80,), (50, 95)])), min_size=6, max_size=6),
 )
-def test_requests_that_are_made_in_one_pass_are_told_what_each_is_told_by_itself(number, panel, most, wants):
-    """Of other horizons and levels each, as the batcher puts them together."""
+def test_requests_forecast_in_one_pass_get_the_same_as_each_alone(number, panel, most, wants):
+    """Requests with different horizons and levels, as the batcher joins them."""
     networks, calibration = networks_of(number), flat_calibration(4)
-    parts = list(split_series(_bare(panel), most))
+    parts = list(split_series(without_covariates(panel), most))
     asks = [ForecastInput(part, *want) for part, want in zip(parts, wants, strict=False)]
     for ask, made in zip(asks, forecast_together(networks, calibration, asks), strict=True):
         alone = forecast(networks, calibration, *ask)
@@ -82,8 +82,8 @@ def test_requests_that_are_made_in_one_pass_are_told_what_each_is_told_by_itself
                 assert (np.abs(one - other) <= 1e-6 * np.maximum(sizes, np.abs(other))).all()
 
 
-def _bare(panel):
-    """The series without what is known ahead: panels with covariates go alone."""
+def without_covariates(panel):
+    """Return the series without future covariates: panels with covariates are forecast alone."""
     return panel.__class__(
         panel.ids,
         panel.starts,

@@ -1,4 +1,4 @@
-"""From a panel to a forecast: rolling, timestamps, intervals, notes and refusals."""
+"""From a panel to a forecast: rollout, timestamps, intervals, notes and refusals."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def forecast_of(panel, horizon, levels=(), spec=SPEC, engine=AND_ONE) -> Forecas
 
 
 def lines(height):
-    """Says the same height, in window units, at each step."""
+    """A network with the same output, in window units, at each step."""
     return FixedEngine(lambda inputs: np.full((len(inputs["past"]), 2), height))
 
 
@@ -60,7 +60,7 @@ def test_a_forecast_in_data_units_by_hand():
     assert found.times(0).astype("datetime64[D]").astype(str).tolist() == ["2024-01-06", "2024-01-07"]
 
 
-def test_several_networks_say_the_mean_of_what_they_say_by_their_shares():
+def test_several_networks_forecast_the_mean_weighted_by_their_shares():
     said = predict(networks(lines(0), lines(2), shares=[3.0, 1.0]), PANEL, np.array([0]), np.array([5]), 2)
     assert said.mean.tolist() == [[3.75, 3.75]]  # 3 and 3 + 2 * 1.5, three to one
     assert said.spread.tolist() == [[1.5]]
@@ -94,26 +94,26 @@ def test_a_frame_of_the_forecast_has_one_row_for_each_step():
     assert frame["lo-80"].tolist() == pytest.approx([3.3, 4.8, 5, 5])
 
 
-def test_series_that_end_at_different_times_go_on_from_their_own_end():
+def test_series_with_different_ends_continue_from_their_own_end():
     panel = panel_of([0, 1, 2, 3], [0, 1, 2, 3, 4, 5])
     found = forecast_of(panel, 1)
     assert [str(found.times(i)[0])[:10] for i in range(2)] == ["2024-01-05", "2024-01-07"]
     assert found.mean.tolist() == [[4.5], [6.5]]
 
 
-def test_month_ends_go_on_over_a_leap_year():
+def test_month_ends_continue_over_a_leap_year():
     spec = small_spec(season=1, context=4, horizon=2, freq="ME", skip=False)
     panel = panel_of([1, 2, 3, 4], freq="ME", start="2023-09-30")
     found = forecast_of(panel, 3, spec=spec)
     assert [str(t)[:10] for t in found.times(0)] == ["2024-01-31", "2024-02-29", "2024-03-31"]
 
 
-def test_a_series_goes_on_after_its_last_value_also_where_more_is_known_ahead():
+def test_a_forecast_follows_the_last_value_even_with_future_covariates():
     found = forecast_of(panel_of([9, 0, 1, 2, 3, NAN, NAN]), 1)
     assert (found.mean.tolist(), str(found.times(0)[0])[:10]) == ([[4.5]], "2024-01-06")
 
 
-def test_a_forecast_says_what_its_reader_should_know():
+def test_a_forecast_has_notes_for_its_reader():
     panel = panel_of([9, 0, 1, 2, 3], [5, 5, 5, 5, 5], [1, 2], [1, NAN, 3, NAN, 5, 6])
     notes = forecast_of(panel, 3, [80]).notes
     assert [(note.code, note.unique_id) for note in notes] == [
@@ -224,18 +224,18 @@ def test_the_last_day_of_the_calendar_can_be_forecast():
     assert str(found.times(0)[-1])[:10] == "2261-12-31"
 
 
-def test_a_level_that_the_calibration_cannot_vouch_for_is_refused():
+def test_a_level_too_high_for_the_calibration_is_refused():
     with pytest.raises(InputError, match="ask for at most 80"):
         forecast(networks(AND_ONE), flat_calibration(2, count=4), PANEL, 2, [80, 95])
 
 
-def test_a_network_that_says_nonsense_is_never_served():
+def test_a_network_that_gives_nan_is_never_served():
     with pytest.raises(ModelBroken):
         forecast_of(PANEL, 2, engine=lines(NAN))
 
 
 @pytest.mark.parametrize("unsound", [NAN, np.inf, -np.inf, 1e301])
-def test_a_number_that_is_none_is_the_models_fault_up_to_where_it_was_taught_and_beyond_that_the_requests(unsound):
+def test_nan_is_the_models_fault_within_the_trained_steps_and_the_requests_beyond(unsound):
     mean, spread = np.ones((2, 4)), np.ones((2, 1))
     check_finite(Prediction(mean, spread), 2)
     mean[1, 2] = unsound  # the third step
@@ -250,7 +250,7 @@ def test_a_number_that_is_none_is_the_models_fault_up_to_where_it_was_taught_and
         check_finite(Prediction(np.ones((2, 4)), spread, mean[..., None], (0.5,)), 3)
 
 
-def test_large_and_small_numbers_come_out_as_numbers():
+def test_large_and_small_numbers_give_finite_forecasts():
     rows = [1e100, -1e100, 1e100, -1e100, 1e-300, 2e-300, 1e-300, 3e-300]
     panel = panel_from_columns(
         ["a"] * 4 + ["b"] * 4, ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"] * 2, rows
@@ -260,7 +260,7 @@ def test_large_and_small_numbers_come_out_as_numbers():
     assert np.isfinite(found.intervals[95]).all()
 
 
-def test_several_panels_in_one_pass_are_what_each_is_alone():
+def test_several_panels_in_one_pass_get_the_same_as_each_alone():
     engine = AND_ONE
     asks = [
         ForecastInput(PANEL, 2, (80, 50)),
@@ -283,7 +283,7 @@ def test_several_panels_in_one_pass_are_what_each_is_alone():
     ]
 
 
-def test_what_is_wrong_with_one_of_several_panels_is_raised():
+def test_an_error_in_one_of_several_panels_is_raised():
     with pytest.raises(InputError, match="no value"):
         forecast_together(
             networks(AND_ONE), flat_calibration(2), [ForecastInput(PANEL, 2, ()), ForecastInput(panel_of([NAN]), 2, ())]
@@ -295,7 +295,7 @@ def test_what_is_wrong_with_one_of_several_panels_is_raised():
         )
 
 
-def test_series_that_begin_at_different_moments_have_stamps_of_their_own():
+def test_series_that_begin_at_different_times_have_their_own_timestamps():
     made = forecast_of(panel_of([0, 1, 2, 3], [0, 1, 2], [5, 6, 7, 9]), 2)
     assert [made.stamps(i)[0] for i in range(3)] == [
         "2024-01-05T00:00:00",

@@ -1,4 +1,4 @@
-"""From what a network says in one pass to a forecast of any length, window by window or with a state that goes on."""
+"""From single passes of a network to a forecast of any length, window by window or with a carried state."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -24,7 +24,7 @@ def rolled(spec, engine, panel, horizon):
     return roll(reader_of(spec, panel), engine, np.arange(len(panel)), at, horizon)
 
 
-def test_what_was_said_is_read_in_the_next_pass_in_units_of_the_new_window():
+def test_predicted_values_are_read_in_the_next_pass_in_units_of_the_new_window():
     # 0, 1, 2, 3 from 3 in units of 1.5: 4.5 and 6. Then 2, 3, 4.5, 6 from 6 in units of 2.125: 8.125 and 10.25
     said = rolled(SPEC, AND_ONE, panel_of([9, 0, 1, 2, 3]), 3)
     assert said.mean.tolist() == [[4.5, 6.0, 8.125]]
@@ -38,7 +38,7 @@ def test_there_are_no_more_passes_than_needed():
         assert len(engine.given) == runs
 
 
-def test_covariates_go_along_with_the_moments():
+def test_covariates_move_with_the_window():
     engine = FixedEngine(lambda inputs: inputs["ahead"][:, :, 0])
     panel = with_covariates(panel_of([1, 2, 3, 4, NAN, NAN, NAN, NAN]), price=np.arange(8))
     spec = replace(SPEC, future_covariates=("price",))
@@ -47,8 +47,8 @@ def test_covariates_go_along_with_the_moments():
     assert [given["past"][0, :, 2].tolist() for given in engine.given] == [[0, 1, 2, 3], [2, 3, 4, 5]]
 
 
-def test_covariates_of_the_past_end_with_what_was_observed():
-    """Also in a backtest, where the panel knows them of the steps that are said: a real forecast does not."""
+def test_past_covariates_end_with_the_observed_points():
+    """Also in a backtest, where the panel has their values at the forecast steps: a real forecast does not."""
     engine = FixedEngine(AND_ONE.answer)
     panel = with_covariates(panel_of(range(8)), load=range(1, 9))
     spec = replace(SPEC, past_covariates=("load",))
@@ -56,13 +56,13 @@ def test_covariates_of_the_past_end_with_what_was_observed():
     assert [given["past"][0, :, 2].tolist() for given in engine.given] == [[1, 2, 3, 4], [3, 4, 0, 0], [0, 0, 0, 0]]
 
 
-def test_a_missing_value_stays_missing_until_it_has_slid_out():
+def test_a_missing_value_stays_missing_until_it_leaves_the_window():
     engine = FixedEngine(AND_ONE.answer)
     rolled(SPEC, engine, panel_of([1, NAN, 3, 5]), 4)
     assert [given["past"][0, :, 1].tolist() for given in engine.given] == [[1, 0, 1, 1], [1, 1, 1, 1]]
 
 
-def test_quantiles_are_in_units_of_the_data_and_only_the_median_is_read_on():
+def test_quantiles_are_in_data_units_and_only_the_median_is_fed_back():
     spec = replace(SPEC, loss="quantile", quantiles=(0.1, 0.5, 0.9))
     engine = FixedEngine(None)
     engine.run = lambda inputs: {"predicted": np.float32([[[2, 0, -1], [1, 0, -2]]] * len(inputs["past"]))}
@@ -74,7 +74,7 @@ def test_quantiles_are_in_units_of_the_data_and_only_the_median_is_read_on():
     assert said.quantiles[0, 2:].tolist() == [[2.75, 3, 3.5], [2.5, 3, 3.25]]
 
 
-def test_seasonal_naive_is_the_last_season_over_and_over_with_gaps_from_the_one_before():
+def test_seasonal_naive_repeats_the_last_season_with_gaps_from_the_one_before():
     spec = small_spec(strategy="seasonal_naive", season=3, context=6, horizon=3)
     panel = panel_of([1, 2, 3, 4, NAN, 6], [7, 8])
     said = rolled(spec, OnnxEngine(spec, {}), panel, 5)
@@ -82,7 +82,7 @@ def test_seasonal_naive_is_the_last_season_over_and_over_with_gaps_from_the_one_
     assert said.mean[1, 1:3].tolist() == pytest.approx([7, 8])  # of its first, what it has
 
 
-def test_a_constant_window_is_repeated_and_what_is_said_of_it_is_not_heard():
+def test_a_constant_window_is_repeated_and_the_networks_output_ignored():
     said = rolled(SPEC, AND_ONE, panel_of([5, 5, 5, 5]), 5)
     assert (said.mean.tolist(), said.spread.tolist()) == ([[5.0] * 5], [[0.0]])
 
@@ -101,7 +101,7 @@ CARRIED = [
 
 @pytest.fixture(params=CARRIED, ids=lambda fields: "-".join(map(str, fields.values())))
 def carried(request):
-    """A spec, its engine, and the window of two series with all that is known of later points."""
+    """A spec, its engine, and the window of two series with all covariates of later points."""
     spec = replace(SPEC, state="carried", **request.param)
     rng = np.random.default_rng(0)
     y, other = rng.normal(size=(2, 40))
@@ -115,7 +115,7 @@ LATER = np.random.default_rng(1).normal(size=(2, 20)).astype(np.float32)
 LATER[0, [3, 9, 10, 11, 12, 13]] = NAN
 
 
-def test_to_go_on_point_by_point_is_to_read_the_whole_history_at_once(carried):
+def test_reading_point_by_point_equals_reading_the_whole_history_at_once(carried):
     spec, engine, batch = carried
     network_state = begin(spec, engine, batch)
     for count in range(20):
@@ -130,7 +130,7 @@ def test_to_go_on_point_by_point_is_to_read_the_whole_history_at_once(carried):
     )  # all that is kept of the values
 
 
-def test_what_is_read_of_a_window_is_what_was_taught_of_it(carried):
+def test_serving_reads_a_window_as_training_does(carried):
     spec, engine, batch = carried
     watched = Watched(engine)
     begin(spec, watched, batch)
@@ -141,7 +141,7 @@ def test_what_is_read_of_a_window_is_what_was_taught_of_it(carried):
         assert watched.given[0][name].tolist() == value.tolist()
 
 
-def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
+def test_later_points_are_read_as_part_of_the_whole_history(carried):
     spec, engine, batch = carried
     watched = Watched(engine)
     network_state = begin(spec, watched, batch)
@@ -154,22 +154,22 @@ def test_what_is_read_later_is_what_would_be_read_of_all_points(carried):
             assert watched.given[-1][name].tolist() == value.tolist()
 
 
-def test_what_is_said_is_read_on_as_if_it_had_come(carried):
+def test_predicted_values_are_fed_back_like_observed_ones(carried):
     spec, engine, batch = carried
     network_state = advance(spec, engine, begin(spec, engine, batch), LATER[:, :5])
-    said = forecast_from_state(spec, engine, network_state, 7)
+    predicted = forecast_from_state(spec, engine, network_state, 7)
     expected = [network_state.prediction]
     for _ in range(count_passes(spec, 7) - 1):
         network_state = advance(spec, engine, network_state, network_state.prediction.mean)
         expected.append(network_state.prediction)
     mean = np.concatenate([one.mean for one in expected], axis=1)[:, :7]
-    assert said.mean == pytest.approx(batch.to_data(mean), rel=1e-6)
+    assert predicted.mean == pytest.approx(batch.to_data(mean), rel=1e-6)
     if spec.loss == "quantile":
         outer = np.concatenate([one.quantiles for one in expected], axis=1)[:, :7, -1]
-        assert said.quantiles[..., -1] == pytest.approx(batch.to_data(outer), rel=1e-6)
+        assert predicted.quantiles[..., -1] == pytest.approx(batch.to_data(outer), rel=1e-6)
 
 
-def test_some_rows_go_on_and_are_put_back(carried):
+def test_some_rows_can_advance_and_be_put_back(carried):
     spec, engine, batch = carried
     network_state = begin(spec, engine, batch)
     one = advance(spec, engine, take_rows(network_state, np.array([1])), LATER[1:, :3])
@@ -190,7 +190,7 @@ def test_some_rows_go_on_and_are_put_back(carried):
     ]
 
 
-def test_to_read_nothing_changes_nothing(carried):
+def test_reading_no_points_changes_nothing(carried):
     spec, engine, batch = carried
     network_state = begin(spec, engine, batch)
     assert advance(spec, engine, network_state, LATER[:, :0]) is network_state
@@ -204,7 +204,7 @@ def test_a_carried_state_reads_each_point_once():
 
 
 class Watched:
-    """An engine that keeps copies of what it is given to read."""
+    """An engine that records copies of its inputs."""
 
     def __init__(self, engine):
         self._engine, self.given = engine, []

@@ -1,4 +1,4 @@
-"""A session says what reading the whole history at once says, and a new point costs it one step of the cell."""
+"""A session predicts the same as reading the whole history at once; a new point costs one step of the network."""
 
 from dataclasses import replace
 from itertools import pairwise, product
@@ -12,7 +12,7 @@ from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
 from models.forecasting.forecaster import Member, RunnableMember, forecast, make_runnable, predict
 from models.forecasting.session import append, begin, check_enough, forecast_session, reach
-from models.forecasting.session import predict as session_says
+from models.forecasting.session import predict as session_predict
 from models.network.cells import CELLS
 from models.network.losses import LOSSES
 from models.network.scaling import TRANSFORMS
@@ -44,7 +44,7 @@ KINDS = [
 
 
 def panel(begin, end, missing=(), spec=None, seed=0):
-    """Days ``begin`` to ``end`` of one series; the covariates, where ``spec`` reads any, are known to their end."""
+    """Days ``begin`` to ``end`` of one series; covariates, if ``spec`` reads any, are known to their end."""
     rng = np.random.default_rng(seed)
     y = rng.normal(50, 5, POINTS)
     y[20:27] = 44.0  # a constant window, more than half of it missing at times
@@ -84,7 +84,7 @@ MISSING = st.sets(st.integers(1, POINTS - 1), max_size=25)
 @settings(max_examples=5)
 @given(CHUNKS, MISSING, st.sampled_from([1, 2, 3, 9]))
 @example([1] * (POINTS - 1), {7, 8, 9, 10, 11, 12, 13, 30}, 3)
-def test_in_whatever_pieces_the_points_come_it_says_what_the_whole_history_says(networks, chunks, missing, windows):
+def test_forecasts_do_not_depend_on_how_the_points_arrived(networks, chunks, missing, windows):
     (network,) = networks
     spec, ends = network.member.spec, np.minimum(np.cumsum([1, *chunks]), POINTS)
     session = begin(networks, panel(0, 1, (), spec), windows)
@@ -94,16 +94,16 @@ def test_in_whatever_pieces_the_points_come_it_says_what_the_whole_history_says(
     # a value that is missing at the end is no history: the forecast begins before it
     end = max(i + 1 for i in range(ends[-1]) if i not in missing)
     whole = begin(networks, panel(0, end, missing, spec), windows)
-    assert_alike(session_says(networks, session, 9), session_says(networks, whole, 9))
+    assert_alike(session_predict(networks, session, 9), session_predict(networks, whole, 9))
 
 
 @settings(max_examples=3)
 @given(st.integers(1, POINTS), MISSING)
-def test_with_one_window_it_says_what_a_forecast_without_a_session_says(networks, end, missing):
+def test_with_one_window_a_session_predicts_as_without_a_session(networks, end, missing):
     spec, missing = networks[0].member.spec, missing - {end - 1}
     history = panel(0, end, missing, spec)
     expected = predict(networks, history, np.array([0]), np.array([end]), 9)
-    assert_alike(session_says(networks, begin(networks, history, 1), 9), expected)
+    assert_alike(session_predict(networks, begin(networks, history, 1), 9), expected)
 
 
 SPEC = small_spec(
@@ -112,7 +112,7 @@ SPEC = small_spec(
 
 
 class Sums:
-    """A network by hand: its state is the sum of all values that it read, in window units, and it says that."""
+    """A network by hand: its state is the sum of all values read, in window units, and is also its output."""
 
     def __init__(self):
         self.steps = []
@@ -129,16 +129,16 @@ def by_hand(spec=SPEC):
 
 
 def day(i, *y):
-    """The values of a series from day ``i`` on."""
+    """Return the values of a series from day ``i`` on."""
     return panel_of(y, start=str(FIRST + i))
 
 
 def says(networks, session):
-    return session_says(networks, session, 1).mean[:, 0].tolist()
+    return session_predict(networks, session, 1).mean[:, 0].tolist()
 
 
-def test_a_lane_is_read_in_units_of_the_window_before_it():
-    """Lanes of 4 begin on the days whose number, from 1970, is a multiple of 4: here on days 1, 5, 9 and 13."""
+def test_a_segment_is_read_in_units_of_the_window_before_it():
+    """Segments of 4 begin on the days whose number, from 1970, is a multiple of 4: here on days 1, 5, 9 and 13."""
     networks, _ = by_hand()
     # before day 5 there are 0, 1, 2, 3: from 3 in units of 1.5 they add up to -4
     session = begin(networks, day(0, 9, 0, 1, 2, 3), 2)
@@ -158,24 +158,24 @@ def test_a_new_point_costs_one_step():
     engine.steps.clear()
     for i in (6, 7, 8):
         session = append(networks, session, day(i, i))
-        session_says(networks, session, 2)
+        session_predict(networks, session, 2)
     assert engine.steps == [(1, 1)] * 2 + [(1, 4)]  # the new lane begins with a window: what came before day 9
     assert says(networks, append(networks, session, session.tail)) == says(networks, session)
     assert len(engine.steps) == 3  # what is known already is not read again
 
 
 @pytest.mark.parametrize("fields", [{}, {"season": 3, "cell": "lstm", "depth": 2}, {"transform": "log"}], ids=name_of)
-def test_the_short_way_of_a_point_leads_where_the_long_one_does(fields):
+def test_the_fast_path_of_a_point_equals_the_general_one(fields):
     networks = carrying(**fields)
     short = long = begin(networks, panel(0, 8), 9)  # a lane of 48
     for i in range(8, 30):
         short, long = append(networks, short, panel(i, i + 1)), append(networks, long, panel(i - 1, i + 1))
-        assert session_says(networks, short, 4).mean.tolist() == session_says(networks, long, 4).mean.tolist()
+        assert session_predict(networks, short, 4).mean.tolist() == session_predict(networks, long, 4).mean.tolist()
         assert (short.tail.y.tolist(), short.at.tolist()) == (long.tail.y.tolist(), long.at.tolist())
         assert short.size_bytes == long.size_bytes
 
 
-def test_a_session_at_the_end_of_the_calendar_is_told_so():
+def test_a_session_at_the_end_of_the_calendar_is_refused():
     networks = carrying()
     session = begin(networks, panel_of(range(1, 9), start="2261-12-20"), 3)
     session = append(networks, session, panel_of([9.0], start="2261-12-28"))
@@ -190,10 +190,10 @@ def test_predicting_leaves_the_session_as_it_is():
     spec = spec_of({"state": "carried", "strategy": "iterative", "depth": 2})
     networks = ready_of(spec, weights_of(spec))
     session = begin(networks, panel(0, 20), 4)
-    first = session_says(networks, session, 30)
-    assert session_says(networks, session, 30).mean.tolist() == first.mean.tolist()
+    first = session_predict(networks, session, 30)
+    assert session_predict(networks, session, 30).mean.tolist() == first.mean.tolist()
     later = append(networks, session, panel(20, 21))
-    assert_alike(session_says(networks, later, 5), session_says(networks, begin(networks, panel(0, 21), 4), 5))
+    assert_alike(session_predict(networks, later, 5), session_predict(networks, begin(networks, panel(0, 21), 4), 5))
 
 
 def carrying(**fields):
@@ -201,29 +201,29 @@ def carrying(**fields):
     return ready_of(spec, weights_of(spec))
 
 
-def test_the_newest_points_within_reach_are_as_good_as_the_whole_history():
+def test_the_newest_points_within_reach_give_the_same_as_the_whole_history():
     networks = carrying()
     assert reach([networks[0].member.spec], 3) == 6 + 12 - 1
     for end in range(30, POINTS):
         whole, rest = (begin(networks, panel(start, end), 3) for start in (0, end - 17))
-        assert session_says(networks, rest, 4).mean.tolist() == session_says(networks, whole, 4).mean.tolist()
+        assert session_predict(networks, rest, 4).mean.tolist() == session_predict(networks, whole, 4).mean.tolist()
 
 
 @pytest.mark.parametrize("freq", ["15min", "D", "B", "W", "MS", "ME", "QE", "2h"])
-def test_lanes_lie_in_the_calendar_of_any_frequency(freq):
+def test_segments_lie_in_the_calendar_for_any_frequency(freq):
     networks, y = carrying(freq=freq, cell="rnn"), np.random.default_rng(1).normal(size=40)
     whole = panel_of(y, freq=freq, start="1969-12-01" if freq == "MS" else "1969-12-31")
     pieces = [replace(whole.tail(40 - i), y=y[i : i + 5], indptr=np.array([0, 5])) for i in range(0, 40, 5)]
     session = begin(networks, pieces[0], 3)
     for piece in pieces[1:]:
         session = append(networks, session, piece)
-    assert_alike(session_says(networks, session, 4), session_says(networks, begin(networks, whole, 3), 4))
+    assert_alike(session_predict(networks, session, 4), session_predict(networks, begin(networks, whole, 3), 4))
     assert forecast_session(networks, flat_calibration(4), session, 4, []).times(0)[0] == whole.timestamp(
         0, len(whole.series(0))
     )
 
 
-def test_series_of_any_length_and_end_are_one_session_and_say_what_each_says_alone():
+def test_series_of_different_lengths_share_a_session_and_predict_as_alone():
     networks, rng = carrying(strategy="iterative", cell="lstm"), np.random.default_rng(2)
     starts, ends = rng.integers(0, 200, 30), rng.integers(210, 900, 30)
     y = rng.normal(50, 5, (30, 900))
@@ -237,8 +237,10 @@ def test_series_of_any_length_and_end_are_one_session_and_say_what_each_says_alo
             whole[i] = np.append(whole[i], more)
         ends[:20] += [len(more) for more in rows]
     alone = [begin(networks, several([one], [start]), 100) for one, start in zip(whole, starts, strict=True)]
-    said = session_says(networks, session, 6)
-    assert said.mean == pytest.approx(np.concatenate([session_says(networks, one, 6).mean for one in alone]), rel=1e-6)
+    said = session_predict(networks, session, 6)
+    assert said.mean == pytest.approx(
+        np.concatenate([session_predict(networks, one, 6).mean for one in alone]), rel=1e-6
+    )
 
 
 def several(series, starts, names=None):
@@ -255,7 +257,7 @@ def several(series, starts, names=None):
     )
 
 
-def test_a_series_that_is_new_is_begun_and_the_answer_says_so():
+def test_a_new_series_is_started_and_the_forecast_notes_it():
     networks = carrying()
     session = begin(networks, panel_of(range(1, 9)), 2)
     session = append(networks, session, panel_of([9.0], [5.0, 4.0, 6.0], start="2024-01-09"))
@@ -279,21 +281,21 @@ def test_a_gap_is_missing_values():
     networks = carrying()
     session = append(networks, begin(networks, panel(0, 30), 3), panel(33, 34))
     whole = begin(networks, panel(0, 34, {30, 31, 32}), 3)
-    assert session_says(networks, session, 4).mean == pytest.approx(session_says(networks, whole, 4).mean)
+    assert session_predict(networks, session, 4).mean == pytest.approx(session_predict(networks, whole, 4).mean)
 
 
-def test_a_constant_window_binds_nobody():
-    """Lanes of 8 begin on days 5, 13, …; the one from day 13 on begins when there is something to measure by."""
+def test_a_constant_window_does_not_start_a_segment():
+    """Segments of 8 begin on days 5, 13, …; the one from day 13 on begins once the window varies."""
     networks, _ = by_hand()
     session = begin(networks, day(0, *[7] * 14), 3)
-    assert session_says(networks, session, 1).spread.tolist() == [[0]]
+    assert session_predict(networks, session, 1).spread.tolist() == [[0]]
     session = append(networks, session, day(14, 8, 9))  # window 7, 7, 7, 8, from 8 in units of 0.75; then 9
     assert says(networks, session) == pytest.approx([8 + 0.75 * (-4 + 4 / 3)])
     assert says(networks, begin(networks, day(0, *[7] * 14, 8, 9), 3)) == pytest.approx(says(networks, session))
 
 
-def test_a_window_that_is_half_empty_binds_nobody():
-    """Lanes of 6 begin on days 5, 11, …; on day 11 two of six values are known, on day 12 three."""
+def test_a_half_empty_window_does_not_start_a_segment():
+    """Segments of 6 begin on days 5, 11, …; on day 11 two of six values are known, on day 12 three."""
     networks, _ = by_hand(replace(SPEC, context=6))
     session = begin(networks, day(0, *range(5), NAN, NAN, NAN, NAN, 1, 3, 5, 9), 2)
     # 1, 3, 5 from 5 in units of 2; and 9, which is 2 units more
@@ -308,14 +310,14 @@ def test_a_seasonal_naive_member_needs_no_state():
     session = begin(networks, panel(0, 20), 3)
     for i in range(20, 40):
         session = append(networks, session, panel(i, i + 1))
-    assert_alike(session_says(networks, session, 6), session_says(networks, begin(networks, panel(0, 40), 3), 6))
+    assert_alike(session_predict(networks, session, 6), session_predict(networks, begin(networks, panel(0, 40), 3), 6))
     alone = predict(networks[1:], panel(0, 40), np.array([0]), np.array([40]), 6).mean
-    own = session_says(networks[:1], replace(session, states=session.states[:1]), 6).mean
-    assert session_says(networks, session, 6).mean == pytest.approx((3 * own + alone) / 4)
+    own = session_predict(networks[:1], replace(session, states=session.states[:1]), 6).mean
+    assert session_predict(networks, session, 6).mean == pytest.approx((3 * own + alone) / 4)
 
 
 @pytest.mark.parametrize("members", [[{}], [{"state": "carried"}, {}], [{"strategy": "seasonal_naive"}]])
-def test_a_model_that_keeps_no_state_is_refused(members):
+def test_a_model_without_a_carried_state_is_refused(members):
     specs = [spec_of({"strategy": "direct", **fields}) for fields in members]
     networks = make_runnable([Member(spec, weights_of(spec)) for spec in specs], OnnxEngine)
     with pytest.raises(InputError) as caught:
@@ -324,7 +326,7 @@ def test_a_model_that_keeps_no_state_is_refused(members):
     assert "state: carried" in str(caught.value)
 
 
-def test_what_is_kept_does_not_grow():
+def test_a_session_does_not_grow():
     networks = carrying(season=3, depth=2, cell="lstm")
     session = begin(networks, panel(0, 20), 3)
     sizes = []
@@ -339,24 +341,26 @@ def test_what_is_kept_does_not_grow():
     assert begin(networks, panel_of(y, y), 3).size_bytes < 2 * max(sizes)
 
 
-def test_what_is_known_ahead_may_come_later_and_come_again():
+def test_future_covariates_may_arrive_later_and_be_repeated():
     networks = carrying(**KNOWN)
     spec = networks[0].member.spec
     history, later = panel(0, 30, (), spec), panel(0, 30, (), spec)
     later.covariates["price"][30:] += 1
     session = begin(networks, history, 3)
-    before = session_says(networks, session, 4).mean
-    assert_alike(session_says(networks, append(networks, session, history), 4), session_says(networks, session, 4))
+    before = session_predict(networks, session, 4).mean
+    assert_alike(
+        session_predict(networks, append(networks, session, history), 4), session_predict(networks, session, 4)
+    )
     session = append(networks, session, later)
-    expected = session_says(networks, begin(networks, later, 3), 4)
-    assert_alike(session_says(networks, session, 4), expected)
+    expected = session_predict(networks, begin(networks, later, 3), 4)
+    assert_alike(session_predict(networks, session, 4), expected)
     assert np.abs(expected.mean - before).max() > 1e-3
     calibration = flat_calibration(4)
     with pytest.raises(InputError, match="price"):
         forecast_session(networks, calibration, session, POINTS - 30 + AHEAD + 1, [])
 
 
-def test_a_static_covariate_is_told_once_and_may_not_change():
+def test_a_static_covariate_is_sent_once_and_may_not_change():
     networks = carrying(static_covariates=("size",), categories=())
     start = with_covariates(panel_of(range(8), [1, 5, 2, 4, 3, 7, 6, 9]), size=[1] + [NAN] * 7 + [2] * 8)
     session = begin(networks, start, 2)
@@ -370,7 +374,7 @@ def test_a_static_covariate_is_told_once_and_may_not_change():
     assert all(map(helpful, caught.value.faults))
 
 
-def test_rows_need_the_covariates_that_are_read_and_others_are_not_kept():
+def test_rows_need_the_covariates_of_the_model_and_others_are_dropped():
     networks = carrying(past_covariates=("load",), future_covariates=("promotion",), categories=KNOWN["categories"][:1])
     rows = with_covariates(
         panel_of([*range(8), NAN], start="2024-01-01"), load=range(9), promotion=[0] * 9, other=[1] * 9
@@ -410,7 +414,7 @@ def test_with_one_window_a_forecast_is_the_one_without_a_session():
     assert (made.ids, made.starts.tolist(), made.notes[1:]) == (plain.ids, plain.starts.tolist(), plain.notes)
 
 
-def test_a_broken_network_says_nothing():
+def test_a_broken_network_gives_no_forecast():
     networks, engine = by_hand()
     session = begin(networks, day(0, *range(6)), 3)
     engine.run = lambda inputs: {"predicted": np.full((1, 2, 1), NAN), "next_0": inputs["state_0"]}
@@ -419,7 +423,7 @@ def test_a_broken_network_says_nothing():
         forecast_session(networks, flat_calibration(2), broken, 2, [])
 
 
-def test_history_that_may_not_be_whole_must_hold_a_window():
+def test_a_possibly_incomplete_history_must_hold_a_window():
     check_enough([SPEC], panel_of(range(4), range(9)))
     with pytest.raises(InputError) as caught:
         check_enough([SPEC], panel_of(range(9), [1, 2, 3, NAN], [1]))
@@ -428,7 +432,7 @@ def test_history_that_may_not_be_whole_must_hold_a_window():
     assert all(map(helpful, caught.value.faults))
 
 
-def test_what_cannot_be_forecast_cannot_begin():
+def test_a_panel_that_cannot_be_forecast_cannot_begin_a_session():
     networks = carrying()
     with pytest.raises(InputError, match="the history has frequency h"):
         begin(networks, panel_of(range(9), freq="h"), 2)

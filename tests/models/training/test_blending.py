@@ -1,3 +1,5 @@
+"""Share of seasonal naive, chosen for networks with a known slope."""
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ UNIT = 2.0
 
 
 class Slope:
-    """A network that goes on from the last value by ``slope`` at each step, in series whose window unit is 2."""
+    """A network that continues from the last value by ``slope`` a step, in series whose window unit is 2."""
 
     def __init__(self, slope):
         self.slope = slope
@@ -28,7 +30,7 @@ class Slope:
 
 
 def shares(panel, *slopes):
-    """The shares of networks with these slopes, and the strategies that they belong to."""
+    """Return the shares of networks with these slopes, and the strategies of the members."""
     members = [Member(SPEC, Facts.none().to_weights()) for _ in slopes]
     left = iter([Slope(slope) for slope in slopes])
     mixed = blend(
@@ -43,27 +45,27 @@ def line(count=40):
     return panel_of(np.arange(float(count)))
 
 
-def test_a_network_that_is_right_is_left_alone():
+def test_a_correct_network_gets_the_whole_share():
     assert shares(line(), 1.0) == [("direct", 1.0)]
 
 
-def test_a_network_that_goes_the_wrong_way_gives_way_to_seasonal_naive():
+def test_a_network_with_the_wrong_slope_is_replaced_by_seasonal_naive():
     assert shares(line(), -1.0) == [("seasonal_naive", 1.0)]
 
 
-def test_a_network_that_goes_twice_as_far_as_it_should_is_halved():
+def test_a_network_with_twice_the_slope_gets_half_of_the_share():
     assert shares(line(), 2.0) == [("direct", 0.5), ("seasonal_naive", 0.5)]
 
 
-def test_two_networks_have_what_is_left_between_them():
+def test_two_networks_divide_the_remaining_share():
     assert shares(line(), 1.0, 3.0) == [("direct", 0.25), ("direct", 0.25), ("seasonal_naive", 0.5)]
 
 
-def test_where_no_error_can_be_measured_the_network_stays():
+def test_without_a_defined_error_the_network_stays():
     assert shares(panel_of(np.full(40, 7.0)), 1.0) == [("direct", 1.0)]
 
 
-def test_seasonal_naive_as_a_member_repeats_the_season_and_fills_its_gaps_from_the_one_before():
+def test_seasonal_naive_as_a_member_repeats_the_season_and_fills_gaps_from_the_one_before():
     member = seasonal_naive_for(small_spec(season=3, horizon=4))
     panel = panel_of([9.0, 9.0, 9.0, 1.0, 2.0, 3.0, 4.0, np.nan, 6.0])
     said = predict(make_runnable([member], OnnxEngine), panel, np.array([0]), np.array([9]), 4)

@@ -1,4 +1,4 @@
-"""A checkpoint of long work: what is in it after a death, and what is not read."""
+"""Checkpoints of long work: their content after an interruption, and bytes that are refused."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ ROW = np.array([[1.5, -2.0]], dtype=np.float32)
 
 
 class JobContext:
-    """Keeps the newest checkpoint; is due as often as it is told."""
+    """Store of the newest checkpoint; saving is due whenever ``is_due`` is set."""
 
     def __init__(self) -> None:
         self.kept: list[bytes] = []
@@ -25,7 +25,7 @@ class JobContext:
         return checkpoint
 
 
-def test_who_comes_after_finds_the_steps_done_and_the_one_at_work() -> None:
+def test_after_a_restart_finished_steps_and_the_one_in_progress_are_found() -> None:
     desk = JobContext()
     first = desk.checkpoint()
     first.finish("fit/0", CheckpointEntry({"loss": 0.5}, {"head/bias": ROW}))
@@ -43,7 +43,7 @@ def test_who_comes_after_finds_the_steps_done_and_the_one_at_work() -> None:
     assert second.open("fit/2").entry is None
 
 
-def test_a_step_that_is_done_is_at_work_no_more() -> None:
+def test_a_finished_step_is_no_longer_in_progress() -> None:
     desk = JobContext()
     checkpoint = desk.checkpoint()
     checkpoint.open("fit/0").save(lambda: CheckpointEntry({"epoch": 3}))
@@ -53,7 +53,7 @@ def test_a_step_that_is_done_is_at_work_no_more() -> None:
     assert [entry.facts for entry in after.find_all("fit/")] == [{"epoch": 4}]
 
 
-def test_nothing_is_made_or_kept_before_it_is_due() -> None:
+def test_nothing_is_computed_or_saved_before_it_is_due() -> None:
     desk = JobContext()
     desk.is_due = False
 
@@ -69,7 +69,7 @@ def test_nothing_is_made_or_kept_before_it_is_due() -> None:
     assert desk.checkpoint().find("fit/0") is not None  # what was done before is kept with what comes after
 
 
-def test_a_diary_of_other_work_or_of_another_format_is_not_read() -> None:
+def test_a_checkpoint_of_other_work_or_of_another_format_is_refused() -> None:
     desk = JobContext()
     desk.checkpoint().finish("fit/0", CheckpointEntry())
     with pytest.raises(BundleError, match="belongs to other work"):
@@ -81,7 +81,7 @@ def test_a_diary_of_other_work_or_of_another_format_is_not_read() -> None:
 
 
 @given(st.integers(0, 200), st.integers(0, 255))
-def test_damaged_bytes_are_refused_or_read_as_a_diary(at: int, byte: int) -> None:
+def test_damaged_bytes_are_refused_or_read_as_a_checkpoint(at: int, byte: int) -> None:
     desk = JobContext()
     desk.checkpoint().finish("fit/0", CheckpointEntry({"epoch": 1}, {"w": ROW}))
     damaged = bytearray(desk.kept[-1])

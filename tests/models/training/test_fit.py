@@ -1,4 +1,4 @@
-"""Teaching a network: it learns, repeats itself, reports, stops, and refuses to go on with nonsense."""
+"""Training of a network: it learns, is reproducible, reports progress, stops, and refuses NaN."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -35,14 +35,14 @@ PANEL = noisy_sines()
 
 
 class Quick(NamedTuple):
-    """One quick training: its weights, what it reported, the optimizer that it used."""
+    """One short training: its weights, its reports, its optimizer."""
 
     weights: Any
     told: list[Any]
     optimizer: Any
 
 
-def taught_with(training, spec=TINY, **options):
+def train_with(training, spec=TINY, **options):
     told, made, original = [], [], keras.optimizers.AdamW
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.optimizers, "AdamW", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
@@ -52,10 +52,10 @@ def taught_with(training, spec=TINY, **options):
 
 @pytest.fixture(scope="module")
 def quick():
-    return taught_with(QUICK)
+    return train_with(QUICK)
 
 
-def test_a_noisy_sine_is_learnt_much_better_than_naive_and_better_than_seasonal_naive():
+def test_a_noisy_sine_is_learned_much_better_than_naive_and_better_than_seasonal_naive():
     plan = BacktestPlan(horizon=6, origins=20, stride=1)
     training = Training(max_epochs=4, steps_per_epoch=50, batch_size=64, learning_rate=1e-2)
     networks = ready_of(SPEC, fit(SPEC, training, PANEL.cut(plan.held_out)))
@@ -71,7 +71,7 @@ def test_equal_seeds_give_equal_weights_bit_for_bit(quick):
     assert all((again[name] == weight).all() for name, weight in quick.weights.items())
 
 
-def test_progress_goes_up_batch_by_batch_to_the_end(quick):
+def test_progress_increases_batch_by_batch_to_the_end(quick):
     told = quick.told
     shares = [progress.share for progress in told]
     assert shares == sorted(shares)
@@ -97,21 +97,21 @@ def test_training_that_is_cancelled_before_it_begins_does_nothing():
     assert told == []
 
 
-def test_training_goes_on_from_the_weights_that_it_is_given(quick):
-    """With hardly any learning the weights stay where they began, and the loss with them."""
+def test_training_continues_from_the_initial_weights(quick):
+    """With a tiny learning rate the weights, and so the loss, stay where they began."""
     still = replace(QUICK, max_epochs=1, steps_per_epoch=1, learning_rate=1e-6, weight_decay=0.0)
     on = fit(TINY, still, PANEL, initial_weights=quick.weights)
     assert on.keys() == quick.weights.keys()
     assert all(weight == pytest.approx(quick.weights[name], abs=1e-5) for name, weight in on.items())
 
 
-def test_a_loss_that_is_no_number_ends_training_and_says_what_to_change(quick):
+def test_a_loss_of_nan_ends_training_with_a_remedy(quick):
     broken = {**quick.weights, "head/bias": np.full(6, np.inf, dtype=np.float32)}
     with pytest.raises(Diverged, match=r"the loss became (nan|inf) in epoch 1; lower learning_rate"):
         fit(TINY, QUICK, PANEL, initial_weights=broken)
 
 
-def test_a_validation_loss_that_is_no_number_ends_training_too(monkeypatch):
+def test_a_validation_loss_of_nan_ends_training_too(monkeypatch):
     original = fit_module.window_examples
 
     def poisoned(reader, moments, past=None):
@@ -123,7 +123,7 @@ def test_a_validation_loss_that_is_no_number_ends_training_too(monkeypatch):
         fit(TINY, QUICK, PANEL)
 
 
-def test_a_series_of_extremes_and_one_of_gaps_do_not_upset_the_others():
+def test_a_series_of_extremes_and_one_of_gaps_do_not_disturb_the_others():
     rng = np.random.default_rng(0)
     jump = np.where(np.arange(300) < 150, 0.0, 1e99)
     blip = np.zeros(300)
@@ -136,7 +136,7 @@ def test_a_series_of_extremes_and_one_of_gaps_do_not_upset_the_others():
 
 
 def test_patience_ends_training_and_the_best_epoch_is_kept():
-    """A learning rate of 1 makes things worse, so that training ends early; what is kept is not what came last."""
+    """A learning rate of 1 makes the loss worse, so that training ends early; the best epoch is kept, not the last."""
     training = Training(max_epochs=30, steps_per_epoch=2, batch_size=16, learning_rate=1.0, clip_norm=1e3, patience=2)
     told = []
     kept = fit(TINY, training, PANEL, told.append)
@@ -149,7 +149,7 @@ def test_patience_ends_training_and_the_best_epoch_is_kept():
 
 
 def _validation_loss(weights):
-    """Worked anew, without Keras: mean absolute error in window units on the windows held back."""
+    """Compute the validation loss without Keras: mean absolute error in window units on the held-out windows."""
     _, held = split(PANEL, TINY.context, TINY.horizon, hold=True)
     reader = Reader(TINY, facts_of(TINY, PANEL), PANEL)
     series, at = held.spread(16 * min(8, len(held) // 16))
@@ -158,35 +158,35 @@ def _validation_loss(weights):
 
 
 def moments_of(optimizer):
-    """The first moments: means of clipped gradients."""
+    """Return the first moments of the optimizer: means of clipped gradients."""
     return [keras.ops.convert_to_numpy(moment) for moment in optimizer._momentums]
 
 
-def test_gradients_are_clipped_by_their_length_all_together(quick):
+def test_gradients_are_clipped_by_their_global_norm(quick):
     """A mean of clipped gradients is no longer than the clip norm, and here about as long."""
     length = np.sqrt(sum(np.square(moment).sum() for moment in moments_of(quick.optimizer)))
     assert QUICK.clip_norm / 3 < length <= QUICK.clip_norm * 1.001
 
 
-def test_or_each_number_in_them_is_clipped_by_its_value():
+def test_gradients_are_clipped_by_value():
     training = replace(QUICK, max_epochs=1, patience=0, clip_value=0.001)
-    highest = max(np.abs(moment).max() for moment in moments_of(taught_with(training).optimizer))
+    highest = max(np.abs(moment).max() for moment in moments_of(train_with(training).optimizer))
     assert 0.0003 < highest <= 0.001001
 
 
-def test_too_short_a_history_says_what_it_needs():
+def test_a_history_that_is_too_short_is_refused_with_the_length_it_needs():
     with pytest.raises(InputError, match=r"longest series has 12 .* horizon of 6 needs at least 13"):
         fit(TINY, QUICK, panel_of(range(12), range(3)))
 
 
-def test_what_cannot_learn_needs_no_training():
+def test_a_strategy_that_cannot_learn_needs_no_training():
     spec = replace(TINY, strategy="seasonal_naive", skip=False)
     told = []
     assert set(fit(spec, QUICK, PANEL, told.append)) == {"facts/mean", "facts/deviation", "facts/prior"}
     assert told == []
 
 
-def test_the_level_of_a_series_without_history_is_learnt_from_what_it_is():
+def test_the_level_of_a_series_without_history_is_learned_from_static_covariates():
     """Level 10 in the north, 50 in the south: a new series in the south is forecast near 50."""
     rng = np.random.default_rng(1)
     places = [0, 1] * 6
@@ -200,8 +200,8 @@ def test_the_level_of_a_series_without_history_is_learnt_from_what_it_is():
     assert said == pytest.approx(np.array([[10.0] * 3, [50.0] * 3]), abs=3)
 
 
-def test_what_a_known_future_brings_is_learnt():
-    """A promotion adds 10 on its day, and nothing but the plan tells when one comes."""
+def test_the_effect_of_a_future_covariate_is_learned():
+    """A promotion adds 10 on its day, and only the plan announces it."""
     rng = np.random.default_rng(2)
     promoted = (rng.random(400) < 0.3).astype(float)
     y = 20 + 10 * promoted + rng.normal(0, 0.5, 400)

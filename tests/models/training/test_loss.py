@@ -1,4 +1,4 @@
-"""What training minimises, worked by hand; targets that are missing count nowhere."""
+"""Training losses, computed by hand; missing targets do not count."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_losses_by_hand(name, actual, said, expected):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_missing_target_costs_nothing_and_teaches_nothing(name):
+def test_a_missing_target_adds_no_loss_and_no_gradient(name):
     count = LOSSES[name].count_locations((0.1, 0.5, 0.9)) + LOSSES[name].spreads
     there = loss(name, [3.0], [[1.0] * count])
     assert loss(name, [3.0, NAN], [[1.0] * count, [7.0] * count]) == pytest.approx(there)
@@ -56,12 +56,12 @@ def test_nothing_observed_gives_no_gradient_and_no_nan():
 
 
 def lowest(name, actuals, grid, rest=()):
-    """The place on ``grid`` where the loss of saying one number of all ``actuals`` is least."""
+    """Return the place on ``grid`` where the loss of predicting one number for all ``actuals`` is smallest."""
     losses = [loss(name, actuals, [[place, *rest]] * len(actuals), quantiles=(0.5,)) for place in grid]
     return grid[int(np.argmin(losses))]
 
 
-def test_each_loss_is_least_at_the_truth_it_asks_for():
+def test_each_loss_has_its_minimum_at_its_target_statistic():
     actuals, grid = [0.0, 0.0, 0.0, 1.0, 9.0], np.linspace(-1, 10, 111)
     assert lowest("mae", actuals, grid) == pytest.approx(0.0)  # the median
     assert lowest("mse", actuals, grid) == pytest.approx(2.0)  # the mean
@@ -71,7 +71,7 @@ def test_each_loss_is_least_at_the_truth_it_asks_for():
 
 
 @pytest.mark.parametrize("level", [0.1, 0.25, 0.9])
-def test_a_quantile_is_least_where_its_share_of_the_values_lies_below(level):
+def test_the_pinball_loss_has_its_minimum_at_the_quantile(level):
     grid, levels = np.arange(101.0), sorted((level, 0.5))
     place = levels.index(level)
     losses = []
@@ -82,7 +82,7 @@ def test_a_quantile_is_least_where_its_share_of_the_values_lies_below(level):
     assert grid[int(np.argmin(losses))] == pytest.approx(100 * level, abs=1)
 
 
-def test_the_scale_of_a_distribution_is_least_at_the_spread_of_the_values():
+def test_the_likelihood_has_its_optimum_at_the_spread_of_the_values():
     actuals, grid = [-2.0, 2.0], np.linspace(-3, 6, 181)
     losses = [loss("normal", actuals, [[0.0, raw]] * 2) for raw in grid]
     assert np.logaddexp(0, grid[int(np.argmin(losses))]) == pytest.approx(2.0, abs=0.05)

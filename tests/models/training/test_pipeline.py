@@ -1,4 +1,4 @@
-"""From data to a forecaster, watched."""
+"""The training pipeline from data to a forecaster, with its progress reports."""
 
 from functools import partial
 
@@ -26,7 +26,7 @@ def weeks():
 
 
 def skills(panel, is_due):
-    """What was told of skill in each phase, in order, and what came of it."""
+    """Return the skills reported in each phase, in order, and the result."""
     told: dict[str, list[float | None]] = {"fit": [], "refit": []}
 
     def keep(phase: str, member: int, progress: Progress) -> None:
@@ -38,7 +38,7 @@ def skills(panel, is_due):
     )
 
 
-def test_the_skill_so_far_is_that_of_the_network_on_the_windows_of_its_backtest():
+def test_the_reported_skill_is_measured_on_the_windows_of_the_backtest():
     told, made = skills(weeks(), is_due=lambda: True)
     # Three batches and the end of the epoch, twice, and the end of the training: known from the first epoch's end on.
     before, after, last = told["fit"][:3], told["fit"][3:7], told["fit"][7:]
@@ -52,7 +52,7 @@ def test_the_skill_so_far_is_that_of_the_network_on_the_windows_of_its_backtest(
     assert last[0] == pytest.approx(skill(own, baseline_errors(made.origins, rows).score()), abs=1e-6)
 
 
-def test_who_does_not_ask_is_told_none_and_neither_is_who_teaches_it_those_windows_too():
+def test_no_skill_is_reported_unless_requested_or_while_refitting():
     told, _ = skills(weeks(), is_due=lambda: False)
     assert set(told["fit"]) == set(told["refit"]) == {None}
     asked, _ = skills(weeks(), is_due=lambda: True)

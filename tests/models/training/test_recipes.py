@@ -1,4 +1,4 @@
-"""What a panel suggests for those who name nothing, or only some of the fields."""
+"""Suggestions for a panel if no fields are given, or only some."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from tests.models.samples import panel_of, with_covariates
 @pytest.mark.parametrize(
     ("freq", "horizon"), [("h", 24), ("15min", 24), ("D", 7), ("W", 13), ("MS", 12), ("QE", 4), ("YE", 6), ("min", 15)]
 )
-def test_the_horizon_that_people_expect(freq, horizon):
+def test_the_default_horizon_of_each_frequency(freq, horizon):
     assert default_horizon(parse_freq(freq)) == horizon
 
 
@@ -32,7 +32,7 @@ def test_the_horizon_that_people_expect(freq, horizon):
         ("D", 10, 1, 1),  # too short for a week twice, and for three days
     ],
 )
-def test_a_panel_suggests_season_and_horizon_by_its_frequency_and_length(freq, points, season, horizon):
+def test_season_and_horizon_follow_from_frequency_and_length(freq, points, season, horizon):
     start = "2020-01-01" if freq != "W" else "2000-01-02"
     spec = suggest(panel_of(np.arange(points), freq=freq, start=start), {})
     assert (spec.freq, spec.season, spec.horizon) == (freq, season, horizon)
@@ -54,7 +54,7 @@ NAMED = st.fixed_dictionaries(
 
 
 def trained_as_suggested(panel, fields, recipe):
-    """Refuses what could not be trained on the panel's points before its backtest."""
+    """Refuse suggestions that could not be trained on the panel's points before its backtest."""
     points, freq = panel
     points = min(points, 200) if freq in ("QS", "YS") else points  # longer ones leave the calendar
     panel = panel_of(np.zeros(points), freq=freq, start="2020-01-01")
@@ -71,7 +71,7 @@ def test_every_recipe_can_be_trained_on_any_history_of_some_length(panel, recipe
 
 
 @given(PANELS, NAMED)
-def test_what_is_suggested_goes_with_what_is_given(panel, fields):
+def test_suggestions_fit_the_given_fields(panel, fields):
     spec = trained_as_suggested(panel, fields, "default")
     assert {name: getattr(spec, name) for name in fields} == fields
 
@@ -84,13 +84,13 @@ def test_fields_that_are_given_are_kept():
     assert suggest_training(panel, spec, {"max_epochs": 3}).max_epochs == 3
 
 
-def test_a_panel_with_less_to_learn_is_taught_no_longer():
+def test_a_panel_with_less_data_is_trained_no_longer():
     short, long = (panel_of(*[np.arange(points)] * 5) for points in (60, 1000))
     epochs = [suggest_training(panel, suggest(panel, {}), {}).max_epochs for panel in (short, long)]
     assert epochs[0] < epochs[1]
 
 
-def test_the_values_of_covariates_that_are_text_are_filled_in():
+def test_the_categories_of_text_covariates_are_filled_in():
     panel = with_covariates(
         panel_of(np.arange(60)), {"sky": ("rain", "sun")}, sky=np.arange(60) % 2, load=np.arange(60)
     )
@@ -99,7 +99,7 @@ def test_the_values_of_covariates_that_are_text_are_filled_in():
     assert suggest(panel, {}).categories == ()
 
 
-def test_a_convlstm_is_given_whole_seasons():
+def test_a_convlstm_gets_whole_seasons():
     spec = suggest(panel_of(np.arange(300)), {"encoder": "convlstm", "cell": "lstm"})
     assert (spec.context % spec.season, spec.segment) == (0, 1)
 

@@ -1,4 +1,4 @@
-"""A training that was interrupted comes to the same weights, bit for bit; so do several in one process."""
+"""An interrupted training reaches the same weights, bit for bit; so do several trainings in one process."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ KINDS = {
 
 
 def after(batches: int) -> Callable[[], bool]:
-    """Stops a training after so many batches."""
+    """Return a function that stops a training after so many batches."""
     asked: list[None] = []
 
     def stop() -> bool:
@@ -47,7 +47,7 @@ def same(one: Weights, other: Weights) -> bool:
 
 
 def interrupted(course: MemberPlan, batches: int) -> CheckpointEntry:
-    """What a training had noted when it died after so many batches."""
+    """Return the state that a training had saved when it ended after so many batches."""
     kept: list[bytes] = []
     checkpoint = Checkpoint("", kept.append, lambda: True)
     with pytest.raises(Cancelled):
@@ -60,7 +60,7 @@ def interrupted(course: MemberPlan, batches: int) -> CheckpointEntry:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_training_that_died_comes_to_the_weights_that_it_would_have_had(kind: str) -> None:
+def test_an_interrupted_training_reaches_the_same_weights(kind: str) -> None:
     course = MemberPlan(*KINDS[kind])
     whole = train_member(course, PANEL, StepCheckpoint())
     entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
@@ -71,7 +71,7 @@ def test_a_training_that_died_comes_to_the_weights_that_it_would_have_had(kind: 
     assert same(resumed, whole)
 
 
-def test_early_stopping_remembers_the_best_epoch_over_a_death() -> None:
+def test_early_stopping_remembers_the_best_epoch_over_an_interruption() -> None:
     # Weights that jump about: no epoch is better than the first.
     course = MemberPlan(SPEC, replace(TRAINING, learning_rate=0.5, patience=3, max_epochs=8))
     whole = train_member(course, PANEL, StepCheckpoint())
@@ -85,7 +85,7 @@ def test_early_stopping_remembers_the_best_epoch_over_a_death() -> None:
     [{"made_by": "keras 0.1 abacus"}, {"units": 7}],
     ids=["by another release", "of another network"],
 )
-def test_a_state_that_does_not_fit_is_left_aside(changes: dict[str, object]) -> None:
+def test_a_state_that_does_not_fit_is_ignored(changes: dict[str, object]) -> None:
     entry = interrupted(MemberPlan(SPEC, TRAINING), batches=15)
     other = replace(SPEC, units=changes.get("units", SPEC.units))
     page = StepCheckpoint(CheckpointEntry({**entry.facts, **changes}, entry.arrays))
@@ -99,7 +99,7 @@ class Dies(Exception):
     """The process is killed."""
 
 
-def test_a_forecaster_is_the_same_wherever_its_making_was_interrupted() -> None:
+def test_a_forecaster_is_the_same_wherever_its_training_was_interrupted() -> None:
     courses = [MemberPlan(SPEC, replace(TRAINING, seed=seed, max_epochs=2)) for seed in (0, 1)]
     plan = plan_for(PANEL, SPEC.horizon, SPEC.season)
     whole = train_pipeline(PANEL, plan, courses)
@@ -145,7 +145,7 @@ def test_memory_does_not_grow_with_the_trainings_of_a_process() -> None:
     assert sizes[-1] - sizes[0] < 60 * 1024**2  # compiling each would take over 700 MB
 
 
-def test_what_was_compiled_for_one_training_leaves_nothing_in_the_next() -> None:
+def test_a_reused_compiled_network_keeps_nothing_of_the_training_before() -> None:
     course = MemberPlan(SPEC, TRAINING)
     first = train_member(course, PANEL, StepCheckpoint())
     train_member(

@@ -1,7 +1,7 @@
-"""The search for a spec, with a teacher that knows in advance how well each candidate learns.
+"""The search for a spec, with a training function that makes each candidate as good as the test says.
 
-The series is 0, 1, 2, …; a network that reads T points says its bias, in units of (T - 1) / 2 from the last value. To
-say that the value rises by one each step is to be right; seasonal naive with a season of 1 is 1 and 2 off, MASE 1.5.
+The series is 0, 1, 2, …; a network that reads T points outputs its bias, in units of (T - 1) / 2 from the last value.
+A rise of one each step is correct; seasonal naive with a season of 1 has errors of 1 and 2, MASE 1.5.
 """
 
 import json
@@ -32,33 +32,33 @@ FIELDS: dict[str, Any] = {"season": 1, "horizon": 2, "scaling": "last", "skip": 
 TRAINING = Training(max_epochs=16, steps_per_epoch=4)
 
 
-def learns_alike(spec: Spec, epochs: int) -> float:
-    """How far off a network is after so many epochs."""
+def learns_equally(spec: Spec, epochs: int) -> float:
+    """Return the error of a network after so many epochs."""
     return 1.0
 
 
 @dataclass
-class School:
-    """Teaches networks to be ``off`` by so much, an epoch a second; remembers whom it taught what.
+class Trainer:
+    """Trains networks to have the error ``off``, an epoch a second; records the trainings.
 
-    ``compile_s``: what the first batch takes longer than others.
+    ``compile_s``: extra seconds of the first batch.
     """
 
-    off: Callable[[Spec, int], float] = learns_alike
+    off: Callable[[Spec, int], float] = learns_equally
     now_s: float = 0.0
     compile_s: float = 0.0
     stopped_at_s: float = np.inf
-    taught: list[tuple[Spec, int, Weights | None]] = field(default_factory=list)
+    trained: list[tuple[Spec, int, Weights | None]] = field(default_factory=list)
     panels: set[int] = field(default_factory=set)
 
-    def teach(
+    def train(
         self, spec: Spec, training: Training, panel: Panel, start: Weights | None, should_stop: Callable[[], bool]
     ) -> Weights:
         self.panels.add(int(panel.lengths[0]))
         made = weights(spec)
         if not STRATEGIES[spec.strategy].learns:
             return made
-        self.taught.append((spec, training.max_epochs, start))
+        self.trained.append((spec, training.max_epochs, start))
         seconds = [0.0, self.compile_s + 0.25, *[0.25] * (training.max_epochs * training.steps_per_epoch - 1)]
         for taken_s in seconds:
             self.now_s += taken_s
@@ -70,17 +70,17 @@ class School:
         return made
 
     def search(self, panel: Panel | None = None, budget_s: float = 1e6, **fields: Any) -> BestCandidate:
-        tools = SearchTools(self.teach, OnnxEngine, lambda: self.now_s, lambda: self.now_s >= self.stopped_at_s)
+        tools = SearchTools(self.train, OnnxEngine, lambda: self.now_s, lambda: self.now_s >= self.stopped_at_s)
         return search_spec(panel or panel_of(np.arange(100.0)), {**FIELDS, **fields}, TRAINING, tools, budget_s)
 
 
-def teach_at_once(spec: Spec, training: Training, *_: object) -> Weights:
-    """``wide_is_best``, as a function with a name, which may be sent elsewhere."""
-    return School(wide_is_best).teach(spec, training, panel_of(np.arange(3.0)), None, always_false)
+def train_at_once(spec: Spec, training: Training, *_: object) -> Weights:
+    """Train with the errors of ``wide_is_best``; a module-level function, so that it can be sent to other processes."""
+    return Trainer(wide_is_best).train(spec, training, panel_of(np.arange(3.0)), None, always_false)
 
 
-def done(piece: Callable[[], object]) -> tuple[int, object]:
-    return os.getpid(), piece()
+def run_task(task: Callable[[], object]) -> tuple[int, object]:
+    return os.getpid(), task()
 
 
 def wide_is_best(spec: Spec, epochs: int) -> float:
@@ -88,12 +88,12 @@ def wide_is_best(spec: Spec, epochs: int) -> float:
 
 
 def ranked(choice: BestCandidate) -> dict[str, float | None]:
-    """The error of each candidate at the first rung."""
+    """Return the error of each candidate at the first rung."""
     return {trial.candidate: trial.error for trial in choice.trials if trial.rung == 0}
 
 
 def test_the_best_candidate_is_chosen() -> None:
-    choice = School(wide_is_best).search()
+    choice = Trainer(wide_is_best).search()
     assert choice.member.spec.units == 256
     errors = ranked(choice)
     assert errors["wide"] == pytest.approx(0.25, abs=1e-6)
@@ -101,9 +101,9 @@ def test_the_best_candidate_is_chosen() -> None:
     assert errors["seasonal_naive"] == pytest.approx(1.5)
 
 
-def test_the_better_half_goes_on_with_twice_as_many_epochs_from_the_weights_it_has() -> None:
-    school = School(wide_is_best)
-    choice = school.search()
+def test_the_better_half_continues_with_twice_as_many_epochs_from_its_weights() -> None:
+    trainer = Trainer(wide_is_best)
+    choice = trainer.search()
     trials = [trial for trial in choice.trials if trial.candidate != "seasonal_naive"]
     rungs = [[trial for trial in trials if trial.rung == rung] for rung in range(trials[-1].rung + 1)]
     counts = [len(rung) for rung in rungs]
@@ -115,24 +115,24 @@ def test_the_better_half_goes_on_with_twice_as_many_epochs_from_the_weights_it_h
     for above, below in zip(rungs[1:], rungs[:-1], strict=True):
         best = sorted(below, key=lambda trial: trial.error or 0)[: len(above)]
         assert {trial.candidate for trial in above} == {trial.candidate for trial in best}
-    starts = [start for _, _, start in school.taught]
+    starts = [start for _, _, start in trainer.trained]
     assert all((start is None) == (number < counts[0]) for number, start in enumerate(starts))
 
 
-def test_trials_that_are_done_in_other_processes_come_to_the_same() -> None:
+def test_trials_in_other_processes_give_the_same_result() -> None:
     processes: set[int] = set()
 
-    def each(pieces: Sequence[Callable[[], object]]) -> list[object]:
-        found = list(pool.map(done, pieces))
+    def each(tasks: Sequence[Callable[[], object]]) -> list[object]:
+        found = list(pool.map(run_task, tasks))
         processes.update(process for process, _ in found)
         return [result for _, result in found]
 
     panel = panel_of(np.arange(100.0))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         far = search_spec(
-            panel, FIELDS, TRAINING, SearchTools(teach_at_once, OnnxEngine, time.time, parallel_map=each), 1e6
+            panel, FIELDS, TRAINING, SearchTools(train_at_once, OnnxEngine, time.time, parallel_map=each), 1e6
         )
-    near = search_spec(panel, FIELDS, TRAINING, SearchTools(teach_at_once, OnnxEngine, time.time), 1e6)
+    near = search_spec(panel, FIELDS, TRAINING, SearchTools(train_at_once, OnnxEngine, time.time), 1e6)
     assert processes
     assert os.getpid() not in processes
     assert [replace(trial, seconds=0.0) for trial in far.trials] == [
@@ -142,48 +142,48 @@ def test_trials_that_are_done_in_other_processes_come_to_the_same() -> None:
     np.testing.assert_array_equal(far.member.weights["head/bias"], near.member.weights["head/bias"])
 
 
-def test_who_learns_slowly_may_win_in_the_end() -> None:
+def test_a_candidate_that_learns_slowly_may_win_in_the_end() -> None:
     def slowly(spec: Spec, epochs: int) -> float:
         if spec.units == 256:
             return 0.8 / epochs
         return 0.3 if spec.calendar else 0.5
 
-    choice = School(slowly).search()
+    choice = Trainer(slowly).search()
     errors = ranked(choice)
     assert errors["calendar"] < errors["wide"] < errors["default"]
     assert choice.member.spec.units == 256
 
 
 @pytest.mark.parametrize("off", [1.6, 40.0])
-def test_what_is_not_better_than_seasonal_naive_is_not_chosen(off: float) -> None:
-    choice = School(lambda spec, epochs: off).search()
+def test_a_candidate_worse_than_seasonal_naive_is_not_chosen(off: float) -> None:
+    choice = Trainer(lambda spec, epochs: off).search()
     assert choice.member.spec.strategy == "seasonal_naive"
     assert choice.member.spec.horizon == 2
     assert choice.trials[0].candidate == "seasonal_naive"
 
 
-def test_candidates_are_scored_on_points_that_they_were_not_taught() -> None:
-    school = School()
-    school.search()
-    (length,) = school.panels
+def test_candidates_are_scored_on_points_outside_their_training_data() -> None:
+    trainer = Trainer()
+    trainer.search()
+    (length,) = trainer.panels
     assert 50 < length < 100
 
 
-def test_fields_that_are_given_stay_as_they_are() -> None:
-    school = School()
+def test_given_fields_stay_unchanged() -> None:
+    trainer = Trainer()
     given = {"context": 12, "segment": 3, "strategy": "direct", "units": 16}
-    choice = school.search(**given)
-    for spec, _, _ in school.taught:
+    choice = trainer.search(**given)
+    for spec, _, _ in trainer.trained:
         assert {name: getattr(spec, name) for name in {**FIELDS, **given}} == {**FIELDS, **given}
     names = {trial.candidate for trial in choice.trials}
     assert "calendar" in names
     assert not {"longer", "shorter", "parallel", "wide", "last"} & names
 
 
-def test_no_spec_is_tried_twice_and_each_candidate_says_why_it_is_one() -> None:
-    school = School()
-    choice = school.search()
-    first = [spec for spec, _, start in school.taught if start is None]
+def test_no_spec_is_tried_twice_and_each_trial_has_a_reason() -> None:
+    trainer = Trainer()
+    choice = trainer.search()
+    first = [spec for spec, _, start in trainer.trained if start is None]
     assert len(first) == len(set(first))
     reasons = {candidate.name: candidate.reason for candidate in CANDIDATES}
     assert all(trial.why == reasons.get(trial.candidate, trial.why) for trial in choice.trials)
@@ -191,8 +191,8 @@ def test_no_spec_is_tried_twice_and_each_candidate_says_why_it_is_one() -> None:
 
 
 def test_the_search_ends_when_its_share_of_the_time_is_used() -> None:
-    school = School(wide_is_best)
-    choice = school.search(budget_s=10.1)  # 6.06 of them for the search: three candidates of two epochs each
+    trainer = Trainer(wide_is_best)
+    choice = trainer.search(budget_s=10.1)  # 6.06 of them for the search: three candidates of two epochs each
     assert [(trial.candidate, trial.failed) for trial in choice.trials] == [
         ("seasonal_naive", None),
         ("default", None),
@@ -200,58 +200,58 @@ def test_the_search_ends_when_its_share_of_the_time_is_used() -> None:
         ("longer", None),
         ("parallel", "the time limit was reached"),
     ]
-    assert school.now_s == 6.25
+    assert trainer.now_s == 6.25
     assert choice.member.spec.strategy == "direct"
     assert choice.training.max_epochs == 3  # for which there is time left
     assert choice.training.steps_per_epoch == 4
 
 
-def test_the_time_to_compile_is_not_taken_for_that_of_every_epoch() -> None:
-    school = School(wide_is_best, compile_s=10.0)
-    choice = school.search(budget_s=40)  # 24 of them for two candidates of 12 seconds each
-    assert school.now_s == 24
+def test_the_time_to_compile_counts_once() -> None:
+    trainer = Trainer(wide_is_best, compile_s=10.0)
+    choice = trainer.search(budget_s=40)  # 24 of them for two candidates of 12 seconds each
+    assert trainer.now_s == 24
     assert choice.training.max_epochs == 6  # 10 seconds to compile, and one for each epoch
 
 
-def test_what_is_being_taught_when_the_time_is_up_is_stopped() -> None:
-    school = School(wide_is_best)
-    choice = school.search(budget_s=5)  # 3 of them for the search
+def test_a_training_is_stopped_when_the_time_is_up() -> None:
+    trainer = Trainer(wide_is_best)
+    choice = trainer.search(budget_s=5)  # 3 of them for the search
     naive, default, shorter = choice.trials
     assert (default.failed, shorter.failed, shorter.error) == (None, "the time limit was reached", None)
-    assert school.now_s == 3
-    assert choice.member.spec == school.taught[0][0]
+    assert trainer.now_s == 3
+    assert choice.member.spec == trainer.trained[0][0]
     assert naive.error == pytest.approx(1.5)
 
 
-def test_time_enough_is_time_for_the_whole_training() -> None:
-    assert School(wide_is_best).search().training == TRAINING
+def test_with_enough_time_the_whole_training_is_suggested() -> None:
+    assert Trainer(wide_is_best).search().training == TRAINING
 
 
-def test_a_search_that_is_told_to_stop_does() -> None:
+def test_a_search_can_be_cancelled() -> None:
     with pytest.raises(Cancelled):
-        School(stopped_at_s=2.0).search()
+        Trainer(stopped_at_s=2.0).search()
 
 
-def test_a_candidate_that_diverges_is_left_behind_and_said() -> None:
+def test_a_candidate_that_diverges_is_dropped_with_the_reason() -> None:
     def bursts(spec: Spec, epochs: int) -> float:
         if spec.units == 256:
             raise Diverged("the loss became nan in epoch 1; lower learning_rate")
         return 0.5
 
-    choice = School(bursts).search()
+    choice = Trainer(bursts).search()
     (wide,) = [trial for trial in choice.trials if trial.candidate == "wide"]
     assert (wide.error, wide.failed) == (None, "the loss became nan in epoch 1; lower learning_rate")
     assert choice.member.spec.units != 256
 
 
-def test_series_that_do_not_vary_before_are_judged_in_their_own_units() -> None:
+def test_constant_series_are_scored_in_their_own_units() -> None:
     # A scale of 0 gives no MASE; at last the value jumps by 4, which nobody can know: all are off alike.
     flat = np.concatenate([np.full(80, 5.0), np.full(20, 9.0)])
-    choice = School(lambda spec, epochs: 0.0).search(panel_of(flat))
+    choice = Trainer(lambda spec, epochs: 0.0).search(panel_of(flat))
     assert choice.trials[0].error is not None
     assert choice.member.spec.strategy == "seasonal_naive"
 
 
 def test_a_panel_too_short_to_validate_on_is_refused() -> None:
     with pytest.raises(InputError, match="the longest series has 2 points"):
-        School().search(panel_of([1.0, 2.0]))
+        Trainer().search(panel_of([1.0, 2.0]))
