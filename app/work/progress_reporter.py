@@ -11,7 +11,7 @@ from models.errors import Cancelled
 from models.training.fit import OnProgress, Progress
 
 JUDGE_EVERY_S = 2.0
-# Shares of a whole job, roughly: a search or a second fit takes what the first fit would have.
+# Rough shares of a whole job: a search or a second fit takes its time from the first fit.
 SEARCH, BACKTEST, REFIT = 0.5, 0.05, 0.2
 
 

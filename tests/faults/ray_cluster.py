@@ -134,7 +134,7 @@ class Cluster:
         return f"{self._name}-{machine}"
 
     def _starts(self, machine: str, options: list[str]) -> bool:
-        self.kill(machine)  # what an earlier try left
+        self.kill(machine)  # processes of an earlier try
         return self._ray(machine, *options).wait(START_TIMEOUT_S) == 0
 
     def _ray(self, machine: str, *options: str) -> "subprocess.Popen[bytes]":
@@ -142,7 +142,7 @@ class Cluster:
         command += [f"--node-ip-address={self._hosts[machine]}", "--num-cpus=1", "--num-gpus=0"]
         command += [f"--object-store-memory={OBJECT_STORE_BYTES}", f"--temp-dir={self._folder / (machine + '.d')}"]
         own = {
-            "PYTHONPATH": str(ROOT),  # what runs there may be a test's
+            "PYTHONPATH": str(ROOT),  # job functions may be in the tests
             "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,

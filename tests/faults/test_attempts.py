@@ -13,7 +13,7 @@ from app.store.tables import Job
 from tests.app.work.small_jobs import cancel, eventually, gone
 from tests.faults.worker_pool import GRACE_S, WorkerPool, log_of
 
-GENEROUS_S = 15.0  # for what takes two seconds on a machine that has nothing else to do
+GENEROUS_S = 15.0  # for events that take two seconds on an idle machine
 
 
 def test_a_killed_trainer_is_followed_by_one_that_continues_from_its_checkpoint(shared_pool: WorkerPool) -> None:

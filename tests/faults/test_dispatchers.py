@@ -49,7 +49,7 @@ def test_a_frozen_worker_with_its_trainer_wakes_after_another_did_the_job(pool: 
         process.send_signal(signal.SIGCONT)
     assert eventually(lambda: gone(trainer), 60.0)
     assert [version.job_id for version in pool.versions(job)] == [job.id]
-    assert pool.artifacts(job) == [done.token] * 2  # what the others left is swept away
+    assert pool.artifacts(job) == [done.token] * 2  # artifacts of the other attempts are deleted
     assert pool.look(job).token == done.token
     assert frozen.poll() is None
 

@@ -104,7 +104,7 @@ def test_a_job_whose_process_is_killed_continues_from_its_checkpoint(
         done = assert_one_version(database, job)
     assert names(head) == [f"{job.id}-1", f"{job.id}-2"]
     assert 5 <= done.result["begun"] < STEPS
-    # Only what sits on the machine itself could tell who killed it; most of the time it is the kernel, out of memory.
+    # The executor cannot know the sender of the signal; mostly it is the kernel, out of memory.
     assert [attempt.outcome for attempt in attempts(database, job)] == ["oom", "succeeded"]
 
 
@@ -150,7 +150,7 @@ def test_jobs_wait_for_a_head_that_died_with_its_attempts(
     with worker_of(database, head, api):
         counting(database, job)
         head.die()
-        # Nobody can say what became of it: when its lease has run out, it is back in the queue, and stays there.
+        # Its status is unknown: when its lease has expired, the job is back in the queue, and stays there.
         eventually(lambda: look(database, job).state == "queued")
         head.start()
         done = assert_one_version(database, job)

@@ -165,7 +165,7 @@ def test_a_job_survives_the_death_of_its_cluster(sqlite: Database, ray: Cluster,
         ray.kill("node")
         eventually(lambda: look(sqlite, job).state == "queued")
         time.sleep(1)
-        assert look(sqlite, job).state == "queued"  # nobody takes it to a head that is not there
+        assert look(sqlite, job).state == "queued"  # no worker submits it to a head that does not answer
         ray.restart()
         done = assert_one_version(sqlite, job)
     assert done.token >= 2  # a head that is busy starting may lose a lease, too

@@ -34,7 +34,7 @@ class FakeHead:
     runs: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
     lost_answers: int = 0  # how many submissions are taken while their answer is lost
-    refuse: int | None = None  # the status with which it refuses what is submitted
+    refuse: int | None = None  # the status with which it refuses every submission
     _server: ThreadingHTTPServer | None = None
 
     @property

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 SPEC = Spec(freq="D", season=7, context=12, horizon=4, units=4)
 TRAINING = Training(max_epochs=2, steps_per_epoch=5, batch_size=16)
-DEADLINE_S = 240  # for what takes seconds on a machine that has nothing else to do
+DEADLINE_S = 240  # for events that take seconds on an idle machine
 
 
 def weeks(points: int = 90, series: int = 3, freq: str = "D") -> Panel:

@@ -151,7 +151,7 @@ def test_an_attempt_that_lost_its_job_can_write_nothing(database: Database, job:
         assert ask(api, "POST", f"/internal/v1/attempts/{job.id}/{token}/report", b"{}", secret) == 401
     assert ask(api, "POST", f"/internal/v1/attempts/{job.id}/{heir.token}/report", b"{}", "another") == 200
     assert run_function(http_context(api, heir, "another"), work) == ExitStatus.DONE
-    # The job is over, and with it what its secret opens.
+    # The job has ended, so its secret is not valid any more.
     assert ask(api, "GET", f"/internal/v1/attempts/{job.id}/{heir.token}", secret="another") == 401
 
 

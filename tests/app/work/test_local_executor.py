@@ -19,7 +19,7 @@ from app.work.executors.local import LocalExecutor
 from app.work.processes import _born, current_identity, is_dead
 from tests.app.work.small_jobs import eventually, put_away
 
-# Reads a job from standard input, and says on its pipe what the job's id asks for.
+# Reads a job from standard input, and acts by the job's id.
 ECHO = """
 import os, sys, time
 pipe = int(sys.argv[1])
@@ -154,7 +154,7 @@ def test_an_idle_child_ends_with_its_standard_input_and_a_busy_one_at_once() -> 
 def test_a_process_is_recognised_by_machine_id_and_start_time() -> None:
     me = current_identity("a")
     assert not is_dead(me)
-    assert not is_dead({**me, "machine": "another", "pid": 2**22 + 1})  # who can say?
+    assert not is_dead({**me, "machine": "another", "pid": 2**22 + 1})  # unknown
     assert is_dead({**me, "born": me["born"] - 1})  # the id was used again
     with subprocess.Popen(["sleep", "600"]) as process:
         other = {**me, "pid": process.pid, "born": _born(process.pid)}

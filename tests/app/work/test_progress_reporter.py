@@ -29,7 +29,7 @@ def test_progress_is_written_twice_a_second_with_the_time_left(sqlite: Database)
     reporter = ProgressReporter(context_of(sqlite, job), PhaseShares(members=2), clock)
     clock.now_s += 10
     reporter.progress("fit", 1, at(0.0))
-    # One of two members is 0.475 of the whole. How long that took says nothing yet: it held what comes only once.
+    # One of two members is 0.475 of the whole. Its duration is no measure yet: it included loading and compiling.
     expected = {"phase": "fit", "member": 2, "members": 2, "epoch": 1, "epochs": 4, "loss": 0.5}
     judged, share = {"validation_loss": None, "validation_skill": 0.25}, pytest.approx(0.475)
     assert look(sqlite, job).progress == {**expected, **judged, "share": share, "eta_s": None}

@@ -137,7 +137,7 @@ def test_without_a_head_every_status_is_unknown_and_no_slot_is_free(
         head.start()  # it was only out of reach
         assert state_of(executor, run, Running) == Running()
         head.die()
-        head.start()  # started anew, it has forgotten everything
+        head.start()  # after its restart it has no records
         assert state_of(executor, run, Unknown) == Unknown()
         eventually(lambda: executor.free() == 3)
     assert len(head.submitted) == 1

@@ -136,7 +136,7 @@ def test_a_schedule_on_a_growing_data_set_keeps_the_best_and_can_be_rolled_back(
         assert (first["verdict"], first["version"], service.champion()) == ("promoted", 1, 1)
         assert first["schedule"] == "daily"
 
-        # At the due time, on more data: what knows the weeks is better, and takes its place.
+        # At the due time, on more data: the forecaster that knows the weekly season is better, and becomes champion.
         service.grow(15)
         assert service.tick(1.05)["fired"] == 1
         second = service.train(weekly())
@@ -144,7 +144,7 @@ def test_a_schedule_on_a_growing_data_set_keeps_the_best_and_can_be_rolled_back(
         assert second["numbers"]["ours"] < second["numbers"]["theirs"]
         assert second["numbers"]["champion"] == 1
 
-        # Twenty rows later, before the next due time: what has learned nothing is refused.
+        # Twenty rows later, before the next due time: an untrained forecaster is not promoted.
         service.grow(20)
         assert service.tick(1.2) == {"fired": 1}
         third = service.train(untrained(seed=2))

@@ -123,7 +123,7 @@ def test_a_request_that_no_longer_works_is_refused_and_stops_no_other(clock: Sch
     with clock.database.read() as session:
         [told] = webhooks.list_deliveries(session, clock.tenant_id, "desk", None, 10)
     assert (told.event, told.payload["schedule"], told.payload["outcome"]) == ("schedule.alarm", "gone", "refused")
-    assert clock.tick("13:00") == {"refused": 1, "fired": 1}  # asked anew at the next due time
+    assert clock.tick("13:00") == {"refused": 1, "fired": 1}  # planned again at the next due time
 
 
 def test_a_schedule_with_an_unexpected_error_is_postponed(
@@ -348,7 +348,7 @@ def test_a_deleted_schedule_deletes_its_firings_and_keeps_its_jobs(clock: Schedu
 
 
 def test_a_scheduler_survives_a_database_that_takes_no_writes(caplog: pytest.LogCaptureFixture) -> None:
-    # As after a failover, while what was a standby is one still; PostgreSQL does not call that an operational error.
+    # As after a failover to a standby that is not promoted yet: psycopg raises no OperationalError for that.
     database = Database(postgres_server().new_database())
     clock = ScheduleHarness(database)
     clock.add(cron="* * * * *", now="2026-05-01T09:30")
@@ -364,7 +364,7 @@ def test_a_scheduler_survives_a_database_that_takes_no_writes(caplog: pytest.Log
         thread.join(60)
         database.dispose()
     assert caplog.text.count("the database does not answer") == 1
-    assert "a schedule is broken" not in caplog.text  # it is nobody's schedule that is broken
+    assert "a schedule is broken" not in caplog.text  # an outage is no fault of a schedule
 
 
 def test_a_tick_loads_quality_only_for_triggers_that_need_it(one: ScheduleHarness) -> None:

@@ -74,7 +74,7 @@ def test_after_a_firing_there_is_a_pause_for_every_trigger() -> None:
     triggers = Triggers(new_rows=1, older_than_s=1.0)
     assert find_cause(replace(triggers, pause_s=60.0), watermark, seen()) is None
     assert find_cause(replace(triggers, pause_s=59.0), watermark, seen()) is not None
-    assert find_cause(triggers, watermark, seen()) is None  # an hour, if nothing is said
+    assert find_cause(triggers, watermark, seen()) is None  # the default pause is an hour
 
 
 def test_a_training_that_failed_is_not_tried_again_without_new_rows() -> None:
