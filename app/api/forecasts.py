@@ -54,7 +54,7 @@ async def decode(
 
     Raises:
         HTTPException: the client accepts none of the ``offered`` media types of ``things``.
-        RequestValidationError: the body or the query is not what its schema describes.
+        RequestValidationError: the body or the query does not fit its schema.
     """
     try:
         media_type = media_type_for(header_of(http, b"accept"), offered)
@@ -77,6 +77,6 @@ def decode_json(body: bytes) -> ForecastRequest:
     """Return the request in the JSON ``body``.
 
     Raises:
-        RequestValidationError: the body is not what the schema describes.
+        RequestValidationError: the body does not fit the schema.
     """
     return decode_series_request(body) or parsed(ForecastRequest, body)

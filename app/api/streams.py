@@ -16,8 +16,8 @@ from app.api.http.services import Service, problems
 from app.api.http.streamed_response import StreamedResponse
 from app.edge.problem_json import problem_response
 from app.forecasting.forecast import StreamFormat
-from app.forecasting.streaming import Facts
 from app.formats import LINES, STREAMS
+from app.formats.forecast_streams import Facts
 from app.schemas.forecasts import ForecastRequest
 from app.schemas.streams import StreamedSeries, StreamEnd, StreamFailure, StreamHead
 from models.types import JsonObject
@@ -75,7 +75,7 @@ async def post_stream(http: Request) -> Response:
 
 
 def _problem(http: Request, error: Exception) -> Facts:
-    """Return ``error`` as problem details, and log what a response with this status would have logged."""
+    """Return ``error`` as problem details; log it where a response with this status is logged."""
     request_id = http.state.request_id
     response = problem_response(error, request_id, http.url.path)
     if response.status_code >= 500:

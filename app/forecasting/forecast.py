@@ -14,8 +14,9 @@ from app.forecasting.cost import cost_gflop, horizon_of, trimmed
 from app.forecasting.json_answer import Provenance, head_of, provenance_of
 from app.forecasting.request_panel import Input, PanelReader, Request, RequestPanel, is_large
 from app.forecasting.session import SessionForecasts
-from app.forecasting.streaming import Encode, Facts, StreamReport, part_series, stream_parts
+from app.forecasting.streaming import Encode, StreamReport, part_series, stream_parts
 from app.formats import Stream
+from app.formats.forecast_streams import Facts
 from app.problems import CallerGone, CorruptBundle, TooManyRequests, Unavailable
 from app.serving.alias_state import ResolvedVersion
 from app.serving.batcher import Batcher
@@ -55,9 +56,9 @@ class StreamFormat(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Forecasting:
-    """The use case of a forecast, without HTTP: a caller decodes a request, calls this, and sends what it returns.
+    """The use case of a forecast, without HTTP: a caller decodes a request, calls this, and sends the bytes that it returns.
 
-    ``slots`` bounds the large requests whose panels are built at the same time.
+    ``slots`` bounds the number of large panels that are built at the same time.
     """
 
     settings: Settings
@@ -76,8 +77,8 @@ class Forecasting:
     ) -> bytes:
         """Return the encoded forecast of a request.
 
-        ``data`` is the input that ``request`` does not hold itself. ``wait`` waits for a forecast whose turn comes
-        later, and may cancel it: then it is not made. If the version is broken, the one that its alias falls back to
+        ``data`` is the input that ``request`` does not hold itself. ``wait`` waits for a queued forecast, and may
+        cancel it: then it is not made. If the version is broken, the one that its alias falls back to
         answers.
 
         Raises:
@@ -133,8 +134,8 @@ class Forecasting:
     async def _with_version(
         self, tenant_id: int, request: Request, use: Callable[[ResolvedVersion, LoadedModel], Awaitable[T]]
     ) -> T:
-        """Return what ``use`` returns for the version that the request names; where that version is broken, what it
-        returns for the one that the alias falls back to.
+        """Return the result of ``use`` for the version that the request names; where that version is broken, its result
+        for the version that the alias falls back to.
         """
         name = (tenant_id, request.model, request.version, request.alias)
         resolved = self.resolver.find(*name) or await self.resolver.wait(*name)
@@ -216,7 +217,7 @@ class Forecasting:
         settings, timeout_s = self.settings, self.settings.forecast_timeout_s
 
         def read() -> tuple[RequestPanel, Iterator[Panel], float]:
-            """Return the panel, its parts and the cost of one series; refuse here what no part could be made of."""
+            """Return the panel, its parts and the cost of one series; refuse a request of which any part would fail."""
             source = self.reader.read(resolved.tenant_id, request, data, resolved.spec.freq)
             gflop = cost_gflop(settings, loaded, 1, horizon, len(levels))
             numbers = horizon * (1 + 2 * len(levels))

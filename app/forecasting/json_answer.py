@@ -1,4 +1,4 @@
-"""Forecast as the bytes of a JSON answer, whose fields ``app.schemas.ForecastAnswer`` describes."""
+"""Forecast as the bytes of a JSON answer; ``app.schemas.forecasts.ForecastAnswer`` describes its fields."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ class RequestPanel(NamedTuple):
 
 
 class PanelReader:
-    """Builds the panels of requests from what they hold or from the data sets that they name.
+    """Builds the panels of requests from their own rows or from the data sets that they name.
 
     ``max_rows`` is the largest number of rows in an Arrow stream.
     """

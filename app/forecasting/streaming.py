@@ -1,15 +1,14 @@
 """Forecasts of many series part by part: none is made before the one before it is sent, and only one is kept."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from app.formats import Stream
+from app.formats.forecast_streams import Facts
 from models.data.chunks import MAX_SERIES
 from models.data.panel import Panel
 from models.forecasting.forecast import Forecast
 
-Facts = Mapping[str, Any]  # JSON
 Encode = Callable[[Forecast], bytes]
 MakePart = Callable[[Panel, Encode], Awaitable[bytes]]  # forecasts some series and encodes the forecast
 

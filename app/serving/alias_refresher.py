@@ -117,7 +117,7 @@ class AliasRefresher:
             resolve(dropped.waiting, dropped.served)  # these requests came before the move
 
     def report_broken(self, version: ResolvedVersion, error: BaseException) -> "Future[ResolvedVersion]":
-        """Report that ``version`` could not be loaded or gave no usable numbers; return what to serve in its place.
+        """Report that ``version`` could not be loaded or gave no usable numbers; return its replacement.
 
         That is the newest version that its alias has pointed at and that can be loaded; every request gets it until
         the alias moves, with a note that states the reason. The future raises ``error`` if there is none, and for a
@@ -275,7 +275,7 @@ class AliasRefresher:
         return None
 
     def _answer_waiting(self, alias: AliasState, error: BaseException | None = None, at_once: bool = False) -> None:
-        """Give the requests that wait for the alias its version or ``error``; ``at_once``: whatever its age."""
+        """Give the requests that wait for the alias its version or ``error``; ``at_once``: at any age."""
         with self._lock:
             version = alias.served if at_once else alias.current(self._clock())
             if alias.waiting is None or (error is None and version is None):

@@ -38,9 +38,10 @@ ModelKey = tuple[int, int]  # tenant id, version id
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """A forecaster, each of its members with an engine that has run already; ``notes``: why it is on no other device.
+    """Forecaster in memory, each of its members with an engine that has run already.
 
-    ``size_bytes``: what it takes of the machine's memory, its bundle and what its engines hold; an estimate.
+    ``notes`` state why it runs on another device than the configured one. ``size_bytes`` is an estimate of the memory
+    of its bundle and its engines.
     """
 
     forecaster: Forecaster
@@ -77,7 +78,7 @@ class ModelCache:
     """LRU cache of loaded versions by id, up to ``budget_bytes``; safe to use from several threads.
 
     A version is loaded by one of ``loaders`` threads when it is first asked for. The newest is never evicted, and an
-    evicted model stays usable for those who hold it.
+    evicted model stays usable for its holders.
     """
 
     def __init__(
@@ -187,10 +188,10 @@ class ModelCache:
 
 
 def device_for(engine: str, device: str, threads: int) -> Device:
-    """Where the engine ``onnx`` or ``keras`` runs for the setting ``device``: ``auto``, ``cpu`` or ``gpu``.
+    """Return the device of the engine ``onnx`` or ``keras`` for the setting ``device``: ``auto``, ``cpu`` or ``gpu``.
 
-    ``threads`` are those of one forward pass on the CPU. Keras is for GPUs: where there is none, networks run on ONNX
-    Runtime, which is many times faster there, unless Keras on the CPU is what was asked for.
+    ``threads`` are those of one forward pass on the CPU. Keras is for GPUs: without one, networks run on ONNX Runtime,
+    which is many times faster on a CPU, unless the setting is ``cpu``.
     """
     cpu = Device("cpu", partial(OnnxEngine, threads=threads), ONNX_BYTES, ONNX_COPIES)
     if engine == "onnx":

@@ -41,7 +41,7 @@ class SingleFlight(Generic[K, V]):
             return self._flights[key]
 
     def call(self, key: K, make: Callable[[], V]) -> V:
-        """Return what ``make`` returns; if another caller's work for ``key`` is under way, wait for its result.
+        """Return the result of ``make``; if another caller's work for ``key`` is under way, wait for its result.
 
         Raises:
             BaseException: ``make`` raised it, in this call or in the one under way.

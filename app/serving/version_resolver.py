@@ -44,7 +44,7 @@ class Resolver:
 
     def find(self, tenant_id: int, model: str, version: int | None, alias: str | None) -> ResolvedVersion | None:
         """Return the version with this number, or the one that ``alias`` (``champion`` by default) serves; None if it
-        is not known here, or what is known is too old. This never blocks.
+        is not known here, or was confirmed too long ago. This never blocks.
         """
         if version is None:
             return self.aliases.find((tenant_id, model, alias or DEFAULT_ALIAS))

@@ -1,4 +1,4 @@
-"""Forecast requests whose body is an Arrow stream and whose other fields are in the query; their OpenAPI."""
+"""Forecast requests with an Arrow stream as body and the other fields in the query, and their OpenAPI."""
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -51,7 +51,7 @@ def parse_query(params: QueryParams) -> ForecastQuery:
 
 
 def query_parameters() -> list[JsonObject]:
-    """Return the query of a request whose body is Arrow, as OpenAPI documents it."""
+    """Return the OpenAPI parameters of the query that goes with an Arrow body."""
     fields = ForecastQuery.model_json_schema()["properties"]
     return [
         {

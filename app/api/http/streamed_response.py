@@ -1,4 +1,4 @@
-"""Response whose content is made while it is sent, and that holds one of a limited number of slots."""
+"""Response that is made while it is sent and holds one of a limited number of slots."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
