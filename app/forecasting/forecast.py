@@ -56,7 +56,7 @@ class StreamFormat(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Forecasting:
-    """The use case of a forecast, without HTTP: a caller decodes a request, calls this, and sends the bytes that it returns.
+    """Use case of a forecast, without HTTP: a caller decodes a request, calls this, and sends the returned bytes.
 
     ``slots`` bounds the number of large panels that are built at the same time.
     """
