@@ -1,4 +1,4 @@
-"""The caller of a request, as every room may know it."""
+"""The caller of a request."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""Service errors, and the one table that says which HTTP answer each error becomes (RFC 9457, problem+json)."""
+"""Service errors, and the table that maps each error to its HTTP answer (RFC 9457, problem+json)."""
 
 from dataclasses import dataclass
 
@@ -38,24 +38,24 @@ class CorruptBundle(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """Something the service needs is not there at the moment; trying again later may help."""
+    """A part that the service needs is not available at the moment; trying again later may help."""
 
 
 class TooManyRequests(ServiceError):
-    """More is waiting than the service takes on."""
+    """More requests are waiting than the service accepts."""
 
 
 class DeadlinePassed(ServiceError):
-    """The time that the request had was over before there was an answer."""
+    """The deadline of the request passed before there was an answer."""
 
 
 class CallerGone(ServiceError):
-    """The caller has gone before its answer was ready, so nobody reads any."""
+    """The caller disconnected before its answer was ready."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """The HTTP face of an error: status, stable machine-readable code, human title."""
+class ProblemType:
+    """HTTP answer of an error: status, stable machine-readable code, and title for people."""
 
     status: int
     code: str
@@ -63,29 +63,29 @@ class Kind:
 
 
 # First match along the error's class hierarchy wins.
-KINDS: dict[type[Exception], Kind] = {
-    NotFound: Kind(404, "not_found", "Not found"),
-    Conflict: Kind(409, "conflict", "Conflict"),
-    Unauthorized: Kind(401, "unauthorized", "A valid API key is required"),
-    Forbidden: Kind(403, "forbidden", "The API key does not allow this"),
-    BodyTooLarge: Kind(413, "body_too_large", "The body is too large"),
-    UnsupportedMedia: Kind(415, "unsupported_media_type", "The body's type is not supported"),
-    CorruptBundle: Kind(500, "corrupt_bundle", "The stored model is damaged"),
-    TooManyRequests: Kind(429, "too_many_requests", "Too many requests are waiting"),
-    DeadlinePassed: Kind(504, "deadline_passed", "There was no answer in time"),
-    Unavailable: Kind(503, "unavailable", "Not available at the moment"),
-    SpecError: Kind(422, "invalid_spec", "The specification cannot work"),
-    InputError: Kind(422, "invalid_input", "The data cannot be used"),
-    ModelBroken: Kind(500, "model_broken", "The model gave no usable numbers"),
-    BundleError: Kind(500, "corrupt_bundle", "The stored model cannot be read"),
+PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
+    NotFound: ProblemType(404, "not_found", "Not found"),
+    Conflict: ProblemType(409, "conflict", "Conflict"),
+    Unauthorized: ProblemType(401, "unauthorized", "A valid API key is required"),
+    Forbidden: ProblemType(403, "forbidden", "The API key does not allow this"),
+    BodyTooLarge: ProblemType(413, "body_too_large", "The body is too large"),
+    UnsupportedMedia: ProblemType(415, "unsupported_media_type", "The body's type is not supported"),
+    CorruptBundle: ProblemType(500, "corrupt_bundle", "The stored model is damaged"),
+    TooManyRequests: ProblemType(429, "too_many_requests", "Too many requests are waiting"),
+    DeadlinePassed: ProblemType(504, "deadline_passed", "There was no answer in time"),
+    Unavailable: ProblemType(503, "unavailable", "Not available at the moment"),
+    SpecError: ProblemType(422, "invalid_spec", "The specification cannot work"),
+    InputError: ProblemType(422, "invalid_input", "The data cannot be used"),
+    ModelBroken: ProblemType(500, "model_broken", "The model gave no usable numbers"),
+    BundleError: ProblemType(500, "corrupt_bundle", "The stored model cannot be read"),
 }
 
 
-def kind_of(error: Exception) -> Kind | None:
-    """The HTTP face of ``error``, or None where the table has no entry for it or any of its bases."""
-    return next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+def problem_type(error: Exception) -> ProblemType | None:
+    """Return the HTTP answer of ``error``; None if the table has no entry for its class or any base of it."""
+    return next((PROBLEM_TYPES[cls] for cls in type(error).__mro__ if cls in PROBLEM_TYPES), None)
 
 
 def faults_of(error: Exception) -> tuple[tuple[Fault, ...], int]:
-    """The faults that ``error`` carries and how many there were in all."""
+    """Return the faults that ``error`` lists and their total number, which may be larger."""
     return (error.faults, error.total) if isinstance(error, InputError) else ((), 0)

@@ -1,4 +1,4 @@
-"""Everything that can be set from outside, read once at the start and passed on."""
+"""Settings from environment variables, read once at the start of a process."""
 
 from pathlib import Path
 from typing import Literal
@@ -20,19 +20,19 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
-    engine: Literal["onnx", "keras"] = Field("onnx", description="What runs the networks: onnx (CPU) or keras (GPU).")
+    engine: Literal["onnx", "keras"] = Field("onnx", description="Engine of the networks: onnx (CPU) or keras (GPU).")
     device: Literal["auto", "cpu", "gpu"] = Field(
-        "auto", description="Where the engine keras runs; without a GPU the service says so and goes on on the CPU."
+        "auto", description="Device of the engine keras; without a GPU the service says so and continues on the CPU."
     )
     threads: int = Field(1, ge=1, description="Threads of one forward pass on the CPU.")
     max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="Largest request body, in bytes.")
-    max_rows: int = Field(2_000_000, ge=1, description="Most rows in one data set.")
-    max_horizon: int = Field(5_000, ge=1, description="Most steps that one request may forecast.")
+    max_rows: int = Field(2_000_000, ge=1, description="Largest number of rows in one data set.")
+    max_horizon: int = Field(5_000, ge=1, description="Largest horizon of one request, in steps.")
     max_forecast_points: int = Field(
-        1_000_000, ge=1, description="Most numbers in one answer: series x steps x (1 + 2 x levels)."
+        1_000_000, ge=1, description="Largest number of values in one answer: series x steps x (1 + 2 x levels)."
     )
-    max_forecast_gflop: int = Field(500, ge=1, description="Most arithmetic for one answer, in 10^9 operations.")
-    forecast_threads: int = Field(4, ge=1, description="Large forecast requests that are read at the same time.")
+    max_forecast_gflop: int = Field(500, ge=1, description="Largest cost of one answer, in 10^9 operations.")
+    forecast_threads: int = Field(4, ge=1, description="Large forecast requests that are parsed at the same time.")
     forecast_timeout_s: float = Field(30.0, gt=0, description="Seconds that a forecast waits for its turn.")
     load_timeout_s: float = Field(10.0, gt=0, description="Seconds that a request waits for its model to be loaded.")
     max_waiting: int = Field(1_000, ge=1, description="Forecasts that wait for their turn before more are refused.")
@@ -42,38 +42,38 @@ class Settings(BaseSettings):
     session_bytes: int = Field(64 * 1024**2, ge=1024**2, description="Bytes of sessions kept in memory.")
     session_ttl_s: float = Field(3_600.0, ge=1, le=604_800, description="Seconds that a session is kept unused.")
     forecast_log_share: float = Field(
-        0.1, ge=0, le=1, description="Share of the forecasts of stored data sets that are held against what comes."
+        0.1, ge=0, le=1, description="Share of forecasts of stored data that are logged and later scored."
     )
-    forecast_log_days: int = Field(90, ge=1, description="Days that a forecast is kept to be held against what comes.")
+    forecast_log_days: int = Field(90, ge=1, description="Days that a logged forecast is kept for scoring.")
     quality_days: int = Field(400, ge=1, description="Days that the sums of realised errors are kept.")
-    shadows: bool = Field(True, description="Whether challengers forecast, unseen, what is held against what comes.")
-    adapt_intervals: bool = Field(True, description="Whether intervals are widened and narrowed by what came.")
-    lease_s: float = Field(30.0, gt=0, description="Seconds without a sign of life before a job is taken over.")
-    poll_s: float = Field(0.5, gt=0, description="Seconds between two looks at the job table.")
-    max_attempts: int = Field(3, ge=1, description="How often a job is started before it counts as failed.")
+    shadows: bool = Field(True, description="Whether challengers forecast the logged requests too, unserved.")
+    adapt_intervals: bool = Field(True, description="Whether intervals adapt to their realised coverage.")
+    lease_s: float = Field(30.0, gt=0, description="Seconds without a heartbeat before a job is taken over.")
+    poll_s: float = Field(0.5, gt=0, description="Seconds between two polls of the job table.")
+    max_attempts: int = Field(3, ge=1, description="Attempts at a job before it counts as failed.")
     worker_slots: int = Field(1, ge=1, le=1_000, description="Jobs that one worker runs at the same time.")
     worker_resources: Literal["cpu", "gpu", "cpu,gpu"] = Field(
-        "cpu,gpu", description="What the jobs that a worker takes may ask for: cpu, gpu or cpu,gpu."
+        "cpu,gpu", description="Resources of the jobs that a worker claims: cpu, gpu or cpu,gpu."
     )
     cpu_slots: int | None = Field(
-        None, ge=0, description="Jobs that run on cpu at the same time, on all workers; 0: no limit, unset: as it was."
+        None, ge=0, description="Jobs that run on cpu at once, on all workers; 0: no limit; unset: the stored value."
     )
     gpu_slots: int | None = Field(
-        None, ge=0, description="Jobs that run on gpu at the same time, on all workers; 0: no limit, unset: as it was."
+        None, ge=0, description="Jobs that run on gpu at once, on all workers; 0: no limit; unset: the stored value."
     )
     job_threads: int | None = Field(
         None, ge=1, description="Threads of one job's arithmetic; an equal share of the processors if unset."
     )
     warm_bytes: int = Field(
-        2 * 1024**3, ge=0, description="Bytes of memory over which a process ends after its job, and does no other."
+        2 * 1024**3, ge=0, description="Bytes of memory above which a job process ends after its job."
     )
     executor: Literal["local", "ray"] = Field(
         "local", description="Where jobs run: local (child processes of the worker) or ray (a cluster)."
     )
     api_url: str | None = Field(None, description="Address at which the machines of a cluster reach the API.")
-    max_watchers: int = Field(1_000, ge=1, description="Requests that wait for a job or follow its events.")
+    max_watchers: int = Field(1_000, ge=1, description="Requests that may follow jobs at the same time.")
     webhook_private_networks: str = Field(
-        "", description="Networks that are not public and webhooks may be in, such as 10.1.0.0/16, fd00::/8."
+        "", description="Private networks that webhooks may be in, such as 10.1.0.0/16, fd00::/8."
     )
 
     @field_validator("webhook_private_networks")
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """The database's address."""
+        """Return the SQLAlchemy address of the database."""
         if self.database_url is not None:
             return self.database_url
         return f"sqlite:///{self.data_dir.absolute() / 'forecastle.db'}"

@@ -1,4 +1,4 @@
-"""/v1/jobs/{id}/artifacts: the files that a job left behind, sent part by part."""
+"""/v1/jobs/{id}/artifacts: the files that a job wrote, sent in parts."""
 
 import base64
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from app.api.http.services import Caller, PathName, Service, Services, problems
+from app.api.http.services import Caller, CurrentService, PathName, Service, problems
 from app.schemas.base import Page
 from app.schemas.jobs import ArtifactAnswer
 from app.store import artifacts, jobs
@@ -18,9 +18,9 @@ _FILE: dict[int | str, JsonObject] = {200: {"description": "The file.", "content
 
 
 @router.get("/v1/jobs/{job_id}/artifacts", responses=problems(404), summary="List the files of a job")
-def list_artifacts(job_id: PathName, the: Services, caller: Caller) -> Page[ArtifactAnswer]:
-    """The files that a job left behind, by name; there are none before it has succeeded."""
-    with the.database.read() as session:
+def list_artifacts(job_id: PathName, service: CurrentService, caller: Caller) -> Page[ArtifactAnswer]:
+    """Return the files that a job wrote, by name; there are none before the job has succeeded."""
+    with service.database.read() as session:
         rows = artifacts.list_of_job(session, jobs.get(session, caller.tenant_id, job_id))
         return Page(items=[ArtifactAnswer.model_validate(row) for row in rows], next_page_token=None)
 
@@ -31,9 +31,9 @@ def list_artifacts(job_id: PathName, the: Services, caller: Caller) -> Page[Arti
     response_class=StreamingResponse,
     summary="Download a file of a job",
 )
-def get_artifact(job_id: PathName, name: PathName, the: Services, caller: Caller) -> StreamingResponse:
-    """The file ``name``, with its SHA-256 as ``Repr-Digest`` (RFC 9530) and as ``ETag``."""
-    with the.database.read() as session:
+def get_artifact(job_id: PathName, name: PathName, service: CurrentService, caller: Caller) -> StreamingResponse:
+    """Return the file ``name``, with its SHA-256 as ``Repr-Digest`` (RFC 9530) and as ``ETag``."""
+    with service.database.read() as session:
         row = artifacts.get(session, jobs.get(session, caller.tenant_id, job_id), name)
     assert row.sha256 is not None
     headers = {
@@ -42,14 +42,14 @@ def get_artifact(job_id: PathName, name: PathName, the: Services, caller: Caller
         "ETag": f'"{row.sha256}"',
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(row.sha256)).decode()}:",
     }
-    return StreamingResponse(_parts(the, row.id), media_type=row.media_type, headers=headers)
+    return StreamingResponse(_parts(service, row.id), media_type=row.media_type, headers=headers)
 
 
-def _parts(the: Service, artifact_id: int) -> Iterator[bytes]:
-    """The parts one by one, each in a transaction of its own: a slow client holds no connection of the database."""
+def _parts(service: Service, artifact_id: int) -> Iterator[bytes]:
+    """Yield the parts, each read in its own transaction: a slow client holds no database connection."""
     number = 1
     while True:
-        with the.database.read() as session:
+        with service.database.read() as session:
             part = artifacts.read_part(session, artifact_id, number)
         if part is None:
             return

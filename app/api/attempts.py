@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.api.http.services import Services
+from app.api.http.services import CurrentService
 from app.problems import BodyTooLarge, Unauthorized
 from app.schemas.base import NAME, Number
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
@@ -89,99 +89,99 @@ class CompleteBody(_Body):
 
 
 @router.get("")
-def get_task(the: Services, mine: Mine) -> JsonObject:
-    with the.database.read() as session:
+def get_task(service: CurrentService, mine: Mine) -> JsonObject:
+    with service.database.read() as session:
         return asdict(tasks.task(session, mine.tenant_id, mine.job_id, mine.token))
 
 
 @router.get("/panels/{revision_id}")
-def get_panel(revision_id: Id, the: Services, mine: Mine) -> Response:
-    with the.database.read() as session:
+def get_panel(revision_id: Id, service: CurrentService, mine: Mine) -> Response:
+    with service.database.read() as session:
         revision = datasets.revision_by_id(session, mine.tenant_id, revision_id)
         return Response(panels.load(session, mine.tenant_id, revision).to_bytes(), media_type=OCTETS)
 
 
 @router.get("/champion")
-def get_champion(the: Services, mine: Mine) -> JsonObject | None:
-    with the.database.read() as session:
+def get_champion(service: CurrentService, mine: Mine) -> JsonObject | None:
+    with service.database.read() as session:
         task = tasks.task(session, mine.tenant_id, mine.job_id, mine.token)
         found = tasks.champion(session, mine.tenant_id, task.model)
         return None if found is None else found.to_json()
 
 
 @router.get("/versions/{version_id}")
-def get_version(version_id: Id, the: Services, mine: Mine) -> JsonObject:
-    with the.database.read() as session:
+def get_version(version_id: Id, service: CurrentService, mine: Mine) -> JsonObject:
+    with service.database.read() as session:
         return tasks.version(session, mine.tenant_id, version_id).to_json()
 
 
 @router.get("/versions/{version_id}/bundle")
-def get_bundle(version_id: Id, the: Services, mine: Mine) -> Response:
-    with the.database.read() as session:
+def get_bundle(version_id: Id, service: CurrentService, mine: Mine) -> Response:
+    with service.database.read() as session:
         return Response(registry.bundle(session, mine.tenant_id, version_id), media_type=OCTETS)
 
 
 @router.get("/checkpoint")
-def get_checkpoint(the: Services, mine: Mine) -> Response:
-    with the.database.read() as session:
+def get_checkpoint(service: CurrentService, mine: Mine) -> Response:
+    with service.database.read() as session:
         data = checkpoints.load(session, mine.job_id)
     return Response(status_code=204) if data is None else Response(data, media_type=OCTETS)
 
 
 @router.put("/checkpoint", status_code=204)
-def put_checkpoint(data: Octets, the: Services, mine: Mine) -> None:
-    with the.database.write() as session:
+def put_checkpoint(data: Octets, service: CurrentService, mine: Mine) -> None:
+    with service.database.write() as session:
         checkpoints.save(session, jobs.hold(session, mine.job_id, mine.token), data)
 
 
 @router.post("/report")
-def post_report(progress: Progress, the: Services, mine: Mine) -> dict[str, bool]:
-    with the.database.write() as session:
+def post_report(progress: Progress, service: CurrentService, mine: Mine) -> dict[str, bool]:
+    with service.database.write() as session:
         return {"stop": jobs.report(session, mine.job_id, mine.token, progress)}
 
 
 @router.post("/log", status_code=204)
-def post_log(body: LogBody, the: Services, mine: Mine) -> None:
-    with the.database.write() as session:
+def post_log(body: LogBody, service: CurrentService, mine: Mine) -> None:
+    with service.database.write() as session:
         jobs.log(session, mine.job_id, mine.token, body.line)
 
 
 @router.post("/artifacts", status_code=201)
-def post_artifact(body: ArtifactBody, the: Services, mine: Mine) -> dict[str, int]:
-    with the.database.write() as session:
+def post_artifact(body: ArtifactBody, service: CurrentService, mine: Mine) -> dict[str, int]:
+    with service.database.write() as session:
         job = jobs.hold(session, mine.job_id, mine.token)
         return {"id": artifacts.begin(session, job, body.name, body.media_type)}
 
 
 @router.put("/artifacts/{artifact_id}/parts/{number}", status_code=204)
-def put_part(artifact_id: Id, number: Number, data: Octets, the: Services, mine: Mine) -> None:
+def put_part(artifact_id: Id, number: Number, data: Octets, service: CurrentService, mine: Mine) -> None:
     if len(data) > PART_BYTES:
         raise BodyTooLarge(f"A part has at most {PART_BYTES} bytes; this one has {len(data)}.")
-    with the.database.write() as session:
+    with service.database.write() as session:
         artifacts.add_part(session, jobs.hold(session, mine.job_id, mine.token), artifact_id, number, data)
 
 
 @router.post("/artifacts/{artifact_id}/complete", status_code=204)
-def post_complete(artifact_id: Id, body: CompleteBody, the: Services, mine: Mine) -> None:
-    with the.database.write() as session:
+def post_complete(artifact_id: Id, body: CompleteBody, service: CurrentService, mine: Mine) -> None:
+    with service.database.write() as session:
         job = jobs.hold(session, mine.job_id, mine.token)
         artifacts.complete(session, job, artifact_id, body.size_bytes, body.sha256)
 
 
 @router.post("/finish", status_code=204)
-def post_finish(data: Octets, the: Services, mine: Mine) -> None:
+def post_finish(data: Octets, service: CurrentService, mine: Mine) -> None:
     outcome = outcome_from_bytes(data)
-    with the.database.write() as session:
+    with service.database.write() as session:
         outcomes.finish_job(session, tasks.task(session, mine.tenant_id, mine.job_id, mine.token), outcome)
 
 
 @router.post("/fail", status_code=204)
-def post_fail(body: FailBody, the: Services, mine: Mine) -> None:
-    with the.database.write() as session:
+def post_fail(body: FailBody, service: CurrentService, mine: Mine) -> None:
+    with service.database.write() as session:
         jobs.fail(session, mine.job_id, mine.token, body.code, body.message, retry=False)
 
 
 @router.post("/cancelled", status_code=204)
-def post_cancelled(the: Services, mine: Mine) -> None:
-    with the.database.write() as session:
+def post_cancelled(service: CurrentService, mine: Mine) -> None:
+    with service.database.write() as session:
         jobs.mark_cancelled(session, mine.job_id, mine.token)

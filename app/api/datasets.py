@@ -4,13 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
-import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.http.idempotency import Keep, OnlyOnce, forget
+from app.api.http.idempotency import Idempotency, SaveAnswer, save_nothing
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.raw_body import RawBody
-from app.api.http.services import Caller, PathName, Service, Services, problems
+from app.api.http.services import Caller, CurrentService, PathName, Service, principal_of, problems, service_of
 from app.formats import MEDIA_TYPES, read_panel
 from app.schemas.base import NAME, Page
 from app.schemas.datasets import RevisionAnswer
@@ -69,7 +68,7 @@ async def post_dataset(
     table: RawBody,
     request: Request,
     response: Response,
-    once: OnlyOnce,
+    idempotent: Idempotency,
     freq: Freq = None,
 ) -> RevisionAnswer:
     """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type names the format.
@@ -77,15 +76,15 @@ async def post_dataset(
     Values may be empty and rows may be missing: ``missing_total`` counts both. Further columns of numbers, true and
     false, or text are stored as covariates. Rows after the last value of a series hold covariates known in advance.
     """
-    service, caller = _parts(request)
+    service, caller = service_of(request), principal_of(request)
     media_type = request.headers.get("content-type", "")
 
-    def create(keep: Keep) -> RevisionAnswer:
+    def create(save: SaveAnswer) -> RevisionAnswer:
         return create_dataset(
-            service, caller, name, read_panel(table, media_type, freq, service.settings.max_rows), keep
+            service, caller, name, read_panel(table, media_type, freq, service.settings.max_rows), save
         )
 
-    created = await anyio.to_thread.run_sync(once, RevisionAnswer, create)
+    created = await idempotent.answer_async(RevisionAnswer, create)
     response.headers["Location"] = f"/v1/datasets/{name}"
     return created
 
@@ -97,20 +96,20 @@ async def post_dataset(
     openapi_extra=_BODY,
     summary="Append rows",
 )
-async def post_rows(name: PathName, table: RawBody, request: Request, once: OnlyOnce) -> RevisionAnswer:
+async def post_rows(name: PathName, table: RawBody, request: Request, idempotent: Idempotency) -> RevisionAnswer:
     """Append rows that follow the last values, with the columns of the data set, as a new revision."""
-    service, caller = _parts(request)
+    service, caller = service_of(request), principal_of(request)
     media_type = request.headers.get("content-type", "")
 
-    def append(keep: Keep) -> RevisionAnswer:
-        return _append(service, caller, name, partial(read_panel, table, media_type), keep)
+    def append(save: SaveAnswer) -> RevisionAnswer:
+        return _append(service, caller, name, partial(read_panel, table, media_type), save)
 
-    return await anyio.to_thread.run_sync(once, RevisionAnswer, append)
+    return await idempotent.answer_async(RevisionAnswer, append)
 
 
 @router.get("/v1/datasets", responses=problems(), summary="List data sets")
 def list_datasets(
-    service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
     """List all data sets with their newest revisions, oldest first."""
     size = min(page_size, MAX_PAGE_SIZE)
@@ -123,7 +122,10 @@ def list_datasets(
 
 @router.get("/v1/datasets/{name}", responses=problems(404), summary="Show a data set")
 def get_dataset(
-    name: PathName, service: Services, caller: Caller, revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+    name: PathName,
+    service: CurrentService,
+    caller: Caller,
+    revision: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> RevisionAnswer:
     """Show a data set at its newest revision, or at the given one."""
     with service.database.read() as session:
@@ -132,7 +134,7 @@ def get_dataset(
 
 @router.get("/v1/datasets/{name}/revisions", responses=problems(404), summary="List revisions")
 def list_revisions(
-    name: PathName, service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
     """List the revisions of a data set, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
@@ -161,8 +163,10 @@ def revision_answer(revision: Revision) -> RevisionAnswer:
     )
 
 
-def create_dataset(service: Service, caller: Caller, name: str, panel: Panel, keep: Keep = forget) -> RevisionAnswer:
-    """Store ``panel`` as a new data set; call ``keep`` with the answer in the same transaction.
+def create_dataset(
+    service: Service, caller: Caller, name: str, panel: Panel, save: SaveAnswer = save_nothing
+) -> RevisionAnswer:
+    """Store ``panel`` as a new data set; call ``save`` with the answer in the same transaction.
 
     Raises:
         Conflict: a data set of this name exists.
@@ -172,15 +176,13 @@ def create_dataset(service: Service, caller: Caller, name: str, panel: Panel, ke
         answer = revision_answer(
             datasets.create(session, caller.tenant_id, name, str(panel.freq), first, caller.key_id)
         )
-        keep(session, answer)
+        save(session, answer)
     return answer
 
 
-def _parts(request: Request) -> tuple[Service, Caller]:
-    return request.app.state.service, request.state.principal
-
-
-def _append(service: Service, caller: Caller, name: str, read: Callable[..., Panel], keep: Keep) -> RevisionAnswer:
+def _append(
+    service: Service, caller: Caller, name: str, read: Callable[..., Panel], save: SaveAnswer
+) -> RevisionAnswer:
     with service.database.read() as session:
         newest = datasets.revision(session, caller.tenant_id, name)
         before = panels.load(session, caller.tenant_id, newest)
@@ -193,5 +195,5 @@ def _append(service: Service, caller: Caller, name: str, read: Callable[..., Pan
     # The rows were checked against this revision; if another was written meanwhile, this raises Conflict.
     with service.database.write() as session:
         answer = revision_answer(datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id))
-        keep(session, answer)
+        save(session, answer)
     return answer

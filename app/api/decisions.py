@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
-from app.api.http.services import Caller, PathName, Service, Services, problems
+from app.api.http.services import Caller, CurrentService, PathName, Service, problems
 from app.api.models import Number, alias_answer
 from app.principal import Principal
 from app.schemas.base import Page
@@ -23,7 +23,7 @@ Why = Annotated[ReasonRequest, Body(default_factory=ReasonRequest)]
 
 @router.get("/v1/models/{name}/decisions", responses=problems(404), summary="List decisions")
 def list_decisions(
-    name: PathName, service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[DecisionAnswer]:
     """List the decisions about versions with their reasons, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
@@ -37,7 +37,7 @@ def list_decisions(
 @router.post(
     "/v1/models/{name}/decisions/{number}/approve", responses=problems(403, 404, 409), summary="Approve a version"
 )
-def approve(name: PathName, number: Number, service: Services, caller: Caller, request: Why) -> DecisionAnswer:
+def approve(name: PathName, number: Number, service: CurrentService, caller: Caller, request: Why) -> DecisionAnswer:
     """Promote a version whose decision is pending; one that cannot be loaded is refused."""
     _check_loadable(service, caller, name, number)
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
@@ -51,7 +51,7 @@ def approve(name: PathName, number: Number, service: Services, caller: Caller, r
 @router.post(
     "/v1/models/{name}/decisions/{number}/reject", responses=problems(403, 404, 409), summary="Reject a version"
 )
-def reject(name: PathName, number: Number, service: Services, caller: Caller, request: Why) -> DecisionAnswer:
+def reject(name: PathName, number: Number, service: CurrentService, caller: Caller, request: Why) -> DecisionAnswer:
     """Reject a version whose decision is pending; the champion stays."""
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with service.database.write() as session:
@@ -63,7 +63,7 @@ def reject(name: PathName, number: Number, service: Services, caller: Caller, re
 @router.post(
     "/v1/models/{name}/aliases/{alias}/rollback", responses=problems(403, 404, 409), summary="Roll an alias back"
 )
-def roll_back(name: PathName, alias: PathName, service: Services, caller: Caller, request: Why) -> AliasAnswer:
+def roll_back(name: PathName, alias: PathName, service: CurrentService, caller: Caller, request: Why) -> AliasAnswer:
     """Point an alias at its version before the last move; doing it twice undoes it.
 
     A version that cannot be loaded is refused, and so is an alias that has pointed at one version only.

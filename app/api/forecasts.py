@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.api.http.arrow_query import ARROW_ANSWER, ARROW_BODY, is_arrow, parse_query, query_parameters
 from app.api.http.disconnect import while_connected
 from app.api.http.raw_routes import RawResponse, RawRoute, body_of, body_schema, header_of, parsed
-from app.api.http.services import Service, problems
+from app.api.http.services import principal_of, problems, service_of
 from app.edge.content_negotiation import media_type_for
 from app.forecasting.arrow_answer import answer_arrow
 from app.forecasting.json_answer import answer_json
@@ -40,10 +40,10 @@ async def post_forecast(http: Request) -> Response:
     History in bulk may come as Arrow, with the rest of the request in the query; by ``Accept`` the answer is JSON or
     Arrow. With ``session`` a model of carried state keeps it, so that later requests send only what is new.
     """
-    service: Service = http.app.state.service
+    service = service_of(http)
     media_type, request, data = await decode(http, ANSWERS, "Forecasts")
     encode, wait = (answer_arrow if media_type == ARROW else answer_json), partial(while_connected, http)
-    content = await service.forecasting.answer(http.state.principal.tenant_id, request, data, encode, wait)
+    content = await service.forecasting.answer(principal_of(http).tenant_id, request, data, encode, wait)
     return RawResponse(content, media_type)
 
 

@@ -1,8 +1,8 @@
-"""/livez, /readyz and /metrics: what orchestrators and monitoring ask."""
+"""/livez, /readyz and /metrics: routes for orchestrators and monitoring."""
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.http.services import Service, Services, problems
+from app.api.http.services import CurrentService, Service, problems
 from app.schemas.health import Health
 from app.store import firings, jobs, quality, webhooks
 from app.store.db import DatabaseUnreachable, at_head
@@ -10,7 +10,7 @@ from models.types import JsonObject
 
 router = APIRouter(tags=["health"])
 
-METRICS_DAYS = 7  # of which values came, for the figures of quality
+METRICS_DAYS = 7  # in which values arrived, for the metrics of realised quality
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DAY_S = 86_400.0
 _NOT_READY: dict[int | str, JsonObject] = {503: {"model": Health, "description": "Not ready to serve"}}
@@ -18,41 +18,41 @@ _NOT_READY: dict[int | str, JsonObject] = {503: {"model": Health, "description":
 
 @router.get("/livez", summary="Is the process alive?")
 async def livez() -> Health:
-    """Always ok while the process can answer."""
+    """Return ok while the process can answer."""
     return Health(status="ok", checks={})
 
 
 @router.get("/readyz", responses=_NOT_READY, summary="Can it serve?")
-def readyz(the: Services, response: Response) -> Health:
-    """Whether the database answers and has the schema of this version, 503 if not; and where networks run."""
-    database = _database_state(the)
+def readyz(service: CurrentService, response: Response) -> Health:
+    """Return whether the database answers and has the schema of the release, 503 if not; and the device of networks."""
+    database = _database_state(service)
     if database != "ok":
         response.status_code = 503
-    device = the.models.device
+    device = service.models.device
     checks = {"database": database, "device": "; ".join([device.name, *(note.message for note in device.notes)])}
-    if fallen_back := the.aliases.moves().fallen_back:
+    if fallen_back := service.aliases.moves().fallen_back:
         checks["aliases"] = f"{fallen_back} serve an earlier version than they point at"
     return Health(status="ok" if database == "ok" else "unavailable", checks=checks)
 
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
-def metrics(the: Services, request: Request) -> Response:
-    """The metrics of this process, and of what all processes share: jobs, schedules, webhooks, served forecasts."""
-    with the.database.read() as session:
+def metrics(service: CurrentService, request: Request) -> Response:
+    """Return metrics of this process, and of all processes together: jobs, schedules, webhooks, served forecasts."""
+    with service.database.read() as session:
         tally, found = jobs.queue_statistics(session), quality.totals(session, METRICS_DAYS)
         ticked_at = firings.last_heartbeat(session, firings.SCHEDULER)
-        the.telemetry.schedules_seen(firings.counts(session, DAY_S), firings.lag_s(session), ticked_at)
-        the.telemetry.deliveries_counted(webhooks.counts(session))
-    the.telemetry.jobs_counted({(str(state), kind): n for (state, kind), n in tally.jobs.items()}, tally.oldest_s)
-    the.telemetry.attempts_counted(tally.attempts, tally.waited_s)
-    the.telemetry.slots_counted(tally.slots)
+        service.telemetry.schedules_seen(firings.counts(session, DAY_S), firings.lag_s(session), ticked_at)
+        service.telemetry.deliveries_counted(webhooks.counts(session))
+    service.telemetry.jobs_counted({(str(state), kind): n for (state, kind), n in tally.jobs.items()}, tally.oldest_s)
+    service.telemetry.attempts_counted(tally.attempts, tally.waited_s)
+    service.telemetry.slots_counted(tally.slots)
     figures = {"points": found.points, "mase": found.mase, "drift": found.drift}
-    the.telemetry.quality_realised(figures, found.coverage)
-    return Response(the.telemetry.render(), media_type=METRICS_TYPE)
+    service.telemetry.quality_realised(figures, found.coverage)
+    return Response(service.telemetry.render(), media_type=METRICS_TYPE)
 
 
-def _database_state(the: Service) -> str:
+def _database_state(service: Service) -> str:
     try:
-        return "ok" if at_head(the.database) else "its schema is not that of this version; run 'forecastle migrate'"
+        return "ok" if at_head(service.database) else "its schema is not that of this version; run 'forecastle migrate'"
     except DatabaseUnreachable:
         return "it does not answer"

@@ -5,9 +5,9 @@ from typing import Annotated
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
 
-from app.api.http.idempotency import OnlyOnce
+from app.api.http.idempotency import Idempotency
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, foreign, next_token
-from app.api.http.services import Caller, PathName, Service, Services, problems
+from app.api.http.services import Caller, CurrentService, PathName, Service, problems
 from app.planning.job_answers import job_answer, job_answers
 from app.planning.jobs import submit_job
 from app.planning.kinds import JobRequest
@@ -35,16 +35,20 @@ Which = Annotated[JobFilter, Depends(_which)]
 
 
 @router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")
-def post_job(request: JobRequest, response: Response, service: Services, caller: Caller, once: OnlyOnce) -> JobAnswer:
+def post_job(
+    request: JobRequest, response: Response, service: CurrentService, caller: Caller, idempotent: Idempotency
+) -> JobAnswer:
     """Queue a job; ``Location`` is its address. A request that cannot work on the data is refused at once."""
-    job = once(JobAnswer, lambda keep: submit_job(service.database, service.settings, caller, request, keep))
+    job = idempotent.answer(
+        JobAnswer, lambda save: submit_job(service.database, service.settings, caller, request, save)
+    )
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
 @router.get("/v1/jobs", responses=problems(), summary="List jobs")
 def list_jobs(
-    service: Services, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
+    service: CurrentService, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[JobAnswer]:
     """List jobs, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
@@ -61,7 +65,7 @@ def list_jobs(
 @router.get("/v1/jobs/{job_id}", responses=problems(404, 429), summary="Show a job")
 async def get_job(
     job_id: PathName,
-    service: Services,
+    service: CurrentService,
     caller: Caller,
     wait: Annotated[
         float, Query(ge=0, le=60, description="Answer when state or attempt change, or after so long.")
@@ -76,7 +80,7 @@ async def get_job(
 
 
 @router.post("/v1/jobs/{job_id}/cancel", status_code=202, responses=problems(403, 404, 409), summary="Cancel a job")
-def cancel_job(job_id: PathName, service: Services, caller: Caller) -> JobAnswer:
+def cancel_job(job_id: PathName, service: CurrentService, caller: Caller) -> JobAnswer:
     """Cancel a queued job at once; ask the worker of a running job to stop."""
     with service.database.write() as session:
         return job_answer(session, jobs.request_cancel(session, caller.tenant_id, job_id))

@@ -4,13 +4,12 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Path, Request, Response
 
-from app.api.http.idempotency import OnlyOnce
+from app.api.http.idempotency import Idempotency
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.raw_body import RawBody
-from app.api.http.services import Caller, PathName, Services, problems
+from app.api.http.services import Caller, CurrentService, PathName, principal_of, problems, service_of
 from app.planning.bundle_import import BundleUpload
 from app.planning.jobs import submit_import
 from app.problems import UnsupportedMedia
@@ -41,7 +40,7 @@ _BUNDLE: dict[int | str, JsonObject] = {200: {"description": "The bundle.", "con
 
 @router.get("/v1/models", responses=problems(), summary="List models")
 def list_models(
-    service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[ModelAnswer]:
     """List all models with their aliases, oldest first."""
     size = min(page_size, MAX_PAGE_SIZE)
@@ -53,7 +52,7 @@ def list_models(
 
 
 @router.get("/v1/models/{name}", responses=problems(404), summary="Show a model")
-def get_model(name: PathName, service: Services, caller: Caller) -> ModelAnswer:
+def get_model(name: PathName, service: CurrentService, caller: Caller) -> ModelAnswer:
     """Show a model and the versions of its aliases."""
     with service.database.read() as session:
         row = registry.get_model(session, caller.tenant_id, name)
@@ -62,7 +61,7 @@ def get_model(name: PathName, service: Services, caller: Caller) -> ModelAnswer:
 
 @router.get("/v1/models/{name}/versions", responses=problems(404), summary="List versions")
 def list_versions(
-    name: PathName, service: Services, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[VersionAnswer]:
     """List the versions of a model, newest first."""
     size = min(page_size, MAX_PAGE_SIZE)
@@ -74,7 +73,7 @@ def list_versions(
 
 
 @router.get("/v1/models/{name}/versions/{number}", responses=problems(404), summary="Show a version")
-def get_version(name: PathName, number: Number, service: Services, caller: Caller) -> VersionAnswer:
+def get_version(name: PathName, number: Number, service: CurrentService, caller: Caller) -> VersionAnswer:
     """Show a version: its spec, its training data, and its backtest beside seasonal naive."""
     with service.database.read() as session:
         row = registry.resolve(session, caller.tenant_id, name, number, None)
@@ -88,7 +87,7 @@ def get_version(name: PathName, number: Number, service: Services, caller: Calle
     response_class=Response,
     summary="Export a version",
 )
-def get_bundle(name: PathName, number: Number, service: Services, caller: Caller) -> Response:
+def get_bundle(name: PathName, number: Number, service: CurrentService, caller: Caller) -> Response:
     """Download the bundle of a version: specs, weights and calibration. It can be imported here or in another service.
 
     Its SHA-256 is checked first, and sent as ``Content-Digest`` (RFC 9530) and as ``ETag``.
@@ -112,7 +111,12 @@ def get_bundle(name: PathName, number: Number, service: Services, caller: Caller
     summary="Import a version",
 )
 async def post_version(
-    name: PathName, data: RawBody, request: Request, response: Response, once: OnlyOnce, content_digest: Digest = None
+    name: PathName,
+    data: RawBody,
+    request: Request,
+    response: Response,
+    idempotent: Idempotency,
+    content_digest: Digest = None,
 ) -> JobAnswer:
     """Queue the import of a bundle as the next version of a model, which is created if absent; no alias moves.
 
@@ -120,26 +124,28 @@ async def post_version(
     training; ``Location`` is the address of the job. The skill of an imported version is unknown; a job of the kind
     ``backtest`` measures it.
     """
-    service, caller = request.app.state.service, request.state.principal
+    service, caller = service_of(request), principal_of(request)
     if request.headers.get("content-type", OCTETS) != OCTETS:
         raise UnsupportedMedia(f"A bundle has the Content-Type {OCTETS}.")
     upload = BundleUpload(model=name, data=data, content_digest=content_digest)
-    job = await run_sync(
-        once, JobAnswer, lambda keep: submit_import(service.database, service.settings, caller, upload, keep)
+    job = await idempotent.answer_async(
+        JobAnswer, lambda save: submit_import(service.database, service.settings, caller, upload, save)
     )
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
 @router.get("/v1/models/{name}/aliases", responses=problems(404), summary="List aliases")
-def list_aliases(name: PathName, service: Services, caller: Caller) -> list[AliasAnswer]:
+def list_aliases(name: PathName, service: CurrentService, caller: Caller) -> list[AliasAnswer]:
     """List the aliases of a model with their versions."""
     with service.database.read() as session:
         return [alias_answer(row) for row in registry.list_aliases(session, caller.tenant_id, name)]
 
 
 @router.put("/v1/models/{name}/aliases/{alias}", responses=problems(403, 404, 409), summary="Move an alias")
-def put_alias(name: PathName, alias: PathName, request: MoveRequest, service: Services, caller: Caller) -> AliasAnswer:
+def put_alias(
+    name: PathName, alias: PathName, request: MoveRequest, service: CurrentService, caller: Caller
+) -> AliasAnswer:
     """Point an alias at a version: promote, or roll back. Repeating it changes nothing.
 
     A version that cannot be loaded is refused, and so is an alias of digits only: MODEL@7 is version 7. Every process
@@ -162,7 +168,7 @@ def put_alias(name: PathName, alias: PathName, request: MoveRequest, service: Se
 def list_moves(
     name: PathName,
     alias: PathName,
-    service: Services,
+    service: CurrentService,
     caller: Caller,
     page_token: PageToken = None,
     page_size: PageSize = 50,

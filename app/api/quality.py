@@ -1,4 +1,4 @@
-"""/v1/models/{name}/quality: how good served forecasts turned out to be."""
+"""/v1/models/{name}/quality: realised accuracy of served forecasts."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
-from app.api.http.services import Caller, PathName, Services, problems
+from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.schemas.quality import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
 from app.store import interval_scales, quality, registry
 from app.store.quality import WINDOW_DAYS, Quality
@@ -15,18 +15,18 @@ from models.evaluation.scoring import REPORTED_LEVELS
 
 router = APIRouter(tags=["models"])
 
-Number = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The champion's where left out.")]
-Days = Annotated[int, Query(ge=1, le=3_650, description="Values that came in the last so many days.")]
+Number = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="By default the champion.")]
+Days = Annotated[int, Query(ge=1, le=3_650, description="Values that arrived in the last so many days.")]
 
 
 @router.get("/v1/models/{name}/quality", responses=problems(404), summary="Show realised quality")
 def get_quality(
-    name: PathName, the: Services, caller: Caller, version: Number = None, days: Days = WINDOW_DAYS
+    name: PathName, service: CurrentService, caller: Caller, version: Number = None, days: Days = WINDOW_DAYS
 ) -> QualityAnswer:
-    """Of a sample of what a version forecast from stored data sets: error, bias and coverage once the values came,
-    beside its backtest and beside the challengers that forecast the same.
+    """Return error, bias and coverage of a sample of a version's forecasts of stored data sets, once values arrived,
+    compared with its backtest and with challengers that forecast the same requests.
     """
-    with the.database.read() as session:
+    with service.database.read() as session:
         found = registry.resolve(session, caller.tenant_id, name, version, None)
         return QualityAnswer(
             model=name,

@@ -12,7 +12,7 @@ from app.api.forecasts import decode
 from app.api.http.arrow_query import ARROW_ANSWER, ARROW_BODY, query_parameters
 from app.api.http.disconnect import while_connected
 from app.api.http.raw_routes import RawRoute, body_schema
-from app.api.http.services import Service, problems
+from app.api.http.services import principal_of, problems, service_of
 from app.api.http.streamed_response import StreamedResponse
 from app.edge.problem_json import problem_response
 from app.forecasting.forecast import StreamFormat
@@ -66,11 +66,11 @@ async def post_stream(http: Request) -> Response:
     last line. A stream without a last line that says ``done`` or ``error`` was cut off: in Arrow it stands in the
     metadata of an empty last batch.
     """
-    service: Service = http.app.state.service
+    service = service_of(http)
     media_type, request, data = await decode(http, tuple(STREAMS), "Streams")
     output = StreamFormat(STREAMS[media_type], partial(_problem, http))
     wait = partial(while_connected, http)
-    pieces = service.forecasting.stream(http.state.principal.tenant_id, request, data, output, wait)
+    pieces = service.forecasting.stream(principal_of(http).tenant_id, request, data, output, wait)
     return StreamedResponse(pieces, service.stream_slots, media_type)
 
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.edge.access import Access, Route, find_route
 from app.edge.problem_json import problem_response
 from app.principal import Principal
-from app.problems import Forbidden, Unauthorized, kind_of
+from app.problems import Forbidden, Unauthorized, problem_type
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Guard:
         response = problem_response(error, exchange.request_id, scope["path"])
         if response.status_code >= 500:
             extra = {"request_id": exchange.request_id}
-            if kind_of(error) is None:
+            if problem_type(error) is None:
                 logger.error("unexpected error", exc_info=error, extra=extra)
             else:
                 logger.error("%s: %s", type(error).__name__, error, extra=extra)

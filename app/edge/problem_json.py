@@ -15,7 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.problems import KINDS, Kind, ServiceError, TooManyRequests, Unauthorized, Unavailable, faults_of, kind_of
+from app.problems import (
+    PROBLEM_TYPES,
+    ProblemType,
+    ServiceError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    faults_of,
+    problem_type,
+)
 from models.errors import MAX_FAULTS, Fault, ForecastError
 
 logger = logging.getLogger(__name__)
@@ -25,15 +34,15 @@ MEDIA_TYPE = "application/problem+json"
 DETAIL_BYTES = 1024
 TEXT_BYTES = 256
 
-INTERNAL = Kind(500, "internal", "Something went wrong inside the service")
-INVALID = Kind(422, "invalid_request", "The request does not have the right form")
-INVALID_JSON = Kind(400, "invalid_json", "The body is not JSON")
-INCOMPLETE = Kind(400, "incomplete_body", "The body ended early")
+INTERNAL = ProblemType(500, "internal", "Something went wrong inside the service")
+INVALID = ProblemType(422, "invalid_request", "The request does not have the right form")
+INVALID_JSON = ProblemType(400, "invalid_json", "The body is not JSON")
+INCOMPLETE = ProblemType(400, "incomplete_body", "The body ended early")
 # Refusals that only the framework raises.
 FRAMEWORK = {
-    400: Kind(400, "bad_request", "The request cannot be understood"),
-    406: Kind(406, "not_acceptable", "No answer that can be given is accepted"),
-    405: Kind(405, "method_not_allowed", "This method is not allowed here"),
+    400: ProblemType(400, "bad_request", "The request cannot be understood"),
+    406: ProblemType(406, "not_acceptable", "No answer that can be given is accepted"),
+    405: ProblemType(405, "method_not_allowed", "This method is not allowed here"),
 }
 HINTS = {
     "missing": "add this field",
@@ -59,7 +68,7 @@ DEFAULT_HINT = "see /openapi.json for what is accepted here"
 class Problem:
     """What one error says to the caller."""
 
-    kind: Kind
+    kind: ProblemType
     detail: str
     errors: Sequence[Mapping[str, str | int]] = ()
     errors_total: int = 0
@@ -99,7 +108,7 @@ def problem_of(error: Exception) -> Problem:
         return Problem(kind=kind, detail=str(error.detail), headers=error.headers or {})
     if isinstance(error, ClientDisconnect):
         return Problem(kind=INCOMPLETE, detail="The connection was closed before the body was complete.")
-    known = kind_of(error)
+    known = problem_type(error)
     if known is None:
         return Problem(kind=INTERNAL, detail="Quote the request_id when you report this.")
     return _of_known(error, known)
@@ -107,16 +116,16 @@ def problem_of(error: Exception) -> Problem:
 
 async def _answer(request: Request, error: Exception) -> Response:
     """FastAPI's exception handler."""
-    if isinstance(error, ForecastError) and kind_of(error) is None:
+    if isinstance(error, ForecastError) and problem_type(error) is None:
         raise error  # nothing that the caller could mend: the guard logs it and answers 500
     request_id = request.scope.get("state", {}).get("request_id", "")
     response = problem_response(error, request_id, request.scope["path"])
-    if kind_of(error) is not None and response.status_code >= 500:
+    if problem_type(error) is not None and response.status_code >= 500:
         logger.error("%s: %s", type(error).__name__, error, extra={"request_id": request_id})
     return response
 
 
-def _of_known(error: Exception, kind: Kind) -> Problem:
+def _of_known(error: Exception, kind: ProblemType) -> Problem:
     faults, total = faults_of(error)
     more = f" (and {total - 1} more)" if total > 1 else ""
     return Problem(
@@ -184,11 +193,11 @@ def _steps(loc: Sequence[str | int], body: object, *, missing: bool) -> Iterator
             yield "/" + str(step).replace("~", "~0").replace("/", "~1")
 
 
-def _kind_of_status(status: int) -> Kind:
+def _kind_of_status(status: int) -> ProblemType:
     """The face of an HTTP status; a refusal of the framework reads like the service's own of the same status."""
-    own = {kind.status: kind for kind in KINDS.values() if kind.status not in {422, 500}}
+    own = {kind.status: kind for kind in PROBLEM_TYPES.values() if kind.status not in {422, 500}}
     phrase = next((known.phrase for known in HTTPStatus if known == status), "Error")
-    return (FRAMEWORK | own).get(status) or Kind(status, f"http_{status}", phrase)
+    return (FRAMEWORK | own).get(status) or ProblemType(status, f"http_{status}", phrase)
 
 
 def _short(text: str, size_bytes: int = TEXT_BYTES) -> str:

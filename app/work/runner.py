@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 
-from app.problems import KINDS, CorruptBundle, NotFound
+from app.problems import PROBLEM_TYPES, CorruptBundle, NotFound
 from app.store.db import DatabaseUnreachable
 from app.store.jobs import Fenced
 from app.work.http_client import ServiceUnreachable
@@ -68,7 +68,7 @@ def _run(context: JobContext, functions: Mapping[str, JobFunction]) -> ExitStatu
         context.fail(code_of(error), str(error))
         return ExitStatus.REFUSED
     except (NotFound, CorruptBundle) as error:  # data or a version is gone or damaged, and stays so
-        context.fail(KINDS[type(error)].code, str(error))
+        context.fail(PROBLEM_TYPES[type(error)].code, str(error))
         return ExitStatus.REFUSED
     return ExitStatus.DONE
 

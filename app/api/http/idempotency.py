@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: a POST that is sent again, because its answer was lost, creates nothing a second time."""
+"""``Idempotency-Key``: a POST that is repeated, because its answer was lost, creates nothing a second time."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from app.api.http.services import Caller, Services
+from app.api.http.services import Caller, CurrentService
 from app.store import idempotency
 from app.store.db import Database
 from app.store.idempotency import AlreadyAnswered, KeyedRequest
@@ -17,68 +17,74 @@ from models.types import JsonObject
 
 A = TypeVar("A", bound=BaseModel)
 
-Keep = Callable[[Session, BaseModel], None]  # to be called in the transaction that creates, with what is answered
+SaveAnswer = Callable[[Session, BaseModel], None]  # stores the answer, in the transaction that creates the thing
 
 Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,255}$",
-        description="Any text of your own: a request that is repeated with it, within a day, is done only once.",
+        description="Any text: a request that is repeated with the same key within a day is executed only once.",
     ),
 ]
 
 
-def forget(session: Session, answer: BaseModel) -> None:
-    """For what is created without a key."""
+def save_nothing(session: Session, answer: BaseModel) -> None:
+    """Store no answer: the request has no key."""
 
 
-class Once:
-    """One request that creates something; ``asked`` is None where it has no key."""
+class IdempotentRequest:
+    """One request that creates something; ``keyed`` is None if it has no key."""
 
-    def __init__(self, database: Database, response: Response, asked: KeyedRequest | None) -> None:
-        self._database, self._response, self._asked = database, response, asked
+    def __init__(self, database: Database, response: Response, keyed: KeyedRequest | None) -> None:
+        self._database, self._response, self._keyed = database, response, keyed
 
-    def __call__(self, shape: type[A], make: Callable[[Keep], A]) -> A:
-        """What ``make`` answers, or what the same request was answered before.
+    def answer(self, shape: type[A], create: Callable[[SaveAnswer], A]) -> A:
+        """Return the answer of ``create``, or the stored answer to the same request.
 
         Raises:
             InputError: the key was used for another request.
         """
-        if self._asked is None:
-            return make(forget)
-        if (before := self._before(self._asked)) is not None:
-            return shape.model_validate(before)
+        if self._keyed is None:
+            return create(save_nothing)
+        if (stored := self._stored(self._keyed)) is not None:
+            return shape.model_validate(stored)
         try:
-            return make(self._keep)
+            return create(self._save)
         except AlreadyAnswered:
-            return shape.model_validate(self._before(self._asked))
+            return shape.model_validate(self._stored(self._keyed))
 
-    def _before(self, asked: KeyedRequest) -> JsonObject | None:
+    async def answer_async(self, shape: type[A], create: Callable[[SaveAnswer], A]) -> A:
+        """Return ``answer`` from a worker thread, for routes that read the body themselves."""
+        return await run_sync(self.answer, shape, create)
+
+    def _stored(self, keyed: KeyedRequest) -> JsonObject | None:
         with self._database.read() as session:
-            body = idempotency.find_answer(session, asked)
+            body = idempotency.find_answer(session, keyed)
         if body is not None:
             self._response.headers["Idempotency-Replayed"] = "true"
         return body
 
-    def _keep(self, session: Session, answer: BaseModel) -> None:
-        assert self._asked is not None
-        idempotency.save_answer(session, self._asked, answer.model_dump(mode="json"))
+    def _save(self, session: Session, answer: BaseModel) -> None:
+        assert self._keyed is not None
+        idempotency.save_answer(session, self._keyed, answer.model_dump(mode="json"))
 
 
-async def _once(request: Request, response: Response, the: Services, caller: Caller, key: Key = None) -> Once:
-    asked = None
+async def _idempotent_request(
+    request: Request, response: Response, service: CurrentService, caller: Caller, key: Key = None
+) -> IdempotentRequest:
+    keyed = None
     if key is not None:
         route = f"{request.method} {request.url.path}"
         digest = await run_sync(_digest, request, await request.body())
-        asked = KeyedRequest(tenant_id=caller.tenant_id, key=key, route=route, sha256=digest)
-    return Once(the.database, response, asked)
+        keyed = KeyedRequest(tenant_id=caller.tenant_id, key=key, route=route, sha256=digest)
+    return IdempotentRequest(service.database, response, keyed)
 
 
 def _digest(request: Request, body: bytes) -> str:
-    """Of all that says what is wanted, each part by its length so that no two requests read alike."""
+    """Hash query, content type and body, each with its length so that no two requests have equal input."""
     parts = (request.url.query.encode(), request.headers.get("content-type", "").encode(), body)
     return sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).hexdigest()
 
 
-OnlyOnce = Annotated[Once, Depends(_once)]
+Idempotency = Annotated[IdempotentRequest, Depends(_idempotent_request)]

@@ -1,4 +1,4 @@
-"""What every route works with, and who is asking."""
+"""Dependencies of the routes: the running service, the caller, and the error answers for OpenAPI."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -20,7 +20,7 @@ from models.types import JsonObject
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Service:
-    """The parts of one running service; put together in ``app.main``."""
+    """Parts of one running service, built in ``app.main``."""
 
     settings: Settings
     database: Database
@@ -29,41 +29,42 @@ class Service:
     aliases: AliasRefresher
     telemetry: Telemetry
     watch: JobWatch
-    stream_slots: CapacityLimiter  # how many streams are sent at the same time
+    stream_slots: CapacityLimiter  # bounds the number of streams in progress
 
     def close(self) -> None:
-        """Answer all that waits and end the threads; then close the database's connections."""
+        """Answer waiting requests, end the threads, and close the database connections."""
         self.watch.stop()
         self.forecasting.close()
         self.database.dispose()
 
 
-def _service(request: Request) -> Service:
+def service_of(request: Request) -> Service:
+    """Return the running service, in routes that take the request itself."""
     service: Service = request.app.state.service
     return service
 
 
-def _caller(request: Request) -> Principal:
-    # The guard has let nobody in without one.
+def principal_of(request: Request) -> Principal:
+    """Return the caller; the guard has refused every request without a valid key."""
     principal: Principal = request.state.principal
     return principal
 
 
-Services = Annotated[Service, Depends(_service)]
-Caller = Annotated[Principal, Depends(_caller)]
+CurrentService = Annotated[Service, Depends(service_of)]
+Caller = Annotated[Principal, Depends(principal_of)]
 PathName = Annotated[str, Path(pattern=NAME)]
 
 PROBLEM: JsonObject = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
 def problems(*statuses: int) -> dict[int | str, JsonObject]:
-    """The error answers of a route, for OpenAPI; 401, 413 and 422 are possible everywhere."""
+    """Return the error answers of a route for OpenAPI; 401, 413 and 422 are possible in every route."""
     titles = {
         401: "No valid API key",
         403: "The key may not write",
         404: "Not found",
         409: "Conflict",
-        406: "No answer that can be given is accepted",
+        406: "No media type of the answer is acceptable",
         413: "The body is too large",
         415: "The body's type is not supported",
         422: "The request or its data cannot be used",

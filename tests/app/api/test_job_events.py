@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.api.job_events import _told
+from app.api.job_events import _event_stream
 from app.store import job_watch, jobs
 from app.store.db import DatabaseUnreachable
 from app.store.job_watch import JobWatch, JobWatcher
@@ -185,7 +185,7 @@ def test_who_follows_is_let_go_when_the_service_stops(house: House, trainer: Cal
 
     async def follow() -> list[bytes]:
         watch = JobWatch(house.database, 9)
-        told: AsyncGenerator[bytes, None] = _told(watch, job_id, 0)
+        told: AsyncGenerator[bytes, None] = _event_stream(watch, job_id, 0)
         pieces = [await anext(told), await anext(told)]
         watch.stop()
         pieces += [piece async for piece in told]

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.http.pagination import LARGEST, after_id, after_text, encode, next_token
+from app.api.http.pagination import MAX_ID, after_id, after_text, encode, next_token
 from models.errors import InputError
 
 
-@given(st.integers(0, LARGEST))
+@given(st.integers(0, MAX_ID))
 def test_a_number_comes_back(number: int) -> None:
     assert after_id(encode(number)) == number
 
