@@ -88,7 +88,9 @@ def _check_categories(spec: SpecFields) -> Fault | None:
     value = spec.categories
     known = [name for names in spec.roles().values() if isinstance(names, tuple) for name in names]
     pairs = isinstance(value, tuple) and all(isinstance(v, tuple) and len(v) == 2 for v in value)
-    if not pairs or not all(isinstance(name, str) and name in known and _are_texts(texts) for name, texts in value):
+    lists = [texts for _, texts in value if isinstance(texts, tuple) and len(texts) > 0] if pairs else []
+    are_named = pairs and all(isinstance(name, str) and name in known for name, _ in value)
+    if not are_named or len(lists) < len(value) or not all(isinstance(text, str) for texts in lists for text in texts):
         hint = "give pairs of a covariate's name and the list of its values"
         return bad_field("categories", f"{excerpt(value)} cannot be used", hint)
     if len({name for name, _ in value}) < len(value):
@@ -97,10 +99,6 @@ def _check_categories(spec: SpecFields) -> Fault | None:
         hint = f"leave out covariates until their values are at most {MAX_CATEGORY_CHANNELS}"
         return Fault(code="too_many_categories", field="categories", message="too many values", hint=hint)
     return None
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) > 0 and all(isinstance(text, str) for text in value)
 
 
 def _contradictions(spec: SpecFields) -> Iterator[Fault]:

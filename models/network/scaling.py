@@ -169,19 +169,14 @@ POWER = 0.25  # of Box and Cox: between the logarithm (0) and the values themsel
 MAX_LOG = 230.0  # e to this is 1e100, the largest value that a panel may hold
 
 
-def _box_cox(values: Floats) -> Floats:
-    return (np.power(values, POWER) - 1) / POWER
-
-
-def _invert_box_cox(values: Floats) -> Floats:
-    return np.power(np.maximum(values * POWER + 1, 0.0), 1 / POWER)
-
-
 UNCHANGED = Transform(lambda values: values, lambda values: values)
 TRANSFORMS: dict[str, Transform] = {
     "none": UNCHANGED,
     "log": Transform(np.log, lambda values: np.exp(np.minimum(values, MAX_LOG))),
-    "boxcox": Transform(_box_cox, _invert_box_cox),  # Box & Cox (1964), "An Analysis of Transformations"
+    "boxcox": Transform(  # Box & Cox (1964), "An Analysis of Transformations"
+        lambda values: (np.power(values, POWER) - 1) / POWER,
+        lambda values: np.power(np.maximum(values * POWER + 1, 0.0), 1 / POWER),
+    ),
 }
 
 
