@@ -30,7 +30,7 @@ class Windows:
     def __len__(self) -> int:
         return int(self.counts.sum())
 
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[Ints, Ints]:
+    def draw(self, rng: "np.random.Generator", size: int) -> tuple[Ints, Ints]:
         """Return ``size`` random origins, (series, at); a series' share is the square root of its number of origins.
 
         A compromise between equal series, as in the scores, and equal windows, where long series would dominate.

@@ -9,9 +9,10 @@ import pytest
 from app.edge import guard
 from app.main import create_app
 from app.settings import Settings
-from app.store import keys
+from app.store import datasets, jobs, keys
 from tests.app.api.conftest import SALES, Caller, House, client_of, forecast_request, on_both
 from tests.app.api.tables import table
+from tests.app.store.conftest import new_job
 from tests.fakes import says
 from tests.postgres import postgres_server, read_only
 
@@ -122,6 +123,9 @@ def test_a_file_that_was_removed_makes_503(house: House, acme: Caller, tmp_path:
 
 def test_metrics_tell_requests_jobs_and_models(house: House, acme: Caller) -> None:
     acme.forecast()
+    with house.database.write() as session:
+        revision = datasets.revision(session, house.tenants["acme"], "sales")
+        jobs.request_cancel(session, revision.tenant_id, jobs.enqueue(session, new_job(revision)).id)
     acme.ask("GET", "/v1/datasets/" + "x" * 100)
     acme.ask("GET", "/wp-login.php")
     answer = acme.ask("GET", "/metrics")
