@@ -31,8 +31,8 @@ class AttemptPrincipal:
 
 def find_attempt(session: Session, job_id: str, token: int, secret: str) -> AttemptPrincipal | None:
     """Return the attempt that has the job and this secret; None if there is none."""
-    mine = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
-    row = session.execute(select(Job.tenant_id, Job.runner_sha256).where(mine)).one_or_none()
+    matches = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
+    row = session.execute(select(Job.tenant_id, Job.runner_sha256).where(matches)).one_or_none()
     if row is None or row.runner_sha256 is None:
         return None
     same = hmac.compare_digest(digest_of(secret), row.runner_sha256)

@@ -60,6 +60,6 @@ def model_of(request: JsonObject) -> str | None:
 
 def _newest(session: Session, tenant_id: int, name: str | None, dataset_id: int | None) -> Revision | None:
     query = select(Revision).join(Dataset, Dataset.id == Revision.dataset_id).where(Dataset.tenant_id == tenant_id)
-    mine = query.where(Dataset.id == dataset_id if name is None else Dataset.name == name)
+    of_tenant = query.where(Dataset.id == dataset_id if name is None else Dataset.name == name)
     numbers = select(func.max(Revision.number)).where(Revision.dataset_id == Dataset.id).correlate(Dataset)
-    return session.scalars(mine.where(Revision.number == numbers.scalar_subquery())).one_or_none()
+    return session.scalars(of_tenant.where(Revision.number == numbers.scalar_subquery())).one_or_none()

@@ -82,21 +82,21 @@ def run_now(session: Session, tenant_id: int, name: str, job: NewJob, at: dateti
     """Fire at once, even if paused. Raise NotFound, Conflict if overlap is forbidden and the last job is unfinished."""
     row = schedules.lock(session, tenant_id, name)
     firing = NewFiring(due_at=at or now(session), cause="manual", outcome="fired", detail={}, job=job)
-    made = _fire(session, row, firing, firing.due_at)
-    if made is None:
+    fired = _fire(session, row, firing, firing.due_at)
+    if fired is None:
         raise Conflict(f"schedule {excerpt(name)} fires at this very moment; send the request again")
-    if made.outcome == "skipped":
+    if fired.outcome == "skipped":
         raise Conflict(
-            f"job {made.detail['unfinished']} of schedule {excerpt(name)} is unfinished; wait for it, cancel it, or "
+            f"job {fired.detail['unfinished']} of schedule {excerpt(name)} is unfinished; wait for it, cancel it, or "
             "set overlap to 'queue'"
         )
-    return made
+    return fired
 
 
 def unfinished_job(session: Session, schedule_id: int) -> str | None:
     """Return the id of the schedule's newest job if it has not ended, else None."""
-    made = select(Firing.job_id).where(Firing.schedule_id == schedule_id, Firing.job_id.is_not(None))
-    newest = made.order_by(Firing.id.desc()).limit(1).scalar_subquery()
+    job_ids = select(Firing.job_id).where(Firing.schedule_id == schedule_id, Firing.job_id.is_not(None))
+    newest = job_ids.order_by(Firing.id.desc()).limit(1).scalar_subquery()
     return session.scalars(select(Job.id).where(Job.id == newest, Job.state.in_(UNFINISHED))).one_or_none()
 
 

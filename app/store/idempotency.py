@@ -53,9 +53,9 @@ def save_answer(session: Session, request: KeyedRequest, body: JsonObject) -> No
     """Store the answer to ``request``. Raise AlreadyAnswered if there is one."""
     moment = now(session)
     old = IdempotencyKey.created_at <= moment - KEPT_FOR
-    some = IdempotencyKey.id.in_(select(IdempotencyKey.id).where(old).limit(MAX_DELETED))
+    first_old = IdempotencyKey.id.in_(select(IdempotencyKey.id).where(old).limit(MAX_DELETED))
     same = (IdempotencyKey.tenant_id == request.tenant_id) & (IdempotencyKey.key == request.key)
-    session.execute(delete(IdempotencyKey).where(old, some | same))
+    session.execute(delete(IdempotencyKey).where(old, first_old | same))
     values = {
         "tenant_id": request.tenant_id,
         "key": request.key,

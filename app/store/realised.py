@@ -42,10 +42,10 @@ def realise(session: Session, limit: int) -> int:
     query = select(ServedForecast).where(open_rows).order_by(ServedForecast.id).limit(limit)
     rows = session.scalars(query.with_for_update(skip_locked=True)).all()
     arrived = panels.load_after(session, newest.tenant_id, newest, seen)
-    for version_id, some in _by_version(_came(rows, arrived)):
+    for version_id, group in _by_version(_match(rows, arrived)):
         try:
             with session.begin_nested():
-                _count(session, registry.version(session, newest.tenant_id, version_id), some)
+                _count(session, registry.version(session, newest.tenant_id, version_id), group)
         except (CorruptBundle, BundleError) as error:
             # Marked as compared all the same, or they would block all later forecasts.
             logger.warning(
@@ -83,7 +83,7 @@ def _waiting(session: Session) -> tuple[Revision, int] | None:
     return session.scalars(query).one(), seen
 
 
-def _came(rows: Sequence[ServedForecast], arrived: Panel) -> Iterator[ArrivedValues]:
+def _match(rows: Sequence[ServedForecast], arrived: Panel) -> Iterator[ArrivedValues]:
     where = {name: i for i, name in enumerate(arrived.ids)}
     for row in rows:
         i = where.get(row.series)
@@ -117,13 +117,13 @@ def _group_of(one: ArrivedValues) -> ErrorGroup:
     )
 
 
-def _by_version(came: Iterator[ArrivedValues]) -> Iterator[tuple[int, list[ArrivedValues]]]:
+def _by_version(matches: Iterator[ArrivedValues]) -> Iterator[tuple[int, list[ArrivedValues]]]:
     # One order in all processes, so that concurrent transactions do not wait for each other.
-    for version_id, some in groupby(sorted(came, key=_group_of), key=lambda one: one.row.version_id):
-        yield version_id, list(some)
+    for version_id, group in groupby(sorted(matches, key=_group_of), key=lambda one: one.row.version_id):
+        yield version_id, list(group)
 
 
-def _count(session: Session, version: Version, came: Sequence[ArrivedValues]) -> None:
+def _count(session: Session, version: Version, matches: Sequence[ArrivedValues]) -> None:
     """Add the errors of one version's forecasts, and update its adaptive intervals.
 
     Raises:
@@ -131,28 +131,28 @@ def _count(session: Session, version: Version, came: Sequence[ArrivedValues]) ->
     """
     calibration = bundle.from_bytes(registry.bundle(session, version.tenant_id, version.id)).calibration
     today, moments = now(session).date(), []
-    for key, some in groupby(came, key=_group_of):
-        group = list(some)
-        said, actual = from_bytes([one.row.said for one in group]), np.stack([one.actual for one in group])
+    for key, rows in groupby(matches, key=_group_of):
+        group = list(rows)
+        predicted, actual = from_bytes([one.row.said for one in group]), np.stack([one.actual for one in group])
         scale = np.array([np.nan if one.row.scale is None else one.row.scale for one in group])
         expected = np.nan_to_num(expected_steps(VersionReport.from_json(version.scores), key.horizon))
-        sums = sum_errors(said, actual, scale, expected, _bounds(calibration, said, key))
+        sums = sum_errors(predicted, actual, scale, expected, _bounds(calibration, predicted, key))
         _add(session, version.tenant_id, key, today, sums, sum(one.row.points == 0 for one in group))
         if not key.shadow:
-            moments.append((said, actual))
+            moments.append((predicted, actual))
         for one in group:
             one.row.points += int((~np.isnan(one.actual)).sum())
     if moments:
         interval_scales.update(session, version, calibration, moments)
 
 
-def _bounds(calibration: Calibration, said: Prediction, key: ErrorGroup) -> Mapping[int, Interval]:
+def _bounds(calibration: Calibration, predicted: Prediction, key: ErrorGroup) -> Mapping[int, Interval]:
     """Return the reported intervals as they were served."""
     stretch = np.ones(len(LEVELS))
     for level, width in key.stretch:
         stretch[int(level) - 1] = width
     levels = [level for level in REPORTED_LEVELS if level <= calibration.highest_level]
-    return calibration.with_scales(stretch).intervals(said, levels)
+    return calibration.with_scales(stretch).intervals(predicted, levels)
 
 
 def _add(

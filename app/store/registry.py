@@ -224,8 +224,8 @@ def aliases_of(session: Session, models: Sequence[Model]) -> dict[int, list[Alia
 def champion(session: Session, tenant_id: int, model: str | None) -> Version | None:
     """Return the version that ``champion`` points at; None if there is no such model or it has no champion."""
     query = select(Alias).join(Model, Model.id == Alias.model_id)
-    mine = query.where(Alias.tenant_id == tenant_id, Model.name == model, Alias.name == CHAMPION)
-    found = session.scalars(mine).one_or_none()
+    of_model = query.where(Alias.tenant_id == tenant_id, Model.name == model, Alias.name == CHAMPION)
+    found = session.scalars(of_model).one_or_none()
     return None if found is None else found.version
 
 

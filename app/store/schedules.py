@@ -126,8 +126,8 @@ def remove(session: Session, tenant_id: int, name: str) -> None:
 
 def get(session: Session, tenant_id: int, name: str) -> Schedule:
     """Return the schedule ``name``. Raise NotFound."""
-    mine = (Schedule.tenant_id == tenant_id) & (Schedule.name == name)
-    found = session.scalars(select(Schedule).where(mine)).one_or_none()
+    matches = (Schedule.tenant_id == tenant_id) & (Schedule.name == name)
+    found = session.scalars(select(Schedule).where(matches)).one_or_none()
     if found is None:
         raise NotFound(f"no schedule {excerpt(name)}; GET /v1/schedules lists them")
     return found

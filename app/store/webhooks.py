@@ -226,8 +226,8 @@ def _outgoing(webhook: Webhook, row: Delivery, moment: datetime) -> OutgoingDeli
 
 def _settle(session: Session, delivery: OutgoingDelivery, **values: Any) -> None:
     # A sender that has claimed it since decides.
-    mine = (Delivery.id == delivery.id) & (Delivery.attempt == delivery.attempt) & (Delivery.state == "pending")
-    session.execute(update(Delivery).where(mine).values(**values))
+    matches = (Delivery.id == delivery.id) & (Delivery.attempt == delivery.attempt) & (Delivery.state == "pending")
+    session.execute(update(Delivery).where(matches).values(**values))
 
 
 def _new_secret() -> str:

@@ -29,14 +29,14 @@ def close(session: Session, job: Job, outcome: str, message: str | None = None) 
     ``outcome``: succeeded, cancelled, released (the worker was stopped), lost (the worker sent no heartbeat), or the
     class of the error: job, infrastructure, oom, timeout.
     """
-    mine = (JobAttempt.job_id == job.id) & (JobAttempt.token == job.token) & JobAttempt.ended_at.is_(None)
-    session.execute(update(JobAttempt).where(mine).values(ended_at=now(session), outcome=outcome, message=message))
+    matches = (JobAttempt.job_id == job.id) & (JobAttempt.token == job.token) & JobAttempt.ended_at.is_(None)
+    session.execute(update(JobAttempt).where(matches).values(ended_at=now(session), outcome=outcome, message=message))
 
 
 def mark_fenced(session: Session, job_id: str, token: int) -> None:
     """Record that the worker of a lost attempt woke up and learned that it has lost the job."""
-    mine = (JobAttempt.job_id == job_id) & (JobAttempt.token == token) & (JobAttempt.outcome == "lost")
-    session.execute(update(JobAttempt).where(mine).values(outcome="fenced"))
+    matches = (JobAttempt.job_id == job_id) & (JobAttempt.token == token) & (JobAttempt.outcome == "lost")
+    session.execute(update(JobAttempt).where(matches).values(outcome="fenced"))
 
 
 def has_ended_as(session: Session, job: Job, outcome: str) -> bool:

@@ -43,8 +43,8 @@ def hold(session: Session, job_id: str, token: int) -> Job:
 
     Raise Fenced if the token is no longer valid.
     """
-    mine = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
-    job = session.scalars(fresh(mine).with_for_update()).one_or_none()
+    matches = (Job.id == job_id) & (Job.token == token) & (Job.state == "running")
+    job = session.scalars(fresh(matches).with_for_update()).one_or_none()
     if job is None:
         raise Fenced(f"job {job_id} is no longer held under token {token}; drop the work and claim another job")
     return job
@@ -55,8 +55,8 @@ def ended_by(session: Session, job_id: str, token: int) -> State | None:
 
     A worker that was fenced uses it: its last write may have been committed although the answer was lost.
     """
-    mine = (Job.id == job_id) & (Job.token == token) & Job.state.in_(ENDED)
-    return session.scalars(select(Job.state).where(mine)).one_or_none()
+    matches = (Job.id == job_id) & (Job.token == token) & Job.state.in_(ENDED)
+    return session.scalars(select(Job.state).where(matches)).one_or_none()
 
 
 def list_page(session: Session, tenant_id: int, after: str | None, size: int, only: JobFilter = ALL_JOBS) -> list[Job]:

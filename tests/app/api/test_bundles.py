@@ -10,10 +10,13 @@ from sqlalchemy import func, select, update
 from app.planning.bundle_import import KIND
 from app.store import jobs
 from app.store.tables import Job, JobCheckpoint, Version
+from app.work.backtest import backtest
 from app.work.bundle_import import import_version
+from app.work.job_context import JobFunction
 from app.work.runner import ExitStatus
 from models.forecasting import bundle
 from tests.app.api.conftest import Caller, House, forecast_request, on_both, open_house
+from tests.app.api.tables import series
 from tests.app.work.small_jobs import work_on
 from tests.fakes import random_forecaster, says, together
 
@@ -29,12 +32,12 @@ def upload(data: bytes, **headers: str) -> dict[str, Any]:
     return {"content": data, "headers": {"content-type": OCTETS, **headers}}
 
 
-def work(house: House) -> tuple[Job, ExitStatus]:
+def work(house: House, function: JobFunction = import_version) -> tuple[Job, ExitStatus]:
     """Claim the next job, do it in this process, and say how that ended."""
     with house.database.write() as session:
         job = jobs.claim(session, "w1", 600)
     assert job is not None
-    return job, work_on(house.database, job, import_version)
+    return job, work_on(house.database, job, function)
 
 
 def kept_bundles(house: House) -> int:
@@ -212,6 +215,18 @@ def test_a_bundle_goes_to_another_service_and_back(house: House, sqlite_template
         assert work(house)[1] == ExitStatus.DONE
     first, second = (house.acme.post("/v1/forecasts", json=forecast_request(version=n)) for n in (1, 2))
     assert first["forecasts"] == second["forecasts"]
+
+
+def test_a_backtest_of_an_imported_version_says_that_its_training_data_are_unknown(house: House) -> None:
+    house.acme.post(VERSIONS, **upload(bundle.to_bytes(says(1, 2))))
+    assert work(house)[1] == ExitStatus.DONE
+    house.acme.keep("days", series("shop", [float(day % 5) for day in range(40)]))
+    request = {"kind": "backtest", "version": "demand@1", "dataset": "days", "baselines": []}
+    job = house.acme.post("/v1/jobs", json=request)
+    assert work(house, backtest)[1] == ExitStatus.DONE
+    result = house.acme.get(f"/v1/jobs/{job['id']}")["result"]
+    assert (result["of"], result["windows_taught"]) == ("demand@1", None)
+    assert result["windows"] > 0
 
 
 def test_an_imported_champion_is_retrained_once_its_data_are_named(house: House) -> None:
