@@ -6,15 +6,15 @@ from models.errors import BundleError, Fault, InputError, ModelBroken, SpecError
 
 
 class ServiceError(Exception):
-    """An error of the service that a user can understand and act on."""
+    """Error of the service that a user can understand and act on."""
 
 
 class NotFound(ServiceError):
-    """The thing does not exist for this tenant; another tenant's thing reads exactly the same."""
+    """The resource does not exist for this tenant; the error is the same for a resource of another tenant."""
 
 
 class Conflict(ServiceError):
-    """The thing exists already, or is in a state that forbids the request."""
+    """The resource exists already, or its state forbids the request."""
 
 
 class Unauthorized(ServiceError):
@@ -30,7 +30,7 @@ class BodyTooLarge(ServiceError):
 
 
 class UnsupportedMedia(ServiceError):
-    """The body's Content-Type is not one that this address reads."""
+    """The route does not read bodies of this Content-Type."""
 
 
 class CorruptBundle(ServiceError):

@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.api.http.raw_body import RawBody
 from app.api.http.services import CurrentService
 from app.problems import BodyTooLarge, Unauthorized
 from app.schemas.base import NAME, Number
@@ -36,12 +37,7 @@ def _attempt(request: Request) -> AttemptPrincipal:
     return principal
 
 
-async def _octets(request: Request) -> bytes:
-    return await request.body()
-
-
 Mine = Annotated[AttemptPrincipal, Depends(_attempt)]
-Octets = Annotated[bytes, Depends(_octets)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
@@ -129,7 +125,7 @@ def get_checkpoint(service: CurrentService, mine: Mine) -> Response:
 
 
 @router.put("/checkpoint", status_code=204)
-def put_checkpoint(data: Octets, service: CurrentService, mine: Mine) -> None:
+def put_checkpoint(data: RawBody, service: CurrentService, mine: Mine) -> None:
     with service.database.write() as session:
         checkpoints.save(session, jobs.hold(session, mine.job_id, mine.token), data)
 
@@ -154,7 +150,7 @@ def post_artifact(body: ArtifactBody, service: CurrentService, mine: Mine) -> di
 
 
 @router.put("/artifacts/{artifact_id}/parts/{number}", status_code=204)
-def put_part(artifact_id: Id, number: Number, data: Octets, service: CurrentService, mine: Mine) -> None:
+def put_part(artifact_id: Id, number: Number, data: RawBody, service: CurrentService, mine: Mine) -> None:
     if len(data) > PART_BYTES:
         raise BodyTooLarge(f"A part has at most {PART_BYTES} bytes; this one has {len(data)}.")
     with service.database.write() as session:
@@ -169,7 +165,7 @@ def post_complete(artifact_id: Id, body: CompleteBody, service: CurrentService, 
 
 
 @router.post("/finish", status_code=204)
-def post_finish(data: Octets, service: CurrentService, mine: Mine) -> None:
+def post_finish(data: RawBody, service: CurrentService, mine: Mine) -> None:
     outcome = outcome_from_bytes(data)
     with service.database.write() as session:
         outcomes.finish_job(session, tasks.task(session, mine.tenant_id, mine.job_id, mine.token), outcome)

@@ -16,7 +16,7 @@ from app.schemas.datasets import RevisionAnswer
 from app.store import datasets, panels
 from app.store.tables import Revision
 from models.data.panel import Panel
-from models.errors import Fault, InputError
+from models.errors import InputError
 
 router = APIRouter(tags=["datasets"])
 
@@ -191,7 +191,7 @@ def _append(
     if added.rows_total > service.settings.max_rows:
         message = f"with these rows there would be {added.rows_total}"
         hint = f"a data set holds at most {service.settings.max_rows}; start another, or raise FORECASTLE_MAX_ROWS"
-        raise InputError([Fault(code="too_many_rows", message=message, hint=hint)])
+        raise InputError.of("too_many_rows", message, hint)
     # The rows were checked against this revision; if another was written meanwhile, this raises Conflict.
     with service.database.write() as session:
         answer = revision_answer(datasets.append(session, caller.tenant_id, name, newest.number, added, caller.key_id))

@@ -18,7 +18,7 @@ from app.schemas.jobs import JobAnswer
 from app.schemas.models import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, VersionAnswer
 from app.store import datasets, registry
 from app.store.tables import Alias, Model, Revision, Version
-from models.errors import Fault, InputError
+from models.errors import InputError
 from models.types import JsonObject
 
 router = APIRouter(tags=["models"])
@@ -153,7 +153,7 @@ def put_alias(
     """
     if alias.isdecimal():
         message, hint = f"'{alias}' would be read as the number of a version", "begin the alias with a letter"
-        raise InputError([Fault(code="bad_alias", field="alias", message=message, hint=hint)])
+        raise InputError.of("bad_alias", message, hint, field="alias")
     with service.database.read() as session:
         version = registry.resolve(session, caller.tenant_id, name, request.version, None)
     service.models.get(caller.tenant_id, version.id)

@@ -1,4 +1,4 @@
-"""Lines of a stream of forecasts, and the query parameters of a forecast whose request body is a table."""
+"""Lines of a stream of forecasts, and the query parameters of a forecast from a table."""
 
 from typing import Annotated, Literal
 
@@ -46,7 +46,7 @@ Levels = Annotated[list[Level], Field(max_length=10, fail_fast=True), BeforeVali
 
 
 class ForecastQuery(BaseModel):
-    """Query parameters of a forecast whose request body is the history as a table."""
+    """Query parameters of a forecast from a table, which is the request body."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
