@@ -80,7 +80,7 @@ def test_gaps_are_filled_on_a_line_and_begin_with_the_first_value():
 
 def test_naive2_finds_the_factors_of_a_season():
     season = np.array([0.5, 1.0, 1.5])
-    # ends with the factor 1.5 at level 10: the adjusted last value is 10, and the season begins anew
+    # ends with the factor 1.5 at level 10: the adjusted last value is 10, and the season starts again
     assert naive2(np.tile(10 * season, 8), 4, 3) == pytest.approx([5, 10, 15, 5])
     # ends in the middle of a season
     assert naive2(np.tile(10 * season, 8)[:-1], 3, 3) == pytest.approx([15, 5, 10])

@@ -133,8 +133,8 @@ def m4():
     found = {}
     for name, season in (("m4_hourly", 24), ("m4_weekly", 1)):
         rows = pd.read_parquet(DATA / f"{name}.parquet")
-        taught = rows[rows.split == "train"].groupby("unique_id", sort=False).y
-        histories = {unique_id: y.to_numpy() for unique_id, y in taught}
+        training = rows[rows.split == "train"].groupby("unique_id", sort=False).y
+        histories = {unique_id: y.to_numpy() for unique_id, y in training}
         found[name] = (season, histories, reference[reference.unique_id.isin(histories.keys())])
     return found
 

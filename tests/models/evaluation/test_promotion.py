@@ -60,14 +60,14 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
         "kept",
         f"{MERIT}; but 4 origins cannot give a confidence, and 90% is required",
     ),
-    "a person has the last word": (
+    "manual approval": (
         {"approval": "manual"},
         BETTER,
         "if_better",
         "pending",
         f"{MERIT}; it waits for approval",
     ),
-    "nobody is asked about what is worse": (
+    "a worse version needs no approval": (
         {"approval": "manual"},
         {**BETTER, "ours": 1.5},
         "if_better",

@@ -83,11 +83,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("code", REFUSED)
 def test_rows_that_do_not_fit_are_refused(code):
-    late, said = REFUSED[code]
+    late, message = REFUSED[code]
     with pytest.raises(InputError) as caught:
         append_rows(TAIL, late)
     assert [fault.code for fault in caught.value.faults] == [code]
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert all(map(helpful, caught.value.faults))
 
 

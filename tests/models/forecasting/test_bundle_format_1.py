@@ -20,10 +20,10 @@ OLD_KINDS = sorted(path.stem for path in OLD.glob("*.bundle"))
 @pytest.mark.parametrize("kind", OLD_KINDS)
 def test_a_bundle_of_format_1_gives_the_same_forecasts_as_before(kind):
     """The second step of an iterative one is the exception: since then each pass is normalised again."""
-    told = json.loads((OLD / "format_1.json").read_text())
+    recorded = json.loads((OLD / "format_1.json").read_text())
     back = bundle.from_bytes((OLD / f"{kind}.bundle").read_bytes())
-    found = forecast(make_runnable(back.members, OnnxEngine), back.calibration, panel_of(*told["series"]), 2, [80])
-    expected, steps = told["forecasts"][kind], 1 if "iterative" in kind else 2
+    found = forecast(make_runnable(back.members, OnnxEngine), back.calibration, panel_of(*recorded["series"]), 2, [80])
+    expected, steps = recorded["forecasts"][kind], 1 if "iterative" in kind else 2
     mean, radius = np.array(expected["mean"])[:, :steps], np.array(expected["radius_80"])[:, :steps]
     assert found.mean[:, :steps] == pytest.approx(mean, rel=1e-6)
     assert found.intervals[80].lo[:, :steps] == pytest.approx(mean - radius, rel=1e-6)

@@ -42,13 +42,13 @@ def test_training_reads_the_windows_of_a_segment_as_serving_does(strategy):
     for at in (12, 16):
         network_state = advance(spec, engine, network_state, network_state.batch.to_window(panel.y[None, at : at + 4]))
     for before, served in enumerate(engine.given):
-        taught, targets = state_examples(reader, (ONE, np.array([12 + 4 * before])), before)
-        assert taught["past"] == pytest.approx(served["past"], abs=1e-6)
+        training_inputs, targets = state_examples(reader, (ONE, np.array([12 + 4 * before])), before)
+        assert training_inputs["past"] == pytest.approx(served["past"], abs=1e-6)
         for name in ("ahead", "skip"):
-            newest = taught[name][:, -1] if strategy == "seq2seq" else taught[name]
+            newest = training_inputs[name][:, -1] if strategy == "seq2seq" else training_inputs[name]
             assert newest == pytest.approx(served[name], abs=1e-6)
-        assert taught["keep"].tolist() == [[float(before > 0)]]
-        assert not [name for name in taught if name.startswith("state_")]
+        assert training_inputs["keep"].tolist() == [[float(before > 0)]]
+        assert not [name for name in training_inputs if name.startswith("state_")]
         future = network_state.batch.to_window(panel.y[None, 12 + 4 * before :][:, : spec.outputs])
         newest = targets[:, -1, :, 0] if strategy == "seq2seq" else targets[..., 0]
         assert newest == pytest.approx(future, abs=1e-6, nan_ok=True)
@@ -75,15 +75,15 @@ def test_the_training_network_keeps_its_states_where_keep_is_set():
     second = advance(SPEC, engine, first, more)
     watched = Watched(engine)
     advance(SPEC, watched, first, more)
-    taught = [
+    training_inputs = [
         {name: value for name, value in given.items() if not name.startswith("state_")}
         for given in (given_first(batch), watched.given[0])
     ]
     keep = np.float32([[0], [0]])
-    assert outputs_of(network, taught[0], keep) == pytest.approx(first.prediction.mean, abs=1e-5)
-    assert outputs_of(network, taught[1], keep + 1) == pytest.approx(second.prediction.mean, abs=1e-5)
-    outputs_of(network, taught[0], keep)
-    mixed = outputs_of(network, taught[1], np.float32([[1], [0]]))
+    assert outputs_of(network, training_inputs[0], keep) == pytest.approx(first.prediction.mean, abs=1e-5)
+    assert outputs_of(network, training_inputs[1], keep + 1) == pytest.approx(second.prediction.mean, abs=1e-5)
+    outputs_of(network, training_inputs[0], keep)
+    mixed = outputs_of(network, training_inputs[1], np.float32([[1], [0]]))
     assert mixed[0] == pytest.approx(second.prediction.mean[0], abs=1e-5)
     assert np.abs(mixed[1] - second.prediction.mean[1]).max() > 1e-3  # begins at zero again
 
@@ -101,9 +101,9 @@ def outputs_of(network, inputs, keep):
 def test_a_state_carried_in_training_is_not_a_weight():
     t = np.arange(200)
     panel = panel_of(np.sin(t), np.cos(t / 2), np.where(t % 17 == 0, NAN, t % 5))
-    told = []
-    weights = fit(SPEC, Training(max_epochs=2, steps_per_epoch=5, batch_size=8, carry=3), panel, told.append)
+    reports = []
+    weights = fit(SPEC, Training(max_epochs=2, steps_per_epoch=5, batch_size=8, carry=3), panel, reports.append)
     assert {name: weight.shape for name, weight in weights.items()} == {n: w.shape for n, w in weights_of(SPEC).items()}
-    assert len(told) >= 10
-    assert all(np.isfinite(progress.loss) for progress in told)
+    assert len(reports) >= 10
+    assert all(np.isfinite(progress.loss) for progress in reports)
     OnnxEngine(SPEC, weights)  # it can be served

@@ -31,7 +31,7 @@ from tests.models.samples import (
 
 NAN = np.nan
 SPEC = small_spec(season=1, context=4, horizon=2, skip=False)
-# says the last value and one more, in window units
+# outputs the last value plus one, in window units
 AND_ONE = FixedEngine(lambda inputs: inputs["past"][:, -1:, 0] + [[1, 2]])
 PANEL = panel_of([9, 0, 1, 2, 3], [5, 5, 5, 5, 5])
 
@@ -61,14 +61,14 @@ def test_a_forecast_in_data_units_by_hand():
 
 
 def test_several_networks_forecast_the_mean_weighted_by_their_shares():
-    said = predict(networks(lines(0), lines(2), shares=[3.0, 1.0]), PANEL, np.array([0]), np.array([5]), 2)
-    assert said.mean.tolist() == [[3.75, 3.75]]  # 3 and 3 + 2 * 1.5, three to one
-    assert said.spread.tolist() == [[1.5]]
+    predicted = predict(networks(lines(0), lines(2), shares=[3.0, 1.0]), PANEL, np.array([0]), np.array([5]), 2)
+    assert predicted.mean.tolist() == [[3.75, 3.75]]  # 3 and 3 + 2 * 1.5, three to one
+    assert predicted.spread.tolist() == [[1.5]]
 
 
 def prediction(mean, quantiles=None, levels=()):
-    said = None if quantiles is None else np.array([[quantiles]])
-    return Prediction(np.array([[mean]]), np.array([[1.0]]), said, levels)
+    predicted = None if quantiles is None else np.array([[quantiles]])
+    return Prediction(np.array([[mean]]), np.array([[1.0]]), predicted, levels)
 
 
 def test_quantiles_are_averaged_level_by_level_and_a_point_counts_as_each_of_them():
@@ -177,7 +177,7 @@ WEATHER = {"sky": ("rain", "sun")}
 
 
 @pytest.mark.parametrize(
-    ("columns", "categories", "told"),
+    ("columns", "categories", "faults"),
     [
         ({"sky": [0] * 6}, WEATHER, [("missing_covariate", "past_covariates")]),
         ({}, {}, [("missing_covariate", "past_covariates"), ("missing_covariate", "future_covariates")]),
@@ -187,10 +187,10 @@ WEATHER = {"sky": ("rain", "sun")}
     ],
     ids=["one missing", "both missing", "numbers for text", "text for numbers", "not known ahead"],
 )
-def test_covariates_that_the_model_reads_and_the_request_lacks_are_named(columns, categories, told):
+def test_covariates_that_the_model_reads_and_the_request_lacks_are_named(columns, categories, faults):
     with pytest.raises(InputError) as caught:
         forecast_of(with_covariates(panel_of([1, 2, 3, 4, NAN, NAN]), categories, **columns), 2, spec=KNOWING)
-    assert [(fault.code, fault.field) for fault in caught.value.faults] == told
+    assert [(fault.code, fault.field) for fault in caught.value.faults] == faults
     assert all(map(helpful, caught.value.faults))
 
 

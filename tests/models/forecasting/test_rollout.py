@@ -26,9 +26,9 @@ def rolled(spec, engine, panel, horizon):
 
 def test_predicted_values_are_read_in_the_next_pass_in_units_of_the_new_window():
     # 0, 1, 2, 3 from 3 in units of 1.5: 4.5 and 6. Then 2, 3, 4.5, 6 from 6 in units of 2.125: 8.125 and 10.25
-    said = rolled(SPEC, AND_ONE, panel_of([9, 0, 1, 2, 3]), 3)
-    assert said.mean.tolist() == [[4.5, 6.0, 8.125]]
-    assert said.spread.tolist() == [[1.5]]  # of the window that was known
+    predicted = rolled(SPEC, AND_ONE, panel_of([9, 0, 1, 2, 3]), 3)
+    assert predicted.mean.tolist() == [[4.5, 6.0, 8.125]]
+    assert predicted.spread.tolist() == [[1.5]]  # of the window that was known
 
 
 def test_there_are_no_more_passes_than_needed():
@@ -66,25 +66,25 @@ def test_quantiles_are_in_data_units_and_only_the_median_is_fed_back():
     spec = replace(SPEC, loss="quantile", quantiles=(0.1, 0.5, 0.9))
     engine = FixedEngine(None)
     engine.run = lambda inputs: {"predicted": np.float32([[[2, 0, -1], [1, 0, -2]]] * len(inputs["past"]))}
-    said = rolled(spec, engine, panel_of([0, 1, 2, 3]), 4)
-    assert said.levels == (0.1, 0.5, 0.9)
-    assert said.mean.tolist() == [[3, 3, 3, 3]]
-    assert said.quantiles[0, :2].tolist() == [[1.5, 3, 6], [0, 3, 4.5]]  # 3 and 1.5 times what was said
+    predicted = rolled(spec, engine, panel_of([0, 1, 2, 3]), 4)
+    assert predicted.levels == (0.1, 0.5, 0.9)
+    assert predicted.mean.tolist() == [[3, 3, 3, 3]]
+    assert predicted.quantiles[0, :2].tolist() == [[1.5, 3, 6], [0, 3, 4.5]]  # 3 and 1.5 times the output
     # then the window is 2, 3, 3, 3, in units of 0.25
-    assert said.quantiles[0, 2:].tolist() == [[2.75, 3, 3.5], [2.5, 3, 3.25]]
+    assert predicted.quantiles[0, 2:].tolist() == [[2.75, 3, 3.5], [2.5, 3, 3.25]]
 
 
 def test_seasonal_naive_repeats_the_last_season_with_gaps_from_the_one_before():
     spec = small_spec(strategy="seasonal_naive", season=3, context=6, horizon=3)
     panel = panel_of([1, 2, 3, 4, NAN, 6], [7, 8])
-    said = rolled(spec, OnnxEngine(spec, {}), panel, 5)
-    assert said.mean[0].tolist() == pytest.approx([4, 2, 6, 4, 2])
-    assert said.mean[1, 1:3].tolist() == pytest.approx([7, 8])  # of its first, what it has
+    predicted = rolled(spec, OnnxEngine(spec, {}), panel, 5)
+    assert predicted.mean[0].tolist() == pytest.approx([4, 2, 6, 4, 2])
+    assert predicted.mean[1, 1:3].tolist() == pytest.approx([7, 8])  # of its first, what it has
 
 
 def test_a_constant_window_is_repeated_and_the_networks_output_ignored():
-    said = rolled(SPEC, AND_ONE, panel_of([5, 5, 5, 5]), 5)
-    assert (said.mean.tolist(), said.spread.tolist()) == ([[5.0] * 5], [[0.0]])
+    predicted = rolled(SPEC, AND_ONE, panel_of([5, 5, 5, 5]), 5)
+    assert (predicted.mean.tolist(), predicted.spread.tolist()) == ([[5.0] * 5], [[0.0]])
 
 
 KNOWN = {"past_covariates": ("load",), "future_covariates": ("price",), "static_covariates": ("size",)}

@@ -63,12 +63,12 @@ def panel(begin, end, missing=(), spec=None, seed=0):
     return with_covariates(bare, texts, **{name: column[begin:known] for name, column in columns.items()})
 
 
-def assert_alike(said, expected):
+def assert_alike(predicted, expected):
     for name in ("mean", "spread", "quantiles"):
-        one, other = getattr(said, name), getattr(expected, name)
+        one, other = getattr(predicted, name), getattr(expected, name)
         assert (one is None) == (other is None)
         assert one is None or one == pytest.approx(other, rel=1e-6, abs=1e-6)
-    assert np.isfinite(said.mean).all()
+    assert np.isfinite(predicted.mean).all()
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=name_of)
@@ -133,7 +133,7 @@ def day(i, *y):
     return panel_of(y, start=str(FIRST + i))
 
 
-def says(networks, session):
+def next_value(networks, session):
     return session_predict(networks, session, 1).mean[:, 0].tolist()
 
 
@@ -142,14 +142,14 @@ def test_a_segment_is_read_in_units_of_the_window_before_it():
     networks, _ = by_hand()
     # before day 5 there are 0, 1, 2, 3: from 3 in units of 1.5 they add up to -4
     session = begin(networks, day(0, 9, 0, 1, 2, 3), 2)
-    assert says(networks, session) == [3 - 4 * 1.5]
+    assert next_value(networks, session) == [3 - 4 * 1.5]
     session = append(networks, session, day(5, 6))  # 2 units more
-    assert says(networks, session) == [3 - 2 * 1.5]
+    assert next_value(networks, session) == [3 - 2 * 1.5]
     session = append(networks, session, day(6, 4.5, 0))  # 1 more, then 2 less
-    assert says(networks, session) == [3 - 3 * 1.5]
+    assert next_value(networks, session) == [3 - 3 * 1.5]
     # before day 9 there are 6, 4.5, 0, 3: from 3 in units of 1.875 they add up to 0.8
     session = append(networks, session, day(8, 3))
-    assert says(networks, session) == pytest.approx([3 + 0.8 * 1.875])
+    assert next_value(networks, session) == pytest.approx([3 + 0.8 * 1.875])
 
 
 def test_a_new_point_costs_one_step():
@@ -160,7 +160,7 @@ def test_a_new_point_costs_one_step():
         session = append(networks, session, day(i, i))
         session_predict(networks, session, 2)
     assert engine.steps == [(1, 1)] * 2 + [(1, 4)]  # the new lane begins with a window: what came before day 9
-    assert says(networks, append(networks, session, session.tail)) == says(networks, session)
+    assert next_value(networks, append(networks, session, session.tail)) == next_value(networks, session)
     assert len(engine.steps) == 3  # what is known already is not read again
 
 
@@ -237,8 +237,8 @@ def test_series_of_different_lengths_share_a_session_and_predict_as_alone():
             whole[i] = np.append(whole[i], more)
         ends[:20] += [len(more) for more in rows]
     alone = [begin(networks, several([one], [start]), 100) for one, start in zip(whole, starts, strict=True)]
-    said = session_predict(networks, session, 6)
-    assert said.mean == pytest.approx(
+    predicted = session_predict(networks, session, 6)
+    assert predicted.mean == pytest.approx(
         np.concatenate([session_predict(networks, one, 6).mean for one in alone]), rel=1e-6
     )
 
@@ -263,7 +263,7 @@ def test_a_new_series_is_started_and_the_forecast_notes_it():
     session = append(networks, session, panel_of([9.0], [5.0, 4.0, 6.0], start="2024-01-09"))
     assert (len(session), session.restarted, session.tail.ids) == (2, 1, ("s0", "s1"))
     alone = begin(networks, replace(panel_of([5.0, 4.0, 6.0], start="2024-01-09"), ids=("s1",)), 2)
-    assert says(networks, session)[1] == pytest.approx(says(networks, alone)[0])
+    assert next_value(networks, session)[1] == pytest.approx(next_value(networks, alone)[0])
     assert append(networks, session, panel_of([1.0], [2.0], start="2024-01-12")).restarted == 0
 
 
@@ -271,7 +271,7 @@ def test_some_series_of_a_session_are_a_session():
     networks = carrying()
     session = begin(networks, panel_of(range(9), [5, 1, 4, 2, 3, 9, 8, 7, 1], [2] * 9), 3)
     some = session.select(["s2", "s0"])
-    assert says(networks, some) == [says(networks, session)[2], says(networks, session)[0]]
+    assert next_value(networks, some) == [next_value(networks, session)[2], next_value(networks, session)[0]]
     assert session.select(["s0", "s1", "s2"]) is session
     with pytest.raises(InputError, match="no series 's7'"):
         session.select(["s7"])
@@ -290,8 +290,10 @@ def test_a_constant_window_does_not_start_a_segment():
     session = begin(networks, day(0, *[7] * 14), 3)
     assert session_predict(networks, session, 1).spread.tolist() == [[0]]
     session = append(networks, session, day(14, 8, 9))  # window 7, 7, 7, 8, from 8 in units of 0.75; then 9
-    assert says(networks, session) == pytest.approx([8 + 0.75 * (-4 + 4 / 3)])
-    assert says(networks, begin(networks, day(0, *[7] * 14, 8, 9), 3)) == pytest.approx(says(networks, session))
+    assert next_value(networks, session) == pytest.approx([8 + 0.75 * (-4 + 4 / 3)])
+    assert next_value(networks, begin(networks, day(0, *[7] * 14, 8, 9), 3)) == pytest.approx(
+        next_value(networks, session)
+    )
 
 
 def test_a_half_empty_window_does_not_start_a_segment():
@@ -299,7 +301,7 @@ def test_a_half_empty_window_does_not_start_a_segment():
     networks, _ = by_hand(replace(SPEC, context=6))
     session = begin(networks, day(0, *range(5), NAN, NAN, NAN, NAN, 1, 3, 5, 9), 2)
     # 1, 3, 5 from 5 in units of 2; and 9, which is 2 units more
-    assert says(networks, session) == [5 + 2 * (-2 - 1 + 0 + 2)]
+    assert next_value(networks, session) == [5 + 2 * (-2 - 1 + 0 + 2)]
 
 
 def test_a_seasonal_naive_member_needs_no_state():

@@ -27,33 +27,33 @@ def weeks():
 
 def skills(panel, is_due):
     """Return the skills reported in each phase, in order, and the result."""
-    told: dict[str, list[float | None]] = {"fit": [], "refit": []}
+    reported: dict[str, list[float | None]] = {"fit": [], "refit": []}
 
     def keep(phase: str, member: int, progress: Progress) -> None:
-        told[phase].append(progress.skill)
+        reported[phase].append(progress.skill)
 
     plan = plan_for(panel, SPEC.horizon, SPEC.season)
-    return told, train_pipeline(
+    return reported, train_pipeline(
         panel, plan, [MemberPlan(SPEC, TWO_EPOCHS)], hooks=TrainingHooks(on_progress=keep, is_due=is_due)
     )
 
 
 def test_the_reported_skill_is_measured_on_the_windows_of_the_backtest():
-    told, made = skills(weeks(), is_due=lambda: True)
+    reported, result = skills(weeks(), is_due=lambda: True)
     # Three batches and the end of the epoch, twice, and the end of the training: known from the first epoch's end on.
-    before, after, last = told["fit"][:3], told["fit"][3:7], told["fit"][7:]
+    before, after, last = reported["fit"][:3], reported["fit"][3:7], reported["fit"][7:]
     assert before == [None, None, None]
     assert len(set(after)) == len(set(last)) == 1
     assert after[0] != last[0]
-    [network] = [member for member in made.backtested if member.spec == SPEC]
-    rows = np.arange(len(made.origins))
+    [network] = [member for member in result.backtested if member.spec == SPEC]
+    rows = np.arange(len(result.origins))
     assert len(rows) <= 64  # all of them are looked at
-    own = score(partial(predict, make_runnable([network], OnnxEngine)), made.origins, rows)
-    assert last[0] == pytest.approx(skill(own, baseline_errors(made.origins, rows).score()), abs=1e-6)
+    own = score(partial(predict, make_runnable([network], OnnxEngine)), result.origins, rows)
+    assert last[0] == pytest.approx(skill(own, baseline_errors(result.origins, rows).score()), abs=1e-6)
 
 
 def test_no_skill_is_reported_unless_requested_or_while_refitting():
-    told, _ = skills(weeks(), is_due=lambda: False)
-    assert set(told["fit"]) == set(told["refit"]) == {None}
+    reported, _ = skills(weeks(), is_due=lambda: False)
+    assert set(reported["fit"]) == set(reported["refit"]) == {None}
     asked, _ = skills(weeks(), is_due=lambda: True)
     assert set(asked["refit"]) == {None}

@@ -65,9 +65,9 @@ def test_an_interrupted_training_reaches_the_same_weights(kind: str) -> None:
     whole = train_member(course, PANEL, StepCheckpoint())
     entry = interrupted(course, batches=2 * course.training.steps_per_epoch + 3)
     assert entry.facts["epoch"] == 2
-    told: list[Progress] = []
-    resumed = train_member(course, PANEL, StepCheckpoint(entry), told.append)
-    assert told[0].epoch == 3
+    reports: list[Progress] = []
+    resumed = train_member(course, PANEL, StepCheckpoint(entry), reports.append)
+    assert reports[0].epoch == 3
     assert same(resumed, whole)
 
 
@@ -89,9 +89,9 @@ def test_a_state_that_does_not_fit_is_ignored(changes: dict[str, object]) -> Non
     entry = interrupted(MemberPlan(SPEC, TRAINING), batches=15)
     other = replace(SPEC, units=changes.get("units", SPEC.units))
     page = StepCheckpoint(CheckpointEntry({**entry.facts, **changes}, entry.arrays))
-    told: list[Progress] = []
-    made = train_member(MemberPlan(other, TRAINING), PANEL, page, told.append)
-    assert told[0].epoch == 1
+    reports: list[Progress] = []
+    made = train_member(MemberPlan(other, TRAINING), PANEL, page, reports.append)
+    assert reports[0].epoch == 1
     assert same(made, train_member(MemberPlan(other, TRAINING), PANEL, StepCheckpoint()))
 
 
@@ -114,12 +114,12 @@ def test_a_forecaster_is_the_same_wherever_its_training_was_interrupted() -> Non
 
         with pytest.raises(Dies):
             train_pipeline(PANEL, plan, courses, hooks=TrainingHooks(on_progress=die, checkpoint=checkpoint_of(kept)))
-    told: list[str] = []
+    reports: list[str] = []
     last = TrainingHooks(
-        on_progress=lambda phase, member, _: told.append(f"{phase}/{member}"), checkpoint=checkpoint_of(kept)
+        on_progress=lambda phase, member, _: reports.append(f"{phase}/{member}"), checkpoint=checkpoint_of(kept)
     )
     made = train_pipeline(PANEL, plan, courses, hooks=last)
-    assert set(told) == {"refit/1"}  # all that came before was done once
+    assert set(reports) == {"refit/1"}  # all that came before was done once
     for ours, theirs in zip(made.forecaster.members, whole.forecaster.members, strict=True):
         assert ours.share == theirs.share
         assert same(ours.weights, theirs.weights)

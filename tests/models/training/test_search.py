@@ -245,7 +245,7 @@ def test_a_candidate_that_diverges_is_dropped_with_the_reason() -> None:
 
 
 def test_constant_series_are_scored_in_their_own_units() -> None:
-    # A scale of 0 gives no MASE; at last the value jumps by 4, which nobody can know: all are off alike.
+    # A scale of 0 gives no MASE; at the end the value jumps by 4, which cannot be predicted: all errors are equal.
     flat = np.concatenate([np.full(80, 5.0), np.full(20, 9.0)])
     choice = Trainer(lambda spec, epochs: 0.0).search(panel_of(flat))
     assert choice.trials[0].error is not None
