@@ -75,7 +75,7 @@ def test_equal_seeds_give_equal_weights_bit_for_bit(quick):
 
 
 def test_progress_increases_batch_by_batch_to_the_end(quick):
-    reports = quick.told
+    reports = quick.reports
     shares = [progress.share for progress in reports]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (1 / 12, 1.0)
@@ -90,7 +90,7 @@ def test_training_that_is_cancelled_stops_within_one_batch_and_another_seed_diff
     with pytest.raises(Cancelled):
         fit(TINY, other, PANEL, reports.append, should_stop=lambda: len(reports) >= 3)
     assert len(reports) == 3
-    assert reports[0].loss != quick.told[0].loss
+    assert reports[0].loss != quick.reports[0].loss
 
 
 def test_training_that_is_cancelled_before_it_begins_does_nothing():
