@@ -38,7 +38,7 @@ def list_decisions(
     "/v1/models/{name}/decisions/{number}/approve", responses=problems(403, 404, 409), summary="Approve a version"
 )
 def approve(name: PathName, number: Number, service: CurrentService, caller: Caller, request: Why) -> DecisionAnswer:
-    """Promote a version whose decision is pending; one that cannot be loaded is refused."""
+    """Promote a version with a pending decision; a version that cannot be loaded is refused."""
     _check_loadable(service, caller, name, number)
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with service.database.write() as session:
@@ -52,7 +52,7 @@ def approve(name: PathName, number: Number, service: CurrentService, caller: Cal
     "/v1/models/{name}/decisions/{number}/reject", responses=problems(403, 404, 409), summary="Reject a version"
 )
 def reject(name: PathName, number: Number, service: CurrentService, caller: Caller, request: Why) -> DecisionAnswer:
-    """Reject a version whose decision is pending; the champion stays."""
+    """Reject a version with a pending decision; the champion stays."""
     move = Move(model=name, alias=CHAMPION, number=number, reason=request.reason, moved_by=caller.key_id)
     with service.database.write() as session:
         row = decisions.reject(session, caller.tenant_id, move)

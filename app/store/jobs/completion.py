@@ -91,7 +91,7 @@ def request_cancel(session: Session, tenant_id: int, job_id: str) -> Job:
 
 
 def handle_lost(session: Session, job: Job) -> None:
-    """Requeue a job whose worker is gone, or end it if it was cancelled or has no attempts left."""
+    """Requeue a job after its worker is gone, or end it if it was cancelled or has no attempts left."""
     message = f"the worker {job.worker} was lost at attempt {job.attempt} of {job.max_attempts}; see its log"
     attempts.close(session, job, "lost", message)
     if job.attempt < job.max_attempts:
@@ -102,7 +102,7 @@ def handle_lost(session: Session, job: Job) -> None:
 
 
 def handle_overdue(session: Session, job: Job) -> None:
-    """End a queued job whose deadline has passed."""
+    """End a queued job after its deadline."""
     job.error = {"code": "timeout", "message": f"not done by its deadline, {job.deadline_at}", "class": "timeout"}
     _end(session, job, "failed")
 
