@@ -11,7 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("app", "models", "migrations", "benchmarks", "deploy")
 FREE_RELATIVE = re.compile(r"\b(what|who|whom|whose|whoever|whatever|whichever)\b", re.IGNORECASE)
-POINTER = re.compile(r"(see|as|like|same as|the same as|compare)\b[^.:;]*\.?", re.IGNORECASE)
+POINTER = re.compile(r"(?:see\b|(?:the same )?(?:as|like) ``)[^.:;]*\.?|the same\b[^.:;]*\.?", re.IGNORECASE)
 UNTYPED = re.compile(r"\b(?:dict|Mapping)\[str, Any\]")
 JSON_ALIAS = re.compile(r"^(?!.*import).*\b(?:JsonObject|JsonMapping)\b", re.MULTILINE)
 

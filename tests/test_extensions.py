@@ -267,14 +267,15 @@ def count(context):
     )
     kinds = "app/planning/kinds.py"
     source.insert(kinds, after="from app.planning import ", text="count, ")
-    source.insert(kinds, after="{kind.name: kind for kind in (", text="count.KIND, ")
+    source.insert(kinds, after="for kind in (train.KIND,", text=" count.KIND,")
     printed = source.run("""
 import tempfile
 from pathlib import Path
-from app.store import jobs
+from app.store import jobs, tasks
 from app.store.migrate import migrate
-from app.work.kinds import works
-from app.work.runner import attempt
+from app.work.job_context import DatabaseJobContext
+from app.work.kinds import KINDS, load_job_functions
+from app.work.runner import run_attempt
 from tests.app.api.conftest import SALES, open_house
 folder = Path(tempfile.mkdtemp())
 migrate(f"sqlite:///{folder}/template.db")
@@ -283,8 +284,9 @@ with open_house(folder / "template.db", folder) as house:
     job = house.acme.post("/v1/jobs", json={"kind": "count", "dataset": "sales"})
     with house.database.write() as session:
         claimed = jobs.claim(session, "worker", 600)
-        order = (claimed.tenant_id, claimed.id, claimed.token)
-    attempt(house.database, order, works)
+        task = tasks.task(session, claimed.tenant_id, claimed.id, claimed.token)
+    context = DatabaseJobContext(house.database, task)
+    run_attempt("count", lambda: context, load_job_functions([KINDS["count"]]))
     print(house.acme.get(f"/v1/jobs/{job['id']}")["result"])
 """)
     assert printed == "{'series': 2}"
