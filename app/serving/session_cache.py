@@ -205,7 +205,10 @@ class SessionCache:
             self._count += len(own) - count
             self._size_bytes += own.size - size_before
             self._sweep()
-            self._make_room(key)
+            while self._size_bytes > self._budget_bytes:  # never by dropping the session that was just saved
+                others = [tenant for tenant, own in self._tenants.items() if key not in own or len(own) > 1]
+                largest = max(others, key=lambda tenant: self._tenants[tenant].size)
+                self._drop(next(iter(self._tenants[largest].items()))[0], "evicted")
             self._metrics.sessions_kept(self._count, self._size_bytes)
         return True
 
@@ -239,9 +242,3 @@ class SessionCache:
         for own in list(self._tenants.values()):
             for key, _ in list(takewhile(lambda item: self._is_expired(item[1]), own.items())):
                 self._drop(key, "expired")
-
-    def _make_room(self, newest: SessionKey) -> None:
-        while self._size_bytes > self._budget_bytes:
-            others = [tenant for tenant, own in self._tenants.items() if newest not in own or len(own) > 1]
-            largest = max(others, key=lambda tenant: self._tenants[tenant].size)
-            self._drop(next(iter(self._tenants[largest].items()))[0], "evicted")
