@@ -1,4 +1,4 @@
-"""create_app: the one place where the service is put together."""
+"""Assembly of the service: ``create_app`` makes every part and connects them."""
 
 import gc
 import sys
@@ -60,7 +60,7 @@ DESCRIPTION = "Post history, get forecasts with honest intervals; train, registe
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The whole service over the database that ``settings`` name; nothing is connected before the first request."""
+    """Return the service over the database in ``settings``; it connects with the first request."""
     service = create_service(settings)
     app = Guarded(
         title="Forecastle",
@@ -89,9 +89,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class Guarded(FastAPI):
-    """FastAPI behind a ``door`` of our own: nothing of it sees a request before its key was looked at.
+    """FastAPI behind the guard, ``door``, which checks the key of each request first.
 
-    Its own first steps, such as asking the environment for telemetry, take as long as the guard does.
+    FastAPI's own first steps, such as reading telemetry settings from the environment, take as long as the guard.
     """
 
     door: ASGIApp
@@ -107,7 +107,7 @@ def _shortcut(app: FastAPI) -> FastPath:
 
 
 def create_service(settings: Settings) -> Service:
-    """The parts of the service, for the API and for the command line."""
+    """Return the parts of the service, for the API and for the command line."""
     database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
     device = device_for(settings.engine, settings.device, settings.threads)
     store = ForecastStore(database)
@@ -143,22 +143,32 @@ def create_service(settings: Settings) -> Service:
 
 
 def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> list[Figure]:
-    """What the parts count themselves, as metrics."""
+    """Return the counts of the parts as metrics."""
     return [
-        Figure("forecastle_models_loaded", "Trained models in memory.", lambda: models.counts().models),
-        Figure("forecastle_models_loaded_bytes", "Memory that they take.", lambda: models.counts().size_bytes),
-        Figure("forecastle_models_loading", "Trained models waited for.", lambda: models.counts().loading),
-        Figure("forecastle_model_hits_total", "Look-ups that found a model.", lambda: models.counts().hits),
-        Figure("forecastle_model_misses_total", "Look-ups that found none.", lambda: models.counts().misses),
+        Figure("forecastle_models_loaded", "Models in memory.", lambda: models.counts().models),
+        Figure(
+            "forecastle_models_loaded_bytes", "Memory of these models.", lambda: models.counts().size_bytes
+        ),
+        Figure("forecastle_models_loading", "Models being loaded.", lambda: models.counts().loading),
+        Figure("forecastle_model_hits_total", "Look-ups of models in memory.", lambda: models.counts().hits),
+        Figure("forecastle_model_misses_total", "Look-ups of other models.", lambda: models.counts().misses),
         Figure("forecastle_model_loads_total", "Models loaded.", lambda: models.counts().loads),
-        Figure("forecastle_model_load_failures_total", "Models that failed to.", lambda: models.counts().failures),
-        Figure("forecastle_model_evictions_total", "Models let go of.", lambda: models.counts().evictions),
-        Figure("forecastle_model_load_seconds_total", "Time it took to load.", lambda: models.counts().load_seconds),
-        Figure("forecastle_alias_moves_total", "Moves of aliases followed.", lambda: aliases.moves().followed),
-        Figure("forecastle_alias_failures_total", "Moves that could not be.", lambda: aliases.moves().failed),
-        Figure("forecastle_forecasts_logged_total", "Forecasts kept.", lambda: log.counts().kept),
-        Figure("forecastle_forecasts_not_logged_total", "Too many to keep.", lambda: log.counts().dropped),
-        Figure("forecastle_aliases_fallen_back", "Aliases that fall back.", lambda: aliases.moves().fallen_back),
+        Figure("forecastle_model_load_failures_total", "Failed loads.", lambda: models.counts().failures),
+        Figure("forecastle_model_evictions_total", "Models evicted.", lambda: models.counts().evictions),
+        Figure("forecastle_model_load_seconds_total", "Time of all loads.", lambda: models.counts().load_seconds),
+        Figure("forecastle_alias_moves_total", "Followed alias moves.", lambda: aliases.moves().followed),
+        Figure("forecastle_alias_failures_total", "Failed alias moves.", lambda: aliases.moves().failed),
+        Figure("forecastle_forecasts_logged_total", "Forecasts logged.", lambda: log.counts().kept),
+        Figure(
+            "forecastle_forecasts_not_logged_total",
+            "Forecasts not logged.",
+            lambda: log.counts().dropped,
+        ),
+        Figure(
+            "forecastle_aliases_fallen_back",
+            "Aliases serving an older version.",
+            lambda: aliases.moves().fallen_back,
+        ),
     ]
 
 

@@ -1,10 +1,10 @@
-"""What a caller would rather have: ``Accept`` and ``Accept-Encoding`` with their weights (RFC 9110, 12.5)."""
+"""Content negotiation: ``Accept`` and ``Accept-Encoding`` with their weights (RFC 9110, 12.5)."""
 
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-# Longer ones are from nobody who is to be served better for it.
+# No real client sends longer ones.
 LONGEST_HEADER = 1_000
 CODINGS = ("zstd", "gzip")  # the better one first
 _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
@@ -12,7 +12,7 @@ _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 @lru_cache(maxsize=256)
 def coding_for(accept_encoding: bytes) -> tuple[str | None, bool]:
-    """The coding to answer in (None: as it is), and whether an answer as it is would not be accepted."""
+    """Return the coding of the answer (None for a plain one), and whether a plain answer is not accepted."""
     said = weights(accept_encoding.decode("latin-1"))
     rest = said.get("*")
     plain = said.get("identity", rest)
@@ -24,7 +24,7 @@ def coding_for(accept_encoding: bytes) -> tuple[str | None, bool]:
 
 @lru_cache(maxsize=256)
 def media_type_for(accept: str, offered: Sequence[str]) -> str | None:
-    """The one of ``offered`` (the usual one first) that ``accept`` likes best, None where it likes none."""
+    """Return the one of ``offered`` (the default first) with the highest weight in ``accept``, None if it has none."""
     said = weights(accept)
     if not said:
         return offered[0]
@@ -33,7 +33,7 @@ def media_type_for(accept: str, offered: Sequence[str]) -> str | None:
 
 
 def weights(header: str) -> dict[str, float]:
-    """The names in ``header``, in lower case and without parameters, each with its weight from 0 to 1.
+    """Return the names in ``header``, in lower case and without parameters, each with its weight from 0 to 1.
 
     One whose weight cannot be read is left out; of one that comes twice the higher weight counts.
     """
@@ -47,7 +47,7 @@ def weights(header: str) -> dict[str, float]:
 
 
 def _weight(parameters: str) -> float | None:
-    """The weight among ``a=b;q=0.5``, 1 where there is none; None where it cannot be read."""
+    """Return the weight among parameters such as ``a=b;q=0.5``, 1 if there is none; None if it is malformed."""
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "q":

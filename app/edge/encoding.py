@@ -1,4 +1,4 @@
-"""Bodies that are smaller on the wire: requests are unpacked as they are read, answers packed as they are sent."""
+"""Compressed bodies: requests are decompressed as they are read, answers compressed as they are sent."""
 
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ from app.edge.codecs import PACKERS, UNPACKERS, BadPacking, Pack, Unpacker
 from app.edge.content_negotiation import coding_for
 
 MIN_BYTES = 1024  # shorter answers would hardly arrive sooner
-# What takes less time than to hand it to a thread (0.1 ms); the rest must not hold up the other requests.
+# A body that takes less time than a thread switch (0.1 ms); larger ones must not delay other requests.
 INLINE_BYTES = 32 * 1024
 PIECE_BYTES = 1024**2
 THREADS = 2
@@ -19,9 +19,9 @@ _OF_WHAT_IS_PACKED = (b"content-encoding", b"content-length")
 
 
 class Encoding:
-    """ASGI middleware between the guard and the service: the service does not notice that a body was packed.
+    """ASGI middleware between the guard and the service, which sees only plain bodies.
 
-    ``max_body_bytes`` bounds a body as it is unpacked; the guard bounds it as it was sent.
+    ``max_body_bytes`` is the limit of a decompressed body; the guard limits the body as it was sent.
     """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
@@ -33,7 +33,7 @@ class Encoding:
         """Serve one ASGI connection.
 
         Raises:
-            HTTPException: 415 for a body in another coding, 406 where no answer that can be given would be accepted.
+            HTTPException: 415 for a body in an unknown coding, 406 if the client accepts no coding of the answer.
         """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -54,7 +54,7 @@ class Encoding:
 
 
 class Unpacking:
-    """A packed body, read as if it had not been packed: each piece is unpacked when it is asked for."""
+    """Reader of a compressed body; each piece is decompressed when it is requested."""
 
     def __init__(self, receive: Receive, coding: str, max_body_bytes: int, limiter: CapacityLimiter) -> None:
         self._receive, self._coding, self._limiter = receive, coding, limiter
@@ -65,10 +65,10 @@ class Unpacking:
         self._is_read = False  # all of it, unpacked
 
     async def receive(self) -> Message:
-        """The next piece of the body; after the last one, whatever the server says.
+        """Return the next piece of the body; after the last one, the next message of the server.
 
         Raises:
-            HTTPException: 413 for a body over the limit, of which no more is unpacked; 400 for one that is damaged,
+            HTTPException: 413 for a body over the limit, of which no more is decompressed; 400 for one that is damaged,
                 cut short, or followed by something else.
         """
         if self._is_read:
@@ -88,7 +88,7 @@ class Unpacking:
 
     async def _unpack(self) -> bytes:
         is_large = self._unpacked_bytes >= INLINE_BYTES
-        # One byte over the limit says as much as all the others would.
+        # One byte over the limit is enough to refuse the body.
         left = self._max_body_bytes + 1 - self._unpacked_bytes
         most, piece = min(left, PIECE_BYTES if is_large else INLINE_BYTES), b""
         try:
@@ -105,9 +105,9 @@ class Unpacking:
 
 
 class Packing:
-    """An answer on its way out: its head waits for the first piece of the body, which says whether it is worth it.
+    """Writer of an answer; its head waits for the first piece of the body, whose size decides about compression.
 
-    Each piece of an answer that streams is packed so that whoever has it can unpack all of it.
+    Each piece of a stream is flushed, so that the client can decompress everything that it has received.
     """
 
     __slots__ = ("_coding", "_head", "_limiter", "_must", "_pack", "_send")
@@ -131,7 +131,7 @@ class Packing:
         await self._send(message)
 
     async def _begin(self, head: Message, first: Message) -> Message:
-        """The first piece as it is to be sent; ``head`` then says how the body is packed."""
+        """Return the first piece as it is sent, and add the coding of the body to ``head``."""
         size_bytes, streams = len(first.get("body", b"")), first.get("more_body", False)
         if not streams and (size_bytes == 0 or (size_bytes < MIN_BYTES and not self._must)):
             return first
@@ -158,10 +158,10 @@ class Packing:
 
 
 def _coding_of(content_encoding: bytes) -> str | None:
-    """The coding of a body, None where it has none.
+    """Return the coding of a body, None if it has none.
 
     Raises:
-        HTTPException: 415, with what can be read in ``Accept-Encoding`` (RFC 9110, 15.5.16).
+        HTTPException: 415, with the known codings in ``Accept-Encoding`` (RFC 9110, 15.5.16).
     """
     name = content_encoding.decode("latin-1").strip().lower().removeprefix("x-")
     if name in ("", "identity"):

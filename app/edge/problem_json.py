@@ -1,4 +1,4 @@
-"""How every error reads on the wire: RFC 9457 problem+json, bounded, and never the caller's input whole."""
+"""Errors as problem+json (RFC 9457): bounded, and never with the whole input of the caller."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ from models.errors import MAX_FAULTS, Fault, ForecastError
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-# Sizes as JSON escapes them, so that 20 errors stay far below 64 KiB whatever script they are written in.
+# Sizes after JSON escapes, so that 20 errors stay far below 64 KiB in any script.
 DETAIL_BYTES = 1024
 TEXT_BYTES = 256
 
@@ -38,7 +38,7 @@ INTERNAL = ProblemType(500, "internal", "Something went wrong inside the service
 INVALID = ProblemType(422, "invalid_request", "The request does not have the right form")
 INVALID_JSON = ProblemType(400, "invalid_json", "The body is not JSON")
 INCOMPLETE = ProblemType(400, "incomplete_body", "The body ended early")
-# Refusals that only the framework raises.
+# Errors that only the framework raises.
 FRAMEWORK = {
     400: ProblemType(400, "bad_request", "The request cannot be understood"),
     406: ProblemType(406, "not_acceptable", "No answer that can be given is accepted"),
@@ -66,7 +66,7 @@ DEFAULT_HINT = "see /openapi.json for what is accepted here"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What one error says to the caller."""
+    """The content of one error answer."""
 
     kind: ProblemType
     detail: str
@@ -82,7 +82,7 @@ def install(app: FastAPI) -> None:
 
 
 def problem_response(error: Exception, request_id: str, instance: str) -> Response:
-    """The answer to ``error``; one that no table knows says nothing but the request's id."""
+    """Return the answer to ``error``; an unexpected one shows only the id of the request."""
     problem = problem_of(error)
     body = {
         "type": f"urn:forecastle:problem:{problem.kind.code}",
@@ -100,7 +100,7 @@ def problem_response(error: Exception, request_id: str, instance: str) -> Respon
 
 
 def problem_of(error: Exception) -> Problem:
-    """What ``error`` says to the caller."""
+    """Return the content of the answer to ``error``."""
     if isinstance(error, RequestValidationError):
         return _of_validation(error)
     if isinstance(error, HTTPException):
@@ -115,9 +115,9 @@ def problem_of(error: Exception) -> Problem:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    """FastAPI's exception handler."""
+    """Handle an exception in FastAPI."""
     if isinstance(error, ForecastError) and problem_type(error) is None:
-        raise error  # nothing that the caller could mend: the guard logs it and answers 500
+        raise error  # not the caller's fault: the guard logs it and answers 500
     request_id = request.scope.get("state", {}).get("request_id", "")
     response = problem_response(error, request_id, request.scope["path"])
     if problem_type(error) is not None and response.status_code >= 500:
@@ -163,7 +163,7 @@ def _of_validation(error: RequestValidationError) -> Problem:
 
 
 def _of_pydantic(one: Mapping[str, Any], body: object) -> dict[str, str | int]:
-    """Only type, place and message: `input` and `ctx` repeat what was sent, and may hold what JSON cannot."""
+    """Return type, place and message only: ``input`` and ``ctx`` repeat the request and may not be JSON."""
     source, *loc = one["loc"] or ("body",)
     if one["type"] == "unknown_kind":  # pydantic names the union, but it is this field that tells its bodies apart
         loc = [*loc, "kind"]
@@ -177,10 +177,10 @@ def _of_pydantic(one: Mapping[str, Any], body: object) -> dict[str, str | int]:
 
 
 def _steps(loc: Sequence[str | int], body: object, *, missing: bool) -> Iterator[str]:
-    """The steps of an RFC 6901 JSON Pointer along ``loc``.
+    """Yield the steps of a JSON Pointer (RFC 6901) along ``loc``.
 
-    Pydantic puts the names of union branches and the like among the real steps; those that do not exist in the body
-    are left out, or the pointer would point nowhere. Of a missing field only the last step does not exist.
+    Pydantic puts the names of union branches among the real steps; steps that the body lacks are left out, as the
+    pointer would be invalid. Only the last step of a missing field is kept although the body lacks it.
     """
     here = body
     for number, step in enumerate(loc, start=1):
@@ -194,14 +194,14 @@ def _steps(loc: Sequence[str | int], body: object, *, missing: bool) -> Iterator
 
 
 def _kind_of_status(status: int) -> ProblemType:
-    """The face of an HTTP status; a refusal of the framework reads like the service's own of the same status."""
+    """Return the type of an HTTP status; an error of the framework looks like the service's own of the same status."""
     own = {kind.status: kind for kind in PROBLEM_TYPES.values() if kind.status not in {422, 500}}
     phrase = next((known.phrase for known in HTTPStatus if known == status), "Error")
     return (FRAMEWORK | own).get(status) or ProblemType(status, f"http_{status}", phrase)
 
 
 def _short(text: str, size_bytes: int = TEXT_BYTES) -> str:
-    """``text`` cut so that its JSON takes at most about ``size_bytes``; what UTF-8 cannot say is replaced."""
+    """Return ``text`` cut so that its JSON takes at most about ``size_bytes``; lone surrogates are replaced."""
     sound = text[:size_bytes].encode("utf-8", "replace").decode("utf-8")
     while len(json.dumps(sound)) > size_bytes + 2:
         sound = sound[: len(sound) * 3 // 4]

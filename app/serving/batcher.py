@@ -1,11 +1,11 @@
-"""The batcher: forecasts of many requests, made by one pass of the networks wherever they can be.
+"""Batcher: joins the forecasts of many requests into few passes of the networks.
 
-What waits is taken all at once -- never waiting for more --, what one forecaster is asked is put together, and each
-request is answered by itself. There are three ways, so that a large request holds up no small one:
+All waiting forecasts are taken at once, without waiting for more; those of one forecaster share a pass, and each
+request gets its own answer. Three lanes keep a large request from delaying small ones:
 
-- what takes a millisecond is made in the event loop, after all requests that came in with it were read: two threads
-  that compute share one interpreter lock, and with a thread for it half as many requests a second were answered;
-- the small lane, a thread, puts together what takes longer; the large lane, another, takes one after the other.
+- the quick lane runs in the event loop, for forecasts of about a millisecond: two computing threads share one
+  interpreter lock, and with a thread for these half as many requests per second were answered;
+- the small lane, a thread, joins longer forecasts; the large lane, another thread, runs one after the other.
 """
 
 import asyncio
@@ -25,40 +25,40 @@ from models.forecasting.forecaster import ForecastInput, forecast_together
 
 logger = logging.getLogger(__name__)
 
-# A core does some 20 GFLOP a second in passes of a few windows, and each pass has its own cost.
+# A core does about 20 GFLOP per second in passes of a few windows, and each pass has a fixed cost.
 QUICK_GFLOP, QUICK_PASSES = 0.01, 2
 SMALL_GFLOP, SMALL_POINTS = 0.1, 10_000
 MAX_TOGETHER_GFLOP = 0.2
-MAX_AT_ONCE_GFLOP = 0.05  # in the event loop, before it reads on
+MAX_AT_ONCE_GFLOP = 0.05  # in the event loop, before it reads more requests
 STOP_TIMEOUT_S = 10.0
 
 Finish = Callable[[Forecast], bytes]
 
 
 class Work(NamedTuple):
-    """One forecast to be made: ``ask`` of ``loaded``, ``gflop`` of arithmetic, turned into an answer by ``finish``.
+    """One waiting forecast: the input ``ask`` for ``loaded``, its cost in ``gflop``, and the encoder ``finish``.
 
-    ``answer`` belongs to the event loop ``loop``; who no longer waits has cancelled it, and who waited beyond
-    ``deadline_s`` is told so.
+    ``answer`` belongs to the event loop ``loop``. It is cancelled if its client is gone, and fails if its turn comes
+    after ``deadline_s``.
     """
 
     loaded: LoadedModel
     ask: ForecastInput
     gflop: float
     finish: Finish
-    passes: int  # how often the network that says the fewest steps has to be run
+    passes: int  # of the network with the fewest steps in a pass
     deadline_s: float
     answer: "asyncio.Future[bytes]"
     loop: asyncio.AbstractEventLoop
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """Work of the same kind can be put together: one forecaster, as many passes of its networks."""
+        """Return the key of work that can share a pass: same forecaster, number of passes and frequency."""
         return (id(self.loaded), self.passes, self.ask.panel.freq)
 
 
 class Result(NamedTuple):
-    """What came of some work: its bytes or an error."""
+    """Outcome of some work: the encoded answer or an error."""
 
     work: Work
     content: bytes | None
@@ -66,7 +66,7 @@ class Result(NamedTuple):
 
 
 class Batcher:
-    """The three ways; ``capacity`` is how much may wait in each."""
+    """Three lanes with room for ``capacity`` waiting forecasts each."""
 
     def __init__(self, capacity: int, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -77,13 +77,13 @@ class Batcher:
     def put(
         self, loaded: LoadedModel, ask: ForecastInput, gflop: float, finish: Finish, timeout_s: float
     ) -> "asyncio.Future[bytes]":
-        """The answer to be that ``finish`` makes of the forecast, which takes ``gflop`` of arithmetic; asked in a loop.
+        """Return a future of the answer that ``finish`` encodes; called in an event loop.
 
-        What is cancelled before its turn comes is not made. The future raises DeadlinePassed where ``timeout_s`` was
-        over before then, or whatever the forecaster or ``finish`` raised for this request alone.
+        A future that is cancelled before its turn costs nothing. It raises DeadlinePassed if its turn comes after
+        ``timeout_s``, or the error of the forecaster or of ``finish`` for this request alone.
 
         Raises:
-            TooManyRequests, Unavailable: too much waits already, or the service is being stopped.
+            TooManyRequests, Unavailable: the lane is full, or the service is being stopped.
         """
         loop, deadline_s = asyncio.get_running_loop(), self._clock() + timeout_s
         passes = max(-(-ask.horizon // network.member.spec.outputs) for network in loaded.networks)
@@ -98,13 +98,13 @@ class Batcher:
         return self._quick if quick else self._small
 
     def stop(self) -> None:
-        """Answer all that waits -- what cannot be made in time with Unavailable -- and end the threads."""
+        """Answer all waiting requests, with Unavailable if there is no time to compute, and end the threads."""
         for way in (self._quick, self._small, self._large):
             way.stop()
 
 
 class Quick:
-    """What is made in the event loop: all that came in since it last turned."""
+    """Lane in the event loop: one turn takes all forecasts of the requests that were read before it."""
 
     def __init__(self, capacity: int, telemetry: Telemetry) -> None:
         self._capacity, self._telemetry = capacity, telemetry
@@ -112,14 +112,15 @@ class Quick:
         self._stopped = False
 
     def put(self, work: Work) -> None:
-        """Let ``work`` wait until what came in with it has been read."""
+        """Add ``work`` to the next turn; raise what ``Batcher.put`` raises."""
         check_room(self._stopped, len(self._waiting), self._capacity)
         self._waiting.append(work)
         if len(self._waiting) == 1:
-            work.loop.call_soon(self._turn)
+            # Two turns of the loop: requests read in between join this pass (34 to 40 of 64 instead of 24).
+            work.loop.call_soon(work.loop.call_soon, self._turn)
 
     def stop(self) -> None:
-        """Take on no more; what waits is made at the loop's next turn."""
+        """Refuse more work; the waiting forecasts are made in the next turn."""
         self._stopped = True
 
     def _turn(self) -> None:
@@ -136,7 +137,7 @@ class Quick:
 
 
 class Lane:
-    """One thread and a bounded queue, first in, first out."""
+    """Lane with one thread and a bounded queue, first in, first out."""
 
     def __init__(
         self,
@@ -154,14 +155,14 @@ class Lane:
         self._stopped = False
 
     def put(self, work: Work) -> None:
-        """Let ``work`` wait for its turn; the thread is started by the first."""
+        """Add ``work`` to the queue; the first starts the thread. Raise what ``Batcher.put`` raises."""
         check_room(self._stopped, self._waiting.qsize(), self._capacity)
         if self._thread is None:
             self._start()
         self._waiting.put(work)
 
     def stop(self) -> None:
-        """End the thread once it has answered what waits."""
+        """End the thread once the queue is empty."""
         with self._starting:
             self._stopped = True
             thread = self._thread
@@ -183,7 +184,7 @@ class Lane:
                 deliver(results)
 
     def _take(self) -> list[Work] | None:
-        """All that waits, at least one; None at the end."""
+        """Return all waiting work, at least one; None at the end."""
         first = self._waiting.get()
         if first is None:
             return None
@@ -191,13 +192,13 @@ class Lane:
         for _ in range(self._waiting.qsize()):
             work = self._waiting.get()
             if work is None:
-                self._waiting.put(None)  # the end comes after what was taken
+                self._waiting.put(None)  # for the next turn
                 break
             taken.append(work)
         return taken
 
     def _living(self, taken: Iterable[Work]) -> list[Work]:
-        """Those that somebody still waits for and whose time is not over."""
+        """Return the work that is neither cancelled nor late; answer the late ones."""
         living, late, now_s = [], [], self._clock()
         for work in taken:
             if work.answer.cancelled():
@@ -210,7 +211,7 @@ class Lane:
         return living
 
     def _made(self, living: Sequence[Work]) -> Iterator[list[Result]]:
-        """The results, as many at a time as were made together."""
+        """Yield the results of each pass."""
         for group in grouped(living):
             yield list(self._make(group))
 
@@ -222,7 +223,7 @@ class Lane:
 
 
 def check_room(stopped: bool, waiting: int, capacity: int) -> None:
-    """Refuse what cannot be taken on."""
+    """Raise Unavailable for a lane that is stopped, TooManyRequests for one that is full."""
     if stopped:
         raise Unavailable("the service is being stopped; ask another process, or again in a few seconds")
     if waiting >= capacity:
@@ -230,7 +231,7 @@ def check_room(stopped: bool, waiting: int, capacity: int) -> None:
 
 
 def grouped(works: Iterable[Work]) -> Iterator[list[Work]]:
-    """Work of one kind, up to ``MAX_TOGETHER_GFLOP``; the kind that came first is first."""
+    """Yield work of one kind, up to ``MAX_TOGETHER_GFLOP`` at a time, in the order of arrival."""
     kinds: dict[tuple[Any, ...], list[Work]] = {}
     for work in works:
         kinds.setdefault(work.kind, []).append(work)
@@ -246,7 +247,7 @@ def grouped(works: Iterable[Work]) -> Iterator[list[Work]]:
 
 
 def together(works: Sequence[Work]) -> Iterator[Result]:
-    """All in one pass; where that cannot be, one by one, so that what is wrong with one is no other's trouble."""
+    """Yield the results of one pass for all; if it fails, of a pass for each, so that only the faulty request fails."""
     loaded = works[0].loaded
     try:
         forecasts = forecast_together(loaded.networks, loaded.forecaster.calibration, [work.ask for work in works])
@@ -261,13 +262,13 @@ def together(works: Sequence[Work]) -> Iterator[Result]:
 
 
 def one_by_one(works: Sequence[Work]) -> Iterator[Result]:
-    """Each in a pass of its own."""
+    """Yield the results, each of a pass of its own."""
     for work in works:
         yield from together([work])
 
 
 def finished(work: Work, forecast: Forecast) -> Result:
-    """The answer, or what went wrong in making it."""
+    """Return the encoded answer, or the error of its encoder."""
     try:
         return Result(work, work.finish(forecast), None)
     except Exception as error:
@@ -275,7 +276,7 @@ def finished(work: Work, forecast: Forecast) -> Result:
 
 
 def deliver(results: Sequence[Result]) -> None:
-    """Hand the results over to the event loops that wait for them: each loop is woken once for all of its own."""
+    """Pass the results to their event loops; each loop is woken once for all of its own."""
     loops = {id(result.work.loop): result.work.loop for result in results}
     for key, loop in loops.items():
         own = [result for result in results if id(result.work.loop) == key]
@@ -286,7 +287,7 @@ def deliver(results: Sequence[Result]) -> None:
 
 
 def set_results(results: Sequence[Result]) -> None:
-    """Wake those who wait for ``results``, in their event loop."""
+    """Set the futures of ``results``, in their event loop."""
     for work, content, error in results:
         if work.answer.done():
             continue  # cancelled meanwhile

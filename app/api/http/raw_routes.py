@@ -1,4 +1,4 @@
-"""Routes that read their body themselves, and how a body becomes what its schema says."""
+"""Routes that read their own body, and the validation of a body by its schema."""
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -19,20 +19,20 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class RawRoute(APIRoute):
-    """A route that is documented like any other, but whose function is given the request as it came.
+    """A documented route whose function gets the plain request.
 
-    What FastAPI does for each request -- solving dependencies, making a model of the answer -- takes as long as a
-    forecast does.
+    FastAPI's own work for each request, to resolve dependencies and to validate the answer, takes as long as a
+    forecast.
     """
 
     def get_route_handler(self) -> Handler:
-        """The function itself."""
+        """Return the function of the route."""
         handler: Handler = self.endpoint
         return handler
 
 
 class FastPath:
-    """ASGI: the way to some raw routes past the framework, whose own work is as much as theirs; all else goes on.
+    """ASGI application that calls some raw routes without the framework, and the framework for all other requests.
 
     ``routes``: (method, path) -> the function of the route, which is listed in ``service`` too. What it raises is for
     who called: the guard answers it.
@@ -53,10 +53,10 @@ class FastPath:
 
 
 async def body_of(http: Request) -> bytes:
-    """The whole body, which nearly always comes in one piece.
+    """Return the whole body, which nearly always comes in one piece.
 
     Raises:
-        ClientDisconnect: the client was gone before it had come.
+        ClientDisconnect: the client disconnected before the end of the body.
     """
     pieces, more = list[bytes](), True
     while more:
@@ -69,12 +69,12 @@ async def body_of(http: Request) -> bytes:
 
 
 def header_of(http: Request, name: bytes) -> str:
-    """The first header of this name, in lower case; nothing where there is none."""
+    """Return the first header of this name (lower case); an empty text if there is none."""
     return next((value.decode("latin-1") for known, value in http.scope["headers"] if known == name), "")
 
 
 class RawResponse(Response):
-    """An answer that is complete, with the two headers that it needs: what Starlette's own does, in a third of it."""
+    """A complete answer with the two headers that it needs, made in a third of the time of Starlette's own."""
 
     def __init__(self, content: bytes, media_type: str) -> None:
         self.status_code, self.body, self.background = 200, content, None
@@ -82,10 +82,10 @@ class RawResponse(Response):
 
 
 def parsed(schema: type[T], body: bytes) -> T:
-    """The JSON ``body`` as ``schema``, in one pass over its bytes.
+    """Return the JSON ``body`` as ``schema``, read in one pass over its bytes.
 
     Raises:
-        RequestValidationError: it is no JSON, or not what the schema says.
+        RequestValidationError: it is no JSON, or does not fit the schema.
     """
     try:
         return schema.model_validate_json(body)
@@ -101,13 +101,13 @@ def _refusal(error: ValidationError, body: bytes) -> RequestValidationError:
 
 
 def body_schema(schema: type[BaseModel], **others: JsonObject) -> JsonObject:
-    """``openapi_extra`` of a raw route: its body as JSON of ``schema``, and as each media type of ``others``."""
+    """Return ``openapi_extra`` of a raw route: its body as JSON of ``schema``, and each media type of ``others``."""
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema.__name__}"}}, **others}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def definitions(*schemas: type[BaseModel]) -> JsonObject:
-    """The schemas and what they are made of, as OpenAPI's components."""
+    """Return the schemas and their parts as components of OpenAPI."""
     found: JsonObject = {}
     for schema in schemas:
         made = schema.model_json_schema(ref_template="#/components/schemas/{model}")
