@@ -146,9 +146,7 @@ def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> li
     """Return the counts of the parts as metrics."""
     return [
         Figure("forecastle_models_loaded", "Models in memory.", lambda: models.counts().models),
-        Figure(
-            "forecastle_models_loaded_bytes", "Memory of these models.", lambda: models.counts().size_bytes
-        ),
+        Figure("forecastle_models_loaded_bytes", "Memory of these models.", lambda: models.counts().size_bytes),
         Figure("forecastle_models_loading", "Models being loaded.", lambda: models.counts().loading),
         Figure("forecastle_model_hits_total", "Look-ups of models in memory.", lambda: models.counts().hits),
         Figure("forecastle_model_misses_total", "Look-ups of other models.", lambda: models.counts().misses),
