@@ -29,7 +29,7 @@ from app.api import (
 )
 from app.api.http.raw_routes import FastPath, definitions
 from app.api.http.services import Service
-from app.edge.encoding import Encoding
+from app.edge.compression_middleware import Encoding
 from app.edge.guard import Guard
 from app.edge.problem_json import install, problem_response
 from app.forecasting.forecast import Forecasting

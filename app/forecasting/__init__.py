@@ -2,7 +2,7 @@
 
 A ``POST /v1/forecasts`` visits these files, each from a higher floor of the service to a lower one:
 
-1. ``main`` (``Guarded``), ``edge/guard`` (key, size), ``edge/encoding`` (compressed bodies)
+1. ``main`` (``Guarded``), ``edge/guard`` (key, size), ``edge/compression_middleware`` (compressed bodies)
 2. ``api/http/raw_routes`` (past FastAPI), ``api/forecasts`` (decode), ``edge/content_negotiation`` (``Accept``),
    ``schemas/forecasts`` (the body)
 3. ``forecasting/forecast`` (the sequence), which calls ``serving/version_resolver`` (version of an alias),

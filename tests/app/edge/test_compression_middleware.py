@@ -14,9 +14,9 @@ from backports import zstd
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.edge import encoding
-from app.edge.codecs import Unpacker
-from app.edge.encoding import INLINE_BYTES, MIN_BYTES, Encoding
+from app.edge import compression_middleware
+from app.edge.compression import Unpacker
+from app.edge.compression_middleware import INLINE_BYTES, MIN_BYTES, Encoding
 
 from .conftest import GONE, LIMIT_BYTES, READ_KEY, WRITE_KEY, Answer, Wire, guarded, listening, toy_app
 
@@ -92,7 +92,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(wire: Wire, coding: str, monkey
             unpacked_bytes += len(data)
             return data
 
-    monkeypatch.setattr(encoding, "Unpacker", Counting)
+    monkeypatch.setattr(compression_middleware, "Unpacker", Counting)
     bomb = PACK[coding](bytes(256 * LIMIT_BYTES))
     assert len(bomb) < LIMIT_BYTES
     answer = upload(wire, coding, *[bomb[at : at + 65_536] for at in range(0, len(bomb), 65_536)])
@@ -171,7 +171,7 @@ def test_only_the_beginning_is_unpacked_and_packed_in_the_event_loop(
             threads.append((threading.current_thread() is threading.main_thread(), len(data)))
             return data
 
-    monkeypatch.setattr(encoding, "Unpacker", Watched)
+    monkeypatch.setattr(compression_middleware, "Unpacker", Watched)
     answer = upload(guarded(Encoding(toy_app(), LIMIT_BYTES)), coding, PACK[coding](bytes(LIMIT_BYTES)))  # type: ignore[arg-type]
     assert answer.json == {"size_bytes": LIMIT_BYTES}
     assert sum(size for inside, size in threads if inside) == INLINE_BYTES

@@ -10,7 +10,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.edge.codecs import GZIP, MAX_MEMBERS, PACKERS, WINDOW_LOG, BadPacking, Unpacker
+from app.edge.compression import GZIP, MAX_MEMBERS, PACKERS, WINDOW_LOG, BadPacking, Unpacker
 
 CODINGS = ("gzip", "zstd")
 CODED = pytest.mark.parametrize("coding", CODINGS)

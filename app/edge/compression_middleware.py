@@ -6,7 +6,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.edge.codecs import PACKERS, UNPACKERS, BadPacking, Pack, Unpacker
+from app.edge.compression import PACKERS, UNPACKERS, BadPacking, Pack, Unpacker
 from app.edge.content_negotiation import coding_for
 
 MIN_BYTES = 1024  # shorter answers would hardly arrive sooner
