@@ -14,7 +14,7 @@ from models.evaluation.adaptive_intervals import adapt, initial_adaptation
 from models.evaluation.intervals import Calibration, Prediction
 from models.evaluation.origins import plan_for
 from models.forecasting.forecaster import Member, RunnableMember, make_runnable, predict
-from models.network.fields import SpecFields
+from models.network.fields import FieldValues
 from models.training.fit import fit
 from models.training.member_plan import MemberPlan
 from models.training.pipeline import train_pipeline
@@ -29,8 +29,8 @@ class Recipe:
     """Name of a recipe of the library and the fields that a protocol overrides."""
 
     name: str = "default"
-    fields: SpecFields = field(default_factory=dict)
-    training: SpecFields = field(default_factory=dict)
+    fields: FieldValues = field(default_factory=dict)
+    training: FieldValues = field(default_factory=dict)
 
 
 # By suite, never by data set: what is tuned to one set says nothing about the next.
@@ -51,7 +51,7 @@ class Teacher:
     recipe: Recipe
     seed: int
 
-    def __call__(self, panel: Panel, fields: SpecFields, held: int | None = None) -> Predictor:
+    def __call__(self, panel: Panel, fields: FieldValues, held: int | None = None) -> Predictor:
         """Return a predictor trained on ``panel``.
 
         With ``held`` None it is made as by a job of the service, with intervals from its own backtest. Otherwise the
@@ -108,7 +108,7 @@ class Adapting:
         said.learned = came
 
 
-def fit_only(panel: Panel, fields: SpecFields, training: SpecFields, on_epoch: Callable[[int], None]) -> None:
+def fit_only(panel: Panel, fields: FieldValues, training: FieldValues, on_epoch: Callable[[int], None]) -> None:
     """Train without keeping the result; call ``on_epoch`` with the number of each epoch and at the end."""
     spec = suggest(panel, fields)
     fit(spec, suggest_training(panel, spec, training), panel, lambda progress: on_epoch(progress.epoch))

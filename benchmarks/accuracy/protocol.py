@@ -10,7 +10,7 @@ import numpy as np
 from models.data.panel import Panel
 from models.evaluation import metrics
 from models.evaluation.baselines import seasonal_naive
-from models.network.fields import SpecFields
+from models.network.fields import FieldValues
 from models.types import Floats, Ints
 
 SINGLE_ORIGINS, PANEL_ORIGINS = 20, 5
@@ -33,14 +33,14 @@ Predictor = Callable[[Panel, Ints, Ints, int], Answer]
 class Teach(Protocol):
     """Function that trains a predictor on a panel."""
 
-    def __call__(self, panel: Panel, fields: SpecFields, held: int | None = None) -> Predictor:
+    def __call__(self, panel: Panel, fields: FieldValues, held: int | None = None) -> Predictor:
         """Train on ``panel`` without its newest ``held`` points; with None the library reserves points for its
         intervals.
         """
 
 
 def taught(
-    teach: Teach, panel: Panel, fields: SpecFields, held: int | None = None
+    teach: Teach, panel: Panel, fields: FieldValues, held: int | None = None
 ) -> tuple[Predictor, dict[str, float]]:
     """Train a predictor; return it with ``seconds`` and ``cpu_seconds``, the latter less affected by other
     processes.

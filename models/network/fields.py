@@ -11,7 +11,7 @@ from models.types import JsonObject
 MAX_NAME_LENGTH = 128
 
 
-SpecFields = Mapping[str, Any]  # values of some fields of a Spec or Training by name, not checked yet
+FieldValues = Mapping[str, Any]  # values of some fields of a Spec or Training by name, not checked yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

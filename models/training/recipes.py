@@ -16,7 +16,7 @@ from models.data.calendar import Freq, parse_freq
 from models.data.panel import Panel
 from models.errors import SpecError
 from models.evaluation.origins import plan_for
-from models.network.fields import SpecFields
+from models.network.fields import FieldValues
 from models.network.spec import Spec, Training
 from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
@@ -43,8 +43,8 @@ class Recipe:
     """Fields of a spec and of its training; other fields have the library's defaults or follow from the panel."""
 
     reason: str
-    spec: SpecFields = field(default_factory=dict)
-    training: SpecFields = field(default_factory=dict)
+    spec: FieldValues = field(default_factory=dict)
+    training: FieldValues = field(default_factory=dict)
 
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
@@ -81,7 +81,7 @@ class SpecCandidate:
 
     name: str
     reason: str
-    spec: SpecFields = field(default_factory=dict)
+    spec: FieldValues = field(default_factory=dict)
     context_times: float = 1.0
     recipe: str = "default"
 
@@ -136,7 +136,7 @@ def default_horizon(freq: Freq) -> int:
     return freq.season if freq.season <= 48 else max(1, freq.season // 4)
 
 
-def suggest(panel: Panel, fields: SpecFields, recipe: str = "default") -> Spec:
+def suggest(panel: Panel, fields: FieldValues, recipe: str = "default") -> Spec:
     """Return the spec with ``fields`` as given and other fields suited to ``panel``.
 
     A horizon that is not given is halved until half of the series are long enough for it and for its backtest.
@@ -171,7 +171,7 @@ def suggest(panel: Panel, fields: SpecFields, recipe: str = "default") -> Spec:
     return spec
 
 
-def suggest_training(panel: Panel, spec: Spec, fields: SpecFields, recipe: str = "default") -> Training:
+def suggest_training(panel: Panel, spec: Spec, fields: FieldValues, recipe: str = "default") -> Training:
     """Return training settings with ``fields`` as given and the others by recipe and by the amount of data."""
     epochs = round(_count_windows(panel, spec.context, spec.horizon) / WINDOWS_PER_EPOCH)
     defaults = {"max_epochs": min(MAX_EPOCHS, max(MIN_EPOCHS, epochs))}
@@ -198,7 +198,7 @@ def _context(panel: Panel, season: int, horizon: int) -> int:
     return max(2, min(points, MAX_CONTEXT, _training_points(panel, horizon, season) - 1))
 
 
-def _refuse_bad_fields(given: SpecFields) -> None:
+def _refuse_bad_fields(given: FieldValues) -> None:
     """Refuse fields that are invalid by themselves; combinations are checked once all fields are known."""
     try:
         Spec.from_json({"season": 1, "context": 2, "horizon": 1, **given})
@@ -207,7 +207,7 @@ def _refuse_bad_fields(given: SpecFields) -> None:
             raise
 
 
-def _segment(given: SpecFields, suggested: int) -> int:
+def _segment(given: FieldValues, suggested: int) -> int:
     """Return the smallest divisor or multiple of the season that makes at most ``MAX_STEPS`` segments of the context.
 
     It divides a given context, and the horizon of a strategy that decodes segments; if no season does, any divisor is

@@ -17,7 +17,7 @@ from models.errors import Cancelled, Diverged, InputError, SpecError
 from models.evaluation.backtest import score
 from models.evaluation.origins import Origins, origins_of, plan_for
 from models.forecasting.forecaster import Member, make_runnable, predict
-from models.network.fields import SpecFields
+from models.network.fields import FieldValues
 from models.network.sizes import check_training
 from models.network.spec import Spec, Training
 from models.training.blending import seasonal_naive_for
@@ -85,7 +85,7 @@ class BestCandidate:
 
 def search_spec(
     panel: Panel,
-    fields: SpecFields,
+    fields: FieldValues,
     training: Training,
     tools: SearchTools,
     budget_s: float,
@@ -246,7 +246,7 @@ class _Search:
 
 
 def _candidate_specs(
-    panel: Panel, fields: SpecFields, training: Training, candidates: Iterable[SpecCandidate]
+    panel: Panel, fields: FieldValues, training: Training, candidates: Iterable[SpecCandidate]
 ) -> Iterator[tuple[SpecCandidate, Spec]]:
     """Yield the candidates that keep ``fields``, are valid, and differ from all earlier ones."""
     plain, seen = suggest(panel, fields), set[Spec]()
