@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.edge.content_negotiation import LONGEST_HEADER, coding_for, media_type_for, weights
+from app.edge.content_negotiation import MAX_HEADER_LENGTH, coding_for, media_type_for, weights
 
 LINES, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
 
@@ -39,7 +39,7 @@ LINES, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
         (";q=1,,  ,=", None, False),
     ],
 )
-def test_the_coding_is_the_one_that_is_liked_best(header: str, coding: str | None, must: bool) -> None:
+def test_the_coding_is_the_preferred_one(header: str, coding: str | None, must: bool) -> None:
     assert coding_for(header.encode()) == (coding, must)
 
 
@@ -70,8 +70,8 @@ def test_of_a_name_that_comes_twice_the_higher_weight_counts() -> None:
 
 
 def test_a_header_that_is_too_long_says_nothing() -> None:
-    assert weights("gzip" + " " * (LONGEST_HEADER - 4)) == {"gzip": 1.0}
-    assert weights("gzip" + " " * (LONGEST_HEADER - 3)) == {}
+    assert weights("gzip" + " " * (MAX_HEADER_LENGTH - 4)) == {"gzip": 1.0}
+    assert weights("gzip" + " " * (MAX_HEADER_LENGTH - 3)) == {}
 
 
 @given(st.text(max_size=80) | st.text("gzipstd*;q=01., \t", max_size=80))
