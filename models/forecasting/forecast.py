@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -59,18 +58,3 @@ class Forecast:
         return (format_times if self.mean.shape[1] <= MAX_CACHED_STEPS else format_times.__wrapped__)(
             int(self.starts[i].astype(np.int64)), self.freq, self.mean.shape[1], self.utc
         )
-
-    def to_frame(self) -> Any:
-        """Return a long pandas frame: unique_id, ds, mean, and lo-L and hi-L for each level L."""
-        import pandas as pd  # noqa: PLC0415 - a serving process never needs it, and it costs 100 MB
-
-        steps = self.mean.shape[1]
-        columns: dict[str, Any] = {
-            "unique_id": np.repeat(np.array(self.ids, dtype=object), steps),
-            "ds": np.concatenate([self.times(i) for i in range(len(self.ids))]),
-            "mean": self.mean.ravel(),
-        }
-        for level, interval in self.intervals.items():
-            columns[f"lo-{level}"] = interval.lo.ravel()
-            columns[f"hi-{level}"] = interval.hi.ravel()
-        return pd.DataFrame(columns)

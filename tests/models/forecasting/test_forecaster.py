@@ -85,15 +85,6 @@ def test_quantiles_of_different_levels_cannot_be_averaged():
     assert combine([one, other], [1.0, 1.0]).mean.tolist() == [[3]]
 
 
-def test_a_frame_of_the_forecast_has_one_row_for_each_step():
-    frame = forecast_of(PANEL, 2, [80]).to_frame()
-    assert list(frame.columns) == ["unique_id", "ds", "mean", "lo-80", "hi-80"]
-    assert frame["unique_id"].tolist() == ["s0", "s0", "s1", "s1"]
-    assert frame["ds"].astype(str).tolist() == ["2024-01-06", "2024-01-07"] * 2
-    assert frame["hi-80"].tolist() == pytest.approx([5.7, 7.2, 5, 5])
-    assert frame["lo-80"].tolist() == pytest.approx([3.3, 4.8, 5, 5])
-
-
 def test_series_with_different_ends_continue_from_their_own_end():
     panel = panel_of([0, 1, 2, 3], [0, 1, 2, 3, 4, 5])
     found = forecast_of(panel, 1)
