@@ -20,7 +20,7 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
         InputError: the horizon, the numbers of the answer or the arithmetic exceed the limit of one request.
     """
     if horizon > settings.max_horizon:
-        message = f"{horizon if horizon < 10**15 else 'so many'} steps are asked for"
+        message = f"{horizon if horizon < 10**15 else 'so many'} steps are requested"
         raise InputError.of("horizon_too_long", message, f"ask for at most {settings.max_horizon}", field="horizon")
     numbers = series * horizon * (1 + 2 * levels)
     if numbers > settings.max_forecast_points:
@@ -29,7 +29,7 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
         raise InputError.of("answer_too_large", message, hint, field="horizon")
     gflop = series * loaded.forecast_flop(horizon) / 1e9
     if gflop > settings.max_forecast_gflop:
-        message = f"{series} series of {horizon} steps would take this model {gflop:.0f} billion operations"
+        message = f"{series} series of {horizon} steps need {gflop:.0f} billion operations of this model"
         hint = f"ask for at most {settings.max_forecast_gflop} billion at a time: fewer series or steps"
         raise InputError.of("too_much_work", message, hint, field="horizon")
     return gflop

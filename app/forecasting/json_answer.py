@@ -87,16 +87,16 @@ def _head(provenance: Provenance, freq: Freq, horizon: int, notes: Sequence[Note
 def _doubts(version: ResolvedVersion, backtest: Skill) -> Iterator[WarningAnswer]:
     """Yield warnings about the version itself."""
     if version.spec.strategy == "seasonal_naive":
-        message = "this version is seasonal naive itself: nothing that was taught did better when it was chosen"
+        message = "this version is seasonal naive itself: no trained network had a lower error when it was selected"
         yield WarningAnswer(code="baseline_served", message=message)
     elif not backtest.windows:
-        message = "this version was imported without a backtest: whether it beats seasonal naive is not known here"
+        message = "this version was imported without a backtest: its skill against seasonal naive is unknown"
         yield WarningAnswer(code="no_skill", message=message)
     elif backtest.skill is None or backtest.skill <= 0:
-        message = "in its backtest this version was not better than seasonal naive"
+        message = "this version was not better than seasonal naive in its backtest"
         yield WarningAnswer(code="no_skill", message=message)
     if version.report.parent_knew_backtest:
-        message = "the version that this one went on from had been taught some of its backtest; expect less skill"
+        message = "this version started from one that was trained on part of this backtest; expect less skill"
         yield WarningAnswer(code="optimistic_backtest", message=message)
 
 

@@ -142,9 +142,8 @@ def _unchanged(before: Floats | None, now: Sequence[float] | None) -> Floats | N
 def with_scales(loaded: LoadedModel, scales: Floats) -> LoadedModel:
     """Return the model with ``scales`` (99,) in its calibration, and a note that states the factor of one level."""
     message = (
-        f"intervals are as wide as what came of earlier forecasts says they should be: "
-        f"those of {REPORTED_LEVEL} % {scales[REPORTED_LEVEL - 1]:.2f} times as wide as the backtest's errors alone "
-        "would make them"
+        f"intervals are adapted to the errors of earlier forecasts: the interval of {REPORTED_LEVEL} % is "
+        f"{scales[REPORTED_LEVEL - 1]:.2f} times as wide as in the backtest"
     )
     forecaster = loaded.forecaster
     scaled = replace(forecaster, calibration=forecaster.calibration.with_scales(scales))

@@ -63,7 +63,7 @@ def choose(requested: str, cpu: Device, gpu: Device | None, why_none: str) -> De
     if requested != "cpu" and gpu is not None:
         return gpu
     if requested == "gpu":
-        note = EngineNote("no_gpu", f"a GPU was asked for, but {why_none}; forecasts are made on the CPU")
+        note = EngineNote("no_gpu", f"a GPU was requested, but {why_none}; forecasts are made on the CPU")
         return replace(cpu, notes=(*cpu.notes, note))
     return cpu
 

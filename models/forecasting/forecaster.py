@@ -259,10 +259,10 @@ def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[t
     context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
     notes = []
     for i in np.flatnonzero(lengths < context).tolist():
-        message = f"the series has {lengths[i]} points; the model reads up to {context}, with fewer it knows less"
+        message = f"the series has {lengths[i]} points; the model reads up to {context}, so it is less accurate"
         notes.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
     for i in np.flatnonzero(missing).tolist():
-        message = f"{missing[i]} values are missing; they are left out, not filled in"
+        message = f"{missing[i]} values are missing; they are masked, not imputed"
         notes.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
     for i in np.flatnonzero(spread[:, 0] == 0).tolist():
         message = "the last values are constant; the forecast repeats them and the intervals have no width"

@@ -60,6 +60,6 @@ def next_token(rows: Sequence[object], size: int, last: str | int | None) -> str
 
 def foreign(token: str | None) -> InputError:
     """Return the refusal of a token that ``encode`` did not make."""
-    message = f"{excerpt(token)} is no page token"
+    message = f"{excerpt(token)} is not a page token"
     hint = "pass on 'next_page_token' of the previous page, or leave it out"
     return InputError.of("bad_page_token", message, hint, field="page_token")

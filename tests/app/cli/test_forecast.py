@@ -71,7 +71,7 @@ def test_warnings_about_the_version_are_printed_in_the_words_of_the_api(forecast
     crown(database, keep(database, weeks()), report=report(-0.1, 4))
     database.dispose()
     result = forecastle("forecast", home.csv(), "-m", "demand")
-    assert "note: in its backtest this version was not better than seasonal naive\n" in result.stderr
+    assert "note: this version was not better than seasonal naive in its backtest\n" in result.stderr
 
 
 def test_a_backtest_shows_the_model_beside_the_baselines(forecastle: Forecastle, home: Home, demand: Version) -> None:

@@ -47,7 +47,7 @@ def test_a_version_with_learned_scales_gets_them_and_a_note_after_the_first_refr
     assert wide.forecaster.calibration.scales[79] == 1.5
     [note] = wide.notes
     assert note.code == ADAPTED
-    assert "80 % 1.50 times as wide" in note.message
+    assert "80 % is 1.50 times as wide" in note.message
     assert scales.apply(3, one) is wide  # so that requests are still put together
     assert scales.apply(3, loaded()) is not wide
     scales.close()

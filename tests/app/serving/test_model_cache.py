@@ -315,7 +315,7 @@ def test_keras_without_a_gpu_runs_onnx_runtime_unless_the_device_is_cpu() -> Non
     assert made["cpu"].tolerance == 1e-5
     assert [len(device.notes) for device in made.values()] == [0, 0, 1]
     assert made["gpu"].notes[0].message == (
-        f"a GPU was asked for, but {_backend()} sees none; forecasts are made on the CPU"
+        f"a GPU was requested, but {_backend()} sees none; forecasts are made on the CPU"
     )
 
 

@@ -95,7 +95,7 @@ def test_a_missing_gpu_is_noted_and_is_no_error():
     chosen = choose("gpu", CPU, None, "tensorflow sees none")
     assert chosen.make is CPU.make
     assert chosen.notes == (
-        EngineNote("no_gpu", "a GPU was asked for, but tensorflow sees none; forecasts are made on the CPU"),
+        EngineNote("no_gpu", "a GPU was requested, but tensorflow sees none; forecasts are made on the CPU"),
     )
     assert place([(SPEC, weights_of(SPEC))], chosen).notes == chosen.notes
 
