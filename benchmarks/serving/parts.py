@@ -1,13 +1,12 @@
-"""Where the time of a request goes, part by part, in one quiet thread: what is left of it over HTTP is the web's."""
+"""Time of each part of a request, in one thread; the rest of a request over HTTP is spent in the web server."""
 
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from app.api.http.raw_routes import parsed
+from app.api.forecasts import decode_json
 from app.forecasting.json_answer import answer_json, provenance_of
 from app.forecasting.request_panel import panel_of
-from app.schemas.forecasts import ForecastRequest
 from app.serving.alias_state import ResolvedVersion
 from benchmarks.results import Row
 from benchmarks.serving.contestants import our_body, windows_of
@@ -33,7 +32,7 @@ REPORT = VersionReport(
 
 
 class Part(NamedTuple):
-    """Some work, and for how many series."""
+    """Some work for a number of ``series``."""
 
     name: str
     work: Callable[[], Any]
@@ -41,7 +40,7 @@ class Part(NamedTuple):
 
 
 def rows() -> list[Row]:
-    """Microseconds of each part for a series: the least of several tries, which a busy machine changes least."""
+    """Return microseconds per series of each part: the minimum of several tries, which a busy machine changes least."""
     return [
         Row(name=f"part: {part.name}", value=1e6 * least_s(part.work) / part.series, unit="us a series", better="lower")
         for part in parts()
@@ -49,10 +48,10 @@ def rows() -> list[Row]:
 
 
 def parts() -> list[Part]:
-    """A request from its bytes to those of its answer."""
+    """Return the parts of a request, from its bytes to those of its answer."""
     made, few, many = forecaster(SPEC), our_body(windows_of(1, SPEC.context)), our_body(windows_of(MANY, SPEC.context))
     networks, calibration = make_runnable(made.members, OnnxEngine), made.calibration
-    one, all_of_them = parsed(ForecastRequest, few), parsed(ForecastRequest, many)
+    one, all_of_them = decode_json(few), decode_json(many)
     panel, large = panel_of(one, None, SPEC.freq), panel_of(all_of_them, None, SPEC.freq)
     ask, wide, whole = (
         ForecastInput(panel, SPEC.horizon, ()),
@@ -67,7 +66,7 @@ def parts() -> list[Part]:
     inputs = window_inputs(spec, batch.values, batch)
     first = {name: value[:1] for name, value in inputs.items()}
     return [
-        Part("read the body", lambda: parsed(ForecastRequest, few)),
+        Part("read the body", lambda: decode_json(few)),
         Part("make the panel", lambda: panel_of(one, None, SPEC.freq)),
         Part("forecast, alone", lambda: forecast_together(networks, calibration, [ask])),
         Part(
@@ -80,7 +79,7 @@ def parts() -> list[Part]:
         ),
         Part("of that the network, alone", lambda: engine.run(first)),
         Part("write the answer", lambda: answer_json(provenance, said)),
-        Part(f"{MANY:,} in one request: read the body", lambda: parsed(ForecastRequest, many), MANY),
+        Part(f"{MANY:,} in one request: read the body", lambda: decode_json(many), MANY),
         Part(f"{MANY:,} in one request: make the panel", lambda: panel_of(all_of_them, None, SPEC.freq), MANY),
         Part(f"{MANY:,} in one request: forecast", lambda: forecast_together(networks, calibration, [whole]), MANY),
         Part(f"{MANY:,} in one request: of that the network", lambda: engine.run(inputs), MANY),
@@ -89,14 +88,14 @@ def parts() -> list[Part]:
 
 
 def version() -> ResolvedVersion:
-    """A version to answer for."""
+    """Return a version that answers."""
     return ResolvedVersion(
         tenant_id=1, model="gru", alias=None, version_id=1, number=1, sha256="0" * 64, spec=SPEC, report=REPORT
     )
 
 
 def least_s(work: Callable[[], Any]) -> float:
-    """Seconds of ``work``: the least mean of ``REPEATS`` tries of about ``SECONDS`` each."""
+    """Return the seconds of ``work``: the lowest mean of ``REPEATS`` tries of about ``SECONDS`` each."""
     work()
     began_s = time.perf_counter()
     work()
