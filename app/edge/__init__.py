@@ -1,1 +1,1 @@
-"""The edge: who may do what, decided before a byte of a request's body is read, and how a refusal reads."""
+"""The edge: authentication, limits and errors, before a byte of a request's body is read."""

@@ -11,8 +11,7 @@ from starlette.routing import BaseRoute, Mount
 
 
 class Access(StrEnum):
-    """The credentials of a route: none, any valid key, a key with the scope ``write``, or the secret of the attempt in
-    its path."""
+    """Credentials of a route: none, any valid key, a key that may write, or the secret of the attempt in its path."""
 
     PUBLIC = "public"
     READ = "read"

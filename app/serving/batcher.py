@@ -88,14 +88,13 @@ class Batcher:
         loop, deadline_s = asyncio.get_running_loop(), self._clock() + timeout_s
         passes = max(-(-ask.horizon // network.member.spec.outputs) for network in loaded.networks)
         work = Work(loaded, ask, gflop, finish, passes, deadline_s, loop.create_future(), loop)
-        self._way(work).put(work)
+        if gflop > SMALL_GFLOP or len(ask.panel.y) > SMALL_POINTS or ask.panel.covariates:
+            self._large.put(work)
+        elif gflop <= QUICK_GFLOP and passes <= QUICK_PASSES and loaded.device == "cpu":
+            self._quick.put(work)
+        else:
+            self._small.put(work)
         return work.answer
-
-    def _way(self, work: Work) -> "Quick | Lane":
-        if work.gflop > SMALL_GFLOP or len(work.ask.panel.y) > SMALL_POINTS or work.ask.panel.covariates:
-            return self._large
-        quick = work.gflop <= QUICK_GFLOP and work.passes <= QUICK_PASSES and work.loaded.device == "cpu"
-        return self._quick if quick else self._small
 
     def stop(self) -> None:
         """Answer all waiting requests, with Unavailable if there is no time to compute, and end the threads."""
@@ -169,7 +168,10 @@ class Lane:
         self._waiting.put(None)
         if thread is not None:
             thread.join(STOP_TIMEOUT_S)
-        self._turn_away()
+        while not self._waiting.empty():
+            work = self._waiting.get()
+            if work is not None:
+                deliver([Result(work, None, Unavailable("the service was stopped; try again in a few seconds"))])
 
     def _start(self) -> None:
         with self._starting:
@@ -180,8 +182,8 @@ class Lane:
     def _serve(self) -> None:
         while (taken := self._take()) is not None:
             self._telemetry.batch_taken(self._name, len(taken))
-            for results in self._made(self._living(taken)):
-                deliver(results)
+            for group in grouped(self._living(taken)):
+                deliver(list(self._make(group)))
 
     def _take(self) -> list[Work] | None:
         """Return all waiting work, at least one; None at the end."""
@@ -209,17 +211,6 @@ class Lane:
                 living.append(work)
         deliver(late)
         return living
-
-    def _made(self, living: Sequence[Work]) -> Iterator[list[Result]]:
-        """Yield the results of each pass."""
-        for group in grouped(living):
-            yield list(self._make(group))
-
-    def _turn_away(self) -> None:
-        while not self._waiting.empty():
-            work = self._waiting.get()
-            if work is not None:
-                deliver([Result(work, None, Unavailable("the service was stopped; try again in a few seconds"))])
 
 
 def check_room(stopped: bool, waiting: int, capacity: int) -> None:

@@ -1,4 +1,4 @@
-"""The command itself: prepare, measure ours alone, then everybody in rounds, then a thousand models."""
+"""Command: prepare, measure ours alone, then all contestants in rounds, then a thousand models."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ PINS = ROOT / "benchmarks" / "peers-serving.txt"
 
 
 def main() -> int:
-    """Measure everything, and publish it."""
+    """Measure everything and publish the results."""
     with tempfile.TemporaryDirectory() as name:
         house, work = build(Path(name, "house")), prepare(Path(name))
         measured_alone = alone.rows(house)
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def two_cores() -> tuple[int, int]:
-    """The core of the servers and that of the load.
+    """Return the core of the servers and that of the load.
 
     Raises:
         RuntimeError: there is but one.
@@ -53,13 +53,13 @@ def two_cores() -> tuple[int, int]:
 
 
 def chosen(everybody: Sequence[Contestant]) -> list[Contestant]:
-    """Those whom ``BENCH_ONLY`` names."""
+    """Return the contestants named in ``BENCH_ONLY``, all if it is empty."""
     names = [name.strip() for name in ONLY.split(",") if name.strip()]
     return [contestant for contestant in everybody if not names or contestant.name in names]
 
 
 def notes(record: Record) -> JsonObject:
-    """What belongs to the rows: how they were measured, what is missing and why, and the figures of every round."""
+    """Return the notes to the rows: conditions, missing contestants with reasons, and the figures of every round."""
     pins = [line for line in PINS.read_text().splitlines() if line and not line.startswith("#")]
     return {
         "turns": TURNS,

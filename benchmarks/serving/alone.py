@@ -1,4 +1,4 @@
-"""Ours by itself, as a user starts it: how soon it is there, what it weighs, how long a forecast takes."""
+"""Our server alone, as a user starts it: start time, memory, and time of a forecast."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ POINTS, HORIZON = 72, 24
 
 
 def rows(house: House) -> list[Row]:
-    """The rows of the trained model in ``house``."""
+    """Return the rows for the trained model in ``house``."""
     settings = Settings(data_dir=house.folder)
     database = Database(settings.url)
     me = local_principal(database)
@@ -46,14 +46,14 @@ def rows(house: House) -> list[Row]:
 
 
 def help_time() -> Row:
-    """From the command to its last line of help."""
+    """Measure the time of ``forecastle --help``."""
     line = [sys.executable, "-m", "app", "--help"]
     times = [_time(lambda: subprocess.run(line, check=True, stdout=subprocess.DEVNULL)) for _ in range(REPEATS)]
     return Row(name="forecastle --help", value=statistics.median(times), unit="s", better="lower", bar=0.5)
 
 
 def in_library(data: bytes, panel: Panel) -> Row:
-    """A warm forecast of one series by the library alone."""
+    """Measure a warm forecast of one series by the library alone."""
     made = bundle.from_bytes(data)
     networks = make_runnable(made.members, OnnxEngine)
     one = panel.select(panel.ids[:1])
@@ -61,7 +61,7 @@ def in_library(data: bytes, panel: Panel) -> Row:
 
 
 async def in_process(settings: Settings, key: str, panel: Panel) -> Row:
-    """A warm forecast of one series by the whole service, from a request's bytes to those of its answer; no socket."""
+    """Measure a warm forecast of one series by the whole service without a socket, from bytes to bytes."""
     history = {
         "unique_id": "one",
         "ds": [str(t) for t in panel.times(0)[-POINTS:]],
@@ -88,7 +88,7 @@ async def in_process(settings: Settings, key: str, panel: Panel) -> Row:
 
 
 async def _call(app: Any, scope: dict[str, Any], body: bytes) -> None:
-    """One request; it must be answered with 200."""
+    """Send one request, which must be answered with 200."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
     statuses: list[int] = []
 
@@ -106,7 +106,7 @@ async def _call(app: Any, scope: dict[str, Any], body: bytes) -> None:
 
 
 def over_http(house: House) -> list[Row]:
-    """Starts, resident memory after a forecast, and a warm forecast over loopback."""
+    """Measure starts, resident memory after a forecast, and a warm forecast over loopback."""
     body = {"model": TRAINED, "dataset": {"name": SAMPLE, "ids": ["AEP"]}, "horizon": HORIZON}
     starts, sizes_mb, found = [], [], []
     for _ in range(REPEATS):

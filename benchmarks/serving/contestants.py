@@ -1,4 +1,4 @@
-"""Who is asked, how each is started, and how each wants to be asked the same: one command and one body for each."""
+"""Contestants: the command that starts each of them, and the body of the same request for each."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ KSERVE, BENTOML, RAY, MLFLOW = "KServe", "BentoML", "Ray Serve", "MLflow"
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """``folder`` holds a database of ours; ``key`` opens its API."""
+    """A folder with a database of ours, and the key of its API."""
 
     folder: Path
     key: str
@@ -31,7 +31,7 @@ class House:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """``command`` starts it on ``{port}``; ``path`` is sent the ``body`` of windows (N, T), ``read`` finds (N, H)."""
+    """A server that ``command`` starts on ``{port}``; ``body`` encodes windows (N, T), ``read`` decodes (N, H)."""
 
     name: str
     command: tuple[str, ...]
@@ -42,16 +42,16 @@ class Contestant:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, content: bytes) -> Any:
-        """The forecasts in an answer."""
+        """Return the forecasts in an answer."""
         return self.read(json.loads(content))
 
     def request(self, windows: Floats) -> bytes:
-        """The request for the forecasts of ``windows``."""
+        """Return the request for the forecasts of ``windows``."""
         return request_bytes(self.path, self.body(windows), self.headers)
 
 
 def ours(house: House, env: Mapping[str, str] | None = None) -> Contestant:
-    """Forecastle with the model ``gru``, without the worker that trains: nothing is trained here."""
+    """Return Forecastle with the model ``gru``, without a worker, as nothing is trained here."""
     return Contestant(
         name=OURS,
         command=(sys.executable, "-m", "app", "serve", "--no-worker", "--port", "{port}"),
@@ -70,7 +70,7 @@ def our_body(
     session: str | None = None,
     begin: int = 0,
 ) -> bytes:
-    """What Forecastle is asked for ``windows`` (N, T), whose first points are the ``begin``-th of their series."""
+    """Return our request body for ``windows`` (N, T), which start at the ``begin``-th point of their series."""
     start = str(BEGIN + HOUR * begin)
     series = [{"unique_id": f"s{i}", "start": start, "y": window} for i, window in enumerate(windows.tolist())]
     request = {"model": model, "series": series, "horizon": SPEC.horizon, "levels": list(levels)}
@@ -78,7 +78,7 @@ def our_body(
 
 
 def peers(file: Path, mlflow: Path) -> list[Contestant]:
-    """The others: all serve the ONNX ``file``, MLflow the Keras model in its folder."""
+    """Return the other contestants: all serve the ONNX ``file``, MLflow the Keras model in its folder."""
     return [
         _peer(BARE, "bare", file, "/", "y", lambda answer: answer["mean"]),
         _peer(
@@ -101,7 +101,7 @@ def _peer(name: str, module: str, served: Path, path: str, key: str, read: Calla
 
 
 def windows_of(count: int, length: int, seed: int = 0) -> Floats:
-    """``count`` series of ``length`` hours: a daily wave, a level of their own and noise, to three decimals."""
+    """Return ``count`` series of ``length`` hours: a daily wave, an own level and noise, to three decimals."""
     rng = np.random.default_rng(seed)
     wave = 10 * np.sin(2 * np.pi * np.arange(length) / 24 + rng.uniform(0, 2 * np.pi, (count, 1)))
     return np.asarray(np.round(rng.uniform(50, 150, (count, 1)) + wave + rng.normal(0, 3, (count, length)), 3))

@@ -1,4 +1,4 @@
-"""The network that everybody serves, as one ONNX file: a window in data units to a forecast in data units.
+"""The network of all contestants as one ONNX file: a window in data units to a forecast in data units.
 
 What ``models.network.scaling`` does around our own graph is here a few nodes before and behind it, so that the peers
 need
@@ -17,7 +17,7 @@ MIN_SPREAD = 1e-30  # a constant window is all zeros in whatever unit
 
 
 def whole_graph(spec: Spec, weights: Weights) -> ModelProto:
-    """``y`` (N, T) float32, nothing missing, to ``mean`` (N, H); for scaling ``last`` without season or covariates."""
+    """Return a graph from ``y`` (N, T) without gaps to ``mean`` (N, H), for scaling ``last`` without covariates."""
     own = onnx.load_model_from_string(build_graph(spec, weights))
     inner = own.graph
     constants = {
@@ -57,7 +57,7 @@ def _before() -> list[NodeProto]:
 
 
 def _behind() -> list[NodeProto]:
-    """Back to data units."""
+    """Return the nodes that scale back to data units."""
     return [
         helper.make_node("Squeeze", ["predicted", "axis2"], ["steps"]),
         helper.make_node("Mul", ["steps", "spread"], ["added"]),

@@ -1,4 +1,4 @@
-"""A database of ours, with a model that was trained as a newcomer would and as many others as are wanted."""
+"""A database of ours with one trained model and any number of others."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,7 +24,7 @@ SAMPLE, TRAINED = "electricity-hourly", "electricity"
 
 
 def build(folder: Path) -> House:
-    """A database with one trained model, as a newcomer would make it, and the models of ``served``."""
+    """Create a database with one model trained by the default settings, and the models of ``served``."""
     command(folder, "migrate")
     command(folder, "train", f"sample:{SAMPLE}", "--model", TRAINED, "--training", "max_epochs=1")
     with _database(folder).write() as session:
@@ -37,7 +37,7 @@ def build(folder: Path) -> House:
 
 
 def register(folder: Path, names: Iterable[str], made: Forecaster) -> None:
-    """A version of each of ``names``, all else but the bundle as of the trained model; ``champion`` points at it."""
+    """Register a version for each of ``names``, a copy of the trained model but for the bundle, as ``champion``."""
     database, data = _database(folder), bundle.to_bytes(made)
     tenant_id = local_principal(database).tenant_id
     with database.write() as session:
@@ -61,7 +61,7 @@ def register(folder: Path, names: Iterable[str], made: Forecaster) -> None:
 
 
 def _job(session: Session, tenant_id: int, like: Version, name: str) -> str:
-    """A job that nobody will do: each version has one."""
+    """Enqueue and cancel a job, as each version has one."""
     new = jobs.NewJob(
         tenant_id=tenant_id,
         kind="train",

@@ -1,4 +1,4 @@
-"""What no server of this network can be faster than: ONNX Runtime alone, on windows that lie in memory.
+"""The lower limit for any server of this network: ONNX Runtime alone, on windows in memory.
 
 ``python -m benchmarks.serving.limit MODEL.onnx WINDOWS.npy SECONDS`` prints the CPU seconds of one run.
 """
@@ -12,7 +12,7 @@ from benchmarks.serving.peers.network import open_session
 
 
 def run_cpu_s(file: str, windows: str, seconds: float) -> float:
-    """CPU seconds of one forecast of all ``windows``, the mean over ``seconds`` of them."""
+    """Return the CPU seconds of one forecast of all ``windows``, the mean over ``seconds``."""
     session, given = open_session(file), {"y": np.load(windows).astype(np.float32)}
     session.run(None, given)
     runs, spent_s, stop_s = 0, time.process_time(), time.perf_counter() + seconds

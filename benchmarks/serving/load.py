@@ -1,7 +1,7 @@
-"""The load generator: canned requests over kept connections, answers counted by their Content-Length.
+"""Load generator: prepared requests over kept connections, answers counted by their Content-Length.
 
-``closed`` asks anew as soon as it is answered, and finds how much a server can do. ``arrive`` asks at given moments,
-whatever the server does, and counts latency from the moment that was meant: a server that falls behind cannot hide it
+``closed`` sends the next request after each answer, and measures capacity. ``arrive`` sends at given moments, however
+slow the server is, and counts latency from the intended moment, so that a slow server cannot hide its queue
 (Tene, "How NOT to Measure Latency", 2013). Traffic goes to loopback only, and ends by itself.
 """
 
@@ -45,13 +45,13 @@ class Load:
 
     @property
     def per_s(self) -> float:
-        """Answers a second."""
+        """Return answers per second."""
         return self.in_time / self.seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrivals:
-    """Of each request, (N,): seconds from its intended start to the end of its answer, and its status.
+    """Latency of each request, (N,): seconds from its intended start to the end of its answer, and its status.
 
     ``late_s``: by how much the generator itself was late; it does not hold the wait for a free connection.
     """
@@ -62,7 +62,7 @@ class Arrivals:
 
 
 class Connection(asyncio.Protocol):
-    """A kept connection with at most one request under way; ``number`` is what its user counts by."""
+    """A kept connection with at most one request under way; ``number`` belongs to its user."""
 
     def __init__(
         self, number: int, answered: Callable[["Connection", int], None], failed: Callable[[Exception], None]
@@ -74,11 +74,11 @@ class Connection(asyncio.Protocol):
         self._head, self._left, self._status = b"", 0, 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what to write to."""
+        """Keep the transport."""
         self._transport, self.is_open = transport, True
 
     def connection_lost(self, error: Exception | None) -> None:
-        """A server may close a connection that has been idle, but not one that waits for its answer."""
+        """Report a connection that the server closed before its answer; an idle one may be closed."""
         self.is_open = False
         if self._waits:
             self._failed(error or ConnectionError("the server closed a connection before it had answered"))
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
             self._answered(self, self._status)
 
     def _read_head(self, data: bytes) -> bool:
-        """Whether the head is complete."""
+        """Return whether the head is complete."""
         self._head += data
         end = self._head.find(b"\r\n\r\n")
         if end < 0:
@@ -113,20 +113,20 @@ class Connection(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """Close it, whatever it waits for."""
+        """Close the connection, even before its answer."""
         self._waits = False
         self._transport.close()
 
 
 def request_bytes(path: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> bytes:
-    """A whole HTTP/1.1 POST of a JSON body."""
+    """Return a whole HTTP/1.1 POST of a JSON body."""
     fields = [("Host", HOST), ("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers]
     head = "".join(f"{name}: {value}\r\n" for name, value in fields)
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 def once(port: int, request: bytes) -> tuple[int, bytes]:
-    """Status and content of the answer to one request on a connection of its own.
+    """Return status and content of the answer to one request on a connection of its own.
 
     Raises:
         OSError: nobody listens, or the answer took too long.
@@ -139,7 +139,7 @@ def once(port: int, request: bytes) -> tuple[int, bytes]:
 
 
 def closed(port: int, source: Source, connections: int, seconds: float) -> Load:
-    """Ask over ``connections`` for ``seconds``, over each anew as soon as it is answered.
+    """Send requests over ``connections`` for ``seconds``, on each the next one after every answer.
 
     Raises:
         ConnectionError: the server closed a connection that waited, or gave no Content-Length.
@@ -175,7 +175,7 @@ async def _closed(port: int, source: Source, connections: int, seconds: float) -
 
 
 def arrive(port: int, at_s: Floats, requests: Sequence[bytes], connections: int) -> Arrivals:
-    """Ask ``requests[i]`` at ``at_s[i]`` (ascending, from 0), over connections that are free; others wait for one.
+    """Send ``requests[i]`` at ``at_s[i]`` (ascending, from 0) over free connections; the others wait for one.
 
     Raises:
         ConnectionError: the server closed a connection that waited, or gave no Content-Length.
@@ -220,12 +220,12 @@ async def _arrive(port: int, at_s: Floats, requests: Sequence[bytes], connection
 
 
 def poisson(rng: np.random.Generator, per_s: float, seconds: float) -> Floats:
-    """Moments of arrivals that know nothing of each other, on average ``per_s`` a second; at least one."""
+    """Return the moments of independent arrivals, on average ``per_s`` per second; at least one."""
     return np.cumsum(rng.exponential(1 / per_s, max(1, round(per_s * seconds))))
 
 
 def percentile_ms(latency_s: Floats, percent: float) -> float:
-    """The ``percent``-th percentile in milliseconds."""
+    """Return the ``percent``-th percentile in milliseconds."""
     return float(1e3 * np.percentile(latency_s, percent))
 
 
@@ -233,7 +233,7 @@ def percentile_ms(latency_s: Floats, percent: float) -> float:
 async def _connections(
     port: int, count: int, answered: Callable[[Connection, int], None], ended: "asyncio.Future[None]"
 ) -> AsyncIterator[list[Connection]]:
-    """So many connections, open; whatever goes wrong with one ends the load."""
+    """Open ``count`` connections; an error of one ends the load."""
     loop, failed = asyncio.get_running_loop(), partial(_end, ended)
     opened: list[Connection] = []
     try:

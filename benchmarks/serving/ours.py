@@ -1,4 +1,4 @@
-"""What is measured of ours only: latency at a given rate, and what intervals and sessions cost or save."""
+"""Measurements of our server only: latency at a given rate, cost of intervals, cost of sessions."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ SESSIONS = CONNECTIONS  # one over each connection: the points of a session come
 
 
 def latency(running: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
-    """p50 and p99 where arrivals take 5 % and 70 % of what it can do, each counted from its intended start."""
+    """Measure p50 and p99 at 5 % and 70 % of capacity, counted from the intended start of each request."""
     found: Figures = {}
     requests = [contestant.request(window[None]) for window in work.few]
     for name, share in (("idle", IDLE), ("busy", BUSY)):
@@ -32,14 +32,14 @@ def latency(running: Running, contestant: Contestant, work: Work, known: Figures
 
 
 def open_load(running: Running, requests: Sequence[bytes], per_s: float) -> Arrivals:
-    """Requests, each as likely as any other, at random moments, for the time of two closed loads."""
+    """Send random requests at random moments for the time of two closed loads."""
     rng = np.random.default_rng(0)
     at_s = poisson(rng, per_s, 2 * SECONDS)
     return arrive(running.port, at_s, [requests[i] for i in rng.integers(len(requests), size=len(at_s))], CONNECTIONS)
 
 
 def intervals(running: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
-    """CPU of single series and of many at once, each without and with intervals."""
+    """Measure the CPU of single series and of many at once, each without and with intervals."""
     found: Figures = {}
     for name, levels in (("mean", ()), ("intervals", LEVELS)):
         body = partial(our_body, levels=levels)
@@ -51,7 +51,7 @@ def intervals(running: Running, contestant: Contestant, work: Work, known: Figur
 
 
 def sessions(running: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
-    """CPU of one point appended to a session, and of reading its 512 points anew; of two networks.
+    """Measure the CPU of a point appended to a session and of a request with its 512 points, for two networks.
 
     Raises:
         NotRun: this server has no sessions.
@@ -75,7 +75,7 @@ def _session_cpu(running: Running, contestant: Contestant, model: str) -> Figure
 
 
 def _appended(contestant: Contestant, ask: Callable[..., bytes], windows: Floats, name: str) -> Source:
-    """Over each connection the next point of its own session; the values come round again."""
+    """Return a source of the next point of each connection's own session; the values repeat."""
     length = windows.shape[1]
     counts = [itertools.count(length) for _ in windows]
 

@@ -100,11 +100,10 @@ def least_s(work: Callable[[], Any]) -> float:
     began_s = time.perf_counter()
     work()
     count = max(1, int(SECONDS / max(time.perf_counter() - began_s, 1e-6)))
-    return min(_mean_s(work, count) for _ in range(REPEATS))
-
-
-def _mean_s(work: Callable[[], Any], count: int) -> float:
-    began_s = time.perf_counter()
-    for _ in range(count):
-        work()
-    return (time.perf_counter() - began_s) / count
+    means_s = []
+    for _ in range(REPEATS):
+        began_s = time.perf_counter()
+        for _ in range(count):
+            work()
+        means_s.append((time.perf_counter() - began_s) / count)
+    return min(means_s)

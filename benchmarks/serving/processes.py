@@ -1,4 +1,4 @@
-"""A server as a tree of processes on one core: started, weighed, its CPU time read, and ended to the last of them."""
+"""Servers as trees of processes on one core: start, memory, CPU time, and end of all of them."""
 
 import json
 import os
@@ -24,12 +24,12 @@ OK = 200
 
 
 class NotRun(Exception):
-    """A contestant cannot be measured; the message says why."""
+    """A contestant cannot be measured, for the reason in the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that has answered; ``start_s`` is what that took from its command, ``first`` what it answered."""
+    """A running server; ``start_s`` is the time from its command to its first answer, which is ``first``."""
 
     root: psutil.Process
     port: int
@@ -37,11 +37,11 @@ class Running:
     first: Any
 
     def cpu_s(self) -> float:
-        """CPU seconds of all its processes so far."""
+        """Return the CPU seconds of all its processes so far."""
         return sum(map(_cpu_s, tree(self.root)))
 
     def memory_mb(self) -> float:
-        """Resident memory of all its processes; what they share counts for each."""
+        """Return the resident memory of all its processes; shared memory counts for each."""
         return sum(map(_memory_bytes, tree(self.root))) / 1e6
 
 
@@ -49,7 +49,7 @@ class Running:
 def running(
     command: Sequence[str], env: Mapping[str, str], request: bytes, core: int | None, log: Path
 ) -> Iterator[Running]:
-    """``command`` on one core (any, where None), once it has answered ``request``; ``{port}`` in it is a free port.
+    """Run ``command`` on one core (any if None) and wait until it answers ``request``; ``{port}`` is a free port.
 
     Raises:
         NotRun: it ended, or did not forecast in ``START_TIMEOUT_S``.
@@ -69,12 +69,12 @@ def running(
 
 
 def pinned(command: Sequence[str], core: int) -> list[str]:
-    """``command`` on one core."""
+    """Return ``command`` on one core."""
     return ["taskset", "--cpu-list", str(core), *command]
 
 
 def tree(root: psutil.Process) -> list[psutil.Process]:
-    """A process and all that it started and that still live."""
+    """Return a process and its living descendants."""
     try:
         return [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -82,7 +82,7 @@ def tree(root: psutil.Process) -> list[psutil.Process]:
 
 
 def end(root: psutil.Process) -> None:
-    """Ask the first process to stop, then stop whatever is left of those that it started."""
+    """Terminate the first process, then kill all of its descendants that are left."""
     started = tree(root)
     with suppress(psutil.NoSuchProcess):
         root.terminate()
@@ -94,7 +94,7 @@ def end(root: psutil.Process) -> None:
 
 
 def _first_answer(root: psutil.Process, port: int, request: bytes, deadline_s: float, log: Path) -> Any:
-    """The content of the first answer, read as JSON."""
+    """Return the content of the first answer, read as JSON."""
     said = "nothing"
     while time.perf_counter() < deadline_s:
         if root.poll() is not None:

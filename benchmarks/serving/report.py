@@ -1,4 +1,4 @@
-"""Rows of the medians: what is to be reached, and behind it the figures that it was worked out from."""
+"""Rows of the results: goals, and the medians behind them."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """``figure``, or its ratio to ``over``, is to reach ``bar``."""
+    """A goal: ``figure``, or its ratio to ``over``, should reach ``bar``."""
 
     name: str
     figure: Figure
@@ -38,7 +38,7 @@ class Goal:
     stretch: float | None = None
 
     def row(self, found: Medians) -> Row:
-        """The row; where a figure is missing it is "not run", which meets no bar."""
+        """Return the row; with a missing figure it is "not run", which meets no bar."""
         value = _figure(found, self.figure) / (1.0 if self.over is None else _figure(found, self.over))
         name = f"{self.name}: not run" if math.isnan(value) else self.name
         return Row(name=name, value=value, unit=self.unit, better=self.better, bar=self.bar, stretch=self.stretch)
@@ -135,7 +135,7 @@ GOALS = (
 
 
 def rows(found: Medians) -> list[Row]:
-    """A row for each goal, then the figures of everybody that was measured."""
+    """Return a row for each goal, then the figures of all contestants."""
     return [*(goal.row(found) for goal in GOALS), *_everybody(found)]
 
 

@@ -1,4 +1,4 @@
-"""Everybody in turn: started anew on the first core, asked the same from the second, and ended."""
+"""Rounds: each contestant in turn is started on the first core, loaded from the second, and ended."""
 
 import os
 import statistics
@@ -20,28 +20,28 @@ ONLY_OURS = {"latency": latency, "intervals": intervals, "sessions": sessions}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The figures of every round by contestant, and of what is missing, why."""
+    """Figures of every round by contestant, and the reason for each missing one."""
 
     rounds: dict[str, list[Figures]] = field(default_factory=dict)
     not_run: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, figures: Figures) -> None:
-        """The figures of one more round."""
+        """Add the figures of one more round."""
         self.rounds.setdefault(name, []).append(figures)
         tell(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
 
     def leave_out(self, name: str, error: Exception) -> None:
-        """What cannot be measured, and why."""
+        """Note a contestant that cannot be measured, and the reason."""
         self.not_run[name] = str(error)
         tell(f"{name}: not run: {error}")
 
     def medians(self) -> dict[str, Figures]:
-        """The median of each figure over the rounds that have it."""
+        """Return the median of each figure over the rounds that have it."""
         return {name: medians(rounds) for name, rounds in self.rounds.items()}
 
 
 def run_rounds(record: Record, contestants: Sequence[Contestant], work: Work, turns: int, core: int) -> None:
-    """All ``contestants`` in turn, ``turns`` times; who cannot be measured is left out from then on.
+    """Measure all ``contestants`` in turn, ``turns`` times; one that fails is left out from then on.
 
     Raises:
         NotRun: ours cannot be measured.
@@ -60,7 +60,7 @@ def run_rounds(record: Record, contestants: Sequence[Contestant], work: Work, tu
 
 
 def one_round(record: Record, contestant: Contestant, work: Work, core: int) -> None:
-    """Start one of them, see that it is right, and measure it."""
+    """Start a contestant, check its forecasts, and measure it."""
     first = contestant.request(work.few[:1])
     log = work.folder / f"{contestant.name}.log"
     with running(contestant.command, contestant.env, first, core, log) as server:
@@ -73,7 +73,7 @@ def one_round(record: Record, contestant: Contestant, work: Work, core: int) -> 
 
 
 def only_ours(record: Record, server: Running, contestant: Contestant, work: Work, known: Figures) -> Figures:
-    """What the others are not asked; a part that cannot be measured is left out from then on."""
+    """Measure our server further; a part that fails is left out from then on."""
     found: Figures = {}
     for name, measure in ONLY_OURS.items():
         if name in record.not_run:
@@ -86,18 +86,18 @@ def only_ours(record: Record, server: Running, contestant: Contestant, work: Wor
 
 
 def limit_cpu_s(work: Work, core: int) -> float:
-    """CPU seconds of ONNX Runtime for all of the many windows."""
+    """Return the CPU seconds of ONNX Runtime for all of the many windows."""
     arguments = (str(work.file), str(work.windows), str(SECONDS))
     line = pinned([sys.executable, "-m", "benchmarks.serving.limit", *arguments], core)
     return float(subprocess.run(line, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 def medians(rounds: Sequence[Figures]) -> Figures:
-    """The median of each figure over the rounds that have it."""
+    """Return the median of each figure over the rounds that have it."""
     names = {name: None for figures in rounds for name in figures}
     return {name: statistics.median(figures[name] for figures in rounds if name in figures) for name in names}
 
 
 def tell(line: str) -> None:
-    """A line for the person at the terminal."""
+    """Print a line for the person at the terminal."""
     print(line, file=sys.stderr, flush=True)

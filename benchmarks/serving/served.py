@@ -1,4 +1,4 @@
-"""The networks that are served: small ones with random weights, as only speed is asked."""
+"""The served networks: small ones with random weights, as only speed counts."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ SPREAD_OF_WEIGHTS = 0.3
 
 
 def random_weights(spec: Spec, seed: int = 0) -> Weights:
-    """Weights of the shapes that ``spec`` needs; nothing is known of its data."""
+    """Return random weights of the shapes of ``spec``."""
     rng = np.random.default_rng(seed)
     shapes = weight_shapes(spec)
     weights = {name: rng.normal(0, SPREAD_OF_WEIGHTS, shape).astype(np.float32) for name, shape in shapes.items()}
@@ -38,6 +38,6 @@ def random_weights(spec: Spec, seed: int = 0) -> Weights:
 
 
 def forecaster(spec: Spec) -> Forecaster:
-    """A forecaster of random weights, with a radius of level / 100 spreads at every step."""
+    """Return a forecaster of random weights, with a radius of level / 100 spreads at every step."""
     radii = np.tile(LEVELS / 100, (spec.horizon, 1)).astype(np.float32)
     return Forecaster((Member(spec, random_weights(spec)),), Calibration(radii, RESIDUALS))

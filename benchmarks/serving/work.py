@@ -1,4 +1,4 @@
-"""What everybody is asked, what they must answer, and one network in the files that they serve."""
+"""Requests, right answers, and the files with the network for all contestants."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ FEW, MANY = 16, 1_000  # windows that are asked for each by itself, and all in o
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """Windows (FEW, T) and (MANY, T), and what is right of them (…, H); ``file`` and ``mlflow`` hold the network.
+    """Windows (FEW, T) and (MANY, T) with their right forecasts (…, H); ``file`` and ``mlflow`` hold the network.
 
     ``windows`` is the file of the many, ``folder`` where all files are.
     """
@@ -36,7 +36,7 @@ class Work:
 
 
 def prepare(folder: Path) -> Work:
-    """Write the files into ``folder``, and work out what is right with ONNX Runtime alone."""
+    """Write the files into ``folder``, and compute the right forecasts with ONNX Runtime alone."""
     file, weights, mlflow, windows = (folder / name for name in ("gru.onnx", "gru.npz", "mlflow", "windows.npy"))
     own = random_weights(SPEC)
     file.write_bytes(whole_graph(SPEC, own).SerializeToString())

@@ -1,4 +1,4 @@
-"""The least that anybody could write: ASGI without a framework, msgspec, ONNX Runtime, under uvicorn."""
+"""The minimal server: ASGI without a framework, msgspec and ONNX Runtime under uvicorn."""
 
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,7 +19,7 @@ class Asked(msgspec.Struct):
 
 
 def application(said: Network) -> Callable[..., Awaitable[None]]:
-    """An ASGI application that answers every request with what ``said`` says of its body."""
+    """Return an ASGI application that answers every request with the forecasts of ``said``."""
     decode, encode = msgspec.json.Decoder(Asked).decode, msgspec.json.Encoder().encode
 
     async def answer(
