@@ -53,13 +53,13 @@ def resolve_url(url: str, private: Sequence[Network] = ()) -> ResolvedAddress:
     for address in found:
         if not _is_allowed(address, private):
             message = f"{excerpt(host)} is {address}, which is not a public address"
-            hint = "use a public one, or have the operator name its network in FORECASTLE_WEBHOOK_PRIVATE_NETWORKS"
+            hint = "use a public address, or ask the operator to add its network to FORECASTLE_WEBHOOK_PRIVATE_NETWORKS"
             raise _refusal("private_address", message, hint)
     return ResolvedAddress(host, str(found[0]), port, scheme == "https", path)
 
 
 def _parts(url: str) -> tuple[str, str, int, str]:
-    hint = "give one such as https://example.org/hook"
+    hint = "use a URL such as https://example.org/hook"
     if not url.isascii() or any(char <= " " or char == "\x7f" for char in url):
         raise _refusal("bad_url", "there is a space or a character that is not ASCII in the URL", hint)
     try:

@@ -49,7 +49,7 @@ def _check_size(progress: JsonObject) -> JsonObject:
     """Return ``progress`` if it is small enough: the database keeps thousands of them for a job. Raise ValueError."""
     text = json.dumps(progress, allow_nan=False)
     if len(text) > MAX_PROGRESS_BYTES or "\\u0000" in text:
-        raise ValueError(f"{len(text)} bytes; send at most {MAX_PROGRESS_BYTES}, and no NUL")
+        raise ValueError(f"the progress has {len(text)} characters; send at most {MAX_PROGRESS_BYTES}, without NUL")
     return progress
 
 

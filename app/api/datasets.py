@@ -189,8 +189,10 @@ def _append(
     rows = read(newest.dataset.freq, service.settings.max_rows, before.categories)
     added = panels.new_revision(rows, before)
     if added.rows_total > service.settings.max_rows:
-        message = f"with these rows there would be {added.rows_total}"
-        hint = f"a data set holds at most {service.settings.max_rows}; start another, or raise FORECASTLE_MAX_ROWS"
+        message = f"with these rows the data set would have {added.rows_total} rows"
+        hint = (
+            f"a data set holds at most {service.settings.max_rows} rows; create another, or raise FORECASTLE_MAX_ROWS"
+        )
         raise InputError.of("too_many_rows", message, hint)
     # The rows were checked against this revision; if another was written meanwhile, this raises Conflict.
     with service.database.write() as session:

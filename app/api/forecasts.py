@@ -59,7 +59,7 @@ async def decode(
     try:
         media_type = media_type_for(header_of(http, b"accept"), offered)
         if media_type is None:
-            raise HTTPException(406, f"{things} can be had as {' or '.join(offered)}.")
+            raise HTTPException(406, f"{things} are available as {' or '.join(offered)}; accept one of these.")
         if media_type == ARROW:
             await run_sync(load_arrow)  # the first time it takes a third of a second
         body = await body_of(http)

@@ -6,7 +6,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.http.idempotency import Idempotency
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, foreign, next_token
+from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, bad_token, next_token
 from app.api.http.services import Caller, CurrentService, PathName, Service, problems
 from app.planning.job_answers import job_answer, job_answers
 from app.planning.jobs import submit_job
@@ -57,7 +57,7 @@ def list_jobs(
         try:
             rows = jobs.list_page(session, caller.tenant_id, after, size, which)
         except NotFound as error:
-            raise foreign(page_token) from error
+            raise bad_token(page_token) from error
         items = job_answers(session, caller.tenant_id, rows)
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 

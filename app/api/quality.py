@@ -23,8 +23,10 @@ Days = Annotated[int, Query(ge=1, le=3_650, description="Values that arrived in 
 def get_quality(
     name: PathName, service: CurrentService, caller: Caller, version: Number = None, days: Days = WINDOW_DAYS
 ) -> QualityAnswer:
-    """Return error, bias and coverage of a sample of a version's forecasts of stored data sets, once values arrived,
-    compared with its backtest and with challengers that forecast the same requests.
+    """Return the realised error, bias and coverage of a version, beside its backtest and its challengers.
+
+    They are computed from a logged sample of its forecasts of stored data sets, after the actual values have arrived.
+    Challengers have forecast the same requests.
     """
     with service.database.read() as session:
         found = registry.resolve(session, caller.tenant_id, name, version, None)

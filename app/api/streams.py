@@ -79,6 +79,6 @@ def _problem(http: Request, error: Exception) -> Facts:
     request_id = http.state.request_id
     response = problem_response(error, request_id, http.url.path)
     if response.status_code >= 500:
-        logger.error("a stream broke off", exc_info=error, extra={"request_id": request_id})
+        logger.error("a stream of forecasts failed before its end", exc_info=error, extra={"request_id": request_id})
     problem: Facts = json.loads(bytes(response.body))
     return problem

@@ -17,21 +17,24 @@ class Format(StrEnum):
 
 
 class TableSource(NamedTuple):
-    """A table by file, ``sample:NAME`` or ``dataset:NAME``, and its frequency; None: read from the data."""
+    """Table on the command line. ``data`` is a file, ``sample:NAME`` or ``dataset:NAME``.
+
+    ``freq`` is its frequency; None: inferred from the timestamps.
+    """
 
     data: str
     freq: str | None
 
 
 class VersionChoice(NamedTuple):
-    """A version of a model by its number; None: the champion."""
+    """Version of ``model`` with the number ``number``; the champion if that is None."""
 
     model: str
     number: int | None
 
 
 def command(name: str) -> ModuleType:
-    """Return the module of a command, imported at its call: ``--help`` must not wait for NumPy and SQLAlchemy."""
+    """Import and return the module of a command; done only at its call, so that ``--help`` does not wait for NumPy."""
     gc.disable()  # the objects that imports create stay: the search for garbage among them takes a tenth of the time
     try:
         return importlib.import_module(f"app.cli.commands.{name}")

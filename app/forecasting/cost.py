@@ -20,11 +20,11 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
         InputError: the horizon, the numbers of the answer or the arithmetic exceed the limit of one request.
     """
     if horizon > settings.max_horizon:
-        message = f"{horizon if horizon < 10**15 else 'so many'} steps are requested"
+        message = f"the horizon is {horizon if horizon < 10**15 else 'over 10^15'} steps"
         raise InputError.of("horizon_too_long", message, f"ask for at most {settings.max_horizon}", field="horizon")
     numbers = series * horizon * (1 + 2 * levels)
     if numbers > settings.max_forecast_points:
-        message = f"{series} series of {horizon} steps with {levels} levels are {numbers} numbers"
+        message = f"the answer for {series} series of {horizon} steps with {levels} levels would have {numbers} numbers"
         hint = f"ask for at most {settings.max_forecast_points} at a time: fewer series, steps or levels"
         raise InputError.of("answer_too_large", message, hint, field="horizon")
     gflop = series * loaded.forecast_flop(horizon) / 1e9

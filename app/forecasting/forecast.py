@@ -77,16 +77,15 @@ class Forecasting:
     ) -> bytes:
         """Return the encoded forecast of a request.
 
-        ``data`` is the input that ``request`` does not hold itself. ``wait`` waits for a queued forecast, and may
-        cancel it: then it is not made. If the version is broken, the one that its alias falls back to
-        answers.
+        ``data`` is the input outside of ``request``, such as an Arrow table. ``wait`` awaits a queued forecast, and may
+        cancel it before it is computed. If the version is broken, an earlier version of its alias answers.
 
         Raises:
             NotFound: the tenant has no such model, version, alias or data set.
             InputError: the request cannot be forecast, or costs more than one request may.
-            ModelBroken, BundleError, CorruptBundle: the version is broken, and there is none to fall back to.
+            ModelBroken, BundleError, CorruptBundle: the version is broken, and no earlier one can replace it.
             Unavailable, TooManyRequests, DeadlinePassed: the service is too busy.
-            Conflict: other requests go on with the same session.
+            Conflict: other requests changed the same session meanwhile.
         """
         try:
             make = partial(self._answer, request, data, encode, wait)
@@ -100,21 +99,23 @@ class Forecasting:
     async def stream(
         self, tenant_id: int, request: Request, data: Input, output: StreamFormat, wait: Wait = wait_for
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the encoded forecasts of a request part by part; none is made before it is asked for.
+        """Yield the encoded forecasts of a request in pieces; each piece is computed when the caller iterates to it.
 
-        ``wait`` waits for the first piece only. Errors up to that are raised, later ones are sent as the last piece.
+        ``wait`` awaits the forecasts of the first piece only. An error before the end of the first piece is raised; a
+        later one is encoded as the last piece.
 
         Raises:
-            Exception: see ``answer``.
+            InputError: the request names a session, cannot be forecast, or costs more than one request may.
+            Exception: any other error that ``answer`` raises.
         """
         try:
             if request.session is not None:
-                hint = "leave 'session' out, or ask for it by POST /v1/forecasts"
-                raise InputError.of("no_session", "a stream keeps no state", hint, field="session")
+                hint = "leave 'session' out, or use POST /v1/forecasts"
+                raise InputError.of("no_session", "a stream of forecasts keeps no session", hint, field="session")
             begin = partial(self._begin_stream, request, data, output, wait)
             first, pieces = await self._with_version(tenant_id, request, begin)
         except CallerGone:
-            raise  # counted as gone already
+            raise  # counted already as a request whose client has gone
         except Exception:
             self.telemetry.forecast_made("error")
             raise
@@ -124,7 +125,7 @@ class Forecasting:
                 yield piece
 
     def close(self) -> None:
-        """Answer all that waits, and end the threads."""
+        """Answer all waiting requests, and end the threads."""
         self.batcher.stop()
         self.log.close()
         self.scales.close()
@@ -134,9 +135,7 @@ class Forecasting:
     async def _with_version(
         self, tenant_id: int, request: Request, use: Callable[[ResolvedVersion, LoadedModel], Awaitable[T]]
     ) -> T:
-        """Return the result of ``use`` for the version that the request names; where that version is broken, its result
-        for the version that the alias falls back to.
-        """
+        """Return the result of ``use`` for the version of the request or, if it is broken, for its replacement."""
         name = (tenant_id, request.model, request.version, request.alias)
         resolved = self.resolver.find(*name) or await self.resolver.wait(*name)
         try:
@@ -183,7 +182,7 @@ class Forecasting:
         return await wait(waiting), len(panel)
 
     def _logged(self, resolved: ResolvedVersion, source: RequestPanel, encode: Encode) -> Encode:
-        """Return ``encode``, which also gives the forecast to the log if it is one of the sample."""
+        """Return ``encode``; if the request is in the logged sample, return an encoder that also logs the forecast."""
         if source.dataset_id is None or not self.log.draw():
             return encode
         origin = LogSource(
@@ -212,12 +211,12 @@ class Forecasting:
         resolved: ResolvedVersion,
         loaded: LoadedModel,
     ) -> tuple[bytes, AsyncGenerator[bytes, None]]:
-        """Return the first piece of a stream and those after it."""
+        """Return the first piece of a stream, and an iterator over the pieces after it."""
         horizon, levels = horizon_of(request, resolved), tuple(request.levels)
         settings, timeout_s = self.settings, self.settings.forecast_timeout_s
 
         def read() -> tuple[RequestPanel, Iterator[Panel], float]:
-            """Return the panel, its parts and the cost of one series; refuse a request of which any part would fail."""
+            """Return the panel, its parts and the cost of one series; raise if any part would be refused."""
             source = self.reader.read(resolved.tenant_id, request, data, resolved.spec.freq)
             gflop = cost_gflop(settings, loaded, 1, horizon, len(levels))
             numbers = horizon * (1 + 2 * len(levels))

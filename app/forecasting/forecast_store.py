@@ -1,4 +1,4 @@
-"""Database as the serving parts ask it: bundles, versions, aliases, interval scales, and the log of forecasts."""
+"""Database queries of serving: bundles, versions, aliases, interval scales, and the log of forecasts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -31,7 +31,7 @@ class ForecastStore:
             return registry.bundle(session, tenant_id, version_id)
 
     def look_up(self, tenant_id: int, model: str, number: int | None, alias: str | None) -> ResolvedVersion:
-        """Return a version by its number or by an alias; the other of the two is None.
+        """Return a version by its ``number`` or by ``alias``; exactly one of them is not None.
 
         Raises:
             NotFound: no such model, version or alias for this tenant.
@@ -70,7 +70,7 @@ class ForecastStore:
 
 
 def resolved_version(version: Version, model: str, alias: str | None) -> ResolvedVersion:
-    """Return ``version`` as serving knows it."""
+    """Convert a row of the registry to the type of ``app.serving``; ``alias`` is None if the request gave a number."""
     return ResolvedVersion(
         tenant_id=version.tenant_id,
         model=model,

@@ -85,7 +85,7 @@ def _head(provenance: Provenance, freq: Freq, horizon: int, notes: Sequence[Note
 
 
 def _doubts(version: ResolvedVersion, backtest: Skill) -> Iterator[WarningAnswer]:
-    """Yield warnings about the version itself."""
+    """Yield warnings about a version whose skill is doubtful or unknown."""
     if version.spec.strategy == "seasonal_naive":
         message = "this version is seasonal naive itself: no trained network had a lower error when it was selected"
         yield WarningAnswer(code="baseline_served", message=message)
@@ -101,7 +101,7 @@ def _doubts(version: ResolvedVersion, backtest: Skill) -> Iterator[WarningAnswer
 
 
 def skill_of(report: BacktestReport) -> Skill:
-    """Return the short form of a backtest report."""
+    """Return the skill, MASE and coverage that an answer states, taken from a backtest report."""
     return Skill(
         skill=report.skill,
         mase=report.scores["model"]["mase"],

@@ -59,10 +59,10 @@ class SchedulePlanner:
             moment = now(session)
         cron.check(plan.times or CronTimes("0 0 * * *", plan.zone), moment)
         if plan.cron is None and not plan.triggers.any:
-            message = "neither a due time nor a trigger"
+            message = "the schedule has neither a due time nor a trigger"
             raise InputError.of("never_fires", message, "give 'cron' or 'triggers'", field="cron")
         if plan.misfire == "all" and plan.overlap == "skip":
-            message = "of jobs queued all at once, 'skip' leaves all but the first out"
+            message = "misfire 'all' queues several jobs at once, and overlap 'skip' would drop all but the first"
             raise InputError.of("contradiction", message, "give overlap 'queue', or misfire 'once'", field="overlap")
         try:
             self.plan_job(tenant_id, job_request_of(plan), "check")

@@ -89,7 +89,7 @@ class ScheduleBody(Body):
 
 
 class FiringDetailAnswer(Answer):
-    """Numbers or reasons of a firing; the fields depend on its cause and outcome."""
+    """Measurements that made a trigger fire, or the reason why no job was made; unused fields are absent."""
 
     new_rows: int | None = Field(None, description="Rows since the last training or firing.")
     age_s: float | None = Field(None, description="Seconds since the last training or firing; null if there is none.")

@@ -1,7 +1,7 @@
-"""Refresher of the aliases in use: one query every half second states where all of them point.
+"""Refresher of the aliases in use: one query every half second reads the targets of all of them.
 
 A version that an alias has moved to is loaded first and then served, so that no request waits for a promotion or a
-rollback; if it cannot be loaded, the version before goes on.
+rollback. If it cannot be loaded, the previous version stays in service.
 """
 
 import logging
@@ -28,7 +28,7 @@ class VersionStore(Protocol):
     """Registry of versions and aliases; its methods may block, and may raise any error of the database."""
 
     def look_up(self, tenant_id: int, model: str, number: int | None, alias: str | None) -> ResolvedVersion:
-        """Return a version by its number or by an alias; the other of the two is None.
+        """Return a version by its ``number`` or by ``alias``; exactly one of them is not None.
 
         Raises:
             NotFound: no such model, version or alias for this tenant.
@@ -42,14 +42,14 @@ class VersionStore(Protocol):
 
 
 class ModelLoader(Protocol):
-    """Loads versions into memory, such as ``ModelCache``."""
+    """Loader of versions into memory; ``ModelCache`` is one implementation."""
 
     def load(self, tenant_id: int, version_id: int) -> "Future[Any]":
         """Return a future of the loaded version, or of the error that prevents it."""
 
 
 class AliasMoves(NamedTuple):
-    """Moves of aliases that were followed and that could not be, since the start; aliases that fall back now."""
+    """Counts of alias moves since the start, followed or failed, and of aliases that serve an earlier version now."""
 
     followed: int = 0
     failed: int = 0
@@ -77,7 +77,7 @@ class AliasRefresher:
         self._search_thread = ThreadPoolExecutor(1, "fall-back")  # a second one, because it waits for loads
 
     def find(self, name: AliasName) -> ResolvedVersion | None:
-        """Return the version that the alias serves; None if it is not known here or too old. This never blocks."""
+        """Return the version that the alias serves; None if it is not cached or too old. This never blocks."""
         with self._lock:
             alias = self._aliases.get(name)
             if alias is None:
@@ -88,9 +88,7 @@ class AliasRefresher:
             return alias.current(now_s)
 
     def ask(self, name: AliasName) -> "Future[ResolvedVersion] | None":
-        """Return a future of the version that the alias serves by the database's next statement; None if the alias is
-        not known here.
-        """
+        """Return a future of the version that the alias serves after the next query; None if it is not cached."""
         with self._lock:
             alias = self._aliases.get(name)
             if alias is None or self._closed:
@@ -117,11 +115,11 @@ class AliasRefresher:
             resolve(dropped.waiting, dropped.served)  # these requests came before the move
 
     def report_broken(self, version: ResolvedVersion, error: BaseException) -> "Future[ResolvedVersion]":
-        """Report that ``version`` could not be loaded or gave no usable numbers; return its replacement.
+        """Report that ``version`` could not be loaded or forecast no finite numbers; return its replacement.
 
-        That is the newest version that its alias has pointed at and that can be loaded; every request gets it until
-        the alias moves, with a note that states the reason. The future raises ``error`` if there is none, and for a
-        version that was asked for by its number.
+        The replacement is the newest loadable version that its alias has pointed at. Every request gets it, with a note
+        that states the reason, until the alias moves. The future raises ``error`` if there is none, and if
+        the request gave the version by its number.
         """
         if version.alias is None:
             return failed(error)
@@ -149,7 +147,7 @@ class AliasRefresher:
             return AliasMoves(self._followed, self._failed, fallen_back)
 
     def close(self) -> None:
-        """Ask the database no more, and fail with Unavailable all that waits for it."""
+        """Stop the queries, and fail waiting requests with Unavailable."""
         with self._lock:
             self._closed = True
             waiting = [f for alias in self._aliases.values() for f in (alias.waiting, alias.fallback) if f is not None]
@@ -199,7 +197,7 @@ class AliasRefresher:
                 self._answer_waiting(alias, error)
 
     def _update(self, name: AliasName, alias: AliasState, version_id: int | None, asked_s: float) -> None:
-        """Follow the database's statement that the alias points at ``version_id``; None: that it does not exist."""
+        """Update an alias that points at ``version_id`` in the database; None: the alias does not exist."""
         with self._lock:
             settled = version_id is not None and alias.is_settled(version_id, asked_s)
             if settled:
@@ -226,7 +224,7 @@ class AliasRefresher:
     def _finish_move(
         self, name: AliasName, alias: AliasState, version: ResolvedVersion, loading: "Future[Any]"
     ) -> None:
-        """Serve the version that the alias has moved to, or the one before where it could not be loaded."""
+        """Serve the version that the alias has moved to or, if it could not be loaded, the previous one."""
         error, before = loading.exception(), alias.served
         with self._lock:
             if error is None:
@@ -247,7 +245,7 @@ class AliasRefresher:
         """Serve and return the newest earlier version that can be loaded.
 
         Raises:
-            BaseException: ``error``, where there is none.
+            BaseException: ``error``, if no earlier version can be loaded.
         """
         try:
             earlier = self._newest_loadable(name, alias)
@@ -275,7 +273,7 @@ class AliasRefresher:
         return None
 
     def _answer_waiting(self, alias: AliasState, error: BaseException | None = None, at_once: bool = False) -> None:
-        """Give the requests that wait for the alias its version or ``error``; ``at_once``: at any age."""
+        """Answer the requests that wait for the alias with its version or ``error``; ``at_once``: at any age."""
         with self._lock:
             version = alias.served if at_once else alias.current(self._clock())
             if alias.waiting is None or (error is None and version is None):

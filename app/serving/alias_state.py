@@ -1,4 +1,4 @@
-"""State of an alias in one process: the version that it serves, and the last statement of the database about it.
+"""State of an alias in one process: the version that it serves, and its target as last read from the database.
 
 This file has no thread and no clock: ``app.serving.alias_refresher`` calls every method under one lock and passes the
 time.
@@ -19,9 +19,9 @@ FELL_BACK = "fell_back"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResolvedVersion:
-    """Version that a request names, with the facts that its answer states; ``alias`` is None if it came by its number.
+    """Version that a request names, with the facts for its answer; ``alias`` is None if the request gave its number.
 
-    ``notes`` explain why it is another version than its alias points at. While an alias stays where it is, its version
+    ``notes`` give the reason if the alias points at another version. While an alias stays where it is, its version
     stays the same object, so that callers may cache by identity.
     """
 
@@ -39,9 +39,9 @@ class ResolvedVersion:
 class AliasTimes(NamedTuple):
     """Maximum ages and waits of aliases, in seconds.
 
-    The database is asked again after ``refresh_s``, and its statement is not used after ``max_age_s``. A version that
-    an alias has moved to is waited for up to ``patience_s``: if it takes longer to load, the version before answers
-    meanwhile. A version that could not be loaded is tried again after ``retry_s``.
+    The database is read again after ``refresh_s``, and a result older than ``max_age_s`` is not used. After a move,
+    requests wait up to ``patience_s`` for the new version to be loaded; after that the previous version answers
+    until it is. A version that could not be loaded is tried again after ``retry_s``.
     """
 
     refresh_s: float = 0.5
@@ -54,7 +54,7 @@ TIMES = AliasTimes()
 
 
 class AliasState:
-    """One alias: ``served`` answers requests, ``points_at`` is the version id that the database stated last.
+    """One alias: ``served`` answers requests, ``points_at`` is the id of its target in the database, as last read.
 
     They differ while the new version is being loaded (``loading``), and for as long as the version that the alias
     points at is known to be broken: then an earlier version answers in its place, with a note.
@@ -79,7 +79,7 @@ class AliasState:
         return self.served if now_s < self._until_s or overdue else None
 
     def is_settled(self, version_id: int, now_s: float) -> bool:
-        """Return whether the statement of the database that the alias points at ``version_id`` changes nothing."""
+        """Return whether nothing changes if the database says that the alias points at ``version_id``."""
         return version_id == self.points_at and (self._retry_s is None or now_s < self._retry_s)
 
     def is_broken(self, version_id: int) -> bool:
@@ -92,13 +92,13 @@ class AliasState:
         return self.points_at in self._broken and self.served.version_id != self.points_at
 
     def confirm(self, asked_s: float) -> None:
-        """Note that the database, asked at ``asked_s``, has stated nothing new."""
+        """Record that the answer of the database at ``asked_s`` brought no change."""
         self._asked_s = asked_s
         if self.loading is None or self.points_at in self._broken:
             self._until_s = asked_s + self._times.max_age_s
 
     def point_at(self, version: ResolvedVersion, asked_s: float) -> bool:
-        """Note that the alias points at ``version``; return whether the version must be loaded before it is served."""
+        """Record that the alias points at ``version``; return whether it must be loaded before it is served."""
         self._asked_s, self._retry_s = asked_s, None
         if version.version_id != self.points_at:
             self._broken.clear()
@@ -132,7 +132,7 @@ class AliasState:
         return True
 
     def mark_broken(self, version: ResolvedVersion, error: BaseException) -> None:
-        """Note that ``version`` cannot be served."""
+        """Record that ``version`` cannot be served."""
         reason = f"{type(error).__name__} {excerpt(str(error), 200)}"
         self._broken[version.version_id] = f"version {version.number} cannot be served: {reason}"
 
@@ -141,11 +141,11 @@ class AliasState:
         return now_s >= self._search_s
 
     def search_failed(self, now_s: float) -> None:
-        """Note that no earlier version can be served."""
+        """Record that no earlier version could be served; ``may_search`` is then False for ``retry_s`` seconds."""
         self._search_s = now_s + self._times.retry_s
 
     def fall_back_to(self, version: ResolvedVersion) -> ResolvedVersion:
-        """Serve an earlier ``version`` until the alias moves; return it, with the note that answers state."""
+        """Serve an earlier ``version`` until the alias moves; return it, with a note for its answers."""
         if self.points_at in self._broken:
             self._serve(self._substitute(version))
             return self.served

@@ -216,7 +216,7 @@ class Lane:
 def check_room(stopped: bool, waiting: int, capacity: int) -> None:
     """Raise Unavailable for a lane that is stopped, TooManyRequests for one that is full."""
     if stopped:
-        raise Unavailable("the service is being stopped; ask another process, or again in a few seconds")
+        raise Unavailable("the service is being stopped; use another process or try again later")
     if waiting >= capacity:
         raise TooManyRequests(f"{capacity} forecasts are waiting already; try again in a second")
 
@@ -274,7 +274,7 @@ def deliver(results: Sequence[Result]) -> None:
         try:
             loop.call_soon_threadsafe(set_results, own)
         except RuntimeError:  # the loop is closed: nobody waits any more
-            logger.warning("%d forecasts were made for a loop that is closed", len(own))
+            logger.warning("%d forecasts were discarded: their event loop is closed", len(own))
 
 
 def set_results(results: Sequence[Result]) -> None:

@@ -149,7 +149,7 @@ class ModelCache:
 
     def close(self) -> None:
         """Load nothing more, and fail the loads that have not ended with Unavailable."""
-        self._loads.close(Unavailable("the service is being stopped; ask another process, or again in a few seconds"))
+        self._loads.close(Unavailable("the service is being stopped; use another process or try again later"))
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, key: ModelKey) -> LoadedModel:

@@ -1,7 +1,7 @@
-"""Cache of sessions in memory, bounded in bytes and age, and how each request continues one.
+"""Cache of sessions in memory, bounded in bytes and age, and the rules by which a request continues a session.
 
-A lost session costs time only: one of a data set is read again by itself, otherwise the client sends the history again.
-So each process keeps its own, in memory.
+A lost session costs time only: the service reads the data set again, or the client sends the history again. So each
+process keeps its own sessions, in memory.
 """
 
 import logging
@@ -32,7 +32,7 @@ ENTRY_BYTES = 1_000  # of a key, an entry and their places in the tables
 
 
 class SessionKey(NamedTuple):
-    """Tenant, model as it was asked for (``demand@champion``), and the client's ``name`` of the session."""
+    """Tenant, model as the request names it (``demand@champion``), and the client's ``name`` of the session."""
 
     tenant_id: int
     model: str
@@ -40,7 +40,7 @@ class SessionKey(NamedTuple):
 
 
 class SeriesSource(NamedTuple):
-    """Data set that a session follows, and the series that were asked for; None means all."""
+    """Data set that a session follows, and the ids of its series; None means all series."""
 
     dataset_id: int
     ids: tuple[str, ...] | None
@@ -61,10 +61,10 @@ class InlineRows(NamedTuple):
     rows: Panel
 
     def advance(self, networks: Sequence[RunnableMember], saved: SavedSession | None, windows: int) -> SavedSession:
-        """Return the session after the rows; without a saved one it begins with them.
+        """Return the session after reading the rows; if none is saved, begin one with them.
 
         Raises:
-            InputError: ``unknown_session`` where none is saved and the rows are too few to begin with; or the rows do
+            InputError: ``unknown_session`` if none is saved and the rows are too few to begin one; or the rows do
                 not follow the session.
         """
         if saved is not None:
@@ -122,7 +122,7 @@ class DatasetRows(NamedTuple):
 
 
 class SessionMetrics(Protocol):
-    """Receives the events of the cache, such as ``app.telemetry.Telemetry``."""
+    """Counters of the cache's events; ``app.telemetry.Telemetry`` is one implementation."""
 
     def sessions_kept(self, count: int, size_bytes: int) -> None:
         """Set the number of sessions in memory and their size."""
@@ -144,7 +144,7 @@ class SessionCache:
     """Sessions of all tenants, kept until they are unused for ``ttl_s`` or room is needed; safe to use from threads.
 
     When ``budget_bytes`` are full, the tenant with most bytes loses its session that was not used for longest: no
-    tenant can push out the sessions of others by having more.
+    tenant can evict the sessions of others by having more.
     """
 
     def __init__(
@@ -168,11 +168,11 @@ class SessionCache:
     def update(self, key: SessionKey, change: Callable[[SavedSession | None], tuple[SavedSession, T]]) -> T:
         """Save the session that ``change`` makes of the saved one, and return the other value that it returns.
 
-        This is optimistic: if another request has updated the session meanwhile, ``change`` is called again with that
-        one's session, up to three times in all. No request waits for another.
+        This is optimistic: if another request has updated the session meanwhile, ``change`` is called again with the
+        updated session, up to three times in all. No request waits for another.
 
         Raises:
-            Conflict: other requests came first every time.
+            Conflict: another request updated the session before each of the three calls.
             InputError: the name is not valid, or the session alone would fill the memory.
             Exception: ``change`` raised it; the saved session is as it was.
         """
@@ -186,13 +186,13 @@ class SessionCache:
             after, result = change(before)
             if self._swap(key, before, after):
                 return result
-        raise Conflict(f"other requests go on with session {excerpt(key.name)} at this moment; send one after another")
+        raise Conflict(f"other requests change session {excerpt(key.name)} at this moment; send them one after another")
 
     def _swap(self, key: SessionKey, before: SavedSession | None, after: SavedSession) -> bool:
-        """Save ``after``, unless another session than ``before`` is saved by now."""
+        """Save ``after`` unless another session than ``before`` was saved meanwhile; return whether it was saved."""
         size_bytes = ENTRY_BYTES + after.session.size_bytes
         if size_bytes > self._budget_bytes:
-            message = f"the session would take {size_bytes} bytes, and all together may take {self._budget_bytes}"
+            message = f"the session would take {size_bytes} bytes; all sessions together may take {self._budget_bytes}"
             hint = "send fewer series in one session, or leave the session out"
             raise InputError.of("session_too_large", message, hint, field="session")
         with self._lock:

@@ -15,7 +15,7 @@ from models.network.sizes import forecast_flop
 
 logger = logging.getLogger(__name__)
 
-REFRESH_S = 5.0  # for which the challenger of a model is remembered
+REFRESH_S = 5.0  # lifetime of the cached challenger of a model
 LOAD_TIMEOUT_S = 10.0
 MAX_GFLOP_S = 1.0  # of arithmetic for shadows in a second: a twentieth of a core
 MAX_MODELS = 1_000
@@ -25,9 +25,9 @@ LoadVersion = Callable[[int, int], "Future[LoadedModel]"]  # tenant id, version 
 
 
 class ShadowForecaster:
-    """Forecasts with challengers, within a budget of arithmetic; only one thread may call it.
+    """Forecaster with challengers, limited to ``MAX_GFLOP_S``, in 10^9 operations per second; one thread calls it.
 
-    ``clock`` is monotonic, in seconds.
+    ``clock`` returns monotonic seconds.
     """
 
     def __init__(self, find: FindChallenger, load: LoadVersion, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,8 +36,9 @@ class ShadowForecaster:
         self._free_s = 0.0  # when the arithmetic done so far is within the budget
 
     def forecast(self, source: LogSource, panel: Panel, horizon: int) -> ShadowForecast | None:
-        """Return the challenger's prediction for ``panel``; None where the source's model has no challenger, it cannot
-        forecast, or the budget is spent.
+        """Return the challenger's prediction for ``panel``.
+
+        Return None if the model has no challenger, if the challenger cannot forecast, or over the limit of operations.
         """
         now_s = self._clock()
         version_id = self._challenger(source.tenant_id, source.model, now_s)

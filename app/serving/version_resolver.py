@@ -86,8 +86,8 @@ class Resolver:
             waiting.cancel()
 
     def close(self) -> None:
-        """Ask the database no more, and fail with Unavailable all that waits for it."""
-        self._lookups.close(Unavailable("the service is being stopped; ask another process, or again in a few seconds"))
+        """Stop the queries, and fail waiting requests with Unavailable."""
+        self._lookups.close(Unavailable("the service is being stopped; use another process or try again later"))
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.aliases.close()
 

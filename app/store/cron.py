@@ -89,7 +89,7 @@ def check(times: CronTimes, moment: datetime) -> None:
     except CronSimError as error:
         raise _refusal("bad_cron", "cron", f"{excerpt(times.cron)} is no cron expression: {error}", HINT) from error
     if not coming:
-        message = f"{excerpt(times.cron)} never comes: no such day in 50 years"
+        message = f"{excerpt(times.cron)} has no due time in the next 50 years"
         raise _refusal("never_fires", "cron", message, HINT)
     shortest_s = min(((b - a).total_seconds() for a, b in pairwise(coming)), default=times.jitter_s + 1)
     if times.jitter_s >= shortest_s:

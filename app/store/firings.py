@@ -84,7 +84,7 @@ def run_now(session: Session, tenant_id: int, name: str, job: NewJob, at: dateti
     firing = NewFiring(due_at=at or now(session), cause="manual", outcome="fired", detail={}, job=job)
     fired = _fire(session, row, firing, firing.due_at)
     if fired is None:
-        raise Conflict(f"schedule {excerpt(name)} fires at this very moment; send the request again")
+        raise Conflict(f"schedule {excerpt(name)} is firing at this moment; send the request again")
     if fired.outcome == "skipped":
         raise Conflict(
             f"job {fired.detail['unfinished']} of schedule {excerpt(name)} is unfinished; wait for it, cancel it, or "

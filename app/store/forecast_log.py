@@ -1,4 +1,4 @@
-"""Log of served forecasts, kept until actual values arrive to be compared with."""
+"""Log of served forecasts, kept for comparison with the actual values that arrive later."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -33,11 +33,14 @@ def add(session: Session, served: Sequence[ForecastRecord]) -> int:
     return count
 
 
-def forget(session: Session, log_days: int, quality_days: int, most: int) -> int:
-    """Delete up to ``most`` old forecasts and as many old sums of errors; return the number of deleted rows."""
+def forget(session: Session, log_days: int, quality_days: int, max_rows: int) -> int:
+    """Delete old rows and return their number.
+
+    At most ``max_rows`` forecasts older than ``log_days`` and as many sums of errors older than ``quality_days``.
+    """
     moment = now(session)
-    old = select(ServedForecast.id).where(ServedForecast.served_at < moment - timedelta(days=log_days)).limit(most)
-    past = select(Realised.id).where(Realised.day < (moment - timedelta(days=quality_days)).date()).limit(most)
+    old = select(ServedForecast.id).where(ServedForecast.served_at < moment - timedelta(days=log_days)).limit(max_rows)
+    past = select(Realised.id).where(Realised.day < (moment - timedelta(days=quality_days)).date()).limit(max_rows)
     gone = session.scalars(delete(ServedForecast).where(ServedForecast.id.in_(old)).returning(ServedForecast.id)).all()
     sums = session.scalars(delete(Realised).where(Realised.id.in_(past)).returning(Realised.id)).all()
     return len(gone) + len(sums)

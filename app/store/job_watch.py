@@ -1,4 +1,4 @@
-"""Watchers of jobs: one query each half second serves all watchers of a process."""
+"""Watchers of jobs: one query every half second reads the news of all watched jobs of a process."""
 
 import asyncio
 import logging
@@ -24,10 +24,10 @@ StateAndAttempt = tuple[str, int]
 
 @dataclass(eq=False)
 class JobWatcher:
-    """One reader of a job's events after the id ``after``; ``known`` is the state that it has been given.
+    """One reader of a job's events after the id ``after``; ``known`` is the last state that ``next`` returned.
 
-    An update waits in ``update`` until it is taken. Until then nothing more is read for this watcher, so a slow reader
-    makes no queue grow.
+    ``update`` holds one update until ``next`` returns it. Until then nothing more is read for this watcher, so a slow
+    reader makes no queue grow.
     """
 
     job_id: str
@@ -37,7 +37,7 @@ class JobWatcher:
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, found: JobUpdate) -> None:
-        """Keep the part of an update that is new to this watcher, if any, and wake it."""
+        """Keep the part of an update that is new to this watcher, if any, and wake its reader."""
         events = tuple(event for event in found.events if event.id > self.after)
         if events or (found.state, found.attempt) != self.known:
             self.update = JobUpdate(found.state, found.attempt, events)
@@ -57,7 +57,10 @@ class JobWatcher:
 
 
 class JobWatch:
-    """Watchers of one process, at most ``max_watchers`` that wait for a state; without any there are no queries."""
+    """Watchers of the jobs that clients of this process follow. Without watchers there are no queries.
+
+    At most ``max_watchers`` requests may wait for a change of state at the same time.
+    """
 
     def __init__(self, database: Database, max_watchers: int) -> None:
         self._database, self._watchers = database, set[JobWatcher]()
@@ -67,7 +70,7 @@ class JobWatch:
 
     @contextmanager
     def watching(self, job_id: str, after: int, known: StateAndAttempt | None = None) -> Iterator[JobWatcher]:
-        """Yield a watcher of a job, which ends with the block."""
+        """Return a context manager that yields a watcher of a job and removes it at the end of the block."""
         watcher = JobWatcher(job_id, after, known)
         self._watchers.add(watcher)
         if self._task is None:
@@ -78,10 +81,10 @@ class JobWatch:
             self._watchers.discard(watcher)
 
     async def changed(self, job_id: str, known: StateAndAttempt, timeout_s: float) -> None:
-        """Wait until state or attempt of a job differ from ``known``, at most ``timeout_s`` seconds.
+        """Wait until the state or the attempt of a job differs from ``known``, at most ``timeout_s`` seconds.
 
         Raises:
-            TooManyRequests: too many requests wait already.
+            TooManyRequests: ``max_watchers`` requests wait already.
         """
         borrower = object()
         try:

@@ -43,7 +43,7 @@ def config(connection: Connection) -> Config:
 
 def _check_foreign_keys(connection: Connection) -> None:
     if connection.dialect.name == "sqlite" and (broken := connection.execute(text("PRAGMA foreign_key_check")).all()):
-        raise RuntimeError(f"the migration left {len(broken)} rows that point at nothing, first {broken[0]}; report it")
+        raise RuntimeError(f"the migration broke {len(broken)} foreign keys, first {broken[0]}; report it")
 
 
 def _lock(connection: Connection) -> None:

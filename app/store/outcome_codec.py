@@ -83,4 +83,4 @@ def _no_number(name: str) -> None:
 
 
 def _refused(message: str) -> InputError:
-    return InputError([Fault(code="bad_outcome", message=message[:300], hint="send what this release's runner sends")])
+    return InputError([Fault(code="bad_outcome", message=message[:300], hint="use a runner of the service's release")])

@@ -75,7 +75,7 @@ def create(session: Session, tenant_id: int, name: str, url: str, events: Sequen
 
 
 def rotate(session: Session, tenant_id: int, name: str) -> Webhook:
-    """Give a webhook a new secret; the former secret signs too for ``OLD_SECRET``. Raise NotFound."""
+    """Give a webhook a new secret; the former secret stays valid for ``OLD_SECRET``. Raise NotFound."""
     webhook = get(session, tenant_id, name)
     webhook.previous_secret, webhook.secret = webhook.secret, _new_secret()
     webhook.previous_until = now(session) + OLD_SECRET
@@ -155,7 +155,7 @@ def retry_later(session: Session, delivery: OutgoingDelivery, detail: str, wait_
 
 
 def postpone(session: Session, delivery: OutgoingDelivery, wait_s: float) -> None:
-    """Put off the due deliveries of a webhook that does not answer by ``wait_s`` seconds.
+    """Postpone by ``wait_s`` seconds the due deliveries of a webhook whose receiver does not answer.
 
     Each message to such an address takes the whole timeout, which would delay the webhooks of others.
     """
@@ -166,7 +166,7 @@ def postpone(session: Session, delivery: OutgoingDelivery, wait_s: float) -> Non
 
 
 def disable(session: Session, delivery: OutgoingDelivery, reason: str) -> None:
-    """Disable a webhook whose receiver refuses for good, and end its pending deliveries as failed."""
+    """Disable a webhook whose receiver answered 410, and end its pending deliveries as failed."""
     session.execute(update(Webhook).where(Webhook.id == delivery.webhook_id).values(disabled=reason))
     waiting = update(Delivery).where(Delivery.webhook_id == delivery.webhook_id, Delivery.state == "pending")
     session.execute(waiting.values(state="failed", next_at=None, detail=reason))
@@ -181,7 +181,7 @@ def counts(session: Session) -> dict[str, int]:
 
 
 def forget(session: Session, older_than_s: float) -> int:
-    """Delete the deliveries that have ended and are older than this; return their number."""
+    """Delete finished deliveries older than ``older_than_s`` seconds; return their number."""
     old = Delivery.created_at < now(session) - timedelta(seconds=older_than_s)
     gone = session.execute(delete(Delivery).where(Delivery.state != "pending", old).returning(Delivery.id))
     return len(gone.all())

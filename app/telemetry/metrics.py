@@ -120,7 +120,7 @@ class Telemetry:
         self._sessions_dropped.add((reason,))
 
     def watch(self, *figures: "Figure") -> None:
-        """Add ``figures`` to the metrics; they are read whenever the metrics are rendered."""
+        """Add metrics whose values are read from the running service at each rendering."""
         self.registry.register(FigureCollector(figures))
 
     def jobs_counted(self, jobs: Mapping[tuple[str, str], int], oldest_s: float) -> None:

@@ -50,7 +50,7 @@ def settle(database: Database, attempt: TrackedAttempt) -> None:
             elif attempt.unwanted_s is not None:
                 jobs.mark_cancelled(session, *attempt.name)
             elif attempt.is_late:
-                message = f"not done by its deadline, {attempt.job.deadline_at}"
+                message = f"did not finish by its deadline, {attempt.job.deadline_at}"
                 jobs.fail(session, *attempt.name, "timeout", message, retry=False)
             else:
                 code = attempt.code or 0

@@ -95,7 +95,7 @@ def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
 
 
 def rule(evidence: Evidence, payload: TrainPayload) -> Ruling:
-    """Return the verdict of the gate; if it compared, it holds only while the champion is still the same version."""
+    """Return the verdict of the gate; a verdict by comparison is valid only for the compared champion."""
     verdict = decide(payload.gate, evidence, payload.promote)
     return Ruling(
         verdict=verdict.outcome,
@@ -132,6 +132,6 @@ def _window_mases(members: Sequence[Member], origins: Origins, rows: Ints) -> Fl
 
 
 def _unusable(number: int, error: Exception) -> Evidence:
-    """Return the evidence of a champion that cannot forecast. The job goes on: its version replaces the champion."""
-    logger.warning("the champion cannot be used", extra={"version": number, "reason": str(error)})
+    """Log that the champion cannot forecast, and return evidence of that; the job goes on."""
+    logger.warning("the champion cannot forecast", extra={"version": number, "reason": str(error)})
     return Evidence(champion=number, usable=False)

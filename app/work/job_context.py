@@ -121,7 +121,7 @@ class DatabaseJobContext:
             with self._database.write() as session:
                 self._stop = jobs.report(session, self._job.id, self._job.token, progress.to_json())
         except DatabaseUnreachable as error:
-            logger.warning("a report was lost", extra={"job": self._job.id, "reason": error.reason})
+            logger.warning("a progress report was not stored", extra={"job": self._job.id, "reason": error.reason})
         return self._stop
 
     def log(self, line: str) -> None:

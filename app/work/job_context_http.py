@@ -72,7 +72,7 @@ class HttpJobContext:
         try:
             self._stop = bool(_checked(self._service.send_json("POST", "/report", progress.to_json())).json()["stop"])
         except ServiceUnreachable as error:
-            logger.warning("a report was lost", extra={"reason": error.reason})
+            logger.warning("a progress report was not stored", extra={"reason": error.reason})
         return self._stop
 
     def log(self, line: str) -> None:
@@ -88,7 +88,7 @@ class HttpJobContext:
         try:
             self._request("PUT", "/checkpoint", data)
         except TooLarge as error:
-            logger.warning("the checkpoint is not stored", extra={"reason": str(error)})
+            logger.warning("a checkpoint was not stored", extra={"reason": str(error)})
 
     @contextmanager
     def open_artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:

@@ -53,5 +53,5 @@ def retry(
         except outage as error:
             if time.monotonic() > end_s:
                 raise
-            logger.warning("waiting for the end of an outage", extra={"reason": error.reason})
+            logger.warning("a request failed during an outage; it is repeated", extra={"reason": error.reason})
             time.sleep(interval_s)

@@ -52,15 +52,16 @@ def current_identity(name: str) -> JsonObject:
     """Describe this process, as JSON, so that others on its machine can recognise it.
 
     ``name`` tells apart several dispatchers within one process. ``machine`` identifies the machine, its boot and its
-    namespace of process ids, None where the system does not tell; ``born`` is the process' start in ticks since boot.
+    namespace of process ids, None if the system has no such data; ``born`` is the start of the process in ticks since
+    boot.
     """
-    return {"name": name, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())}
+    return {"name": name, "machine": _machine(), "pid": os.getpid(), "born": _start_ticks(os.getpid())}
 
 
 def is_dead(other: JsonObject) -> bool:
     """Return whether the process of the identity ``other`` was on this machine and has ended; False if unknown."""
     machine = _machine()
-    return machine is not None and other["machine"] == machine and _born(other["pid"]) != other["born"]
+    return machine is not None and other["machine"] == machine and _start_ticks(other["pid"]) != other["born"]
 
 
 def _machine() -> str | None:
@@ -71,8 +72,11 @@ def _machine() -> str | None:
         return None
 
 
-def _born(pid: int) -> int | None:
-    """Return when a process was started, in ticks since boot, for ids are used again; None where it is no more."""
+def _start_ticks(pid: int) -> int | None:
+    """Return the start time of a process in ticks since boot; None if it has ended.
+
+    Together with the id it identifies a process, because the system reuses ids.
+    """
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -36,15 +36,15 @@ def search(
     known: Panel,
     reporter: ProgressReporter,
     checkpoint: Checkpoint,
-    each: ParallelMap = run_sequentially,
+    parallel_map: ParallelMap = run_sequentially,
 ) -> SearchResult:
-    """Return the member that does best on the newest origins of ``known``, which ends before the backtest.
+    """Return the candidate with the lowest error on the newest origins of ``known``, which ends before the backtest.
 
-    ``each`` runs the trials of a rung, here or on other machines.
+    ``parallel_map`` runs the trials of one round of successive halving, here or on other machines.
 
     Raises:
         InputError: no series is long enough to validate on.
-        SpecError: a field that cannot work.
+        SpecError: a field of the spec has no valid value on these data.
         Cancelled: the job's cancellation was requested.
     """
     auto = payload.auto
@@ -52,12 +52,12 @@ def search(
     reporter.enter("search")
     entry = checkpoint.find(STEP)
     if entry is None:
-        if each is run_sequentially:
-            teach = partial(_teach, reporter.searching(auto.budget_s))
-            tools = SearchTools(teach, OnnxEngine, reporter.clock, reporter.should_stop, checkpoint)
+        if parallel_map is run_sequentially:
+            train = partial(_fit_trial, reporter.searching(auto.budget_s))
+            tools = SearchTools(train, OnnxEngine, reporter.clock, reporter.should_stop, checkpoint)
         else:  # trials on other machines report nothing, and share only the wall clock with this one
             tools = SearchTools(
-                partial(_teach, _ignore), OnnxEngine, time.time, checkpoint=checkpoint, parallel_map=each
+                partial(_fit_trial, _ignore), OnnxEngine, time.time, checkpoint=checkpoint, parallel_map=parallel_map
             )
         choice = search_spec(known, auto.fixed, payload.members[0].training, tools, auto.budget_s, auto.trials)
         best = MemberPlan(choice.member.spec, choice.training)
@@ -69,7 +69,7 @@ def search(
     )
 
 
-def _teach(
+def _fit_trial(
     on_progress: OnProgress,
     spec: Spec,
     training: Training,
@@ -81,4 +81,4 @@ def _teach(
 
 
 def _ignore(progress: Progress) -> None:
-    """Report nothing; a function of this module, because other machines receive it by name."""
+    """Ignore progress. A function of the module, because it is sent to other machines by name."""

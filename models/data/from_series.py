@@ -1,4 +1,4 @@
-"""Panels of regular series, each given by its name, its start and its values."""
+"""Construction of a panel from regular series; each is given by its id, its first timestamp and its values."""
 
 from array import array
 from collections.abc import Sequence

@@ -30,7 +30,7 @@ def build(spec: Spec, every_step: bool = False) -> Any:
 
 
 def build_for_training(spec: Spec, stateful_rows: int = 0) -> Any:
-    """Return the untrained network for training: its only output is the prediction, after every step if so trained.
+    """Return the untrained network for training. Its output is the prediction after the last step or each step.
 
     ``stateful_rows``: for a spec that carries its state, the batch size whose states are kept from batch to batch; the
     input ``keep`` (B, 1) is 1 for the rows that continue and 0 for those that start without a state.
@@ -67,8 +67,8 @@ def _variables(network: Any) -> dict[str, Any]:
 class KerasEngine:
     """A network under Keras on ``device``, ``cpu`` or ``gpu``; one call at a time.
 
-    Keras compiles for each shape, so there are few shapes: a batch is padded to 1, 8, 64 … ``max_rows`` rows, a larger
-    one runs in several passes; where a state is carried, points are read 1, 8, … or T at a time.
+    Keras compiles a program for each shape, so the shapes are few: a batch is padded to 1, 8, 64 … ``max_rows`` rows,
+    and a larger one runs in several passes. With a carried state, 1, 8, … or T points are read in one pass.
     ``models.engines.parity.warm_up`` runs all of them.
 
     Raises:
@@ -123,7 +123,7 @@ def _on_gpu(value: Any) -> bool:
 
 
 class PeepholeCell(keras.layers.Layer):  # type: ignore[misc]
-    """An LSTM whose gates also see the cell's memory (Gers, Schraudolph & Schmidhuber, 2002); gates i, f, c, o."""
+    """An LSTM whose gates also read the cell's memory (Gers, Schraudolph & Schmidhuber, 2002); gates i, f, c, o."""
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -159,11 +159,11 @@ class Place(keras.layers.Layer):  # type: ignore[misc]
     """A layer that adds a learned vector to each step of (B, n, U)."""
 
     def build(self, shape: Shape) -> None:
-        """Create the vectors."""
+        """Create one weight vector for each step; ``shape`` is (B, n, U)."""
         self.kernel = self.add_weight(shape=tuple(shape[1:]), initializer="glorot_uniform", name="kernel")
 
     def call(self, inputs: Any) -> Any:
-        """Return the sum."""
+        """Return ``inputs`` (B, n, U) plus the learned vectors (n, U)."""
         return inputs + self.kernel
 
 
@@ -246,7 +246,7 @@ class KerasBackend(Backend):
 
 
 class Memory(keras.layers.Layer):  # type: ignore[misc]
-    """A layer whose states, (rows, U) each, are kept from batch to batch and are not weights."""
+    """A layer that keeps states, (rows, U) each, from batch to batch; they are not weights."""
 
     def __init__(self, rows: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -270,7 +270,7 @@ class Memory(keras.layers.Layer):  # type: ignore[misc]
 
 
 class Recall(keras.layers.Layer):  # type: ignore[misc]
-    """A layer that gives a state of ``memory`` where ``keep`` (B, 1) is 1, and zeros where it is 0."""
+    """A layer that returns a state of ``memory`` for rows whose ``keep`` (B, 1) is 1, and zeros for rows with 0."""
 
     def __init__(self, memory: Memory, index: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -285,7 +285,7 @@ class Recall(keras.layers.Layer):  # type: ignore[misc]
 
 
 class StatefulBackend(KerasBackend):
-    """Operations as a graph whose initial states are those that ``memory`` kept from the batch before."""
+    """Operations as a graph whose initial states are the final states of the batch before, kept in ``memory``."""
 
     def __init__(self, rows: int) -> None:
         super().__init__(any_length=False, rows=rows)

@@ -1,4 +1,4 @@
-"""Run a network: from moments of a panel to a prediction of any horizon."""
+"""Rollout of a network: prediction of any horizon from given moments of a panel."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
@@ -132,7 +132,7 @@ def take_rows(state: Tree, rows: Ints) -> Tree:
 
 
 def scatter(state: NetworkState, count: int, rows: Ints, part: NetworkState) -> NetworkState:
-    """Return ``state``, extended to ``count`` rows if it is shorter, with ``part`` in place of ``rows`` (B,)."""
+    """Return ``state`` with ``part`` in its rows ``rows`` (B,); a shorter state is first extended to ``count`` rows."""
     if len(rows) == count:
         return part
 
@@ -166,7 +166,10 @@ def _feed_segments(spec: Spec, engine: Engine, state: NetworkState, times: int) 
 
 
 def _feed_steps(spec: Spec, engine: Engine, state: NetworkState, times: int) -> Iterator[WindowForecast]:
-    """Yield what ``_feed_segments`` does for single steps, with reused arrays: most of a forecast's time goes here."""
+    """Yield the same predictions as ``_feed_segments`` for segments of one step, and reuse arrays.
+
+    Most of the time of a forecast is spent here.
+    """
     known, prediction, (rows, season) = state.batch.known, state.prediction, state.recent.shape
     values = np.zeros((rows, season + times), dtype=np.float32)
     values[:, :season] = np.nan_to_num(state.recent)
@@ -216,7 +219,10 @@ def _past_channels(spec: Spec, values: Float32, recent: Float32, known: Float32)
 
 
 def _naive_forecasts(spec: Spec, recent: Float32, newest: Float32) -> Float32:
-    """Return the naive forecasts after the points read, as ``models.network.inputs.window_inputs``; (B, O, N)."""
+    """Return the naive forecasts that follow the points read so far, (B, O, N), in window units.
+
+    They are the last season (``recent``), if the network has lags, and the last observed value (``newest``).
+    """
     naive = np.empty((len(newest), spec.outputs, spec.skip_channels), dtype=np.float32)
     naive[..., -1] = newest
     if spec.lags:

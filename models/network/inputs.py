@@ -36,7 +36,7 @@ class Facts(NamedTuple):
 
     @classmethod
     def none(cls) -> "Facts":
-        """Return the facts for a network without covariates that reads a past."""
+        """Return facts for a network that reads a past and has no covariates."""
         return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(2, np.float32))
 
     def to_weights(self) -> Inputs:
@@ -62,7 +62,7 @@ def numeric(spec: Spec) -> list[str]:
 
 
 def facts_of(spec: Spec, panel: Panel) -> Facts:
-    """Compute the facts of ``panel``: of its covariates and, if windows are normalised by panel, level and spread."""
+    """Compute mean and deviation of the covariates of ``panel`` and, for ``scaling="panel"``, its level and spread."""
     mean, deviation = [], []
     for name in numeric(spec):
         values = panel.covariates[name]
@@ -101,7 +101,7 @@ class Batch(NamedTuple):
 
     @property
     def unit(self) -> Floats:
-        """One window unit at the window's level, (B, 1), in the units of the data; 0 for a constant window."""
+        """Size of one window unit in data units at the level of the window, (B, 1); 0 for a constant window."""
         level = self.scale.level.mean(axis=1, keepdims=True)
         return np.abs(self.change.invert(level + self.scale.spread) - self.change.invert(level))
 

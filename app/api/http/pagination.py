@@ -18,12 +18,12 @@ PageSize = Annotated[
 
 
 def encode(after: str | int) -> str:
-    """Return the token of the page that begins after ``after``."""
+    """Return the token of the page that begins after the row ``after``, a name or an id."""
     return base64.urlsafe_b64encode(str(after).encode()).decode().rstrip("=")
 
 
 def after_text(token: str | None) -> str | None:
-    """Return the argument of ``encode`` as text; None for the first page.
+    """Decode a page token: return the text after which the page begins, None for the first page.
 
     Raises:
         InputError: the token was not made by ``encode``.
@@ -33,14 +33,14 @@ def after_text(token: str | None) -> str | None:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
     except ValueError as error:
-        raise foreign(token) from error
+        raise bad_token(token) from error
     if encode(text) != token or not text.isalnum():
-        raise foreign(token)
+        raise bad_token(token)
     return text
 
 
 def after_id(token: str | None) -> int | None:
-    """Return the argument of ``encode`` as a number; None for the first page.
+    """Decode a page token: return the row id after which the page begins, None for the first page.
 
     Raises:
         InputError: the token was not made by ``encode``.
@@ -49,7 +49,7 @@ def after_id(token: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isdecimal() and len(text) < 11 and int(text) <= MAX_ID):
-        raise foreign(token)
+        raise bad_token(token)
     return int(text)
 
 
@@ -58,8 +58,8 @@ def next_token(rows: Sequence[object], size: int, last: str | int | None) -> str
     return encode(last) if last is not None and len(rows) == size else None
 
 
-def foreign(token: str | None) -> InputError:
-    """Return the refusal of a token that ``encode`` did not make."""
+def bad_token(token: str | None) -> InputError:
+    """Return the error for a token that ``encode`` did not make."""
     message = f"{excerpt(token)} is not a page token"
-    hint = "pass on 'next_page_token' of the previous page, or leave it out"
+    hint = "send 'next_page_token' of the previous page, or leave 'page_token' out"
     return InputError.of("bad_page_token", message, hint, field="page_token")

@@ -21,7 +21,7 @@ SHOWN = 10  # firings
 
 
 def add(fields: JsonMapping, json_options: Mapping[str, str | None]) -> None:
-    """Create a schedule of ``fields`` and of the JSON texts ``json_options``, by the names of their options."""
+    """Create a schedule from ``fields`` and from JSON texts, ``json_options``, given by the names of their options."""
     with report_errors():
         settings = read_settings()
         values = {name: _parse_json(name, text) for name, text in json_options.items() if text is not None}
@@ -84,7 +84,7 @@ def delete(name: str) -> None:
 
 
 def _write(change: Callable[[Session, int], Any]) -> Any:
-    """Return the result of ``change`` in one transaction, for the tenant of the command line."""
+    """Call ``change(session, tenant_id)`` in one write transaction and return its result."""
     with report_errors():
         database = open_database(read_settings())
         tenant_id = local_principal(database).tenant_id

@@ -75,7 +75,7 @@ def train(options: TrainOptions, if_missing: bool) -> None:
 
 
 def train_request(options: TrainOptions) -> TrainRequest:
-    """Return the request that the API would get; the data set has the name of the table's file.
+    """Return the equivalent body of POST /v1/jobs; the data set is named after the file of the table.
 
     Raises:
         InputError: a name that is not allowed, text that is not NAME=VALUE, or options that exclude each other.
@@ -109,7 +109,7 @@ def train_request(options: TrainOptions) -> TrainRequest:
 
 
 def _option_fault(values: JsonObject, location: tuple[int | str, ...], message: str) -> Fault:
-    """Return the fault of a field of the request, by the name of its option."""
+    """Convert an error of a request field to a fault that names the command-line option."""
     field = str(location[0]) if location else ""
     if field in ("model", "dataset"):
         hint = "use 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
@@ -120,10 +120,10 @@ def _option_fault(values: JsonObject, location: tuple[int | str, ...], message: 
 
 
 def store_dataset(database: Database, principal: KeyPrincipal, name: str, panel: Panel) -> None:
-    """Store ``panel`` as the data set ``name``, if there is none of that name.
+    """Store ``panel`` as the data set ``name``; do nothing if it exists with the same content.
 
     Raises:
-        InputError: there is one with other content.
+        InputError: the data set exists with other content.
     """
     try:
         with database.read() as session:
@@ -140,7 +140,7 @@ def store_dataset(database: Database, principal: KeyPrincipal, name: str, panel:
 
 
 def run_job(database: Database, settings: Settings, principal: KeyPrincipal, job_id: str) -> JobAnswer:
-    """Run queued jobs, beside other workers if there are any, until this job has ended, and return it."""
+    """Run queued jobs until this job has ended, beside other workers if there are any; return the job."""
     stop = threading.Event()
     dispatcher = Dispatcher(database, settings)
     worker = threading.Thread(target=dispatcher.run, args=(stop,), name="dispatcher")

@@ -10,7 +10,7 @@ Handle = str  # an executor's own name for one attempt that it has started
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The status of an attempt that goes on."""
+    """The status of an attempt that is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The status of an attempt that the executor cannot find out at the moment; its lease decides."""
+    """The status of an attempt that the executor cannot reach now; it counts as lost when its lease expires."""
 
 
 Status = Running | Finished | Unknown
@@ -33,12 +33,12 @@ class Executor(Protocol):
 
     @property
     def outlives(self) -> bool:
-        """Whether attempts go on without their dispatcher, so that the next one may adopt them."""
+        """Whether attempts survive the end of their dispatcher, so that the next dispatcher can adopt them."""
 
     def start(self, job: Job, secret: str) -> Handle:
         """Start an attempt at ``job``, as it was claimed; its process may authenticate itself with ``secret``.
 
-        Starting the same attempt twice starts it once. Raise OSError where it cannot be started.
+        Starting the same attempt twice starts it once. Raise OSError if it cannot be started.
         """
 
     def poll(self, handle: Handle) -> Status:
@@ -54,4 +54,4 @@ class Executor(Protocol):
         """Return how many more attempts may be started, and end processes that have been idle for too long."""
 
     def close(self) -> None:
-        """End every process that waits for another attempt."""
+        """End the idle processes."""

@@ -244,7 +244,7 @@ def test_a_request_that_loses_every_race_is_refused_with_a_conflict() -> None:
         post(sessions, KEY, points(number - 1, number))
         return saved, None
 
-    with pytest.raises(Conflict, match="send one after another"):
+    with pytest.raises(Conflict, match="send them one after another"):
         sessions.update(KEY, change)
     assert predict_from(sessions.find(KEY)) == whole(11)
 

@@ -194,9 +194,9 @@ def test_what_is_old_is_forgotten(sales: Growing) -> None:
     sales.append([8, 8, 8], [1, 1, 1])
     realise(sales)
     with sales.database.write() as session:
-        assert forecast_log.forget(session, log_days=1, quality_days=1, most=10) == 0
-        assert forecast_log.forget(session, log_days=-1, quality_days=1, most=10) == 1
-        assert forecast_log.forget(session, log_days=1, quality_days=-1, most=10) == 2
+        assert forecast_log.forget(session, log_days=1, quality_days=1, max_rows=10) == 0
+        assert forecast_log.forget(session, log_days=-1, quality_days=1, max_rows=10) == 1
+        assert forecast_log.forget(session, log_days=1, quality_days=-1, max_rows=10) == 2
         assert session.query(ServedForecast).count() == session.query(Realised).count() == 0
 
 

@@ -152,7 +152,7 @@ def test_a_champion_that_reads_another_covariate_cannot_be_compared(sqlite: Data
 
 def test_a_champion_whose_bundle_is_damaged_is_unusable(sqlite: Database, caplog: pytest.LogCaptureFixture) -> None:
     assert evidence_of(sqlite, untrained(), weeks(), bundle=b"no bundle") == Evidence(champion=1, usable=False)
-    assert "the champion cannot be used" in caplog.text
+    assert "the champion cannot forecast" in caplog.text
 
 
 def broken() -> Forecaster:

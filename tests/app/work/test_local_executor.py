@@ -16,7 +16,7 @@ from app.work.dispatcher import Dispatcher
 from app.work.executors import Finished, Running, Unknown
 from app.work.executors import local as executors
 from app.work.executors.local import LocalExecutor
-from app.work.processes import _born, current_identity, is_dead
+from app.work.processes import _start_ticks, current_identity, is_dead
 from tests.app.work.small_jobs import eventually, put_away
 
 # Reads a job from standard input, and acts by the job's id.
@@ -157,7 +157,7 @@ def test_a_process_is_recognised_by_machine_id_and_start_time() -> None:
     assert not is_dead({**me, "machine": "another", "pid": 2**22 + 1})  # unknown
     assert is_dead({**me, "born": me["born"] - 1})  # the id was used again
     with subprocess.Popen(["sleep", "600"]) as process:
-        other = {**me, "pid": process.pid, "born": _born(process.pid)}
+        other = {**me, "pid": process.pid, "born": _start_ticks(process.pid)}
         process.send_signal(signal.SIGSTOP)
         assert not is_dead(other)  # frozen is not dead
         process.kill()

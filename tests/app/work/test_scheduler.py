@@ -278,7 +278,7 @@ def test_running_now_is_a_firing_too_paused_or_not(clock: ScheduleHarness) -> No
     with pytest.raises(Conflict, match="is unfinished"), clock.database.write() as session:
         run(session, "09:51")
     clock.end_jobs()
-    with pytest.raises(Conflict, match="this very moment"), clock.database.write() as session:
+    with pytest.raises(Conflict, match="is firing at this moment"), clock.database.write() as session:
         run(session, "09:50")
     assert clock.outcomes() == [("09:50", "manual", "fired")]
 
