@@ -80,7 +80,7 @@ def test_days_are_found_as_cron_finds_them(cron: str, first: str) -> None:
     ("times", "code", "field", "words"),
     [
         (CronTimes("0 0 30 2 *", PARIS), "bad_cron", "cron", "Bad day-of-month"),
-        (CronTimes("0 0 */31 * TUE#5", PARIS), "never_fires", "cron", "no such day in 50 years"),
+        (CronTimes("0 0 */31 * TUE#5", PARIS), "never_fires", "cron", "no due time in the next 50 years"),
         (CronTimes("* * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
         (CronTimes("* * * * * *", PARIS), "bad_cron", "cron", "Wrong number of fields"),
         (CronTimes("@daily", PARIS), "bad_cron", "cron", "Wrong number of fields"),
