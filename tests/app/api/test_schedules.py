@@ -81,7 +81,7 @@ def test_a_name_is_taken_once(acme: Caller) -> None:
     ("changes", "code", "field", "words"),
     [
         ({"cron": "0 0 30 2 *"}, "bad_cron", "cron", "minute, hour, day of month"),
-        ({"cron": "0 0 */31 * TUE#5"}, "never_fires", "cron", "no such day in 50 years"),
+        ({"cron": "0 0 */31 * TUE#5"}, "never_fires", "cron", "no due time in the next 50 years"),
         ({"cron": "@daily"}, "bad_cron", "cron", "such as '30 2 * * MON-FRI'"),
         ({"cron": None}, "never_fires", "cron", "give 'cron' or 'triggers'"),
         ({"cron": None, "triggers": {"pause_s": 60}}, "never_fires", "cron", "give 'cron' or 'triggers'"),
