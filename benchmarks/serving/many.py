@@ -26,6 +26,7 @@ ZIPF = 1.5  # the k-th most frequent model is asked for in proportion to k ** -Z
 PER_S, SHARE = 200.0, 0.05  # requests per second: at most so many, and this share of what the server can do right now
 MIN_REQUESTS = 300  # of a load, for a p99; but never longer than
 MAX_SECONDS = 15.0
+MANY_CONNECTIONS = 16  # few, so that each is used often: a server closes a connection that was idle for some seconds
 
 Ints = NDArray[np.int64]
 
@@ -132,7 +133,7 @@ def _traffic(
     """Send the only request, or all by Zipf's law; return the arrivals, and which models were asked for recently."""
     at_s = poisson(rng, per_s, min(MAX_SECONDS, max(4 * SECONDS, MIN_REQUESTS / per_s)))
     which = zipf(rng, len(at_s)) if len(requests) > 1 else np.zeros(len(at_s), dtype=np.int64)
-    made = arrive(server.port, at_s, [requests[i] for i in which], CONNECTIONS)
+    made = arrive(server.port, at_s, [requests[i] for i in which], MANY_CONNECTIONS)
     return made, recent.want(which)
 
 
