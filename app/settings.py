@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     engine: Literal["onnx", "keras"] = Field("onnx", description="Engine of the networks: onnx (CPU) or keras (GPU).")
     device: Literal["auto", "cpu", "gpu"] = Field(
-        "auto", description="Device of the engine keras; without a GPU the service says so and continues on the CPU."
+        "auto", description="Device of the engine keras; without a GPU the service logs a warning and uses the CPU."
     )
     threads: int = Field(1, ge=1, description="Threads of one forward pass on the CPU.")
     max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="Largest request body, in bytes.")

@@ -1,1 +1,1 @@
-"""The edge: authentication, limits and errors, before a byte of a request's body is read."""
+"""Edge of the service: access control before a byte of a request's body is read, compression, and problem answers."""

@@ -128,7 +128,7 @@ class Guard:
 
 @dataclass(slots=True)
 class KnownKey:
-    """The owner of a valid key, as the database said at ``asked_s``; ``is_refreshed``: it is being asked again."""
+    """Owner of a valid key, as read from the database at ``asked_s``; ``is_refreshed``: a new read has begun."""
 
     principal: Principal
     asked_s: float
@@ -164,7 +164,7 @@ class KeyCache:
         return known.principal
 
     async def look_up(self, key: str) -> Principal | None:
-        """Return the owner of ``key`` as the database says now, None if there is none.
+        """Read the owner of ``key`` from the database and return it, None if there is none.
 
         Requests with the same key share one query.
         """

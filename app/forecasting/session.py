@@ -22,13 +22,15 @@ class SessionForecasts:
         self._settings, self._database, self._cache, self._reader = settings, database, cache, reader
 
     def forecast(self, resolved: ResolvedVersion, loaded: LoadedModel, request: Request, data: Input) -> Forecast:
-        """Return the forecast after the new points, which the session of the request reads. A data set may block this.
+        """Let the session of the request read the new points, and return the forecast that follows them.
 
-        An alias has one session of a name, that of the version which answered last: were there one for each version,
-        those of a version that is rolled back to would lack the points that came meanwhile.
+        This blocks while it reads a data set. An alias has one session of each name, for the version that answered
+        last. Sessions of several versions would miss points: after a rollback the session of the older version would
+        lack the points that arrived in between.
 
         Raises:
-            InputError, Conflict: see ``app.serving.session_cache``.
+            InputError: the session is unknown, or the rows do not follow it.
+            Conflict: other requests changed the same session meanwhile.
         """
         assert request.session is not None
         horizon, levels = horizon_of(request, resolved), tuple(request.levels)

@@ -15,10 +15,10 @@ MakePart = Callable[[Panel, Encode], Awaitable[bytes]]  # forecasts some series 
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """Contents of a stream besides its forecasts: ``head`` of the first part, ``failure`` of an error after that.
+    """Functions for the parts of a stream besides forecasts: ``head`` makes the first, ``failure`` the one of an error.
 
-    ``over`` receives the outcome of a stream that has begun -- ok, error, or gone, where the client did not wait for
-    the end -- and the number of series that were forecast.
+    ``over`` receives the outcome of a stream that has begun (``ok``, ``error``, or ``gone`` if the client disconnected
+    before the end) and the number of series that were forecast.
     """
 
     head: Callable[[Forecast], Facts]
