@@ -230,7 +230,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.planning.job_kind import RequestedKind
-from app.schemas.kinds import DatasetJobBody
+from app.schemas.job_bodies import DatasetJobBody
 
 
 class CountRequest(DatasetJobBody):
@@ -274,7 +274,7 @@ from pathlib import Path
 from app.store import jobs, tasks
 from app.store.migrate import migrate
 from app.work.job_context import DatabaseJobContext
-from app.work.kinds import KINDS, load_job_functions
+from app.work.job_functions import KINDS, load_job_functions
 from app.work.runner import run_attempt
 from tests.app.api.conftest import SALES, open_house
 folder = Path(tempfile.mkdtemp())

@@ -56,7 +56,7 @@ FORBIDDEN_ARGUMENTS = {("allow_pickle", True), ("safe_mode", False)}
 HARMLESS = {
     ("app/main.py", "importlib.metadata"),
     ("app/cli/grammar.py", "importlib"),
-    ("app/work/kinds.py", "importlib"),
+    ("app/work/job_functions.py", "importlib"),
     ("app/work/ray_parallel.py", "joblib"),
 }
 

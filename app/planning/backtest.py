@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
-from app.schemas.kinds import Baselines, DatasetJobBody, Horizon, VersionName
+from app.schemas.job_bodies import Baselines, DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
 from models.data.calendar import parse_freq
 from models.data.panel import Panel

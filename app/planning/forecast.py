@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
 from app.schemas.base import Texts
-from app.schemas.kinds import DatasetJobBody, Horizon, VersionName
+from app.schemas.job_bodies import DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
 from models.errors import InputError
 from models.forecasting.forecaster import check_request

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from app.principal import Principal
-from app.schemas.kinds import JobBody
+from app.schemas.job_bodies import JobBody
 from app.settings import Settings
 from app.store import datasets, panels, registry
 from app.store.jobs import NewJob

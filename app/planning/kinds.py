@@ -10,7 +10,7 @@ from pydantic import Discriminator, Tag
 
 from app.planning import backtest, bundle_import, forecast, retrain, train, tune
 from app.planning.job_kind import JobKind, RequestedKind
-from app.schemas.kinds import JobBody
+from app.schemas.job_bodies import JobBody
 
 DEFAULT_KIND = "train"  # of a request that names none
 

@@ -11,7 +11,7 @@ from app.planning.train import TrainRequest, plan_training
 from app.planning.training_payload import TrainPayload, training_details
 from app.problems import NotFound
 from app.schemas.base import Name
-from app.schemas.kinds import PromotionBody
+from app.schemas.job_bodies import PromotionBody
 from app.store import datasets, jobs, registry
 from app.store.jobs import NewJob
 from models.data.panel import Panel

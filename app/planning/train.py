@@ -9,7 +9,7 @@ from app.planning.groups import model_name, split_by
 from app.planning.job_kind import PlanContext, RequestedKind, StoredData, StoredVersion
 from app.planning.training_payload import AutoSearch, TrainPayload, training_details
 from app.schemas.base import VERSION_NAME, Body, Name, Number
-from app.schemas.kinds import Baselines, BudgetS, PromotionBody
+from app.schemas.job_bodies import Baselines, BudgetS, PromotionBody
 from app.schemas.specs import MemberFields, SpecFields, TrainingFields
 from app.store.jobs import NewJob
 from models.data.panel import Panel

@@ -9,7 +9,7 @@ from app.planning.job_kind import PlanContext, RequestedKind
 from app.planning.train import AutoRequest, TrainRequest, plan_training
 from app.planning.training_payload import training_details
 from app.schemas.base import Name
-from app.schemas.kinds import Baselines, BudgetS, DatasetJobBody, PromotionBody
+from app.schemas.job_bodies import Baselines, BudgetS, DatasetJobBody, PromotionBody
 from app.schemas.specs import SpecFields, TrainingFields
 from app.store.jobs import NewJob
 from models.types import JsonObject

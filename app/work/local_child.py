@@ -20,7 +20,7 @@ from app.store import tasks
 from app.store.db import Database
 from app.telemetry import configure_logging
 from app.work.job_context import DatabaseJobContext, JobFunction
-from app.work.kinds import load_job_functions
+from app.work.job_functions import load_job_functions
 from app.work.runner import ExitStatus, run_attempt
 
 NICE = 10  # forecasts go first

@@ -14,7 +14,7 @@ from app.telemetry import configure_logging
 from app.work.attempt_credentials import AttemptCredentials
 from app.work.job_context import JobFunction
 from app.work.job_context_http import HttpJobContext
-from app.work.kinds import load_job_functions
+from app.work.job_functions import load_job_functions
 from app.work.ray_parallel import RayPool
 from app.work.runner import ExitStatus, run_attempt
 from models.training.parallel import run_sequentially

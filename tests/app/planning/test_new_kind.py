@@ -7,12 +7,12 @@ from pydantic import TypeAdapter
 
 from app.planning.job_kind import PlanContext, RequestedKind
 from app.planning.kinds import REQUESTED, request_type
-from app.schemas.kinds import DatasetJobBody
+from app.schemas.job_bodies import DatasetJobBody
 from app.store import jobs
 from app.store.jobs import NewJob
 from app.store.outcomes import Outcome
 from app.work.job_context import JobContext
-from app.work.kinds import load_job_functions
+from app.work.job_functions import load_job_functions
 from app.work.runner import ExitStatus
 from tests.app.planning.conftest import PlanningRoom
 from tests.app.work.small_jobs import claim, work_on

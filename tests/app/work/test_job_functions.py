@@ -1,7 +1,7 @@
 """The table of job functions."""
 
 from app.planning.kinds import KINDS
-from app.work.kinds import load_job_functions
+from app.work.job_functions import load_job_functions
 from app.work.train import train
 
 
