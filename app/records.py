@@ -1,4 +1,4 @@
-"""Rows that serving gives to the store."""
+"""Records that ``app.serving`` passes to ``app.store``."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class ForecastRecord:
     """Served forecast of one series; its fields are the columns of the table ``served_forecasts``.
 
-    ``revision`` is that of the data set it was made from, ``said`` the encoded prediction, ``scale`` the unit of its
-    MASE, ``stretch`` the factor of its interval at each reported level. A ``shadow`` is the forecast of a challenger;
-    ``beside`` is the version id of the other forecast of the same series.
+    ``revision`` is the revision of the data set that was read, ``said`` the encoded prediction, ``scale`` the unit of
+    its MASE, ``stretch`` the factor of its interval at each reported level. A ``shadow`` is the forecast of a
+    challenger; ``beside`` is the version id of the second forecast of the same series and start.
     """
 
     tenant_id: int

@@ -28,7 +28,7 @@ class Provenance:
 
 @lru_cache(maxsize=1_000)
 def provenance_of(version: ResolvedVersion, model: str, members: int, notes: tuple[EngineNote, ...]) -> Provenance:
-    """Return the provenance of ``version``, asked for as ``model``; ``notes`` are those of the loaded model."""
+    """Return the provenance of ``version``; ``model`` is the name in the request, ``notes`` come from the loaded model."""
     reference = VersionRef(
         name=model,
         version=version.number,
@@ -50,7 +50,7 @@ def provenance_of(version: ResolvedVersion, model: str, members: int, notes: tup
 
 
 def answer_json(provenance: Provenance, forecast: Forecast) -> bytes:
-    """Return the whole answer; the head of one without notes is encoded once for each version and horizon."""
+    """Return the whole answer as JSON. Without notes its head is encoded once for each version and horizon."""
     if forecast.notes:
         head = _encode_head(head_of(provenance, forecast))
     else:

@@ -69,10 +69,10 @@ class Answered(NamedTuple):
 
 
 class RequestLog:
-    """Logs answered requests: those of one turn of the event loop with one timestamp and one write.
+    """Log of answered requests; all requests of one turn of the event loop share one timestamp and one write.
 
-    Formatting and writing each of them by itself takes 11 to 17 microseconds, a tenth of a small forecast. Other
-    handlers than ``LineHandler``, such as those of tests, are given a log record for each request.
+    To format and write each request separately takes 11 to 17 microseconds, a tenth of a small forecast. Handlers of
+    another type than ``LineHandler``, such as those of tests, receive one log record for each request.
     """
 
     def __init__(self, logger: logging.Logger) -> None:

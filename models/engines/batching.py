@@ -1,4 +1,4 @@
-"""Batches of any size for engines that compile, or allocate memory, for each shape: few shapes, padded and cut."""
+"""Batches of any size in a few fixed shapes, by padding and cutting, for engines that compile for each shape."""
 
 from collections.abc import Callable, Iterator, Sequence
 

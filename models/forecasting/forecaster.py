@@ -117,9 +117,10 @@ def forecast(
 def forecast_together(
     networks: Sequence[RunnableMember], calibration: Calibration, inputs: Sequence[ForecastInput]
 ) -> list[Forecast]:
-    """Return what ``forecast`` returns for each of ``inputs``, with one pass of the networks over all series.
+    """Return one forecast for each of ``inputs``, with one pass of the networks over all series.
 
-    Panels with covariates must come alone. An invalid input raises an error for all: then forecast each by itself.
+    The forecasts equal those of ``forecast``. A panel with covariates must be the only input. An invalid input raises
+    an error for all of them; the caller can then call ``forecast`` for each.
 
     Raises:
         ModelBroken, InputError: as for ``forecast``.
