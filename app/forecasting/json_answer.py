@@ -28,7 +28,7 @@ class Provenance:
 
 @lru_cache(maxsize=1_000)
 def provenance_of(version: ResolvedVersion, model: str, members: int, notes: tuple[EngineNote, ...]) -> Provenance:
-    """Return the provenance of ``version``; ``model`` is the name in the request, ``notes`` come from the loaded model."""
+    """Return the provenance of ``version``; ``model`` is its name in the request, ``notes`` are the loaded model's."""
     reference = VersionRef(
         name=model,
         version=version.number,
