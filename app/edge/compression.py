@@ -24,7 +24,7 @@ class BadCompressedData(Exception):
     """Bytes that cannot be decompressed; the text states the reason."""
 
 
-class Member(Protocol):
+class CompressedMember(Protocol):
     """Decompressor of one gzip member or one zstd frame; the interface of the decompressors of Python 3.14."""
 
     @property
@@ -51,7 +51,7 @@ class Decompressor:
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
-        self._member: Member | None = None
+        self._member: CompressedMember | None = None
         self._members = 0
         self._waiting = b""
 
@@ -91,7 +91,7 @@ class Decompressor:
 
 
 class GzipMember:
-    """``Member`` of gzip: a decompressor of ``zlib`` with the property ``needs_input`` added."""
+    """``CompressedMember`` of gzip: a decompressor of ``zlib`` with the property ``needs_input`` added."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(GZIP)
@@ -115,7 +115,7 @@ class GzipMember:
         return output
 
 
-def _zstd_member() -> Member:
+def _zstd_member() -> CompressedMember:
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG})
 
 
@@ -131,6 +131,6 @@ def _zstd(streams: bool) -> Compress:
     return lambda data, last: stream.compress(data, stream.FLUSH_FRAME if last else stream.FLUSH_BLOCK)
 
 
-DECOMPRESSORS: dict[str, Callable[[], Member]] = {"zstd": _zstd_member, "gzip": GzipMember}
+DECOMPRESSORS: dict[str, Callable[[], CompressedMember]] = {"zstd": _zstd_member, "gzip": GzipMember}
 # By coding: the compressor of a body in one piece, or (True) in several, each of which can be decompressed on arrival.
 COMPRESSORS: dict[str, Callable[[bool], Compress]] = {"zstd": _zstd, "gzip": _gzip}

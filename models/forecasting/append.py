@@ -63,7 +63,7 @@ def append_rows(tail: Panel, rows: Panel) -> Panel:
     numbers = {name: i for i, name in enumerate(tail.ids)}
     both = np.array([j for j, name in enumerate(rows.ids) if name in numbers], dtype=np.int64)
     series = np.array([numbers[rows.ids[j]] for j in both], dtype=np.int64)
-    overlap = Overlap(series, both, *tail.freq.steps(tail.starts[series], rows.starts[both]))
+    overlap = RowOverlap(series, both, *tail.freq.steps(tail.starts[series], rows.starts[both]))
     _check_overlap(tail, rows, overlap)
     skip = np.zeros(len(rows), dtype=np.int64)
     skip[overlap.rows] = np.maximum(tail.observed_lengths[overlap.series] - overlap.steps, 0)
@@ -94,7 +94,7 @@ def extend(tail: Panel, values: Floats) -> Panel:
     return Panel(tail.ids, tail.starts, y.ravel(), np.arange(count + 1) * y.shape[1], tail.freq, tail.utc)
 
 
-class Overlap(NamedTuple):
+class RowOverlap(NamedTuple):
     """The series in both panels: their numbers in each, and the ``steps`` from the tail's start to the rows'."""
 
     series: Ints
@@ -103,7 +103,7 @@ class Overlap(NamedTuple):
     on_grid: NDArray[np.bool_]
 
 
-def _check_overlap(tail: Panel, rows: Panel, overlap: Overlap) -> None:
+def _check_overlap(tail: Panel, rows: Panel, overlap: RowOverlap) -> None:
     gaps = np.maximum(overlap.steps - tail.lengths[overlap.series], 0)
     sparse = gaps.sum() > max(MIN_MISSING_ALLOWED, max_missing(len(tail.y) + len(rows.y)))
     repeated = overlap.on_grid & (overlap.steps < tail.observed_lengths[overlap.series])
@@ -118,7 +118,7 @@ def _check_overlap(tail: Panel, rows: Panel, overlap: Overlap) -> None:
     found.check()
 
 
-def _changed_points(tail: Panel, rows: Panel, overlap: Overlap, k: int) -> Ints:
+def _changed_points(tail: Panel, rows: Panel, overlap: RowOverlap, k: int) -> Ints:
     """Return the points of the k-th common series at which ``rows`` have another value than ``tail``."""
     i, steps = int(overlap.series[k]), int(overlap.steps[k])
     begin, end = max(steps, 0), int(tail.observed_lengths[i])
@@ -126,7 +126,7 @@ def _changed_points(tail: Panel, rows: Panel, overlap: Overlap, k: int) -> Ints:
     return begin + np.flatnonzero(~np.isnan(values) & (values != tail.series(i)[begin : begin + len(values)]))
 
 
-def _overlap_fault(code: str, panels: tuple[Panel, Panel], overlap: Overlap, k: int) -> Fault:
+def _overlap_fault(code: str, panels: tuple[Panel, Panel], overlap: RowOverlap, k: int) -> Fault:
     """Return the fault of the k-th common series."""
     (tail, rows), i, j = panels, int(overlap.series[k]), int(overlap.rows[k])
     starts, next_time = format_time(rows.starts[j]), format_time(tail.timestamp(i, int(tail.observed_lengths[i])))
