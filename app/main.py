@@ -10,7 +10,7 @@ from importlib.metadata import version
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.api import (
     artifacts,
@@ -94,7 +94,7 @@ class Guarded(FastAPI):
     FastAPI's own first steps, such as reading telemetry settings from the environment, take as long as the guard.
     """
 
-    door: ASGIApp
+    door: Guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -171,9 +171,10 @@ def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> li
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: Guarded) -> AsyncIterator[None]:
     with tuned_interpreter():
         yield
+    await app.door.keys.close()
     app.state.service.close()
 
 

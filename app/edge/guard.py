@@ -173,6 +173,10 @@ class KeyCache:
         # Shielded: the request of one client that hangs up must not cancel the query of the others.
         return await asyncio.shield(self._begin(digest, key) if running is None or running.done() else running)
 
+    async def close(self) -> None:
+        """Wait for the queries in the background, so that none uses the database after it is closed."""
+        await asyncio.gather(*self._look_ups.values(), return_exceptions=True)
+
     async def run(self, query: Callable[..., Principal | None], *arguments: str | int) -> Principal | None:
         """Return the result of ``query``, run in one of the threads for authentication."""
         return await to_thread.run_sync(query, *arguments, limiter=self._limiter)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -223,6 +224,28 @@ def test_a_key_in_steady_use_is_looked_up_in_the_background_so_that_no_request_w
         assert cache.find("key") is not None
         await asyncio.gather(*cache._look_ups.values())
         assert cache.find("key") is None
+
+    asyncio.run(session())
+
+
+def test_closing_waits_for_the_look_up_in_the_background() -> None:
+    clock, open_look_ups, ended = Clock(), threading.Event(), list[str]()
+
+    def authenticate(key: str) -> Caller | None:
+        if clock() > 0:  # in the background
+            open_look_ups.wait(10)
+            ended.append(key)
+        return Caller(1, "a", "read")
+
+    cache = KeyCache(authenticate, clock)
+
+    async def session() -> None:
+        assert await cache.look_up("good") is not None
+        clock.now_s += 0.5
+        assert cache.find("good") is not None
+        asyncio.get_running_loop().call_later(0.05, open_look_ups.set)
+        await cache.close()
+        assert ended == ["good"]
 
     asyncio.run(session())
 
