@@ -111,7 +111,11 @@ class Quick:
         self._stopped = False
 
     def put(self, work: Work) -> None:
-        """Add ``work`` to the next turn; raise what ``Batcher.put`` raises."""
+        """Add ``work`` to the next turn.
+
+        Raises:
+            TooManyRequests, Unavailable: the queue is full, or the service is stopping.
+        """
         check_room(self._stopped, len(self._waiting), self._capacity)
         self._waiting.append(work)
         if len(self._waiting) == 1:
