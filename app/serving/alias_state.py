@@ -145,7 +145,14 @@ class AliasState:
         self._search_s = now_s + self._times.retry_s
 
     def fall_back_to(self, version: ResolvedVersion) -> ResolvedVersion:
-        """Serve an earlier ``version`` until the alias moves; return it, with a note for its answers."""
+        """Serve an earlier ``version`` until the alias moves; return it, with a note for its answers.
+
+        If ``version`` is the one that the alias points at, it could be loaded after all, and gets no note.
+        """
+        if version.version_id == self.points_at:
+            self._broken.pop(version.version_id, None)
+            self._serve(replace(version, alias=self.served.alias, notes=()))
+            return self.served
         if self.points_at in self._broken:
             self._serve(self._substitute(version))
             return self.served

@@ -122,6 +122,18 @@ def test_a_fallback_found_after_the_alias_has_moved_changes_nothing(alias: Alias
     assert served(alias, 0.6) == 3
 
 
+def test_a_version_that_loads_after_all_is_served_without_a_note(alias: AliasState) -> None:
+    alias.point_at(TWO, 0.5)
+    alias.loaded(TWO)
+    alias.point_at(version_of(1), 1.0)
+    assert alias.loading is not None
+    alias.load_failed(alias.loading, DAMAGED, 1.1)
+    alias.mark_broken(TWO, DAMAGED)
+    version = alias.fall_back_to(version_of(1, None))
+    assert (version.number, version.alias, version.notes) == (1, "champion", ())
+    assert not alias.fell_back
+
+
 def test_a_failed_search_for_an_earlier_version_is_not_repeated_at_once(alias: AliasState) -> None:
     assert alias.may_search(0.0)
     alias.search_failed(0.0)
