@@ -68,7 +68,7 @@ def reset(network: Any, first: Sequence[Any]) -> None:
     for variable, value in zip(state_of(network), first, strict=True):
         variable.assign(value)
     for variable in network.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(keras.ops.zeros(variable.shape, dtype=variable.dtype))  # JAX has no zeros like a variable
 
 
 def restore(network: Any, patience: Patience | None, entry: CheckpointEntry | None) -> int:
