@@ -66,7 +66,7 @@ class Teacher:
         network = make_runnable([Member(spec, fit(spec, training, panel.cut(held) if held else panel))], OnnxEngine)
 
         def points(panel: Panel, series: Ints, at: Ints, horizon: int) -> Answer:
-            mean = predict(network, panel, series, at, horizon).mean
+            mean = predict(network, panel, series, at, horizon).median
             return Answer(mean, mean, mean)
 
         return points
@@ -96,7 +96,7 @@ class Adapting:
         prediction = predict(self._networks, panel, series, at, horizon)
         self._open.append(Open(series, at, prediction, np.zeros_like(at)))
         lo, hi = self._calibration.with_scales(self._state.scales).intervals(prediction, [LEVEL])[LEVEL]
-        return Answer(prediction.mean, lo, hi)
+        return Answer(prediction.median, lo, hi)
 
     def _learn(self, panel: Panel, said: Open, now: dict[int, int], horizon: int) -> None:
         """Learn from the steps that are known by ``now`` of each series."""

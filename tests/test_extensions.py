@@ -81,7 +81,7 @@ from tests.models.samples import panel_of, ready_of, small_spec, weights_of
 spec = small_spec({options})
 panel = panel_of([1.0, 4.0, 2.0, 8.0, 5.0, 7.0])
 networks = ready_of(spec, weights_of(spec))
-print(np.isfinite(predict(networks, panel, np.array([0]), np.array([6]), 3).mean).all())
+print(np.isfinite(predict(networks, panel, np.array([0]), np.array([6]), 3).median).all())
 """
 
 
@@ -125,9 +125,9 @@ def median_error(actual: Floats, forecast: Floats) -> Floats:
     printed = source.run("""
 import numpy as np
 from app.schemas.reports import ScoreAnswer
-from models.evaluation.scoring import Actuals, collect_errors
+from models.evaluation.scoring import Actuals, PointForecasts, collect_errors
 actual, forecast = np.array([[1.0, 2.0, 9.0]]), np.array([[1.5, 1.0, 1.0]])
-score = collect_errors([(Actuals(actual, np.ones(1), np.ones(1)), forecast)]).score()
+score = collect_errors([(Actuals(actual, np.ones(1), np.ones(1)), PointForecasts.same(forecast))]).score()
 print(score["median_error"], ScoreAnswer(**score).median_error)
 """)
     assert printed == "1.0 1.0"  # the median of 0.5, 1 and 8
@@ -174,7 +174,7 @@ router = APIRouter()
 
 
 def encode(provenance, forecast):
-    return orjson.dumps({"outputs": [{"name": "mean", "data": forecast.mean.ravel().tolist()}]})
+    return orjson.dumps({"outputs": [{"name": "mean", "data": forecast.median.ravel().tolist()}]})
 
 
 @router.post("/v2/models/{name}/infer")

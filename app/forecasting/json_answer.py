@@ -54,13 +54,13 @@ def answer_json(provenance: Provenance, forecast: Forecast) -> bytes:
     if forecast.notes:
         head = _encode_head(head_of(provenance, forecast))
     else:
-        head = _plain_head(provenance, forecast.freq, forecast.mean.shape[1])
+        head = _plain_head(provenance, forecast.freq, forecast.median.shape[1])
     return b"".join((head, orjson.dumps(series_rows(forecast)), b"}"))
 
 
 def head_of(provenance: Provenance, forecast: Forecast) -> JsonObject:
     """Return the answer without the forecasts themselves."""
-    return _head(provenance, forecast.freq, forecast.mean.shape[1], forecast.notes)
+    return _head(provenance, forecast.freq, forecast.median.shape[1], forecast.notes)
 
 
 @lru_cache(maxsize=1_000)

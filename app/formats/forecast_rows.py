@@ -21,7 +21,7 @@ def series_rows(forecast: Forecast) -> list[dict[str, Any]]:
         (str(level), interval.lo.tolist(), interval.hi.tolist()) for level, interval in forecast.intervals.items()
     ]
     starts_us = forecast.starts.astype(np.int64).tolist()
-    steps = forecast.mean.shape[1]
+    steps = forecast.median.shape[1]
     encode = _encoded_stamps if steps <= MAX_CACHED_STEPS else _encoded_stamps.__wrapped__
     return [
         {
@@ -31,7 +31,7 @@ def series_rows(forecast: Forecast) -> list[dict[str, Any]]:
             "intervals": {level: {"lo": lo[i], "hi": hi[i]} for level, lo, hi in bounds},
         }
         for i, (unique_id, start_us, mean) in enumerate(
-            zip(forecast.ids, starts_us, forecast.mean.tolist(), strict=True)
+            zip(forecast.ids, starts_us, forecast.median.tolist(), strict=True)
         )
     ]
 
@@ -43,8 +43,8 @@ def _encoded_stamps(start_us: int, freq: Freq, steps: int, utc: bool) -> orjson.
 
 def step_columns(forecast: Forecast) -> dict[str, NDArray[Any]]:
     """Return ds, mean, and lo-L and hi-L for each level L, each (N, horizon)."""
-    times = forecast.freq.after(forecast.starts[:, None], np.arange(forecast.mean.shape[1]))
-    columns: dict[str, NDArray[Any]] = {"ds": times, "mean": forecast.mean}
+    times = forecast.freq.after(forecast.starts[:, None], np.arange(forecast.median.shape[1]))
+    columns: dict[str, NDArray[Any]] = {"ds": times, "mean": forecast.median}
     for level, interval in forecast.intervals.items():
         columns |= {f"lo-{level}": interval.lo, f"hi-{level}": interval.hi}
     return columns
@@ -52,7 +52,7 @@ def step_columns(forecast: Forecast) -> dict[str, NDArray[Any]]:
 
 def table_columns(forecast: Forecast) -> Mapping[str, NDArray[Any]]:
     """Return unique_id and ``step_columns`` with a row for each series and step, each (N * horizon,)."""
-    ids = np.repeat(np.array(forecast.ids, dtype=object), forecast.mean.shape[1])
+    ids = np.repeat(np.array(forecast.ids, dtype=object), forecast.median.shape[1])
     return {"unique_id": ids, **{name: values.ravel() for name, values in step_columns(forecast).items()}}
 
 

@@ -135,7 +135,7 @@ def _schema(facts: Facts, forecast: Forecast) -> Any:
 
 def _batch(schema: Any, forecast: Forecast) -> Any:
     """Return a record batch with a row for each series and step."""
-    return _rows(schema, forecast.ids, forecast.mean.shape[1], list(step_columns(forecast).values()))
+    return _rows(schema, forecast.ids, forecast.median.shape[1], list(step_columns(forecast).values()))
 
 
 def _rows(schema: Any, ids: Sequence[str], steps: int, columns: Sequence[NDArray[Any]]) -> Any:

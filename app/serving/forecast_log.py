@@ -139,7 +139,7 @@ class ForecastLog:
         records, shadow = list(records_of(entry)), None
         if self._make_shadow is not None and records:
             panel = entry.panel.select([record.series for record in records])
-            shadow = self._make_shadow(entry.source, panel, entry.forecast.mean.shape[1])
+            shadow = self._make_shadow(entry.source, panel, entry.forecast.median.shape[1])
         if shadow is None:
             yield from records
             return
@@ -171,7 +171,7 @@ def records_of(entry: LogEntry) -> Iterator[ForecastRecord]:
             revision=source.revision,
             series=forecast.ids[i],
             start_us=int(forecast.starts[i].astype(np.int64)),
-            horizon=forecast.mean.shape[1],
+            horizon=forecast.median.shape[1],
             said=to_bytes(forecast.prediction, i),
             scale=unit if unit > 0 else None,
             stretch=stretch,

@@ -101,7 +101,7 @@ class _Recorded:
                 "cutoff": np.repeat(cutoff, horizon),
                 "ds": np.concatenate([panel.freq.after(begin, steps) for begin in first]),
                 "y": take(panel.y, panel, series, at, horizon).ravel(),
-                "mean": prediction.mean.ravel(),
+                "mean": prediction.median.ravel(),
             }
         )
         return prediction

@@ -47,7 +47,9 @@ def errors(predictor: Predictor, panel: Panel, where: tuple[Ints, Ints], horizon
     squared = absolute = 0.0
     for i in range(0, len(at), CHUNK):
         some = slice(i, i + CHUNK)
-        off = predictor(panel, series[some], at[some], horizon).mean - actual_of(panel, series[some], at[some], horizon)
+        off = predictor(panel, series[some], at[some], horizon).median - actual_of(
+            panel, series[some], at[some], horizon
+        )
         squared, absolute = squared + float(np.square(off).sum()), absolute + float(np.abs(off).sum())
     return squared / (len(at) * horizon), absolute / (len(at) * horizon)
 

@@ -50,5 +50,5 @@ def measure(dataset: Dataset, teach: Teach) -> JsonObject:
     panel, horizon = dataset.panel(), dataset.horizon
     series, at = moments(panel, horizon)
     predictor, took = taught(teach, panel.cut(horizon), {"horizon": horizon}, held=0)
-    found = scores(panel, predictor(panel, series, at, horizon).mean, dataset.season)
+    found = scores(panel, predictor(panel, series, at, horizon).median, dataset.season)
     return {**found, **took}

@@ -19,9 +19,9 @@ CHUNK = 1024  # windows at a time
 
 
 class Answer(NamedTuple):
-    """Forecast with ``mean`` and the bounds of its interval at 80 %, each (B, H)."""
+    """Forecast with ``median`` and the bounds of its interval at 80 %, each (B, H)."""
 
-    mean: Floats
+    median: Floats
     lo: Floats
     hi: Floats
 

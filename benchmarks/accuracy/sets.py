@@ -35,7 +35,7 @@ def measure(dataset: Dataset, teach: Teach, thetas: JsonObject) -> JsonObject:
     fields = {"horizon": plan.horizon, "season": plan.season}
     predictor, took = taught(teach, panel.cut(plan.held_out), fields)
     answer = predict(predictor, panel, windows)
-    errors = mase_of(windows, answer.mean)
+    errors = mase_of(windows, answer.median)
     naive = mean_error(mase_of(windows, seasonal_naive_of(panel, windows, plan.season)), windows)
     mase, theta = mean_error(errors, windows), recorded(thetas, dataset.name, plan)
     few = mean_error(np.where(sample(panel, windows), errors, np.nan), windows)

@@ -43,6 +43,6 @@ def measure(teach: Teach) -> JsonObject:
     for name, part in parts.items():
         each, rows = panel(part), np.arange(len(part))
         at = np.full(len(part), POINTS - HORIZON)
-        said = predictor(each, rows, at, HORIZON).mean
+        said = predictor(each, rows, at, HORIZON).median
         found[name] = float(np.square(said - actual_of(each, rows, at, HORIZON)).mean())
     return {**found, **took}

@@ -68,7 +68,7 @@ def difference(said: Said, right: Forecast, sizes: Floats) -> float:
     stamps = tuple(right.stamps(i % count) for i in FIRST_AND_LAST)
     if (said.ids, said.stamps, said.bounds.keys()) != (right.ids, stamps, bounds.keys()):
         return float("inf")
-    pairs = [(said.mean, right.mean), *((said.bounds[name], bounds[name]) for name in bounds)]
+    pairs = [(said.mean, right.median), *((said.bounds[name], bounds[name]) for name in bounds)]
     if any(one.shape != other.shape or not np.isfinite(one).all() for one, other in pairs):
         return float("inf")
     return max(float((np.abs(one - other) / sizes).max()) for one, other in pairs)

@@ -95,7 +95,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     steps = np.minimum(rates * np.sqrt(observed.sum()), MAX_TOTAL_STEP)
     for level in range(1, calibration.highest_level + 1):
         bounds = calibration.intervals(prediction, [level])[level]
-        centre = np.clip(prediction.mean, *bounds)
+        centre = np.clip(prediction.median, *bounds)
         width = np.where(actual > centre, bounds.hi - centre, centre - bounds.lo)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.log(np.abs(actual - centre) / width)  # log of the scale that would just reach the value, (B, H)

@@ -15,7 +15,7 @@ from models.evaluation.baselines import FITTED, QUICK, CannotFit
 from models.evaluation.intervals import Calibration, Prediction, calibrate
 from models.evaluation.origins import Origins
 from models.evaluation.report import BacktestReport, Sample, Score
-from models.evaluation.scoring import Actuals, WindowErrors, collect_errors, interval_score, owa, skill
+from models.evaluation.scoring import Actuals, PointForecasts, WindowErrors, collect_errors, interval_score, owa, skill
 from models.types import Floats, Ints
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
@@ -63,19 +63,19 @@ def evaluate(
     residuals = origins.sample(max(2 * MAX_STATISTICAL, MAX_CALIBRATED // origins.horizon))
     every, parts = np.arange(len(origins)), list[Prediction]()
 
-    def model_errors() -> Iterator[tuple[Actuals, Floats]]:
+    def model_errors() -> Iterator[tuple[Actuals, PointForecasts]]:
         for rows, part in predict_windows(predict, origins, every):
             parts.append(part.rows(np.isin(rows, residuals)))
-            yield origins.actuals(rows), part.mean
+            yield origins.actuals(rows), PointForecasts.of(part)
 
     errors = {"model": collect_errors(model_errors())}
     errors |= {name: collect_errors(_quick_baseline(name, origins, every)) for name in QUICK}
     scores = {name: found.score() for name, found in errors.items()}
     prediction, actuals = _concatenate(parts), origins.actuals(residuals)
-    naive = np.concatenate([forecast for _, forecast in _quick_baseline("seasonal_naive", origins, residuals)])
+    naive = np.concatenate([points.median for _, points in _quick_baseline("seasonal_naive", origins, residuals)])
     # The intervals of seasonal naive are in MASE's unit, 0 where that is undefined.
     spread = np.nan_to_num(origins.scale[origins.series[residuals]])[:, None]
-    compared = {"model": prediction, "seasonal_naive": Prediction(naive, spread)}
+    compared = {"model": prediction, "seasonal_naive": Prediction.of_points(naive, spread)}
     intervals = {name: interval_score(made, actuals, origins.origin[residuals]) for name, made in compared.items()}
     report = BacktestReport(
         horizon=origins.horizon,
@@ -104,7 +104,8 @@ def window_errors(predict: Predict, origins: Origins, rows: Ints) -> WindowError
     Raises:
         ModelBroken: ``predict`` returned NaN or infinity.
     """
-    return collect_errors((origins.actuals(part), made.mean) for part, made in predict_windows(predict, origins, rows))
+    made = predict_windows(predict, origins, rows)
+    return collect_errors((origins.actuals(part), PointForecasts.of(prediction)) for part, prediction in made)
 
 
 def baseline_errors(origins: Origins, rows: Ints) -> WindowErrors:
@@ -120,21 +121,21 @@ def predict_windows(predict: Predict, origins: Origins, rows: Ints) -> Iterator[
     """
     for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
         made = predict(origins.panel, origins.series[part], origins.at[part], origins.horizon)
-        if not np.isfinite(made.mean).all():
+        if not np.isfinite(made.median).all():
             raise ModelBroken("the network gave NaN or infinity in its backtest; train it again")
         yield part, made
 
 
 def _concatenate(kept: list[Prediction]) -> Prediction:
-    mean, spread = (np.concatenate([part[i] for part in kept]) for i in (0, 1))
+    median, mean, spread = (np.concatenate([part[i] for part in kept]) for i in range(3))
     quantiles = [part.quantiles for part in kept if part.quantiles is not None]
-    return Prediction(mean, spread, np.concatenate(quantiles) if quantiles else None, kept[0].levels)
+    return Prediction(median, mean, spread, np.concatenate(quantiles) if quantiles else None, kept[0].levels)
 
 
-def _quick_baseline(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[Actuals, Floats]]:
+def _quick_baseline(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[Actuals, PointForecasts]]:
     """Yield forecasts of the baseline ``name``, one of ``QUICK``, with the actual values."""
     for part, past in origins.histories(rows):
-        yield origins.actuals(part), QUICK[name](past, origins.horizon, origins.season)
+        yield origins.actuals(part), PointForecasts.same(QUICK[name](past, origins.horizon, origins.season))
 
 
 def _sample_report(
@@ -148,7 +149,11 @@ def _sample_report(
     both = np.logical_and.reduce([fit[name] for name in usable]) if usable else np.zeros(len(rows), dtype=bool)
     actuals, chosen = origins.actuals(rows[both]), np.isin(np.arange(len(origins)), rows[both])
     scores = {name: own.score(chosen) for name, own in errors.items()}
-    scores |= {name: collect_errors([(actuals, found[name][0][both])]).score() for name in found if name in usable}
+    scores |= {
+        name: collect_errors([(actuals, PointForecasts.same(found[name][0][both]))]).score()
+        for name in found
+        if name in usable
+    }
     return {
         "windows": int(both.sum()),
         "scores": {name: {**own, "owa": owa(own, scores["naive2"])} for name, own in scores.items()},

@@ -12,6 +12,7 @@ itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -25,26 +26,42 @@ LEVELS = np.arange(1, 100)  # percent
 
 
 class Prediction(NamedTuple):
-    """Prediction of B windows: ``mean`` (B, H) in data units, and the unit ``spread`` (B, 1) of each window.
+    """Prediction of B windows in data units: ``median`` and ``mean`` (B, H), and each window's unit ``spread`` (B, 1).
 
-    ``quantiles`` (B, H, Q) in data units belong to ``levels``, ascending from 0 to 1; None for a model without them.
-    A spread of 0 means a constant window, which has no interval.
+    The median is the point forecast: absolute errors are measured from it, and it is fed back in a rollout. Squared
+    errors are measured from the mean, and means of several series can be added. ``quantiles`` (B, H, Q) belong to
+    ``levels``, ascending from 0 to 1; None for a model without them. A spread of 0 means a constant window, which has
+    no interval.
     """
 
+    median: Floats
     mean: Floats
     spread: Floats
     quantiles: Floats | None = None
     levels: Sequence[float] = ()
 
+    @classmethod
+    def of_points(cls, median: Floats, spread: Floats) -> "Prediction":
+        """Return a prediction without quantiles: its mean is its median."""
+        return cls(median, median, spread)
+
+    @classmethod
+    def of_quantiles(cls, median: Floats, spread: Floats, quantiles: Floats, levels: Sequence[float]) -> "Prediction":
+        """Return a prediction with quantiles, whose mean is that of the distribution which ``band`` reads from them."""
+        return cls(median, quantiles @ mean_weights(tuple(levels)), spread, quantiles, levels)
+
     def rows(self, keep: Ints | NDArray[np.bool_]) -> "Prediction":
         """Return the prediction of the windows ``keep``."""
         quantiles = None if self.quantiles is None else self.quantiles[keep]
-        return Prediction(self.mean[keep], self.spread[keep], quantiles, self.levels)
+        return self._replace(
+            median=self.median[keep], mean=self.mean[keep], spread=self.spread[keep], quantiles=quantiles
+        )
 
     def part(self, rows: slice, steps: slice) -> "Prediction":
         """Return the prediction of some windows and steps, as views."""
         quantiles = None if self.quantiles is None else self.quantiles[rows, steps]
-        return Prediction(self.mean[rows, steps], self.spread[rows], quantiles, self.levels)
+        median, mean = self.median[rows, steps], self.mean[rows, steps]
+        return self._replace(median=median, mean=mean, spread=self.spread[rows], quantiles=quantiles)
 
 
 class Interval(NamedTuple):
@@ -55,18 +72,19 @@ class Interval(NamedTuple):
 
 
 def band(prediction: Prediction, level: int) -> Interval:
-    """Return the model's own central interval of ``level`` percent; the mean twice if it has no quantiles.
+    """Return the model's own central interval of ``level`` percent; the median twice if it has no quantiles.
 
     Linear between the model's quantiles. Beyond the outermost quantile its distance from the median grows as that of a
     normal distribution: from level a to b by the ratio of their normal scores.
     """
     if prediction.quantiles is None:
-        return Interval(prediction.mean, prediction.mean)
+        return Interval(prediction.median, prediction.median)
     tail = (1 - level / 100) / 2
-    return Interval(_interpolate_quantile(prediction, tail), _interpolate_quantile(prediction, 1 - tail))
+    return Interval(interpolate_quantile(prediction, tail), interpolate_quantile(prediction, 1 - tail))
 
 
-def _interpolate_quantile(prediction: Prediction, at: float) -> Floats:
+def interpolate_quantile(prediction: Prediction, at: float) -> Floats:
+    """Return the quantile of level ``at`` (0 to 1) of a prediction with quantiles, (B, H), as ``band`` reads it."""
     quantiles, levels = prediction.quantiles, np.asarray(prediction.levels, dtype=np.float64)
     assert quantiles is not None
     if levels[0] <= at <= levels[-1]:
@@ -79,15 +97,36 @@ def _interpolate_quantile(prediction: Prediction, at: float) -> Floats:
     if (levels[outermost] - 0.5) * (at - 0.5) <= 0:
         return quantiles[:, :, outermost]  # no quantile on this side of the median
     score = NormalDist().inv_cdf
-    median = _interpolate_quantile(prediction, 0.5)
+    median = interpolate_quantile(prediction, 0.5)
     return np.asarray(median + (quantiles[:, :, outermost] - median) * (score(at) / score(float(levels[outermost]))))
+
+
+@lru_cache(maxsize=100)
+def mean_weights(levels: tuple[float, ...]) -> Floats:
+    """Return the weight of each quantile in the mean of the distribution that ``band`` reads from them, (Q,).
+
+    The mean is the integral of the quantile function over all levels: trapezia between the levels. Beyond an outermost
+    level a the function is m + (q_a - m) z(p) / z(a) with the median m and normal scores z, and the integral of z(p)
+    from 0 to a is minus the normal density at z(a). A side without a quantile before the median repeats the outermost.
+    """
+    known, normal = np.asarray(levels, dtype=np.float64), NormalDist()
+    weights, between = np.zeros(len(known)), np.diff(known) / 2
+    weights[:-1] += between
+    weights[1:] += between
+    at_median = np.array([np.interp(0.5, known, unit) for unit in np.eye(len(known))])
+    for outermost, tail in ((0, known[0]), (-1, 1 - known[-1])):
+        score = abs(normal.inv_cdf(tail)) if tail < 0.5 else 0.0
+        beyond = normal.pdf(score) / score if score else tail  # share of the quantile, the rest of the median
+        weights[outermost] += beyond
+        weights += (tail - beyond) * at_median
+    return weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """``radii`` (H, 99) float32 in window units, level 1 to 99 %; NaN where a step has too few residuals for the level.
 
-    ``count``: residuals of the step that has fewest. ``scales`` (99,): factors that widen each level about the mean,
+    ``count``: residuals of the step that has fewest. ``scales`` (99,): factors that widen each level about the median,
     learned from forecasts that were observed after the calibration (see ``models.evaluation.adaptive_intervals``).
     """
 
@@ -133,12 +172,12 @@ class Calibration:
         bounds: dict[int, Interval] = {}
         inner: Interval | None = None
         for level in sorted(set(levels)):
-            own, radius = band(prediction, level), prediction.spread * self.radius(level, prediction.mean.shape[1])
+            own, radius = band(prediction, level), prediction.spread * self.radius(level, prediction.median.shape[1])
             lo, hi = own.lo - radius, own.hi + radius
             middle = (lo + hi) / 2  # a negative radius may cross the bounds
             lo, hi = np.minimum(lo, middle), np.maximum(hi, middle)
             if self.scales is not None:
-                centre = np.clip(prediction.mean, lo, hi)
+                centre = np.clip(prediction.median, lo, hi)
                 factor = self.scales[level - 1]
                 lo, hi = centre - (centre - lo) * factor, centre + (hi - centre) * factor
             if inner is not None:

@@ -53,7 +53,7 @@ def sum_errors(
         The sums of the bands that have an observed value.
     """
     observed, usable = ~np.isnan(actual), (scale > 0)[:, None]
-    errors = np.where(observed & usable, prediction.mean - actual, 0.0) / np.where(usable, scale[:, None], 1.0)
+    errors = np.where(observed & usable, prediction.median - actual, 0.0) / np.where(usable, scale[:, None], 1.0)
     bands = np.floor(np.log2(np.arange(1, actual.shape[1] + 1))).astype(np.int64)
     sums = {}
     for band in np.unique(bands[observed.any(axis=0)]).tolist():
@@ -87,7 +87,10 @@ def expected_steps(report: BacktestReport, horizon: int) -> Floats:
 def to_bytes(prediction: Prediction, row: int) -> bytes:
     """Return the prediction of the series with the number ``row`` as bytes."""
     # float64: for large values that vary little, float32 would lose the variation.
-    arrays: NamedArrays = {"mean": prediction.mean[row], "spread": prediction.spread[row]}
+    arrays: NamedArrays = {
+        name: values[row]
+        for name, values in (("median", prediction.median), ("mean", prediction.mean), ("spread", prediction.spread))
+    }
     if prediction.quantiles is not None:
         arrays["quantiles"] = prediction.quantiles[row]
     return pack({"levels": list(prediction.levels)}, arrays)
@@ -96,16 +99,21 @@ def to_bytes(prediction: Prediction, row: int) -> bytes:
 def from_bytes(parts: Sequence[bytes]) -> Prediction:
     """Return the predictions of several series by one version for one horizon, which ``to_bytes`` wrote.
 
+    Earlier releases wrote the median under the name ``mean``, and no mean.
+
     Raises:
         BundleError: the bytes are damaged.
     """
     header, _ = unpack(parts[0])
     arrays = [unpack(data)[1] for data in parts]
-    mean, spread = (np.stack([one[name] for one in arrays]).astype(np.float64) for name in ("mean", "spread"))
+    median, mean, spread = (
+        np.stack([one.get(name, one["mean"]) for one in arrays]).astype(np.float64)
+        for name in ("median", "mean", "spread")
+    )
     if "quantiles" not in arrays[0]:
-        return Prediction(mean, spread)
+        return Prediction(median, mean, spread)
     quantiles = np.stack([one["quantiles"] for one in arrays]).astype(np.float64)
-    return Prediction(mean, spread, quantiles, tuple(header["levels"]))
+    return Prediction(median, mean, spread, quantiles, tuple(header["levels"]))
 
 
 def block_of(start_us: int, horizon: int, freq: Freq) -> int:

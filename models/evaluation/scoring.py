@@ -31,14 +31,37 @@ class Actuals:
     squared_scale: Floats
 
 
+class PointForecasts(NamedTuple):
+    """Forecasts of B windows, (B, H) each: absolute errors are smallest for the median, squared ones for the mean."""
+
+    median: Floats
+    mean: Floats
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> "PointForecasts":
+        """Return the points of ``prediction``."""
+        return cls(prediction.median, prediction.mean)
+
+    @classmethod
+    def same(cls, forecast: Floats) -> "PointForecasts":
+        """Return the points of a method that has one number for each step."""
+        return cls(forecast, forecast)
+
+
 class Measure(NamedTuple):
     """Error measure of a report: ``compute`` returns one number for each window, (B,), from a forecast (B, H).
 
+    ``squared``: whether it measures squared errors, and so the mean of a forecast; otherwise it measures the median.
     The score is the mean over windows, or its square root where ``root`` is set.
     """
 
     compute: Callable[[Actuals, Floats], Floats]
+    squared: bool = False
     root: bool = False
+
+    def of(self, actuals: Actuals, points: PointForecasts) -> Floats:
+        """Return the measure of each window, (B,)."""
+        return self.compute(actuals, points.mean if self.squared else points.median)
 
 
 # The measures of every report, in its order. A new measure needs a function in ``metrics`` and an entry here.
@@ -46,9 +69,11 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
         "mase": Measure(lambda actuals, forecast: metrics.mase(actuals.actual, forecast, actuals.scale)),
         "smape": Measure(lambda actuals, forecast: metrics.smape(actuals.actual, forecast)),
-        "rmse": Measure(lambda actuals, forecast: metrics.mse(actuals.actual, forecast), root=True),
-        "mse": Measure(lambda actuals, forecast: metrics.mse(actuals.actual, forecast)),
-        "rmsse": Measure(lambda actuals, forecast: metrics.rmsse(actuals.actual, forecast, actuals.squared_scale)),
+        "rmse": Measure(lambda actuals, forecast: metrics.mse(actuals.actual, forecast), squared=True, root=True),
+        "mse": Measure(lambda actuals, forecast: metrics.mse(actuals.actual, forecast), squared=True),
+        "rmsse": Measure(
+            lambda actuals, forecast: metrics.rmsse(actuals.actual, forecast, actuals.squared_scale), squared=True
+        ),
     }
 )
 
@@ -74,13 +99,13 @@ class WindowErrors:
         return {"mae": [_finite(v) for v in self.step_mae], "mase": [_finite(v) for v in self.step_mase]}
 
 
-def collect_errors(chunks: Iterable[tuple[Actuals, Floats]]) -> WindowErrors:
+def collect_errors(chunks: Iterable[tuple[Actuals, PointForecasts]]) -> WindowErrors:
     """Compute the errors of forecasts (B, H) against the actual values, chunk by chunk."""
     windows: list[list[Floats]] = []
     sums: list[Floats] = []
-    for actuals, forecast in chunks:
-        windows.append([measure.compute(actuals, forecast) for measure in MEASURES.values()])
-        absolute = np.abs(actuals.actual - forecast)
+    for actuals, points in chunks:
+        windows.append([measure.of(actuals, points) for measure in MEASURES.values()])
+        absolute = np.abs(actuals.actual - points.median)
         scaled = absolute / np.where(actuals.scale > 0, actuals.scale, np.nan)[:, None]
         sums.append(np.stack([part for e in (absolute, scaled) for part in (np.nansum(e, 0), (~np.isnan(e)).sum(0))]))
     total = np.sum(sums, axis=0)
@@ -119,10 +144,10 @@ def interval_score(prediction: Prediction, actuals: Actuals, origin: Ints) -> In
     covered = {level: _mean(metrics.coverage(actual, *bounds[level])) for level in REPORTED_LEVELS if level <= highest}
     wql = None
     if highest >= max(QUANTILE_LEVELS):
-        # The mean is the median, the other quantiles are bounds of central intervals.
+        # The other quantiles are bounds of central intervals.
         below = [bounds[level].lo for level in reversed(QUANTILE_LEVELS)]
         above = [bounds[level].hi for level in QUANTILE_LEVELS]
-        quantiles = np.stack([*below, measured.mean, *above], axis=2)
+        quantiles = np.stack([*below, measured.median, *above], axis=2)
         wql = _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
     msis = metrics.msis(actual, *bounds[MSIS_LEVEL], MSIS_LEVEL, scale) if highest >= MSIS_LEVEL else None
     return {

@@ -32,14 +32,16 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Forecast:
-    """Forecast of N series: ``mean`` (N, horizon); ``intervals``: level -> bounds; ``starts``: first timestamp of each.
+    """Forecast of N series: ``median``, the point forecast, and ``mean``, (N, horizon) each.
 
+    ``intervals``: level -> bounds. ``starts``: first timestamp of each series.
     ``prediction``: the networks' whole prediction, as views of arrays that other forecasts share.
     """
 
     ids: tuple[str, ...]
     freq: Freq
     starts: Times
+    median: Floats
     mean: Floats
     intervals: Mapping[int, Interval]
     notes: tuple[Note, ...] = field(default=())
@@ -48,13 +50,13 @@ class Forecast:
 
     def times(self, i: int) -> Times:
         """Return the timestamps of series ``i``, (horizon,)."""
-        return self.freq.after(self.starts[i], np.arange(self.mean.shape[1]))
+        return self.freq.after(self.starts[i], np.arange(self.median.shape[1]))
 
     def stamps(self, i: int) -> list[str]:
         """Return the timestamps of series ``i`` in ISO 8601, with a Z if the history had one; not to be changed.
 
         Most series of most requests end at the same time, so recent lists are cached.
         """
-        return (format_times if self.mean.shape[1] <= MAX_CACHED_STEPS else format_times.__wrapped__)(
-            int(self.starts[i].astype(np.int64)), self.freq, self.mean.shape[1], self.utc
+        return (format_times if self.median.shape[1] <= MAX_CACHED_STEPS else format_times.__wrapped__)(
+            int(self.starts[i].astype(np.int64)), self.freq, self.median.shape[1], self.utc
         )

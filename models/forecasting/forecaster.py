@@ -79,16 +79,18 @@ def combine(predictions: Sequence[Prediction], shares: Sequence[float]) -> Predi
     """
     if len(predictions) == 1:
         return predictions[0]
-    mean = np.average([p.mean for p in predictions], axis=0, weights=shares)
-    spread = np.average([p.spread for p in predictions], axis=0, weights=shares)
+    median, mean, spread = (
+        np.average(parts, axis=0, weights=shares)
+        for parts in zip(*((p.median, p.mean, p.spread) for p in predictions), strict=True)
+    )
     levels = {tuple(p.levels) for p in predictions if p.quantiles is not None}
     if len(levels) != 1:
-        return Prediction(mean, spread)
+        return Prediction(median, mean, spread)
     (known,) = levels
     parts = [
-        np.repeat(p.mean[..., None], len(known), axis=2) if p.quantiles is None else p.quantiles for p in predictions
+        np.repeat(p.median[..., None], len(known), axis=2) if p.quantiles is None else p.quantiles for p in predictions
     ]
-    return Prediction(mean, spread, np.average(parts, axis=0, weights=shares), known)
+    return Prediction(median, mean, spread, np.average(parts, axis=0, weights=shares), known)
 
 
 class ForecastInput(NamedTuple):
@@ -165,6 +167,7 @@ def split_forecast(
                 ids=one.panel.ids,
                 freq=panel.freq,
                 starts=starts[rows],
+                median=part.median,
                 mean=part.mean,
                 intervals={level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in bounds[levels]},
                 notes=notes,
@@ -213,7 +216,11 @@ def check_finite(prediction: Prediction, trained: int) -> None:
         ModelBroken: the network gave NaN or infinity.
         InputError: ``horizon_too_long`` if the forecast overflows beyond the trained steps.
     """
-    values = [prediction.mean[..., None], *([] if prediction.quantiles is None else [prediction.quantiles])]
+    values = [
+        prediction.median[..., None],
+        prediction.mean[..., None],
+        *([] if prediction.quantiles is None else [prediction.quantiles]),
+    ]
     # Below infinity, so that the bounds of the intervals are finite too.
     finite = np.all([(np.abs(array) <= MAX_PREDICTED).all(axis=(0, 2)) for array in values], axis=0)
     if not finite[:trained].all():

@@ -19,9 +19,9 @@ Tree = TypeVar("Tree")
 
 
 class StepForecasts(NamedTuple):
-    """Forecasts of h steps in data units: ``mean`` (B, h); ``quantiles`` (B, h, Q), None if the network has none."""
+    """Forecasts of h steps in data units: ``median`` (B, h); ``quantiles`` (B, h, Q), None if the network has none."""
 
-    mean: Floats
+    median: Floats
     quantiles: Floats | None
 
 
@@ -56,7 +56,7 @@ def _forecast_windows(
             batch, _read_outputs(spec, engine.run(window_inputs(spec, batch.values, batch))["predicted"])
         )
         yield steps
-        past = np.concatenate([past, steps.mean], axis=1)[:, spec.outputs :]
+        past = np.concatenate([past, steps.median], axis=1)[:, spec.outputs :]
         batch = reader.read(series, at + predicted, spec.outputs, past, predicted)
 
 
@@ -112,9 +112,9 @@ def forecast_from_state(spec: Spec, engine: Engine, state: NetworkState, horizon
     """Predict ``horizon`` steps after the points read, feeding predicted values back; ``state`` is not changed."""
     feed = _feed_steps if spec.outputs == 1 else _feed_segments
     parts = [state.prediction, *feed(spec, engine, state, count_passes(spec, horizon) - 1)]
-    mean = np.concatenate([part.mean for part in parts], axis=1)
+    median = np.concatenate([part.median for part in parts], axis=1)
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
-    prediction = WindowForecast(mean, np.concatenate(quantiles, axis=1) if quantiles else None)
+    prediction = WindowForecast(median, np.concatenate(quantiles, axis=1) if quantiles else None)
     return _concatenate(spec, [_to_data_units(state.batch, prediction)], state.batch.unit, horizon)
 
 
@@ -161,7 +161,7 @@ def _map_arrays(change: Callable[..., NDArray[Any]], first: Any, *others: Any) -
 def _feed_segments(spec: Spec, engine: Engine, state: NetworkState, times: int) -> Iterator[WindowForecast]:
     """Yield the prediction after reading the previous prediction, ``times`` times."""
     for _ in range(times):
-        state = advance(spec, engine, state, state.prediction.mean)
+        state = advance(spec, engine, state, state.prediction.median)
         yield state.prediction
 
 
@@ -180,8 +180,8 @@ def _feed_steps(spec: Spec, engine: Engine, state: NetworkState, times: int) -> 
         del inputs["skip"]
     ahead, first = spec.ahead_channels, 2 + spec.lags
     for step in range(times):
-        past[:, :, 0] = values[:, season + step : season + step + 1] = prediction.mean
-        skip[:, :, -1:] = prediction.mean[:, :, None]
+        past[:, :, 0] = values[:, season + step : season + step + 1] = prediction.median
+        skip[:, :, -1:] = prediction.median[:, :, None]
         if season:
             past[:, 0, 2] = values[:, step + 1]
             skip[:, 0, :-1] = past[:, 0, 2:3]
@@ -248,17 +248,18 @@ def _read_outputs(spec: Spec, outputs: Float32) -> WindowForecast:
 
 def _to_data_units(batch: Batch, forecast: WindowForecast) -> StepForecasts:
     if forecast.quantiles is None:
-        return StepForecasts(batch.to_data(forecast.mean), None)
-    level, spread = batch.scale.ahead(forecast.mean.shape[1])[..., None], batch.scale.spread[..., None]
+        return StepForecasts(batch.to_data(forecast.median), None)
+    level, spread = batch.scale.ahead(forecast.median.shape[1])[..., None], batch.scale.spread[..., None]
     quantiles = level + forecast.quantiles.astype(np.float64) * spread
     flat = batch.change.invert(quantiles.reshape(len(quantiles), -1))
-    return StepForecasts(batch.to_data(forecast.mean), flat.reshape(quantiles.shape))
+    return StepForecasts(batch.to_data(forecast.median), flat.reshape(quantiles.shape))
 
 
 def _concatenate(spec: Spec, parts: Sequence[StepForecasts], unit: Floats, horizon: int) -> Prediction:
     """Return the first ``horizon`` steps of all ``parts`` together."""
-    mean = np.concatenate([part.mean for part in parts], axis=1)[:, :horizon]
+    median = np.concatenate([part.median for part in parts], axis=1)[:, :horizon]
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
     if not quantiles:
-        return Prediction(mean, unit)
-    return Prediction(mean, unit, np.concatenate(quantiles, axis=1)[:, :horizon], spec.quantiles)
+        return Prediction.of_points(median, unit)
+    joined = np.concatenate(quantiles, axis=1)[:, :horizon]
+    return Prediction.of_quantiles(median, unit, joined, spec.quantiles)

@@ -19,9 +19,9 @@ DEGREES_OF_FREEDOM = 4.0  # degrees of freedom of Student's t: heavy tails with 
 
 
 class WindowForecast(NamedTuple):
-    """A forecast in window units: ``mean`` (B, h), the point forecast; ``quantiles`` (B, h, Q) ascending, or None."""
+    """A forecast in window units: ``median`` (B, h), the point forecast; ``quantiles`` (B, h, Q) ascending, or None."""
 
-    mean: Float32
+    median: Float32
     quantiles: Float32 | None
 
 

@@ -34,7 +34,10 @@ def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, W
         ModelBroken: a member gave NaN or infinity.
     """
     rows, naive = origins.sample(MAX_WINDOWS), seasonal_naive_for(members[0].spec)
-    network, baseline = _mean_forecasts(members, origins, rows, engine), _mean_forecasts([naive], origins, rows, engine)
+    network, baseline = (
+        _median_forecasts(members, origins, rows, engine),
+        _median_forecasts([naive], origins, rows, engine),
+    )
     actuals = origins.actuals(rows)
     mases = [metrics.mase(actuals.actual, (1 - share) * network + share * baseline, actuals.scale) for share in SHARES]
     errors = np.array([float(np.nanmean(mase)) for mase in mases if np.isfinite(mase).any()])
@@ -57,9 +60,9 @@ def seasonal_naive_for(spec: Spec) -> Member:
     return Member(naive, Facts.none().to_weights())
 
 
-def _mean_forecasts(
+def _median_forecasts(
     members: Sequence[Member], origins: Origins, rows: Ints, engine: Callable[[Spec, Weights], Engine]
 ) -> Floats:
-    """Return the mean forecasts of the windows with the numbers ``rows``, (B, H)."""
+    """Return the median forecasts of the windows with the numbers ``rows``, (B, H)."""
     predict_all = partial(predict, make_runnable(members, engine))
-    return np.concatenate([prediction.mean for _, prediction in predict_windows(predict_all, origins, rows)])
+    return np.concatenate([prediction.median for _, prediction in predict_windows(predict_all, origins, rows)])

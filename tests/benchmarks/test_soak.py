@@ -86,7 +86,7 @@ def test_every_kind_of_request_is_asked_and_has_its_right_answers(mixed: list[Fo
     assert {ask.headers["accept"] for ask in mixed} == {JSON, LINES, ARROW}
     assert {ask.headers["accept-encoding"] for ask in mixed} == {"identity", "gzip", "zstd"}
     assert {len(made.ids) for ask in mixed for made in ask.right.values()} >= {1, MANY}
-    assert {made.mean.shape[1] for ask in mixed for made in ask.right.values()} == {1, 3, 4, 9, 12}
+    assert {made.median.shape[1] for ask in mixed for made in ask.right.values()} == {1, 3, 4, 9, 12}
     assert all(set(ask.right) == set(GOOD) for ask in mixed if ask.by_alias)
     assert all(len(ask.right) == 1 for ask in mixed if not ask.by_alias)
 
@@ -124,7 +124,7 @@ def said_of(ask: ForecastInput, version: int) -> Said:
     """The right answer of a version."""
     right = ask.right[version]
     bounds = {f"{side}-{level}": getattr(i, side) for level, i in right.intervals.items() for side in ("lo", "hi")}
-    return Said(version, right.ids, right.mean, bounds, (right.stamps(0), right.stamps(-1)), fell_back=False)
+    return Said(version, right.ids, right.median, bounds, (right.stamps(0), right.stamps(-1)), fell_back=False)
 
 
 @pytest.fixture(scope="module")

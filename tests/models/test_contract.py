@@ -31,7 +31,7 @@ class Built(NamedTuple):
         series = np.arange(len(panel)) if rows is None else rows
         predicted = predict(self.networks, panel, series, panel.observed_lengths[series], horizon)
         quantiles = [] if predicted.quantiles is None else [predicted.quantiles]
-        return np.concatenate([predicted.mean[..., None], *quantiles], axis=2), predicted.spread
+        return np.concatenate([predicted.median[..., None], *quantiles], axis=2), predicted.spread
 
 
 @pytest.fixture(scope="module", params=[*PARTS, *OPTIONS], ids=name_of)
@@ -76,7 +76,7 @@ def test_nothing_before_the_context_and_nothing_after_the_origin_is_read(built):
         other.series(i)[: max(at - built.spec.context, 0)] = 1e6
         other.series(i)[at:] = load[PANEL.indptr[i] + at : PANEL.indptr[i + 1]] = -1e6
     series, at = np.arange(len(PANEL)), PANEL.observed_lengths
-    found, expected = (predict(built.networks, one, series, at, 9).mean for one in (other, PANEL))
+    found, expected = (predict(built.networks, one, series, at, 9).median for one in (other, PANEL))
     assert found.tolist() == expected.tolist()
 
 
@@ -114,7 +114,7 @@ def test_a_bundle_gives_back_the_same_forecaster_bit_for_bit(built):
     assert bundle.to_bytes(back) == data
     one = forecast(built.networks, forecaster.calibration, PANEL, 7, [80])
     other = forecast(ready_of(back.spec, back.members[0].weights), back.calibration, PANEL, 7, [80])
-    assert one.mean.tolist() == other.mean.tolist()
+    assert one.median.tolist() == other.median.tolist()
     assert one.intervals[80].lo.tolist() == other.intervals[80].lo.tolist()
 
 

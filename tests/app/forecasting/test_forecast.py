@@ -131,7 +131,7 @@ def test_a_panel_is_answered_with_the_forecast_of_the_champion() -> None:
 
 def test_the_caller_chooses_the_encoding() -> None:
     def encode(provenance: Provenance, forecast: Forecast) -> bytes:
-        return json.dumps([provenance.skill, forecast.mean.shape]).encode()
+        return json.dumps([provenance.skill, forecast.median.shape]).encode()
 
     with room_of(says(1, 2, -1)) as room:
         assert room.ask(ForecastQuery(model="demand", horizon=2), encode=encode) == [pytest.approx(0.1), [1, 2]]
@@ -195,7 +195,7 @@ def test_forecasts_of_the_newest_revision_are_logged_with_all_that_was_predicted
             room.ask(request, data)
     (record,) = room.logged  # closing has written what waited
     assert (record.version_id, record.dataset_id, record.revision, record.horizon) == (101, 5, 2, 3)
-    assert from_bytes([record.said]).mean[0] == pytest.approx(ONE_UP)
+    assert from_bytes([record.said]).median[0] == pytest.approx(ONE_UP)
 
 
 def test_a_forecast_that_its_caller_gives_up_is_not_encoded() -> None:

@@ -94,7 +94,7 @@ def test_a_stream_holds_the_same_forecasts_as_one_answer_and_ends_with_done() ->
     whole = forecast(maker.networks, maker.made.calibration, panel(5), 3, [80])
     assert (head, end) == ({"freq": "D", "notes": 0}, {"done": True, "series": 5})
     assert [line["unique_id"] for line in series] == ["s0", "s1", "s2", "s3", "s4"]
-    assert [line["mean"] for line in series] == whole.mean.tolist()
+    assert [line["mean"] for line in series] == whole.median.tolist()
     assert [line["intervals"]["80"]["hi"] for line in series] == whole.intervals[80].hi.tolist()
     # Level 3, and the spread of 0, 1, 2, 3 around it is 1.5.
     assert series[0]["mean"] == [4.5, 6, 1.5]

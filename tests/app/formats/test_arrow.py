@@ -216,7 +216,8 @@ def loaded():
 told = [loaded()]
 for file, kind in zip(sys.argv[1:], (ARROW, MEDIA_TYPES[".parquet"])):
     panel = read_panel(Path(file).read_bytes(), kind, None, 1000)
-made = Forecast(ids=panel.ids, freq=panel.freq, starts=panel.starts, mean=np.ones((1, 2)), intervals={})
+ones = np.ones((1, 2))
+made = Forecast(ids=panel.ids, freq=panel.freq, starts=panel.starts, median=ones, mean=ones, intervals={})
 forecast_to_arrow(made, {})
 print(json.dumps([*told, loaded()]))
 """

@@ -26,6 +26,7 @@ def made(freq: str = "D", starts: tuple[str, ...] = ("2026-01-05", "2026-02-01")
         "ids": ("shop", "kiösk"),
         "freq": parse_freq(freq),
         "starts": np.array(starts, "datetime64[us]"),
+        "median": MEAN,
         "mean": MEAN,
         "intervals": {80: Interval(MEAN - 1, MEAN + 1), 95: Interval(MEAN - 2, MEAN + 2)},
         "notes": NOTES,
@@ -93,7 +94,7 @@ def test_arrow_has_a_row_for_each_series_and_step() -> None:
 def test_parts_of_wider_arrays_are_written_as_they_are() -> None:
     """A forecast may be a view of one that was made for several requests."""
     wide = np.arange(20.0).reshape(2, 10)
-    part = made(mean=wide[:, :3], intervals={80: Interval(wide[:, 3:6], wide[:, 6:9])})
+    part = made(median=wide[:, :3], intervals={80: Interval(wide[:, 3:6], wide[:, 6:9])})
     table = pa.ipc.open_stream(forecast_to_arrow(part, FACTS)).read_all()
     assert table["mean"].to_pylist() == [0, 1, 2, 10, 11, 12]
     assert table["lo-80"].to_pylist() == [3, 4, 5, 13, 14, 15]

@@ -66,7 +66,7 @@ def batching(capacity: int = 100, clock: Callable[[], float] | None = None) -> I
 def text(forecast: Any) -> bytes:
     """The mean of every series, and the interval of 80 % where there is one."""
     lo = forecast.intervals[80].lo.tolist() if 80 in forecast.intervals else None
-    return json.dumps([forecast.ids, forecast.mean.tolist(), lo, [note.code for note in forecast.notes]]).encode()
+    return json.dumps([forecast.ids, forecast.median.tolist(), lo, [note.code for note in forecast.notes]]).encode()
 
 
 RNG = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def test_what_waits_is_forecast_in_one_pass_and_each_gets_what_it_would_get_alon
         expected = alone(loaded.networks, loaded.forecaster.calibration, *each)
         assert ids == list(expected.ids)
         assert notes == [note.code for note in expected.notes]
-        np.testing.assert_allclose(mean, expected.mean, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(mean, expected.median, rtol=1e-6, atol=1e-6)
         if 80 in each.levels:
             np.testing.assert_allclose(lo, expected.intervals[80].lo, rtol=1e-6, atol=1e-6)
         else:
@@ -300,7 +300,7 @@ def test_what_is_quick_is_made_together_in_the_loop_itself() -> None:
     for panel, answer in zip(PANELS, answers, strict=True):
         _, mean, _, _ = json.loads(answer)
         expected = alone(loaded.networks, loaded.forecaster.calibration, *ask(panel))
-        np.testing.assert_allclose(mean, expected.mean, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(mean, expected.median, rtol=1e-6, atol=1e-6)
 
 
 def test_the_loop_reads_on_between_turns_of_quick_work() -> None:

@@ -68,7 +68,7 @@ def test_a_record_holds_the_prediction_and_the_unit_of_its_errors() -> None:
     [record] = records_of(one)
     assert (record.series, record.horizon, record.scale, record.stretch) == ("s0", 3, 2.0, {})
     assert np.datetime64(record.start_us, "us") == one.forecast.starts[0]
-    assert from_bytes([record.said]).mean[0] == pytest.approx(one.forecast.mean[0], rel=1e-6)
+    assert from_bytes([record.said]).median[0] == pytest.approx(one.forecast.median[0], rel=1e-6)
 
 
 def test_a_constant_series_has_no_unit_of_error() -> None:
@@ -148,7 +148,7 @@ def test_the_challengers_forecast_is_recorded_beside_the_served_one() -> None:
     shelf = Shelf()
 
     def make_shadow(source: LogSource, panel: object, horizon: int) -> ShadowForecast:
-        return ShadowForecast(9, Prediction(np.full((1, horizon), 0.5), np.ones((1, 1))))
+        return ShadowForecast(9, Prediction.of_points(np.full((1, horizon), 0.5), np.ones((1, 1))))
 
     log = log_of(shelf, make_shadow)
     log.put(entry(source=replace(SOURCE, scales=np.ones(99))))
@@ -156,7 +156,7 @@ def test_the_challengers_forecast_is_recorded_beside_the_served_one() -> None:
     served, shadow = shelf.records
     assert (served.version_id, served.beside, served.shadow) == (3, 9, False)
     assert (shadow.version_id, shadow.beside, shadow.shadow, shadow.stretch) == (9, 3, True, {})
-    assert from_bytes([shadow.said]).mean.tolist() == [[0.5, 0.5, 0.5]]
+    assert from_bytes([shadow.said]).median.tolist() == [[0.5, 0.5, 0.5]]
 
 
 def test_a_forecast_without_its_prediction_is_not_recorded() -> None:

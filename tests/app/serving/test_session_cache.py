@@ -42,7 +42,7 @@ def points(begin: int, end: int, series: int = 1) -> Panel:
 
 def predict_from(saved: SavedSession | None) -> list[float]:
     assert saved is not None
-    return [float(value) for value in predict(NETWORKS, saved.session, 3).mean.ravel()]
+    return [float(value) for value in predict(NETWORKS, saved.session, 3).median.ravel()]
 
 
 def next_day(saved: SavedSession) -> int:
@@ -346,7 +346,7 @@ def test_rows_that_cannot_follow_are_read_again_from_the_data_set() -> None:
     after = dataset.at(2).advance(networks, saved, WINDOWS)
     assert after.session.restarted == 1
     reread = dataset.at(2).advance(networks, None, WINDOWS)
-    assert predict(networks, after.session, 3).mean.tolist() == predict(networks, reread.session, 3).mean.tolist()
+    assert predict(networks, after.session, 3).median.tolist() == predict(networks, reread.session, 3).median.tolist()
 
 
 def test_future_covariates_come_with_the_request() -> None:
@@ -358,13 +358,13 @@ def test_future_covariates_come_with_the_request() -> None:
         return with_covariates(panel_of([np.nan] * 3, start=str(FIRST + begin)), price=[price, price, price])
 
     saved = dataset.at(1, future=ahead(20, 5)).advance(networks, None, WINDOWS)
-    dear = predict(networks, saved.session, 3).mean
+    dear = predict(networks, saved.session, 3).median
     saved = dataset.at(1, future=ahead(20, -5)).advance(networks, saved, WINDOWS)
-    assert np.abs(predict(networks, saved.session, 3).mean - dear).max() > 1e-3
+    assert np.abs(predict(networks, saved.session, 3).median - dear).max() > 1e-3
     saved = dataset.at(2, future=ahead(21, 5)).advance(networks, saved, WINDOWS)
     reread = dataset.at(2, future=ahead(21, 5)).advance(networks, None, WINDOWS)
     assert saved.session.restarted == 0
-    predicted, expected = (predict(networks, one.session, 3).mean for one in (saved, reread))
+    predicted, expected = (predict(networks, one.session, 3).median for one in (saved, reread))
     assert predicted == pytest.approx(expected, rel=1e-6)
 
 

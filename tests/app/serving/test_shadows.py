@@ -40,7 +40,7 @@ class House:
 def test_a_challenger_forecasts_the_series_of_the_request() -> None:
     other = House().shadows.forecast(SOURCE, PANEL, 2)
     assert other is not None
-    assert (other.version_id, other.prediction.mean.shape) == (9, (1, 2))
+    assert (other.version_id, other.prediction.median.shape) == (9, (1, 2))
 
 
 @pytest.mark.parametrize("challenger", [None, 3])

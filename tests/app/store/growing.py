@@ -71,7 +71,7 @@ class Growing:
             return forecast_log.add(session, records)
 
     def record(self, version: Version, mean: list[float], at: int | None = None, **changes: Any) -> ForecastRecord:
-        said = Prediction(np.array([mean], dtype=np.float64), np.ones((1, 1)))
+        said = Prediction.of_points(np.array([mean], dtype=np.float64), np.ones((1, 1)))
         fields: dict[str, Any] = {
             "tenant_id": self.tenant_id,
             "version_id": version.id,

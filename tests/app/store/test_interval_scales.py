@@ -34,7 +34,7 @@ def lived(sales: Growing, version: Version, errors: np.ndarray) -> list[bool]:
         with sales.database.read() as session:
             stretch = interval_scales.load(session, [version.id]).get(version.id)
         adapting = calibration.with_scales(None if stretch is None else np.array(stretch))
-        lo, hi = adapting.intervals(Prediction(np.zeros((1, 1)), np.ones((1, 1))), [80])[80]
+        lo, hi = adapting.intervals(Prediction.of_points(np.zeros((1, 1)), np.ones((1, 1))), [80])[80]
         within.append(bool(lo[0, 0] <= error <= hi[0, 0]))
         sales.serve(version, [0.0], stretch={} if stretch is None else {"80": stretch[79], "95": stretch[94]})
         sales.append([error])
@@ -69,7 +69,7 @@ def test_what_is_learned_goes_on_from_what_was_learned_before(sqlite: Database) 
     sales = Growing(sqlite, [1, 2, 3, 4, 5])
     in_parts, at_once = sales.version(says(0.0)), sales.version(says(0.0))
     calibration = says(0.0).calibration
-    moment = Prediction(np.zeros((1, 1)), np.ones((1, 1))), np.array([[20.0]])
+    moment = Prediction.of_points(np.zeros((1, 1)), np.ones((1, 1))), np.array([[20.0]])
     for _ in range(2):
         with sqlite.write() as session:
             interval_scales.update(session, in_parts, calibration, [moment] * 5)

@@ -11,16 +11,18 @@ from models.evaluation.adaptive_intervals import MAX_TOTAL_STEP, RATES, Adaptati
 from models.evaluation.intervals import Prediction, calibrate
 
 NAN = np.nan
-NINE = calibrate(Prediction(np.zeros((9, 1)), np.ones((9, 1))), np.arange(1.0, 10)[:, None])  # 80 percent: radius 8
+NINE = calibrate(
+    Prediction.of_points(np.zeros((9, 1)), np.ones((9, 1))), np.arange(1.0, 10)[:, None]
+)  # 80 percent: radius 8
 
-FOUR_STEPS = calibrate(Prediction(np.zeros((9, 4)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 4))
+FOUR_STEPS = calibrate(Prediction.of_points(np.zeros((9, 4)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 4))
 
 
 LATER = replace(initial_adaptation(), moments=10_000)  # when the rates alone decide
 
 
 def zero(count=1, horizon=1, spread=1.0):
-    return Prediction(np.zeros((count, horizon)), np.full((count, 1), spread))
+    return Prediction.of_points(np.zeros((count, horizon)), np.full((count, 1), spread))
 
 
 def test_the_initial_state_has_scales_of_one():
@@ -76,9 +78,10 @@ def test_levels_above_the_highest_of_the_calibration_stay_unchanged():
 def test_the_distance_is_measured_on_the_side_of_the_value():
     """An interval from -1 to 4 about 0: 2 above is half of its width there, 2 below is twice its width."""
     quantiles = np.array([[[-1.0, 0.0, 4.0]]])
-    lopsided = Prediction(np.zeros((1, 1)), np.ones((1, 1)), quantiles, (0.1, 0.5, 0.9))
+    lopsided = Prediction.of_quantiles(np.zeros((1, 1)), np.ones((1, 1)), quantiles, (0.1, 0.5, 0.9))
     exact = calibrate(
-        Prediction(np.zeros((9, 1)), np.ones((9, 1)), np.repeat(quantiles, 9, 0), (0.1, 0.5, 0.9)), np.full((9, 1), 4.0)
+        Prediction.of_quantiles(np.zeros((9, 1)), np.ones((9, 1)), np.repeat(quantiles, 9, 0), (0.1, 0.5, 0.9)),
+        np.full((9, 1), 4.0),
     )
     assert exact.radius(80, 1).tolist() == [0]
     assert (adapt(initial_adaptation(), exact, lopsided, np.array([[2.0]])).log_scales[:, 79] < 0).all()

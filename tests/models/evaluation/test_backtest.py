@@ -101,7 +101,7 @@ def test_a_gap_longer_than_a_member_reads_does_not_break_a_backtest():
     origins = origins_of(panel_of(values), BacktestPlan(horizon=4, origins=20, stride=4), season=4)
     naive = seasonal_naive_for(Spec(freq="h", season=4, context=16, horizon=4))  # reads two seasons
     prediction = predict(make_runnable([naive], OnnxEngine), origins.panel, origins.series, origins.at, 4)
-    assert np.isfinite(prediction.mean).all()
+    assert np.isfinite(prediction.median).all()
 
 
 def test_the_scale_of_mase_is_computed_before_the_first_origin():
@@ -164,7 +164,7 @@ def knows(error, spread=1.5):
     def predict(panel, series, at, horizon):
         truth = np.stack([panel.series(i)[k : k + horizon] for i, k in zip(series, at, strict=True)])
         wrong = error(panel, series, at) if callable(error) else np.full(len(at), error)
-        return Prediction(np.nan_to_num(truth) + spread * wrong[:, None], np.full((len(at), 1), spread))
+        return Prediction.of_points(np.nan_to_num(truth) + spread * wrong[:, None], np.full((len(at), 1), spread))
 
     return predict
 
@@ -238,8 +238,8 @@ def test_a_model_with_quantiles_is_calibrated_on_its_own_bands():
     panel, levels = noisy(5), (0.1, 0.5, 0.9)
 
     def predict(panel, series, at, horizon):
-        mean, spread, *_ = knows(0)(panel, series, at, horizon)
-        return Prediction(mean, spread, mean[:, :, None] + [-3.0, 0.0, 3.0], levels)
+        known = knows(0)(panel, series, at, horizon)
+        return Prediction.of_quantiles(known.median, known.spread, known.median[:, :, None] + [-3.0, 0.0, 3.0], levels)
 
     found = evaluate(predict, origins_of(panel, plan_for(panel, 6, 12), 12))
     assert found.calibration.radius(80, 6) == pytest.approx([-2] * 6)  # all truths are 3 within: 2 spreads too wide

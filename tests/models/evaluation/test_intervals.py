@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.evaluation.intervals import LEVELS, Prediction, band, calibrate
+from models.evaluation.intervals import LEVELS, Prediction, band, calibrate, interpolate_quantile
 
 NAN = np.nan
 
 
 def points(count, horizon=1, spread=1.0):
     """Predictions of a model without quantiles: always 0."""
-    return Prediction(np.zeros((count, horizon)), np.full((count, 1), spread))
+    return Prediction.of_points(np.zeros((count, horizon)), np.full((count, 1), spread))
 
 
 def calibrated(residuals):
@@ -97,9 +97,11 @@ def test_each_step_counts_its_observed_values():
 
 def test_constant_windows_are_left_out_and_the_others_scaled_by_their_spread():
     spread = np.array([[0.0], *[[2.0]] * 4])
-    calibration = calibrate(Prediction(np.zeros((5, 1)), spread), np.array([[99.0], [2.0], [4.0], [6.0], [8.0]]))
+    calibration = calibrate(
+        Prediction.of_points(np.zeros((5, 1)), spread), np.array([[99.0], [2.0], [4.0], [6.0], [8.0]])
+    )
     assert (calibration.count, calibration.radius(80, 1).tolist()) == (4, [4])
-    (made,) = calibration.intervals(Prediction(np.array([[1.0]]), np.array([[10.0]])), [80]).values()
+    (made,) = calibration.intervals(Prediction.of_points(np.array([[1.0]]), np.array([[10.0]])), [80]).values()
     assert (made.lo.item(), made.hi.item()) == (-39, 41)
 
 
@@ -119,7 +121,7 @@ def test_a_higher_level_is_never_narrower(residuals, horizon):
 
 def predicted(*quantiles, levels=(0.1, 0.5, 0.9)):
     """Return the prediction of one window and one step with these quantiles."""
-    return Prediction(np.array([[0.0]]), np.array([[1.0]]), np.array([[quantiles]], dtype=float), levels)
+    return Prediction.of_quantiles(np.array([[0.0]]), np.array([[1.0]]), np.array([[quantiles]], dtype=float), levels)
 
 
 def test_a_band_is_interpolated_between_the_predicted_quantiles():
@@ -147,14 +149,14 @@ def test_a_side_without_quantiles_has_no_width(prediction, expected):
 
 
 def test_a_model_with_the_median_only_is_calibrated_as_one_without_quantiles():
-    alone = Prediction(np.zeros((4, 1)), np.ones((4, 1)), np.zeros((4, 1, 1)), (0.5,))
+    alone = Prediction.of_quantiles(np.zeros((4, 1)), np.ones((4, 1)), np.zeros((4, 1, 1)), (0.5,))
     assert calibrate(alone, ladder(4)).radii.tolist() == pytest.approx(calibrated(ladder(4)).radii, nan_ok=True)
 
 
 def head(centre, width):
     """Windows whose 80 percent band is ``centre`` plus or minus ``width`` (N,)."""
     quantiles = np.stack([centre - width, centre, centre + width], axis=1)[:, None, :]
-    return Prediction(centre[:, None], np.ones((len(centre), 1)), quantiles, (0.1, 0.5, 0.9))
+    return Prediction.of_quantiles(centre[:, None], np.ones((len(centre), 1)), quantiles, (0.1, 0.5, 0.9))
 
 
 def test_calibration_widens_a_band_that_is_too_narrow():
@@ -204,7 +206,9 @@ def test_scales_widen_intervals_about_the_mean():
     calibration = calibrated(ladder(9))
     stretch = np.ones(99)
     stretch[89] = 2
-    made = calibration.with_scales(stretch).intervals(Prediction(np.array([[1.0]]), np.array([[1.0]])), [50, 90])
+    made = calibration.with_scales(stretch).intervals(
+        Prediction.of_points(np.array([[1.0]]), np.array([[1.0]])), [50, 90]
+    )
     assert [(interval.lo.item(), interval.hi.item()) for interval in made.values()] == [(-4, 6), (-17, 19)]
 
 
@@ -234,3 +238,22 @@ def test_correlated_residuals_still_cover_on_average():
         ahead = np.stack([walk[step : step + 700] - walk[:700] for step in range(1, 8)], axis=1)
         shares.append(coverage(ahead[370:], calibrated(ahead[:365]), 80))
     assert np.mean(shares) == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "levels", [(0.1, 0.5, 0.9), (0.05, 0.2, 0.5, 0.8, 0.95), (0.25, 0.4, 0.75), (0.6, 0.9), (0.5,)]
+)
+def test_the_mean_of_quantiles_is_the_integral_of_the_bounds_that_are_read_from_them(levels):
+    quantiles = np.sort(np.random.default_rng(1).lognormal(size=(1, 1, len(levels))))
+    made = Prediction.of_quantiles(np.zeros((1, 1)), np.ones((1, 1)), quantiles, levels)
+    at = (np.arange(100_000) + 0.5) / 100_000
+    read = [interpolate_quantile(made, float(one))[0, 0] for one in at[::10]]
+    assert made.mean[0, 0] == pytest.approx(np.mean(read), rel=2e-3)
+
+
+def test_the_mean_of_a_symmetric_distribution_is_its_median_and_a_long_tail_moves_it():
+    even = Prediction.of_quantiles(np.zeros((1, 1)), np.ones((1, 1)), np.array([[[-2.0, 0.0, 2.0]]]), (0.1, 0.5, 0.9))
+    assert even.mean[0, 0] == pytest.approx(0)
+    skewed = Prediction.of_quantiles(np.zeros((1, 1)), np.ones((1, 1)), np.array([[[0.0, 0.0, 9.0]]]), (0.1, 0.5, 0.9))
+    # Trapezium from the median to 90 %: 0.4 * 4.5. Beyond it: 9 / 1.2816 times the normal density there, 0.1755.
+    assert skewed.mean[0, 0] == pytest.approx(1.8 + 9 / 1.2816 * 0.1755, rel=1e-3)

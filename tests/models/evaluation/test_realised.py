@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.data.calendar import parse_freq
+from models.data.serialization import pack
 from models.evaluation.intervals import Interval, Prediction
 from models.evaluation.realised import ErrorSums, block_of, expected_steps, from_bytes, steps_from, sum_errors, to_bytes
 from models.evaluation.report import BacktestReport
@@ -18,7 +19,7 @@ HALF = np.full(4, 0.5)
 
 
 def predicted(*means: list[float]) -> Prediction:
-    return Prediction(np.array(means), np.ones((len(means), 1)))
+    return Prediction.of_points(np.array(means), np.ones((len(means), 1)))
 
 
 def test_the_sums_of_two_series_by_hand() -> None:
@@ -73,20 +74,31 @@ def test_steps_of_the_backtest_end_with_the_last_and_are_the_mean_where_it_has_n
 
 def test_a_stored_prediction_is_read_back_unchanged() -> None:
     quantiles = np.arange(12.0).reshape(2, 2, 3)
-    prediction = Prediction(np.array([[1.5, 2.5], [3.5, 4.5]]), np.array([[1.0], [2.0]]), quantiles, (0.1, 0.5, 0.9))
+    prediction = Prediction.of_quantiles(
+        np.array([[1.5, 2.5], [3.5, 4.5]]), np.array([[1.0], [2.0]]), quantiles, (0.1, 0.5, 0.9)
+    )
     back = from_bytes([to_bytes(prediction, 0), to_bytes(prediction, 1)])
     assert back.quantiles is not None
-    assert (back.mean.tolist(), back.spread.tolist()) == (prediction.mean.tolist(), prediction.spread.tolist())
+    assert (back.median.tolist(), back.spread.tolist()) == (prediction.median.tolist(), prediction.spread.tolist())
+    assert (back.mean.tolist(), back.mean[0, 0] == back.median[0, 0]) == (prediction.mean.tolist(), False)
     assert (back.quantiles.tolist(), tuple(back.levels)) == (quantiles.tolist(), (0.1, 0.5, 0.9))
     assert from_bytes([to_bytes(predicted([1.0, 2.0]), 0)]).quantiles is None
 
 
+def test_a_prediction_stored_before_means_were_kept_is_read_with_its_median_as_mean() -> None:
+    old = pack({"levels": [0.5]}, {"mean": np.array([1.0, 2.0]), "spread": np.ones(1), "quantiles": np.ones((2, 1))})
+    back = from_bytes([old])
+    assert (back.median.tolist(), back.mean.tolist(), back.spread.tolist()) == ([[1, 2]], [[1, 2]], [[1]])
+
+
 def test_small_variation_of_large_numbers_is_stored() -> None:
-    meter = Prediction(np.array([[1e9 + 1, 1e9 + 2.5]]), np.array([[0.5]]), np.array([[[1e9], [1e9 + 0.25]]]), (0.5,))
+    meter = Prediction.of_quantiles(
+        np.array([[1e9 + 1, 1e9 + 2.5]]), np.array([[0.5]]), np.array([[[1e9], [1e9 + 0.25]]]), (0.5,)
+    )
     back = from_bytes([to_bytes(meter, 0)])
     assert back.quantiles is not None
     assert meter.quantiles is not None
-    assert (back.mean - 1e9).tolist() == [[1.0, 2.5]]
+    assert (back.median - 1e9).tolist() == [[1.0, 2.5]]
     assert (back.quantiles == meter.quantiles).all()
 
 

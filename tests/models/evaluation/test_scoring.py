@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.evaluation.intervals import Prediction
-from models.evaluation.scoring import Actuals, collect_errors, interval_score, owa, skill
+from models.evaluation.scoring import Actuals, PointForecasts, collect_errors, interval_score, owa, skill
 
 NAN = np.nan
 
@@ -16,11 +16,13 @@ def actuals_of(actual, scale=1.0, squared_scale=1.0):
 
 
 def flat(windows, steps, value=0.0, spread=1.0):
-    return Prediction(np.full((windows, steps), value), np.full((windows, 1), spread))
+    return Prediction.of_points(np.full((windows, steps), value), np.full((windows, 1), spread))
 
 
 def test_scores_by_hand():
-    found = collect_errors([(actuals_of([[4, 2]] * 3, scale=2, squared_scale=4), np.full((3, 2), 5.0))])
+    found = collect_errors(
+        [(actuals_of([[4, 2]] * 3, scale=2, squared_scale=4), PointForecasts.same(np.full((3, 2), 5.0)))]
+    )
     assert found.score() == {
         "mase": pytest.approx(1),  # errors 1 and 3, and naive errs by 2
         "smape": pytest.approx((200 / 9 + 600 / 7) / 2),
@@ -31,13 +33,24 @@ def test_scores_by_hand():
     assert found.steps() == {"mae": [1, 3], "mase": [0.5, 1.5]}
 
 
+def test_absolute_errors_are_those_of_the_median_and_squared_errors_those_of_the_mean():
+    points = PointForecasts(np.array([[4.0]]), np.array([[6.0]]))
+    found = collect_errors([(actuals_of([[5.0]], scale=2, squared_scale=4), points)])
+    assert found.score() == {"mase": 0.5, "smape": pytest.approx(200 / 9), "rmse": 1, "mse": 1, "rmsse": 0.5}
+    further = collect_errors([(actuals_of([[5.0]]), PointForecasts(np.array([[4.0]]), np.array([[8.0]])))])
+    assert (further.score()["mse"], further.steps()["mae"]) == (9, [1])
+
+
 def test_errors_of_chunks_equal_those_of_the_whole():
     rng = np.random.default_rng(0)
     actual, forecast, scale = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), rng.uniform(1, 2, 7)
     actual[2], actual[3, 1] = NAN, NAN
-    whole = collect_errors([(Actuals(actual, scale, scale), forecast)])
+    whole = collect_errors([(Actuals(actual, scale, scale), PointForecasts.same(forecast))])
     parts = collect_errors(
-        [(Actuals(actual[i], scale[i], scale[i]), forecast[i]) for i in np.array_split(np.arange(7), 3)]
+        [
+            (Actuals(actual[i], scale[i], scale[i]), PointForecasts.same(forecast[i]))
+            for i in np.array_split(np.arange(7), 3)
+        ]
     )
     assert parts.score() == whole.score()
     assert parts.steps()["mase"] == pytest.approx(whole.steps()["mase"])
@@ -45,14 +58,16 @@ def test_errors_of_chunks_equal_those_of_the_whole():
 
 def test_constant_series_and_missing_values_do_not_count():
     both = Actuals(np.array([[1.0, 2.0], [1.0, NAN]]), np.array([0.0, 2.0]), np.array([0.0, 4.0]))
-    found = collect_errors([(both, np.array([[9.0, 9.0], [4.0, 9.0]]))])
+    found = collect_errors([(both, PointForecasts.same(np.array([[9.0, 9.0], [4.0, 9.0]])))])
     assert found.score()["mase"] == pytest.approx(1.5)  # of the second alone: 3 over 2
     assert found.steps() == {"mae": [(8 + 3) / 2, 7], "mase": [1.5, None]}
-    assert collect_errors([(actuals_of([[1.0]], scale=0), np.zeros((1, 1)))]).score()["mase"] is None
+    assert (
+        collect_errors([(actuals_of([[1.0]], scale=0), PointForecasts.same(np.zeros((1, 1))))]).score()["mase"] is None
+    )
 
 
 def test_a_score_can_be_limited_to_some_windows():
-    found = collect_errors([(actuals_of([[1], [3]]), np.zeros((2, 1)))])
+    found = collect_errors([(actuals_of([[1], [3]]), PointForecasts.same(np.zeros((2, 1))))])
     assert found.score(np.array([False, True]))["mase"] == 3
 
 

@@ -25,7 +25,7 @@ def test_a_bundle_of_format_1_gives_the_same_forecasts_as_before(kind):
     found = forecast(make_runnable(back.members, OnnxEngine), back.calibration, panel_of(*recorded["series"]), 2, [80])
     expected, steps = recorded["forecasts"][kind], 1 if "iterative" in kind else 2
     mean, radius = np.array(expected["mean"])[:, :steps], np.array(expected["radius_80"])[:, :steps]
-    assert found.mean[:, :steps] == pytest.approx(mean, rel=1e-6)
+    assert found.median[:, :steps] == pytest.approx(mean, rel=1e-6)
     assert found.intervals[80].lo[:, :steps] == pytest.approx(mean - radius, rel=1e-6)
     assert found.intervals[80].hi[:, :steps] == pytest.approx(mean + radius, rel=1e-6)
 

@@ -46,8 +46,8 @@ def test_a_series_gets_the_same_prediction_in_a_batch_as_alone(number, panel, ho
     together = predict(networks, panel, np.arange(len(panel)), at, horizon)
     for i in range(len(panel)):
         alone = predict(networks, panel, np.array([i]), at[i : i + 1], horizon)
-        size = max(1.0, np.nanmax(np.abs(panel.series(i))), np.abs(alone.mean).max())
-        assert np.abs(alone.mean[0] - together.mean[i]).max() <= 1e-6 * size
+        size = max(1.0, np.nanmax(np.abs(panel.series(i))), np.abs(alone.median).max())
+        assert np.abs(alone.median[0] - together.median[i]).max() <= 1e-6 * size
         assert (alone.spread[0] == together.spread[i]).all()
         if alone.quantiles is not None:
             size = max(size, np.abs(alone.quantiles).max())
@@ -71,11 +71,11 @@ def test_requests_forecast_in_one_pass_get_the_same_as_each_alone(number, panel,
     asks = [ForecastInput(part, *want) for part, want in zip(parts, wants, strict=False)]
     for ask, made in zip(asks, forecast_together(networks, calibration, asks), strict=True):
         alone = forecast(networks, calibration, *ask)
-        assert (made.ids, made.notes, made.mean.shape) == (alone.ids, alone.notes, alone.mean.shape)
+        assert (made.ids, made.notes, made.median.shape) == (alone.ids, alone.notes, alone.median.shape)
         assert (made.starts == alone.starts).all()
         sizes = np.array([[max(1.0, np.nanmax(np.abs(y)))] for _, y in ask.panel])
-        sizes = np.maximum(sizes, np.abs(alone.mean).max(axis=1, keepdims=True))
-        assert (np.abs(made.mean - alone.mean) <= 1e-6 * sizes).all()
+        sizes = np.maximum(sizes, np.abs(alone.median).max(axis=1, keepdims=True))
+        assert (np.abs(made.median - alone.median) <= 1e-6 * sizes).all()
         for level in ask.levels:
             for side in ("lo", "hi"):
                 one, other = (getattr(each.intervals[level], side) for each in (made, alone))

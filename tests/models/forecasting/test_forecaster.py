@@ -53,7 +53,7 @@ def lines(height):
 def test_a_forecast_in_data_units_by_hand():
     # 0, 1, 2, 3 is measured from 3 in units of 1.5, so 3 + 1 * 1.5 and 3 + 2 * 1.5; radius 0.8 * 1.5
     found = forecast_of(PANEL, 2, [80, 50])
-    assert found.mean.tolist() == [[4.5, 6.0], [5.0, 5.0]]
+    assert found.median.tolist() == [[4.5, 6.0], [5.0, 5.0]]
     assert found.intervals[80].lo.tolist() == [[pytest.approx(3.3), pytest.approx(4.8)], [5, 5]]
     assert found.intervals[80].hi.tolist() == [[pytest.approx(5.7), pytest.approx(7.2)], [5, 5]]
     assert set(found.intervals) == {50, 80}
@@ -62,34 +62,43 @@ def test_a_forecast_in_data_units_by_hand():
 
 def test_several_networks_forecast_the_mean_weighted_by_their_shares():
     predicted = predict(networks(lines(0), lines(2), shares=[3.0, 1.0]), PANEL, np.array([0]), np.array([5]), 2)
-    assert predicted.mean.tolist() == [[3.75, 3.75]]  # 3 and 3 + 2 * 1.5, three to one
+    assert predicted.median.tolist() == [[3.75, 3.75]]  # 3 and 3 + 2 * 1.5, three to one
     assert predicted.spread.tolist() == [[1.5]]
 
 
 def prediction(mean, quantiles=None, levels=()):
-    predicted = None if quantiles is None else np.array([[quantiles]])
-    return Prediction(np.array([[mean]]), np.array([[1.0]]), predicted, levels)
+    median, spread = np.array([[mean]]), np.array([[1.0]])
+    if quantiles is None:
+        return Prediction.of_points(median, spread)
+    return Prediction.of_quantiles(median, spread, np.array([[quantiles]]), levels)
 
 
 def test_quantiles_are_averaged_level_by_level_and_a_point_counts_as_each_of_them():
     levels = (0.1, 0.5, 0.9)
     both = combine([prediction(2.0, [0.0, 2.0, 4.0], levels), prediction(6.0, [4.0, 6.0, 10.0], levels)], [1.0, 1.0])
-    assert (both.mean.tolist(), both.quantiles.tolist(), both.levels) == ([[4]], [[[2, 4, 7]]], levels)
+    assert (both.median.tolist(), both.quantiles.tolist(), both.levels) == ([[4]], [[[2, 4, 7]]], levels)
     mixed = combine([prediction(2.0, [0.0, 2.0, 4.0], levels), prediction(6.0)], [1.0, 3.0])
-    assert (mixed.mean.tolist(), mixed.quantiles.tolist()) == ([[5]], [[[4.5, 5.0, 5.5]]])
+    assert (mixed.median.tolist(), mixed.quantiles.tolist()) == ([[5]], [[[4.5, 5.0, 5.5]]])
+
+
+def test_the_mean_of_a_forecaster_is_the_mean_of_its_members_means():
+    skewed = Prediction.of_quantiles(np.array([[1.0]]), np.ones((1, 1)), np.array([[[0.0, 1.0, 6.0]]]), (0.1, 0.5, 0.9))
+    both = combine([skewed, prediction(2.0)], [1.0, 3.0])
+    assert both.mean[0, 0] == pytest.approx((skewed.mean[0, 0] + 3 * 2.0) / 4)
+    assert both.mean[0, 0] > both.median[0, 0] == 1.75
 
 
 def test_quantiles_of_different_levels_cannot_be_averaged():
     one, other = prediction(2.0, [1.0, 3.0], (0.1, 0.9)), prediction(4.0, [1.0, 3.0], (0.2, 0.8))
     assert combine([one, other], [1.0, 1.0]).quantiles is None
-    assert combine([one, other], [1.0, 1.0]).mean.tolist() == [[3]]
+    assert combine([one, other], [1.0, 1.0]).median.tolist() == [[3]]
 
 
 def test_series_with_different_ends_continue_from_their_own_end():
     panel = panel_of([0, 1, 2, 3], [0, 1, 2, 3, 4, 5])
     found = forecast_of(panel, 1)
     assert [str(found.times(i)[0])[:10] for i in range(2)] == ["2024-01-05", "2024-01-07"]
-    assert found.mean.tolist() == [[4.5], [6.5]]
+    assert found.median.tolist() == [[4.5], [6.5]]
 
 
 def test_month_ends_continue_over_a_leap_year():
@@ -101,7 +110,7 @@ def test_month_ends_continue_over_a_leap_year():
 
 def test_a_forecast_follows_the_last_value_even_with_future_covariates():
     found = forecast_of(panel_of([9, 0, 1, 2, 3, NAN, NAN]), 1)
-    assert (found.mean.tolist(), str(found.times(0)[0])[:10]) == ([[4.5]], "2024-01-06")
+    assert (found.median.tolist(), str(found.times(0)[0])[:10]) == ([[4.5]], "2024-01-06")
 
 
 def test_a_forecast_has_notes_for_its_reader():
@@ -150,7 +159,7 @@ def test_a_network_that_reads_no_past_forecasts_a_series_without_a_value():
     spec = small_spec(context=0, horizon=2, static_covariates=("size",))
     panel = with_covariates(panel_of([NAN, NAN, NAN], [4, 5, 6]), size=[1, 1, 1, 2, 2, 2])
     found = forecast(ready_of(spec, weights_of(spec)), flat_calibration(2), panel, 2, [])
-    assert np.isfinite(found.mean).all()
+    assert np.isfinite(found.median).all()
     assert [str(found.times(i)[0])[:10] for i in range(2)] == ["2024-01-01", "2024-01-04"]
     assert found.notes == ()
 
@@ -188,7 +197,7 @@ def test_covariates_that_the_model_reads_and_the_request_lacks_are_named(columns
 def test_covariates_known_for_the_whole_horizon_are_enough():
     load, sky = [1, 1, 1, 1, NAN, NAN], [0, NAN, 0, 0, 1, 0]
     found = forecast_of(with_covariates(panel_of([1, 2, 3, 4, NAN, NAN]), WEATHER, load=load, sky=sky), 2, spec=KNOWING)
-    assert found.mean.shape == (1, 2)
+    assert found.median.shape == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -228,17 +237,17 @@ def test_a_network_that_gives_nan_is_never_served():
 @pytest.mark.parametrize("unsound", [NAN, np.inf, -np.inf, 1e301])
 def test_nan_is_the_models_fault_within_the_trained_steps_and_the_requests_beyond(unsound):
     mean, spread = np.ones((2, 4)), np.ones((2, 1))
-    check_finite(Prediction(mean, spread), 2)
+    check_finite(Prediction.of_points(mean, spread), 2)
     mean[1, 2] = unsound  # the third step
-    check_finite(Prediction(mean[:, :2], spread), 2)
+    check_finite(Prediction.of_points(mean[:, :2], spread), 2)
     with pytest.raises(InputError) as caught:
-        check_finite(Prediction(mean, spread), 2)
+        check_finite(Prediction.of_points(mean, spread), 2)
     assert [(fault.code, fault.field) for fault in caught.value.faults] == [("horizon_too_long", "horizon")]
     assert "after 2 steps" in str(caught.value)
     with pytest.raises(ModelBroken):
-        check_finite(Prediction(mean, spread), 3)
+        check_finite(Prediction.of_points(mean, spread), 3)
     with pytest.raises(ModelBroken):  # a quantile is a number too
-        check_finite(Prediction(np.ones((2, 4)), spread, mean[..., None], (0.5,)), 3)
+        check_finite(Prediction.of_quantiles(np.ones((2, 4)), spread, mean[..., None], (0.5,)), 3)
 
 
 def test_large_and_small_numbers_give_finite_forecasts():
@@ -247,7 +256,7 @@ def test_large_and_small_numbers_give_finite_forecasts():
         ["a"] * 4 + ["b"] * 4, ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"] * 2, rows
     )
     found = forecast_of(panel, 2, [95])
-    assert np.isfinite(found.mean).all()
+    assert np.isfinite(found.median).all()
     assert np.isfinite(found.intervals[95]).all()
 
 
@@ -263,7 +272,7 @@ def test_several_panels_in_one_pass_get_the_same_as_each_alone():
     for ask, found in zip(asks, made, strict=True):
         alone = forecast(networks(engine), calibration, *ask)
         assert (found.ids, found.notes, set(found.intervals)) == (alone.ids, alone.notes, set(ask.levels))
-        assert found.mean.tolist() == alone.mean.tolist()
+        assert found.median.tolist() == alone.median.tolist()
         assert [found.stamps(i) for i in range(len(found.ids))] == [alone.stamps(i) for i in range(len(alone.ids))]
         for level in ask.levels:
             assert found.intervals[level].hi.tolist() == alone.intervals[level].hi.tolist()

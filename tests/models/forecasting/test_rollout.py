@@ -27,7 +27,7 @@ def rolled(spec, engine, panel, horizon):
 def test_predicted_values_are_read_in_the_next_pass_in_units_of_the_new_window():
     # 0, 1, 2, 3 from 3 in units of 1.5: 4.5 and 6. Then 2, 3, 4.5, 6 from 6 in units of 2.125: 8.125 and 10.25
     predicted = rolled(SPEC, AND_ONE, panel_of([9, 0, 1, 2, 3]), 3)
-    assert predicted.mean.tolist() == [[4.5, 6.0, 8.125]]
+    assert predicted.median.tolist() == [[4.5, 6.0, 8.125]]
     assert predicted.spread.tolist() == [[1.5]]  # of the window that was known
 
 
@@ -68,7 +68,7 @@ def test_quantiles_are_in_data_units_and_only_the_median_is_fed_back():
     engine.run = lambda inputs: {"predicted": np.float32([[[2, 0, -1], [1, 0, -2]]] * len(inputs["past"]))}
     predicted = rolled(spec, engine, panel_of([0, 1, 2, 3]), 4)
     assert predicted.levels == (0.1, 0.5, 0.9)
-    assert predicted.mean.tolist() == [[3, 3, 3, 3]]
+    assert predicted.median.tolist() == [[3, 3, 3, 3]]
     assert predicted.quantiles[0, :2].tolist() == [[1.5, 3, 6], [0, 3, 4.5]]  # 3 and 1.5 times the output
     # then the window is 2, 3, 3, 3, in units of 0.25
     assert predicted.quantiles[0, 2:].tolist() == [[2.75, 3, 3.5], [2.5, 3, 3.25]]
@@ -78,13 +78,13 @@ def test_seasonal_naive_repeats_the_last_season_with_gaps_from_the_one_before():
     spec = small_spec(strategy="seasonal_naive", season=3, context=6, horizon=3)
     panel = panel_of([1, 2, 3, 4, NAN, 6], [7, 8])
     predicted = rolled(spec, OnnxEngine(spec, {}), panel, 5)
-    assert predicted.mean[0].tolist() == pytest.approx([4, 2, 6, 4, 2])
-    assert predicted.mean[1, 1:3].tolist() == pytest.approx([7, 8])  # of its first, what it has
+    assert predicted.median[0].tolist() == pytest.approx([4, 2, 6, 4, 2])
+    assert predicted.median[1, 1:3].tolist() == pytest.approx([7, 8])  # of its first, what it has
 
 
 def test_a_constant_window_is_repeated_and_the_networks_output_ignored():
     predicted = rolled(SPEC, AND_ONE, panel_of([5, 5, 5, 5]), 5)
-    assert (predicted.mean.tolist(), predicted.spread.tolist()) == ([[5.0] * 5], [[0.0]])
+    assert (predicted.median.tolist(), predicted.spread.tolist()) == ([[5.0] * 5], [[0.0]])
 
 
 KNOWN = {"past_covariates": ("load",), "future_covariates": ("price",), "static_covariates": ("size",)}
@@ -121,7 +121,7 @@ def test_reading_point_by_point_equals_reading_the_whole_history_at_once(carried
     for count in range(20):
         network_state = advance(spec, engine, network_state, LATER[:, count : count + 1])
     at_once = advance(spec, engine, begin(spec, engine, batch), LATER)
-    assert network_state.prediction.mean == pytest.approx(at_once.prediction.mean, abs=1e-6)
+    assert network_state.prediction.median == pytest.approx(at_once.prediction.median, abs=1e-6)
     for name, state in network_state.inputs.items():
         assert state == pytest.approx(at_once.inputs[name], abs=1e-6)
     assert network_state.recent.shape == (
@@ -160,10 +160,10 @@ def test_predicted_values_are_fed_back_like_observed_ones(carried):
     predicted = forecast_from_state(spec, engine, network_state, 7)
     expected = [network_state.prediction]
     for _ in range(count_passes(spec, 7) - 1):
-        network_state = advance(spec, engine, network_state, network_state.prediction.mean)
+        network_state = advance(spec, engine, network_state, network_state.prediction.median)
         expected.append(network_state.prediction)
-    mean = np.concatenate([one.mean for one in expected], axis=1)[:, :7]
-    assert predicted.mean == pytest.approx(batch.to_data(mean), rel=1e-6)
+    mean = np.concatenate([one.median for one in expected], axis=1)[:, :7]
+    assert predicted.median == pytest.approx(batch.to_data(mean), rel=1e-6)
     if spec.loss == "quantile":
         outer = np.concatenate([one.quantiles for one in expected], axis=1)[:, :7, -1]
         assert predicted.quantiles[..., -1] == pytest.approx(batch.to_data(outer), rel=1e-6)
@@ -179,9 +179,9 @@ def test_some_rows_can_advance_and_be_put_back(carried):
         np.array([1]),
         one,
     )
-    assert both.prediction.mean[0].tolist() == network_state.prediction.mean[0].tolist()
-    assert both.prediction.mean[1] == pytest.approx(
-        advance(spec, engine, network_state, LATER[:, :3]).prediction.mean[1], abs=1e-6
+    assert both.prediction.median[0].tolist() == network_state.prediction.median[0].tolist()
+    assert both.prediction.median[1] == pytest.approx(
+        advance(spec, engine, network_state, LATER[:, :3]).prediction.median[1], abs=1e-6
     )
     longer = scatter(network_state, 3, np.array([2]), take_rows(network_state, np.array([0])))
     assert longer.inputs["state_0"].tolist() == [

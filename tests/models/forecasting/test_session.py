@@ -68,7 +68,7 @@ def assert_alike(predicted, expected):
         one, other = getattr(predicted, name), getattr(expected, name)
         assert (one is None) == (other is None)
         assert one is None or one == pytest.approx(other, rel=1e-6, abs=1e-6)
-    assert np.isfinite(predicted.mean).all()
+    assert np.isfinite(predicted.median).all()
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=name_of)
@@ -134,7 +134,7 @@ def day(i, *y):
 
 
 def next_value(networks, session):
-    return session_predict(networks, session, 1).mean[:, 0].tolist()
+    return session_predict(networks, session, 1).median[:, 0].tolist()
 
 
 def test_a_segment_is_read_in_units_of_the_window_before_it():
@@ -170,7 +170,7 @@ def test_the_fast_path_of_a_point_equals_the_general_one(fields):
     short = long = begin(networks, panel(0, 8), 9)  # a lane of 48
     for i in range(8, 30):
         short, long = append(networks, short, panel(i, i + 1)), append(networks, long, panel(i - 1, i + 1))
-        assert session_predict(networks, short, 4).mean.tolist() == session_predict(networks, long, 4).mean.tolist()
+        assert session_predict(networks, short, 4).median.tolist() == session_predict(networks, long, 4).median.tolist()
         assert (short.tail.y.tolist(), short.at.tolist()) == (long.tail.y.tolist(), long.at.tolist())
         assert short.size_bytes == long.size_bytes
 
@@ -191,7 +191,7 @@ def test_predicting_leaves_the_session_as_it_is():
     networks = ready_of(spec, weights_of(spec))
     session = begin(networks, panel(0, 20), 4)
     first = session_predict(networks, session, 30)
-    assert session_predict(networks, session, 30).mean.tolist() == first.mean.tolist()
+    assert session_predict(networks, session, 30).median.tolist() == first.median.tolist()
     later = append(networks, session, panel(20, 21))
     assert_alike(session_predict(networks, later, 5), session_predict(networks, begin(networks, panel(0, 21), 4), 5))
 
@@ -206,7 +206,7 @@ def test_the_newest_points_within_reach_give_the_same_as_the_whole_history():
     assert reach([networks[0].member.spec], 3) == 6 + 12 - 1
     for end in range(30, POINTS):
         whole, rest = (begin(networks, panel(start, end), 3) for start in (0, end - 17))
-        assert session_predict(networks, rest, 4).mean.tolist() == session_predict(networks, whole, 4).mean.tolist()
+        assert session_predict(networks, rest, 4).median.tolist() == session_predict(networks, whole, 4).median.tolist()
 
 
 @pytest.mark.parametrize("freq", ["15min", "D", "B", "W", "MS", "ME", "QE", "2h"])
@@ -238,8 +238,8 @@ def test_series_of_different_lengths_share_a_session_and_predict_as_alone():
         ends[:20] += [len(more) for more in rows]
     alone = [begin(networks, several([one], [start]), 100) for one, start in zip(whole, starts, strict=True)]
     predicted = session_predict(networks, session, 6)
-    assert predicted.mean == pytest.approx(
-        np.concatenate([session_predict(networks, one, 6).mean for one in alone]), rel=1e-6
+    assert predicted.median == pytest.approx(
+        np.concatenate([session_predict(networks, one, 6).median for one in alone]), rel=1e-6
     )
 
 
@@ -281,7 +281,7 @@ def test_a_gap_is_missing_values():
     networks = carrying()
     session = append(networks, begin(networks, panel(0, 30), 3), panel(33, 34))
     whole = begin(networks, panel(0, 34, {30, 31, 32}), 3)
-    assert session_predict(networks, session, 4).mean == pytest.approx(session_predict(networks, whole, 4).mean)
+    assert session_predict(networks, session, 4).median == pytest.approx(session_predict(networks, whole, 4).median)
 
 
 def test_a_constant_window_does_not_start_a_segment():
@@ -313,9 +313,9 @@ def test_a_seasonal_naive_member_needs_no_state():
     for i in range(20, 40):
         session = append(networks, session, panel(i, i + 1))
     assert_alike(session_predict(networks, session, 6), session_predict(networks, begin(networks, panel(0, 40), 3), 6))
-    alone = predict(networks[1:], panel(0, 40), np.array([0]), np.array([40]), 6).mean
-    own = session_predict(networks[:1], replace(session, states=session.states[:1]), 6).mean
-    assert session_predict(networks, session, 6).mean == pytest.approx((3 * own + alone) / 4)
+    alone = predict(networks[1:], panel(0, 40), np.array([0]), np.array([40]), 6).median
+    own = session_predict(networks[:1], replace(session, states=session.states[:1]), 6).median
+    assert session_predict(networks, session, 6).median == pytest.approx((3 * own + alone) / 4)
 
 
 @pytest.mark.parametrize("members", [[{}], [{"state": "carried"}, {}], [{"strategy": "seasonal_naive"}]])
@@ -349,14 +349,14 @@ def test_future_covariates_may_arrive_later_and_be_repeated():
     history, later = panel(0, 30, (), spec), panel(0, 30, (), spec)
     later.covariates["price"][30:] += 1
     session = begin(networks, history, 3)
-    before = session_predict(networks, session, 4).mean
+    before = session_predict(networks, session, 4).median
     assert_alike(
         session_predict(networks, append(networks, session, history), 4), session_predict(networks, session, 4)
     )
     session = append(networks, session, later)
     expected = session_predict(networks, begin(networks, later, 3), 4)
     assert_alike(session_predict(networks, session, 4), expected)
-    assert np.abs(expected.mean - before).max() > 1e-3
+    assert np.abs(expected.median - before).max() > 1e-3
     calibration = flat_calibration(4)
     with pytest.raises(InputError, match="price"):
         forecast_session(networks, calibration, session, POINTS - 30 + AHEAD + 1, [])
@@ -395,7 +395,7 @@ def test_a_forecast_has_timestamps_intervals_and_notes():
     calibration = flat_calibration(2)
     session = begin(networks, day(0, 9, 0, 1, 2, 3), 2)
     made = forecast_session(networks, calibration, session, 3, [80, 50])
-    assert made.mean[0, :2].tolist() == [-3, -3]
+    assert made.median[0, :2].tolist() == [-3, -3]
     assert made.intervals[80].hi[0, :2].tolist() == pytest.approx([-3 + 0.8 * 1.5] * 2)
     assert str(made.times(0)[0])[:10] == "2024-01-06"
     assert [note.code for note in made.notes] == ["session_begun", "beyond_trained_horizon"]
@@ -411,7 +411,7 @@ def test_with_one_window_a_forecast_is_the_one_without_a_session():
     history = panel_of([5, 1, 4, NAN, 3, 9, 8, 7, 1], [1.0, 3.0])
     made = forecast_session(networks, calibration, begin(networks, history, 1), 6, [80])
     plain = forecast(networks, calibration, history, 6, [80])
-    assert made.mean.tolist() == plain.mean.tolist()
+    assert made.median.tolist() == plain.median.tolist()
     assert made.intervals[80].lo.tolist() == plain.intervals[80].lo.tolist()
     assert (made.ids, made.starts.tolist(), made.notes[1:]) == (plain.ids, plain.starts.tolist(), plain.notes)
 

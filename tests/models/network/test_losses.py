@@ -20,21 +20,21 @@ def read(loss, *parameters, levels=LEVELS):
 def test_a_point_forecast_is_the_parameter_itself(loss):
     assert LOSSES[loss].count_locations(LEVELS) + LOSSES[loss].spreads == 1
     forecast = read(loss, 3.0)
-    assert (forecast.mean.tolist(), forecast.quantiles) == ([[3.0]], None)
+    assert (forecast.median.tolist(), forecast.quantiles) == ([[3.0]], None)
 
 
 def test_crossing_quantiles_are_sorted_and_the_median_is_the_point_forecast():
     assert LOSSES["quantile"].count_locations(LEVELS) == 3
     forecast = read("quantile", 5.0, 1.0, 2.0)
     assert forecast.quantiles.tolist() == [[[1.0, 2.0, 5.0]]]
-    assert forecast.mean.tolist() == [[2.0]]
+    assert forecast.median.tolist() == [[2.0]]
 
 
 def test_a_normal_distribution_by_hand():
     assert (LOSSES["normal"].count_locations(LEVELS), LOSSES["normal"].spreads) == (1, 1)
     forecast = read("normal", 10.0, 0.0)
     scale = np.log(2) + 1e-3  # softplus of 0
-    assert forecast.mean.tolist() == [[10.0]]
+    assert forecast.median.tolist() == [[10.0]]
     assert forecast.quantiles[0, 0].tolist() == pytest.approx([10 - 1.2816 * scale, 10, 10 + 1.2816 * scale], abs=1e-4)
 
 
@@ -64,4 +64,4 @@ def test_quantiles_never_cross(loss, numbers):
     count = LOSSES[loss].count_locations(LEVELS) + LOSSES[loss].spreads
     forecast = read(loss, *numbers[:count])
     assert (np.diff(forecast.quantiles) >= 0).all()
-    assert forecast.mean[0, 0] == forecast.quantiles[0, 0, 1]
+    assert forecast.median[0, 0] == forecast.quantiles[0, 0, 1]
