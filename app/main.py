@@ -30,6 +30,7 @@ from app.api import (
 from app.api.http.raw_routes import FastPath, definitions
 from app.api.http.services import Service
 from app.edge.compression_middleware import CompressionMiddleware
+from app.edge.declared_form import FormCheck, declared_forms
 from app.edge.guard import Guard
 from app.edge.problem_json import install, problem_response
 from app.forecasting.forecast import Forecasting
@@ -78,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     install(app)
     app.add_exception_handler(Fenced, _fenced)
     app.door = Guard(
-        CompressionMiddleware(_shortcut(app), settings.max_body_bytes),
+        FormCheck(CompressionMiddleware(_shortcut(app), settings.max_body_bytes), declared_forms(app)),
         authenticate=lambda raw: _authenticate(service.database, raw),
         attempts=lambda *claim: _attempt(service.database, *claim),
         max_body_bytes=settings.max_body_bytes,

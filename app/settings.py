@@ -1,5 +1,8 @@
 """Settings from environment variables, read once at the start of a process."""
 
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -8,11 +11,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.addresses import parse_networks
 
+PREFIX = "FORECASTLE_"
+# Read by others: the compose files, and the attempts on a Ray cluster.
+OTHER_VARIABLES = frozenset({"APIS", "WORKERS", "SCHEDULERS", "ATTEMPT_URL", "ATTEMPT_MASKED"})
+# Kubernetes sets these in every container beside a service of the name "forecastle".
+_SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_\w+")
+
 
 class Settings(BaseSettings):
     """Settings of one process, each from an environment variable ``FORECASTLE_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="FORECASTLE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     data_dir: Path = Field(Path("var"), description="Folder of the SQLite file and of the first API key.")
     database_url: str | None = Field(
@@ -88,3 +97,16 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url
         return f"sqlite:///{self.data_dir.absolute() / 'forecastle.db'}"
+
+
+def unknown_variables(names: Iterable[str]) -> Iterator[str]:
+    """Yield a message for each environment variable ``FORECASTLE_*`` of ``names`` that nothing reads."""
+    known = [name.upper() for name in Settings.model_fields]
+    for name in sorted(names):
+        rest = name.upper().removeprefix(PREFIX)
+        if not name.upper().startswith(PREFIX) or rest in OTHER_VARIABLES or rest in known:
+            continue
+        if _SERVICE_LINK.fullmatch(rest) is None:
+            near = get_close_matches(rest, known, n=1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "docs/settings.md lists the settings; unset this one"
+            yield f"{name}: no such setting; {hint}"

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.http.arrow_query import ARROW_ANSWER, ARROW_BODY, is_arrow, parse_query, query_parameters
+from app.api.http.arrow_query import ARROW_ANSWER, ARROW_BODY, check_json, is_arrow, parse_query, query_parameters
 from app.api.http.disconnect import while_connected
 from app.api.http.raw_routes import RawResponse, RawRoute, body_of, body_schema, header_of, parsed
 from app.api.http.services import principal_of, problems, service_of
@@ -54,6 +54,7 @@ async def decode(
 
     Raises:
         HTTPException: the client accepts none of the ``offered`` media types of ``things``.
+        UnsupportedMedia: the body is neither JSON nor Arrow.
         RequestValidationError: the body or the query does not fit its schema.
     """
     try:
@@ -62,9 +63,11 @@ async def decode(
             raise HTTPException(406, f"{things} are available as {' or '.join(offered)}; accept one of these.")
         if media_type == ARROW:
             await run_sync(load_arrow)  # the first time it takes a third of a second
+        content_type = header_of(http, b"content-type")
+        if is_arrow(content_type):
+            return media_type, parse_query(http.query_params), await body_of(http)
+        check_json(content_type, http.scope["query_string"])
         body = await body_of(http)
-        if is_arrow(header_of(http, b"content-type")):
-            return media_type, parse_query(http.query_params), body
         if len(body) > MAX_INLINE_BYTES:
             return media_type, await run_sync(decode_json, body), None
         return media_type, decode_json(body), None

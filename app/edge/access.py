@@ -110,7 +110,7 @@ for (_method, _template), _access in ACCESS.items():
 
 def find_route(method: str, path: str) -> Route | None:
     """Return the route that the concrete ``path`` fits, or None; HEAD counts as GET."""
-    listed = _listed_method(method)
+    listed = listed_method(method)
     fixed = _FIXED.get((listed, path))
     if fixed is not None:
         return fixed
@@ -128,7 +128,8 @@ def stale(app: FastAPI) -> set[tuple[str, str]]:
     return set(ACCESS) - set(_served(app.routes))
 
 
-def _listed_method(method: str) -> str:
+def listed_method(method: str) -> str:
+    """Return the method under which the table lists ``method``: HEAD counts as GET."""
     return "GET" if method == "HEAD" else method
 
 
@@ -149,4 +150,4 @@ def _served(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str
         # `path`, not `path_format`: a `{name:path}` matches more than the table's `{name}` and must not pass for it.
         path = prefix + (context.path if context.path is not None else f"<{type(route).__name__}>")
         for method in context.methods or {"*"}:
-            yield _listed_method(method), path
+            yield listed_method(method), path

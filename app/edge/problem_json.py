@@ -173,7 +173,8 @@ def _of_pydantic(one: Mapping[str, Any], body: object) -> dict[str, str | int]:
         place = {"field": _short(".".join(map(str, loc)) or str(source))}
     code = str(one["type"])
     message = _short(str(one["msg"]).removeprefix("Value error, "))  # pydantic's word for a rule of ours
-    return {**place, "code": _short(code), "message": message, "hint": HINTS.get(code, DEFAULT_HINT)}
+    hint = str(one.get("hint") or HINTS.get(code, DEFAULT_HINT))  # our own checks give a hint of their own
+    return {**place, "code": _short(code), "message": message, "hint": hint}
 
 
 def _steps(loc: Sequence[str | int], body: object, *, missing: bool) -> Iterator[str]:

@@ -10,9 +10,9 @@ from app.store import datasets, panels
 from app.store.db import Database
 from models.data.calendar import parse_freq
 from models.data.concat import with_future
+from models.data.frequency_choice import PreferredFreq
 from models.data.from_series import panel_from_series
 from models.data.panel import Panel, panel_from_columns
-from models.errors import InputError
 
 MAX_INLINE_VALUES = 2_000  # a larger panel is built in a thread: a millisecond of the event loop delays every request
 
@@ -48,7 +48,7 @@ class PanelReader:
         if isinstance(data, Panel):
             return RequestPanel(data)
         if isinstance(request, ForecastQuery):
-            return RequestPanel(panel_from_arrow(data or b"", request.freq, self._max_rows))
+            return RequestPanel(panel_from_arrow(data or b"", request.freq or PreferredFreq(freq), self._max_rows))
         if request.dataset is None:
             return RequestPanel(panel_of(request, None, freq))
         with self._database.read() as session:
@@ -74,8 +74,8 @@ def is_large(request: Request, data: Input) -> bool:
 def panel_of(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel:
     """Return the panel of ``request``: its inline history or its series of ``stored``, followed by its ``future``.
 
-    ``freq`` is the model's, for a future without history that names none itself. A forecast begins after the last
-    value of each series; rows after it hold covariates only, and a series with only such rows has no history.
+    ``freq`` is the model's; it counts where the request names none and the timestamps fit it. A forecast begins after
+    the last value of each series; rows after it hold covariates only, and a series with only such rows has no history.
 
     Raises:
         InputError: rows that cannot be read, or a future that does not follow.
@@ -96,10 +96,8 @@ def panel_of(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel
 def _history(request: ForecastRequest, stored: Panel | None, freq: str) -> Panel | None:
     if request.history is not None:
         history = request.history
-        if len(history.ds) == 1 and request.freq is None:
-            hint = "name it in 'freq'"
-            raise InputError.of("unknown_frequency", "one timestamp has no frequency", hint, field="freq")
-        return panel_from_columns(history.unique_id, history.ds, history.y, request.freq, history.covariates)
+        choice = request.freq or PreferredFreq(freq)
+        return panel_from_columns(history.unique_id, history.ds, history.y, choice, history.covariates)
     if request.series is not None:
         return panel_from_series(request.series, parse_freq(request.freq or freq))
     return stored

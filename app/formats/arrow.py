@@ -8,11 +8,12 @@ from app.formats import arrow_columns
 from app.formats.arrow_messages import check_messages
 from app.formats.columns import Table, panel_of
 from app.formats.errors import check_size, refusal, too_many
+from models.data.frequency_choice import FreqChoice
 from models.data.panel import Panel
 from models.errors import excerpt
 
 
-def panel_from_arrow(data: bytes, freq: str | None, max_rows: int) -> Panel:
+def panel_from_arrow(data: bytes, freq: FreqChoice, max_rows: int) -> Panel:
     """Return the panel in an Arrow stream with the columns ``unique_id, ds, y`` and covariates.
 
     Dictionary-encoded texts and compressed buffers are accepted. Every value is checked before it is used.

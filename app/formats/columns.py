@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.data.calendar import MAX_TIME, MIN_TIME, parse_times
 from models.data.frames import panel_from_frame
+from models.data.frequency_choice import FreqChoice
 from models.data.panel import CheckedRows, Panel, panel_from_rows
 from models.data.validation import is_valid_id, read_covariate, read_values
 from models.errors import Findings
@@ -56,7 +57,7 @@ class Table(NamedTuple):
         return {"unique_id": self.unique_id.decode(), "ds": self.ds.decode(), "y": self.y, **covariates}
 
 
-def panel_of(table: Table, freq: str | None) -> Panel:
+def panel_of(table: Table, freq: FreqChoice) -> Panel:
     """Return the panel of a table; the result equals ``models.data.panel.panel_from_columns`` of the same rows.
 
     Raises:
@@ -67,7 +68,7 @@ def panel_of(table: Table, freq: str | None) -> Panel:
     return panel_from_frame(table.decode(), freq) if panel is None else panel
 
 
-def panel_of_valid(table: Table, freq: str | None) -> Panel | None:
+def panel_of_valid(table: Table, freq: FreqChoice) -> Panel | None:
     """Return the panel if every cell is valid, else None.
 
     Raises:

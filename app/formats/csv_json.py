@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from app.formats.columns import UNNAMED
 from app.formats.errors import MAX_COLUMNS, refusal, too_many
 from models.data.frames import panel_from_frame
+from models.data.frequency_choice import FreqChoice
 from models.data.panel import COLUMNS, Panel
 from models.errors import excerpt
 
@@ -27,7 +28,7 @@ _MISSING = {"", "nan", "na", "null"}
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
-def panel_from_csv(data: bytes, freq: str | None, max_rows: int, texts: Collection[str] = ()) -> Panel:
+def panel_from_csv(data: bytes, freq: FreqChoice, max_rows: int, texts: Collection[str] = ()) -> Panel:
     """Return the panel in a CSV file; the columns ``texts`` are read as text in every case.
 
     Raises:
@@ -102,7 +103,7 @@ def _covariate(cells: list[str], as_text: bool) -> list[Any]:
     return [text if text.strip() else None for text in cells]
 
 
-def panel_from_json(data: bytes, freq: str | None, max_rows: int) -> Panel:
+def panel_from_json(data: bytes, freq: FreqChoice, max_rows: int) -> Panel:
     """Return the panel in a JSON object of columns.
 
     Raises:

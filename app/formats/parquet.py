@@ -6,11 +6,12 @@ from typing import Any
 from app.formats import arrow_columns
 from app.formats.columns import Table, panel_of
 from app.formats.errors import refusal, too_many
+from models.data.frequency_choice import FreqChoice
 from models.data.panel import Panel
 from models.errors import excerpt
 
 
-def panel_from_parquet(data: bytes, freq: str | None, max_rows: int) -> Panel:
+def panel_from_parquet(data: bytes, freq: FreqChoice, max_rows: int) -> Panel:
     """Return the panel in a Parquet file.
 
     Raises:

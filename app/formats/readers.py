@@ -9,11 +9,12 @@ from app.formats.errors import check_size, refusal
 from app.formats.media_types import MEDIA_TYPES
 from app.formats.parquet import panel_from_parquet
 from app.problems import UnsupportedMedia
+from models.data.frequency_choice import FreqChoice
 from models.data.panel import Panel
 from models.errors import excerpt
 
 
-def read_panel(data: bytes, media_type: str, freq: str | None, max_rows: int, texts: Collection[str] = ()) -> Panel:
+def read_panel(data: bytes, media_type: str, freq: FreqChoice, max_rows: int, texts: Collection[str] = ()) -> Panel:
     """Return the panel in ``data``; ``texts`` names covariates that are text even if their CSV cells look like numbers.
 
     Raises:
@@ -29,7 +30,7 @@ def read_panel(data: bytes, media_type: str, freq: str | None, max_rows: int, te
     raise UnsupportedMedia(f"got Content-Type {excerpt(kind)}; send one of {', '.join(MEDIA_TYPES.values())}")
 
 
-def read_file(path: Path, freq: str | None, max_rows: int) -> Panel:
+def read_file(path: Path, freq: FreqChoice, max_rows: int) -> Panel:
     """Return the panel in a file; the file name extension determines the type.
 
     Raises:

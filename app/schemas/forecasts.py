@@ -82,7 +82,9 @@ class ForecastRequest(Body):
     future: Future | None = Field(
         None, description="Covariates of the steps to be forecast; rows of the data set with an empty y do the same."
     )
-    freq: Annotated[str, Field(max_length=20)] | None = None
+    freq: Annotated[str, Field(max_length=20)] | None = Field(
+        None, description="Of the inline rows; if left out, the model's if the timestamps fit it, else their own."
+    )
     horizon: Annotated[int, Field(ge=1)] | None = Field(None, description="Steps; the trained horizon if left out.")
     levels: list[Level] = Field([80], max_length=10, fail_fast=True)
     session: Name | None = Field(

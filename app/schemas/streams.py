@@ -54,7 +54,7 @@ class ForecastQuery(BaseModel):
     version: Number | None = None
     alias: Name | None = None
     freq: Annotated[str, Field(max_length=20)] | None = Field(
-        None, description="By default that of the table's timestamps."
+        None, description="Of the rows; if left out, the model's if the timestamps fit it, else their own."
     )
     horizon: Annotated[int, Field(ge=1)] | None = Field(None, description="Steps; the trained horizon if left out.")
     levels: Levels = Field([80], description="Percent, separated by commas; empty for the mean alone.")

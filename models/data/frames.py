@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from models.data.frequency_choice import FreqChoice
 from models.data.panel import COLUMNS, Panel, panel_from_columns
 from models.data.validation import Column, fault_at
 from models.errors import InputError
 
 
-def panel_from_frame(frame: Mapping[str, Any], freq: str | None = None) -> Panel:
+def panel_from_frame(frame: Mapping[str, Any], freq: FreqChoice = None) -> Panel:
     """Return the panel of a long frame (pandas, polars, or a dict of columns) with the columns ``unique_id, ds, y``.
 
     Timestamps may be strings or datetimes. Every other column of numbers, booleans or text is a covariate; columns of

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.data.calendar import Freq, infer_freq, parse_freq, parse_times
+from models.data.calendar import Freq, parse_freq, parse_times
+from models.data.frequency_choice import FreqChoice, choose_freq
 from models.data.serialization import NamedArrays, pack, unpack
 from models.data.validation import (
     MAX_COVARIATES,
@@ -196,7 +197,7 @@ def panel_from_columns(
     unique_id: Sequence[object] | str,
     ds: Sequence[object],
     y: Column,
-    freq: str | None = None,
+    freq: FreqChoice = None,
     covariates: Mapping[str, Column] | None = None,
 ) -> Panel:
     """Return the panel of rows given as columns of one length; ``unique_id`` may be one name for all rows.
@@ -234,7 +235,7 @@ class CheckedRows(NamedTuple):
     covariates: Mapping[str, tuple[Floats, tuple[str, ...]]]
 
 
-def panel_from_rows(rows: CheckedRows, freq: str | None) -> Panel:
+def panel_from_rows(rows: CheckedRows, freq: FreqChoice) -> Panel:
     """Return the panel of ``rows``; ``freq`` defaults to the frequency of the longest series.
 
     Raises:
@@ -243,7 +244,7 @@ def panel_from_rows(rows: CheckedRows, freq: str | None) -> Panel:
     order, given = np.argsort(rows.codes, kind="stable"), _indptr(np.bincount(rows.codes))
     times = rows.times[order]
     longest = int(np.argmax(np.diff(given)))
-    step = parse_freq(freq) if freq is not None else infer_freq(times[given[longest] : given[longest + 1]])
+    step = choose_freq(freq, times[given[longest] : given[longest + 1]])
     steps = count_steps(Rows(times, order, given, rows.ids, step))
     indptr = _indptr(steps[given[1:] - 1] + 1)
     at = steps + np.repeat(indptr[:-1], np.diff(given))

@@ -5,9 +5,12 @@ from pydantic import ValidationError
 from starlette.datastructures import QueryParams
 
 from app.formats import ARROW
+from app.problems import UnsupportedMedia
 from app.schemas.streams import ForecastQuery
+from models.errors import excerpt
 from models.types import JsonObject
 
+JSON_TYPES = {"", "application/json", "application/x-www-form-urlencoded"}
 _BINARY = {"type": "string", "format": "binary"}
 ARROW_BODY: JsonObject = {
     ARROW: {
@@ -33,6 +36,23 @@ ARROW_ANSWER: JsonObject = {
 def is_arrow(content_type: str) -> bool:
     """Return whether a header ``Content-Type`` announces an Arrow stream."""
     return content_type.partition(";")[0].strip().lower() == ARROW
+
+
+def check_json(content_type: str, query: bytes) -> None:
+    """Refuse a body that is not announced as JSON, and a query beside one that is.
+
+    Raises:
+        UnsupportedMedia: the body has another type. A form's is accepted, as curl's ``-d`` gives it to JSON.
+        RequestValidationError: the query has parameters, which count only beside an Arrow body.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in JSON_TYPES and not kind.endswith("+json"):
+        raise UnsupportedMedia(f"got Content-Type {excerpt(kind)}; send application/json or {ARROW}")
+    if query:
+        names = dict.fromkeys(name for name, _ in QueryParams(query.decode("latin-1")).multi_items())
+        message, hint = "query parameters belong to an Arrow body", "put the field into the JSON body"
+        faults = [{"type": "extra_forbidden", "loc": ("query", name), "msg": message, "hint": hint} for name in names]
+        raise RequestValidationError(faults)
 
 
 def parse_query(params: QueryParams) -> ForecastQuery:

@@ -1,5 +1,6 @@
 """Environment of a command: the settings, the database, the tenant that it works for, and tables by name."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from sqlalchemy.exc import ArgumentError
 
 from app.cli.commands.console import exit_with_error, print_message
 from app.formats import read_file
-from app.settings import Settings
+from app.settings import Settings, unknown_variables
 from app.store import datasets, keys, panels
 from app.store.db import Database, at_head
+from models.data.frequency_choice import FreqChoice
 from models.data.panel import Panel
 from models.errors import InputError
 
@@ -21,7 +23,10 @@ CONFIGURATION_ERROR = 78  # exit status: EX_CONFIG of sysexits.h
 
 
 def read_settings() -> Settings:
-    """Return the settings of this process; print wrong ones and exit with status 78."""
+    """Return the settings of this process; print wrong and unknown ones and exit with status 78."""
+    if unknown := list(unknown_variables(os.environ)):
+        print_message("\n".join(f"error: {message}" for message in unknown))
+        sys.exit(CONFIGURATION_ERROR)
     try:
         settings = Settings()
     except ValidationError as error:
@@ -53,7 +58,7 @@ def local_principal(database: Database) -> keys.KeyPrincipal:
         return keys.KeyPrincipal(keys.tenant_id(session, TENANT), ACTOR, "write")
 
 
-def load_panel(database: Database, tenant_id: int, data: str, freq: str | None, max_rows: int) -> Panel:
+def load_panel(database: Database, tenant_id: int, data: str, freq: FreqChoice, max_rows: int) -> Panel:
     """Return the panel that ``data`` names: the path of a file, ``sample:NAME`` or ``dataset:NAME``.
 
     Raises:

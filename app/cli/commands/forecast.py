@@ -16,10 +16,12 @@ from app.schemas.streams import ForecastQuery
 from app.settings import Settings
 from app.store import registry
 from app.store.tables import Version
+from models.data.frequency_choice import PreferredFreq
 from models.data.panel import Panel
 from models.evaluation.backtest import evaluate
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import predict
+from models.network.spec import Spec
 from models.types import JsonObject
 
 
@@ -100,7 +102,8 @@ def _open(source: TableSource, choice: VersionChoice) -> tuple[Settings, int, Pa
     settings = read_settings()
     database = open_database(settings)
     tenant_id = local_principal(database).tenant_id
-    panel = load_panel(database, tenant_id, source.data, source.freq, settings.max_rows)
     with database.read() as session:
         version = registry.resolve(session, tenant_id, choice.model, choice.number, None)
+    freq = source.freq or PreferredFreq(Spec.from_json(version.spec).freq)
+    panel = load_panel(database, tenant_id, source.data, freq, settings.max_rows)
     return settings, tenant_id, panel, version

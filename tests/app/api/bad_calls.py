@@ -89,6 +89,9 @@ def bad_rows() -> Iterator[Bad]:
             yield Bad(f"freq {freq}, {kind}", "POST", f"{path}&freq={freq}", request, 422, "invalid_input", first)
 
 
+HOURS = {"ds": [f"2026-01-01T0{hour}:00" for hour in range(4)], "y": [4, 6, 8, 10]}
+
+
 def bad_forecasts() -> Iterator[Bad]:
     for label, changes, code, pointer in [
         ("no model", {"model": None}, "missing", "/model"),
@@ -122,7 +125,7 @@ def bad_forecasts() -> Iterator[Bad]:
     for label, changes, first in [
         ("ragged columns", {"history": {"ds": days(4), "y": [4, 6, 8]}}, {"code": "ragged_columns"}),
         ("an empty history", {"history": {"ds": [], "y": []}}, {"code": "no_rows"}),
-        ("one row without freq", {"history": {"ds": days(1), "y": [1]}, "freq": None}, {"code": "unknown_frequency"}),
+        ("hours that name no freq", {"history": HOURS, "freq": None}, {"code": "other_frequency", "field": "freq"}),
         ("no value", history(series("shop", [None] * 4)), {"code": "no_history", "unique_id": "shop"}),
         ("freq fortnight", history(freq="fortnight"), {"code": "unknown_frequency", "field": "freq"}),
         ("hours for a model of days", history(freq="h"), {"code": "gap_too_long", "row": 2}),

@@ -96,7 +96,7 @@ def test_rows_without_a_value_hold_future_covariates(house: House) -> None:
             arrow(**columns([*ROWS[:2], ("shop", "2026-01-02", 8)])),
             422,
             "invalid_input",
-            {"code": "unknown_frequency"},
+            {"code": "duplicate_timestamp", "row": 3},
         ),
     ],
     ids=lambda value: str(value)[:40],

@@ -6,7 +6,7 @@ import pytest
 
 from tests.app.api.conftest import Caller, House, forecast_request, on_both
 from tests.app.api.tables import days
-from tests.fakes import says_cold, says_price
+from tests.fakes import random_forecaster, says, says_cold, says_price
 
 
 def priced(values: list[float], start: int, **rows: Any) -> dict[str, Any]:
@@ -90,3 +90,22 @@ def test_a_short_history_is_forecast_with_a_warning(acme: Caller) -> None:
     answer = acme.forecast(history={"unique_id": "shop", "ds": days(2), "y": [8, 10]})
     assert answer["forecasts"][0]["mean"] == [11, 12, 9]  # level 10, spread (2 + 0) / 2
     assert [(warning["code"], warning["unique_id"]) for warning in answer["warnings"]] == [("short_history", "shop")]
+
+
+@pytest.mark.parametrize("days_sent", [[1], [1, 2], [1, 2, 3, 4, 5]], ids=["a row", "two rows", "a week"])
+def test_history_that_names_no_frequency_is_read_at_that_of_the_model(house: House, days_sent: list[int]) -> None:
+    house.register(says(1, 2, -1, freq="B"))
+    sent = {"unique_id": "A", "ds": [f"2024-01-{day:02d}" for day in days_sent], "y": [4] * len(days_sent)}
+    forecast = house.acme.forecast(history=sent, freq=None)
+    first = days_sent[-1] + 1 if days_sent[-1] < 5 else 8  # the fifth is a Friday
+    assert forecast["freq"] == "B"
+    assert forecast["forecasts"][0]["ds"][0] == f"2024-01-{first:02d}T00:00:00"
+
+
+def test_new_rows_of_a_session_need_no_frequency(house: House) -> None:
+    house.register(random_forecaster(strategy="iterative", state="carried", cell="gru"))
+    first, later = ({"ds": ds, "y": [5] * len(ds)} for ds in (days(12), days(13)[12:]))
+    house.acme.forecast(history=first, freq=None, session="till")
+    answer = house.acme.forecast(history=later, freq=None, session="till")
+    assert "session_begun" not in [each["code"] for each in answer["warnings"]]
+    assert answer["forecasts"][0]["ds"][0] == "2026-01-14T00:00:00"

@@ -121,6 +121,17 @@ def test_a_table_of_another_frequency_is_refused(forecastle: Forecastle, home: H
     assert refused(backtest, "version: demand@1 has frequency D, the data h; name a version of that frequency")
 
 
+def test_a_table_that_names_no_frequency_is_read_at_that_of_the_version(forecastle: Forecastle, home: Home) -> None:
+    database = home.database
+    business = replace(SPEC, freq="B")
+    crown(database, keep(database, weeks(freq="B")), untrained(business))
+    database.dispose()
+    table = Path(home.csv("week.csv"))
+    table.write_text("unique_id,ds,y\n" + "".join(f"s0,2024-01-{day:02d},{day}\n" for day in (1, 2, 3, 4, 5)))
+    rows = csv.DictReader(io.StringIO(forecastle("forecast", table, "-m", "demand").stdout))
+    assert [row["ds"][:10] for row in rows] == ["2024-01-08", "2024-01-09", "2024-01-10", "2024-01-11"]
+
+
 def test_levels_and_horizons_out_of_range_are_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
     arguments = ["forecast", home.csv(), "-m", "demand"]
     assert refused(forecastle(*arguments, "--level", 100), "--level 100 is not an interval; give 1 to 99 percent")

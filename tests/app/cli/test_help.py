@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from app.settings import unknown_variables
 from app.store.db import HEAD
 from tests.app.cli.conftest import Forecastle, Home, refused
 
@@ -91,6 +92,20 @@ def test_a_wrong_setting_is_named_and_exits_with_status_78(
 ) -> None:
     monkeypatch.setenv(setting, value)
     assert refused(forecastle("keys", "list"), f"error: {setting}: ", reason, code=78)
+
+
+def test_an_unknown_setting_is_named_with_the_nearest_one(
+    forecastle: Forecastle, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORECASTLE_DATABSE_URL", "sqlite:////tmp/x.db")
+    result = forecastle("keys", "list")
+    assert refused(result, "FORECASTLE_DATABSE_URL: no such setting; did you mean FORECASTLE_DATABASE_URL?", code=78)
+
+
+def test_variables_of_compose_files_clusters_and_kubernetes_are_no_unknown_settings() -> None:
+    of_others = ["FORECASTLE_WORKERS", "FORECASTLE_ATTEMPT_URL", "FORECASTLE_SERVICE_PORT_HTTP"]
+    of_others += ["FORECASTLE_SERVICE_HOST", "FORECASTLE_PORT_8000_TCP_ADDR", "PATH", "forecastle_port"]
+    assert list(unknown_variables(of_others)) == []
 
 
 @pytest.mark.parametrize(

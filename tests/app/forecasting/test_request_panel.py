@@ -89,5 +89,11 @@ def test_a_future_that_cannot_follow_is_refused(changes: dict[str, Any], code: s
     assert fault(history=history, future={**AHEAD, **changes})[0] == code
 
 
-def test_one_timestamp_has_no_frequency() -> None:
-    assert fault(history={"ds": days(1), "y": [1]})[0] == "unknown_frequency"
+def test_one_timestamp_has_the_frequency_of_the_model() -> None:
+    assert str(panel_of(freq="h", history={"ds": days(1), "y": [1]}).freq) == "h"
+
+
+def test_monday_to_friday_are_business_days_to_a_model_of_business_days() -> None:
+    week = {"ds": [f"2024-01-{day:02d}" for day in range(1, 6)], "y": [1, 2, 3, 4, 5]}
+    assert str(panel_of(freq="B", history=week).freq) == "B"
+    assert str(panel_of(freq="h", history=week).freq) == "D"  # no hours: refused later as another frequency
