@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib.metadata import version
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
@@ -28,32 +27,17 @@ from app.api import (
     webhooks,
 )
 from app.api.http.raw_routes import FastPath, definitions
-from app.api.http.services import Service
 from app.edge.compression_middleware import CompressionMiddleware
 from app.edge.declared_form import FormCheck, declared_forms
 from app.edge.guard import Guard
 from app.edge.problem_json import install, problem_response
-from app.forecasting.forecast import Forecasting
-from app.forecasting.forecast_store import ForecastStore
-from app.forecasting.request_panel import PanelReader
-from app.forecasting.session import SessionForecasts
 from app.problems import Conflict
 from app.schemas.forecasts import ForecastRequest
-from app.serving.alias_refresher import AliasRefresher
-from app.serving.batcher import Batcher
-from app.serving.forecast_log import ForecastLog
-from app.serving.interval_scales import IntervalScales
-from app.serving.model_cache import ModelCache, device_for
-from app.serving.panel_cache import PanelCache
-from app.serving.session_cache import SessionCache
-from app.serving.shadows import ShadowForecaster
-from app.serving.version_resolver import Resolver
+from app.service import create_service
 from app.settings import Settings
 from app.store import attempt_secrets, keys
 from app.store.db import Database, now
-from app.store.job_watch import JobWatch
 from app.store.jobs import Fenced
-from app.telemetry import Figure, Telemetry
 
 MAX_UNCOLLECTED = 20_000  # objects: a few megabytes
 SWITCH_INTERVAL_S = 0.0005
@@ -105,70 +89,6 @@ class Guarded(FastAPI):
 def _shortcut(app: FastAPI) -> FastPath:
     routes = {("POST", "/v1/forecasts"): forecasts.post_forecast}
     return FastPath(partial(FastAPI.__call__, app), app, routes)
-
-
-def create_service(settings: Settings) -> Service:
-    """Return the parts of the service, for the API and for the command line."""
-    database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
-    device = device_for(settings.engine, settings.device, settings.threads)
-    store = ForecastStore(database)
-    models = ModelCache(store.bundle, device, settings.cache_bytes)
-    resolver = Resolver(store, models)
-    shadows = ShadowForecaster(store.challenger, models.load)
-    log = ForecastLog(settings.forecast_log_share, store.log, shadows.forecast if settings.shadows else None)
-    reader = PanelReader(database, PanelCache(settings.data_cache_bytes), settings.max_rows)
-    session_cache = SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry)
-    telemetry.watch(*figures(models, resolver.aliases, log))
-    forecasting = Forecasting(
-        settings=settings,
-        resolver=resolver,
-        models=models,
-        scales=IntervalScales(store.interval_scales if settings.adapt_intervals else lambda _: {}),
-        reader=reader,
-        sessions=SessionForecasts(settings, database, session_cache, reader),
-        batcher=Batcher(settings.max_waiting, telemetry),
-        log=log,
-        telemetry=telemetry,
-        slots=CapacityLimiter(settings.forecast_threads),
-    )
-    return Service(
-        settings=settings,
-        database=database,
-        forecasting=forecasting,
-        models=models,
-        aliases=resolver.aliases,
-        telemetry=telemetry,
-        watch=JobWatch(database, settings.max_watchers),
-        stream_slots=CapacityLimiter(settings.max_streams),
-    )
-
-
-def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> list[Figure]:
-    """Return the counts of the parts as metrics."""
-    return [
-        Figure("forecastle_models_loaded", "Models in memory.", lambda: models.counts().models),
-        Figure("forecastle_models_loaded_bytes", "Memory of these models.", lambda: models.counts().size_bytes),
-        Figure("forecastle_models_loading", "Models being loaded.", lambda: models.counts().loading),
-        Figure("forecastle_model_hits_total", "Look-ups of models in memory.", lambda: models.counts().hits),
-        Figure("forecastle_model_misses_total", "Look-ups of other models.", lambda: models.counts().misses),
-        Figure("forecastle_model_loads_total", "Models loaded.", lambda: models.counts().loads),
-        Figure("forecastle_model_load_failures_total", "Failed loads.", lambda: models.counts().failures),
-        Figure("forecastle_model_evictions_total", "Models evicted.", lambda: models.counts().evictions),
-        Figure("forecastle_model_load_seconds_total", "Time of all loads.", lambda: models.counts().load_seconds),
-        Figure("forecastle_alias_moves_total", "Followed alias moves.", lambda: aliases.moves().followed),
-        Figure("forecastle_alias_failures_total", "Failed alias moves.", lambda: aliases.moves().failed),
-        Figure("forecastle_forecasts_logged_total", "Forecasts logged.", lambda: log.counts().kept),
-        Figure(
-            "forecastle_forecasts_not_logged_total",
-            "Forecasts not logged.",
-            lambda: log.counts().dropped,
-        ),
-        Figure(
-            "forecastle_aliases_fallen_back",
-            "Aliases serving an older version.",
-            lambda: aliases.moves().fallen_back,
-        ),
-    ]
 
 
 @asynccontextmanager

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from app.api.http.services import Caller, CurrentService, PathName, Service, problems
+from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.schemas.base import Page
 from app.schemas.jobs import ArtifactAnswer
+from app.service import Service
 from app.store import artifacts, jobs
 from models.types import JsonObject
 

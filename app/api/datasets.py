@@ -9,10 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from app.api.http.idempotency import Idempotency, SaveAnswer, save_nothing
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.raw_body import RawBody
-from app.api.http.services import Caller, CurrentService, PathName, Service, principal_of, problems, service_of
+from app.api.http.services import Caller, CurrentService, PathName, principal_of, problems, service_of
 from app.formats import MEDIA_TYPES, read_panel
 from app.schemas.base import NAME, Page
 from app.schemas.datasets import RevisionAnswer
+from app.service import Service
 from app.store import datasets, panels
 from app.store.tables import Revision
 from models.data.panel import Panel

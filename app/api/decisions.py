@@ -6,12 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
-from app.api.http.services import Caller, CurrentService, PathName, Service, problems
+from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.api.models import Number, alias_answer
 from app.principal import Principal
 from app.schemas.base import Page
 from app.schemas.decisions import DecisionAnswer, ReasonRequest
 from app.schemas.models import AliasAnswer
+from app.service import Service
 from app.store import decisions, registry, schedules
 from app.store.registry import CHAMPION, Move
 from app.store.tables import Decision

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.http.services import CurrentService, Service, problems
+from app.api.http.services import CurrentService, problems
 from app.schemas.health import Health
+from app.service import Service
 from app.store import firings, jobs, quality, webhooks
 from app.store.db import DatabaseUnreachable, at_head
 from models.types import JsonObject

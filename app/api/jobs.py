@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.http.idempotency import Idempotency
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, bad_token, next_token
-from app.api.http.services import Caller, CurrentService, PathName, Service, problems
+from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.planning.job_answers import job_answer, job_answers
 from app.planning.jobs import submit_job
 from app.planning.kinds import JobRequest
 from app.problems import NotFound
 from app.schemas.base import NAME, Page
 from app.schemas.jobs import JobAnswer
+from app.service import Service
 from app.store import jobs
 from app.store.jobs import ENDED, JobFilter
 from app.store.tables import State

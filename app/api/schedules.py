@@ -5,8 +5,9 @@ from fastapi import APIRouter, Response
 from app.api.http.idempotency import Idempotency, SaveAnswer
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.planning.schedule_answers import schedule_answer
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
-from app.planning.schedules import SchedulePlanner, edit_plan, job_request_of, new_plan, schedule_answer
+from app.planning.schedules import SchedulePlanner, edit_plan, job_request_of, new_plan
 from app.schemas.base import Page
 from app.schemas.schedules import FiringAnswer, ScheduleAnswer
 from app.store import firings, schedules

@@ -39,6 +39,7 @@ def command(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"app.cli.commands.{name}")
     finally:
+        gc.freeze()  # the command itself does not search among them either
         gc.enable()
 
 

@@ -45,7 +45,7 @@ def show_job(job_id: JobId) -> None:
 
     Example: forecastle jobs show 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """
-    command("jobs").show(job_id)
+    command("job_details").show(job_id)
 
 
 @jobs.command("cancel")
@@ -63,4 +63,4 @@ def watch_job(job_id: JobId) -> None:
 
     Example: forecastle jobs watch 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """
-    command("jobs").watch(job_id)
+    command("job_watch").watch(job_id)

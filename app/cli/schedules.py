@@ -58,7 +58,7 @@ def add_schedule(
     """
     texts = {"job": job, "triggers": triggers, "gate": gate}
     fields = {"name": name, "cron": cron, "zone": zone, "misfire": misfire.value, "overlap": overlap.value}
-    command("schedules").add({**fields, "grace_s": grace, "jitter_s": jitter}, texts)
+    command("schedule_add").add({**fields, "grace_s": grace, "jitter_s": jitter}, texts)
 
 
 @schedules.command("list")

@@ -8,7 +8,8 @@ from app.planning.job_kind import payload_details
 from app.planning.kinds import KINDS
 from app.schemas.jobs import JobAnswer
 from app.schemas.specs import MemberAnswer
-from app.store import datasets, registry, schedules
+from app.store import datasets, schedules
+from app.store import jobs as job_store
 from app.store.tables import Job, Revision
 
 
@@ -22,7 +23,7 @@ def job_answers(session: Session, tenant_id: int, jobs: Sequence[Job]) -> list[J
     version_ids = [job.version_id for job in jobs if job.version_id is not None]
     schedule_ids = [job.schedule_id for job in jobs if job.schedule_id is not None]
     revisions = datasets.revisions_by_id(session, tenant_id, [job.revision_id for job in jobs])
-    versions = registry.version_numbers(session, tenant_id, version_ids) if version_ids else {}
+    versions = job_store.version_numbers(session, tenant_id, version_ids) if version_ids else {}
     names = schedules.names_of(session, tenant_id, schedule_ids) if schedule_ids else {}
     return [
         _answer(

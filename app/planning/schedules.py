@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -12,20 +10,16 @@ from app.planning.jobs import plan_job
 from app.planning.kinds import REQUESTED, kind_name
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.problems import NotFound
-from app.schemas.schedules import ScheduleAnswer
 from app.settings import Settings
 from app.store import cron
 from app.store.cron import CronTimes
 from app.store.db import Database, now
 from app.store.jobs import NewJob
 from app.store.keys import KeyPrincipal
-from app.store.schedules import Plan, plan_of
-from app.store.tables import Schedule
+from app.store.schedules import Plan
 from app.store.triggers import Triggers
 from models.errors import InputError
 from models.types import JsonObject
-
-SHOWN = 5  # due times in an answer
 
 
 class SchedulePlanner:
@@ -93,16 +87,6 @@ def edit_plan(plan: Plan, request: ScheduleEdit) -> Plan:
     if request.job is None:
         given -= {"request"}
     return Plan(**(values | {name: _stored(request, name) for name in given & values.keys()}))
-
-
-def schedule_answer(row: Schedule) -> ScheduleAnswer:
-    """Return the public form of a schedule, with its next due times."""
-    plan, coming = plan_of(row), []
-    if plan.times is not None and row.due_at is not None:
-        due_times = [row.due_at, *islice(cron.after(plan.times, row.due_at), SHOWN - 1)]
-        coming = [due_at.astimezone(ZoneInfo(row.zone)) for due_at in due_times]
-    same = {name: getattr(row, name) for name in ScheduleAnswer.model_fields if name not in {"job", "next_due"}}
-    return ScheduleAnswer(job=row.request, next_due=coming, **same)
 
 
 def _stored(request: ScheduleRequest | ScheduleEdit, name: str) -> Any:

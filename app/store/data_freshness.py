@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.store.tables import Dataset, Model, Revision, Version
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from app.store.jobs import NewJob
 from app.store.tables import Firing, Heartbeat, Job, Schedule
 from app.store.triggers import Watermark
 from models.errors import excerpt
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 FiringOutcome = Literal["fired", "refused", "skipped", "missed", "alarm"]
 SCHEDULER = "scheduler"  # name of the heartbeat of the schedulers

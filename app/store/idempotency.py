@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.store.db import insert_if_absent, now
 from app.store.tables import IdempotencyKey
 from models.errors import Fault, InputError
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 KEPT_FOR = timedelta(days=1)
 MAX_DELETED = 100  # old keys that a new key deletes

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from app.store.outcomes import Candidate, Outcome, Ruling
 from models.errors import BundleError, Fault, InputError, SpecError
 from models.forecasting import bundle
+from models.json_types import JsonObject
 from models.network.spec import Spec
 from models.training.report import VersionReport
-from models.types import JsonObject
 
 MAX_JSON_BYTES = 16 * 1024**2
 

@@ -10,9 +10,9 @@ from app.store.db import now
 from app.store.jobs import JobProgress
 from app.store.tables import Decision, Job, Version
 from app.store.tasks import Task
+from models.json_types import JsonObject
 from models.network.spec import Spec
 from models.training.report import VersionReport
-from models.types import JsonObject
 
 Verdict = Literal["promoted", "kept", "pending"]
 ALIAS_MOVED = "the alias moved while this version was trained; compare the two, then move it"

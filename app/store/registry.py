@@ -1,6 +1,6 @@
 """Registry of models: versions are immutable, aliases move, and every move is recorded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -113,13 +113,6 @@ def version(session: Session, tenant_id: int, version_id: int) -> Version:
     if found is None:
         raise NotFound(f"no version with the id {version_id}; GET /v1/models lists the models")
     return found
-
-
-def version_numbers(session: Session, tenant_id: int, ids: Iterable[int | None]) -> dict[int, int]:
-    """Return the numbers of the versions that a page of jobs points at, by id, in one query."""
-    wanted = {one for one in ids if one is not None}
-    query = select(Version.id, Version.number).where(Version.tenant_id == tenant_id, Version.id.in_(wanted))
-    return dict(session.execute(query).all()) if wanted else {}
 
 
 def bundle(session: Session, tenant_id: int, version_id: int) -> bytes:

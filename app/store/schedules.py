@@ -17,7 +17,7 @@ from app.store.db import insert_if_absent, now
 from app.store.tables import Firing, Schedule
 from app.store.triggers import Triggers
 from models.errors import excerpt
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 TRIGGER_CHECK_S = 30.0  # between two checks of the triggers of a schedule
 MAX_SCHEDULES = 1_000  # schedules of one tenant

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from app.store import datasets, jobs, registry
 from app.store.jobs import Fenced
 from app.store.tables import Version
+from models.json_types import JsonObject
 from models.network.spec import Spec
 from models.training.report import VersionReport
-from models.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 PAUSE_S = 3600.0  # between two firings of a schedule by its triggers, unless the schedule has another pause
 

@@ -19,7 +19,7 @@ from app.problems import Conflict, NotFound
 from app.store.db import insert_if_absent, now
 from app.store.tables import Delivery, Webhook
 from models.errors import excerpt
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 EVENTS = ("job.succeeded", "job.failed", "job.cancelled", "alias.moved", "schedule.alarm")
 TEST = "webhook.test"  # sent on request, to every webhook

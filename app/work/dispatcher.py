@@ -13,7 +13,7 @@ from uuid import uuid4
 from app.settings import Settings
 from app.store import jobs
 from app.store.db import Database, DatabaseUnreachable
-from app.store.jobs import Fenced, HeldJob, JobStatus
+from app.store.jobs import Fenced, HeldJob, JobChoice, JobStatus
 from app.store.tables import Job
 from app.work.attempts import TrackedAttempt, put_back, settle
 from app.work.executors import Executor, Finished, Unknown
@@ -31,17 +31,25 @@ NEIGHBOURS_S = 1.0  # between two searches for dispatchers of this machine that 
 class Dispatcher:
     """Runs as many jobs at a time as ``executor`` takes: child processes unless given.
 
-    An attempt that still runs ``grace_s`` seconds after it was asked to stop is killed.
+    An attempt that still runs ``grace_s`` seconds after it was asked to stop is killed. With ``only``, the id of a job,
+    it claims no other job.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, executor: Executor | None = None, grace_s: float = GRACE_S
+        self,
+        database: Database,
+        settings: Settings,
+        executor: Executor | None = None,
+        grace_s: float = GRACE_S,
+        only: str | None = None,
     ) -> None:
         self._database, self._settings = database, settings
         self._executor, self._grace_s = executor or LocalExecutor(settings), grace_s
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._holder = current_identity(uuid4().hex)
-        self._resources = settings.worker_resources.split(",")
+        # The setting divides the queue among workers; the caller with ``only`` has chosen its job itself.
+        resources = settings.worker_resources.split(",") if only is None else jobs.RESOURCES
+        self._choice = JobChoice(resources, only)
         self._attempts: list[TrackedAttempt] = []
         self._looked_s = self._neighbours_s = self._beat_s = self._quiet_until_s = -float("inf")
 
@@ -128,7 +136,7 @@ class Dispatcher:
         with self._database.read() as session:
             signs = jobs.statuses(session, [attempt.job.id for attempt in self._attempts])
             held = jobs.list_held(session) if is_search_due else []
-            calls = jobs.pending_work(session, self._resources)
+            calls = jobs.pending_work(session, self._choice)
         for attempt in self._attempts:
             self._check(attempt, signs.get(attempt.job.id), now_s)
         if is_search_due:
@@ -205,7 +213,7 @@ class Dispatcher:
                     session,
                     self._name,
                     self._settings.lease_s,
-                    resources=self._resources,
+                    choice=self._choice,
                     holder=self._holder,
                     runner_sha256=hashlib.sha256(secret.encode()).hexdigest(),
                 )

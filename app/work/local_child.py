@@ -21,6 +21,7 @@ from app.store.db import Database
 from app.telemetry import configure_logging
 from app.work.job_context import DatabaseJobContext, JobFunction
 from app.work.job_functions import load_job_functions
+from app.work.processes import hold_stderr
 from app.work.runner import ExitStatus, run_attempt
 
 NICE = 10  # forecasts go first
@@ -73,7 +74,9 @@ def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = l
     lines = JobLines()
     configure_logging()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
-    settings, functions = Settings(), load()
+    with hold_stderr():
+        functions = load()
+    settings = Settings()
     gc.freeze()  # without it, the collection after each job would search the libraries, which takes 0.3 s
     database = Database(settings.url)
 

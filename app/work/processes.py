@@ -3,7 +3,11 @@
 import os
 import platform
 import subprocess
+import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.settings import Settings
@@ -34,6 +38,26 @@ def close(process: subprocess.Popen[bytes]) -> None:
     """Close this side of the pipe to the standard input of ``process``."""
     if process.stdin is not None:
         process.stdin.close()
+
+
+@contextmanager
+def hold_stderr() -> Iterator[None]:
+    """Keep back the lines that C libraries write to standard error; print them if the block raises an exception.
+
+    TensorFlow prints warnings while it is imported, before any setting or handler of its log has an effect.
+    """
+    sys.stderr.flush()
+    with os.fdopen(os.dup(2), "wb") as terminal, tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            terminal.write(kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal.fileno(), 2)
 
 
 def watch_parent() -> None:

@@ -1,41 +1,13 @@
 """Dependencies of the routes: the running service, the caller, and the error answers for OpenAPI."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Path, Request
 
-from app.forecasting.forecast import Forecasting
 from app.principal import Principal
 from app.schemas.base import NAME
-from app.serving.alias_refresher import AliasRefresher
-from app.serving.model_cache import ModelCache
-from app.settings import Settings
-from app.store.db import Database
-from app.store.job_watch import JobWatch
-from app.telemetry import Telemetry
+from app.service import Service
 from models.types import JsonObject
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Service:
-    """Parts of one running service, built in ``app.main``."""
-
-    settings: Settings
-    database: Database
-    forecasting: Forecasting
-    models: ModelCache
-    aliases: AliasRefresher
-    telemetry: Telemetry
-    watch: JobWatch
-    stream_slots: CapacityLimiter  # bounds the number of streams in progress
-
-    def close(self) -> None:
-        """Answer waiting requests, end the threads, and close the database connections."""
-        self.watch.stop()
-        self.forecasting.close()
-        self.database.dispose()
 
 
 def service_of(request: Request) -> Service:

@@ -10,7 +10,7 @@ from typing import NoReturn
 from app.problems import ServiceError
 from app.store.db import DatabaseUnreachable
 from models.errors import ForecastError, InputError
-from models.types import JsonMapping
+from models.json_types import JsonMapping
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Environment of a command: the settings, the database, the tenant that it works for, and tables by name."""
+"""Environment of a command: the settings, the database and the tenant that it works for."""
 
 import os
 import sys
@@ -8,15 +8,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError
 
 from app.cli.commands.console import exit_with_error, print_message
-from app.formats import read_file
 from app.settings import Settings, unknown_variables
-from app.store import datasets, keys, panels
+from app.store import keys
 from app.store.db import Database, at_head
-from models.data.frequency_choice import FreqChoice
-from models.data.panel import Panel
-from models.errors import InputError
 
-SAMPLES = Path(__file__).parents[2] / "samples"
 TENANT = "default"  # whose data the command line reaches
 ACTOR = "cli"  # written down as the creator of jobs and data sets
 CONFIGURATION_ERROR = 78  # exit status: EX_CONFIG of sysexits.h
@@ -56,25 +51,3 @@ def local_principal(database: Database) -> keys.KeyPrincipal:
     """Return the principal of the command line, with the scope ``write``."""
     with database.write() as session:
         return keys.KeyPrincipal(keys.tenant_id(session, TENANT), ACTOR, "write")
-
-
-def load_panel(database: Database, tenant_id: int, data: str, freq: FreqChoice, max_rows: int) -> Panel:
-    """Return the panel that ``data`` names: the path of a file, ``sample:NAME`` or ``dataset:NAME``.
-
-    Raises:
-        NotFound, InputError: there is none, or it cannot be used.
-    """
-    kind, colon, name = data.partition(":")
-    if colon and kind == "dataset":
-        with database.read() as session:
-            return panels.load(session, tenant_id, datasets.revision(session, tenant_id, name))
-    return read_file(sample_file(name) if colon and kind == "sample" else Path(data), freq, max_rows)
-
-
-def sample_file(name: str) -> Path:
-    """Return the file of a bundled data set. Raise InputError if there is none of that name."""
-    files = {path.stem: path for path in SAMPLES.glob("*.parquet")}
-    if name not in files:
-        hint = f"the samples are {', '.join(sorted(files))}"
-        raise InputError.of("no_such_sample", f"no sample of the name {name!r}", hint)
-    return files[name]

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any, NoReturn
 
 from app.cli.commands.console import exit_with_error, format_skill, print_message, print_table, report_errors
-from app.cli.commands.environment import load_panel, local_principal, open_database, read_settings
+from app.cli.commands.environment import local_principal, open_database, read_settings
+from app.cli.commands.tables import load_panel
 from app.cli.grammar import TableSource, VersionChoice
 from app.forecasting.forecast import StreamFormat
 from app.formats import table_columns, warning_of
-from app.main import create_service
 from app.planning.backtest import check_version, plan_origins
 from app.schemas.streams import ForecastQuery
+from app.service import create_service
 from app.settings import Settings
 from app.store import registry
 from app.store.tables import Version
@@ -21,8 +22,8 @@ from models.data.panel import Panel
 from models.evaluation.backtest import evaluate
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import predict
+from models.json_types import JsonObject
 from models.network.spec import Spec
-from models.types import JsonObject
 
 
 def forecast(source: TableSource, choice: VersionChoice, horizon: int | None, levels: list[int], output: str) -> None:

@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.commands.console import print_message
-from app.schemas.jobs import JobAnswer
 from app.store.jobs import JobProgress
+from app.store.tables import Job
 
 POLL_S = 0.2
 
 
-def watch_job(read: Callable[[], JobAnswer], activity: str) -> JobAnswer:
+def watch_job(read: Callable[[], Job], activity: str) -> Job:
     """Call ``read`` every 0.2 s until the job has ended, and return it.
 
     The progress is a bar on a terminal, and a line a change elsewhere. ``activity`` is the first word of each line.

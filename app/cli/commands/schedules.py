@@ -1,42 +1,20 @@
-"""``forecastle schedules``."""
+"""``forecastle schedules``, except ``add``."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from app.cli.commands.console import exit_with_error, print_message, print_table, report_errors
+from app.cli.commands.console import print_message, print_table, report_errors
 from app.cli.commands.environment import local_principal, open_database, read_settings
-from app.planning.schedule_requests import ScheduleRequest
-from app.planning.schedules import SchedulePlanner, error_location, new_plan, schedule_answer
+from app.planning.schedule_answers import schedule_answer
 from app.schemas.schedules import FiringAnswer
 from app.store import firings, schedules
 from app.store.tables import Schedule
-from models.types import JsonMapping
 
 COLUMNS = ("name", "paused", "cron", "zone", "next_due", "triggers")
 SHOWN = 10  # firings
-
-
-def add(fields: JsonMapping, json_options: Mapping[str, str | None]) -> None:
-    """Create a schedule from ``fields`` and from JSON texts, ``json_options``, given by the names of their options."""
-    with report_errors():
-        settings = read_settings()
-        values = {name: _parse_json(name, text) for name, text in json_options.items() if text is not None}
-        try:
-            request = ScheduleRequest.model_validate({**fields, **values})
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            field, _, path = error_location(first["loc"]).partition(".")
-            exit_with_error(f"--{field.removesuffix('_s')}: {path + ': ' if path else ''}{first['msg']}")
-        database = open_database(settings)
-        principal, plan = local_principal(database), new_plan(request)
-        SchedulePlanner(database, settings).check(principal.tenant_id, plan)
-        with database.write() as session:
-            row = schedules.create(session, principal.tenant_id, request.name, plan, principal.key_id)
-    _print_next_due(row)
 
 
 def show_all(output: str) -> None:
@@ -74,7 +52,7 @@ def pause(name: str) -> None:
 
 def resume(name: str) -> None:
     """Resume a schedule, and print when it is due next."""
-    _print_next_due(_write(lambda session, tenant_id: schedules.resume(session, tenant_id, name)))
+    print_next_due(_write(lambda session, tenant_id: schedules.resume(session, tenant_id, name)))
 
 
 def delete(name: str) -> None:
@@ -92,14 +70,8 @@ def _write(change: Callable[[Session, int], Any]) -> Any:
             return change(session, tenant_id)
 
 
-def _parse_json(option: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        exit_with_error(f'--{option}: {error}; give JSON, such as \'{{"key": "value"}}\'')
-
-
-def _print_next_due(row: Schedule) -> None:
+def print_next_due(row: Schedule) -> None:
+    """Print when a schedule is due next."""
     coming = schedule_answer(row).next_due
     due = f"next due {coming[0].isoformat()}" if coming else "waits for its triggers"
     print_message(f"schedule {row.name}: {due}")

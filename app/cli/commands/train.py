@@ -8,23 +8,23 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app.cli.commands.console import exit_with_error, format_skill, print_message, report_errors
-from app.cli.commands.environment import load_panel, local_principal, open_database, read_settings
+from app.cli.commands.environment import local_principal, open_database, read_settings
 from app.cli.commands.progress import watch_job
+from app.cli.commands.tables import load_panel
 from app.formats import parse_pairs
-from app.planning.job_answers import job_answer
 from app.planning.jobs import submit_job
 from app.planning.train import TrainRequest
 from app.problems import NotFound
-from app.schemas.jobs import JobAnswer
 from app.settings import Settings
 from app.store import datasets, jobs, panels, registry
 from app.store.db import Database
 from app.store.keys import KeyPrincipal
+from app.store.tables import Job
 from app.work.dispatcher import Dispatcher
 from models.data.panel import Panel
 from models.errors import Fault, InputError, excerpt
+from models.json_types import JsonObject
 from models.training.report import VersionReport
-from models.types import JsonObject
 
 # Options of the command by the fields of the request that they become.
 OPTIONS = {"ensemble": "--member", "warm_start_from": "--from", "auto": "--auto", "spec": "--spec"}
@@ -67,7 +67,8 @@ def train(options: TrainOptions, if_missing: bool) -> None:
             reason = "" if job.error is None else f": {job.error['message']}"
             exit_with_error(f"the training job {'was cancelled' if job.state == 'cancelled' else job.state}{reason}")
         with database.read() as session:
-            version = registry.resolve(session, principal.tenant_id, options.model, job.version, None)
+            [number] = jobs.version_numbers(session, principal.tenant_id, [job.version_id]).values()
+            version = registry.resolve(session, principal.tenant_id, options.model, number, None)
     report, skill = VersionReport.from_json(version.scores), format_skill(version.skill)
     verdict = f"{'promoted' if report.promoted else 'not promoted'} ({report.promotion})"
     print_message(f"{job.model} version {version.number}: skill against seasonal naive {skill}, {verdict}")
@@ -139,16 +140,16 @@ def store_dataset(database: Database, principal: KeyPrincipal, name: str, panel:
         raise InputError.of("other_content", message, hint)
 
 
-def run_job(database: Database, settings: Settings, principal: KeyPrincipal, job_id: str) -> JobAnswer:
-    """Run queued jobs until this job has ended, beside other workers if there are any; return the job."""
+def run_job(database: Database, settings: Settings, principal: KeyPrincipal, job_id: str) -> Job:
+    """Run this job, and no other of the queue, until it has ended; return it. Another worker may take it first."""
     stop = threading.Event()
-    dispatcher = Dispatcher(database, settings)
+    dispatcher = Dispatcher(database, settings, only=job_id)
     worker = threading.Thread(target=dispatcher.run, args=(stop,), name="dispatcher")
     worker.start()
 
-    def read() -> JobAnswer:
+    def read() -> Job:
         with database.read() as session:
-            return job_answer(session, jobs.get(session, principal.tenant_id, job_id))
+            return jobs.get(session, principal.tenant_id, job_id)
 
     try:
         return watch_job(read, "training")

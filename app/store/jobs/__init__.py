@@ -12,6 +12,7 @@ from app.store.jobs.attempts import list_attempts, mark_fenced
 from app.store.jobs.claims import (
     RESOURCES,
     HeldJob,
+    JobChoice,
     JobStatus,
     PendingWork,
     adopt,
@@ -29,7 +30,7 @@ from app.store.jobs.completion import fail, finish, mark_cancelled, release, req
 from app.store.jobs.events import JobUpdate, log, report, updates_since
 from app.store.jobs.progress import JobProgress
 from app.store.jobs.queue import NewJob, enqueue, enqueue_family
-from app.store.jobs.rows import ENDED, Fenced, JobFilter, ended_by, get, hold, list_page
+from app.store.jobs.rows import ENDED, Fenced, JobFilter, ended_by, get, hold, list_page, version_numbers
 from app.store.jobs.statistics import (
     QueueStatistics,
     count_by_state,
@@ -44,6 +45,7 @@ __all__ = [
     "RESOURCES",
     "Fenced",
     "HeldJob",
+    "JobChoice",
     "JobFilter",
     "JobProgress",
     "JobStatus",
@@ -82,4 +84,5 @@ __all__ = [
     "statuses",
     "take_back",
     "updates_since",
+    "version_numbers",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -12,10 +13,20 @@ from app.store.jobs import attempts, events
 from app.store.jobs.completion import handle_lost, handle_overdue
 from app.store.jobs.rows import Fenced, fresh, hold
 from app.store.tables import Job, Resource, State
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 RESOURCES = ("cpu", "gpu")
 MAX_REAPED = 100  # jobs of one transaction
+
+
+class JobChoice(NamedTuple):
+    """Jobs that a worker claims: those that need one of ``resources``, or of these only the job ``job_id``."""
+
+    resources: Sequence[str] = RESOURCES
+    job_id: str | None = None
+
+
+ANY_JOB = JobChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +56,11 @@ class PendingWork:
     to_reap: bool
 
 
-def pending_work(session: Session, resources: Sequence[str] = RESOURCES) -> PendingWork:
-    """Return the work for a worker that runs jobs of ``resources``; only reads, so that idle workers lock nothing."""
+def pending_work(session: Session, choice: JobChoice = ANY_JOB) -> PendingWork:
+    """Return the work for a worker that claims ``choice``; only reads, so that idle workers lock nothing."""
     moment = now(session)
-    conditions = [*(_ready(moment, name) for name in resources), _lost(moment), _overdue(moment)]
+    ready_jobs = (_ready(moment, name, choice.job_id) for name in choice.resources)
+    conditions = [*ready_jobs, _lost(moment), _overdue(moment)]
     *ready, is_lost, is_overdue = session.execute(select(*(exists().where(each) for each in conditions))).one()
     return PendingWork(any(ready), is_lost or is_overdue)
 
@@ -72,19 +84,21 @@ def claim(
     worker: str,
     lease_s: float,
     *,
-    resources: Sequence[str] = RESOURCES,
+    choice: JobChoice = ANY_JOB,
     holder: JsonObject | None = None,
     runner_sha256: str | None = None,
 ) -> Job | None:
-    """Claim the first job of the queue that needs one of ``resources`` with a free slot; return None if there is none.
+    """Claim the first job of ``choice`` in the queue whose resource has a free slot; return None if there is none.
 
     The caller holds it for ``lease_s`` seconds, and longer with ``heartbeat``, under the job's new ``token``.
     ``holder`` describes the process that will run it, ``runner_sha256`` is the hash of the secret of a remote attempt.
     """
     moment = now(session)
     candidates: list[tuple[datetime, str]] = []
-    for name in _with_free_slots(session, resources):
-        query = select(Job.place, Job.id).where(_ready(moment, name)).order_by(Job.place, Job.id).limit(1)
+    for name in _with_free_slots(session, choice.resources):
+        query = (
+            select(Job.place, Job.id).where(_ready(moment, name, choice.job_id)).order_by(Job.place, Job.id).limit(1)
+        )
         candidates += [(row.place, row.id) for row in session.execute(query.with_for_update(skip_locked=True, of=Job))]
     if not candidates:
         return None
@@ -168,9 +182,10 @@ def _held(session: Session, condition: ColumnElement[bool]) -> list[HeldJob]:
     return [HeldJob(*row) for row in session.execute(query)]
 
 
-def _ready(moment: datetime, resource: str) -> ColumnElement[bool]:
+def _ready(moment: datetime, resource: str, only: str | None = None) -> ColumnElement[bool]:
     is_due = or_(Job.run_at.is_(None), Job.run_at <= moment) & or_(Job.deadline_at.is_(None), Job.deadline_at > moment)
-    return (Job.state == "queued") & (Job.resource == resource) & Job.place.is_not(None) & is_due
+    is_ready = (Job.state == "queued") & (Job.resource == resource) & Job.place.is_not(None) & is_due
+    return is_ready if only is None else is_ready & (Job.id == only)
 
 
 def _lost(moment: datetime) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from app.store.jobs.queue import admit_children
 from app.store.jobs.rows import fresh, get, hold
 from app.store.jobs.statistics import count_children
 from app.store.tables import Job, State
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 MAX_BACKOFF_S = 300.0  # between two attempts
 # Class of an error by its code; the others are "job" or "infrastructure". An error of the job itself is never retried,

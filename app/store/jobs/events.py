@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.store.db import now
 from app.store.jobs.rows import hold
 from app.store.tables import Job, JobEvent, State
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 MAX_EVENTS = 2_000  # kept of one job
 PROGRESS_INTERVAL = timedelta(seconds=0.5)  # progress that comes sooner changes the row and makes no event

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from app.store.tables import State
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 _TRAINING = ("epoch", "epochs", "loss", "validation_loss", "validation_skill")
 

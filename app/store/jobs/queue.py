@@ -13,7 +13,7 @@ from app.store.db import insert_if_absent, now
 from app.store.jobs import events
 from app.store.jobs.rows import fresh
 from app.store.tables import Job
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 PRIORITY_STEP = timedelta(minutes=10)  # of waiting equal one step of priority, so that no job waits for ever
 

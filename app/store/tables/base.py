@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from app.store.db import UtcDateTime
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 
 class Json(TypeDecorator[Any]):

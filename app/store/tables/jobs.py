@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 

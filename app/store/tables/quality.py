@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Double, ForeignKey, Index, LargeBinary, Uniqu
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 
 class ServedForecast(Owned, Base):

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, LargeBinary, 
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.store.tables.base import Base, Owned
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 Origin = Literal["job", "import"]
 

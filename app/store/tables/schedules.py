@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.tables.base import Base, Json, Owned
-from models.types import JsonObject
+from models.json_types import JsonObject
 
 
 class Schedule(Owned, Base):

@@ -50,6 +50,26 @@ def test_help_imports_no_heavy_library() -> None:
     assert HEAVY & set(json.loads(modules)) == set()
 
 
+@pytest.mark.parametrize(
+    ("words", "unused"),
+    [
+        (["keys", "list"], {"numpy", "rich", "fastapi", "alembic"}),
+        (["jobs", "list"], {"numpy", "rich", "fastapi", "alembic"}),
+        (["jobs", "cancel", "f" * 32], {"numpy", "rich", "fastapi", "alembic"}),
+        (["schedules", "list"], {"numpy", "rich", "fastapi", "alembic"}),
+        (["migrate"], {"numpy", "fastapi"}),
+        (["forecast", "sample:retail-monthly", "-m", "shops"], {"fastapi", "pandas", "tensorflow", "keras", "rich"}),
+        (["train", "nowhere.csv", "-m", "shops"], {"fastapi", "pandas", "tensorflow", "keras", "onnxruntime"}),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_a_command_imports_only_the_libraries_that_it_needs(home: Home, words: list[str], unused: set[str]) -> None:
+    # Imports are most of the time of a command.
+    say = "import json, sys; from app.__main__ import main\ntry: main()\nfinally: print(json.dumps(list(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", say, *words], capture_output=True, text=True, check=False)
+    assert unused & set(json.loads(result.stdout.splitlines()[-1])) == set()
+
+
 def test_the_package_can_be_run_as_a_module() -> None:
     result = subprocess.run([sys.executable, "-m", "app", "keys", "--help"], capture_output=True, text=True, check=True)
     assert "forecastle keys" in result.stdout

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from app.store import jobs
 from app.store.db import Database, now
+from app.store.jobs import JobChoice
 from app.store.jobs.completion import backoff_s
 from app.store.tables import Job, Revision
 from tests.app.store.conftest import at_once, new_job
@@ -87,12 +88,22 @@ def test_a_job_that_waits_past_its_deadline_fails_and_its_parent_hears_of_it(
 def test_a_worker_takes_what_it_has_the_means_for(database: Database, sales: Revision) -> None:
     gpu, cpu = queue(database, sales, resource="gpu"), queue(database, sales)
     with database.read() as session:
-        assert jobs.pending_work(session, ["cpu"]).to_claim
-    assert (claim(database, resources=["cpu"]) or gpu).id == cpu.id
-    assert claim(database, resources=["cpu"]) is None
+        assert jobs.pending_work(session, JobChoice(["cpu"])).to_claim
+    assert (claim(database, choice=JobChoice(["cpu"])) or gpu).id == cpu.id
+    assert claim(database, choice=JobChoice(["cpu"])) is None
     with database.read() as session:
-        assert not jobs.pending_work(session, ["cpu"]).to_claim
-    assert (claim(database, resources=["cpu", "gpu"]) or cpu).id == gpu.id
+        assert not jobs.pending_work(session, JobChoice(["cpu"])).to_claim
+    assert (claim(database, choice=JobChoice(["cpu", "gpu"])) or cpu).id == gpu.id
+
+
+def test_a_worker_for_one_job_claims_no_other(database: Database, sales: Revision) -> None:
+    first, second = queue(database, sales), queue(database, sales)
+    only_second = JobChoice(job_id=second.id)
+    assert (claim(database, choice=only_second) or first).id == second.id
+    with database.read() as session:
+        assert not jobs.pending_work(session, only_second).to_claim
+    assert claim(database, choice=only_second) is None
+    assert look(database, first).state == "queued"
 
 
 def test_no_more_jobs_run_than_there_are_slots(database: Database, sales: Revision) -> None:

@@ -66,7 +66,7 @@ EMPTY: dict[str, Try] = {
     "datasets.list_page": lambda s, t, r, v: datasets.list_page(s, t, 0, 9),
     "datasets.newest": lambda s, t, r, v: datasets.newest(s, t, [r.dataset_id]),
     "datasets.revisions_by_id": lambda s, t, r, v: datasets.revisions_by_id(s, t, [r.id]),
-    "registry.version_numbers": lambda s, t, r, v: registry.version_numbers(s, t, [v.id]),
+    "jobs.version_numbers": lambda s, t, r, v: jobs.version_numbers(s, t, [v.id]),
     "schedules.names_of": lambda s, t, r, v: schedules.names_of(s, t, [schedule_id(s)]),
     "registry.list_models": lambda s, t, r, v: registry.list_models(s, t, 0, 9),
     "jobs.list_page": lambda s, t, r, v: jobs.list_page(s, t, None, 9),

@@ -1,5 +1,6 @@
 """The environment of a child process, and its end."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from app.work.processes import end, environment
+from app.work.processes import end, environment, hold_stderr
 
 
 def test_settings_reach_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +30,18 @@ def test_a_process_that_ends_when_asked_is_not_killed() -> None:
         child.stdout.readline()
         end(child)
     assert child.returncode == 5
+
+
+def test_lines_of_c_libraries_are_kept_back_unless_the_block_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    with hold_stderr():
+        os.write(2, b"WARNING: a library is verbose\n")
+    print("after", file=sys.stderr)
+    assert capfd.readouterr().err == "after\n"
+
+    def load() -> None:
+        os.write(2, b"a library cannot be loaded\n")
+        raise ImportError
+
+    with pytest.raises(ImportError), hold_stderr():
+        load()
+    assert capfd.readouterr().err == "a library cannot be loaded\n"

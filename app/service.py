@@ -1,0 +1,108 @@
+"""The running service without its HTTP interface: the parts that the API and the command line share."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from anyio import CapacityLimiter
+
+from app.forecasting.forecast import Forecasting
+from app.forecasting.forecast_store import ForecastStore
+from app.forecasting.request_panel import PanelReader
+from app.forecasting.session import SessionForecasts
+from app.serving.alias_refresher import AliasRefresher
+from app.serving.batcher import Batcher
+from app.serving.forecast_log import ForecastLog
+from app.serving.interval_scales import IntervalScales
+from app.serving.model_cache import ModelCache, device_for
+from app.serving.panel_cache import PanelCache
+from app.serving.session_cache import SessionCache
+from app.serving.shadows import ShadowForecaster
+from app.serving.version_resolver import Resolver
+from app.settings import Settings
+from app.store.db import Database
+from app.store.job_watch import JobWatch
+from app.telemetry import Figure, Telemetry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """Parts of one running service, built by ``create_service``."""
+
+    settings: Settings
+    database: Database
+    forecasting: Forecasting
+    models: ModelCache
+    aliases: AliasRefresher
+    telemetry: Telemetry
+    watch: JobWatch
+    stream_slots: CapacityLimiter  # bounds the number of streams in progress
+
+    def close(self) -> None:
+        """Answer waiting requests, end the threads, and close the database connections."""
+        self.watch.stop()
+        self.forecasting.close()
+        self.database.dispose()
+
+
+def create_service(settings: Settings) -> Service:
+    """Return the parts of the service, for the API and for the command line."""
+    database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
+    device = device_for(settings.engine, settings.device, settings.threads)
+    store = ForecastStore(database)
+    models = ModelCache(store.bundle, device, settings.cache_bytes)
+    resolver = Resolver(store, models)
+    shadows = ShadowForecaster(store.challenger, models.load)
+    log = ForecastLog(settings.forecast_log_share, store.log, shadows.forecast if settings.shadows else None)
+    reader = PanelReader(database, PanelCache(settings.data_cache_bytes), settings.max_rows)
+    session_cache = SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry)
+    telemetry.watch(*figures(models, resolver.aliases, log))
+    forecasting = Forecasting(
+        settings=settings,
+        resolver=resolver,
+        models=models,
+        scales=IntervalScales(store.interval_scales if settings.adapt_intervals else lambda _: {}),
+        reader=reader,
+        sessions=SessionForecasts(settings, database, session_cache, reader),
+        batcher=Batcher(settings.max_waiting, telemetry),
+        log=log,
+        telemetry=telemetry,
+        slots=CapacityLimiter(settings.forecast_threads),
+    )
+    return Service(
+        settings=settings,
+        database=database,
+        forecasting=forecasting,
+        models=models,
+        aliases=resolver.aliases,
+        telemetry=telemetry,
+        watch=JobWatch(database, settings.max_watchers),
+        stream_slots=CapacityLimiter(settings.max_streams),
+    )
+
+
+def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> list[Figure]:
+    """Return the counts of the parts as metrics."""
+    return [
+        Figure("forecastle_models_loaded", "Models in memory.", lambda: models.counts().models),
+        Figure("forecastle_models_loaded_bytes", "Memory of these models.", lambda: models.counts().size_bytes),
+        Figure("forecastle_models_loading", "Models being loaded.", lambda: models.counts().loading),
+        Figure("forecastle_model_hits_total", "Look-ups of models in memory.", lambda: models.counts().hits),
+        Figure("forecastle_model_misses_total", "Look-ups of other models.", lambda: models.counts().misses),
+        Figure("forecastle_model_loads_total", "Models loaded.", lambda: models.counts().loads),
+        Figure("forecastle_model_load_failures_total", "Failed loads.", lambda: models.counts().failures),
+        Figure("forecastle_model_evictions_total", "Models evicted.", lambda: models.counts().evictions),
+        Figure("forecastle_model_load_seconds_total", "Time of all loads.", lambda: models.counts().load_seconds),
+        Figure("forecastle_alias_moves_total", "Followed alias moves.", lambda: aliases.moves().followed),
+        Figure("forecastle_alias_failures_total", "Failed alias moves.", lambda: aliases.moves().failed),
+        Figure("forecastle_forecasts_logged_total", "Forecasts logged.", lambda: log.counts().kept),
+        Figure(
+            "forecastle_forecasts_not_logged_total",
+            "Forecasts not logged.",
+            lambda: log.counts().dropped,
+        ),
+        Figure(
+            "forecastle_aliases_fallen_back",
+            "Aliases serving an older version.",
+            lambda: aliases.moves().fallen_back,
+        ),
+    ]
