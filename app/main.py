@@ -69,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
     )
+    app.state.drain = app.door.drain
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

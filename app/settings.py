@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         "local", description="Where jobs run: local (child processes of the worker) or ray (a cluster)."
     )
     api_url: str | None = Field(None, description="Address at which the machines of a cluster reach the API.")
+    drain_s: float = Field(
+        20.0, gt=0, le=3_600, description="Seconds after SIGTERM for the requests under way; the rest gets 503."
+    )
     max_watchers: int = Field(1_000, ge=1, description="Requests that may follow jobs at the same time.")
     webhook_private_networks: str = Field(
         "", description="Private networks that webhooks may be in, such as 10.1.0.0/16, fd00::/8."

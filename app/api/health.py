@@ -24,16 +24,22 @@ async def livez() -> Health:
 
 
 @router.get("/readyz", responses=_NOT_READY, summary="Can it serve?")
-def readyz(service: CurrentService, response: Response) -> Health:
-    """Return whether the database answers and has the schema of the release, 503 if not; and the device of networks."""
-    database = _database_state(service)
-    if database != "ok":
+def readyz(request: Request, service: CurrentService, response: Response) -> Health:
+    """Return whether the database answers and has the schema of the release, 503 if not; and the device of networks.
+
+    A service that is being stopped is not ready, so that a load balancer sends it nothing more.
+    """
+    database, is_stopping = _database_state(service), request.app.state.drain.is_stopping
+    is_ready = database == "ok" and not is_stopping
+    if not is_ready:
         response.status_code = 503
     device = service.models.device
     checks = {"database": database, "device": "; ".join([device.name, *(note.message for note in device.notes)])}
     if fallen_back := service.aliases.moves().fallen_back:
         checks["aliases"] = f"{fallen_back} serve an earlier version than they point at"
-    return Health(status="ok" if database == "ok" else "unavailable", checks=checks)
+    if is_stopping:
+        checks["process"] = "it is being stopped"
+    return Health(status="ok" if is_ready else "unavailable", checks=checks)
 
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")

@@ -76,7 +76,8 @@ async def follow_job(
 ) -> Response:
     """Send events as they occur: ``state``, ``progress`` and ``log``, from the first stored or after ``Last-Event-ID``.
 
-    After the end of the job comes an event ``end`` with its last state; then a client should close.
+    After the end of the job comes an event ``end`` with its last state; then a client should close. If the service
+    stops before, the last event is ``error``, and a client connects again.
     """
     await run_sync(_find, service, caller, job_id)
     return StreamedResponse(_event_stream(service.watch, job_id, int(last_event_id or 0)), service.watch.slots, EVENTS)
@@ -100,6 +101,7 @@ async def _event_stream(watch: JobWatch, job_id: str, after: int) -> AsyncGenera
             if _is_complete(news):
                 yield _encode_event("end", {"state": news.state, "attempt": news.attempt})
                 return
+    yield _encode_event("error", {"code": "unavailable", "message": "the service is being stopped; connect again"})
 
 
 def _is_complete(news: JobUpdate) -> bool:

@@ -3,19 +3,19 @@
 import asyncio
 import hashlib
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from anyio import CapacityLimiter, to_thread
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.access import Access, Route, find_route
+from app.edge.drain import Drain
+from app.edge.exchange import Exchange
 from app.edge.problem_json import problem_response
 from app.principal import Principal
-from app.problems import Forbidden, Unauthorized, problem_type
+from app.problems import Forbidden, Unauthorized, Unavailable, problem_type
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Guard:
         self.telemetry = telemetry
         self.log = RequestLog(logger)
         self.clock = clock
+        self.drain = Drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection.
@@ -70,7 +71,11 @@ class Guard:
         if scope["type"] != "http":
             raise RuntimeError(f"no such protocol is served here: {scope['type']}")
         began_s, method = self.clock(), scope["method"]
-        exchange, route = Exchange(scope, receive, send, self.max_body_bytes), find_route(method, scope["path"])
+        exchange, route = (
+            Exchange(scope, receive, send, self.max_body_bytes, self.drain),
+            find_route(method, scope["path"]),
+        )
+        self.drain.add(exchange)
         try:
             principal = await self._principal(route, scope["path"], exchange.headers)
             check_scope(route, method, principal)
@@ -78,9 +83,14 @@ class Guard:
             # A copy: the server shares one state between all requests.
             state = {**scope.get("state", {}), "principal": principal, "request_id": exchange.request_id}
             await self.app({**scope, "state": state}, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            if not self.drain.is_stopping or exchange.status is not None:
+                raise
+            await self._refuse(scope, exchange, Unavailable("the service is being stopped; try again in a few seconds"))
         except Exception as error:
             await self._refuse(scope, exchange, error)
         finally:
+            self.drain.remove(exchange)
             if exchange.status is not None:  # None: cancelled before there was an answer
                 template = OTHER if route is None else route.template
                 seconds = self.clock() - began_s
@@ -113,7 +123,7 @@ class Guard:
             raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
         return principal
 
-    async def _refuse(self, scope: Scope, exchange: "Exchange", error: Exception) -> None:
+    async def _refuse(self, scope: Scope, exchange: Exchange, error: Exception) -> None:
         """Answer the request with ``error``, unless its answer has begun; log the errors of the service itself."""
         response = problem_response(error, exchange.request_id, scope["path"])
         if response.status_code >= 500:
@@ -198,65 +208,6 @@ class KeyCache:
         if len(self._known) > MAX_CACHED_KEYS:
             del self._known[next(iter(self._known))]  # the one with the oldest query
         return principal
-
-
-class BodyOverLimit(HTTPException):
-    """The body is over the limit; an HTTPException, because FastAPI turns any other error in a body into a 400."""
-
-    def __init__(self, max_body_bytes: int) -> None:
-        super().__init__(413, f"The body may have at most {max_body_bytes} bytes; send less, or in several requests.")
-
-
-class Exchange:
-    """One request and its answer: it counts the bytes read and adds the request's id to the answer."""
-
-    __slots__ = ("_max_body_bytes", "_read_bytes", "_receive", "_send", "_unread", "headers", "request_id", "status")
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
-        # Our own: a client's could be anything, or that of another request. Not secret, and no system call.
-        self.request_id = f"{random.getrandbits(128):032x}"
-        self.headers = dict(reversed(scope["headers"]))  # the first of each name; ASGI's names are in lower case
-        self.status: int | None = None
-        self._receive = receive
-        self._send = send
-        self._max_body_bytes = max_body_bytes
-        self._read_bytes = 0
-        self._unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
-
-    def check_declared_size(self) -> None:
-        """Refuse a body whose Content-Length is over the limit; a Content-Length that is no number is ignored.
-
-        Raises:
-            BodyOverLimit: the declared size is too large.
-        """
-        declared = self.headers.get(b"content-length", b"")
-        if declared.isdigit() and (len(declared) > 18 or int(declared) > self._max_body_bytes):
-            raise BodyOverLimit(self._max_body_bytes)
-
-    async def receive(self) -> Message:
-        """Return the next piece of the body.
-
-        Raises:
-            BodyOverLimit: the body read so far is over the limit.
-        """
-        if self._read_bytes > self._max_body_bytes:
-            raise BodyOverLimit(self._max_body_bytes)
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._read_bytes += len(message.get("body", b""))
-            self._unread = message.get("more_body", False)
-        if self._read_bytes > self._max_body_bytes:
-            self._unread = True  # close the connection, even if this was the last piece
-            raise BodyOverLimit(self._max_body_bytes)
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Send a piece of the answer; an answer that is sent before the body was read closes the connection."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
-            message["headers"] = [*headers, (b"connection", b"close")] if self._unread else headers
-        await self._send(message)
 
 
 def check_scope(route: Route | None, method: str, principal: Principal | None) -> None:

@@ -124,6 +124,10 @@ class Forecasting:
             async for piece in pieces:
                 yield piece
 
+    def refuse(self) -> None:
+        """Refuse further forecasts, because the service is being stopped; streams end with that error."""
+        self.batcher.refuse()
+
     def close(self) -> None:
         """Answer all waiting requests, and end the threads."""
         self.batcher.stop()

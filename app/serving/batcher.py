@@ -3,8 +3,8 @@
 All waiting forecasts are taken at once, without waiting for more; those of one forecaster share a pass, and each
 request gets its own answer. Three lanes keep a large request from delaying small ones:
 
-- the quick lane runs in the event loop, for forecasts of about a millisecond: two computing threads share one
-  interpreter lock, and with a thread for these half as many requests per second were answered;
+- the quick lane runs in the event loop, for forecasts of about a millisecond: with a thread for these, which shares
+  the interpreter lock, half as many requests per second were answered;
 - the small lane, a thread, joins longer forecasts; the large lane, another thread, runs one after the other.
 """
 
@@ -96,9 +96,14 @@ class Batcher:
             self._small.put(work)
         return work.answer
 
+    def refuse(self) -> None:
+        """Refuse more work; what waits is still done."""
+        self._quick.stopped = self._small.stopped = self._large.stopped = True
+
     def stop(self) -> None:
         """Answer all waiting requests, with Unavailable if there is no time to compute, and end the threads."""
-        for way in (self._quick, self._small, self._large):
+        self.refuse()
+        for way in (self._small, self._large):
             way.stop()
 
 
@@ -108,7 +113,7 @@ class Quick:
     def __init__(self, capacity: int, telemetry: Telemetry) -> None:
         self._capacity, self._telemetry = capacity, telemetry
         self._waiting: deque[Work] = deque()
-        self._stopped = False
+        self.stopped = False
 
     def put(self, work: Work) -> None:
         """Add ``work`` to the next turn.
@@ -116,15 +121,11 @@ class Quick:
         Raises:
             TooManyRequests, Unavailable: the queue is full, or the service is stopping.
         """
-        check_room(self._stopped, len(self._waiting), self._capacity)
+        check_room(self.stopped, len(self._waiting), self._capacity)
         self._waiting.append(work)
         if len(self._waiting) == 1:
             # Two turns of the loop: requests read in between join this pass (34 to 40 of 64 instead of 24).
             work.loop.call_soon(work.loop.call_soon, self._turn)
-
-    def stop(self) -> None:
-        """Refuse more work; the waiting forecasts are made in the next turn."""
-        self._stopped = True
 
     def _turn(self) -> None:
         taken, gflop = list[Work](), 0.0
@@ -155,11 +156,11 @@ class Lane:
         self._waiting: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._stopped = False
+        self.stopped = False
 
     def put(self, work: Work) -> None:
         """Add ``work`` to the queue; the first starts the thread. Raise what ``Batcher.put`` raises."""
-        check_room(self._stopped, self._waiting.qsize(), self._capacity)
+        check_room(self.stopped, self._waiting.qsize(), self._capacity)
         if self._thread is None:
             self._start()
         self._waiting.put(work)
@@ -167,7 +168,7 @@ class Lane:
     def stop(self) -> None:
         """End the thread once the queue is empty."""
         with self._starting:
-            self._stopped = True
+            self.stopped = True
             thread = self._thread
         self._waiting.put(None)
         if thread is not None:
@@ -179,7 +180,7 @@ class Lane:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None and not self._stopped:
+            if self._thread is None and not self.stopped:
                 self._thread = threading.Thread(target=self._serve, name=f"forecasts-{self._name}", daemon=True)
                 self._thread.start()
 

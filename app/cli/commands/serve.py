@@ -13,6 +13,7 @@ import uvicorn
 
 from app.cli.commands.console import print_message, report_errors
 from app.cli.commands.environment import TENANT, local_principal, open_database, read_settings
+from app.edge.draining_server import DrainingServer
 from app.main import create_app
 from app.settings import Settings
 from app.store import datasets, keys, panels, registry
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 KEY_FILE = "api-key"
 RESTART_AFTER_S = 1.0
-DRAIN_S = 20
 
 
 def serve(host: str | None, port: int | None, worker: bool) -> None:
@@ -47,22 +47,21 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
         server.run()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that prints a banner once it listens."""
+class _Server(DrainingServer):
+    """HTTP server that prints a banner once it listens."""
 
     def __init__(self, settings: Settings, database: Database, key: str | None) -> None:
         app = create_app(settings)
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,  # the guard logs each request
-                proxy_headers=False,  # no code reads the address of the client
-                timeout_graceful_shutdown=DRAIN_S,
-            )
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            log_config=None,
+            access_log=False,  # the guard logs each request
+            proxy_headers=False,  # no code reads the address of the client
         )
+        super().__init__(config, app.state.drain, app.state.service.forecasting.refuse, settings.drain_s)
         self._database, self._key, self._watch = database, key, app.state.service.watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,7 +74,7 @@ class _Server(uvicorn.Server):
             print_message(banner(f"http://{name}:{port}", self._key, example))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the requests that wait for a job, which could wait forever; then shut down as uvicorn does."""
+        """End the requests that wait for a job, which could wait forever; then drain and shut down."""
         self._watch.stop()
         await super().shutdown(sockets)
 

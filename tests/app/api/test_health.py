@@ -34,6 +34,15 @@ def test_a_working_service_is_alive_and_ready_without_a_key(house: House) -> Non
     assert nobody.get("/readyz") == {"status": "ok", "checks": {"database": "ok", "device": "cpu"}}
 
 
+def test_a_service_that_is_being_stopped_is_alive_but_not_ready_and_keeps_no_connection(house: House) -> None:
+    nobody = Caller(house.client, "")
+    house.app.state.drain.is_stopping = True
+    assert nobody.get("/livez")["status"] == "ok"
+    answer = nobody.ask("GET", "/readyz")
+    assert (answer.status_code, answer.json()["checks"]["process"]) == (503, "it is being stopped")
+    assert answer.headers["connection"] == "close"
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_without_tables_it_is_alive_but_not_ready(tmp_path: Path, kind: str) -> None:
     url = postgres_server().new_database(migrated=False) if kind == "postgresql" else None

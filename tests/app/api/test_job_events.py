@@ -192,7 +192,7 @@ def test_who_follows_is_let_go_when_the_service_stops(house: House, trainer: Cal
         await asyncio.sleep(2 * job_watch.EVERY_S)
         return pieces
 
-    assert [piece.split(b"\n")[0][:6] for piece in asyncio.run(follow())] == [b"retry:", b"id: 1"]
+    assert [piece.split(b"\n")[0][:6] for piece in asyncio.run(follow())] == [b"retry:", b"id: 1", b"event:"]
 
 
 def test_a_database_that_is_away_is_asked_again(house: House, trainer: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
