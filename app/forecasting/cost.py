@@ -6,6 +6,7 @@ from app.serving.model_cache import LoadedModel
 from app.settings import Settings
 from models.data.panel import Panel
 from models.errors import InputError
+from models.forecasting.seasonal_naive import points_read
 
 
 def horizon_of(request: Request, resolved: ResolvedVersion) -> int:
@@ -37,5 +38,7 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
 
 def trimmed(panel: Panel, loaded: LoadedModel) -> Panel:
     """Return ``panel`` without the old points that no network reads, if most of its points are such."""
-    context = max(1, *[network.member.spec.context for network in loaded.networks])
-    return panel.tail(context) if len(panel.y) > 2 * context * len(panel) else panel
+    specs = [network.member.spec for network in loaded.networks]
+    if len(panel.y) <= 2 * max(1, *[spec.context for spec in specs]) * len(panel):
+        return panel
+    return panel.tail(max(1, points_read(specs, panel)))

@@ -17,7 +17,7 @@ import numpy as np
 from app.records import ForecastRecord
 from models.data.panel import Panel
 from models.evaluation.intervals import Prediction
-from models.evaluation.metrics import naive_scale
+from models.evaluation.metrics import error_unit
 from models.evaluation.realised import to_bytes
 from models.evaluation.scoring import REPORTED_LEVELS
 from models.forecasting.forecast import Forecast
@@ -163,7 +163,7 @@ def records_of(entry: LogEntry) -> Iterator[ForecastRecord]:
     scales = source.scales
     stretch = {} if scales is None else {str(level): float(scales[level - 1]) for level in REPORTED_LEVELS}
     for i in random.sample(range(len(forecast.ids)), min(len(forecast.ids), MAX_SERIES)):
-        unit = naive_scale(panel.series(i), source.season)  # rows after the last value do not count
+        unit = error_unit(panel.series(i), source.season)  # rows after the last value do not count
         yield ForecastRecord(
             tenant_id=source.tenant_id,
             version_id=source.version_id,

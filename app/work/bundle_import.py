@@ -14,6 +14,7 @@ from models.engines.keras import KerasEngine
 from models.engines.onnx import OnnxEngine
 from models.engines.parity import check_parity
 from models.forecasting import bundle
+from models.network.strategies import STRATEGIES
 from models.training.report import VersionReport
 
 REASON = "imported without a backtest: move an alias to it to serve it"
@@ -36,7 +37,8 @@ def import_version(context: JobContext) -> Outcome:
     forecaster = bundle.from_bytes(data)
     counter, largest = ProgressCounter(context, "parity", len(forecaster.members)), 0.0
     for own, weights, _ in forecaster.members:
-        largest = max(largest, check_parity(own, KerasEngine(own, weights), OnnxEngine(own, weights)))
+        if STRATEGIES[own.strategy].learns:
+            largest = max(largest, check_parity(own, KerasEngine(own, weights), OnnxEngine(own, weights)))
         counter.add(1)
     spec = forecaster.spec
     return Outcome(

@@ -3,6 +3,8 @@
 An *origin* is a series and ``at``: its first ``at`` points are the past, and the forecast begins with the next one.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,7 @@ from models.errors import InputError
 from models.types import Floats, Ints
 
 SHARE_VALIDATION = 0.1
+MAX_HISTORY_VALUES = 2**18  # values of history read at a time, 2 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,3 +108,13 @@ def take(flat: NDArray[np.floating], panel: Panel, series: Ints, begin: Ints, si
     inside = (within >= 0) & (within < panel.lengths[series][:, None])
     where = panel.indptr[series][:, None] + np.where(inside, within, 0)
     return np.where(inside, flat[where], np.nan)
+
+
+def histories(panel: Panel, series: Ints, at: Ints) -> Iterator[tuple[Ints, Floats]]:
+    """Yield the numbers of some of the origins (series, at), and all values before them, in parts of at most 2 MB.
+
+    The values of a part are padded with NaN on the left, to the same width for all parts.
+    """
+    width = int(at.max())
+    for part in np.array_split(np.arange(len(at)), max(1, math.ceil(len(at) * width / MAX_HISTORY_VALUES))):
+        yield part, take(panel.y, panel, series[part], at[part] - width, width)

@@ -18,4 +18,12 @@ class Engine(Protocol):
         """
 
 
+class NoNetwork:
+    """Engine of a strategy that learns nothing: there is no network to run."""
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return no outputs."""
+        return {}
+
+
 MakeEngine = Callable[[Spec, Weights], Engine]

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from models.engines import Engine, MakeEngine
+from models.engines import Engine, MakeEngine, NoNetwork
 from models.engines.parity import check_parity, warm_up
 from models.errors import excerpt
 from models.network.sizes import forecast_flop
 from models.network.spec import Spec
+from models.network.strategies import STRATEGIES
 from models.types import Weights
 
 # A GPU multiplies with 10 bits of mantissa where it may (TF32). With every product rounded so on a CPU, 43 small
@@ -88,7 +89,9 @@ def place(networks: Sequence[tuple[Spec, Weights]], device: Device) -> PlacedEng
 
 
 def _place_on(networks: Sequence[tuple[Spec, Weights]], device: Device) -> PlacedEngines:
-    engines = tuple(_prove(spec, weights, device) for spec, weights in networks)
+    engines = tuple(
+        _prove(spec, weights, device) if STRATEGIES[spec.strategy].learns else NoNetwork() for spec, weights in networks
+    )
     weights_bytes = sum(weight.nbytes for _, weights in networks for weight in weights.values())
     held_bytes = len(engines) * device.engine_bytes + int(device.copies * weights_bytes)
     return PlacedEngines(engines, device.name, held_bytes, device.notes)

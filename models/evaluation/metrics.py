@@ -13,6 +13,7 @@ import numpy as np
 from models.types import Floats
 
 ROUNDING = 1e-12  # a share of the largest value
+EXACT = 1e-6  # scaled error, up to which a forecast counts as exact
 
 
 def row_means(errors: Floats, actual: Floats) -> Floats:
@@ -60,6 +61,36 @@ def squared_scale(history: Floats, season: int) -> float:
     return _seasonal_difference(history, season, 2)
 
 
+def error_unit(history: Floats, season: int, power: int = 1) -> float:
+    """Return the unit in which errors of one series are measured, from its ``history`` (n,).
+
+    That is the denominator of MASE, or of RMSSE if ``power`` is 2. Exactly periodic and short histories have none: then
+    it is the naive error (as for season 1), or the mean of ``|y| ** power`` if that has none either; 0 for zeros only.
+    """
+    unit = variation(history, season, power)
+    return unit if unit > 0 else mean_size(history, power)
+
+
+def variation(history: Floats, season: int, power: int = 1) -> float:
+    """Return the mean seasonal difference of ``history`` (n,), or that of neighbours if the former has no size.
+
+    Differences are absolute, to the power ``power``. It is 0 for a history without two different neighbours.
+    """
+    units = (_seasonal_difference(history, lag, power) for lag in (season, 1))
+    return next((unit for unit in units if unit > 0), 0.0)
+
+
+def mean_size(history: Floats, power: int = 1) -> float:
+    """Return the mean of ``|y| ** power`` of the observed values of ``history`` (n,); 0 if there is none."""
+    values = np.abs(history[~np.isnan(history)]) ** power
+    return float(values.mean()) if len(values) else 0.0
+
+
+def relative_error(own: float, other: float) -> float:
+    """Return ``own / other``, two mean scaled errors; beside an ``other`` that is exact both are at least ``EXACT``."""
+    return own / other if other > EXACT else max(own, EXACT) / EXACT
+
+
 def _seasonal_difference(history: Floats, season: int, power: int) -> float:
     """Return the mean of ``|y[t] - y[t - season]| ** power``, 0 if it is no larger than rounding."""
     differences = np.abs(history[season:] - history[:-season]) ** power
@@ -81,10 +112,8 @@ def rmsse(actual: Floats, forecast: Floats, scale: Floats) -> Floats:
 
 
 def owa(smape: float, mase: float, naive2_smape: float, naive2_mase: float) -> float:
-    """Return M4's overall weighted average: two means over series, each over Naive2's; NaN if one of those is 0."""
-    if not (naive2_smape > 0 and naive2_mase > 0):
-        return float("nan")
-    return (smape / naive2_smape + mase / naive2_mase) / 2
+    """Return M4's overall weighted average: two means over series, each over Naive2's (see ``relative_error``)."""
+    return (relative_error(smape, naive2_smape) + relative_error(mase, naive2_mase)) / 2
 
 
 def pinball(actual: Floats, quantiles: Floats, levels: Floats) -> Floats:

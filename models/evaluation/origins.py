@@ -6,13 +6,13 @@ the number of its points that are known.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.data.panel import Panel
-from models.data.windows import take
+from models.data.windows import histories, take
 from models.errors import InputError
 from models.evaluation import metrics
 from models.evaluation.scoring import Actuals
@@ -24,7 +24,6 @@ MAX_WINDOWS = 200  # with more windows than this, more origins than MAX_ORIGINS 
 MAX_TOTAL_WINDOWS = 20_000  # windows; with more, fewer origins than MAX_ORIGINS suffice
 WANTED_RESIDUALS = 19  # of each step: the fewest that give an interval of 95 %
 SHARE_HELD_OUT = 0.2
-MAX_HISTORY_VALUES = 2**18  # values of history read at a time, 2 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +62,8 @@ class Origins:
     """The W windows of a plan, ordered by origin (earliest first), then by series.
 
     ``series``, ``at`` (points known) and ``origin`` (number of the origin, from 0): (W,). ``scale`` and
-    ``squared_scale`` (N,): the denominators of MASE and RMSSE of each series, from errors of seasonal naive before its
-    first origin. ``stride``: points between two origins.
+    ``squared_scale`` (N,): the denominators of MASE and RMSSE of each series, from the values before its first origin
+    (see ``units_of``). ``stride``: points between two origins.
     """
 
     panel: Panel
@@ -89,9 +88,8 @@ class Origins:
 
     def histories(self, rows: Ints) -> Iterator[tuple[Ints, Floats]]:
         """Yield the values known at the windows ``rows``, padded with NaN on the left, in parts of at most 2 MB."""
-        width = int(self.at[rows].max())
-        for part in np.array_split(rows, math.ceil(len(rows) * width / MAX_HISTORY_VALUES)):
-            yield part, take(self.panel.y, self.panel, self.series[part], self.at[part] - width, width)
+        for part, past in histories(self.panel, self.series[rows], self.at[rows]):
+            yield rows[part], past
 
     def sample(self, count: int) -> Ints:
         """Return the numbers of at most ``count`` windows, drawn at random with a fixed seed."""
@@ -132,8 +130,20 @@ def origins_of(panel: Panel, plan: BacktestPlan, season: int) -> Origins:
     series, at, origin = series[takes_part], at[takes_part], origin[takes_part]
     first = np.zeros(len(panel), dtype=np.int64)
     first[series[::-1]] = at[::-1]
-    histories = [panel.series(i)[: first[i]] for i in range(len(panel))]
-    scale = np.array([metrics.naive_scale(y, season) for y in histories])
-    squared = np.array([metrics.squared_scale(y, season) for y in histories])
+    before = [panel.series(i)[: first[i]] for i in range(len(panel))]
+    scale, squared = (units_of(before, season, power) for power in (1, 2))
     left_out = int((first == 0).sum())
     return Origins(panel, plan.horizon, season, series, at, origin, scale, squared, left_out, plan.stride)
+
+
+def units_of(histories: Sequence[Floats], season: int, power: int) -> Floats:
+    """Return the units of the errors of each of N ``histories``, (N,), all above 0, as ``metrics.error_unit``.
+
+    The unit of a constant history is at least the median unit of the others: a series that was 0, or close to it, must
+    not outweigh all others once it begins. If all are 0, the unit is 1.
+    """
+    varying = np.array([metrics.variation(y, season, power) for y in histories])
+    sizes = np.array([metrics.mean_size(y, power) for y in histories])
+    usual = float(np.median(varying[varying > 0])) if (varying > 0).any() else 0.0
+    units = np.where(varying > 0, varying, np.maximum(sizes, usual))
+    return np.where(units > 0, units, 1.0)

@@ -9,8 +9,6 @@ from models.types import JsonObject
 Approval = Literal["automatic", "manual"]
 GateOutcome = Literal["promoted", "kept", "pending"]
 
-ROUNDING = 1e-6  # relative: seasonal naive as a member of a forecaster may differ from the baseline by this much
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -137,9 +135,9 @@ def _below_baseline(evidence: Evidence) -> str | None:
     An equal error is accepted: then the new version is seasonal naive itself, and the champion is worse than that.
     """
     if evidence.measure == "skill":
-        worse = evidence.ours is None or evidence.ours < -ROUNDING
+        worse = evidence.ours is None or evidence.ours < 0
         return "it has less skill than seasonal naive" if worse else None
-    if evidence.ours is None or evidence.baseline is None or evidence.ours <= evidence.baseline * (1 + ROUNDING):
+    if evidence.ours is None or evidence.baseline is None or evidence.ours <= evidence.baseline:
         return None
     return f"it is above the {evidence.baseline:.4g} of seasonal naive there"
 

@@ -117,9 +117,9 @@ def collect_errors(chunks: Iterable[tuple[Actuals, PointForecasts]]) -> WindowEr
 
 
 def skill(model: Score, baseline: Score) -> float | None:
-    """Return 1 - MASE of the model / MASE of the baseline; None where either is undefined or the latter is 0."""
+    """Return 1 - MASE of the model / MASE of the baseline, as ``metrics.relative_error``; None if one is undefined."""
     own, other = model["mase"], baseline["mase"]
-    return 1.0 - own / other if own is not None and other else None
+    return None if own is None or other is None else 1.0 - metrics.relative_error(own, other)
 
 
 def owa(model: Score, naive2: Score) -> float | None:

@@ -9,13 +9,16 @@ import numpy as np
 from models.data.calendar import MAX_TIME, parse_freq
 from models.data.concat import known_ahead, stack_panels
 from models.data.panel import Panel
-from models.engines import Engine
+from models.engines import Engine, NoNetwork
 from models.errors import Fault, Findings, InputError, ModelBroken
 from models.evaluation.intervals import Calibration, Interval, Prediction
+from models.forecasting.combination import combine, join_rows
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.rollout import roll
 from models.network.inputs import Reader, facts_in
+from models.network.losses import LOSSES
 from models.network.spec import Spec
+from models.network.strategies import STRATEGIES
 from models.types import Floats, Ints, Weights
 
 MAX_PREDICTED = 1e300
@@ -56,7 +59,12 @@ class RunnableMember(NamedTuple):
 
 def make_runnable(members: Sequence[Member], engine: Callable[[Spec, Weights], Engine]) -> tuple[RunnableMember, ...]:
     """Return the members, each with its own engine."""
-    return tuple(RunnableMember(member, engine(member.spec, member.weights)) for member in members)
+    return tuple(
+        RunnableMember(
+            member, engine(member.spec, member.weights) if STRATEGIES[member.spec.strategy].learns else NoNetwork()
+        )
+        for member in members
+    )
 
 
 def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
@@ -64,7 +72,12 @@ def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: 
 
     Quantiles are averaged level by level, which keeps their shape (Lichtendahl et al., 2013, "Is It Better to Average
     Probabilities or Quantiles?"); for a network without quantiles the point forecast counts at every level.
+
+    For a series without history only the networks of context 0 count, if there are any.
     """
+    cold, able = at == 0, [network for network in networks if network.member.spec.context == 0]
+    if able and len(able) < len(networks) and cold.any():
+        return _predict_cold(networks, able, (panel, series, at), horizon)
     predictions = [
         roll(Reader(spec, facts_in(weights), panel), engine, series, at, horizon)
         for (spec, weights, _), engine in networks
@@ -72,25 +85,17 @@ def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: 
     return combine(predictions, [network.member.share for network in networks])
 
 
-def combine(predictions: Sequence[Prediction], shares: Sequence[float]) -> Prediction:
-    """Return the mean of several predictions of the same windows, weighted by their shares.
-
-    Predictions with different quantile levels are combined without quantiles.
-    """
-    if len(predictions) == 1:
-        return predictions[0]
-    median, mean, spread = (
-        np.average(parts, axis=0, weights=shares)
-        for parts in zip(*((p.median, p.mean, p.spread) for p in predictions), strict=True)
-    )
-    levels = {tuple(p.levels) for p in predictions if p.quantiles is not None}
-    if len(levels) != 1:
-        return Prediction(median, mean, spread)
-    (known,) = levels
-    parts = [
-        np.repeat(p.median[..., None], len(known), axis=2) if p.quantiles is None else p.quantiles for p in predictions
-    ]
-    return Prediction(median, mean, spread, np.average(parts, axis=0, weights=shares), known)
+def _predict_cold(
+    networks: Sequence[RunnableMember], able: Sequence[RunnableMember], moments: tuple[Panel, Ints, Ints], horizon: int
+) -> Prediction:
+    """Predict by ``able`` the moments (panel, series, at) without history, and by all ``networks`` the others."""
+    panel, series, at = moments
+    cold, others = np.flatnonzero(at == 0), np.flatnonzero(at > 0)
+    parts = [(cold, predict(able, panel, series[cold], at[cold], horizon))]
+    if len(others):
+        parts.append((others, predict(networks, panel, series[others], at[others], horizon)))
+    levels = {n.member.spec.quantiles for n in networks if LOSSES[n.member.spec.loss].has_quantiles}
+    return join_rows(parts, levels)
 
 
 class ForecastInput(NamedTuple):
@@ -200,7 +205,7 @@ def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
         message, hint = f"{horizon} steps of {panel.freq} end after the year 2261", "ask for a shorter horizon"
         return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint=hint)
 
-    if any(spec.context > 0 for spec in specs):
+    if all(spec.context > 0 for spec in specs):
         found.add(np.flatnonzero(at == 0).tolist(), no_history)
     found.add(beyond_calendar(panel, at, horizon), too_late)
     found.check()
@@ -265,8 +270,11 @@ def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
 def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
     """Return notes on single series, each with the series' number."""
     context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
-    notes = []
-    for i in np.flatnonzero(lengths < context).tolist():
+    notes, left_out = [], [spec for spec in specs if spec.context > 0]
+    for i in np.flatnonzero((lengths < context) & (lengths == 0)).tolist():
+        message = f"the series has no history: {len(left_out)} of {len(specs)} members, which read it, are left out"
+        notes.append((i, Note(code="members_left_out", message=message, unique_id=panel.ids[i])))
+    for i in np.flatnonzero((lengths < context) & (lengths > 0)).tolist():
         message = f"the series has {lengths[i]} points; the model reads up to {context}, so it is less accurate"
         notes.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
     for i in np.flatnonzero(missing).tolist():

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from models.engines import Engine
 from models.evaluation.intervals import Prediction
+from models.forecasting.seasonal_naive import predict_seasonal_naive
 from models.network.inputs import Batch, Reader, window_inputs, zero_state
 from models.network.losses import LOSSES, WindowForecast
 from models.network.scaling import fill
 from models.network.spec import Spec
+from models.network.strategies import STRATEGIES
 from models.types import Float32, Floats, Inputs, Ints, Outputs
 
 Tree = TypeVar("Tree")
@@ -29,9 +31,12 @@ class StepForecasts(NamedTuple):
 def roll(reader: Reader, engine: Engine, series: Ints, at: Ints, horizon: int) -> Prediction:
     """Predict ``horizon`` steps from the moments (series, at), with as many passes of the network as needed.
 
-    Predicted values are appended to the past; then the network reads the moved window, or continues from its state.
+    Predicted values are appended to the past; then the network reads the moved window, or continues from its state. A
+    strategy that learns nothing needs no pass.
     """
     spec = reader.spec
+    if not STRATEGIES[spec.strategy].learns:
+        return predict_seasonal_naive(reader, series, at, horizon)
     if spec.carries:
         first = reader.read(series, at, count_passes(spec, horizon) * spec.outputs)
         return forecast_from_state(spec, engine, begin(spec, engine, first), horizon)

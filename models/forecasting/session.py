@@ -18,6 +18,7 @@ from models.errors import Fault, Findings, InputError
 from models.evaluation.intervals import Calibration, Prediction
 from models.forecasting import carried_state
 from models.forecasting.append import append_rows, contiguous_values, extend, keep_covariates, newest_points
+from models.forecasting.combination import combine
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.forecaster import (
     ForecastInput,
@@ -26,10 +27,10 @@ from models.forecasting.forecaster import (
     check_covariates,
     check_finite,
     check_request,
-    combine,
     split_forecast,
 )
 from models.forecasting.rollout import roll, take_rows
+from models.forecasting.seasonal_naive import points_read
 from models.network.inputs import Reader, facts_in
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
@@ -235,10 +236,11 @@ def _state_bytes(kept: Sequence[carried_state.CarriedState | None], panel: Panel
 
 def _trim(networks: Sequence[RunnableMember], panel: Panel, at: Ints) -> tuple[Panel, Ints]:
     """Return the part of ``panel`` that a session keeps, and its points up to the last value; ``at`` is that of all."""
-    context = max(network.member.spec.context for network in networks)
+    specs = [network.member.spec for network in networks]
+    context = max(spec.context for spec in specs)
     if not panel.covariates and len(panel.y) <= 2 * context * len(panel):  # not at every point, because it is slow
         return panel, at
-    panel = newest_points(panel, context, _static_names(networks))
+    panel = newest_points(panel, points_read(specs, panel), _static_names(networks))
     return panel, panel.observed_lengths
 
 

@@ -9,13 +9,14 @@ from models.network.strategies import STRATEGIES, Ahead
 def build_network(spec: Spec, ops: Ops, every_step: bool = False) -> dict[str, Node]:
     """Return the outputs of ``spec``'s network: ``predicted`` (O, P), or (n, O, P) after each of the encoder's n steps.
 
-    Its inputs, each only where the spec needs it, are those of ``models.network.inputs``: ``past`` (T, C), ``static``
-    (S,), ``seen`` (n,), ``state_0`` (U,) …, and for the forecast steps ``ahead`` (O, F) and ``skip`` (O, N), or
-    (n, O, …) after each step. A network that carries its state also gives ``next_0`` (U,) ….
+    There are none for a strategy that learns nothing. The inputs, each only where the spec needs it, are those of
+    ``models.network.inputs``: ``past`` (T, C), ``static`` (S,), ``seen`` (n,), ``state_0`` (U,) …, and for the forecast
+    steps ``ahead`` (O, F) and ``skip`` (O, N), or (n, O, …) after each step. A network that carries its state also
+    gives ``next_0`` (U,) ….
     """
     strategy = STRATEGIES[spec.strategy]
     if not strategy.learns:
-        return {"predicted": ops.input("skip", (spec.outputs, 1))}
+        return {}
     static = ops.input("static", (spec.static_channels,)) if spec.static_channels else None
     encoded = encode(spec, ops, static)
     steps = (spec.steps,) if every_step else ()

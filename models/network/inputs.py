@@ -16,7 +16,7 @@ from models.data.windows import take
 from models.network.cells import CELLS
 from models.network.scaling import Change, Scale, change_of, fill, normalise
 from models.network.spec import Spec
-from models.network.strategies import STRATEGIES, frames
+from models.network.strategies import frames
 from models.types import Float32, Floats, Inputs, Ints
 
 MAX_FLOAT32 = 1e38  # about the largest float32
@@ -216,8 +216,6 @@ def window_inputs(spec: Spec, values: Float32, batch: Batch) -> Inputs:
     known = batch.known[:, : count + spec.outputs]
     ahead = known[:, count:, known.shape[2] - spec.ahead_channels :]
     naive = {"skip": _naive_after(spec, values, np.array([count]))[:, 0]} if spec.skip_channels else {}
-    if not STRATEGIES[spec.strategy].learns:
-        return naive
     past = {"past": past_channels(spec, values, known[:, :count])} if count else {}
     return past | naive | _static_and_seen(spec, values, batch) | ({"ahead": ahead} if spec.ahead_channels else {})
 

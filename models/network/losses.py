@@ -33,6 +33,11 @@ class Loss:
     spreads: int = 0  # parameters of the spread
     per_quantile: bool = False  # whether there is one location parameter for each quantile
 
+    @property
+    def has_quantiles(self) -> bool:
+        """Return whether forecasts have quantiles."""
+        return self.per_quantile or self.spreads > 0
+
     def count_locations(self, quantiles: Sequence[float]) -> int:
         """Return the number of parameters that give the location of a value."""
         return len(quantiles) if self.per_quantile else 1

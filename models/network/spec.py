@@ -43,9 +43,9 @@ class Spec(SpecFields):
 
         They use the current window only, even with a carried state, to match training.
         """
-        if not STRATEGIES[self.strategy].learns:
-            return 1
-        return (2 if 1 < self.season <= self.context else 1) if self.skip and self.context > 0 else 0
+        if not STRATEGIES[self.strategy].learns or not self.skip or self.context == 0:
+            return 0
+        return 2 if 1 < self.season <= self.context else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

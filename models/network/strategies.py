@@ -42,7 +42,7 @@ class Strategy(Protocol):
 
     @property
     def learns(self) -> bool:
-        """Whether there is a network; otherwise the prediction is the seasonal naive forecast."""
+        """Whether there is a network; otherwise the prediction is that of the baseline of the same name."""
 
     @property
     def needs_past(self) -> bool:
@@ -137,7 +137,10 @@ def _output_layer(spec: SpecFields, ops: Ops, x: Node, skip: Node | None, shape:
 
 
 class SeasonalNaive:
-    """No network: the last season repeated. It is served where no trained network is better."""
+    """The baseline ``models.evaluation.baselines.seasonal_naive``, which has no network.
+
+    It is served where no trained network is better, and mixed into forecasters.
+    """
 
     every_step = False
     decodes = False

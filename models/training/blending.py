@@ -40,9 +40,10 @@ def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, W
     )
     actuals = origins.actuals(rows)
     mases = [metrics.mase(actuals.actual, (1 - share) * network + share * baseline, actuals.scale) for share in SHARES]
-    errors = np.array([float(np.nanmean(mase)) for mase in mases if np.isfinite(mase).any()])
-    # The smallest share whose error is close to the smallest error; 0 if no error is defined (constant series).
-    share = float(SHARES[np.flatnonzero(errors <= errors.min() * (1 + TOLERANCE))[0]]) if len(errors) else 0.0
+    errors = np.array([float(np.nanmean(mase)) for mase in mases])
+    # The smallest share whose error is close to the smallest error.
+    close = max(float(errors.min()) * (1 + TOLERANCE), metrics.ROUNDING)
+    share = float(SHARES[np.flatnonzero(errors <= close)[0]])
     if share == 1:
         return (naive,)
     total = sum(member.share for member in members)
@@ -53,7 +54,7 @@ def blend(members: Sequence[Member], origins: Origins, engine: Callable[[Spec, W
 def seasonal_naive_for(spec: Spec) -> Member:
     """Return seasonal naive as a member beside one of ``spec``; it has no weights.
 
-    It reads two seasons, so that it can replace a missing value of the last one.
+    Its context of two seasons gives the unit of its intervals; a missing value is replaced from as far back as needed.
     """
     context = max(2, min(2 * spec.season, 10_000))
     naive = Spec(freq=spec.freq, season=spec.season, context=context, horizon=spec.horizon, strategy="seasonal_naive")

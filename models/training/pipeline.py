@@ -103,11 +103,11 @@ def train_pipeline(
     calibration = Calibration(found.arrays["radii"], found.facts["count"])
     evaluation = Evaluation(BacktestReport.from_json(found.facts["report"]), calibration)
     served = _refit(panel, members, blended, hooks) if refit else blended
-    naive_share = sum(member.share for member in blended if not STRATEGIES[member.spec.strategy].learns)
+    naive_share = sum(member.share for member in blended if not _learns(member))
     facts = TrainingFacts(
         seasonal_naive_share=naive_share / sum(member.share for member in blended),
         refit=refit,
-        engines_differ_by=max(map(_engine_difference, served), default=0.0),
+        engines_differ_by=max((_engine_difference(member) for member in served if _learns(member)), default=0.0),
         carry=max(member.training.carry for member in members),
     )
     return TrainingResult(Forecaster(served, evaluation.calibration), evaluation, blended, origins, facts)
@@ -154,7 +154,7 @@ def _refit(
     panel: Panel, plans: Sequence[MemberPlan], blended: Sequence[Member], hooks: TrainingHooks
 ) -> tuple[Member, ...]:
     """Continue the training of the members that learn on all of ``panel``; their shares stay the same."""
-    learned = [member for member in blended if STRATEGIES[member.spec.strategy].learns]
+    learned = [member for member in blended if _learns(member)]
     if not learned:
         return tuple(blended)
     refits = []
@@ -163,7 +163,11 @@ def _refit(
         refits.append(MemberPlan(plan.spec, replace(plan.training, max_epochs=epochs, patience=0), member.weights))
     trained = _train_members(panel, refits, "refit", hooks)
     shared = [new._replace(share=old.share) for new, old in zip(trained, learned, strict=True)]
-    return (*shared, *(member for member in blended if not STRATEGIES[member.spec.strategy].learns))
+    return (*shared, *(member for member in blended if not _learns(member)))
+
+
+def _learns(member: Member) -> bool:
+    return STRATEGIES[member.spec.strategy].learns
 
 
 def _engine_difference(member: Member) -> float:

@@ -54,8 +54,8 @@ def test_origins_are_counted_from_the_end_of_each_series():
         [106, 107],
         [201, 202],
     ]
-    # each value is one above the one before; of one point before its origin there is no unit
-    assert origins.scale.tolist() == pytest.approx([1, 1, NAN, NAN], nan_ok=True)
+    # each value is one above the one before; of the single point 200 the size is the unit; the last has no origin
+    assert origins.scale.tolist() == [1, 1, 200, 1]
     assert origins.left_out == 1
 
 
@@ -102,6 +102,16 @@ def test_a_gap_longer_than_a_member_reads_does_not_break_a_backtest():
     naive = seasonal_naive_for(Spec(freq="h", season=4, context=16, horizon=4))  # reads two seasons
     prediction = predict(make_runnable([naive], OnnxEngine), origins.panel, origins.series, origins.at, 4)
     assert np.isfinite(prediction.median).all()
+
+
+def test_exactly_periodic_series_are_measured_in_their_step_from_value_to_value():
+    origins = origins_of(panel_of([0.0, 4, 2] * 10, np.zeros(30)), BacktestPlan(horizon=3, origins=4, stride=2), 3)
+    # steps of 4, -2 and -2; a series of zeros has the usual unit of the others
+    assert origins.scale.tolist() == pytest.approx([2.7, 2.7])
+    found = evaluate(knows(1.35, spread=1.0), origins)
+    assert found.report.scores["seasonal_naive"]["mase"] == 0
+    assert found.report.scores["model"]["mase"] == pytest.approx(0.5)
+    assert found.skill == pytest.approx(1 - 0.5e6)  # an exact baseline counts as a millionth of the unit
 
 
 def test_the_scale_of_mase_is_computed_before_the_first_origin():
@@ -206,10 +216,12 @@ def test_coverage_is_measured_on_the_later_half_with_intervals_of_the_earlier():
     assert found.calibration.radius(45, 2) == pytest.approx([0.1, 0.1])
 
 
-def test_a_constant_panel_has_no_skill_and_no_calibration():
+def test_a_model_of_constant_series_is_measured_in_their_size_and_as_good_as_seasonal_naive_if_exact():
     panel = panel_of([3.0] * 40)
-    found = evaluate(knows(0, spread=0.0), origins_of(panel, plan_for(panel, 2, 1), 1))
-    assert found.skill is None
+    where = origins_of(panel, plan_for(panel, 2, 1), 1)
+    found = evaluate(knows(0, spread=0.0), where)
+    assert (found.skill, found.report.scores["model"]["mase"]) == (0, 0)
+    assert evaluate(knows(1.5, spread=1.0), where).report.scores["model"]["mase"] == 0.5
     assert found.calibration.count == 0
     assert found.calibration.highest_level == 0
 

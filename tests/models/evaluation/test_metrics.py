@@ -80,7 +80,7 @@ def test_scaled_errors_of_a_constant_or_short_history_are_not_numbers(scale):
 def test_owa_is_the_mean_of_two_ratios_to_naive2():
     assert metrics.owa(5.0, 1.0, 10.0, 2.0) == 0.5
     assert metrics.owa(10.0, 1.0, 10.0, 2.0) == 0.75
-    assert np.isnan(metrics.owa(5.0, 1.0, 0.0, 2.0))
+    assert metrics.owa(0.0, 1e-9, 0.0, 0.0) == 1  # both exact
 
 
 def test_the_pinball_loss_weighs_what_lies_above_a_high_quantile_more():

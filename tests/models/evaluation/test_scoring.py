@@ -73,7 +73,7 @@ def test_a_score_can_be_limited_to_some_windows():
 
 @pytest.mark.parametrize(
     ("model", "baseline", "expected"),
-    [(1.0, 2.0, 0.5), (3.0, 2.0, -0.5), (None, 2.0, None), (1.0, None, None), (1.0, 0.0, None)],
+    [(1.0, 2.0, 0.5), (3.0, 2.0, -0.5), (None, 2.0, None), (1.0, None, None), (0.0, 2.0, 1.0)],
 )
 def test_skill_is_the_relative_reduction_of_the_error(model, baseline, expected):
     assert skill({"mase": model}, {"mase": baseline}) == expected
@@ -83,7 +83,7 @@ def test_owa_needs_four_numbers():
     naive2 = {"smape": 10.0, "mase": 2.0}
     assert owa({"smape": 5.0, "mase": 2.0}, naive2) == 0.75
     assert owa({"smape": 5.0, "mase": None}, naive2) is None
-    assert owa({"smape": 5.0, "mase": 2.0}, {"smape": 10.0, "mase": 0.0}) is None
+    assert owa({"smape": 5.0, "mase": 0.0}, {"smape": 10.0, "mase": 0.0}) == 0.75
 
 
 def test_intervals_are_scored_on_the_later_half_and_calibrated_on_the_earlier():

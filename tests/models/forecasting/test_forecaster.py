@@ -6,13 +6,13 @@ import pytest
 from models.data.panel import panel_from_columns
 from models.errors import InputError, ModelBroken
 from models.evaluation.intervals import Prediction
+from models.forecasting.combination import combine
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import (
     ForecastInput,
     Member,
     RunnableMember,
     check_finite,
-    combine,
     forecast,
     forecast_together,
     predict,

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from models.engines import NoNetwork
 from models.engines.onnx import OnnxEngine
 from models.forecasting.rollout import advance, begin, count_passes, forecast_from_state, roll, scatter, take_rows
 from models.network.inputs import window_inputs
@@ -77,9 +78,9 @@ def test_quantiles_are_in_data_units_and_only_the_median_is_fed_back():
 def test_seasonal_naive_repeats_the_last_season_with_gaps_from_the_one_before():
     spec = small_spec(strategy="seasonal_naive", season=3, context=6, horizon=3)
     panel = panel_of([1, 2, 3, 4, NAN, 6], [7, 8])
-    predicted = rolled(spec, OnnxEngine(spec, {}), panel, 5)
-    assert predicted.median[0].tolist() == pytest.approx([4, 2, 6, 4, 2])
-    assert predicted.median[1, 1:3].tolist() == pytest.approx([7, 8])  # of its first, what it has
+    predicted = rolled(spec, NoNetwork(), panel, 5)
+    # the second series has no value in one phase of three: there it gets its last value
+    assert predicted.median.tolist() == [[4, 2, 6, 4, 2], [8, 7, 8, 8, 7]]
 
 
 def test_a_constant_window_is_repeated_and_the_networks_output_ignored():

@@ -36,9 +36,9 @@ def test_a_carried_state_is_an_input_for_each_part_of_each_layer(cell):
     assert input_shapes(spec) == {"past": (10, 3), **states}
 
 
-def test_seasonal_naive_reads_its_forecast_and_has_no_weights():
+def test_seasonal_naive_has_no_network():
     spec = small_spec(strategy="seasonal_naive")
-    assert (input_shapes(spec), weight_shapes(spec)) == ({"skip": (4, 1)}, {})
+    assert (input_shapes(spec), weight_shapes(spec)) == ({}, {})
 
 
 def test_operations_know_the_shapes_of_their_results():

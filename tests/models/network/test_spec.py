@@ -61,7 +61,7 @@ def test_a_spec_knows_the_channels_that_its_network_reads():
         ({"season": 11}, 1, False),  # its window of 10 does not hold it
         ({"season": 11, "state": "carried", "strategy": "iterative"}, 1, False),
         ({"skip": False}, 0, True),
-        ({"skip": False, "strategy": "seasonal_naive"}, 1, True),
+        ({"strategy": "seasonal_naive"}, 0, True),
         ({"context": 0, "static_covariates": ("size",)}, 0, False),
     ],
 )
