@@ -71,11 +71,12 @@ def test_a_record_holds_the_prediction_and_the_unit_of_its_errors() -> None:
     assert from_bytes([record.said]).median[0] == pytest.approx(one.forecast.median[0], rel=1e-6)
 
 
-def test_a_constant_series_has_no_unit_of_error() -> None:
+@pytest.mark.parametrize(("value", "unit"), [(5.0, 5.0), (0.0, None)])
+def test_errors_on_a_constant_series_are_measured_in_its_size(value: float, unit: float | None) -> None:
     one = entry()
-    one.panel.y[:] = 5.0
+    one.panel.y[:] = value
     [record] = records_of(one)
-    assert record.scale is None
+    assert record.scale == unit
 
 
 def test_a_record_holds_the_interval_scales() -> None:

@@ -170,7 +170,16 @@ def test_a_challenger_whose_forecasts_are_not_finite_fails_the_job(sqlite: Datab
         evidence_of(sqlite, untrained(), weeks(), challenger=broken())
 
 
-def test_constant_series_have_no_mase_to_compare(sqlite: Database) -> None:
+def test_two_versions_are_equal_on_constant_series(sqlite: Database) -> None:
     flat = weeks(series=1)
     flat.y[:] = 5.0
-    assert evidence_of(sqlite, untrained(replace(SPEC, units=6)), flat) == Evidence(champion=1)
+    found = evidence_of(sqlite, untrained(replace(SPEC, units=6)), flat)
+    assert (found.ours, found.theirs, found.gain) == (0, 0, 0)
+
+
+def test_on_exactly_periodic_series_seasonal_naive_replaces_a_network(sqlite: Database) -> None:
+    repeated = weeks(series=1)
+    repeated.y[:] = np.resize([3.0, 1, 4, 1, 5, 9, 2], len(repeated.y))
+    found = evidence_of(sqlite, untrained(), repeated, challenger=naive())
+    assert (found.ours, found.baseline, found.gain) == (0, 0, 1)
+    assert rule(found, TrainPayload(members=())).verdict == "promoted"

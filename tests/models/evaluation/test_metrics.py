@@ -58,6 +58,14 @@ def test_the_scale_of_rmsse_is_squared_before_the_mean():
     assert metrics.rmsse(ACTUAL, FORECAST, np.array([4.0, 4.0])).tolist() == pytest.approx([(13 / 12) ** 0.5, 0])
 
 
+def test_where_the_season_repeats_exactly_or_is_too_long_errors_are_measured_in_steps_or_size():
+    assert metrics.error_unit(np.array([1.0, 5.0, 2.0, 8.0]), 2) == 2
+    assert metrics.error_unit(np.array([1.0, 5.0, 1.0, 5.0]), 2) == 4
+    assert metrics.error_unit(np.array([1.0, 5.0, 2.0]), 7, power=2) == (16 + 9) / 2
+    assert metrics.error_unit(np.array([-3.0, NAN, -3.0]), 1, power=2) == 9
+    assert metrics.error_unit(np.array([NAN, 0.0, 0.0]), 1) == metrics.error_unit(np.array([NAN]), 1) == 0
+
+
 def test_pairs_with_a_missing_value_do_not_count_in_the_scale():
     history = np.array([1.0, NAN, 2.0, 8.0, 5.0])
     assert metrics.naive_scale(history, 1) == pytest.approx((6 + 3) / 2)

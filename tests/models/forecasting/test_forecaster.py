@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.data.panel import panel_from_columns
+from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
 from models.evaluation.intervals import Prediction
 from models.forecasting.combination import combine
@@ -15,6 +16,7 @@ from models.forecasting.forecaster import (
     check_finite,
     forecast,
     forecast_together,
+    make_runnable,
     predict,
 )
 from tests.models.samples import (
@@ -162,6 +164,33 @@ def test_a_network_that_reads_no_past_forecasts_a_series_without_a_value():
     assert np.isfinite(found.median).all()
     assert [str(found.times(i)[0])[:10] for i in range(2)] == ["2024-01-01", "2024-01-04"]
     assert found.notes == ()
+
+
+def cold_and_naive():
+    """A network of context 0 with three quarters, seasonal naive with a quarter."""
+    cold = small_spec(context=0, horizon=2, static_covariates=("size",), loss="quantile")
+    naive = small_spec(strategy="seasonal_naive", season=2, context=4, horizon=2)
+    members = [Member(cold, weights_of(cold), 0.75), Member(naive, weights_of(naive), 0.25)]
+    return make_runnable(members, OnnxEngine)
+
+
+def test_members_that_read_history_are_left_out_for_a_series_without_any():
+    both, sizes = cold_and_naive(), [1, 1, 1, 2, 2, 2]
+    panel = with_covariates(panel_of([NAN, NAN, NAN], [4, 5, 6]), size=sizes)
+    found = forecast(both, flat_calibration(2), panel, 2, [80])
+    alone = forecast(both[:1], flat_calibration(2), panel, 2, [80])
+    assert found.median[0].tolist() == alone.median[0].tolist()
+    assert found.median[1] == pytest.approx(0.75 * alone.median[1] + 0.25 * np.array([5, 6]))
+    assert (found.intervals[80].lo < found.intervals[80].hi).all()
+    assert [(note.code, note.unique_id) for note in found.notes] == [
+        ("members_left_out", "s0"),
+        ("short_history", "s1"),
+    ]
+    assert "1 of 2 members" in found.notes[0].message
+    for i, name in enumerate(panel.ids):
+        one = forecast(both, flat_calibration(2), panel.select([name]), 2, [80])
+        assert one.median[0] == pytest.approx(found.median[i])
+        assert one.intervals[80].hi[0] == pytest.approx(found.intervals[80].hi[i])
 
 
 KNOWING = small_spec(

@@ -8,7 +8,7 @@ from models.evaluation.origins import BacktestPlan, origins_of
 from models.forecasting.forecaster import Member, make_runnable, predict
 from models.network.inputs import Facts
 from models.training.blending import blend, seasonal_naive_for
-from tests.models.samples import panel_of, small_spec
+from tests.models.samples import panel_of, small_spec, weights_of
 
 SPEC = small_spec(season=1, context=5, horizon=3, skip=False)
 PLAN = BacktestPlan(horizon=3, origins=4, stride=2)
@@ -61,8 +61,14 @@ def test_two_networks_divide_the_remaining_share():
     assert shares(line(), 1.0, 3.0) == [("direct", 0.25), ("direct", 0.25), ("seasonal_naive", 0.5)]
 
 
-def test_without_a_defined_error_the_network_stays():
+def test_on_constant_series_the_network_stays_as_it_is_exact_too():
     assert shares(panel_of(np.full(40, 7.0)), 1.0) == [("direct", 1.0)]
+
+
+def test_on_exactly_periodic_series_seasonal_naive_has_the_whole_share():
+    panel, spec = panel_of(np.resize([0.0, 3, 1], 60)), small_spec(season=3, context=6, horizon=3)
+    blended = blend([Member(spec, weights_of(spec))], origins_of(panel, PLAN, 3), OnnxEngine)
+    assert [(member.spec.strategy, member.share) for member in blended] == [("seasonal_naive", 1.0)]
 
 
 def test_seasonal_naive_as_a_member_repeats_the_season_and_fills_gaps_from_the_one_before():
