@@ -6,6 +6,7 @@ from app.serving.model_cache import LoadedModel
 from app.settings import Settings
 from models.data.panel import Panel
 from models.errors import InputError
+from models.forecasting.carried_state import reach
 from models.forecasting.seasonal_naive import points_read
 
 
@@ -38,7 +39,8 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
 
 def trimmed(panel: Panel, loaded: LoadedModel) -> Panel:
     """Return ``panel`` without the old points that no network reads, if most of its points are such."""
-    specs = [network.member.spec for network in loaded.networks]
-    if len(panel.y) <= 2 * max(1, *[spec.context for spec in specs]) * len(panel):
+    members = [network.member for network in loaded.networks]
+    reached = max(1, *[reach(member.spec, member.carry) for member in members])
+    if len(panel.y) <= 2 * reached * len(panel):
         return panel
-    return panel.tail(max(1, points_read(specs, panel)))
+    return panel.tail(max(reached, points_read([member.spec for member in members], panel)))

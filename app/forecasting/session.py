@@ -34,7 +34,9 @@ class SessionForecasts:
         """
         assert request.session is not None
         horizon, levels = horizon_of(request, resolved), tuple(request.levels)
-        networks, windows = loaded.networks, resolved.report.carry or 1
+        networks = loaded.networks
+        # Bundles of earlier releases do not say over how many windows a state was carried; reports do.
+        windows = max(resolved.report.carry or 1, *(network.member.carry for network in networks))
         key = SessionKey(resolved.tenant_id, f"{resolved.model}@{resolved.alias or resolved.number}", request.session)
 
         def change(rows: InlineRows | DatasetRows, saved: SavedSession | None) -> tuple[SavedSession, Forecast]:

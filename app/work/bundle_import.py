@@ -36,7 +36,7 @@ def import_version(context: JobContext) -> Outcome:
         raise CorruptBundle(f"the bytes of the bundle {payload.sha256[:12]}… are gone or damaged; import it again")
     forecaster = bundle.from_bytes(data)
     counter, largest = ProgressCounter(context, "parity", len(forecaster.members)), 0.0
-    for own, weights, _ in forecaster.members:
+    for own, weights, *_ in forecaster.members:
         if STRATEGIES[own.strategy].learns:
             largest = max(largest, check_parity(own, KerasEngine(own, weights), OnnxEngine(own, weights)))
         counter.add(1)

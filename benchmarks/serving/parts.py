@@ -60,7 +60,7 @@ def parts() -> list[Part]:
     )
     provenance = provenance_of(version(), "gru", 1, ())
     (said,), (large_said,) = (forecast_together(networks, calibration, [each]) for each in (ask, whole))
-    (((spec, weights, _), engine),) = networks
+    (((spec, weights, *_), engine),) = networks
     reader, series = Reader(spec, facts_in(weights), large), large.observed_lengths.argsort(kind="stable")
     batch = reader.read(series, large.observed_lengths, spec.outputs)
     inputs = window_inputs(spec, batch.values, batch)

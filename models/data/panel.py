@@ -136,6 +136,11 @@ class Panel:
         picked = self._pick(np.arange(len(self)), self.lengths - begin, begin)
         return replace(picked, starts=self.freq.after(self.starts, begin))
 
+    def part(self, rows: Ints, begin: Ints, end: Ints) -> "Panel":
+        """Return the points ``begin`` to ``end``, (B,) each, of the series ``rows`` (B,), which may be repeated."""
+        picked = self._pick(rows, np.minimum(end, self.lengths[rows]) - begin, begin)
+        return replace(picked, starts=self.freq.after(picked.starts, begin))
+
     def _pick(self, rows: Ints, lengths: Ints, begin: Ints | int = 0) -> "Panel":
         """Return ``lengths`` points of the series ``rows`` from ``begin`` on; ``starts`` are not moved."""
         indptr = _indptr(lengths)

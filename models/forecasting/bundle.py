@@ -1,7 +1,8 @@
 """Forecaster <-> bytes: JSON and raw arrays with a format version; never code, never a foreign graph.
 
-Format 2: the header has ``members`` (specs) and their ``shares``; the arrays of the i-th member are named ``i/…``, and
-``calibration/radii`` belongs to the whole forecaster. Format 1 held a single network with fewer kinds of input; it is
+Format 2: the header has ``members`` (specs) and their ``shares``, and ``carry`` if a member carries its state over
+several windows; the arrays of the i-th member are named ``i/…``, and ``calibration/radii`` belongs to the whole
+forecaster. Format 1 held a single network with fewer kinds of input; it is
 read as a spec of today that computes the same.
 """
 
@@ -24,6 +25,7 @@ from models.types import JsonObject
 
 FORMAT = 2
 MAX_MEMBERS = 100
+MAX_CARRY = 100  # as in ``Training``
 _RADII = "calibration/radii"
 
 # Values, in every network of format 1, of fields that this format did not have.
@@ -60,6 +62,8 @@ def to_bytes(forecaster: Forecaster) -> bytes:
         "shares": [float(member.share) for member in members],
         "calibrated_on": forecaster.calibration.count,
     }
+    if any(member.carry > 1 for member in members):
+        header["carry"] = [member.carry for member in members]
     return pack(header, {**weights, _RADII: forecaster.calibration.radii})
 
 
@@ -89,14 +93,15 @@ def from_bytes(data: bytes) -> Forecaster:
 def _members(header: JsonObject, arrays: NamedArrays) -> Iterator[Member]:
     """Yield the members; their weights are removed from ``arrays``."""
     specs, shares = header["members"], header["shares"]
+    carries = header.get("carry", [1] * len(specs))
     if not isinstance(specs, list) or not isinstance(shares, list) or len(specs) > MAX_MEMBERS:
         raise TypeError(f"members is {excerpt(specs)} with shares {excerpt(shares)}")
-    for i, (fields, share) in enumerate(zip(specs, shares, strict=True)):
-        if not isinstance(fields, dict) or not isinstance(share, float):
-            raise TypeError(f"member {i} is {excerpt(fields)} with share {excerpt(share)}")
+    for i, (fields, share, carry) in enumerate(zip(specs, shares, carries, strict=True)):
+        if not isinstance(fields, dict) or not isinstance(share, float) or not isinstance(carry, int):
+            raise TypeError(f"member {i} is {excerpt(fields)} with share {excerpt(share)} and carry {excerpt(carry)}")
         names = [name for name in arrays if name.startswith(f"{i}/")]
         weights = {name.removeprefix(f"{i}/"): arrays.pop(name) for name in names}
-        yield Member(Spec.from_json(fields), weights, share)
+        yield Member(Spec.from_json(fields), weights, share, carry)
 
 
 def _check(members: Sequence[Member], calibration: Calibration) -> None:
@@ -108,6 +113,11 @@ def _check(members: Sequence[Member], calibration: Calibration) -> None:
     shares = [member.share for member in members]
     if not all(np.isfinite(share) and share >= 0 for share in shares) or not 0 < sum(shares) < np.inf:
         raise BundleError(f"the members' shares are {excerpt(shares, 200)}; their sum must be above 0")
+    carries = [member.carry for member in members]
+    if not all(1 <= carry <= MAX_CARRY for carry in carries):
+        raise BundleError(
+            f"the members carry a state over {excerpt(carries, 200)} windows; 1 to {MAX_CARRY} are possible"
+        )
     radii, shape = calibration.radii, (members[0].spec.horizon, len(LEVELS))
     if radii.shape != shape or calibration.count < 0:
         raise BundleError(f"the calibration has shape {radii.shape} and {calibration.count} residuals, not {shape}")

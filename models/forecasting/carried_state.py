@@ -9,6 +9,7 @@ then the first point of the segment with a better window is used, and until then
 point.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +75,21 @@ def read(reader: Reader, engine: Engine, before: CarriedState | None, points: Le
         position[restarted] = start - deferred
     assert state is not None, "a panel has at least one series, and every new series was started"
     return CarriedState(_read_to(reader, engine, state, position, at - deferred), remaining)
+
+
+def reach(spec: Spec, windows: int) -> int:
+    """Return the number of newest points of a series that determine its forecasts."""
+    return spec.context + (segment_length(spec, windows) - 1 if spec.carries else 0)
+
+
+def predict(reader: Reader, engine: Engine, moments: tuple[Ints, Ints], horizon: int, windows: int) -> Prediction:
+    """Predict ``horizon`` steps from the moments (series, at), as after reading all points before each of them."""
+    (series, at), spec, panel = moments, reader.spec, reader.panel
+    back = np.minimum(at, reach(spec, windows))
+    part = panel.part(series, at - back, at + count_passes(spec, horizon) * spec.outputs)
+    static = {name: np.repeat(panel.latest(name)[series], part.lengths) for name in spec.static_covariates}
+    own = replace(reader, panel=replace(part, covariates={**part.covariates, **static}))
+    return forecast(own, engine, read(own, engine, None, Lengths(np.zeros_like(back), back), windows), back, horizon)
 
 
 def can_step(carried: CarriedState, steps: int) -> bool:

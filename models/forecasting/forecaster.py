@@ -12,6 +12,7 @@ from models.data.panel import Panel
 from models.engines import Engine, NoNetwork
 from models.errors import Fault, Findings, InputError, ModelBroken
 from models.evaluation.intervals import Calibration, Interval, Prediction
+from models.forecasting import carried_state
 from models.forecasting.combination import combine, join_rows
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.rollout import roll
@@ -29,12 +30,14 @@ MAX_STEP_RATIO, WEEK_DAYS = 1.5, 7.0
 class Member(NamedTuple):
     """One network of a forecaster: ``weights`` by name as ``models.training.fit.fit`` returns them.
 
-    ``share``: weight of its forecast in the mean of all members.
+    ``share``: weight of its forecast in the mean of all members. ``carry``: consecutive windows over which its state is
+    carried, if it carries one.
     """
 
     spec: Spec
     weights: Weights
     share: float = 1.0
+    carry: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,11 +81,17 @@ def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: 
     cold, able = at == 0, [network for network in networks if network.member.spec.context == 0]
     if able and len(able) < len(networks) and cold.any():
         return _predict_cold(networks, able, (panel, series, at), horizon)
-    predictions = [
-        roll(Reader(spec, facts_in(weights), panel), engine, series, at, horizon)
-        for (spec, weights, _), engine in networks
-    ]
+    predictions = [_predict_one(network, panel, series, at, horizon) for network in networks]
     return combine(predictions, [network.member.share for network in networks])
+
+
+def _predict_one(network: RunnableMember, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
+    """Predict by one network; one that carries its state has read the points that a session would have."""
+    (spec, weights, _, carry), engine = network
+    reader = Reader(spec, facts_in(weights), panel)
+    if spec.carries and carry > 1:
+        return carried_state.predict(reader, engine, (series, at), horizon, carry)
+    return roll(reader, engine, series, at, horizon)
 
 
 def _predict_cold(

@@ -92,9 +92,8 @@ def begin(networks: Sequence[RunnableMember], panel: Panel, windows: int) -> Ses
     Args:
         networks: all carry a state, except those that learn nothing.
         panel: the whole history, or at least its newest ``reach`` points, which give the same.
-        windows: consecutive windows over which a state is carried, as in training (``Training.carry``). With 1 each
-            point is read in its own window, and a session predicts the same as
-            ``models.forecasting.forecaster.forecast``.
+        windows: consecutive windows over which a state is carried, as in training (``Training.carry``). With that of
+            the members (``Member.carry``) a session predicts the same as ``models.forecasting.forecaster.forecast``.
 
     Raises:
         InputError: ``no_state`` if a network carries none; or as for ``models.forecasting.forecaster.check_request``.
@@ -140,7 +139,7 @@ def append(networks: Sequence[RunnableMember], session: Session, rows: Panel) ->
 def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) -> Prediction:
     """Predict ``horizon`` steps after the last value of every series; ``session`` is not changed."""
     series, at, predictions = np.arange(len(session)), session.at, []
-    for ((spec, weights, _), engine), carried in zip(networks, session.states, strict=True):
+    for ((spec, weights, *_), engine), carried in zip(networks, session.states, strict=True):
         reader = Reader(spec, facts_in(weights), session.tail)
         if carried is None:
             predictions.append(roll(reader, engine, series, at, horizon))
@@ -177,9 +176,7 @@ def forecast_session(
 
 def reach(specs: Sequence[Spec], windows: int) -> int:
     """Return the number of newest points of a series that determine a session's forecasts."""
-    return max(
-        spec.context + (carried_state.segment_length(spec, windows) - 1 if spec.carries else 0) for spec in specs
-    )
+    return max(carried_state.reach(spec, windows) for spec in specs)
 
 
 def check_carries(specs: Sequence[Spec]) -> None:
@@ -221,7 +218,7 @@ def _read(networks: Sequence[RunnableMember], panel: Panel, before: Session | No
         states, known[: len(before)] = before.states, before.at
         _check_static_unchanged(panel, known[: len(before)], _static_names(networks))
     new_states = []
-    for ((spec, weights, _), engine), carried in zip(networks, states, strict=True):
+    for ((spec, weights, *_), engine), carried in zip(networks, states, strict=True):
         reader, points = Reader(spec, facts_in(weights), panel), carried_state.Lengths(known, at)
         new_states.append(carried_state.read(reader, engine, carried, points, windows) if spec.carries else None)
     restarted = len(panel) - (0 if before is None else len(before))

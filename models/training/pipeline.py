@@ -116,15 +116,16 @@ def train_pipeline(
 class ValidationSkill:
     """Skill of a network during training, on some windows of its backtest, measured when ``is_due`` returns True."""
 
-    def __init__(self, spec: Spec, origins: Origins, is_due: Callable[[], bool]) -> None:
-        self._spec, self._origins, self._is_due = spec, origins, is_due
+    def __init__(self, plan: MemberPlan, origins: Origins, is_due: Callable[[], bool]) -> None:
+        self._plan, self._origins, self._is_due = plan, origins, is_due
         self._rows = origins.sample(MAX_VALIDATION_WINDOWS)
         self._naive = baseline_errors(origins, self._rows).score()
         self._latest: float | None = None
 
     def __call__(self, weights: Callable[[], Weights]) -> float | None:
         if self._is_due():
-            predict_one = partial(predict, make_runnable([Member(self._spec, weights())], OnnxEngine))
+            member = Member(self._plan.spec, weights(), carry=self._plan.training.carry)
+            predict_one = partial(predict, make_runnable([member], OnnxEngine))
             try:
                 self._latest = skill(score(predict_one, self._origins, self._rows), self._naive)
             except ModelBroken:
@@ -137,16 +138,16 @@ def _train_members(
 ) -> list[Member]:
     """Train the members; measure their skill on ``origins`` meanwhile, if these lie after the training data."""
     hooks.on_phase(phase)
-    members = []
+    members, carry = [], max(plan.training.carry for plan in plans)  # a session has one for all of its networks
     for number, plan in enumerate(plans):
         step = f"{phase}/{number}"
         found = hooks.checkpoint.find(step)
         if found is None:
-            skill = no_skill if origins is None else ValidationSkill(plan.spec, origins, hooks.is_due)
+            skill = no_skill if origins is None else ValidationSkill(plan, origins, hooks.is_due)
             on_progress = partial(hooks.on_progress, phase, number)
             weights = train_member(plan, panel, hooks.checkpoint.open(step), on_progress, hooks.should_stop, skill)
             found = hooks.checkpoint.finish(step, CheckpointEntry(arrays=dict(weights)))
-        members.append(Member(plan.spec, found.arrays))
+        members.append(Member(plan.spec, found.arrays, carry=carry))
     return members
 
 

@@ -223,7 +223,8 @@ class _Search:
 
         try:
             weights = self.tools.train(spec, training, self.known, weights or None, should_stop)
-            predict_one = partial(predict, make_runnable([Member(spec, weights)], self.tools.engine))
+            member = Member(spec, weights, carry=training.carry)
+            predict_one = partial(predict, make_runnable([member], self.tools.engine))
             found = score(predict_one, self.origins, self.origins.sample(MAX_VALIDATED))
             error = found["rmse"] if found["mase"] is None else found["mase"]
         except Cancelled:

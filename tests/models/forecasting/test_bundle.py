@@ -22,8 +22,8 @@ HEADER_END = 16 + int.from_bytes(DATA[8:16], "little")
 
 def test_a_bundle_is_read_back_unchanged():
     back = bundle.from_bytes(DATA)
-    ((spec, weights, share),) = back.members
-    assert (spec, share) == (SPEC, 1.0)
+    ((spec, weights, share, carry),) = back.members
+    assert (spec, share, carry) == (SPEC, 1.0, 1)
     assert back.calibration.count == 199
     assert back.calibration.radii.tolist() == flat_calibration(4).radii.tolist()
     assert {name: w.tolist() for name, w in weights.items()} == {n: w.tolist() for n, w in WEIGHTS.items()}
@@ -56,13 +56,36 @@ def test_every_member_of_an_ensemble_is_read_back_with_its_weights_and_share():
         (Member(SPEC, WEIGHTS, 0.0),),
         (Member(SPEC, WEIGHTS, 2.0), Member(SPEC, WEIGHTS, -1.0)),
         (Member(SPEC, WEIGHTS, float("nan")),),
+        (Member(SPEC, WEIGHTS, carry=0),),
         (Member(SPEC, WEIGHTS),) * 101,
     ],
-    ids=["none", "two horizons", "two frequencies", "no share", "a negative share", "NaN share", "too many"],
+    ids=[
+        "none",
+        "two horizons",
+        "two frequencies",
+        "no share",
+        "a negative share",
+        "NaN share",
+        "no window",
+        "too many",
+    ],
 )
 def test_members_that_do_not_fit_together_are_not_written(members):
     with pytest.raises(BundleError, match="member"):
         bundle.to_bytes(Forecaster(members, flat_calibration(4)))
+
+
+def test_the_windows_over_which_a_state_is_carried_are_part_of_the_bundle():
+    carried = small_spec(state="carried", strategy="iterative")
+    members = (Member(carried, weights_of(carried), 0.5, carry=4), Member(SPEC, WEIGHTS, 0.5))
+    back = bundle.from_bytes(bundle.to_bytes(Forecaster(members, flat_calibration(4))))
+    assert [member.carry for member in back.members] == [4, 1]
+
+
+@pytest.mark.parametrize("carry", [["4"], [4, 4], [0], [True, 1]])
+def test_a_bundle_with_another_kind_of_carry_is_refused(carry):
+    with pytest.raises(BundleError):
+        bundle.from_bytes(with_header(DATA, lambda header: header.update(carry=carry)))
 
 
 def test_equal_forecasters_give_equal_bytes_and_one_checksum():

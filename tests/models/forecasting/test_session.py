@@ -106,6 +106,18 @@ def test_with_one_window_a_session_predicts_as_without_a_session(networks, end, 
     assert_alike(session_predict(networks, begin(networks, history, 1), 9), expected)
 
 
+@settings(max_examples=4)
+@given(st.lists(st.integers(1, POINTS), min_size=1, max_size=4), MISSING, st.sampled_from([2, 3, 9]))
+def test_a_forecast_without_a_session_reads_its_history_as_a_session_does(networks, ends, missing, windows):
+    spec, missing = networks[0].member.spec, missing - {end - 1 for end in ends}
+    carrying = tuple(one._replace(member=one.member._replace(carry=windows)) for one in networks)
+    whole, at = panel(0, POINTS, missing, spec), np.array(ends)
+    together = predict(carrying, whole, np.zeros_like(at), at, 9)
+    for i, end in enumerate(ends):
+        session = begin(networks, panel(0, end, missing, spec), windows)
+        assert_alike(session_predict(networks, session, 9), together.rows(np.array([i])))
+
+
 SPEC = small_spec(
     state="carried", strategy="direct", season=1, context=4, horizon=2, scaling="last", skip=False, units=1
 )
@@ -307,7 +319,7 @@ def test_a_half_empty_window_does_not_start_a_segment():
 def test_a_seasonal_naive_member_needs_no_state():
     naive = spec_of({"strategy": "seasonal_naive", "context": 12, "season": 3, "horizon": 4})
     (network,) = carrying(season=3)
-    spec, weights, _ = network.member
+    spec, weights = network.member.spec, network.member.weights
     networks = make_runnable([Member(spec, weights, 3.0), Member(naive, weights_of(naive), 1.0)], OnnxEngine)
     session = begin(networks, panel(0, 20), 3)
     for i in range(20, 40):

@@ -7,9 +7,12 @@ import pytest
 
 from models.engines.onnx import OnnxEngine
 from models.evaluation.backtest import baseline_errors, score
+from models.evaluation.intervals import Prediction
 from models.evaluation.origins import plan_for
 from models.evaluation.scoring import skill
 from models.forecasting.forecaster import make_runnable, predict
+from models.forecasting.session import begin
+from models.forecasting.session import predict as session_predict
 from models.network.spec import Training
 from models.training.fit import Progress
 from models.training.member_plan import MemberPlan
@@ -57,3 +60,26 @@ def test_no_skill_is_reported_unless_requested_or_while_refitting():
     assert set(reported["fit"]) == set(reported["refit"]) == {None}
     asked, _ = skills(weeks(), is_due=lambda: True)
     assert set(asked["refit"]) == {None}
+
+
+def test_a_carried_state_is_backtested_as_sessions_read_points():
+    spec = small_spec(cell="rnn", units=4, season=7, context=14, horizon=3, state="carried", strategy="iterative")
+    panel, training = weeks(), Training(max_epochs=2, steps_per_epoch=3, batch_size=16, carry=3)
+    found = train_pipeline(panel, plan_for(panel, 3, 7), [MemberPlan(spec, training)], refit=False)
+    assert [member.carry for member in found.forecaster.members if member.spec == spec] == [3]
+    networks = make_runnable(found.backtested, OnnxEngine)
+
+    def forecast_in_sessions(panel, series, at, horizon):
+        known = [
+            panel.select([panel.ids[i]]).cut(len(panel.series(i)) - end) for i, end in zip(series, at, strict=True)
+        ]
+        made = [session_predict(networks, begin(networks, one, 3), horizon) for one in known]
+        return Prediction.of_points(*(np.concatenate([one[k] for one in made]) for k in (0, 2)))
+
+    rows = np.arange(len(found.origins))
+    served = score(forecast_in_sessions, found.origins, rows)["mase"]
+    assert found.evaluation.report.scores["model"]["mase"] == pytest.approx(served, rel=1e-6)
+    alone = [member._replace(carry=1) for member in found.backtested]  # each window read from a state of zero
+    assert score(partial(predict, make_runnable(alone, OnnxEngine)), found.origins, rows)["mase"] != pytest.approx(
+        served, rel=1e-3
+    )
