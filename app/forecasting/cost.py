@@ -38,9 +38,10 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
 
 
 def trimmed(panel: Panel, loaded: LoadedModel) -> Panel:
-    """Return ``panel`` without the old points that no network reads, if most of its points are such."""
+    """Return ``panel`` without the old points that no forecast depends on, if most of its points are such."""
     members = [network.member for network in loaded.networks]
-    reached = max(1, *[reach(member.spec, member.carry) for member in members])
+    # Two horizons more, from whose ends the model is tested on a series that is unlike its training data.
+    reached = max(1, *[reach(member.spec, member.carry) + 2 * member.spec.horizon for member in members])
     if len(panel.y) <= 2 * reached * len(panel):
         return panel
     return panel.tail(max(reached, points_read([member.spec for member in members], panel)))

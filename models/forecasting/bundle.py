@@ -19,7 +19,7 @@ from models.errors import BundleError, SpecError, excerpt
 from models.evaluation.intervals import LEVELS, Calibration
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.build import weight_shapes
-from models.network.inputs import fact_shapes
+from models.network.inputs import OPTIONAL_FACTS, fact_shapes
 from models.network.spec import Spec
 from models.types import JsonObject
 
@@ -129,7 +129,8 @@ def _check(members: Sequence[Member], calibration: Calibration) -> None:
 
 def _check_weights(member: Member) -> None:
     shapes = {name: weight.shape for name, weight in member.weights.items()}
-    expected = weight_shapes(member.spec) | fact_shapes(member.spec)
+    optional = {name: shape for name, shape in OPTIONAL_FACTS.items() if name in shapes}
+    expected = weight_shapes(member.spec) | fact_shapes(member.spec) | optional
     if shapes != expected:
         wrong = sorted(name for name in shapes.keys() | expected if shapes.get(name) != expected.get(name))
         raise BundleError(f"weights are missing, unknown or of another shape than the spec's: {excerpt(wrong, 200)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.errors import Fault, Findings, InputError, ModelBroken
 from models.evaluation.intervals import Calibration, Interval, Prediction
 from models.forecasting import carried_state
 from models.forecasting.combination import combine, join_rows
+from models.forecasting.fallback import replace_unlike
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.rollout import roll
 from models.network.inputs import Reader, facts_in
@@ -135,6 +137,7 @@ def forecast_together(
 ) -> list[Forecast]:
     """Return one forecast for each of ``inputs``, with one pass of the networks over all series.
 
+    For series unlike those of the training it may be seasonal naive's (see ``models.forecasting.fallback``).
     The forecasts equal those of ``forecast``. A panel with covariates must be the only input. An invalid input raises
     an error for all of them; the caller can then call ``forecast`` for each.
 
@@ -147,7 +150,8 @@ def forecast_together(
     at = panel.observed_lengths
     prediction = predict(networks, panel, np.arange(len(panel)), at, horizon)
     check_finite(prediction, specs[0].horizon)
-    return split_forecast(inputs, specs, panel, prediction, calibration)
+    forecasts = split_forecast(inputs, specs, panel, prediction, calibration)
+    return replace_unlike(forecasts, panel, [network.member[:2] for network in networks], partial(predict, networks))
 
 
 def split_forecast(

@@ -14,25 +14,29 @@ from models.data.calendar_features import calendar_features, holiday_features, t
 from models.data.panel import Panel
 from models.data.windows import take
 from models.network.cells import CELLS
+from models.network.likeness import UNKNOWN, usual_range
 from models.network.scaling import Change, Scale, change_of, fill, normalise
 from models.network.spec import Spec
-from models.network.strategies import frames
+from models.network.strategies import STRATEGIES, frames
 from models.types import Float32, Floats, Inputs, Ints
 
 MAX_FLOAT32 = 1e38  # about the largest float32
 MIN_PRIOR = 1e-6
+OPTIONAL_FACTS = {"facts/usual": (2, 2)}
 
 
 class Facts(NamedTuple):
     """Statistics of the training panel; stored among a forecaster's weights as ``facts/…``.
 
     ``mean`` and ``deviation`` (K,) of each numeric covariate, in the order of ``numeric``; ``prior`` (2,): the median
-    level and the spread of a series, used where windows are not normalised by their own.
+    level and the spread of a series, used where windows are not normalised by their own. ``usual`` (2, 2): the range of
+    its windows' ratios (see ``models.network.likeness``), unknown in bundles of earlier releases.
     """
 
     mean: Float32
     deviation: Float32
     prior: Float32
+    usual: Float32 = UNKNOWN
 
     @classmethod
     def none(cls) -> "Facts":
@@ -40,17 +44,19 @@ class Facts(NamedTuple):
         return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(2, np.float32))
 
     def to_weights(self) -> Inputs:
-        """Return the facts as named arrays."""
-        return {f"facts/{name}": value for name, value in self._asdict().items()}
+        """Return the facts as named arrays; an unknown range is left out."""
+        known = {name: value for name, value in self._asdict().items() if value is not UNKNOWN}
+        return {f"facts/{name}": value for name, value in known.items()}
 
 
 def facts_in(weights: Mapping[str, Float32]) -> Facts:
     """Return the facts among a forecaster's weights."""
-    return Facts(*(weights[f"facts/{name}"] for name in Facts._fields))
+    mean, deviation, prior = (weights[f"facts/{name}"] for name in ("mean", "deviation", "prior"))
+    return Facts(mean, deviation, prior, weights.get("facts/usual", UNKNOWN))
 
 
 def fact_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a spec's facts by name."""
+    """Return the shapes of a spec's facts by name, without those that may be unknown (``OPTIONAL_FACTS``)."""
     count = len(numeric(spec))
     return {"facts/mean": (count,), "facts/deviation": (count,), "facts/prior": (2,)}
 
@@ -62,7 +68,9 @@ def numeric(spec: Spec) -> list[str]:
 
 
 def facts_of(spec: Spec, panel: Panel) -> Facts:
-    """Compute mean and deviation of the covariates of ``panel`` and, for ``scaling="panel"``, its level and spread."""
+    """Compute mean and deviation of the covariates of ``panel``, the range of its ratios and, for ``scaling="panel"``,
+    its level and spread.
+    """
     mean, deviation = [], []
     for name in numeric(spec):
         values = panel.covariates[name]
@@ -71,7 +79,9 @@ def facts_of(spec: Spec, panel: Panel) -> Facts:
         deviation.append(values.std() if values.size else 0.0)
     facts = mean, deviation, _prior(spec, panel) if spec.by_panel else (0, 0)
     arrays = (np.asarray(value, dtype=np.float64) for value in facts)
-    return Facts(*(np.clip(array, -MAX_FLOAT32, MAX_FLOAT32).astype(np.float32) for array in arrays))
+    first, second, prior = (np.clip(array, -MAX_FLOAT32, MAX_FLOAT32).astype(np.float32) for array in arrays)
+    learns = STRATEGIES[spec.strategy].learns and spec.context > 0
+    return Facts(first, second, prior, usual_range(panel, spec.context, spec.season) if learns else UNKNOWN)
 
 
 def _prior(spec: Spec, panel: Panel) -> tuple[float, float]:
