@@ -42,7 +42,7 @@ DOORS: dict[str, set[str]] = {
     "work": {*GROUND, "store", "planning", "models"},
     "api": {*BELOW_ROUTES, "service", "edge"},
     "main": {*BELOW_ROUTES, "service", "edge", "api"},
-    "cli": {*BELOW_ROUTES, "service", "work", "main"},
+    "cli": {*BELOW_ROUTES, "service", "edge", "work", "main"},
     "__main__": {"cli"},
     "migrations": {"store"},
 }
