@@ -1,5 +1,6 @@
 """Settings from environment variables, read once at the start of a process."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -12,10 +13,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.addresses import parse_networks
 
 PREFIX = "FORECASTLE_"
+SQLITE_FILE = "forecastle.db"  # in the data folder
 # Read by others: the compose files, and the attempts on a Ray cluster.
 OTHER_VARIABLES = frozenset({"APIS", "WORKERS", "SCHEDULERS", "ATTEMPT_URL", "ATTEMPT_MASKED"})
 # Kubernetes sets these in every container beside a service of the name "forecastle".
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_\w+")
+
+
+def default_data_dir() -> Path:
+    """Return the folder ``forecastle`` where programs keep a user's data, by the XDG Base Directory Specification.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    base = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".local" / "share") / "forecastle"
 
 
 class Settings(BaseSettings):
@@ -23,7 +35,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    data_dir: Path = Field(Path("var"), description="Folder of the SQLite file and of the first API key.")
+    data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="Folder of the SQLite file and of the first API key; `$XDG_DATA_HOME/forecastle` if that is set.",
+    )
     database_url: str | None = Field(
         None, description="SQLAlchemy address of the database; an SQLite file in the data folder if unset."
     )
@@ -99,7 +114,7 @@ class Settings(BaseSettings):
         """Return the SQLAlchemy address of the database."""
         if self.database_url is not None:
             return self.database_url
-        return f"sqlite:///{self.data_dir.absolute() / 'forecastle.db'}"
+        return f"sqlite:///{self.data_dir.absolute() / SQLITE_FILE}"
 
 
 def unknown_variables(names: Iterable[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What every test may use: an SQLite database with the newest schema, made once, to be copied."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -34,3 +35,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("template") / "forecastle.db"
     migrate(f"sqlite:///{file}")
     return file
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_data_in_the_home_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that names no data folder writes into a folder of the run, not among the user's own data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        yield

@@ -80,6 +80,24 @@ def test_the_first_session_runs_as_it_stands(url: str, workplace: Path) -> None:
     assert len(nightly["next_due"]) == 5
 
 
+def test_the_first_session_ends_in_words_if_the_job_is_refused(url: str, workplace: Path) -> None:
+    # As in a terminal, where no command but the refused one ends the session.
+    script = BLOCKS[1][: BLOCKS[1].index("# more rows")].replace("http://127.0.0.1:8000", url)
+    refused = script.replace('"dataset": "retail"', '"dataset": "retial"')
+    done = subprocess.run(
+        ["bash", "-i"],
+        input=refused,
+        cwd=workplace,
+        env=_env(workplace),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "no data set" in done.stderr
+    assert '"state"' not in done.stdout
+
+
 def test_the_same_works_from_the_command_line(url: str, workplace: Path) -> None:
     trained, header, *rows = _bash(BLOCKS[2], workplace).splitlines()
     assert trained == "shops 1"
@@ -137,7 +155,8 @@ def test_every_word_that_a_field_may_have_is_documented(name: str) -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
     field = Settings.model_fields[name]
-    row = f"| `FORECASTLE_{name.upper()}` | `{field.default}` | {field.description} |"
+    default = "~/.local/share/forecastle" if name == "data_dir" else field.default
+    row = f"| `FORECASTLE_{name.upper()}` | `{default}` | {field.description} |"
     assert row in (ROOT / "docs" / "settings.md").read_text()
 
 

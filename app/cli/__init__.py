@@ -46,12 +46,16 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
     worker: Annotated[bool, typer.Option(help="Also run a worker and a scheduler, and print a first API key.")] = True,
+    check_port: Annotated[bool, typer.Option("--check-port", help="Only check that the port is free.")] = False,
 ) -> None:
     """Serve the HTTP API, with a worker and a scheduler.
 
     Example: forecastle serve --port 8000
     """
-    command("serve").serve(host, port, worker)
+    if check_port:
+        command("port").check(host, port)
+    else:
+        command("serve").serve(host, port, worker)
 
 
 @cli.command()

@@ -93,6 +93,12 @@ class Database:
         self._reads = sessionmaker(self._engine, expire_on_commit=False, info=own)
         self._writes = sessionmaker(writer, expire_on_commit=False, info=own)
 
+    @property
+    def name(self) -> str:
+        """The file of an SQLite database, else the URL without its password."""
+        is_file = self.url.get_backend_name() == "sqlite"
+        return str(self.url.database) if is_file else self.url.render_as_string(hide_password=True)
+
     def read(self) -> AbstractContextManager[Session]:
         """Open a session in one transaction that only reads.
 

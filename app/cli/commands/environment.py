@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError
 
 from app.cli.commands.console import exit_with_error, print_message
-from app.settings import Settings, unknown_variables
+from app.settings import SQLITE_FILE, Settings, unknown_variables
 from app.store import keys
 from app.store.db import Database, at_head
 
@@ -23,7 +23,10 @@ def read_settings() -> Settings:
         print_message("\n".join(f"error: {message}" for message in unknown))
         sys.exit(CONFIGURATION_ERROR)
     try:
-        settings = Settings()
+        settings = _use_earlier_folder(Settings())
+    except RuntimeError as error:
+        print_message(f"error: FORECASTLE_DATA_DIR: {error}; set it to the folder for the data")
+        sys.exit(CONFIGURATION_ERROR)
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
             print_message(f"error: FORECASTLE_{str(fault['loc'][0]).upper()}: {fault['msg']}")
@@ -37,13 +40,32 @@ def read_settings() -> Settings:
     return settings
 
 
+def _use_earlier_folder(settings: Settings) -> Settings:
+    """Return the settings with the folder ``var`` if an earlier version has kept its data there, and say so.
+
+    Earlier versions kept the data in ``var`` of the working folder unless FORECASTLE_DATA_DIR was set.
+    """
+    earlier = Path("var").absolute()
+    if {"data_dir", "database_url"} & settings.model_fields_set or not (earlier / SQLITE_FILE).is_file():
+        return settings
+    if (settings.data_dir / SQLITE_FILE).is_file():
+        print_message(f"note: using the data in {settings.data_dir}, not those of an earlier version in {earlier}")
+        return settings
+    move = f"mkdir -p {settings.data_dir.parent} && mv {earlier} {settings.data_dir}"
+    print_message(f"note: using the data of an earlier version in {earlier}; to find them from every folder: {move}")
+    return settings.model_copy(update={"data_dir": earlier})
+
+
 def open_database(settings: Settings) -> Database:
-    """Return the database; exit with an error if it does not have the schema of this version."""
+    """Return the database; exit with an error if there is none, or one of another schema than this version's."""
     database = Database(settings.url)
-    file = database.url.database if database.url.get_backend_name() == "sqlite" else None
+    file = Path(database.name) if database.url.get_backend_name() == "sqlite" else None
     # The file is looked for first, because connecting would create an empty one.
-    if (file is not None and not Path(file).is_file()) or not at_head(database):
-        exit_with_error("the database does not have this version's schema; run 'forecastle migrate'")
+    if file is not None and not file.is_file():
+        remedy = "run 'forecastle migrate' to create it, or set FORECASTLE_DATA_DIR to the folder of another one"
+        exit_with_error(f"there is no database {file}; {remedy}")
+    if not at_head(database):
+        exit_with_error(f"the database {database.name} does not have this version's schema; run 'forecastle migrate'")
     return database
 
 

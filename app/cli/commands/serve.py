@@ -3,16 +3,19 @@
 import json
 import logging
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import uvicorn
 
 from app.cli.commands.console import print_message, report_errors
 from app.cli.commands.environment import TENANT, local_principal, open_database, read_settings
+from app.cli.commands.port import check_port
 from app.edge.draining_server import DrainingServer
 from app.main import create_app
 from app.settings import Settings
@@ -36,6 +39,7 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     given = {"host": host, "port": port}
     settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
+    check_port(settings.host, settings.port)
     with report_errors():
         database = open_database(settings)
         key = _first_key(settings, database) if worker else None
@@ -71,7 +75,7 @@ class _Server(DrainingServer):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             name = f"[{host}]" if ":" in host else host
             example = None if self._key is None else _example_request(self._database)
-            print_message(banner(f"http://{name}:{port}", self._key, example))
+            print_message(banner(f"http://{name}:{port}", self._database.name, self._key, example))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the requests that wait for a job, which could wait forever; then drain and shut down."""
@@ -158,12 +162,20 @@ def _example_request(database: Database) -> dict[str, object] | None:
     return None
 
 
-def banner(url: str, key: str | None, example: dict[str, object] | None) -> str:
-    """Return the text for a new user: the URL, a key, and a command that forecasts."""
+def banner(url: str, database: str, key: str | None, example: dict[str, object] | None) -> str:
+    """Return the text for a new user: the URL, the database, a key, a command that forecasts, and one that trains."""
     shown = key or "create one with 'forecastle keys create --name NAME'"
-    lines = ["", "  Forecastle is ready.", f"  URL      {url}", f"  API key  {shown}"]
+    lines = ["", "  Forecastle is ready.", f"  URL      {url}", f"  Data     {database}", f"  API key  {shown}"]
     if example is not None:
         body = shlex.quote(json.dumps(example))
         header = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
         lines += ["", "  Try it:", "", f"  curl -s {url}/v1/forecasts {header} -d {body}"]
-    return "\n".join([*lines, ""])
+    lines += ["", "  Your own data, a CSV file with the columns unique_id, ds, y:", ""]
+    return "\n".join([*lines, f"  {command_name()} train data.csv --model mine", ""])
+
+
+def command_name() -> str:
+    """Return how a shell calls this program: by its name if that is on the path, else by its file."""
+    file = Path(sys.executable).with_name("forecastle")
+    found = shutil.which(file.name)
+    return file.name if (found is not None and Path(found) == file) or not file.exists() else shlex.quote(str(file))

@@ -62,7 +62,9 @@ def train(options: TrainOptions, if_missing: bool) -> None:
                 return
         panel = load_panel(database, principal.tenant_id, options.data, options.freq, settings.max_rows)
         store_dataset(database, principal, request.dataset, panel)
-        job = run_job(database, settings, principal, submit_job(database, settings, principal, request).id)
+        job_id = submit_job(database, settings, principal, request).id
+        print_message(f"training {options.model} in the database {database.name}")
+        job = run_job(database, settings, principal, job_id)
         if job.state != "succeeded":
             reason = "" if job.error is None else f": {job.error['message']}"
             exit_with_error(f"the training job {'was cancelled' if job.state == 'cancelled' else job.state}{reason}")

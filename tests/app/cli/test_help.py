@@ -163,4 +163,4 @@ def test_migrating_twice_is_harmless(forecastle: Forecastle, empty: Home) -> Non
     for _ in range(2):
         result = forecastle("migrate")
         assert (result.exit_code, result.stdout) == (0, "")
-        assert result.stderr.endswith(f"the database has schema {HEAD}\n")
+        assert result.stderr.endswith(f"the database {empty.folder / 'forecastle.db'} has schema {HEAD}\n")

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from app.cli.commands.serve import banner
-from tests.app.cli.conftest import Home
+from tests.app.cli.conftest import Forecastle, Home, refused
 from tests.app.work.small_jobs import (
     children_of,
     crown,
@@ -123,16 +124,32 @@ def test_without_a_worker_there_is_no_key_and_no_example(home: Home) -> None:
         assert server.process.children() == []
         assert httpx.get(f"{server.url}/livez").status_code == 200
 
-        port = server.url.rpartition(":")[2]
-        command = [sys.executable, "-m", "app", "serve", "--port", port]
-        late = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        assert late.returncode != 0
-        assert f"address ('127.0.0.1', {port}): address already in use" in late.stderr.lower()
-        assert "Traceback" not in late.stderr
-        assert "is ready" not in late.stderr
+        port = int(server.url.rpartition(":")[2])
+        for check in ([], ["--check-port"]):
+            command = [sys.executable, "-m", "app", "serve", "--port", str(port), *check]
+            late = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+            [line] = late.stderr.splitlines()
+            assert late.returncode == 1
+            assert line.startswith(
+                f"error: port {port} of 127.0.0.1 is taken by another Forecastle, which serves already"
+            )
+            assert f"make serve PORT={port + 1}, forecastle serve --port {port + 1}, or FORECASTLE_PORT" in line
 
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(60) == 0
+
+
+def test_a_port_of_another_program_is_refused_in_words(forecastle: Forecastle, home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = forecastle("serve", "--check-port", "--port", port)
+    assert refused(result, f"port {port} of 127.0.0.1 is taken by another program; choose another")
+    assert forecastle("serve", "--check-port", "--port", port).exit_code == 0
+
+
+def test_an_address_of_another_machine_is_refused_in_words(forecastle: Forecastle, home: Home) -> None:
+    result = forecastle("serve", "--check-port", "--host", "192.0.2.1", "--port", "0")
+    assert refused(result, "this machine cannot listen on 192.0.2.1", "give --host an address of it")
 
 
 def test_the_banner_shows_no_key_to_a_tenant_with_other_keys(home: Home) -> None:
@@ -152,16 +169,21 @@ def test_nothing_starts_on_a_database_that_is_not_migrated(empty: Home, words: l
     command = [sys.executable, "-m", "app", *words]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "error: the database does not have this version's schema; run 'forecastle migrate'\n"
+    assert result.stderr.startswith(
+        f"error: there is no database {empty.folder / 'forecastle.db'}; run 'forecastle migrate'"
+    )
     assert list(empty.folder.iterdir()) == []
 
 
 def test_the_example_command_is_quoted_for_the_shell() -> None:
     example = {"model": "demand", "dataset": {"name": "sales", "ids": ["O'Brien's $HOME `id`"]}, "horizon": 4}
-    shown = banner("http://127.0.0.1:8000", "fc_key", example)
+    shown = banner("http://127.0.0.1:8000", "/data/forecastle.db", "fc_key", example)
     [line] = [line for line in shown.splitlines() if "curl" in line]
     result = subprocess.run(
         ["bash", "-c", line.replace("curl", "printf '%s\\n'")], capture_output=True, text=True, check=True
     )
     assert json.loads(result.stdout.splitlines()[-1]) == example
-    assert "curl" not in banner("http://127.0.0.1:8000", "fc_key", None)
+    without = banner("http://127.0.0.1:8000", "/data/forecastle.db", "fc_key", None)
+    assert "curl" not in without
+    assert "  Data     /data/forecastle.db\n" in without
+    assert re.search(r"columns unique_id, ds, y:\n\n  \S*forecastle train data.csv --model mine\n", without)

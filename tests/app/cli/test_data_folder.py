@@ -1,0 +1,79 @@
+"""The data folder of the command line: one place, whatever the working folder, and it is named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from app.store.migrate import migrate
+from tests.app.cli.conftest import Forecastle, refused
+
+
+@pytest.fixture(name="user")
+def user_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of a user without settings, who works in the folder ``project``."""
+    for name in ("FORECASTLE_DATA_DIR", "FORECASTLE_DATABASE_URL", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path
+
+
+def test_the_working_folder_does_not_decide_which_database_is_used(
+    forecastle: Forecastle, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = user / ".local" / "share" / "forecastle" / "forecastle.db"
+    assert f"the database {database} has schema" in forecastle("migrate").stderr
+    key = forecastle("keys", "create", "--name", "mine").stdout.strip()
+    monkeypatch.chdir("/")
+    assert key[3:11] in forecastle("keys", "list").stdout
+    assert list((user / "project").iterdir()) == []
+
+
+def test_data_follow_the_base_directory_specification(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(user / "data"))
+    assert Settings().data_dir == user / "data" / "forecastle"
+    monkeypatch.setenv("XDG_DATA_HOME", "data")  # the specification ignores relative paths
+    assert Settings().data_dir == user / ".local" / "share" / "forecastle"
+    monkeypatch.setenv("FORECASTLE_DATA_DIR", str(user / "mine"))
+    assert Settings().data_dir == user / "mine"
+
+
+def test_the_error_without_a_database_names_its_place_and_how_to_name_another(
+    forecastle: Forecastle, user: Path
+) -> None:
+    place = user / ".local" / "share" / "forecastle" / "forecastle.db"
+    assert refused(forecastle("jobs", "list"), f"there is no database {place}; ", "set FORECASTLE_DATA_DIR")
+    assert not place.parent.exists()
+
+
+def test_data_of_an_earlier_version_are_used_and_the_way_to_move_them_works(forecastle: Forecastle, user: Path) -> None:
+    earlier, place = user / "project" / "var", user / ".local" / "share" / "forecastle"
+    migrate(f"sqlite:///{earlier / 'forecastle.db'}")
+    result = forecastle("keys", "list")
+    assert result.exit_code == 0
+    [note] = result.stderr.splitlines()
+    assert note.startswith(f"note: using the data of an earlier version in {earlier}; ")
+    assert note.endswith(f": mkdir -p {place.parent} && mv {earlier} {place}")
+    assert not place.exists()
+
+    place.parent.mkdir(parents=True)
+    shutil.move(earlier, place)
+    moved = forecastle("keys", "list")
+    assert (moved.exit_code, moved.stderr) == (0, "")
+
+    migrate(f"sqlite:///{earlier / 'forecastle.db'}")  # both: neither is taken without a word
+    both = forecastle("keys", "list")
+    assert both.stderr == f"note: using the data in {place}, not those of an earlier version in {earlier}\n"
+
+
+def test_a_user_without_a_home_folder_is_told_to_name_a_folder(
+    forecastle: Forecastle, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert refused(forecastle("keys", "list"), "FORECASTLE_DATA_DIR: Could not determine home directory", code=78)
