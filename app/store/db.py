@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
@@ -95,9 +96,10 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The file of an SQLite database, else the URL without its password."""
-        is_file = self.url.get_backend_name() == "sqlite"
-        return str(self.url.database) if is_file else self.url.render_as_string(hide_password=True)
+        """Path of an SQLite file, else the URL without its password."""
+        if self.url.get_backend_name() != "sqlite":
+            return self.url.render_as_string(hide_password=True)
+        return str(Path(str(self.url.database)).absolute())
 
     def read(self) -> AbstractContextManager[Session]:
         """Open a session in one transaction that only reads.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
+from app.store.db import Database
 from app.store.migrate import migrate
 from tests.app.cli.conftest import Forecastle, refused
 
@@ -77,3 +78,8 @@ def test_a_user_without_a_home_folder_is_told_to_name_a_folder(
 
     monkeypatch.setattr(Path, "home", no_home)
     assert refused(forecastle("keys", "list"), "FORECASTLE_DATA_DIR: Could not determine home directory", code=78)
+
+
+def test_the_name_of_a_database_is_its_file_or_its_address_without_the_password(user: Path) -> None:
+    assert Database("sqlite:///mine.db").name == str(user / "project" / "mine.db")
+    assert Database("postgresql+psycopg://me:secret@host/name").name == "postgresql+psycopg://me:***@host/name"
