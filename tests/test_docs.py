@@ -85,7 +85,7 @@ def test_the_first_session_ends_in_words_if_the_job_is_refused(url: str, workpla
     script = BLOCKS[1][: BLOCKS[1].index("# more rows")].replace("http://127.0.0.1:8000", url)
     refused = script.replace('"dataset": "retail"', '"dataset": "retial"')
     done = subprocess.run(
-        ["bash", "-i"],
+        ["bash", "--norc", "-i"],
         input=refused,
         cwd=workplace,
         env=_env(workplace),
