@@ -147,6 +147,13 @@ def test_a_port_of_another_program_is_refused_in_words(forecastle: Forecastle, h
     assert forecastle("serve", "--check-port", "--port", port).exit_code == 0
 
 
+def test_a_port_that_is_taken_on_ipv4_alone_is_free_on_ipv6(forecastle: Forecastle, home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert forecastle("serve", "--check-port", "--host", "::", "--port", port).exit_code == 0
+        assert refused(forecastle("serve", "--check-port", "--port", port), f"port {port}")
+
+
 def test_an_address_of_another_machine_is_refused_in_words(forecastle: Forecastle, home: Home) -> None:
     result = forecastle("serve", "--check-port", "--host", "192.0.2.1", "--port", "0")
     assert refused(result, "this machine cannot listen on 192.0.2.1", "give --host an address of it")
