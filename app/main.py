@@ -16,6 +16,7 @@ from app.api import (
     attempts,
     datasets,
     decisions,
+    deletion,
     forecasts,
     health,
     job_events,
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     work, kept = (forecasts, streams, jobs, job_events, artifacts, attempts), (datasets, models, decisions, quality)
-    for room in (*work, *kept, schedules, webhooks, health):
+    for room in (*work, *kept, deletion, schedules, webhooks, health):
         app.include_router(room.router)
     install(app)
     app.add_exception_handler(Fenced, _fenced)

@@ -17,6 +17,10 @@ class Conflict(ServiceError):
     """The resource exists already, or its state forbids the request."""
 
 
+class InUse(InputError):
+    """Others use the resource, so it cannot be deleted; each fault names one of them and the remedy."""
+
+
 class Unauthorized(ServiceError):
     """No key, or a key that is unknown, expired or revoked."""
 
@@ -66,6 +70,7 @@ class ProblemType:
 PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     NotFound: ProblemType(404, "not_found", "Not found"),
     Conflict: ProblemType(409, "conflict", "Conflict"),
+    InUse: ProblemType(409, "conflict", "Conflict"),
     Unauthorized: ProblemType(401, "unauthorized", "A valid API key is required"),
     Forbidden: ProblemType(403, "forbidden", "The API key does not allow this"),
     BodyTooLarge: ProblemType(413, "body_too_large", "The body is too large"),

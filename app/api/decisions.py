@@ -13,7 +13,7 @@ from app.schemas.base import Page
 from app.schemas.decisions import DecisionAnswer, ReasonRequest
 from app.schemas.models import AliasAnswer
 from app.service import Service
-from app.store import decisions, registry, schedules
+from app.store import alias_history, decisions, registry, schedules
 from app.store.registry import CHAMPION, Move
 from app.store.tables import Decision
 
@@ -70,7 +70,7 @@ def roll_back(name: PathName, alias: PathName, service: CurrentService, caller: 
     A version that cannot be loaded is refused, and so is an alias that has pointed at one version only.
     """
     with service.database.read() as session:
-        number = registry.previous_number(session, caller.tenant_id, name, alias)
+        number = alias_history.previous_number(session, caller.tenant_id, name, alias)
     _check_loadable(service, caller, name, number)
     reason = f"rolled back: {request.reason}"
     move = Move(model=name, alias=alias, number=number, reason=reason, moved_by=caller.key_id)

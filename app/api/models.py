@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from app.api.http.idempotency import Idempotency
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
@@ -16,7 +16,7 @@ from app.problems import UnsupportedMedia
 from app.schemas.base import Page
 from app.schemas.jobs import JobAnswer
 from app.schemas.models import AliasAnswer, AliasMoveAnswer, ModelAnswer, MoveRequest, VersionAnswer
-from app.store import datasets, registry
+from app.store import alias_history, datasets, registry
 from app.store.tables import Alias, Model, Revision, Version
 from models.errors import InputError
 from models.types import JsonObject
@@ -24,6 +24,7 @@ from models.types import JsonObject
 router = APIRouter(tags=["models"])
 
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Archived = Annotated[bool, Query(description="List the archived ones instead of those in use.")]
 Digest = Annotated[
     str | None,
     Header(
@@ -40,12 +41,16 @@ _BUNDLE: dict[int | str, JsonObject] = {200: {"description": "The bundle.", "con
 
 @router.get("/v1/models", responses=problems(), summary="List models")
 def list_models(
-    service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    service: CurrentService,
+    caller: Caller,
+    page_token: PageToken = None,
+    page_size: PageSize = 50,
+    archived: Archived = False,
 ) -> Page[ModelAnswer]:
-    """List all models with their aliases, oldest first."""
+    """List the models in use, or the archived ones, with their aliases, oldest first."""
     size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = registry.list_models(session, caller.tenant_id, after_id(page_token) or 0, size)
+        rows = registry.list_models(session, caller.tenant_id, after_id(page_token) or 0, size, archived)
         aliases = registry.aliases_of(session, rows)
     items = [_model(row, aliases[row.id]) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
@@ -61,14 +66,19 @@ def get_model(name: PathName, service: CurrentService, caller: Caller) -> ModelA
 
 @router.get("/v1/models/{name}/versions", responses=problems(404), summary="List versions")
 def list_versions(
-    name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
+    name: PathName,
+    service: CurrentService,
+    caller: Caller,
+    page_token: PageToken = None,
+    page_size: PageSize = 50,
+    archived: Archived = False,
 ) -> Page[VersionAnswer]:
-    """List the versions of a model, newest first."""
+    """List the versions of a model, newest first: those in use, or the archived and deleted ones."""
     size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = registry.list_versions(session, caller.tenant_id, name, after_id(page_token), size)
+        rows = registry.list_versions(session, caller.tenant_id, name, after_id(page_token), size, archived)
         revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id for row in rows])
-    items = [_version(name, row, revisions) for row in rows]
+    items = [version_answer(name, row, revisions) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
@@ -78,7 +88,7 @@ def get_version(name: PathName, number: Number, service: CurrentService, caller:
     with service.database.read() as session:
         row = registry.resolve(session, caller.tenant_id, name, number, None)
         revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id])
-    return _version(name, row, revisions)
+    return version_answer(name, row, revisions)
 
 
 @router.get(
@@ -176,13 +186,19 @@ def list_moves(
     """List the moves of an alias, newest first, with caller and reason."""
     size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = registry.alias_moves(session, caller.tenant_id, name, alias, after_id(page_token), size)
+        rows = alias_history.alias_moves(session, caller.tenant_id, name, alias, after_id(page_token), size)
     items = [AliasMoveAnswer.model_validate(row) for row in rows]
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
 def _model(row: Model, aliases: Sequence[Alias]) -> ModelAnswer:
-    return ModelAnswer(model=row.name, aliases=[alias_answer(alias) for alias in aliases], created_at=row.created_at)
+    return ModelAnswer(
+        model=row.name,
+        aliases=[alias_answer(alias) for alias in aliases],
+        created_at=row.created_at,
+        archived_at=row.archived_at,
+        archived_by=row.archived_by,
+    )
 
 
 def alias_answer(row: Alias) -> AliasAnswer:
@@ -190,7 +206,8 @@ def alias_answer(row: Alias) -> AliasAnswer:
     return AliasAnswer(alias=row.name, version=row.version.number, moved_at=row.moved_at)
 
 
-def _version(model: str, row: Version, revisions: Mapping[int, Revision]) -> VersionAnswer:
+def version_answer(model: str, row: Version, revisions: Mapping[int, Revision]) -> VersionAnswer:
+    """Return the public form of a version; ``revisions`` has the one that it learned from, by id."""
     revision = None if row.revision_id is None else revisions[row.revision_id]
     return VersionAnswer(
         model=model,
@@ -207,4 +224,8 @@ def _version(model: str, row: Version, revisions: Mapping[int, Revision]) -> Ver
         job_id=row.job_id,
         created_by=row.created_by,
         created_at=row.created_at,
+        archived_at=row.archived_at,
+        archived_by=row.archived_by,
+        deleted_at=row.deleted_at,
+        deleted_by=row.deleted_by,
     )

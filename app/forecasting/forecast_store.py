@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.records import ForecastRecord
 from app.serving.alias_refresher import AliasName
 from app.serving.alias_state import ResolvedVersion
-from app.store import decisions, forecast_log, interval_scales, registry
+from app.store import alias_history, decisions, forecast_log, interval_scales, registry
 from app.store.db import Database
 from app.store.tables import Version
 from models.network.spec import Spec
@@ -48,10 +48,11 @@ class ForecastStore:
     def history(self, tenant_id: int, model: str, alias: str) -> Iterable[ResolvedVersion]:
         """Return the versions of an alias's last ``MAX_MOVES`` moves, the newest first, each once."""
         with self._database.read() as session:
-            moves = registry.alias_moves(session, tenant_id, model, alias, None, MAX_MOVES)
-            numbers = dict.fromkeys(move.to_version for move in moves)
-            versions = [registry.resolve(session, tenant_id, model, number, None) for number in numbers]
-            return [resolved_version(version, model, alias) for version in versions]
+            moves = alias_history.alias_moves(session, tenant_id, model, alias, None, MAX_MOVES)
+            row = registry.get_model(session, tenant_id, model)
+            numbers = dict.fromkeys(move.to_version for move in moves if move.to_version is not None)
+            versions = [registry.any_version(session, row, number) for number in numbers]
+            return [resolved_version(one, model, alias) for one in versions if one.archived_at is None]
 
     def log(self, records: Sequence[ForecastRecord]) -> int:
         """Store served forecasts, and return the number of new ones."""

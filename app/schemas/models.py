@@ -30,6 +30,10 @@ class VersionAnswer(Answer):
     job_id: str | None = Field(description="The job that trained the version, or that checked the imported bundle.")
     created_by: str
     created_at: datetime
+    archived_at: datetime | None = Field(None, description="Out of use since then; null: in use.")
+    archived_by: str | None = None
+    deleted_at: datetime | None = Field(None, description="The bundle is gone since then.")
+    deleted_by: str | None = None
 
 
 class AliasAnswer(Answer):
@@ -45,7 +49,7 @@ class AliasMoveAnswer(Answer):
 
     alias: str
     from_version: int | None
-    to_version: int
+    to_version: int | None = Field(description="Null: the alias was deleted.")
     reason: str
     moved_by: str
     moved_at: datetime
@@ -66,3 +70,5 @@ class ModelAnswer(Answer):
     model: str
     aliases: list[AliasAnswer]
     created_at: datetime
+    archived_at: datetime | None = Field(None, description="Out of use since then; null: in use.")
+    archived_by: str | None = None

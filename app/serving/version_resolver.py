@@ -16,6 +16,7 @@ from app.serving.single_flight import SingleFlight
 
 DEFAULT_ALIAS = "champion"
 LOOKUP_THREADS = 4
+NUMBER_TTL_S = 1.0  # a version does not change, but it may be archived
 
 VersionKey = tuple[int, str, int]  # tenant id, model, number of the version
 
@@ -37,7 +38,7 @@ class Resolver:
     ) -> None:
         self.aliases = AliasRefresher(store, loader, times, clock, capacity)
         self._look_up, self._patience_s, self._clock = store.look_up, times.patience_s, clock
-        self._numbers: LRU[VersionKey, ResolvedVersion] = LRU(capacity)
+        self._numbers: LRU[VersionKey, tuple[ResolvedVersion, float]] = LRU(capacity)  # with the time of the query
         self._lookups: SingleFlight[VersionKey | AliasName, ResolvedVersion] = SingleFlight()
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(LOOKUP_THREADS, "resolve")
@@ -49,7 +50,8 @@ class Resolver:
         if version is None:
             return self.aliases.find((tenant_id, model, alias or DEFAULT_ALIAS))
         with self._lock:
-            return self._numbers.get((tenant_id, model, version))
+            known = self._numbers.get((tenant_id, model, version))
+        return None if known is None or self._clock() - known[1] > NUMBER_TTL_S else known[0]
 
     def ask(self, tenant_id: int, model: str, version: int | None, alias: str | None) -> "Future[ResolvedVersion]":
         """Return a future of the version, which raises NotFound or the database's error; cancelling it stops nothing.
@@ -61,8 +63,7 @@ class Resolver:
             known = self.aliases.ask(name)
             return known or self._lookups.submit(name, partial(self._first_look_up, name), self._threads)
         number = (tenant_id, model, version)
-        with self._lock:
-            found = self._numbers.get(number)
+        found = self.find(tenant_id, model, version, None)
         if found is not None:
             return resolved(found)
         return self._lookups.submit(number, partial(self._look_up_number, number), self._threads)
@@ -95,9 +96,10 @@ class Resolver:
         tenant_id, model, version = number
         found = self.find(tenant_id, model, version, None)
         if found is None:
+            asked_s = self._clock()
             found = self._look_up(tenant_id, model, version, None)
             with self._lock:
-                self._numbers.put(number, found)
+                self._numbers.put(number, (found, asked_s))
         return found
 
     def _first_look_up(self, name: AliasName) -> ResolvedVersion:

@@ -70,6 +70,7 @@ def reject(session: Session, tenant_id: int, move: registry.Move) -> Decision:
 
 def _settle(session: Session, tenant_id: int, move: registry.Move, verdict: str) -> Decision:
     registry.lock_model(session, tenant_id, move.model)  # concurrent decisions are made one after the other
+    assert move.number is not None
     decision = get(session, tenant_id, move.model, move.number)
     if decision.verdict != PENDING:
         raise Conflict(f"version {move.number} does not wait for approval: it was {decision.verdict} already")

@@ -41,11 +41,11 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Move of an alias to the version ``number``, with a ``reason`` in words."""
+    """Move of an alias to the version ``number`` (None: it is deleted), with a ``reason`` in words."""
 
     model: str
     alias: str
-    number: int
+    number: int | None
     reason: str
     moved_by: str
 
@@ -76,6 +76,7 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
         origin=new.origin,
     )
     session.add(version)
+    model.archived_at = model.archived_by = None
     session.flush()
     return version
 
@@ -118,7 +119,8 @@ def version(session: Session, tenant_id: int, version_id: int) -> Version:
 def bundle(session: Session, tenant_id: int, version_id: int) -> bytes:
     """Return the version's bundle. Raise NotFound, CorruptBundle if its SHA-256 is not the registered one."""
     columns = select(Version.bundle, Version.sha256, Version.number)
-    row = session.execute(columns.where(Version.tenant_id == tenant_id, Version.id == version_id)).one_or_none()
+    own = (Version.tenant_id == tenant_id, Version.id == version_id, Version.deleted_at.is_(None))
+    row = session.execute(columns.where(*own)).one_or_none()
     if row is None:
         raise NotFound(f"no version with the id {version_id}; GET /v1/models lists the models")
     found = sha256(row.bundle).hexdigest()
@@ -136,6 +138,7 @@ def move_alias(session: Session, tenant_id: int, move: Move) -> Alias:
     Raise NotFound for the model or the version, Conflict if the model would get more than ``MAX_ALIASES``.
     """
     model = lock_model(session, tenant_id, move.model)
+    assert move.number is not None
     version = _numbered(session, model, move.number)
     aliases = {alias.name: alias for alias in list_aliases(session, tenant_id, move.model)}
     alias = aliases.get(move.alias)
@@ -144,26 +147,12 @@ def move_alias(session: Session, tenant_id: int, move: Move) -> Alias:
     if alias is None and len(aliases) >= MAX_ALIASES:
         raise Conflict(f"model {excerpt(model.name)} has {MAX_ALIASES} aliases, which is the limit; move one of them")
     moved_at = now(session)
-    _record(session, model, move, None if alias is None else alias.version.number, moved_at)
+    record_move(session, model, move, None if alias is None else alias.version.number, moved_at)
     alias = alias or Alias(tenant_id=tenant_id, model_id=model.id, name=move.alias)
     alias.version, alias.moved_at = version, moved_at
     session.add(alias)
     session.flush()
     return alias
-
-
-def previous_number(session: Session, tenant_id: int, model: str, alias: str) -> int:
-    """Return the number of the version that the alias pointed at before its last move.
-
-    Raise NotFound for the model or the alias, Conflict if it has pointed at one version only.
-    """
-    moves = alias_moves(session, tenant_id, model, alias, None, 1)
-    if not moves:
-        raise NotFound(f"model {excerpt(model)} has no alias {excerpt(alias)}; it has never pointed at anything")
-    if moves[0].from_version is None:
-        message = f"alias {excerpt(alias)} has pointed at version {moves[0].to_version} only"
-        raise Conflict(f"{message}; there is nothing to roll back to")
-    return moves[0].from_version
 
 
 def get_model(session: Session, tenant_id: int, name: str) -> Model:
@@ -182,18 +171,22 @@ def model_by_id(session: Session, tenant_id: int, model_id: int) -> Model:
     return found
 
 
-def list_models(session: Session, tenant_id: int, after_id: int, size: int) -> list[Model]:
-    """Return up to ``size`` models with an id above ``after_id``, oldest first."""
+def list_models(session: Session, tenant_id: int, after_id: int, size: int, archived: bool = False) -> list[Model]:
+    """Return up to ``size`` models with an id above ``after_id``, oldest first: those in use, or the archived ones."""
     query = select(Model).where(Model.tenant_id == tenant_id, Model.id > after_id)
+    query = query.where(Model.archived_at.is_not(None) if archived else Model.archived_at.is_(None))
     return list(session.scalars(query.order_by(Model.id).limit(size)))
 
 
-def list_versions(session: Session, tenant_id: int, model: str, after_id: int | None, size: int) -> list[Version]:
-    """Return up to ``size`` versions with an id below ``after_id`` (None: all), newest first.
+def list_versions(
+    session: Session, tenant_id: int, model: str, after_id: int | None, size: int, archived: bool = False
+) -> list[Version]:
+    """Return up to ``size`` versions with an id below ``after_id`` (None: all), newest first; in use, or archived.
 
     Raise NotFound for the model.
     """
     query = select(Version).where(Version.model_id == get_model(session, tenant_id, model).id)
+    query = query.where(Version.archived_at.is_not(None) if archived else Version.archived_at.is_(None))
     if after_id is not None:
         query = query.where(Version.id < after_id)
     return list(session.scalars(query.order_by(Version.id.desc()).limit(size)))
@@ -220,20 +213,6 @@ def champion(session: Session, tenant_id: int, model: str | None) -> Version | N
     of_model = query.where(Alias.tenant_id == tenant_id, Model.name == model, Alias.name == CHAMPION)
     found = session.scalars(of_model).one_or_none()
     return None if found is None else found.version
-
-
-def alias_moves(
-    session: Session, tenant_id: int, model: str, alias: str, after_id: int | None, size: int
-) -> list[AliasMove]:
-    """Return up to ``size`` moves with an id below ``after_id`` (None: all), newest first.
-
-    Raise NotFound for the model.
-    """
-    model_id = get_model(session, tenant_id, model).id
-    query = select(AliasMove).where(AliasMove.model_id == model_id, AliasMove.alias == alias)
-    if after_id is not None:
-        query = query.where(AliasMove.id < after_id)
-    return list(session.scalars(query.order_by(AliasMove.id.desc()).limit(size)))
 
 
 def _check_origin(session: Session, tenant_id: int, new: NewVersion) -> None:
@@ -265,7 +244,8 @@ def lock_model(session: Session, tenant_id: int, name: str) -> Model:
     return model
 
 
-def _record(session: Session, model: Model, move: Move, from_version: int | None, moved_at: datetime) -> None:
+def record_move(session: Session, model: Model, move: Move, from_version: int | None, moved_at: datetime) -> None:
+    """Store a move and announce it to webhooks."""
     facts = {
         "alias": move.alias,
         "from_version": from_version,
@@ -278,6 +258,18 @@ def _record(session: Session, model: Model, move: Move, from_version: int | None
 
 
 def _numbered(session: Session, model: Model, number: int) -> Version:
+    found = any_version(session, model, number)
+    if found.archived_at is not None:
+        message = f"version {number} of model {excerpt(model.name)}"
+        if found.deleted_at is not None:
+            raise NotFound(f"{message} was deleted on {found.deleted_at:%Y-%m-%d} by {found.deleted_by}")
+        hint = f"POST /v1/models/{model.name}/versions/{number}/restore takes it back into use"
+        raise NotFound(f"{message} was archived on {found.archived_at:%Y-%m-%d} by {found.archived_by}; {hint}")
+    return found
+
+
+def any_version(session: Session, model: Model, number: int) -> Version:
+    """Return a version by its number, also an archived or deleted one. Raise NotFound."""
     query = select(Version).where(Version.model_id == model.id)
     found = session.scalars(query.where(Version.number == number)).one_or_none()
     if found is None:

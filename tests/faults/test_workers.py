@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from app.store import registry
+from app.store import alias_history, registry
 from app.store.db import Database
 from app.store.tables import Job
 from models.network.spec import Training
@@ -53,7 +53,7 @@ def assert_one_version(database: Database, job: Job) -> None:
         champion = registry.champion(session, job.tenant_id, job.model)
         assert champion is not None
         assert champion.id == version.id
-        assert len(registry.alias_moves(session, job.tenant_id, job.model, "champion", None, 10)) == 1
+        assert len(alias_history.alias_moves(session, job.tenant_id, job.model, "champion", None, 10)) == 1
 
 
 def test_a_killed_worker_ends_its_trainer_and_another_runs_the_job(sqlite: Database, postgres: Database) -> None:

@@ -33,7 +33,8 @@ ALL_JOBS = JobFilter()
 
 def get(session: Session, tenant_id: int, job_id: str) -> Job:
     """Return the present row of a job. Raise NotFound."""
-    job = session.scalars(fresh((Job.tenant_id == tenant_id) & (Job.id == job_id))).one_or_none()
+    own = (Job.tenant_id == tenant_id) & (Job.id == job_id) & Job.deleted_at.is_(None)
+    job = session.scalars(fresh(own)).one_or_none()
     if job is None:
         raise NotFound(f"no job {excerpt(job_id)}; GET /v1/jobs lists them")
     return job
@@ -65,7 +66,7 @@ def list_page(session: Session, tenant_id: int, after: str | None, size: int, on
 
     Raise NotFound for ``after``.
     """
-    query = select(Job).where(Job.tenant_id == tenant_id)
+    query = select(Job).where(Job.tenant_id == tenant_id, Job.deleted_at.is_(None))
     for name in ("state", "kind", "model", "parent_id"):
         if (value := getattr(only, name)) is not None:
             query = query.where(getattr(Job, name) == value)

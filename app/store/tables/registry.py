@@ -13,7 +13,7 @@ Origin = Literal["job", "import"]
 
 
 class Model(Owned, Base):
-    """Name under which versions are registered."""
+    """Name under which versions are registered; an archived one is in no list until it gets another version."""
 
     __tablename__ = "models"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -21,6 +21,8 @@ class Model(Owned, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     created_at: Mapped[datetime]
+    archived_at: Mapped[datetime | None]
+    archived_by: Mapped[str | None]
 
 
 class Version(Owned, Base):
@@ -28,6 +30,7 @@ class Version(Owned, Base):
 
     A version of ``origin`` "job" was trained here: it has the job and the revision that it learned from. A version of
     ``origin`` "import" came as a bundle: it may have neither, and ``job_id`` is the job that checked it.
+    An archived version is out of use; of a deleted one the bundle is empty.
     """
 
     __tablename__ = "versions"
@@ -55,6 +58,10 @@ class Version(Owned, Base):
     created_by: Mapped[str]
     created_at: Mapped[datetime]
     origin: Mapped[Origin] = mapped_column(String, server_default="job")
+    archived_at: Mapped[datetime | None]
+    archived_by: Mapped[str | None]
+    deleted_at: Mapped[datetime | None]
+    deleted_by: Mapped[str | None]
 
 
 class Alias(Owned, Base):
@@ -73,7 +80,7 @@ class Alias(Owned, Base):
 
 
 class AliasMove(Owned, Base):
-    """Move of an alias, by version numbers; ``from_version`` is NULL for a new alias."""
+    """Move of an alias, by version numbers; ``from_version`` is NULL for a new alias, ``to_version`` for a deletion."""
 
     __tablename__ = "alias_moves"
     __table_args__ = (Index(None, "model_id", "id"),)
@@ -82,7 +89,7 @@ class AliasMove(Owned, Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
     alias: Mapped[str]
     from_version: Mapped[int | None]
-    to_version: Mapped[int]
+    to_version: Mapped[int | None]
     reason: Mapped[str]
     moved_by: Mapped[str]
     moved_at: Mapped[datetime]

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from app.problems import Conflict, CorruptBundle, NotFound
-from app.store import jobs, registry
+from app.store import alias_history, jobs, registry
 from app.store.db import Database
 from app.store.tables import Job, Revision, Version
 from tests.app.store.conftest import at_once, new_job, new_version, point, register
@@ -75,8 +75,8 @@ def test_an_alias_moves_and_every_move_is_recorded(database: Database, acme: int
         assert registry.resolve(session, acme, "demand", None, None).number == 2
         assert registry.resolve(session, acme, "demand", None, "champion").number == 2
         assert [(a.name, a.version.number) for a in registry.list_aliases(session, acme, "demand")] == [("champion", 2)]
-        moves = registry.alias_moves(session, acme, "demand", "champion", None, 10)
-        later = registry.alias_moves(session, acme, "demand", "champion", moves[0].id, 1)
+        moves = alias_history.alias_moves(session, acme, "demand", "champion", None, 10)
+        later = alias_history.alias_moves(session, acme, "demand", "champion", moves[0].id, 1)
     assert [(move.from_version, move.to_version, move.reason) for move in moves] == [
         (3, 2, "rollback"),
         (1, 3, "better"),
@@ -97,7 +97,7 @@ def test_an_alias_that_is_moved_at_once_has_a_history_without_gaps(
 
     assert at_once([partial(move, number) for number in (1, 2, 3, 4)]) == [None] * 4
     with database.read() as session:
-        newest_first = registry.alias_moves(session, acme, "demand", "champion", None, 10)
+        newest_first = alias_history.alias_moves(session, acme, "demand", "champion", None, 10)
         champion = registry.resolve(session, acme, "demand", None, None).number
     moves = newest_first[::-1]
     assert [move.from_version for move in moves] == [None] + [move.to_version for move in moves[:-1]]

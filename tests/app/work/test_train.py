@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, update
 
-from app.store import registry
+from app.store import alias_history, registry
 from app.store.db import Database
 from app.store.outcomes import Outcome
 from app.store.tables import Job, Revision
@@ -78,7 +78,7 @@ def test_a_training_job_registers_one_version_with_its_report(database: Database
         champion = registry.champion(session, job.tenant_id, "demand")
         assert champion is not None
         assert champion.id == version.id
-        [move] = registry.alias_moves(session, job.tenant_id, "demand", "champion", None, 10)
+        [move] = alias_history.alias_moves(session, job.tenant_id, "demand", "champion", None, 10)
         made = bundle.from_bytes(registry.bundle(session, job.tenant_id, version.id))
     assert (move.from_version, move.to_version, move.reason, move.moved_by) == (None, 1, "the first version", job.id)
     assert made.spec == SPEC
@@ -111,7 +111,7 @@ def test_a_better_version_becomes_champion_and_the_reason_names_the_gain(sqlite:
     assert new.scores["promotion"].startswith(f"MASE {mine:.4g} is below the ")
     assert new.scores["promotion"].endswith(f" of version {old.number} on windows that neither was trained on")
     with sqlite.read() as session:
-        moves = registry.alias_moves(session, job.tenant_id, "demand", "champion", None, 10)
+        moves = alias_history.alias_moves(session, job.tenant_id, "demand", "champion", None, 10)
     assert [(move.from_version, move.to_version, move.moved_by) for move in moves] == [(1, 2, job.id), (None, 1, "cli")]
     assert moves[0].reason == new.scores["promotion"]
 
