@@ -10,7 +10,7 @@ from app.planning.job_kind import PlanContext, RequestedKind, StoredData, Stored
 from app.planning.training_payload import AutoSearch, TrainPayload, training_details
 from app.schemas.base import VERSION_NAME, Body, Name, Number
 from app.schemas.job_bodies import Baselines, BudgetS, PromotionBody
-from app.schemas.specs import MemberFields, SpecFields, TrainingFields
+from app.schemas.specs import PartialMember, PartialSpec, PartialTraining
 from app.store.jobs import NewJob
 from models.data.panel import Panel
 from models.errors import MAX_FAULTS, Fault, InputError, SpecError, excerpt
@@ -52,9 +52,9 @@ class TrainRequest(PromotionBody):
     dataset: Name
     revision: Number | None = None
     recipe: Name = Field("default", description="Source of the fields that are neither given nor follow from the data.")
-    spec: SpecFields = Field({}, max_length=50, description="Fields of the spec; those left out follow from the data.")
-    training: TrainingFields = Field({}, max_length=50, description="Training settings; those left out have defaults.")
-    ensemble: Annotated[list[Annotated[MemberFields, Field(max_length=50)]], Field(fail_fast=True)] | None = Field(
+    spec: PartialSpec = Field({}, max_length=50, description="Fields of the spec; those left out follow from the data.")
+    training: PartialTraining = Field({}, max_length=50, description="Training settings; those left out have defaults.")
+    ensemble: Annotated[list[Annotated[PartialMember, Field(max_length=50)]], Field(fail_fast=True)] | None = Field(
         None,
         min_length=1,
         max_length=10,

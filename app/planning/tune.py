@@ -10,7 +10,7 @@ from app.planning.train import AutoRequest, TrainRequest, plan_training
 from app.planning.training_payload import training_details
 from app.schemas.base import Name
 from app.schemas.job_bodies import Baselines, BudgetS, DatasetJobBody, PromotionBody
-from app.schemas.specs import SpecFields, TrainingFields
+from app.schemas.specs import PartialSpec, PartialTraining
 from app.store.jobs import NewJob
 from models.types import JsonObject
 
@@ -27,8 +27,8 @@ class TuneRequest(DatasetJobBody, PromotionBody):
     kind: Literal["tune"]
     model: Name
     recipe: Name = "default"
-    spec: SpecFields = Field({}, max_length=50, description="Fields that the search may not change.")
-    training: TrainingFields = Field({}, max_length=50)
+    spec: PartialSpec = Field({}, max_length=50, description="Fields that the search may not change.")
+    training: PartialTraining = Field({}, max_length=50)
     budget_s: BudgetS = Field(3_600, description="Seconds for the search and for the training of its result.")
     trials: Annotated[int, Field(ge=1, le=500)] | None = Field(
         None, description="Number of candidates: the named ones first, then random ones."

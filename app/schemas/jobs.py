@@ -8,7 +8,7 @@ from pydantic import Field
 from app.schemas.base import Answer, DescribedBy, JsonObject
 from app.schemas.decisions import GateDocument
 from app.schemas.reports import BacktestAnswer, TrialAnswer
-from app.schemas.specs import MemberAnswer, SpecDocument, SpecFields, TrainingDocument
+from app.schemas.specs import MemberAnswer, PartialSpec, SpecDocument, TrainingDocument
 
 
 class ProgressAnswer(Answer):
@@ -65,7 +65,7 @@ class AutoAnswer(Answer):
     """Search for the best spec."""
 
     budget_s: float
-    fixed: SpecFields = Field(description="Fields of the spec that the search does not change.")
+    fixed: PartialSpec = Field(description="Fields of the spec that the search does not change.")
     trials: int | None = None
 
 

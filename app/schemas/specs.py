@@ -63,9 +63,9 @@ class TrainingAnswer(Answer):
 
 SpecDocument = Annotated[JsonObject, DescribedBy(SpecAnswer)]
 TrainingDocument = Annotated[JsonObject, DescribedBy(TrainingAnswer)]
-SpecFields = Annotated[JsonObject, DescribedBy(SpecAnswer, partial=True)]  # of a request: those that it sets
-TrainingFields = Annotated[JsonObject, DescribedBy(TrainingAnswer, partial=True)]
-MemberFields = Annotated[JsonObject, DescribedBy(SpecAnswer, TrainingAnswer, partial=True)]
+PartialSpec = Annotated[JsonObject, DescribedBy(SpecAnswer, partial=True)]  # of a request: those that it sets
+PartialTraining = Annotated[JsonObject, DescribedBy(TrainingAnswer, partial=True)]
+PartialMember = Annotated[JsonObject, DescribedBy(SpecAnswer, TrainingAnswer, partial=True)]
 
 
 class MemberAnswer(Answer):

@@ -125,9 +125,9 @@ def _contradictions(spec: SpecFields) -> Iterator[Fault]:
         reading = " or ".join(name for name, other in ENCODERS.items() if not other.by_season)
         hint = f"turn it off, or use strategy {decoding} with encoder {reading}"
         yield _contradiction("attention", "there is no decoder, or no sequence for it to attend to", hint)
-    if not strategy.learns and (spec.loss != "mae" or spec.context == 0):
-        message = f"{spec.strategy} has no network: it forecasts one point for each step, from the past"
-        yield _contradiction("strategy", message, "leave loss at mae, and give a context")
+    if not strategy.learns and spec.loss != "mae":
+        message = f"{spec.strategy} has no network that loss {spec.loss} could train"
+        yield _contradiction("loss", message, "leave loss out, or use a strategy with a network, such as direct")
 
 
 def _check_segments(spec: SpecFields) -> Iterator[Fault]:

@@ -48,6 +48,10 @@ class Strategy(Protocol):
     def needs_past(self) -> bool:
         """Whether it cannot forecast a series without history."""
 
+    @property
+    def by_point(self) -> bool:
+        """Whether it is defined by its steps, so that segments of several points would change it."""
+
     def outputs(self, horizon: int, segment: int) -> int:
         """Return O."""
 
@@ -64,6 +68,11 @@ class Vector:
     decodes: bool = False
     learns: bool = True
     needs_past: bool = False
+
+    @property
+    def by_point(self) -> bool:
+        """Whether each point is predicted from the one before, or each point is a training target."""
+        return not self.whole or self.every_step
 
     def outputs(self, horizon: int, segment: int) -> int:
         """Return H, or S where only the next segment is predicted and then appended to the context."""
@@ -92,6 +101,11 @@ class Decoder:
     decodes: bool = True
     learns: bool = True
     needs_past: bool = False
+
+    @property
+    def by_point(self) -> bool:
+        """Whether the state of each point follows from that of the point before."""
+        return self.chained
 
     def outputs(self, horizon: int, segment: int) -> int:
         """Return H."""
@@ -146,6 +160,7 @@ class SeasonalNaive:
     decodes = False
     learns = False
     needs_past = True
+    by_point = True
 
     def outputs(self, horizon: int, segment: int) -> int:
         """Return H."""

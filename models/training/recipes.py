@@ -3,7 +3,6 @@
 The suggestions for a panel depend on its frequency, season and lengths alone; see ``suggest``.
 """
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,20 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from models.data.calendar import Freq, parse_freq
+from models.data.calendar import parse_freq
 from models.data.panel import Panel
 from models.errors import SpecError
-from models.evaluation.origins import plan_for
+from models.network.encoders import ENCODERS
 from models.network.fields import FieldValues
+from models.network.losses import LOSSES
+from models.network.scaling import SCALINGS
 from models.network.spec import Spec, Training
 from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
+from models.training.lengths import suggest_lengths
 
-SEASONS_OF_CONTEXT = 3  # enough to distinguish a season from a trend
-HORIZONS_OF_CONTEXT = 3
-DAYS_OF_CONTEXT = 8  # for steps shorter than a day: a week and a day identify the weekday
-MIN_CONTEXT = 8
-MAX_CONTEXT = 1_000
 # The number of windows that do not overlap measures the information in a panel. With few of them a network overfits: on
 # validation origins of data sets with 3 to 25, a tenth of the steps gave an error up to a quarter lower; data sets with
 # 300 and more needed all steps. Three times the dropout helped below 300 windows, and cost 5 % above 1,000.
@@ -35,7 +32,7 @@ FEW_WINDOWS = 400
 FEW_DROPOUT, DROPOUT = 0.3, 0.1
 # Networks trained to carry a state over four windows forecast as well as others after one, and hardly worse after four.
 CARRY = 4
-MAX_STEPS = 8  # of the cell; with more, training takes longer and forecasts do not improve
+NONE: FieldValues = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,41 +126,23 @@ def draw_candidates(given: Collection[str] = ()) -> Iterator[SpecCandidate]:
         yield SpecCandidate(f"drawn-{number}", "drawn at random", spec, context_times)
 
 
-def default_horizon(freq: Freq) -> int:
-    """Return one season, a quarter of it if it is longer than 48 steps, six steps if there is no season."""
-    if freq.season == 1:
-        return 6
-    return freq.season if freq.season <= 48 else max(1, freq.season // 4)
-
-
-def suggest(panel: Panel, fields: FieldValues, recipe: str = "default") -> Spec:
+def suggest(panel: Panel, fields: FieldValues, recipe: str = "default", tried: FieldValues = NONE) -> Spec:
     """Return the spec with ``fields`` as given and other fields suited to ``panel``.
 
-    A horizon that is not given is halved until half of the series are long enough for it and for its backtest.
+    ``tried``: fields that the library sets in place of those of the recipe. Fields of either that contradict a given
+    one are left out; the lengths are those of ``models.training.lengths``.
 
     Raises:
         SpecError: a field that does not exist or cannot work, or another frequency than the panel's.
     """
-    given = {"freq": str(panel.freq), **RECIPES[recipe].spec, **fields}
+    given = {"freq": str(panel.freq), **fields}
     _refuse_bad_fields(given)
-    # The season of the frequency, if half the series hold it twice.
-    given["season"] = fields.get("season", panel.freq.season if panel.median_length >= 2 * panel.freq.season else 1)
-    if "horizon" not in fields:
-        given["horizon"] = default_horizon(panel.freq)
-        while (
-            given["horizon"] > 1 and _training_points(panel, given["horizon"], given["season"]) < 2 * given["horizon"]
-        ):
-            given["horizon"] //= 2
-    used = [name for role in ROLES for name in given.get(role, ()) if name in panel.categories]
-    given.setdefault("categories", [[name, list(panel.categories[name])] for name in used])
-    context = _context(panel, given["season"], given["horizon"])
-    if "segment" not in given:
-        given["segment"] = _segment(given, context)
-    if "context" not in given:
-        multiple = given["season"] if given.get("encoder") == "convlstm" else given["segment"]
-        given["context"] = max(context // multiple, 1) * multiple
-    overfits = _count_windows(panel, given["context"], given["horizon"]) < FEW_WINDOWS
-    spec = Spec.from_json({"dropout": FEW_DROPOUT if overfits else DROPOUT, **given})
+    chosen = _override({**RECIPES[recipe].spec, **tried}, given)
+    used = [name for role in ROLES for name in chosen.get(role, ()) if name in panel.categories]
+    chosen.setdefault("categories", [[name, list(panel.categories[name])] for name in used])
+    chosen |= suggest_lengths(panel, chosen, fields)
+    overfits = _count_windows(panel, chosen["context"], chosen["horizon"]) < FEW_WINDOWS
+    spec = Spec.from_json({"dropout": FEW_DROPOUT if overfits else DROPOUT, **chosen})
     if parse_freq(spec.freq) != panel.freq:
         message = f"freq is {spec.freq}, the data set has {panel.freq}"
         hint = "leave freq out, or train on data of that frequency"
@@ -185,19 +164,6 @@ def _count_windows(panel: Panel, context: int, horizon: int) -> int:
     return len(panel.y) // max(1, context + horizon)
 
 
-def _training_points(panel: Panel, horizon: int, season: int) -> int:
-    """Return the number of points of the median series before its backtest."""
-    return panel.median_length - plan_for(panel, horizon, season).held_out
-
-
-def _context(panel: Panel, season: int, horizon: int) -> int:
-    """Return a suitable context, at most as long as the training part of the median series."""
-    points = max(SEASONS_OF_CONTEXT * season, HORIZONS_OF_CONTEXT * horizon, panel.freq.season + horizon, MIN_CONTEXT)
-    if panel.freq.min_days < 1 and season > 1:
-        points = max(points, int(DAYS_OF_CONTEXT / panel.freq.min_days))
-    return max(2, min(points, MAX_CONTEXT, _training_points(panel, horizon, season) - 1))
-
-
 def _refuse_bad_fields(given: FieldValues) -> None:
     """Refuse fields that are invalid by themselves; combinations are checked once all fields are known."""
     try:
@@ -207,18 +173,33 @@ def _refuse_bad_fields(given: FieldValues) -> None:
             raise
 
 
-def _segment(given: FieldValues, suggested: int) -> int:
-    """Return the smallest divisor or multiple of the season that makes at most ``MAX_STEPS`` segments of the context.
+def _override(suggested: FieldValues, given: FieldValues) -> dict[str, Any]:
+    """Return ``given`` and the ``suggested`` fields that agree with it; each given field is valid by itself.
 
-    It divides a given context, and the horizon of a strategy that decodes segments; if no season does, any divisor is
-    used.
+    A strategy without a network takes none of the suggestions. Attention needs a decoder, a ConvLSTM the cell that it
+    is defined for, quantiles a loss that trains them, a carried state a strategy that continues from it, and a
+    transform a scaling by window.
     """
-    season, context = given["season"], given.get("context", suggested)
-    if given.get("encoder") == "convlstm" or given.get("state") == "carried":
-        return 1
-    decodes = STRATEGIES[given.get("strategy", "direct")].decodes
-    divided = ([context] if "context" in given else []) + ([given["horizon"]] if decodes else [])
-    parts = [size for size in range(1, season) if season % size == 0]
-    sizes = [*parts, *range(season, context + season, season), *range(1, context + 1)]
-    fitting = [size for size in sizes if all(length % size == 0 for length in divided)]
-    return int(next((size for size in fitting if context // size <= MAX_STEPS), math.gcd(*divided) or 1))
+    if "strategy" in given and not STRATEGIES[given["strategy"]].learns:
+        return dict(given)
+    implied = dict(suggested)
+    only_cell = ENCODERS[given.get("encoder", "forward")].only_cell
+    if only_cell:
+        implied["cell"] = only_cell
+    if given.get("attention") and not _decodes(implied):
+        implied["strategy"] = "decoder"
+    if given.get("state") == "carried" and _decodes(implied):
+        implied["strategy"] = "direct"
+    if "quantiles" in given and not _trains_quantiles(implied.get("loss", "mae")):
+        implied["loss"] = "quantile"
+    if given.get("transform", "none") != "none" and SCALINGS[implied.get("scaling", "level")].by_panel:
+        implied["scaling"] = "level"
+    return {**implied, **given}
+
+
+def _decodes(fields: FieldValues) -> bool:
+    return STRATEGIES[fields.get("strategy", "direct")].decodes
+
+
+def _trains_quantiles(loss: str) -> bool:
+    return LOSSES[loss].per_quantile or LOSSES[loss].spreads > 0

@@ -259,7 +259,7 @@ def _candidate_specs(
         if changes.keys() & fields.keys():
             continue
         try:
-            spec = suggest(panel, {**fields, **changes}, candidate.recipe)
+            spec = suggest(panel, fields, candidate.recipe, tried=changes)
             check_training(spec, training)
         except SpecError:
             continue

@@ -119,6 +119,17 @@ def test_a_batch_that_would_fill_the_memory_of_a_worker_is_refused(sales: Planni
     assert "15.8 GiB" in fault.message
 
 
+@pytest.mark.parametrize("auto", [None, {"budget_s": 600.0}])
+def test_seasonal_naive_is_trained_by_its_name_alone(sales: PlanningRoom, auto: dict[str, float] | None) -> None:
+    payload = payload_of(sales.plan(**request(spec={"strategy": "seasonal_naive"}, auto=auto)))
+    assert (payload.spec.strategy, payload.spec.loss, payload.spec.season) == ("seasonal_naive", "mae", 7)
+
+
+def test_a_member_that_names_another_strategy_means_it(sales: PlanningRoom) -> None:
+    members = payload_of(sales.plan(**request(ensemble=[{}, {"strategy": "iterative"}]))).members
+    assert [(member.spec.strategy, member.spec.segment) for member in members] == [("direct", 7), ("iterative", 1)]
+
+
 def test_a_search_does_not_change_the_fields_of_the_request(sales: PlanningRoom) -> None:
     payload = payload_of(sales.plan(**request(spec={"cell": "lstm"}, auto={"budget_s": 30.0})))
     assert payload.auto == AutoSearch(30.0, {"cell": "lstm", "season": 7, "horizon": 7})

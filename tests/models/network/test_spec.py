@@ -165,7 +165,7 @@ TOGETHER = [
     ({"scaling": "seasonal", "season": 11}, "scaling"),
     ({"scaling": "seasonal", "season": 3, "strategy": "seq2seq"}, "scaling"),
     ({"scaling": "panel", "transform": "log"}, "transform"),
-    ({"strategy": "seasonal_naive", "loss": "quantile"}, "strategy"),
+    ({"strategy": "seasonal_naive", "loss": "quantile"}, "loss"),
     ({"context": 0}, "context"),
     ({"context": 0, "static_covariates": ("a",), "past_covariates": ("b",)}, "past_covariates"),
     ({"context": 0, "static_covariates": ("a",), "strategy": "iterative"}, "strategy"),

@@ -10,7 +10,8 @@ from models.data.windows import split
 from models.errors import SpecError
 from models.evaluation.origins import plan_for
 from models.network.sizes import check_training
-from models.training.recipes import RECIPES, default_horizon, suggest, suggest_training
+from models.training.lengths import default_horizon
+from models.training.recipes import RECIPES, suggest, suggest_training
 from tests.models.samples import panel_of, with_covariates
 
 
@@ -121,6 +122,83 @@ def test_a_field_that_cannot_work_is_refused_by_name(fields, named):
     with pytest.raises(SpecError) as caught:
         suggest(panel_of(np.arange(100)), fields)
     assert [fault.field for fault in caught.value.faults] == [named]
+
+
+HALF_HOURS = panel_of(*[np.arange(4000.0)] * 3, freq="30min")
+
+
+@pytest.mark.parametrize("strategy", ["iterative", "seq2seq", "decoder"])
+def test_a_named_strategy_that_is_defined_by_its_steps_reads_single_points(strategy):
+    spec = suggest(HALF_HOURS, {"strategy": strategy, "horizon": 10})
+    assert (spec.segment, spec.strategy) == (1, strategy)
+    # 8 days are 384 points; whole seasons of 48 in at most 200 steps are 4.
+    assert spec.context == 192
+    assert suggest(HALF_HOURS, {"strategy": strategy, "horizon": 10, "segment": 5, "context": 50}).segment == 5
+
+
+def test_a_named_iterative_strategy_takes_a_pass_for_each_step():
+    spec = suggest(HALF_HOURS, {"strategy": "iterative", "horizon": 10})
+    assert -(-spec.horizon // spec.outputs) == 10
+
+
+def test_a_named_parallel_strategy_has_several_segments_to_decode():
+    for horizon in (48, 24, 7, 1):
+        spec = suggest(HALF_HOURS, {"strategy": "parallel", "horizon": horizon})
+        assert horizon // spec.segment >= min(horizon, 2)
+        assert horizon % spec.segment == 0
+
+
+def test_a_strategy_that_the_library_chooses_may_read_segments():
+    plain = suggest(HALF_HOURS, {"horizon": 10})
+    tried = suggest(HALF_HOURS, {"horizon": 10}, tried={"strategy": "seq2seq"})
+    assert (tried.strategy, tried.segment, tried.context) == ("seq2seq", plain.segment, plain.context)
+    assert plain.segment == 48
+
+
+def test_a_stored_spec_keeps_its_segment():
+    before = suggest(HALF_HOURS, {"strategy": "iterative", "segment": 48})
+    assert suggest(HALF_HOURS, before.to_json()) == before
+
+
+def test_a_given_context_is_read_in_more_than_one_step():
+    for context in (53, 106, 169, 384):
+        spec = suggest(HALF_HOURS, {"context": context})
+        assert spec.context == context
+        assert spec.steps > 1
+
+
+PROMOTED = with_covariates(panel_of(np.arange(300.0), np.arange(300.0)), size=np.repeat([1.0, 2.0], 300))
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@pytest.mark.parametrize(
+    ("given", "implied"),
+    [
+        ({"strategy": "seasonal_naive"}, {"loss": "mae", "segment": 1}),
+        ({"encoder": "convlstm"}, {"cell": "lstm", "segment": 1}),
+        ({"attention": True}, {}),
+        ({"state": "carried"}, {"segment": 1}),
+        ({"transform": "log"}, {}),
+        ({"quantiles": (0.2, 0.5, 0.8)}, {"loss": "quantile"}),
+        ({"loss": "mae"}, {}),
+        ({"context": 25}, {}),
+        ({"context": 0, "static_covariates": ("size",)}, {"segment": 1}),
+        ({"strategy": "decoder"}, {"segment": 1}),
+        ({"segment": 3}, {}),
+    ],
+)
+def test_one_given_field_is_enough_with_every_recipe(recipe, given, implied):
+    spec = suggest(PROMOTED, given, recipe)
+    for name, value in {**given, **implied}.items():
+        assert getattr(spec, name) == value
+    check_training(spec, suggest_training(PROMOTED, spec, {}, recipe))
+
+
+def test_two_given_fields_that_contradict_each_other_are_refused():
+    with pytest.raises(SpecError) as caught:
+        suggest(PROMOTED, {"strategy": "seasonal_naive", "loss": "mse"})
+    fault = caught.value.faults[0]
+    assert (fault.field, fault.hint) == ("loss", "leave loss out, or use a strategy with a network, such as direct")
 
 
 def test_a_field_that_does_not_exist_is_refused():

@@ -180,6 +180,27 @@ def test_given_fields_stay_unchanged() -> None:
     assert not {"longer", "shorter", "parallel", "wide", "last"} & names
 
 
+def test_given_quantiles_are_trained_by_every_candidate() -> None:
+    trainer = Trainer()
+    names = {trial.candidate for trial in trainer.search(loss="quantile", quantiles=(0.2, 0.5, 0.8)).trials}
+    assert "wide" in names
+    no_loss = {name: value for name, value in FIELDS.items() if name != "loss"}
+    tools = SearchTools(trainer.train, OnnxEngine, lambda: trainer.now_s)
+    given = {**no_loss, "quantiles": (0.2, 0.5, 0.8)}
+    choice = search_spec(panel_of(np.arange(100.0)), given, TRAINING, tools, 1e6)
+    assert "point" not in {trial.candidate for trial in choice.trials}
+    assert {spec.loss for spec, _, _ in trainer.trained} == {"quantile"}
+
+
+def test_a_named_strategy_without_a_network_has_one_candidate() -> None:
+    fields = {name: FIELDS[name] for name in ("season", "horizon")}
+    trainer = Trainer()
+    tools = SearchTools(trainer.train, OnnxEngine, lambda: trainer.now_s)
+    choice = search_spec(panel_of(np.arange(100.0)), {**fields, "strategy": "seasonal_naive"}, TRAINING, tools, 1e6)
+    assert [trial.candidate for trial in choice.trials] == ["seasonal_naive", "default"]
+    assert choice.member.spec.strategy == "seasonal_naive"
+
+
 def test_no_spec_is_tried_twice_and_each_trial_has_a_reason() -> None:
     trainer = Trainer()
     choice = trainer.search()

@@ -1,0 +1,97 @@
+"""Suggested lengths of a spec: its season, horizon, context and segment, with the reason for each number."""
+
+from collections.abc import Sequence
+
+from models.data.calendar import Freq
+from models.data.panel import Panel
+from models.evaluation.origins import plan_for
+from models.network.constraints import MAX_UNROLLED_STEPS
+from models.network.fields import FieldValues
+from models.network.strategies import STRATEGIES
+
+SEASONS_OF_CONTEXT = 3  # enough to distinguish a season from a trend
+HORIZONS_OF_CONTEXT = 3
+DAYS_OF_CONTEXT = 8  # for steps shorter than a day: a week and a day identify the weekday
+MIN_CONTEXT = 8
+MAX_CONTEXT = 1_000
+MAX_STEPS = 8  # of the cell; with more, training takes longer and forecasts do not improve
+# A network that reads point by point needs minutes for longer contexts, and forgets what they began with.
+MAX_POINTS = MAX_UNROLLED_STEPS
+
+
+def default_horizon(freq: Freq) -> int:
+    """Return one season, a quarter of it if it is longer than 48 steps, six steps if there is no season."""
+    if freq.season == 1:
+        return 6
+    return freq.season if freq.season <= 48 else max(1, freq.season // 4)
+
+
+def suggest_lengths(panel: Panel, chosen: FieldValues, given: FieldValues) -> dict[str, int]:
+    """Return ``season``, ``horizon``, ``context`` and ``segment`` suited to ``panel``; those ``given`` stay the same.
+
+    A horizon that is not given is halved until half of the series are long enough for it and for its backtest.
+
+    Args:
+        panel: the data to train on.
+        chosen: the fields of the spec that are known so far, those of the recipe included.
+        given: the fields that the user named. A strategy among them that is defined by its steps gets segments of one
+            point, and one that decodes segments gets at least two of them.
+    """
+    # The season of the frequency, if half the series hold it twice.
+    season = given.get("season", panel.freq.season if panel.median_length >= 2 * panel.freq.season else 1)
+    horizon = given["horizon"] if "horizon" in given else _horizon(panel, chosen, season)
+    strategy = STRATEGIES[chosen.get("strategy", "direct")]
+    by_season, named = chosen.get("encoder") == "convlstm", "strategy" in given
+    by_point = by_season or chosen.get("state") == "carried" or (named and strategy.by_point)
+    context = chosen.get("context", _context(panel, season, horizon, named and strategy.by_point))
+    segment = given.get("segment", 1)
+    if "segment" not in given and not by_point and context > 0:
+        divided = ([context] if "context" in chosen else []) + ([horizon] if strategy.decodes else [])
+        longest = max(1, horizon // 2) if named and strategy.decodes else context
+        segment = _segment(season, context, longest, divided, chosen.get("segment", 0))
+    if "context" not in chosen:
+        multiple = season if by_season else segment
+        context = max(context // multiple, 1) * multiple
+    return {"season": season, "horizon": horizon, "context": context, "segment": segment}
+
+
+def _horizon(panel: Panel, chosen: FieldValues, season: int) -> int:
+    """Return the default horizon, halved until a backtest leaves twice as many points, in whole segments if decoded."""
+    horizon = default_horizon(panel.freq)
+    while horizon > 1 and _training_points(panel, horizon, season) < 2 * horizon:
+        horizon //= 2
+    segment = chosen.get("segment", 1) if STRATEGIES[chosen.get("strategy", "direct")].decodes else 1
+    return int(max(horizon // segment, 1) * segment)
+
+
+def _context(panel: Panel, season: int, horizon: int, by_point: bool) -> int:
+    """Return a suitable context, at most as long as the training part of the median series."""
+    points = max(SEASONS_OF_CONTEXT * season, HORIZONS_OF_CONTEXT * horizon, panel.freq.season + horizon, MIN_CONTEXT)
+    if panel.freq.min_days < 1 and season > 1:
+        points = max(points, int(DAYS_OF_CONTEXT / panel.freq.min_days))
+    if by_point:
+        points = min(points, max(MAX_POINTS // season, 1) * season)
+    return max(2, min(points, MAX_CONTEXT, _training_points(panel, horizon, season) - 1))
+
+
+def _training_points(panel: Panel, horizon: int, season: int) -> int:
+    """Return the number of points of the median series before its backtest."""
+    return panel.median_length - plan_for(panel, horizon, season).held_out
+
+
+def _segment(season: int, context: int, longest: int, divided: Sequence[int], preferred: int) -> int:
+    """Return ``preferred`` if it divides all of ``divided``, else a segment that makes few steps of the context.
+
+    That is the smallest divisor or multiple of the season that makes 2 to ``MAX_STEPS`` segments and divides all of
+    ``divided``; if no season does, any divisor is used, and more steps if there is no such divisor.
+    """
+    parts = [size for size in range(1, season) if season % size == 0]
+    sizes: list[int] = [*parts, *range(season, context + season, season), *range(1, context + 1)]
+    fitting: list[int] = [size for size in sizes if size <= longest and all(length % size == 0 for length in divided)]
+    if preferred in fitting:
+        return preferred
+    for most in (MAX_STEPS, MAX_POINTS):
+        found = [size for size in fitting if 1 < context // size <= most]
+        if found:
+            return found[0]
+    return max(fitting)
