@@ -16,18 +16,25 @@ from models.data.panel import Panel
 from models.errors import MAX_FAULTS, Fault, InputError, SpecError, excerpt
 from models.evaluation.promotion import Policy
 from models.network.spec import Spec, Training
+from models.training.budget import check_budget
 from models.training.feasibility import check, warm_start_specs
 from models.training.member_plan import MemberPlan
 from models.training.recipes import RECIPES, suggest, suggest_training
 from models.types import JsonMapping, JsonObject
 
+# Theta and ETS take up to 20 s, a tenth of it.
+MIN_BUDGET_WITH_BASELINES_S = 200.0
+STATISTICAL = ("theta", "ets")
 SHARED = ("freq", "season", "horizon")  # fields that all members of a forecaster have in common
 
 
 class AutoRequest(Body):
     """Search for the best values of the fields not given, on origins before those of the backtest."""
 
-    budget_s: Annotated[BudgetS, Field(description="Seconds for the search and for training.")]
+    budget_s: Annotated[
+        BudgetS,
+        Field(description="Seconds for the search, the training of its result and the backtest. Too few are refused."),
+    ]
 
 
 class TrainRequest(PromotionBody):
@@ -69,9 +76,10 @@ class TrainRequest(PromotionBody):
         examples=["electricity@champion"],
     )
     auto: AutoRequest | None = None
-    baselines: Baselines = Field(
-        ["theta", "ets"],
-        description="Also scored in the backtest, on some windows, if statsforecast is installed.",
+    baselines: Baselines | None = Field(
+        None,
+        description="Also scored in the backtest, on some windows, if statsforecast is installed. If left out: Theta "
+        "and ETS, but none in a search of less than 200 s; those that are named take up to 20 s beside its budget.",
     )
     refit: bool = Field(
         True, description="After the backtest, train on the newest points too; the scores stay those of the backtest."
@@ -151,6 +159,8 @@ def plan_training(request: TrainRequest, panel: Panel, parent: StoredVersion | N
         members = [MemberPlan(spec, suggest_training(panel, spec, request.training, recipe)) for spec in specs]
     check(panel, members, searches=request.auto is not None)
     first = members[0].spec
+    if request.auto is not None:
+        check_budget(request.auto.budget_s, first, members[0].training)
     fixed = {**request.spec, "season": first.season, "horizon": first.horizon}
     return TrainPayload(
         members=tuple(members),
@@ -158,9 +168,17 @@ def plan_training(request: TrainRequest, panel: Panel, parent: StoredVersion | N
         gate=Policy(**request.gate.model_dump()),
         warm_start=None if parent is None else parent.pinned,
         auto=None if request.auto is None else AutoSearch(request.auto.budget_s, fixed),
-        baselines=tuple(dict.fromkeys(request.baselines)),
+        baselines=_baselines(request),
         refit=request.refit,
     )
+
+
+def _baselines(request: TrainRequest) -> tuple[str, ...]:
+    """Return the statistical baselines that the request names; if it names none, all that its time allows."""
+    if request.baselines is not None:
+        return tuple(dict.fromkeys(request.baselines))
+    is_short = request.auto is not None and request.auto.budget_s < MIN_BUDGET_WITH_BASELINES_S
+    return () if is_short else STATISTICAL
 
 
 def _suggest_member(request: TrainRequest, panel: Panel, changes: JsonMapping) -> MemberPlan:

@@ -12,7 +12,6 @@ from app.schemas.base import Name
 from app.schemas.job_bodies import Baselines, BudgetS, DatasetJobBody, PromotionBody
 from app.schemas.specs import PartialSpec, PartialTraining
 from app.store.jobs import NewJob
-from models.types import JsonObject
 
 
 class TuneRequest(DatasetJobBody, PromotionBody):
@@ -34,7 +33,10 @@ class TuneRequest(DatasetJobBody, PromotionBody):
         None, description="Number of candidates: the named ones first, then random ones."
     )
     register_best: bool = Field(True, alias="register", description="Train the best spec and register it as a version.")
-    baselines: Baselines = Field(["theta", "ets"], description="Also scored, if statsforecast is installed.")
+    baselines: Baselines | None = Field(
+        None,
+        description="Also scored, if statsforecast is installed. If left out: Theta and ETS from 200 s of budget on.",
+    )
     refit: bool = True
 
 
@@ -46,10 +48,18 @@ def plan(context: PlanContext, request: TuneRequest) -> NewJob:
         SpecError, InputError: a field cannot work alone, with another or with the data.
     """
     data = context.data(request.dataset, request.revision)
-    same: JsonObject = {
-        name: getattr(request, name) for name in TrainRequest.model_fields if name in TuneRequest.model_fields
-    }
-    training = TrainRequest(**{**same, "kind": "train", "auto": AutoRequest(budget_s=request.budget_s)})
+    training = TrainRequest(
+        model=request.model,
+        dataset=request.dataset,
+        recipe=request.recipe,
+        spec=request.spec,
+        training=request.training,
+        promote=request.promote,
+        gate=request.gate,
+        auto=AutoRequest(budget_s=request.budget_s),
+        baselines=request.baselines,
+        refit=request.refit,
+    )
     payload = plan_training(training, data.panel)
     assert payload.auto is not None
     auto = replace(payload.auto, trials=request.trials)

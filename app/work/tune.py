@@ -13,6 +13,7 @@ from app.work.progress_reporter import ProgressReporter
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.network.spec import Spec, Training
+from models.training.budget import SearchLimits
 from models.training.checkpoint import Checkpoint, CheckpointEntry
 from models.training.fit import OnProgress, Progress, fit
 from models.training.member_plan import MemberPlan
@@ -59,7 +60,8 @@ def search(
             tools = SearchTools(
                 partial(_fit_trial, _ignore), OnnxEngine, time.time, checkpoint=checkpoint, parallel_map=parallel_map
             )
-        choice = search_spec(known, auto.fixed, payload.members[0].training, tools, auto.budget_s, auto.trials)
+        limits = SearchLimits(budget_s=auto.budget_s, candidates=auto.trials, refits=payload.refit)
+        choice = search_spec(known, auto.fixed, payload.members[0], tools, limits)
         best = MemberPlan(choice.member.spec, choice.training)
         facts = best.to_json() | {"trials": [asdict(trial) for trial in choice.trials]}
         entry = checkpoint.finish(STEP, CheckpointEntry(facts, dict(choice.member.weights)))

@@ -15,8 +15,7 @@ DAYS_OF_CONTEXT = 8  # for steps shorter than a day: a week and a day identify t
 MIN_CONTEXT = 8
 MAX_CONTEXT = 1_000
 MAX_STEPS = 8  # of the cell; with more, training takes longer and forecasts do not improve
-# A network that reads point by point needs minutes for longer contexts, and forgets what they began with.
-MAX_POINTS = MAX_UNROLLED_STEPS
+MAX_POINTS = 64  # read one by one, unless a season is longer: each takes as long to train as a whole segment
 
 
 def default_horizon(freq: Freq) -> int:
@@ -90,7 +89,7 @@ def _segment(season: int, context: int, longest: int, divided: Sequence[int], pr
     fitting: list[int] = [size for size in sizes if size <= longest and all(length % size == 0 for length in divided)]
     if preferred in fitting:
         return preferred
-    for most in (MAX_STEPS, MAX_POINTS):
+    for most in (MAX_STEPS, MAX_UNROLLED_STEPS):
         found = [size for size in fitting if 1 < context // size <= most]
         if found:
             return found[0]

@@ -5,6 +5,13 @@ from dataclasses import dataclass, field
 from models.network.spec import Spec, Training
 from models.types import JsonMapping, JsonObject, Weights
 
+SHARE_REFIT = 0.25  # of the epochs: the weights are close to optimal, only the newest points are new
+
+
+def refit_epochs(epochs: int) -> int:
+    """Return the epochs by which a training of ``epochs`` is continued on the newest points."""
+    return max(1, round(SHARE_REFIT * epochs))
+
 
 @dataclass(frozen=True, slots=True)
 class MemberPlan:

@@ -27,12 +27,11 @@ from models.training.blending import blend
 from models.training.checkpoint import Checkpoint, CheckpointEntry
 from models.training.compile import MAX_COMPILED
 from models.training.fit import Progress, no_skill, train_member
-from models.training.member_plan import MemberPlan
+from models.training.member_plan import MemberPlan, refit_epochs
 from models.training.report import TrainingFacts
 from models.types import Weights
 
 MAX_VALIDATION_WINDOWS = 64  # windows of the backtest on which the skill is measured during training
-SHARE_REFIT = 0.25  # of the epochs: the weights are close to optimal, only the newest points are new
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,8 +159,8 @@ def _refit(
         return tuple(blended)
     refits = []
     for plan, member in zip([p for p in plans if STRATEGIES[p.spec.strategy].learns], learned, strict=True):
-        epochs = max(1, round(SHARE_REFIT * plan.training.max_epochs))
-        refits.append(MemberPlan(plan.spec, replace(plan.training, max_epochs=epochs, patience=0), member.weights))
+        training = replace(plan.training, max_epochs=refit_epochs(plan.training.max_epochs), patience=0)
+        refits.append(MemberPlan(plan.spec, training, member.weights))
     trained = _train_members(panel, refits, "refit", hooks)
     shared = [new._replace(share=old.share) for new, old in zip(trained, learned, strict=True)]
     return (*shared, *(member for member in blended if not _learns(member)))

@@ -2,11 +2,11 @@
 
 Every candidate is trained briefly and scored on validation origins; the better half continues from its weights with
 twice as many epochs, and so on (Jamieson & Talwalkar, 2016, "Non-stochastic Best Arm Identification and Hyperparameter
-Optimization"). Seasonal naive takes part untrained, so that the result is never worse than it on those origins.
+Optimization"). Seasonal naive is scored on the same origins, for comparison.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
@@ -21,12 +21,14 @@ from models.network.fields import FieldValues
 from models.network.sizes import check_training
 from models.network.spec import Spec, Training
 from models.training.blending import seasonal_naive_for
+from models.training.budget import SearchLimits, TrainingSpeed
 from models.training.checkpoint import Checkpoint, CheckpointEntry, always_false
+from models.training.member_plan import MemberPlan
 from models.training.parallel import ParallelMap, run_sequentially
 from models.training.recipes import CANDIDATES, SpecCandidate, draw_candidates, suggest
 from models.types import JsonObject, Weights
 
-SHARE_SEARCHED = 0.6  # of the budget; the rest is for training the best candidate
+SHARE_SEARCHED = 0.6  # of the budget, at most; the rest is for training the best candidate
 MAX_VALIDATED = 2_000  # windows; more do not improve the choice
 MAX_DRAWN = 1_000  # random candidates tried to find valid ones
 TRIALS = "trial/"  # prefix of the search's steps in the checkpoint
@@ -84,50 +86,54 @@ class BestCandidate:
 
 
 def search_spec(
-    panel: Panel,
-    fields: FieldValues,
-    training: Training,
-    tools: SearchTools,
-    budget_s: float,
-    count: int | None = None,
+    panel: Panel, fields: FieldValues, planned: MemberPlan, tools: SearchTools, limits: SearchLimits
 ) -> BestCandidate:
     """Return the best of ``models.training.recipes.CANDIDATES`` for ``panel`` that keep ``fields`` of the spec.
+
+    The first candidate is ``planned``, which would be trained without a search; its first trial is never cut short.
+    The others are tried while the time for a full training of ``planned`` is left. Seasonal naive is chosen only if no
+    network has a score, because the training after the search mixes it into every network as far as that helps.
 
     Args:
         panel: the data; their newest part is held out for validation.
         fields: of the spec, among them ``horizon`` and ``season``.
-        training: settings of a full training; the last rung trains for half of its epochs.
+        planned: the spec of the first candidate, and the full training, of which the last rung trains half.
         tools: functions that the search calls.
-        budget_s: seconds for the search and for training the best candidate. When the search has used its share, it
-            stops the training in progress and chooses among the candidates with a score.
-        count: number of candidates; random ones are added if there are fewer named ones. None: the named ones.
+        limits: the time and the number of candidates.
 
     Raises:
         InputError: no series is long enough to validate on.
         SpecError: a field that cannot work.
         Cancelled: ``tools.should_stop`` returned True.
     """
-    spent_s = sum(entry.facts["trial"]["seconds"] for entry in tools.checkpoint.find_all(TRIALS))
-    end_s = tools.clock() + budget_s - spent_s
+    training, spent_s = planned.training, sum(e.facts["trial"]["seconds"] for e in tools.checkpoint.find_all(TRIALS))
+    end_s = tools.clock() + limits.budget_s - spent_s
     plan = plan_for(panel, fields["horizon"], fields["season"])
     origins = origins_of(panel, plan, fields["season"])
-    search = _Search(panel.cut(plan.held_out), origins, tools, end_s - (1 - SHARE_SEARCHED) * budget_s)
-    candidates = CANDIDATES if count is None else islice(chain(CANDIDATES, draw_candidates(fields)), MAX_DRAWN)
-    specs = list(islice(_candidate_specs(panel, fields, training, candidates), count))
-    naive = seasonal_naive_for(suggest(panel, fields))
-    scored = search.run_rung([_Contender(BASELINE, naive)], replace(training, max_epochs=1), 0)
-    contenders = [_Contender(candidate, Member(spec, {})) for candidate, spec in specs]
+    search = _Search(panel.cut(plan.held_out), origins, tools)
+    naive = _Contender(BASELINE, seasonal_naive_for(planned.spec))
+    scored = search.run_rung([naive], replace(training, max_epochs=1), 0)
+    candidates = list(islice(_candidate_specs(panel, fields, planned, limits.candidates), limits.candidates))
+    contenders = [_Contender(candidate, Member(spec, {})) for candidate, spec in candidates]
     # The epochs double from rung to rung; the last one trains for half of all.
     rungs = max(1, math.ceil(math.log2(max(1, len(contenders)))))
-    for rung in range(rungs):
-        epochs = max(1, training.max_epochs >> (rungs - rung))
-        finished = search.run_rung(contenders, replace(training, max_epochs=epochs), rung)
-        scored += finished
+    trainings = [replace(training, max_epochs=max(1, training.max_epochs >> (rungs - rung))) for rung in range(rungs)]
+    first = search.run_rung(contenders[:1], trainings[0], 0)
+    speed = first[0].speed
+    assert speed is not None
+    reserved_s = max((1 - SHARE_SEARCHED) * limits.budget_s, speed.seconds_for(training, limits.refits))
+    search = replace(search, end_s=end_s - reserved_s, usual=speed)
+    finished = first + search.run_rung(contenders[1:], trainings[0], 0)
+    scored += finished
+    for rung in range(1, rungs):
         contenders = sorted(finished, key=lambda contender: contender.error)[: math.ceil(len(finished) / 2)]
-    best = min(scored, key=lambda contender: contender.error)
+        finished = search.run_rung(contenders, trainings[rung], rung)
+        scored += finished
+    best = min(scored[1:], key=lambda contender: contender.error)
+    if math.isinf(best.error):
+        best = scored[0]
     assert best.speed is not None
-    epochs = best.speed.batches_in(end_s - tools.clock()) // training.steps_per_epoch
-    left = replace(training, max_epochs=max(1, min(training.max_epochs, epochs)))
+    left = best.speed.shorten(training, end_s - tools.clock(), limits.refits)
     trials = tuple(contender.trial for contender in scored if contender.trial is not None)
     return BestCandidate(member=best.member, training=left, trials=trials)
 
@@ -139,7 +145,7 @@ class _Contender:
     candidate: SpecCandidate
     member: Member
     trial: Trial | None = None
-    speed: "_TrainingSpeed | None" = None
+    speed: "TrainingSpeed | None" = None
 
     @property
     def error(self) -> float:
@@ -151,32 +157,18 @@ class _Contender:
         return f"{TRIALS}{rung}/{self.candidate.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class _TrainingSpeed:
-    """Duration of training: until the end of the first batch, which compiles the network, and per further batch."""
-
-    start_s: float
-    batch_s: float
-
-    @classmethod
-    def measure(cls, begin_s: float, stop_checks_s: Sequence[float]) -> "_TrainingSpeed":
-        """Return the speed of a training that began at ``begin_s`` and called ``should_stop`` at ``stop_checks_s``."""
-        first, *others = stop_checks_s[1:] or [begin_s]
-        return cls(first - begin_s, (others[-1] - first) / len(others) if others else first - begin_s)
-
-    def batches_in(self, seconds: float) -> int:
-        """Return the number of batches that can be trained in ``seconds``."""
-        return 1 + int((seconds - self.start_s) / max(self.batch_s, 1e-6))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Search:
-    """Data and tools of all trials, and the time at which the search ends."""
+    """Data and tools of all trials, the time at which the search ends, and the ``usual`` speed of a training.
+
+    A trial that would not end in time at the usual speed is not begun.
+    """
 
     known: Panel
     origins: Origins
     tools: SearchTools
-    end_s: float
+    end_s: float = math.inf
+    usual: TrainingSpeed | None = None
 
     def run_rung(self, contenders: Sequence[_Contender], training: Training, rung: int) -> list[_Contender]:
         """Return the contenders after one more rung, without those that did not begin in time.
@@ -207,14 +199,15 @@ class _Search:
         found = self.tools.checkpoint.find(contender.step(rung))
         if found is None:
             return None
-        trial, speed = Trial(**found.facts["trial"]), _TrainingSpeed(*found.facts["pace"])
+        trial, speed = Trial(**found.facts["trial"]), TrainingSpeed(*found.facts["pace"])
         return _Contender(contender.candidate, Member(contender.member.spec, found.arrays), trial, speed)
 
     def run_trial(self, contender: _Contender, training: Training, rung: int) -> _Contender | None:
-        """Return ``contender`` after one more rung; None if the time was over before it began."""
+        """Return ``contender`` after one more rung; None if there is not enough time for it."""
         begin_s, spec, failed = self.tools.clock(), contender.member.spec, None
         weights, error, stop_checks_s = contender.member.weights, None, list[float]()
-        if begin_s >= self.end_s:
+        usual = contender.speed or self.usual
+        if usual is not None and begin_s + usual.trial_s(training) > self.end_s:
             return None
 
         def should_stop() -> bool:
@@ -242,16 +235,22 @@ class _Search:
             error=error,
             failed=failed,
         )
-        speed = _TrainingSpeed.measure(begin_s, stop_checks_s)
+        speed = TrainingSpeed.measure(begin_s, stop_checks_s)
         return _Contender(contender.candidate, Member(spec, weights), trial, speed)
 
 
 def _candidate_specs(
-    panel: Panel, fields: FieldValues, training: Training, candidates: Iterable[SpecCandidate]
+    panel: Panel, fields: FieldValues, planned: MemberPlan, count: int | None
 ) -> Iterator[tuple[SpecCandidate, Spec]]:
-    """Yield the candidates that keep ``fields``, are valid, and differ from all earlier ones."""
-    plain, seen = suggest(panel, fields), set[Spec]()
-    for candidate in candidates:
+    """Yield ``planned`` and the candidates that keep ``fields``, are valid, and differ from all earlier ones.
+
+    With a ``count`` random candidates follow the named ones.
+    """
+    plain, seen = planned.spec, {planned.spec}
+    default, *named = CANDIDATES
+    yield default, plain
+    drawn = [] if count is None else islice(draw_candidates(fields), MAX_DRAWN)
+    for candidate in chain(named, drawn):
         changes = dict(candidate.spec)
         if candidate.context_times != 1:
             steps = max(1, round(plain.steps * candidate.context_times))
@@ -260,7 +259,7 @@ def _candidate_specs(
             continue
         try:
             spec = suggest(panel, fields, candidate.recipe, tried=changes)
-            check_training(spec, training)
+            check_training(spec, planned.training)
         except SpecError:
             continue
         if spec not in seen:

@@ -135,6 +135,30 @@ def test_a_search_does_not_change_the_fields_of_the_request(sales: PlanningRoom)
     assert payload.auto == AutoSearch(30.0, {"cell": "lstm", "season": 7, "horizon": 7})
 
 
+def test_a_budget_that_is_too_small_is_refused_with_the_least_that_works(sales: PlanningRoom) -> None:
+    fault = sales.refusal(**request(auto={"budget_s": 10.0}))
+    assert (fault.code, fault.field, fault.hint) == ("budget_too_small", "budget_s", "give at least 14 s")
+    assert payload_of(sales.plan(**request(auto={"budget_s": 14.0}))).auto is not None
+    # 16 times the windows and 16 times the weights of a layer.
+    slow = request(spec={"units": 512}, training={"batch_size": 1024}, auto={"budget_s": 14.0})
+    assert sales.refusal(**slow).code == "budget_too_small"
+
+
+@pytest.mark.parametrize(
+    ("changes", "baselines"),
+    [
+        ({"auto": {"budget_s": 60.0}}, ()),
+        ({"auto": {"budget_s": 60.0}, "baselines": ["theta"]}, ("theta",)),
+        ({"auto": {"budget_s": 200.0}}, ("theta", "ets")),
+        ({"baselines": []}, ()),
+    ],
+)
+def test_a_short_search_spends_no_time_on_baselines_that_nobody_named(
+    sales: PlanningRoom, changes: dict[str, Any], baselines: tuple[str, ...]
+) -> None:
+    assert payload_of(sales.plan(**request(**changes))).baselines == baselines
+
+
 def test_a_search_needs_origins_before_those_of_the_backtest(room: PlanningRoom) -> None:
     room.store("sales", panel_of([float(i % 7) for i in range(30)]))
     short = request(spec={"horizon": 9})

@@ -100,9 +100,8 @@ def test_a_search_reports_its_trials_and_trains_its_choice(sqlite: Database, rev
         ("seasonal_naive", 1),
         ("default", 1),
     ]
-    # After so little training it may be worse than seasonal naive; then that is served.
-    chosen = "seasonal_naive" if naive["error"] <= default["error"] else SPEC.strategy
-    assert chosen in {member.spec.strategy for member in forecaster.members}
+    # After so little training it may be worse than seasonal naive; then that is served, by its share of the backtest.
+    assert {member.spec.strategy for member in forecaster.members} <= {SPEC.strategy, "seasonal_naive"}
     assert version.spec["horizon"] == 4
 
 

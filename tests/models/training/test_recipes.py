@@ -131,8 +131,8 @@ HALF_HOURS = panel_of(*[np.arange(4000.0)] * 3, freq="30min")
 def test_a_named_strategy_that_is_defined_by_its_steps_reads_single_points(strategy):
     spec = suggest(HALF_HOURS, {"strategy": strategy, "horizon": 10})
     assert (spec.segment, spec.strategy) == (1, strategy)
-    # 8 days are 384 points; whole seasons of 48 in at most 200 steps are 4.
-    assert spec.context == 192
+    # 8 days are 384 points; one season of 48 has at most 64.
+    assert spec.context == 48
     assert suggest(HALF_HOURS, {"strategy": strategy, "horizon": 10, "segment": 5, "context": 50}).segment == 5
 
 

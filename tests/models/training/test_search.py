@@ -21,8 +21,10 @@ from models.engines.onnx import OnnxEngine
 from models.errors import Cancelled, Diverged, InputError
 from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES
+from models.training.budget import SearchLimits
 from models.training.checkpoint import always_false
-from models.training.recipes import CANDIDATES
+from models.training.member_plan import MemberPlan
+from models.training.recipes import CANDIDATES, suggest
 from models.training.search import BestCandidate, SearchTools, search_spec
 from models.types import Weights
 from tests.fakes import weights
@@ -70,8 +72,15 @@ class Trainer:
         return made
 
     def search(self, panel: Panel | None = None, budget_s: float = 1e6, **fields: Any) -> BestCandidate:
+        return self.search_fields({**FIELDS, **fields}, panel, budget_s)
+
+    def search_fields(
+        self, fields: dict[str, Any], panel: Panel | None = None, budget_s: float = 1e6, refits: bool = False
+    ) -> BestCandidate:
         tools = SearchTools(self.train, OnnxEngine, lambda: self.now_s, lambda: self.now_s >= self.stopped_at_s)
-        return search_spec(panel or panel_of(np.arange(100.0)), {**FIELDS, **fields}, TRAINING, tools, budget_s)
+        panel = panel or panel_of(np.arange(100.0))
+        planned = MemberPlan(suggest(panel, fields), TRAINING)
+        return search_spec(panel, fields, planned, tools, SearchLimits(budget_s=budget_s, refits=refits))
 
 
 def train_at_once(spec: Spec, training: Training, *_: object) -> Weights:
@@ -128,11 +137,11 @@ def test_trials_in_other_processes_give_the_same_result() -> None:
         return [result for _, result in found]
 
     panel = panel_of(np.arange(100.0))
+    planned, limits = MemberPlan(suggest(panel, FIELDS), TRAINING), SearchLimits(budget_s=1e6)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        far = search_spec(
-            panel, FIELDS, TRAINING, SearchTools(train_at_once, OnnxEngine, time.time, parallel_map=each), 1e6
-        )
-    near = search_spec(panel, FIELDS, TRAINING, SearchTools(train_at_once, OnnxEngine, time.time), 1e6)
+        tools = SearchTools(train_at_once, OnnxEngine, time.time, parallel_map=each)
+        far = search_spec(panel, FIELDS, planned, tools, limits)
+    near = search_spec(panel, FIELDS, planned, SearchTools(train_at_once, OnnxEngine, time.time), limits)
     assert processes
     assert os.getpid() not in processes
     assert [replace(trial, seconds=0.0) for trial in far.trials] == [
@@ -155,11 +164,20 @@ def test_a_candidate_that_learns_slowly_may_win_in_the_end() -> None:
 
 
 @pytest.mark.parametrize("off", [1.6, 40.0])
-def test_a_candidate_worse_than_seasonal_naive_is_not_chosen(off: float) -> None:
+def test_seasonal_naive_is_scored_but_not_chosen_because_the_training_mixes_it_in(off: float) -> None:
     choice = Trainer(lambda spec, epochs: off).search()
+    assert choice.member.spec.strategy == "direct"
+    assert choice.trials[0].candidate == "seasonal_naive"
+    assert ranked(choice)["seasonal_naive"] < ranked(choice)["default"]
+
+
+def test_seasonal_naive_is_chosen_if_no_network_can_be_trained() -> None:
+    def diverges(spec: Spec, epochs: int) -> float:
+        raise Diverged("the loss became nan in epoch 1; lower learning_rate")
+
+    choice = Trainer(diverges).search()
     assert choice.member.spec.strategy == "seasonal_naive"
     assert choice.member.spec.horizon == 2
-    assert choice.trials[0].candidate == "seasonal_naive"
 
 
 def test_candidates_are_scored_on_points_outside_their_training_data() -> None:
@@ -185,18 +203,14 @@ def test_given_quantiles_are_trained_by_every_candidate() -> None:
     names = {trial.candidate for trial in trainer.search(loss="quantile", quantiles=(0.2, 0.5, 0.8)).trials}
     assert "wide" in names
     no_loss = {name: value for name, value in FIELDS.items() if name != "loss"}
-    tools = SearchTools(trainer.train, OnnxEngine, lambda: trainer.now_s)
-    given = {**no_loss, "quantiles": (0.2, 0.5, 0.8)}
-    choice = search_spec(panel_of(np.arange(100.0)), given, TRAINING, tools, 1e6)
+    choice = trainer.search_fields({**no_loss, "quantiles": (0.2, 0.5, 0.8)})
     assert "point" not in {trial.candidate for trial in choice.trials}
     assert {spec.loss for spec, _, _ in trainer.trained} == {"quantile"}
 
 
 def test_a_named_strategy_without_a_network_has_one_candidate() -> None:
     fields = {name: FIELDS[name] for name in ("season", "horizon")}
-    trainer = Trainer()
-    tools = SearchTools(trainer.train, OnnxEngine, lambda: trainer.now_s)
-    choice = search_spec(panel_of(np.arange(100.0)), {**fields, "strategy": "seasonal_naive"}, TRAINING, tools, 1e6)
+    choice = Trainer().search_fields({**fields, "strategy": "seasonal_naive"})
     assert [trial.candidate for trial in choice.trials] == ["seasonal_naive", "default"]
     assert choice.member.spec.strategy == "seasonal_naive"
 
@@ -211,35 +225,66 @@ def test_no_spec_is_tried_twice_and_each_trial_has_a_reason() -> None:
     assert json.loads(json.dumps(choice.to_json()))[0]["candidate"] == "seasonal_naive"
 
 
-def test_the_search_ends_when_its_share_of_the_time_is_used() -> None:
+def test_the_planned_spec_is_the_first_candidate_with_the_fields_of_its_recipe() -> None:
+    panel, trainer = panel_of(np.arange(100.0)), Trainer(wide_is_best)
+    fields = {"season": 1, "horizon": 2}
+    planned = MemberPlan(suggest(panel, fields, "long"), TRAINING)
+    tools = SearchTools(trainer.train, OnnxEngine, lambda: trainer.now_s)
+    choice = search_spec(panel, fields, planned, tools, SearchLimits(budget_s=1e6))
+    assert trainer.trained[0][0] == planned.spec
+    assert [trial.candidate for trial in choice.trials[:2]] == ["seasonal_naive", "default"]
+    assert "long" not in {trial.candidate for trial in choice.trials}
+
+
+def test_the_search_ends_while_the_first_candidate_can_still_be_trained_in_full() -> None:
     trainer = Trainer(wide_is_best)
-    choice = trainer.search(budget_s=10.1)  # 6.06 of them for the search: three candidates of two epochs each
-    assert [(trial.candidate, trial.failed) for trial in choice.trials] == [
-        ("seasonal_naive", None),
-        ("default", None),
-        ("shorter", None),
-        ("longer", None),
-        ("parallel", "the time limit was reached"),
-    ]
-    assert trainer.now_s == 6.25
-    assert choice.member.spec.strategy == "direct"
-    assert choice.training.max_epochs == 3  # for which there is time left
-    assert choice.training.steps_per_epoch == 4
+    # A full training takes 0.5 s to compile twice, and 16 epochs of a second; candidates take two epochs each.
+    choice = trainer.search(budget_s=23.0)
+    assert [trial.candidate for trial in choice.trials] == ["seasonal_naive", "default", "shorter", "longer"]
+    assert trainer.now_s == 6.0
+    assert choice.training == TRAINING
 
 
-def test_the_time_to_compile_counts_once() -> None:
+def test_the_search_uses_at_most_its_share_of_the_time() -> None:
+    trainer = Trainer(wide_is_best)
+    trainer.search(budget_s=50.0)  # 30 of them for the search, although 33.5 would be left
+    assert trainer.now_s == 28.0
+
+
+def test_the_first_candidate_is_tried_to_the_end_and_trained_in_all_of_the_time_that_is_left() -> None:
     trainer = Trainer(wide_is_best, compile_s=10.0)
-    choice = trainer.search(budget_s=40)  # 24 of them for two candidates of 12 seconds each
-    assert trainer.now_s == 24
-    assert choice.training.max_epochs == 6  # 10 seconds to compile, and one for each epoch
+    choice = trainer.search(budget_s=40.0)
+    assert [(trial.candidate, trial.failed) for trial in choice.trials] == [("seasonal_naive", None), ("default", None)]
+    assert trainer.now_s == 12.0
+    assert choice.member.spec.strategy == "direct"
+    # Of 28 s left, two compilations take 20.5; 7 epochs of a second fit into the rest.
+    assert choice.training == replace(TRAINING, max_epochs=7)
 
 
-def test_a_training_is_stopped_when_the_time_is_up() -> None:
-    trainer = Trainer(wide_is_best)
-    choice = trainer.search(budget_s=5)  # 3 of them for the search
+def test_the_training_on_the_newest_points_is_part_of_the_time() -> None:
+    trainer = Trainer(wide_is_best, compile_s=10.0)
+    choice = trainer.search_fields(FIELDS, budget_s=40.0, refits=True)
+    # 7.5 s are 6 epochs and a quarter as many again, rounded to 2, only if they are 7 in all: so 5 and 1.
+    assert choice.training == replace(TRAINING, max_epochs=5)
+
+
+def test_less_than_an_epoch_is_trained_if_no_time_is_left_for_one() -> None:
+    trainer = Trainer(wide_is_best, compile_s=10.0)
+    choice = trainer.search(budget_s=33.0)  # of 21 s left, half a second after two compilations
+    assert (choice.training.max_epochs, choice.training.steps_per_epoch) == (1, 2)
+    assert choice.member.spec.strategy == "direct"
+
+
+def test_a_training_that_is_slower_than_usual_is_stopped_when_the_time_is_up() -> None:
+    class SlowerLater(Trainer):
+        def train(self, spec: Spec, *rest: Any) -> Weights:
+            self.compile_s = 0.0 if not self.trained else 10.0
+            return super().train(spec, *rest)
+
+    trainer = SlowerLater(wide_is_best)
+    choice = trainer.search(budget_s=23.0)
     naive, default, shorter = choice.trials
     assert (default.failed, shorter.failed, shorter.error) == (None, "the time limit was reached", None)
-    assert trainer.now_s == 3
     assert choice.member.spec == trainer.trained[0][0]
     assert naive.error == pytest.approx(1.5)
 
@@ -266,11 +311,10 @@ def test_a_candidate_that_diverges_is_dropped_with_the_reason() -> None:
 
 
 def test_constant_series_are_scored_in_their_own_units() -> None:
-    # A scale of 0 gives no MASE; at the end the value jumps by 4, which cannot be predicted: all errors are equal.
+    # A scale of 0 gives no MASE; at the end the value jumps by 4, which cannot be predicted, and no error is larger.
     flat = np.concatenate([np.full(80, 5.0), np.full(20, 9.0)])
     choice = Trainer(lambda spec, epochs: 0.0).search(panel_of(flat))
-    assert choice.trials[0].error is not None
-    assert choice.member.spec.strategy == "seasonal_naive"
+    assert all(trial.error is not None and 0 < trial.error < 4 for trial in choice.trials)
 
 
 def test_a_panel_too_short_to_validate_on_is_refused() -> None:
