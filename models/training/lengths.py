@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from models.data.calendar import Freq
 from models.data.panel import Panel
 from models.evaluation.origins import plan_for
@@ -14,6 +16,9 @@ HORIZONS_OF_CONTEXT = 3
 DAYS_OF_CONTEXT = 8  # for steps shorter than a day: a week and a day identify the weekday
 MIN_CONTEXT = 8
 MAX_CONTEXT = 1_000
+# Contexts as long as the training part of the median series gave higher errors on panels of short series of different
+# lengths, and so did contexts that no series can fill.
+SHARE_TAUGHT = 0.25  # of the series whose training part holds the whole context
 MAX_STEPS = 8  # of the cell; with more, training takes longer and forecasts do not improve
 MAX_POINTS = 64  # read one by one, unless a season is longer: each takes as long to train as a whole segment
 
@@ -64,13 +69,20 @@ def _horizon(panel: Panel, chosen: FieldValues, season: int) -> int:
 
 
 def _context(panel: Panel, season: int, horizon: int, by_point: bool) -> int:
-    """Return a suitable context, at most as long as the training part of the median series."""
+    """Return a suitable context that the data can teach; windows with fewer points are masked.
+
+    It is at most as long as the training part of the longest quarter of the series. It need not be shorter than
+    ``MIN_CONTEXT`` if the whole data, on which a forecaster is trained in the end, have windows of that length.
+    """
     points = max(SEASONS_OF_CONTEXT * season, HORIZONS_OF_CONTEXT * horizon, panel.freq.season + horizon, MIN_CONTEXT)
     if panel.freq.min_days < 1 and season > 1:
         points = max(points, int(DAYS_OF_CONTEXT / panel.freq.min_days))
     if by_point:
         points = min(points, max(MAX_POINTS // season, 1) * season)
-    return max(2, min(points, MAX_CONTEXT, _training_points(panel, horizon, season) - 1))
+    held_out = plan_for(panel, horizon, season).held_out
+    long = int(np.quantile(panel.observed_lengths, 1 - SHARE_TAUGHT, method="lower")) if len(panel) else 0
+    longest = max(long - held_out - 1, min(MIN_CONTEXT, panel.median_length - horizon))
+    return max(2, min(points, MAX_CONTEXT, longest))
 
 
 def _training_points(panel: Panel, horizon: int, season: int) -> int:

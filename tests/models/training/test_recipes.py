@@ -41,6 +41,45 @@ def test_season_and_horizon_follow_from_frequency_and_length(freq, points, seaso
     assert spec.context % spec.segment == 0
 
 
+def yearly(*lengths):
+    return panel_of(*[np.arange(float(length)) for length in lengths], freq="YS", start="1900-01-01")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "context"),
+    [
+        # Three horizons of 6 are wanted, 18 points.
+        ([100], 18),
+        # 12 of 25 points are held out for the backtest; 12 of the other 13 can be read before one that follows.
+        ([25] * 4, 12),
+        # 3 of 15 points are left before the backtest, but the final training reads up to 9, of which 8 suffice.
+        ([15] * 4, 8),
+        # A quarter of the series has 28 points before the backtest; the others are masked.
+        ([12, 12, 12, 40, 40], 18),
+        # 7 points have one window of a horizon of 6.
+        ([7] * 4, 2),
+    ],
+)
+def test_short_series_get_the_context_that_they_can_teach(lengths, context):
+    spec = suggest(yearly(*lengths), {"horizon": 6})
+    assert context - spec.segment < spec.context <= context
+
+
+@pytest.mark.parametrize(
+    ("lengths", "context"),
+    [
+        # 36 points of each series are held out. 24 are left of 60: 23 are read before one that follows.
+        ((60, 60, 60, 120), 23),
+        # Half of the series hold three horizons of 18.
+        ((60, 60, 120, 120), 54),
+    ],
+)
+def test_months_of_different_lengths_get_the_context_that_a_quarter_of_the_series_holds(lengths, context):
+    panel = panel_of(*[np.arange(float(length)) for length in lengths], freq="MS", start="1990-01-01")
+    spec = suggest(panel, {"horizon": 18, "season": 12})
+    assert context - spec.segment < spec.context <= context
+
+
 PANELS = st.tuples(st.integers(24, 2500), st.sampled_from(["h", "15min", "D", "B", "MS", "QS", "YS"]))
 NAMED = st.fixed_dictionaries(
     {},
