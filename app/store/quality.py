@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.store import registry
 from app.store.db import now
 from app.store.tables import Realised, Version
+from models.evaluation.metrics import relative_error
 from models.evaluation.realised import ErrorSums
 from models.evaluation.significance import confidence
 
@@ -157,7 +158,7 @@ def _compared(session: Session, version: Version, other: Version, window_days: i
         points=int(challenger.points),
         mase=mases[1],
         champion_mase=mases[0],
-        gain=None if not mases[0] or mases[1] is None else 1 - mases[1] / mases[0],
+        gain=None if mases[0] is None or mases[1] is None else 1 - relative_error(mases[1], mases[0]),
         confidence=confidence(paired, OVERLAP),
     )
 

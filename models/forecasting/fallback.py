@@ -6,13 +6,13 @@ both backtested on the end of its history, and the model is replaced if its erro
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.data.panel import Panel
 from models.data.windows import take
-from models.evaluation import metrics
+from models.evaluation import baselines
 from models.evaluation.intervals import Interval, Prediction
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.seasonal_naive import repeat_season
@@ -22,6 +22,7 @@ from models.types import Floats, Ints, Weights
 
 CLEARLY_BETTER = 2 / 3  # share of the model's error that that of seasonal naive must not exceed
 MAX_RESIDUALS = 2_000  # newest points of a history from which the width of an interval is taken
+MAX_SEASONS = 20  # ahead, for which errors are computed
 
 PredictMoments = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
 
@@ -44,20 +45,28 @@ def replace_unlike(
     unlike = likeness.unusual(likeness.ratios_at(panel, np.arange(len(panel)), at, spec.context, spec.season), usual)
     if not len(unlike):
         return forecasts
-    worse = unlike[_is_worse(panel, unlike, spec, predict)]
+    tested = _test(panel, unlike, spec, predict)
     made, end = [], 0
     for forecast in forecasts:
         begin, end = end, end + len(forecast.ids)
-        own = [rows[(rows >= begin) & (rows < end)] for rows in (unlike, worse)]
-        made.append(_amended(forecast, panel, begin, own[0], own[1], spec.season) if len(own[0]) else forecast)
+        own = [one for one in tested if begin <= one.series < end]
+        made.append(_amended(forecast, panel, begin, own, spec.season) if own else forecast)
     return made
 
 
-def _is_worse(panel: Panel, series: Ints, spec: Spec, predict: PredictMoments) -> NDArray[np.bool_]:
-    """Return for each of ``series`` (B,) whether the model's error at the end of its history is clearly the larger one.
+class _Tested(NamedTuple):
+    """Outcome of the backtest of one ``series``: whether the model was clearly worse, and its errors, ascending."""
 
-    There are two origins, each a trained horizon or a third of the series before the next; False if the history before
-    them is no longer than a season.
+    series: int
+    worse: bool
+    errors: Floats
+
+
+def _test(panel: Panel, series: Ints, spec: Spec, predict: PredictMoments) -> list[_Tested]:
+    """Compare the model and seasonal naive on the end of the history of each of ``series`` (B,).
+
+    There are two origins, each a trained horizon or a third of the series before the next; no errors if the history
+    before them is no longer than a season.
     """
     at = panel.observed_lengths[series]
     steps = np.minimum(spec.horizon, at // 3)
@@ -66,48 +75,54 @@ def _is_worse(panel: Panel, series: Ints, spec: Spec, predict: PredictMoments) -
     usable = (steps[rows] > 0) & (ends > spec.season) & (~np.isnan(window)).any(axis=1)
     rows, ends = rows[usable], ends[usable]
     if not len(rows):
-        return np.zeros(len(series), dtype=np.bool_)
+        return [_Tested(i, False, np.zeros(0)) for i in series.tolist()]
     most = int(steps[rows].max())
     actual = take(panel.y, panel, series[rows], ends, most)
     actual[np.arange(most) >= steps[rows][:, None]] = np.nan
-    model = predict(panel, series[rows], ends, most).median
-    naive = repeat_season(panel, series[rows], ends, most, spec.season)
-    ours, theirs = (np.bincount(rows, np.nan_to_num(metrics.mae(actual, made)), len(series)) for made in (model, naive))
-    return np.asarray(theirs < CLEARLY_BETTER * ours)
+    ours = np.abs(actual - predict(panel, series[rows], ends, most).median)
+    theirs = np.abs(actual - repeat_season(panel, series[rows], ends, most, spec.season))
+    found = []
+    for k, i in enumerate(series.tolist()):
+        known = ~np.isnan(ours) & (rows == k)[:, None]
+        worse = theirs[known].sum() < CLEARLY_BETTER * ours[known].sum()
+        found.append(_Tested(i, bool(worse), np.sort(ours[known])))
+    return found
 
 
-def _amended(forecast: Forecast, panel: Panel, begin: int, unlike: Ints, worse: Ints, season: int) -> Forecast:
-    """Return ``forecast``, whose first series is number ``begin`` of ``panel``, with notes on the series ``unlike``.
+def _amended(forecast: Forecast, panel: Panel, begin: int, tested: Sequence[_Tested], season: int) -> Forecast:
+    """Return ``forecast``, whose first series is number ``begin`` of ``panel``, changed for the series ``tested``.
 
-    For the series ``worse`` it is seasonal naive's. Its prediction remains the model's, so that realised errors are
-    those of the model.
+    Where the model was worse, it is seasonal naive's; elsewhere its intervals are widened to the errors of the test.
+    The prediction remains the model's, so that realised errors are those of the model.
     """
-    notes = [_note(panel.ids[i], i in worse) for i in unlike.tolist()]
-    if not len(worse):
-        return replace(forecast, notes=(*forecast.notes, *notes))
-    rows, horizon = worse - begin, forecast.median.shape[1]
-    naive = repeat_season(panel, worse, panel.observed_lengths[worse], horizon, season)
-    median, mean = forecast.median.copy(), forecast.mean.copy()
-    median[rows] = mean[rows] = naive
-    errors = [_season_errors(panel.series(i)[: panel.observed_lengths[i]], season, horizon) for i in worse.tolist()]
-    intervals = {}
-    for level, (lo, hi) in forecast.intervals.items():
-        radius = np.stack([_radii(own, level, horizon, season) for own in errors])
-        intervals[level] = Interval(lo.copy(), hi.copy())
-        intervals[level].lo[rows], intervals[level].hi[rows] = naive - radius, naive + radius
+    median, mean, horizon = forecast.median.copy(), forecast.mean.copy(), forecast.median.shape[1]
+    intervals = {level: Interval(lo.copy(), hi.copy()) for level, (lo, hi) in forecast.intervals.items()}
+    for i, worse, errors in tested:
+        row, history = i - begin, panel.series(i)[: panel.observed_lengths[i]]
+        if worse:
+            median[row] = mean[row] = baselines.seasonal_naive(history[None], horizon, season)[0]
+            of_seasons = _season_errors(history, season, horizon)
+        for level, (lo, hi) in intervals.items():
+            if worse:
+                radius = _radii(of_seasons, level, horizon, season)
+                lo[row], hi[row] = median[row] - radius, median[row] + radius
+            elif len(errors):
+                least = errors[_rank(errors, level)]
+                lo[row], hi[row] = np.minimum(lo[row], median[row] - least), np.maximum(hi[row], median[row] + least)
+    notes = [_note(panel.ids[i], worse) for i, worse, _ in tested]
     return replace(forecast, median=median, mean=mean, intervals=intervals, notes=(*forecast.notes, *notes))
 
 
 def _season_errors(history: Floats, season: int, horizon: int) -> list[Floats]:
-    """Return for each season ahead the errors, in ascending order, that seasonal naive made in ``history`` (n,).
+    """Return for each of up to ``MAX_SEASONS`` ahead the errors of seasonal naive in ``history`` (n,), ascending.
 
     One more error, the mean distance from the mean, is added to each: a history without any errors is no proof that
     there will be none.
     """
     y = history[-MAX_RESIDUALS:]
     spread = float(np.nanmean(np.abs(y - np.nanmean(y))))
-    found, lags = [], range(season, season * -(-horizon // season) + 1, season)
-    for lag in lags:
+    found, seasons = list[Floats](), min(-(-horizon // season), MAX_SEASONS)
+    for lag in range(season, season * seasons + 1, season):
         errors = np.abs(y[lag:] - y[:-lag]) if lag < len(y) else y[:0]
         found.append(np.sort(np.append(errors[~np.isnan(errors)], spread)))
     return found
@@ -117,11 +132,17 @@ def _radii(errors: Sequence[Floats], level: int, horizon: int, season: int) -> F
     """Return half the width of the interval of ``level`` percent at each step, (horizon,), never falling.
 
     It is the conformal quantile of the errors (see ``models.evaluation.intervals``), and at least the largest error
-    divided by their number plus one.
+    divided by their number plus one. Beyond the seasons of ``errors`` it grows with the square root of the season.
     """
-    ranks = [min(len(own), -(-(len(own) + 1) * level // 100)) - 1 for own in errors]
-    seasons = [max(float(own[rank]), float(own[-1]) / (len(own) + 1)) for own, rank in zip(errors, ranks, strict=True)]
-    return np.maximum.accumulate(np.array(seasons))[np.arange(horizon) // season]
+    seasons = [max(float(own[_rank(own, level)]), float(own[-1]) / (len(own) + 1)) for own in errors]
+    ahead = np.arange(horizon) // season
+    known = np.maximum.accumulate(np.array(seasons))[np.minimum(ahead, len(seasons) - 1)]
+    return np.asarray(known * np.sqrt(np.maximum(1.0, (ahead + 1) / len(seasons))))
+
+
+def _rank(errors: Floats, level: int) -> int:
+    """Return the position of the conformal quantile of ``level`` percent in ``errors`` (n,), the last one at most."""
+    return min(len(errors), -(-(len(errors) + 1) * level // 100)) - 1
 
 
 def _note(name: str, replaced: bool) -> Note:
@@ -131,5 +152,8 @@ def _note(name: str, replaced: bool) -> Note:
             "clearly worse than seasonal naive, which this forecast is"
         )
         return Note(code="seasonal_naive_instead", message=message, unique_id=name)
-    message = "the series is unlike those that the model was trained on; its skill and intervals may not hold for it"
+    message = (
+        "the series is unlike those that the model was trained on; its skill may not hold for it, and its intervals "
+        "are at least as wide as the model's errors on the end of its history"
+    )
     return Note(code="unlike_training", message=message, unique_id=name)

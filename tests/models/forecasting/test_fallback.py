@@ -60,8 +60,21 @@ def test_a_usual_series_and_one_of_a_model_without_a_known_range_are_left_to_the
 
 def test_an_unlike_series_that_seasonal_naive_forecasts_no_better_keeps_the_model():
     noise = np.random.default_rng(5).normal(50, 5, 72)
-    found = forecast_of(noise, ready_of(SPEC, {**weights_of(SPEC), **zero_head(), **FACTS}))
+    weights = {**weights_of(SPEC), **zero_head()}
+    found, plain = (forecast_of(noise, ready_of(SPEC, own)) for own in (weights | FACTS, weights))
     assert codes(found) == ["unlike_training"]
+    assert found.median.tolist() == plain.median.tolist()
+    # the errors at two origins, six steps each: of twelve the 95 % quantile is the largest
+    ends = [noise[:66], noise[:60]]
+    errors = [np.abs(forecast_of(y, ready_of(SPEC, weights)).median[0] - noise[len(y) :][:6]) for y in ends]
+    assert (found.intervals[95].hi - found.median).min() >= np.max(errors) - 1e-9
+    assert (found.intervals[95].lo <= plain.intervals[95].lo).all()
+
+
+def test_steps_far_ahead_have_wider_intervals():
+    lo, hi = forecast_of(EXACT, horizon=240).intervals[80]
+    assert (np.diff(hi - lo) >= -1e-9).all()
+    assert (hi - lo)[0, -1] == pytest.approx((hi - lo)[0, 119] * np.sqrt(2))
 
 
 def zero_head():
