@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.schemas.quality import BandAnswer, QualityAnswer, RealisedAnswer, ShadowAnswer
+from app.settings import Settings
 from app.store import interval_scales, quality, registry
 from app.store.quality import WINDOW_DAYS, Quality
 from app.store.tables import Version
@@ -30,15 +31,29 @@ def get_quality(
     """
     with service.database.read() as session:
         found = registry.resolve(session, caller.tenant_id, name, version, None)
+        served = quality.of_version(session, found, days)
         return QualityAnswer(
             model=name,
             version=found.number,
             days=days,
-            served=_realised(quality.of_version(session, found, days)),
+            served=_realised(served),
+            reason=None if served.points else _reason(quality.waiting(session, found), service.settings),
             bands=[_band(band, one) for band, one in quality.by_band(session, found, days).items()],
             shadows=_shadows(session, found, days),
             adapted=_adapted(session, found),
         )
+
+
+def _reason(waiting: int, settings: Settings) -> str:
+    """Return why a version has no realised quality."""
+    if settings.forecast_log_share == 0:
+        return "FORECASTLE_FORECAST_LOG_SHARE is 0: no forecast is logged"
+    if waiting:
+        return f"{waiting} logged forecasts wait for actual values; append the rows of those times to the data set"
+    return (
+        "no forecast of a stored data set was logged in this time; forecasts of inline history, of a revision named by "
+        "number and of sessions are not, because no actual values arrive for them"
+    )
 
 
 def _realised(found: Quality) -> RealisedAnswer:

@@ -187,7 +187,7 @@ class Forecasting:
 
     def _logged(self, resolved: ResolvedVersion, source: RequestPanel, encode: Encode) -> Encode:
         """Return ``encode``; if the request is in the logged sample, return an encoder that also logs the forecast."""
-        if source.dataset_id is None or not self.log.draw():
+        if source.dataset_id is None or not self.log.draw(resolved.version_id):
             return encode
         origin = LogSource(
             tenant_id=resolved.tenant_id,

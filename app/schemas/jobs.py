@@ -7,6 +7,7 @@ from pydantic import Field
 
 from app.schemas.base import Answer, DescribedBy, JsonObject
 from app.schemas.decisions import GateDocument
+from app.schemas.forecasts import Skill, WarningAnswer
 from app.schemas.reports import BacktestAnswer, TrialAnswer
 from app.schemas.specs import MemberAnswer, PartialSpec, SpecDocument, TrainingDocument
 
@@ -88,6 +89,9 @@ class ForecastResultAnswer(Answer):
     horizon: int
     notes: dict[str, int] = Field(description="Number of notes by code.")
     of: str = Field(description="The version, as MODEL@NUMBER.")
+    skill: float | None = Field(None, description="Of the version; above 0 it beats seasonal naive.")
+    backtest: Skill | None = Field(None, description="Of the version, as an answer of POST /v1/forecasts has it.")
+    warnings: list[WarningAnswer] = Field([], description="The first one of each code; 'notes' counts them.")
 
 
 class BacktestResultAnswer(BacktestAnswer):

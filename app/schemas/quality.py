@@ -55,6 +55,7 @@ class QualityAnswer(Answer):
     version: int
     days: int
     served: RealisedAnswer
+    reason: str | None = Field(None, description="Why there is nothing to show yet; null if there is.")
     bands: list[BandAnswer]
     shadows: list[ShadowAnswer]
     adapted: dict[str, float] | None = Field(

@@ -8,6 +8,7 @@ import logging
 import queue
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 CAPACITY = 200  # forecasts in the queue
 WRITE_EVERY_S = 1.0
+ALWAYS_PER_DAY = 100  # forecasts of a version that a process logs before it draws a share
+DAY_S = 86_400
 MAX_SERIES = 20  # of one forecast, drawn at random
 STOP_TIMEOUT_S = 10.0
 
@@ -80,16 +83,30 @@ class ForecastLog:
         write: Callable[[Sequence[ForecastRecord]], int],
         make_shadow: MakeShadow | None = None,
         write_every_s: float = WRITE_EVERY_S,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock, self._day, self._drawn = clock, 0, dict[int, int]()  # drawn today, by version
         self._share, self._write, self._make_shadow, self._write_every_s = share, write, make_shadow, write_every_s
         self._queue: queue.SimpleQueue[LogEntry | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting, self._stopping = threading.Lock(), threading.Event()
         self._kept = self._dropped = 0
 
-    def draw(self) -> bool:
-        """Return, at random, whether a forecast belongs to the sample."""
-        return self._share > 0 and random.random() < self._share  # noqa: S311 - a sample is no secret
+    def draw(self, version_id: int) -> bool:
+        """Return whether a forecast belongs to the sample: the first ones of a version on a day, then a random share.
+
+        So a small service has all its forecasts scored, and a busy one does not log more than a share.
+        """
+        if self._share == 0:
+            return False
+        today = int(self._clock() // DAY_S)
+        if today != self._day:
+            self._day, self._drawn = today, {}
+        drawn = self._drawn.get(version_id, 0)
+        if drawn < ALWAYS_PER_DAY:
+            self._drawn[version_id] = drawn + 1
+            return True
+        return random.random() < self._share  # noqa: S311 - a sample is no secret
 
     def put(self, entry: LogEntry) -> None:
         """Queue ``entry``, or drop it where the queue is full; this neither blocks nor raises."""

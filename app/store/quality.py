@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.store import registry
 from app.store.db import now
-from app.store.tables import Realised, Version
+from app.store.tables import Realised, ServedForecast, Version
 from models.evaluation.metrics import relative_error
 from models.evaluation.realised import ErrorSums
 from models.evaluation.significance import confidence
@@ -69,6 +69,12 @@ def of_version(session: Session, version: Version, window_days: int) -> Quality:
     """Return the quality of the forecasts that ``version`` served."""
     served = _served(session, version, window_days)
     return _quality(_sums(session, served), _drifting(session, served))
+
+
+def waiting(session: Session, version: Version) -> int:
+    """Return how many logged forecasts of ``version`` wait for actual values."""
+    own = (ServedForecast.version_id == version.id, ServedForecast.shadow.is_(False), ServedForecast.done.is_(False))
+    return session.scalars(select(func.count()).select_from(ServedForecast).where(*own)).one()
 
 
 def by_band(session: Session, version: Version, window_days: int) -> dict[int, Quality]:

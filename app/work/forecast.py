@@ -1,6 +1,6 @@
 """Job kind ``forecast``: forecast every series of a data set into a file."""
 
-from app.formats import table_columns
+from app.formats import table_columns, warning_of
 from app.planning.forecast import ForecastPayload
 from app.store.outcomes import Outcome
 from app.work.artifact_table import artifact_table
@@ -8,8 +8,10 @@ from app.work.job_context import JobContext
 from app.work.progress import ProgressCounter
 from models.data.chunks import MAX_SERIES, split_series
 from models.engines.onnx import OnnxEngine
+from models.evaluation.report import BacktestReport
 from models.forecasting import bundle
 from models.forecasting.forecaster import forecast, make_runnable
+from models.json_types import JsonObject
 
 MAX_NUMBERS = 1_000_000  # in one part of the table: with its text, some tens of MB
 
@@ -30,12 +32,27 @@ def forecast_all(context: JobContext) -> Outcome:
     networks = make_runnable(forecaster.members, OnnxEngine)
     max_series = MAX_NUMBERS // (payload.horizon * (1 + 2 * len(payload.levels)))
     counting, notes = ProgressCounter(context, "forecast", len(panel)), dict[str, int]()
+    warnings, report = dict[str, JsonObject](), context.load_version(payload.version.id).report
     with artifact_table(context, "forecast", payload.format, panel.utc) as table:
         for part in split_series(panel, min(MAX_SERIES, max(1, max_series))):
             result = forecast(networks, forecaster.calibration, part, payload.horizon, payload.levels)
             table.write(table_columns(result))
             for note in result.notes:
                 notes[note.code] = notes.get(note.code, 0) + 1
+                warnings.setdefault(note.code, warning_of(note))
             counting.add(len(part))
     counts = {"series": len(panel), "rows": len(panel) * payload.horizon, "horizon": payload.horizon, "notes": notes}
-    return Outcome(result={**counts, "of": payload.version.reference})
+    facts = {"of": payload.version.reference, "skill": report.skill, "backtest": backtest_of(report)}
+    return Outcome(result={**counts, **facts, "warnings": list(warnings.values())})
+
+
+def backtest_of(report: BacktestReport) -> JsonObject:
+    """Return the backtest of the version as an answer of ``POST /v1/forecasts`` states it."""
+    return {
+        "skill": report.skill,
+        "mase": report.scores["model"]["mase"],
+        "seasonal_naive_mase": report.scores["seasonal_naive"]["mase"],
+        "horizon": report.horizon,
+        "windows": report.windows,
+        "coverage": dict(report.coverage),
+    }

@@ -80,7 +80,10 @@ def refused(caller: Caller, **asked: Any) -> dict[str, Any]:
 
 def test_a_batch_forecast_writes_a_file(house: House, ups: Caller) -> None:
     done = do(house, {"kind": "forecast", "version": "demand@champion", "dataset": "sales", "format": "csv"})
-    assert done["result"] == {"of": "demand@1", "series": 2, "rows": 4, "horizon": 2, "notes": {}}
+    result = done["result"]
+    assert result == result | {"of": "demand@1", "series": 2, "rows": 4, "horizon": 2, "notes": {}, "warnings": []}
+    answer = house.acme.post("/v1/forecasts", json={"model": "demand", "dataset": {"name": "sales"}})
+    assert (result["skill"], result["backtest"]) == (answer["skill"], answer["backtest"])
     assert (done["order"]["version"]["number"], done["spec"], done["model"]) == (1, None, "demand")
     assert done["progress"]["phase"] == "done"
 

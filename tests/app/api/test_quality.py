@@ -191,3 +191,14 @@ def test_a_house_that_keeps_nothing_keeps_nothing(sqlite_template: Path, tmp_pat
         house.register(says(1, 2, -1))
         house.acme.forecast(dataset=SHOP)
         assert house.app.state.service.forecasting.log.counts() == (0, 0)
+
+
+def test_an_empty_quality_states_its_reason(sqlite_template: Path, tmp_path: Path) -> None:
+    with open_house(sqlite_template, tmp_path) as house:  # at the default share
+        house.register(says(1, 2, -1))
+        assert "no forecast of a stored data set was logged" in house.acme.get(QUALITY)["reason"]
+        house.acme.forecast(dataset=SHOP)
+        logged(house, 1)
+        assert house.acme.get(QUALITY)["reason"].startswith("1 logged forecasts wait for actual values")
+        assert come(house, 11.0) == 1
+        assert house.acme.get(QUALITY)["reason"] is None

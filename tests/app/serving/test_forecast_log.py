@@ -140,7 +140,9 @@ def test_while_the_database_is_unreachable_forecasts_are_dropped_and_later_ones_
 
 def test_the_sample_has_the_configured_share() -> None:
     shares = {share: ForecastLog(share, Shelf().write) for share in (0.0, 0.25, 1.0)}
-    found = {share: sum(log.draw() for _ in range(4_000)) / 4_000 for share, log in shares.items()}
+    for log in shares.values():  # the first of a day are logged in any case
+        _ = [log.draw(7) for _ in range(100)]
+    found = {share: sum(log.draw(7) for _ in range(4_000)) / 4_000 for share, log in shares.items()}
     assert (found[0.0], found[1.0]) == (0.0, 1.0)
     assert found[0.25] == pytest.approx(0.25, abs=0.04)
 
@@ -164,3 +166,13 @@ def test_a_forecast_without_its_prediction_is_not_recorded() -> None:
     one = entry()
     made: Forecast = replace(one.forecast, prediction=None)
     assert list(records_of(one._replace(forecast=made))) == []
+
+
+def test_the_first_forecasts_of_a_version_on_a_day_are_all_logged() -> None:
+    now_s = [0.0]
+    log = ForecastLog(1e-9, Shelf().write, clock=lambda: now_s[0])
+    assert [log.draw(7) for _ in range(101)] == [True] * 100 + [False]
+    assert log.draw(8)  # another version
+    now_s[0] = 86_400.0
+    assert log.draw(7)
+    assert not ForecastLog(0.0, Shelf().write).draw(7)
