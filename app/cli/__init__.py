@@ -11,6 +11,7 @@ import typer
 from app.cli.grammar import Format, TableSource, VersionChoice, command
 from app.cli.jobs import jobs
 from app.cli.keys import keys
+from app.cli.models import models
 from app.cli.schedules import schedules
 
 cli = typer.Typer(
@@ -21,6 +22,7 @@ cli = typer.Typer(
 )
 cli.add_typer(keys, name="keys")
 cli.add_typer(jobs, name="jobs")
+cli.add_typer(models, name="models")
 cli.add_typer(schedules, name="schedules")
 
 

@@ -7,7 +7,7 @@ import typer
 
 from app.cli.grammar import Format, Output, command
 
-jobs = typer.Typer(help="List, show, cancel and watch jobs.", no_args_is_help=True)
+jobs = typer.Typer(help="List, show, cancel, delete and watch jobs.", no_args_is_help=True)
 
 JobId = Annotated[str, typer.Argument(help="Id of the job.")]
 
@@ -55,6 +55,15 @@ def cancel_job(job_id: JobId) -> None:
     Example: forecastle jobs cancel 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
     """
     command("jobs").cancel(job_id)
+
+
+@jobs.command("delete")
+def delete_job(job_id: JobId) -> None:
+    """Delete a job that has ended, with its children and their files.
+
+    Example: forecastle jobs delete 4fd1c2d09a3e4b6f8c571e2f3a4b5c6d
+    """
+    command("deletion").delete_job(job_id)
 
 
 @jobs.command("watch")
