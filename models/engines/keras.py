@@ -3,6 +3,7 @@
 Importing this module imports Keras and its backend: processes that only serve on a CPU never do.
 """
 
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -73,11 +74,12 @@ class KerasEngine:
 
     Raises:
         KeyError: a weight is missing.
-        ValueError, RuntimeError: ``device`` is ``gpu``, but there is none.
+        ValueError, RuntimeError, AssertionError (torch): ``device`` is ``gpu``, but there is none.
     """
 
     def __init__(self, spec: Spec, weights: Weights, device: str = "cpu", max_rows: int = MAX_ROWS) -> None:
-        self._device, self._rows = f"{device}:0", batch_sizes(max_rows)
+        # Without a number for the CPU: torch takes "cpu:0" for another device than the one that its tensors name.
+        self._device, self._rows = "cpu" if device == "cpu" else f"{device}:0", batch_sizes(max_rows)
         self._points = batch_sizes(spec.context) if spec.carries else ()
         with keras.device(self._device):
             self.network = build(spec)
@@ -88,7 +90,8 @@ class KerasEngine:
             set_weights(self.network, weights)
             if device == "gpu" and not all(_on_gpu(variable.value) for variable in _variables(self.network).values()):
                 raise ValueError("its weights are not on a GPU")  # TensorFlow falls back to the CPU without an error
-            self.network.compile(jit_compile="auto")  # on a GPU: cuDNN's kernels where there are any, XLA elsewhere
+            # "auto" on a GPU: cuDNN's kernels where there are any, XLA elsewhere. torch would compile for minutes.
+            self.network.compile(jit_compile=False if backend() == "torch" else "auto")
         self._lock = threading.Lock()  # Keras' predict functions are not safe to call from several threads
 
     def run(self, inputs: Inputs) -> Outputs:
@@ -208,7 +211,8 @@ class KerasBackend(Backend):
         return sequence[:, -1], lambda: sequence
 
     def dropout(self, x: Any, rate: float) -> Any:
-        return keras.layers.Dropout(rate)(x)
+        # As Keras draws it; but without a seed in its arguments, a layer under torch uses torch's generator instead.
+        return keras.layers.Dropout(rate, seed=random.randint(1, 10**9))(x)  # noqa: S311 - no secret
 
     def concat(self, parts: list[Any]) -> Any:
         return K.concatenate(parts, axis=-1)

@@ -59,8 +59,9 @@ def _compiled(spec: Spec, lanes: int, settings: OptimizerSettings, constants: Tr
     clip = {"clipvalue": settings.clip_value} if settings.clip_value else {"global_clipnorm": settings.clip_norm}
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, **clip)
     optimizer.schedule = schedule
-    # For small networks XLA saves most of the time that TensorFlow needs to dispatch the operations of a step.
-    network.compile(optimizer=optimizer, loss=loss_of(spec), jit_compile=True)
+    # For small networks XLA saves most of the time that TensorFlow needs to dispatch the operations of a step. torch
+    # would unroll the recurrence and compile it for minutes.
+    network.compile(optimizer=optimizer, loss=loss_of(spec), jit_compile=keras.backend.backend() != "torch")
     return network
 
 
@@ -82,8 +83,8 @@ class Cosine(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         self._decay.assign(max(1, steps - warm_up))
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of a step, counted from 0."""
+        """Return the rate of a step, counted from 0; the last step of the warm-up has the peak rate."""
         now = K.cast(step, "float32")
         done = K.clip((now - self._warm_up) / self._decay, 0.0, 1.0)
         falling = MIN_RATE + (1 - MIN_RATE) * 0.5 * (1 + K.cos(math.pi * done))
-        return self._peak * K.where(now < self._warm_up, now / self._warm_up, falling)
+        return self._peak * K.where(now < self._warm_up, (now + 1.0) / self._warm_up, falling)

@@ -17,6 +17,7 @@ from models.forecasting.rollout import roll
 from models.network.inputs import Reader, facts_of
 from models.network.spec import Training
 from models.training import fit as fit_module
+from models.training.compile import Cosine
 from models.training.fit import fit
 from tests.models.samples import panel_of, ready_of, small_spec, with_covariates
 
@@ -211,3 +212,19 @@ def test_the_effect_of_a_future_covariate_is_learned():
     networks = ready_of(spec, fit(spec, training, panel))
     said = predict(networks, panel, np.array([0]), np.array([396]), 4).median
     assert said == pytest.approx(20 + 10 * promoted[None, 396:], abs=3)
+
+
+def test_the_first_step_has_a_rate_and_the_last_of_the_warm_up_has_the_peak_rate():
+    """Of 100 steps 3 warm up; then a cosine falls to 1 % of the peak."""
+    schedule = Cosine()
+    schedule.set(Training(max_epochs=10, steps_per_epoch=10, learning_rate=0.3))
+    rates = [float(schedule(step)) for step in range(101)]
+    assert rates[:4] == pytest.approx([0.1, 0.2, 0.3, 0.3])
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[100] == pytest.approx(0.003)
+
+
+def test_a_training_of_one_batch_changes_the_weights(quick):
+    once = replace(QUICK, max_epochs=1, steps_per_epoch=1, patience=0, weight_decay=0.0)
+    taught = fit(TINY, once, PANEL, initial_weights=quick.weights)
+    assert (taught["head/kernel"] != quick.weights["head/kernel"]).any()
