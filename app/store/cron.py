@@ -1,11 +1,14 @@
-"""Due times of a cron expression in a time zone, computed by cronsim, which follows Debian's cron.
+"""Due times of a cron expression in a time zone: cronsim reads the expression, this module handles clock changes.
 
-An expression for a fixed time of day fires once a day also when the clocks change: a time that is skipped in spring
-fires when the gap ends, a time that occurs twice in autumn fires the first time. An expression whose minutes or hours
-begin with a star fires by elapsed time.
+An expression for fixed times of day fires once for each local time, also when the clocks change: a time that is skipped
+fires when the gap ends, a time that occurs twice fires the first time. An expression whose minutes or hours begin with
+a star fires at every real minute at which the local time matches: twice where the local time occurs twice, never where
+it is skipped.
 """
 
 import difflib
+import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -20,6 +23,7 @@ from models.errors import Fault, InputError, excerpt
 MAX_CHARS = 100  # of an expression
 MAX_CAUGHT_UP = 100  # missed due times of one schedule that are handled at once
 LOOK_BACK = timedelta(days=40)  # in which missed due times are searched
+MIN_BETWEEN_CHANGES = timedelta(hours=12)  # of the clocks of one zone; they are weeks apart at least
 HINT = "give minute, hour, day of month, month and day of week, such as '30 2 * * MON-FRI'"
 
 
@@ -45,13 +49,64 @@ def after(times: CronTimes, moment: datetime) -> Iterator[datetime]:
     Raises:
         CronSimError, KeyError: ``check`` would refuse the expression or the zone.
     """
+    minute, hour = times.cron.split()[:2]
+    is_elapsed, zone = minute.startswith("*") or hour.startswith("*"), ZoneInfo(times.zone)
+    return (_by_elapsed_time if is_elapsed else _by_time_of_day)(times.cron, zone, moment.astimezone(UTC))
+
+
+def _by_time_of_day(cron: str, zone: ZoneInfo, moment: datetime) -> Iterator[datetime]:
+    """Yield the first instant of each matching local time; a skipped time has the instant at which its gap ends."""
     last = moment
-    # cronsim works on wall times and may return one of two equal wall times again; such times are skipped.
-    for local in CronSim(times.cron, moment.astimezone(ZoneInfo(times.zone))):
-        found = local.astimezone(UTC)
+    for wall in CronSim(cron, moment.astimezone(zone).replace(tzinfo=None)):
+        # PEP 495: the offset before the change gives the later instant for a skipped time, the earlier one otherwise.
+        found, other = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        if other < found:
+            found = _first_change(zone, other, found) or found
         if found > last:
             yield found
             last = found
+
+
+def _by_elapsed_time(cron: str, zone: ZoneInfo, moment: datetime) -> Iterator[datetime]:
+    """Yield each instant whose local time matches, stretch by stretch of a constant offset from UTC."""
+    checked, change = moment, None
+    while True:
+        offset = _offset(zone, change or moment)
+        # cronsim begins with the second after its start; the instant of a change itself may match.
+        start = moment if change is None else change - timedelta(seconds=1)
+        for wall in CronSim(cron, start.replace(tzinfo=None) + offset):
+            due = (wall - offset).replace(tzinfo=UTC)
+            change = _first_change(zone, checked, due)
+            if change is not None:
+                checked = change
+                break
+            checked = due
+            yield due
+        else:
+            return
+
+
+def _first_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
+    """Return the first instant in (``start``, ``end``] with another offset from UTC than at ``start``, or None."""
+    offset = _offset(zone, start)
+    while start < end:
+        later = min(start + MIN_BETWEEN_CHANGES, end)
+        if _offset(zone, later) != offset:
+            break
+        start = later
+    else:
+        return None
+    start = start.replace(microsecond=0)
+    seconds = bisect_left(
+        range(1, math.ceil((later - start).total_seconds()) + 1),
+        True,
+        key=lambda passed: _offset(zone, start + timedelta(seconds=passed)) != offset,
+    )
+    return start + timedelta(seconds=seconds + 1)
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta(0)
 
 
 def next_after(times: CronTimes, moment: datetime) -> datetime | None:
