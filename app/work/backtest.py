@@ -11,7 +11,7 @@ from app.store.outcomes import Outcome
 from app.work.artifact_table import artifact_table
 from app.work.champion_comparison import known_to
 from app.work.job_context import JobContext
-from app.work.progress import ProgressCounter, time_is_up
+from app.work.progress import ProgressCounter
 from models.data.panel import Panel
 from models.data.windows import take
 from models.engines.onnx import OnnxEngine
@@ -24,7 +24,7 @@ from models.network.spec import Spec
 from models.training.blending import seasonal_naive_for
 from models.types import Ints, JsonObject
 
-STATISTICAL_S = 60.0  # time limit of Theta and ETS, which could take longer than everything else
+STATISTICAL_S = 60.0  # estimated processor time of Theta and ETS, which could take longer than everything else
 
 
 def backtest(context: JobContext) -> Outcome:
@@ -43,12 +43,11 @@ def backtest(context: JobContext) -> Outcome:
     networks = make_runnable(_members(context, payload, panel), OnnxEngine)
     origins = plan_origins(panel, payload.horizon, payload.season)
     counted = _Counted(partial(predict, networks), ProgressCounter(context, "backtest", len(origins)))
-    enough = time_is_up(STATISTICAL_S)
     if payload.windows is None:
-        evaluation = evaluate(counted, origins, payload.baselines, enough)
+        evaluation = evaluate(counted, origins, payload.baselines, STATISTICAL_S)
     else:
         with artifact_table(context, "windows", payload.windows, panel.utc) as table:
-            evaluation = evaluate(_Recorded(counted, table), origins, payload.baselines, enough)
+            evaluation = evaluate(_Recorded(counted, table), origins, payload.baselines, STATISTICAL_S)
     return Outcome(result=evaluation.report.to_json() | _provenance(context, payload, origins))
 
 

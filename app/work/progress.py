@@ -1,4 +1,4 @@
-"""Progress of work that can be counted, and a time limit for work that can be cut short."""
+"""Progress of work that can be counted."""
 
 import time
 from collections.abc import Callable
@@ -34,16 +34,3 @@ class ProgressCounter:
         progress = JobProgress(phase=self._phase, done=self._done, of=self._total, share=share, eta_s=eta_s)
         if self._context.report_progress(progress):
             raise Cancelled("the job's cancellation was requested")
-
-
-def time_is_up(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
-    """Return a function that returns whether ``seconds`` have passed since its first call."""
-    first_s: float | None = None
-
-    def is_up() -> bool:
-        nonlocal first_s
-        now_s = clock()
-        first_s = now_s if first_s is None else first_s
-        return now_s - first_s > seconds
-
-    return is_up

@@ -13,7 +13,6 @@ from app.store.outcomes import Candidate, Outcome
 from app.work.champion_comparison import Challenger, compare, known_to, rule
 from app.work.checkpoints import open_checkpoint
 from app.work.job_context import JobContext
-from app.work.progress import time_is_up
 from app.work.progress_reporter import PhaseShares, ProgressReporter
 from app.work.tune import search
 from models.evaluation.origins import plan_for
@@ -23,8 +22,6 @@ from models.training.member_plan import MemberPlan
 from models.training.pipeline import TrainingHooks, train_pipeline
 from models.training.report import VersionReport
 from models.types import JsonObject
-
-STATISTICAL_S = 20.0  # time limit of Theta and ETS in the backtest, which could take longer than everything else
 
 
 def train(context: JobContext) -> Outcome:
@@ -57,7 +54,6 @@ def train(context: JobContext) -> Outcome:
         on_progress=reporter.progress,
         should_stop=reporter.should_stop,
         is_due=reporter.judging_is_due,
-        time_is_up=time_is_up(STATISTICAL_S, reporter.clock),
         checkpoint=checkpoint,
     )
     trained = train_pipeline(panel, plan, members, refit=payload.refit, statistical=payload.baselines, hooks=hooks)

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.data.panel import Panel
 from models.errors import ModelBroken
-from models.evaluation.baselines import FITTED, QUICK, CannotFit
+from models.evaluation.baselines import FITTED, QUICK, CannotFit, fitting_cost_s
 from models.evaluation.intervals import Calibration, Prediction, calibrate
 from models.evaluation.origins import Origins
 from models.evaluation.report import BacktestReport, Sample, Score
@@ -20,12 +20,12 @@ from models.types import Floats, Ints
 
 Predict = Callable[[Panel, Ints, Ints, int], Prediction]  # panel, series (B,), at (B,), horizon
 BaselineFits = dict[str, tuple[Floats, list[str]]]  # name -> forecasts, reasons
-TimeIsUp = Callable[[], bool]  # returns whether a time limit has passed
 
 CHUNK = 1_024  # windows forecast at a time
 MAX_CALIBRATED = 200_000  # residuals; more do not improve the radii
 MIN_STATISTICAL = 10
 MAX_STATISTICAL = 200  # windows, to each of which the statistical baselines are fitted
+STATISTICAL_S = 20.0  # estimated processor time of Theta and ETS, which could take longer than everything else
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class Evaluation:
 
 
 def evaluate(
-    predict: Predict, origins: Origins, statistical: Sequence[str] = (), time_is_up: TimeIsUp = lambda: False
+    predict: Predict, origins: Origins, statistical: Sequence[str] = (), statistical_s: float = STATISTICAL_S
 ) -> Evaluation:
     """Score ``predict``, seasonal naive, naive and drift on the same windows, and calibrate intervals on the residuals.
 
@@ -54,8 +54,8 @@ def evaluate(
         predict: the model; called for at most ``CHUNK`` windows at a time.
         origins: the windows.
         statistical: baselines to fit, ``theta`` and ``ets``. The report's ``sample`` has their scores and Naive2's on
-            at most ``MAX_STATISTICAL`` windows, the scores of all others on the same windows, and OWA.
-        time_is_up: ends the fitting of these baselines, but not before each is fitted to ``MIN_STATISTICAL`` windows.
+            ``MIN_STATISTICAL`` to ``MAX_STATISTICAL`` windows, the scores of all others on the same windows, and OWA.
+        statistical_s: processor time of these fits by an estimate that is the same on every machine.
 
     Raises:
         ModelBroken: ``predict`` returned NaN or infinity.
@@ -88,7 +88,7 @@ def evaluate(
         steps={name: errors[name].steps() for name in compared},
         coverage=intervals["model"]["coverage"],
         intervals=intervals,
-        sample=_sample_report(origins, errors, statistical, time_is_up),
+        sample=_sample_report(origins, errors, statistical, statistical_s),
     )
     return Evaluation(report, calibrate(prediction, actuals.actual))
 
@@ -139,11 +139,12 @@ def _quick_baseline(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[A
 
 
 def _sample_report(
-    origins: Origins, errors: Mapping[str, WindowErrors], names: Sequence[str], time_is_up: TimeIsUp
+    origins: Origins, errors: Mapping[str, WindowErrors], names: Sequence[str], limit_s: float
 ) -> Sample:
     """Score Naive2 and the statistical baselines, and all others on the windows that these could be fitted to."""
     rows = origins.sample(MAX_STATISTICAL)
-    found = _fit_baselines(["naive2"], origins, rows, lambda: False) | _fit_baselines(names, origins, rows, time_is_up)
+    found = _fit_baselines(["naive2"], origins, rows, len(rows))
+    found |= _fit_baselines(names, origins, rows, _affordable_windows(names, origins, rows, limit_s))
     fit = {name: ~np.isnan(forecast[:, 0]) for name, (forecast, _) in found.items()}
     usable = {name for name, (_, failed) in found.items() if len(failed) < fit[name].sum()}
     both = np.logical_and.reduce([fit[name] for name in usable]) if usable else np.zeros(len(rows), dtype=bool)
@@ -161,13 +162,19 @@ def _sample_report(
     }
 
 
-def _fit_baselines(names: Sequence[str], origins: Origins, rows: Ints, time_is_up: TimeIsUp) -> BaselineFits:
+def _affordable_windows(names: Sequence[str], origins: Origins, rows: Ints, limit_s: float) -> int:
+    """Return the number of windows that the baselines ``names`` are fitted to; the same on every machine."""
+    points = origins.at[rows].tolist()
+    cost_s = sum(fitting_cost_s(name, length, origins.season) for name in names for length in points)
+    share = 1.0 if cost_s <= limit_s else limit_s / cost_s
+    return min(len(rows), max(MIN_STATISTICAL, int(share * len(rows))))
+
+
+def _fit_baselines(names: Sequence[str], origins: Origins, rows: Ints, count: int) -> BaselineFits:
     """Return the forecasts of each baseline, (B, H), NaN where it has none, and the reasons why fits failed."""
     found: BaselineFits = {name: (np.full((len(rows), origins.horizon), np.nan), []) for name in names}
-    # Random order: the windows fitted before the time limit are a fair sample of all.
-    for count, k in enumerate(np.random.default_rng(0).permutation(len(rows)) if names else ()):
-        if count >= MIN_STATISTICAL and time_is_up():
-            break
+    # Random order: the ``count`` windows that are fitted are a fair sample of all.
+    for k in np.random.default_rng(0).permutation(len(rows))[:count] if names else ():
         history = origins.panel.series(int(origins.series[rows[k]]))[: origins.at[rows[k]]]
         for name, (forecasts, failed) in found.items():
             try:

@@ -135,6 +135,17 @@ def ets(history: Floats, horizon: int, season: int) -> Floats:
     return _statistical("ets", history, horizon, season)
 
 
+def fitting_cost_s(name: str, points: int, season: int) -> float:
+    """Return the approximate processor time of one fit of ``theta`` or ``ets`` to ``points`` of history, in seconds.
+
+    Measured with statsforecast 2.1 on a Xeon of 2.6 GHz. It is known before the fit and independent of the machine.
+    """
+    fitted = min(points, MAX_FITTED)
+    if name == "theta":
+        return 1.2e-4 * fitted
+    return 5e-5 * fitted if season == 1 else 0.02 + 5e-4 * fitted
+
+
 def _statistical(name: str, history: Floats, horizon: int, season: int) -> Floats:
     if season > MAX_SEASON[name]:
         raise CannotFit(f"a season of {season} is over {MAX_SEASON[name]}, which takes minutes to fit")

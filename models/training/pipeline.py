@@ -52,16 +52,14 @@ class TrainingResult:
 class TrainingHooks:
     """Callbacks of ``train_pipeline``: start of a phase (``fit``, ``backtest``, ``refit``), progress, cancellation.
 
-    ``is_due``: returns whether to measure the skill of the network now in training. ``time_is_up``: returns whether the
-    time for the statistical baselines is over, see ``models.evaluation.backtest.evaluate``. ``checkpoint``: holds the
-    steps finished before an interruption; each step stores its state there.
+    ``is_due``: returns whether to measure the skill of the network now in training. ``checkpoint``: holds the steps
+    finished before an interruption; each step stores its state there.
     """
 
     on_phase: Callable[[str], None] = lambda phase: None
     on_progress: Callable[[str, int, Progress], None] = lambda phase, member, progress: None
     should_stop: Callable[[], bool] = lambda: False
     is_due: Callable[[], bool] = lambda: False
-    time_is_up: Callable[[], bool] = lambda: False
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
 
@@ -94,7 +92,7 @@ def train_pipeline(
     found = hooks.checkpoint.find("backtest")
     if found is None:
         predict_all = partial(predict, make_runnable(blended, OnnxEngine))
-        scored = evaluate(predict_all, origins, statistical, hooks.time_is_up)
+        scored = evaluate(predict_all, origins, statistical)
         entry = CheckpointEntry(
             {"report": scored.report.to_json(), "count": scored.calibration.count}, {"radii": scored.calibration.radii}
         )

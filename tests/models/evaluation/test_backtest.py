@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
 from models.evaluation.backtest import CHUNK, MIN_STATISTICAL, evaluate
+from models.evaluation.baselines import FITTED, fitting_cost_s
 from models.evaluation.intervals import Prediction
 from models.evaluation.origins import MAX_TOTAL_WINDOWS, MAX_WINDOWS, BacktestPlan, origins_of, plan_for
 from models.evaluation.report import BacktestReport
@@ -300,15 +301,14 @@ def test_memory_grows_with_the_panel_and_not_with_the_windows_of_it():
     assert peak_bytes < len(origins) * panel.median_length * 8 / 2 == 24_000_000
 
 
-def test_when_the_time_is_up_the_baselines_are_scored_on_the_windows_fitted_so_far():
-    asked = []
-
-    def enough():
-        asked.append(True)
-        return len(asked) > 5
-
-    panel = panel_of(*(np.random.default_rng(i).normal(size=60) for i in range(4)))
+def test_the_statistical_baselines_are_fitted_to_as_many_windows_as_an_estimate_allows_on_any_machine(monkeypatch):
+    """A Theta fit to 1,000 points is estimated at 0.12 s: of 200 windows, 20 s allow 166; 10 windows are the least."""
+    fitted = []
+    monkeypatch.setitem(FITTED, "theta", lambda history, horizon, season: fitted.append(1) or np.zeros(horizon))
+    panel = panel_of(*(np.random.default_rng(i).normal(size=1_500) for i in range(20)))
     origins = origins_of(panel, plan_for(panel, 3, 1), 1)
-    sample = evaluate(knows(0.1), origins, ("theta",), enough).report.sample
-    assert sample["windows"] == MIN_STATISTICAL + 5
+    assert evaluate(knows(0.1), origins, ("theta",)).report.sample["windows"] == len(fitted) == 166
+    assert fitting_cost_s("theta", 1_500, 1) == pytest.approx(0.12)
+    sample = evaluate(knows(0.1), origins, ("theta",), 0.1).report.sample
+    assert sample["windows"] == MIN_STATISTICAL
     assert {"theta", "naive2", "model"} <= set(sample["scores"])
