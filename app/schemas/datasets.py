@@ -14,8 +14,8 @@ class RevisionAnswer(Answer):
     freq: str
     revision: int
     sha256: str
-    rows_added: int
-    rows_total: int
+    rows_added: int = Field(description="Rows of this write that have a value.")
+    rows_total: int = Field(description="Rows of all series, with missing rows and rows without a value.")
     series_total: int
     missing_total: int = Field(description="Points without a value before the last one of their series; never imputed.")
     covariates: list[str] = Field(description="The columns besides unique_id, ds and y.")

@@ -14,7 +14,8 @@ from models.json_types import JsonObject
 class Freshness:
     """Newest revision of a data set, and newest version of a model that was trained on the data set.
 
-    ``rows`` is the size of the revision ``revision_id``, which was written at ``data_at``. The version was trained at
+    ``rows`` counts the observed values of the data set: gaps and rows of known covariates in the future do not count.
+    The revision ``revision_id``, written at ``data_at``, added the last of them. The version was trained at
     ``trained_at`` on the first ``trained_rows``; both are None if there is no such version.
     """
 
@@ -44,9 +45,9 @@ def freshness(session: Session, tenant_id: int, request: JsonObject) -> Freshnes
     return Freshness(
         dataset_id=newest.dataset_id,
         revision_id=newest.id,
-        rows=newest.rows_total,
+        rows=_count_values(session, newest),
         data_at=newest.created_at,
-        trained_rows=None if last is None else last[1].rows_total,
+        trained_rows=None if last is None else _count_values(session, last[1]),
         trained_at=None if last is None else last[0].created_at,
     )
 
@@ -61,5 +62,12 @@ def model_of(request: JsonObject) -> str | None:
 def _newest(session: Session, tenant_id: int, name: str | None, dataset_id: int | None) -> Revision | None:
     query = select(Revision).join(Dataset, Dataset.id == Revision.dataset_id).where(Dataset.tenant_id == tenant_id)
     of_tenant = query.where(Dataset.id == dataset_id if name is None else Dataset.name == name)
-    numbers = select(func.max(Revision.number)).where(Revision.dataset_id == Dataset.id).correlate(Dataset)
+    numbers = select(func.max(Revision.number)).where(Revision.dataset_id == Dataset.id, Revision.rows_added > 0)
+    numbers = numbers.correlate(Dataset)
     return session.scalars(of_tenant.where(Revision.number == numbers.scalar_subquery())).one_or_none()
+
+
+def _count_values(session: Session, revision: Revision) -> int:
+    """Return the number of values written up to ``revision``: each is written once, because rows only continue."""
+    written = (Revision.dataset_id == revision.dataset_id) & (Revision.number <= revision.number)
+    return session.scalars(select(func.coalesce(func.sum(Revision.rows_added), 0)).where(written)).one()

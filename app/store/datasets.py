@@ -14,7 +14,10 @@ from models.errors import excerpt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRevision:
-    """A write to a data set; ``chunk`` and ``rows_added`` describe the write, the other fields the content after it."""
+    """A write to a data set; ``chunk`` and ``rows_added`` describe the write, the other fields the content after it.
+
+    ``rows_added`` counts the rows with a value, ``rows_total`` also missing rows and rows without a value.
+    """
 
     sha256: str
     rows_added: int

@@ -32,7 +32,7 @@ def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevisi
     ends = [whole.timestamp(i, length - 1) for i, length in enumerate(whole.lengths)]
     return datasets.NewRevision(
         sha256=whole.fingerprint(),
-        rows_added=len(rows.y),
+        rows_added=int(np.count_nonzero(~np.isnan(rows.y))),
         rows_total=len(whole.y),
         series_total=len(whole),
         missing_total=int(whole.missing.sum()),

@@ -51,6 +51,7 @@ class Dataset(Owned, Base):
 class Revision(Owned, Base):
     """Data set after one write. Immutable: ``chunk`` holds only the rows that this write added.
 
+    ``rows_added`` counts the added rows with a value; releases before 0.1 counted the gaps between them too.
     ``sha256`` is of the whole content up to this revision, ``missing_total`` counts its points without a value,
     ``covariates`` names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text.
     """

@@ -217,7 +217,7 @@ def test_what_is_missing_is_counted_and_what_is_ahead_may_come_again(house: Hous
     acme = house.acme
     rows = series("shop", [1, None, 3, 4]) + series("shop", [6, None, None], "2026-01-06")
     made = acme.keep("sales", rows)
-    assert (made["rows_total"], made["missing_total"]) == (8, 2)  # an empty cell and the row of the 5th
+    assert (made["rows_added"], made["rows_total"], made["missing_total"]) == (4, 8, 2)  # an empty cell, the 5th
     later = acme.post(ROWS, **table(series("shop", [7, 8], "2026-01-07"), "json"))
     assert (later["rows_added"], later["rows_total"], later["missing_total"]) == (2, 8, 2)
     far = acme.post(ROWS, **table(series("shop", [9], "2026-01-10"), "parquet"))

@@ -19,10 +19,10 @@ from tests.postgres import database_fixture, database_url_fixture, empty_url_fix
 T = TypeVar("T")
 
 
-def new_revision(chunk: bytes = b"rows 1 to 3", rows_total: int = 3) -> NewRevision:
+def new_revision(chunk: bytes = b"rows 1 to 3", rows_total: int = 3, rows_added: int | None = None) -> NewRevision:
     return NewRevision(
         sha256="5a1e5",
-        rows_added=3,
+        rows_added=rows_total if rows_added is None else rows_added,
         rows_total=rows_total,
         series_total=1,
         missing_total=0,

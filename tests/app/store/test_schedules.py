@@ -78,7 +78,7 @@ def test_freshness_is_that_of_the_newest_version_on_the_data_set(
     made = register(database, sales)
     with database.write() as session:
         other = datasets.create(session, acme, "other", "D", new_revision(rows_total=50), "cli")
-        datasets.append(session, acme, "sales", 1, new_revision(rows_total=6), "cli")
+        datasets.append(session, acme, "sales", 1, new_revision(rows_total=6, rows_added=3), "cli")
     assert known(model="demand") == known(model="demand", dataset="sales") == (6, 3)
     assert known(version="demand@champion", dataset="sales") == (6, 3)
     assert known(dataset="sales") == known(version="supply@1", dataset="sales") == (6, None)

@@ -96,11 +96,13 @@ class ScheduleHarness:
     def tick(self, now: str, plus_s: float = 0.0) -> dict[str, int]:
         return dict(tick(self.database, self.dependencies, at(now) + timedelta(seconds=plus_s)))
 
-    def grow(self, rows_total: int) -> None:
-        """Append a revision to ``sales``."""
+    def grow(self, rows_total: int, rows_added: int | None = None) -> None:
+        """Append a revision to ``sales``; all its rows have a value unless ``rows_added`` says how many have."""
         with self.database.write() as session:
-            number = datasets.revision(session, self.tenant_id, "sales").number
-            datasets.append(session, self.tenant_id, "sales", number, new_revision(rows_total=rows_total), "cli")
+            newest = datasets.revision(session, self.tenant_id, "sales")
+            added = rows_total - newest.rows_total if rows_added is None else rows_added
+            revision = new_revision(rows_total=rows_total, rows_added=added)
+            datasets.append(session, self.tenant_id, "sales", newest.number, revision, "cli")
 
     def firings(self, name: str = "nightly") -> list[Firing]:
         """Return them oldest first."""

@@ -195,6 +195,26 @@ def test_new_rows_since_the_last_training_fire(one: ScheduleHarness) -> None:
     assert one.firings()[1].detail == {"new_rows": 4}
 
 
+def test_gaps_and_rows_of_the_future_are_no_new_rows(one: ScheduleHarness) -> None:
+    one.add(cron=None, triggers=Triggers(new_rows=6, pause_s=60))
+    one.grow(rows_total=1_000, rows_added=2)  # after a long gap
+    assert one.tick("09:31") == {}
+    one.grow(rows_total=2_000, rows_added=0)  # covariates of the future
+    assert one.tick("09:32") == {}
+    one.grow(rows_total=2_001, rows_added=1)
+    assert one.tick("09:33") == FIRED
+    assert one.firings()[-1].detail == {"new_rows": 6}
+
+
+def test_rows_of_the_future_do_not_end_the_silence_that_an_alarm_was_sent_for(one: ScheduleHarness) -> None:
+    one.add(cron=None, triggers=Triggers(data_alarm_s=3600.0), now="2036-05-01T09:30")
+    assert one.tick("2036-05-01T09:31") == {"alarm": 1}
+    one.grow(rows_total=100, rows_added=0)
+    assert one.tick("2036-05-01T10:32") == {}
+    one.grow(rows_total=101, rows_added=1)
+    assert one.tick("2036-05-01T11:33") == {"alarm": 1}
+
+
 def test_a_trigger_waits_for_the_previous_job_and_is_not_lost(clock: ScheduleHarness) -> None:
     clock.add(cron=None, overlap="skip", triggers=Triggers(new_rows=3, pause_s=60))
     assert clock.tick("09:31") == FIRED
