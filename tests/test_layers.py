@@ -192,7 +192,11 @@ def test_only_training_and_its_engine_import_keras() -> None:
     users = {found.file for found in ALL if found.module.split(".")[0] in {"keras", "tensorflow"}}
     own = {
         f"models/{name}.py"
-        for name in ("engines/keras", *(f"training/{x}" for x in ("compile", "fit", "loss", "resume")))
+        for name in (
+            "engines/keras",
+            "engines/keras_layers",
+            *(f"training/{x}" for x in ("compile", "fit", "loss", "resume")),
+        )
     }
     assert users == own
     # Who imports these at the top is TensorFlow's house too.

@@ -23,7 +23,7 @@ class Cell:
     """One step of recurrence; G gates, U units, D inputs."""
 
     gate_order: tuple[int, ...]  # index, in the layer's weights, of the operator's g-th gate
-    layer: str = ""  # class in keras.layers, or a key of OWN_CELLS in models.engines.keras
+    layer: str = ""  # class in keras.layers, or a key of OWN_CELLS in models.engines.keras_layers
     operator: str = ""  # fused ONNX operator
     # (ops, name, x (D,), state, units) -> the next state, (U,) for each part; the first part is the output
     step: Callable[[Any, str, Any, tuple[Any, ...], int], tuple[Any, ...]] | None = None
