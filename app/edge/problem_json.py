@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from app.problems import (
     PROBLEM_TYPES,
+    DeadlinePassed,
     ProblemType,
     ServiceError,
     TooManyRequests,
@@ -60,6 +61,7 @@ HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
     Unauthorized: {"WWW-Authenticate": "Bearer"},
     Unavailable: {"Retry-After": str(RETRY_AFTER_S)},
     TooManyRequests: {"Retry-After": "1"},
+    DeadlinePassed: {"Retry-After": "1"},  # the queue was long for a moment, as for a full one
 }
 DEFAULT_HINT = "see /openapi.json for what is accepted here"
 

@@ -51,7 +51,7 @@ def test_a_forecast_past_its_deadline_is_refused(
             threading.Event().wait(0.3)
         assert asking.statuses() == [200, 504]
         late = next(answer for answer in asking.answers if answer.status_code == 504)
-        assert late.json()["code"] == "deadline_passed"
+        assert (late.json()["code"], late.headers["retry-after"]) == ("deadline_passed", "1")
 
 
 def test_slow_forecasts_do_not_delay_other_routes(
