@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     max_rows: int = Field(2_000_000, ge=1, description="Largest number of rows in one data set.")
     max_horizon: int = Field(5_000, ge=1, description="Largest horizon of one request, in steps.")
     max_forecast_points: int = Field(
-        1_000_000, ge=1, description="Largest number of values in one answer: series x steps x (1 + 2 x levels)."
+        1_000_000,
+        ge=1,
+        description="Largest number of values in one answer: series x steps x (2 + 2 x levels + quantiles).",
     )
     max_forecast_gflop: int = Field(500, ge=1, description="Largest cost of one answer, in 10^9 operations.")
     forecast_threads: int = Field(4, ge=1, description="Large forecast requests that are parsed at the same time.")

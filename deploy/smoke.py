@@ -149,7 +149,7 @@ def check_forecast(answer: dict[str, Any]) -> None:
     expect(set(made) == {"north", "south"}, "every series has a forecast", list(made))
     for name, one in made.items():
         expect(one["ds"] == stamps, f"the times of {name} are the next {HORIZON} hours", one["ds"])
-        steps = list(zip(one["intervals"]["50"]["lo"], one["mean"], one["intervals"]["50"]["hi"], strict=True))
+        steps = list(zip(one["intervals"]["50"]["lo"], one["median"], one["intervals"]["50"]["hi"], strict=True))
         good = len(steps) == HORIZON and all(math.isfinite(hi - lo) and lo <= mean <= hi for lo, mean, hi in steps)
         expect(good, f"the intervals of {name} hold its means", steps)
 

@@ -101,7 +101,7 @@ def test_the_first_session_ends_in_words_if_the_job_is_refused(url: str, workpla
 def test_the_same_works_from_the_command_line(url: str, workplace: Path) -> None:
     trained, header, *rows = _bash(BLOCKS[2], workplace).splitlines()
     assert trained == "shops 1"
-    assert header == "unique_id,ds,mean,lo-80,hi-80"
+    assert header == "unique_id,ds,median,mean,lo-80,hi-80"
     assert rows[:120][-1].startswith("Takeaway food services,2019-06-01T00:00:00,")
     assert rows[120] == "forecaster,mase,smape,rmse,mse,rmsse"
     assert [row.split(",")[0] for row in rows[121:125]] == ["model", "seasonal_naive", "naive", "drift"]

@@ -34,9 +34,10 @@ _BACKTEST = (
     '{"skill": 0.21, "mase": 0.79, "seasonal_naive_mase": 1.0, "horizon": 24, "windows": 90, "coverage": {"80": 0.81}}'
 )
 _EXAMPLE = f"""\
-{{"model": {_MODEL}, "freq": "h", "horizon": 1, "skill": 0.21, "backtest": {_BACKTEST}, "warnings": []}}
-{{"unique_id": "PJME", "ds": ["2026-01-02T00:00:00"], "mean": [31542.1], \
-"intervals": {{"80": {{"lo": [30110.4], "hi": [32980.7]}}}}, "warnings": []}}
+{{"model": {_MODEL}, "freq": "h", "horizon": 1, "skill": 0.21, "backtest": {_BACKTEST}, "bounds": [0, null], \
+"warnings": []}}
+{{"unique_id": "PJME", "ds": ["2026-01-02T00:00:00"], "median": [31542.1], "mean": [31601.8], \
+"intervals": {{"80": {{"lo": [30110.4], "hi": [32980.7]}}}}, "quantiles": {{}}, "warnings": []}}
 {{"done": true, "series": 1}}
 """
 

@@ -147,6 +147,12 @@ def forecast(
     freq: Freq = None,
     horizon: Horizon = None,
     level: Annotated[list[int] | None, typer.Option(help="Interval in percent. Repeatable; 80 if left out.")] = None,
+    quantile: Annotated[
+        list[float] | None, typer.Option(help="Quantile, such as 0.9, in steps of 0.005. Repeatable.")
+    ] = None,
+    non_negative: Annotated[
+        bool | None, typer.Option(help="Whether no value can be below 0; as the model was trained if left out.")
+    ] = None,
     version: Version = None,
     output: Annotated[Format, typer.Option("--format", help="Output format of the forecast.")] = Format.CSV,
 ) -> None:
@@ -154,9 +160,9 @@ def forecast(
 
     Example: forecastle forecast sample:electricity-hourly --model electricity --horizon 24 --level 80
     """
-    command("forecast").forecast(
-        TableSource(data, freq), VersionChoice(model, version), horizon, level or [80], output.value
-    )
+    module = command("forecast")
+    parts = module.ForecastParts(horizon, level or [80], quantile or [], non_negative)
+    module.forecast(TableSource(data, freq), VersionChoice(model, version), parts, output.value)
 
 
 @cli.command()

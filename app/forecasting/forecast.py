@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from app.forecasting.cost import cost_gflop, horizon_of, trimmed
+from app.forecasting.cost import bounds_of, cost_gflop, horizon_of, numbers_of, trimmed
 from app.forecasting.json_answer import Provenance, head_of, provenance_of
 from app.forecasting.request_panel import Input, PanelReader, Request, RequestPanel, is_large
 from app.forecasting.session import SessionForecasts
@@ -26,11 +26,14 @@ from app.serving.model_cache import LoadedModel, ModelCache
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
 from app.telemetry import Telemetry
+from models.data.bounds import Bounds
 from models.data.chunks import split_series
 from models.data.panel import Panel
 from models.errors import BundleError, InputError, ModelBroken
+from models.evaluation.quantiles import check_levels
 from models.forecasting.forecast import Forecast
-from models.forecasting.forecaster import ForecastInput, check_request
+from models.forecasting.forecaster import check_request
+from models.forecasting.split import ForecastInput
 
 T = TypeVar("T")
 
@@ -169,7 +172,7 @@ class Forecasting:
         loaded: LoadedModel,
     ) -> tuple[bytes, int]:
         """Return the encoded forecast and the number of its series."""
-        horizon, levels = horizon_of(request, resolved), tuple(request.levels)
+        horizon = horizon_of(request, resolved)
         finish: Encode = partial(encode, provenance_of(resolved, request.model, len(loaded.networks), loaded.notes))
         large = is_large(request, data)
         if request.session is not None:
@@ -179,8 +182,9 @@ class Forecasting:
         read = partial(self.reader.read, resolved.tenant_id, request, data, resolved.spec.freq)
         source = await run_sync(read, limiter=self.slots) if large else read()
         panel = source.panel
-        gflop = cost_gflop(self.settings, loaded, len(panel), horizon, len(levels))
-        ask = ForecastInput(trimmed(panel, loaded), horizon, levels)
+        gflop = cost_gflop(self.settings, loaded, len(panel), horizon, numbers_of(request))
+        bounds = bounds_of(request, resolved.spec, panel)
+        ask = ForecastInput(trimmed(panel, loaded), horizon, request.levels, request.quantiles, bounds)
         finish = self._logged(resolved, source, finish)
         waiting = self.batcher.put(loaded, ask, gflop, finish, self.settings.forecast_timeout_s)
         return await wait(waiting), len(panel)
@@ -216,24 +220,26 @@ class Forecasting:
         loaded: LoadedModel,
     ) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         """Return the first piece of a stream, and an iterator over the pieces after it."""
-        horizon, levels = horizon_of(request, resolved), tuple(request.levels)
+        horizon, numbers_each = horizon_of(request, resolved), numbers_of(request)
         settings, timeout_s = self.settings, self.settings.forecast_timeout_s
 
-        def read() -> tuple[RequestPanel, Iterator[Panel], float]:
-            """Return the panel, its parts and the cost of one series; raise if any part would be refused."""
+        def read() -> tuple[RequestPanel, Iterator[Panel], Bounds | None, float]:
+            """Return the panel, its parts, bounds and the cost of one series; raise if any part would be refused."""
             source = self.reader.read(resolved.tenant_id, request, data, resolved.spec.freq)
-            gflop = cost_gflop(settings, loaded, 1, horizon, len(levels))
-            numbers = horizon * (1 + 2 * len(levels))
+            gflop = cost_gflop(settings, loaded, 1, horizon, numbers_each)
+            bounds = bounds_of(request, resolved.spec, source.panel)
+            numbers = horizon * numbers_each
             size = part_series((numbers, settings.max_forecast_points), (gflop, settings.max_forecast_gflop))
             specs = [network.member.spec for network in loaded.networks]
             for part in split_series(source.panel, size):
                 check_request(specs, part, horizon)
-            return source, split_series(source.panel, size), gflop
+            check_levels(loaded.forecaster.calibration, request.levels, request.quantiles)
+            return source, split_series(source.panel, size), bounds, gflop
 
-        source, parts, gflop = await run_sync(read, limiter=self.slots)
+        source, parts, bounds, gflop = await run_sync(read, limiter=self.slots)
 
         async def make(part: Panel, encode: Encode) -> bytes:
-            ask = ForecastInput(trimmed(part, loaded), horizon, levels)
+            ask = ForecastInput(trimmed(part, loaded), horizon, request.levels, request.quantiles, bounds)
             finish = self._logged(resolved, source._replace(panel=part), encode)
             put = partial(self.batcher.put, loaded, ask, gflop * len(part), finish, timeout_s)
             for wait_s in RETRY_WAITS_S:

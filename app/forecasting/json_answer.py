@@ -9,6 +9,7 @@ import orjson
 from app.formats import series_rows, warning_of
 from app.schemas.forecasts import Skill, VersionRef, WarningAnswer
 from app.serving.alias_state import ResolvedVersion
+from models.data.bounds import UNBOUNDED, Bounds
 from models.data.calendar import Freq
 from models.engines.devices import EngineNote
 from models.evaluation.report import BacktestReport
@@ -50,22 +51,22 @@ def provenance_of(version: ResolvedVersion, model: str, members: int, notes: tup
 
 
 def answer_json(provenance: Provenance, forecast: Forecast) -> bytes:
-    """Return the whole answer as JSON. Without notes its head is encoded once for each version and horizon."""
+    """Return the whole answer as JSON. Without notes its head is encoded once for each version, horizon and bounds."""
     if forecast.notes:
         head = _encode_head(head_of(provenance, forecast))
     else:
-        head = _plain_head(provenance, forecast.freq, forecast.median.shape[1])
+        head = _plain_head(provenance, forecast.freq, forecast.median.shape[1], forecast.bounds)
     return b"".join((head, orjson.dumps(series_rows(forecast)), b"}"))
 
 
 def head_of(provenance: Provenance, forecast: Forecast) -> JsonObject:
     """Return the answer without the forecasts themselves."""
-    return _head(provenance, forecast.freq, forecast.median.shape[1], forecast.notes)
+    return _head(provenance, forecast.freq, forecast.median.shape[1], forecast.bounds, forecast.notes)
 
 
 @lru_cache(maxsize=1_000)
-def _plain_head(provenance: Provenance, freq: Freq, horizon: int) -> bytes:
-    return _encode_head(_head(provenance, freq, horizon, ()))
+def _plain_head(provenance: Provenance, freq: Freq, horizon: int, bounds: Bounds) -> bytes:
+    return _encode_head(_head(provenance, freq, horizon, bounds, ()))
 
 
 def _encode_head(head: JsonObject) -> bytes:
@@ -73,13 +74,14 @@ def _encode_head(head: JsonObject) -> bytes:
     return orjson.dumps(head).removesuffix(b"}") + b',"forecasts":'
 
 
-def _head(provenance: Provenance, freq: Freq, horizon: int, notes: Sequence[Note]) -> JsonObject:
+def _head(provenance: Provenance, freq: Freq, horizon: int, bounds: Bounds, notes: Sequence[Note]) -> JsonObject:
     return {
         "model": provenance.model,
         "freq": str(freq),
         "horizon": horizon,
         "skill": provenance.skill,
         "backtest": provenance.backtest,
+        "bounds": None if bounds == UNBOUNDED else bounds.to_pair(),
         "warnings": [*provenance.warnings, *map(warning_of, notes)],
     }
 

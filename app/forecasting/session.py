@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from app.forecasting.cost import cost_gflop, horizon_of
+from app.forecasting.cost import bounds_of, cost_gflop, horizon_of, numbers_of
 from app.forecasting.request_panel import Input, PanelReader, Request, future_panel
 from app.schemas.forecasts import ForecastRequest
 from app.serving.alias_state import ResolvedVersion
@@ -12,7 +12,8 @@ from app.settings import Settings
 from app.store import datasets, panels
 from app.store.db import Database
 from models.forecasting.forecast import Forecast
-from models.forecasting.session import forecast_session
+from models.forecasting.session import answer_session
+from models.forecasting.split import ForecastInput
 
 
 class SessionForecasts:
@@ -33,7 +34,7 @@ class SessionForecasts:
             Conflict: other requests changed the same session meanwhile.
         """
         assert request.session is not None
-        horizon, levels = horizon_of(request, resolved), tuple(request.levels)
+        horizon, numbers_each = horizon_of(request, resolved), numbers_of(request)
         networks = loaded.networks
         # Bundles of earlier releases do not say over how many windows a state was carried; reports do.
         windows = max(resolved.report.carry or 1, *(network.member.carry for network in networks))
@@ -43,9 +44,11 @@ class SessionForecasts:
             if saved is not None and saved.version_id != resolved.version_id:
                 saved = None
             after = rows.advance(networks, saved, windows)._replace(version_id=resolved.version_id)
-            cost_gflop(self._settings, loaded, len(after.session), horizon, len(levels))
-            calibration = loaded.forecaster.calibration
-            return after, forecast_session(networks, calibration, after.session, horizon, levels)
+            tail = after.session.tail
+            cost_gflop(self._settings, loaded, len(after.session), horizon, numbers_each)
+            bounds = bounds_of(request, resolved.spec, tail)
+            ask = ForecastInput(tail, horizon, request.levels, request.quantiles, bounds)
+            return after, answer_session(networks, loaded.forecaster.calibration, after.session, ask)
 
         if data is not None or not isinstance(request, ForecastRequest) or request.dataset is None:
             rows = self._reader.read(resolved.tenant_id, request, data, resolved.spec.freq).panel

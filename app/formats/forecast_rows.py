@@ -13,26 +13,28 @@ from models.forecasting.forecast import MAX_CACHED_STEPS, Forecast, Note, format
 
 
 def series_rows(forecast: Forecast) -> list[dict[str, Any]]:
-    """Return unique_id, ds, mean and intervals by level of each series, for orjson: ``ds`` is JSON already.
+    """Return unique_id, ds, median, mean, intervals and quantiles of each series, for orjson: ``ds`` is JSON already.
 
     Most series of most requests end at the same moment, so their timestamps are encoded once.
     """
     bounds = [
         (str(level), interval.lo.tolist(), interval.hi.tolist()) for level, interval in forecast.intervals.items()
     ]
+    quantiles = [(f"{quantile:g}", values.tolist()) for quantile, values in forecast.quantiles.items()]
     starts_us = forecast.starts.astype(np.int64).tolist()
     steps = forecast.median.shape[1]
     encode = _encoded_stamps if steps <= MAX_CACHED_STEPS else _encoded_stamps.__wrapped__
+    points = zip(forecast.ids, starts_us, forecast.median.tolist(), forecast.mean.tolist(), strict=True)
     return [
         {
             "unique_id": unique_id,
             "ds": encode(start_us, forecast.freq, steps, forecast.utc),
+            "median": median,
             "mean": mean,
             "intervals": {level: {"lo": lo[i], "hi": hi[i]} for level, lo, hi in bounds},
+            "quantiles": {quantile: values[i] for quantile, values in quantiles},
         }
-        for i, (unique_id, start_us, mean) in enumerate(
-            zip(forecast.ids, starts_us, forecast.median.tolist(), strict=True)
-        )
+        for i, (unique_id, start_us, median, mean) in enumerate(points)
     ]
 
 
@@ -42,12 +44,12 @@ def _encoded_stamps(start_us: int, freq: Freq, steps: int, utc: bool) -> orjson.
 
 
 def step_columns(forecast: Forecast) -> dict[str, NDArray[Any]]:
-    """Return ds, mean, and lo-L and hi-L for each level L, each (N, horizon)."""
+    """Return ds, median, mean, lo-L and hi-L for each level L, and q-Q for each quantile Q, each (N, horizon)."""
     times = forecast.freq.after(forecast.starts[:, None], np.arange(forecast.median.shape[1]))
-    columns: dict[str, NDArray[Any]] = {"ds": times, "mean": forecast.median}
+    columns: dict[str, NDArray[Any]] = {"ds": times, "median": forecast.median, "mean": forecast.mean}
     for level, interval in forecast.intervals.items():
         columns |= {f"lo-{level}": interval.lo, f"hi-{level}": interval.hi}
-    return columns
+    return columns | {f"q-{quantile:g}": values for quantile, values in forecast.quantiles.items()}
 
 
 def table_columns(forecast: Forecast) -> Mapping[str, NDArray[Any]]:

@@ -44,7 +44,7 @@ class LineStream:
         return _line(facts)
 
     def part(self, forecast: Forecast) -> bytes:
-        """Return a line for each series: unique_id, ds, mean, intervals by level, warnings."""
+        """Return a line for each series: unique_id, ds, median, mean, intervals, quantiles, warnings."""
         warnings = _warnings_by_id(forecast.notes)
         rows = series_rows(forecast)
         return b"".join(_line({**row, "warnings": warnings.get(row["unique_id"], ())}) for row in rows)
@@ -55,7 +55,7 @@ class LineStream:
 
 
 class ArrowStream:
-    """Writer of record batches: a row for each series and step with unique_id, ds, mean, and lo-L, hi-L by level L.
+    """Writer of record batches with a row for each series and step: unique_id and ``step_columns``.
 
     JSON under the metadata key ``forecastle`` holds the facts (on the schema), the warnings of the series of a batch
     (on the batch) and the outcome (on an empty last batch). A stream that ends with an error is truncated after that,

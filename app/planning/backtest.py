@@ -34,7 +34,8 @@ class BacktestRequest(DatasetJobBody):
     horizon: Horizon | None = Field(None, description="The version's if left out.")
     baselines: Baselines = Field(["theta", "ets"], description="Also scored, if statsforecast is installed.")
     windows: Literal["parquet", "csv"] | None = Field(
-        None, description="Also write a file with each forecast and the actual value: unique_id, cutoff, ds, y, mean."
+        None,
+        description="Also write a file with each forecast and the value: unique_id, cutoff, ds, y, median, mean.",
     )
 
 

@@ -3,17 +3,29 @@
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
 from app.schemas.base import Texts
+from app.schemas.forecasts import (
+    BOUNDS,
+    LEVELS,
+    MAX_LEVELS,
+    MAX_QUANTILES,
+    NON_NEGATIVE,
+    QUANTILES,
+    BoundPair,
+    Level,
+    Quantile,
+    check_pair,
+)
 from app.schemas.job_bodies import DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
+from models.data.bounds import Bounds, check_bounds, merge_bounds, replace_bounds
 from models.errors import InputError
+from models.evaluation.quantiles import check_levels
 from models.forecasting.forecaster import check_request
 from models.types import JsonMapping, JsonObject
-
-Level = Annotated[int, Field(ge=1, le=99)]
 
 
 class BatchRequest(DatasetJobBody):
@@ -33,17 +45,25 @@ class BatchRequest(DatasetJobBody):
         None, description="Only these series, in this order."
     )
     horizon: Horizon | None = Field(None, description="The version's if left out.")
-    levels: Annotated[list[Level], Field(max_length=10, fail_fast=True)] = Field(
-        [80], description="Central intervals, in percent."
+    levels: Annotated[list[Level], Field(max_length=MAX_LEVELS, fail_fast=True)] = Field([80], description=LEVELS)
+    quantiles: Annotated[list[Quantile], Field(max_length=MAX_QUANTILES, fail_fast=True)] = Field(
+        [], description=QUANTILES
     )
+    non_negative: bool | None = Field(None, description=NON_NEGATIVE)
+    bounds: BoundPair | None = Field(None, description=BOUNDS)
     format: Literal["parquet", "csv"] = "parquet"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "BatchRequest":
+        check_pair(self.non_negative, self.bounds)
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastPayload:
     """Plan of a batch forecast: ``horizon`` steps of the series ``ids`` (None: all) into a file of ``format``.
 
-    ``levels``: central intervals, in percent.
+    ``levels``: central intervals, in percent. ``bounds``: lowest and highest value; None: the bounds of the model.
     """
 
     version: PinnedVersion
@@ -51,18 +71,24 @@ class ForecastPayload:
     levels: tuple[int, ...]
     format: str
     ids: tuple[str, ...] | None = None
+    quantiles: tuple[float, ...] = ()
+    bounds: Bounds | None = None
 
     def to_json(self) -> JsonObject:
         """Return the payload as the column ``jobs.request`` stores it."""
-        ids = None if self.ids is None else list(self.ids)
-        return {**asdict(self), "levels": list(self.levels), "ids": ids}
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {**values, "bounds": None if self.bounds is None else self.bounds.to_pair()}
 
     @classmethod
     def from_json(cls, values: JsonMapping) -> "ForecastPayload":
-        """Return the payload that ``to_json`` described."""
-        ids = None if values["ids"] is None else tuple(values["ids"])
-        version, levels = PinnedVersion(**values["version"]), tuple(values["levels"])
-        return cls(**{**values, "version": version, "levels": levels, "ids": ids})
+        """Return the payload that ``to_json`` described; earlier releases wrote neither quantiles nor bounds."""
+        bounds = values.get("bounds")
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        fixed = {
+            "version": PinnedVersion(**values["version"]),
+            "bounds": None if bounds is None else merge_bounds(False, bounds),
+        }
+        return cls(**{**values, **lists, **fixed})
 
 
 def plan(context: PlanContext, request: BatchRequest) -> NewJob:
@@ -80,14 +106,18 @@ def plan(context: PlanContext, request: BatchRequest) -> NewJob:
         raise InputError.of("bad_field", f"a horizon of {horizon} is over the limit", hint, field="horizon")
     panel = data.panel if request.ids is None else data.panel.select(request.ids)
     check_request([member.spec for member in forecaster.members], panel, horizon)
-    for level in request.levels:
-        forecaster.calibration.radius(level, 1)
+    bounds = replace_bounds(forecaster.spec.bounds, request.non_negative, request.bounds)
+    if bounds is not None:
+        check_bounds(panel, bounds, "non_negative" if request.bounds is None else "bounds")
+    check_levels(forecaster.calibration, request.levels, request.quantiles)
     payload = ForecastPayload(
         version=pinned,
         horizon=horizon,
         levels=tuple(sorted(set(request.levels))),
         format=request.format,
         ids=None if request.ids is None else tuple(dict.fromkeys(request.ids)),
+        quantiles=tuple(sorted(set(request.quantiles))),
+        bounds=bounds,
     )
     return context.new_job(request, pinned.model, data.revision, payload)
 

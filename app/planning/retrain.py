@@ -21,7 +21,7 @@ from models.forecasting.forecaster import Forecaster
 from models.network.strategies import STRATEGIES
 from models.training.feasibility import check
 from models.training.member_plan import MemberPlan
-from models.training.recipes import suggest, suggest_training
+from models.training.recipes import fields_again, suggest, suggest_training
 from models.training.report import VersionReport
 from models.types import JsonMapping, JsonObject
 
@@ -85,7 +85,7 @@ def _payload_of_import(forecaster: Forecaster, panel: Panel) -> TrainPayload:
         SpecError: the forecaster has another frequency than ``panel``.
     """
     learned = [member.spec for member in forecaster.members if STRATEGIES[member.spec.strategy].learns]
-    specs = [suggest(panel, spec.to_json()) for spec in learned or [forecaster.spec]]
+    specs = [suggest(panel, fields_again(spec, panel)) for spec in learned or [forecaster.spec]]
     return TrainPayload(members=tuple(MemberPlan(spec, suggest_training(panel, spec, {})) for spec in specs))
 
 
@@ -101,7 +101,7 @@ def plan_again(payload: TrainPayload, members: Sequence[JsonMapping] | None, pan
     trained = tuple(map(MemberPlan.from_json, members or ())) or payload.members
     again = []
     for member in trained:
-        fields = {name: value for name, value in member.spec.to_json().items() if name != "categories"}
+        fields = {name: value for name, value in fields_again(member.spec, panel).items() if name != "categories"}
         again.append(MemberPlan(suggest(panel, fields), member.training))
     check(panel, again)
     return replace(payload, members=tuple(again), auto=None, warm_start=None, register=True)

@@ -161,7 +161,8 @@ def plan_training(request: TrainRequest, panel: Panel, parent: StoredVersion | N
     first = members[0].spec
     if request.auto is not None:
         check_budget(request.auto.budget_s, first, members[0].training)
-    fixed = {**request.spec, "season": first.season, "horizon": first.horizon}
+    same = {name: getattr(first, name) for name in ("season", "horizon", "non_negative")}
+    fixed = {**request.spec, **same}
     return TrainPayload(
         members=tuple(members),
         promote=request.promote,

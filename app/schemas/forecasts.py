@@ -1,8 +1,9 @@
 """Request and answer of a forecast."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Protocol
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from app.schemas.base import Answer, Body, Columns, Name, Number, Texts, Values
 
@@ -52,7 +53,61 @@ class DatasetRef(Body):
         return self
 
 
+MAX_LEVELS, MAX_QUANTILES = 10, 21
+QUANTILE_STEPS = 200  # a quantile is the bound of a central interval of a whole percentage: a multiple of 0.005
+
 Level = Annotated[int, Field(ge=1, le=99)]
+
+
+def check_quantile(value: float) -> float:
+    """Return a quantile without its rounding error. Raise ValueError if it is no multiple of 0.005."""
+    nearest = round(value * QUANTILE_STEPS) / QUANTILE_STEPS
+    if abs(value - nearest) > 1e-9 or not 0 < nearest < 1:
+        raise ValueError("give quantiles from 0.005 to 0.995 in steps of 0.005, such as 0.1 or 0.975")
+    return nearest
+
+
+Quantile = Annotated[float, Field(gt=0, lt=1), AfterValidator(check_quantile)]
+Bound = Annotated[float, Field(ge=-1e100, le=1e100)] | None
+BoundPair = Annotated[list[Bound], Field(min_length=2, max_length=2)]  # lowest and highest value, null for none
+
+LEVELS = "Central intervals, in percent. Each contains the median."
+QUANTILES = (
+    "Quantiles from 0.005 to 0.995, in steps of 0.005: 0.5 is the median, 0.1 and 0.9 are the bounds of the interval "
+    "of 80 percent."
+)
+NON_NEGATIVE = "Whether no value can be below 0: true clips the forecast, false removes such a bound of the model."
+BOUNDS = (
+    "Lowest and highest possible value, null where there is none, in place of the model's own bounds; the forecast is "
+    "clipped to them. A history out of them is refused."
+)
+
+
+def check_parts(request: "AskedParts") -> None:
+    """Refuse parts of a forecast that contradict each other. Raise ValueError."""
+    if len(set(request.levels)) != len(request.levels):
+        raise ValueError("give each level once")
+    if len(set(request.quantiles)) != len(request.quantiles):
+        raise ValueError("give each quantile once")
+    check_pair(request.non_negative, request.bounds)
+
+
+def check_pair(non_negative: bool | None, bounds: Sequence[float | None] | None) -> None:
+    """Refuse bounds that no value lies within. Raise ValueError."""
+    lo, hi = bounds or (None, None)
+    if lo is not None and hi is not None and lo >= hi:
+        raise ValueError(f"the lower of the bounds, {lo:g}, is not below the upper one, {hi:g}")
+    if non_negative and hi is not None and hi <= 0:
+        raise ValueError(f"'bounds' end at {hi:g}: give a value above 0, or 'non_negative': false")
+
+
+class AskedParts(Protocol):
+    """Parts of a forecast that a request asks for, and the bounds that replace those of the model."""
+
+    levels: list[int]
+    quantiles: list[float]
+    non_negative: bool | None
+    bounds: list[float | None] | None
 
 
 class ForecastRequest(Body):
@@ -86,7 +141,10 @@ class ForecastRequest(Body):
         None, description="Of the inline rows; if left out, the model's if the timestamps fit it, else their own."
     )
     horizon: Annotated[int, Field(ge=1)] | None = Field(None, description="Steps; the trained horizon if left out.")
-    levels: list[Level] = Field([80], max_length=10, fail_fast=True)
+    levels: list[Level] = Field([80], max_length=MAX_LEVELS, fail_fast=True, description=LEVELS)
+    quantiles: list[Quantile] = Field([], max_length=MAX_QUANTILES, fail_fast=True, description=QUANTILES)
+    non_negative: bool | None = Field(None, description=NON_NEGATIVE)
+    bounds: BoundPair | None = Field(None, description=BOUNDS)
     session: Name | None = Field(
         None,
         description="For models with a carried state: the state is kept under this name, and the next request sends "
@@ -104,8 +162,7 @@ class ForecastRequest(Body):
             raise ValueError("give either 'version' or 'alias'")
         if self.dataset is not None and self.freq is not None:
             raise ValueError("leave out 'freq': a data set has its own")
-        if len(set(self.levels)) != len(self.levels):
-            raise ValueError("give each level once")
+        check_parts(self)
         return self
 
 
@@ -148,12 +205,21 @@ class IntervalAnswer(Answer):
 
 
 class SeriesForecast(Answer):
-    """The forecast of one series, with ``intervals`` by level in percent."""
+    """The forecast of one series, with a number for each step in every list."""
 
     unique_id: str
-    ds: list[str]
-    mean: list[float]
-    intervals: dict[str, IntervalAnswer]
+    ds: list[str] = Field(description="Timestamps of the steps.")
+    median: list[float] = Field(
+        description="Median: half of the values will be below it. MASE and skill are of this forecast."
+    )
+    mean: list[float] = Field(
+        description="Mean (expected value): sums over steps and series are forecasts of sums. It may lie outside of "
+        "an interval."
+    )
+    intervals: dict[str, IntervalAnswer] = Field(description="Central prediction intervals by level in percent.")
+    quantiles: dict[str, list[float]] = Field(
+        {}, description="The quantiles asked for; 0.1 and 0.9 are the bounds of the interval of 80 percent."
+    )
 
 
 class ForecastAnswer(Answer):
@@ -164,5 +230,6 @@ class ForecastAnswer(Answer):
     horizon: int
     backtest: Skill
     skill: float | None
+    bounds: BoundPair | None = Field(description="Bounds that the forecasts are clipped to; null without any.")
     warnings: list[WarningAnswer]
     forecasts: list[SeriesForecast]

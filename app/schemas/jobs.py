@@ -53,6 +53,8 @@ class OrderAnswer(Answer):
     horizon: int | None = None
     season: int | None = None
     levels: list[int] | None = None
+    quantiles: list[float] | None = None
+    bounds: list[float | None] | None = Field(None, description="Null: those of the version.")
     format: str | None = None
     ids: list[str] | None = None
     baselines: list[str] | None = None

@@ -13,7 +13,7 @@ Coverage = Annotated[
 
 
 class RealisedAnswer(Answer):
-    """Realised accuracy of forecasts: the mean error in units of MASE, beside the backtest's at the same steps."""
+    """Realised accuracy of medians: mean absolute error in units of MASE, beside the backtest's at the same steps."""
 
     forecasts: int = Field(description="Forecasts of one series over one horizon.")
     points: int = Field(description="Actual values that arrived.")
@@ -21,7 +21,9 @@ class RealisedAnswer(Answer):
     backtest_mase: float | None
     drift: float | None = Field(description="Realised MASE / backtest MASE; above 1 errors have grown.")
     confidence: float | None = Field(description="Probability that errors have grown, 0 to 1; null if unknown.")
-    bias: float | None = Field(description="Mean error in units of MASE; above 0 forecasts were too high.")
+    bias: float | None = Field(
+        description="Mean error of the median in units of MASE; above 0 forecasts were too high."
+    )
     coverage: Coverage
 
 

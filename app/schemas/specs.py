@@ -39,6 +39,12 @@ class SpecAnswer(Answer):
     categories: list[tuple[str, list[str]]] = Field([], description="Values of each covariate that is text.")
     calendar: bool = Field(False, description="Whether the network reads positions in the day, week and year.")
     holidays: str = Field("", description="ISO code of the country whose holidays the network reads, or empty.")
+    non_negative: bool = Field(
+        False, description="Whether no value is below 0; forecasts are clipped. Left out, it follows from the data."
+    )
+    bounds: tuple[float | None, float | None] | None = Field(
+        None, description="Lowest and highest value of the series, null for none; forecasts are clipped to them."
+    )
 
 
 class TrainingAnswer(Answer):

@@ -5,7 +5,21 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.schemas.base import Answer, JsonObject, Name, Number
-from app.schemas.forecasts import Level, SeriesForecast, Skill, VersionRef, WarningAnswer
+from app.schemas.forecasts import (
+    BOUNDS,
+    MAX_LEVELS,
+    MAX_QUANTILES,
+    NON_NEGATIVE,
+    QUANTILES,
+    BoundPair,
+    Level,
+    Quantile,
+    SeriesForecast,
+    Skill,
+    VersionRef,
+    WarningAnswer,
+    check_parts,
+)
 
 
 class StreamHead(Answer):
@@ -16,6 +30,7 @@ class StreamHead(Answer):
     horizon: int
     skill: float | None
     backtest: Skill
+    bounds: BoundPair | None
     warnings: list[WarningAnswer]
 
 
@@ -38,11 +53,16 @@ class StreamFailure(Answer):
     error: JsonObject = Field(description="RFC 9457 problem details.")
 
 
-def _listed(levels: object) -> object:
-    return [level for level in levels.split(",") if level] if isinstance(levels, str) else levels
+def _listed(values: object) -> object:
+    return [value for value in values.split(",") if value] if isinstance(values, str) else values
 
 
-Levels = Annotated[list[Level], Field(max_length=10, fail_fast=True), BeforeValidator(_listed)]
+def _paired(values: object) -> object:
+    return [value or None for value in values.split(",")] if isinstance(values, str) else values
+
+
+Levels = Annotated[list[Level], Field(max_length=MAX_LEVELS, fail_fast=True), BeforeValidator(_listed)]
+Quantiles = Annotated[list[Quantile], Field(max_length=MAX_QUANTILES, fail_fast=True), BeforeValidator(_listed)]
 
 
 class ForecastQuery(BaseModel):
@@ -57,13 +77,17 @@ class ForecastQuery(BaseModel):
         None, description="Of the rows; if left out, the model's if the timestamps fit it, else their own."
     )
     horizon: Annotated[int, Field(ge=1)] | None = Field(None, description="Steps; the trained horizon if left out.")
-    levels: Levels = Field([80], description="Percent, separated by commas; empty for the mean alone.")
+    levels: Levels = Field([80], description="Percent, separated by commas; empty for no interval.")
+    quantiles: Quantiles = Field([], description=f"{QUANTILES} Separated by commas.")
+    non_negative: bool | None = Field(None, description=NON_NEGATIVE)
+    bounds: Annotated[BoundPair | None, BeforeValidator(_paired)] = Field(
+        None, description=f"{BOUNDS} Two numbers with a comma between; '0,' has no highest value."
+    )
     session: Name | None = None
 
     @model_validator(mode="after")
     def _once(self) -> "ForecastQuery":
         if self.version is not None and self.alias is not None:
             raise ValueError("give either 'version' or 'alias'")
-        if len(set(self.levels)) != len(self.levels):
-            raise ValueError("give each level once")
+        check_parts(self)
         return self

@@ -21,7 +21,8 @@ from app.problems import DeadlinePassed, TooManyRequests, Unavailable
 from app.serving.model_cache import LoadedModel
 from app.telemetry import Telemetry
 from models.forecasting.forecast import Forecast
-from models.forecasting.forecaster import ForecastInput, forecast_together
+from models.forecasting.forecaster import forecast_together
+from models.forecasting.split import ForecastInput
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Job kind ``backtest``: score a version on the end of a data set, with a file of its forecasts on request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,10 +16,11 @@ from models.data.panel import Panel
 from models.data.windows import take
 from models.engines.onnx import OnnxEngine
 from models.evaluation.backtest import Predict, evaluate
-from models.evaluation.intervals import Prediction
+from models.evaluation.intervals import Calibration, Prediction
 from models.evaluation.origins import Origins
 from models.forecasting import bundle
-from models.forecasting.forecaster import Member, make_runnable, predict
+from models.forecasting.bounding import limits_of
+from models.forecasting.forecaster import Forecaster, make_runnable, predict_corrected
 from models.network.spec import Spec
 from models.training.blending import seasonal_naive_for
 from models.types import Ints, JsonObject
@@ -40,9 +41,11 @@ def backtest(context: JobContext) -> Outcome:
     """
     payload = BacktestPayload.from_json(context.job.request)
     panel = context.load_panel(context.job.data_id)
-    networks = make_runnable(_members(context, payload, panel), OnnxEngine)
-    origins = plan_origins(panel, payload.horizon, payload.season)
-    counted = _Counted(partial(predict, networks), ProgressCounter(context, "backtest", len(origins)))
+    forecaster = _forecaster(context, payload, panel)
+    limits = limits_of([member.spec for member in forecaster.members])
+    origins = replace(plan_origins(panel, payload.horizon, payload.season), limits=limits)
+    predict_served = partial(predict_corrected, make_runnable(forecaster.members, OnnxEngine), forecaster.calibration)
+    counted = _Counted(predict_served, ProgressCounter(context, "backtest", len(origins)))
     if payload.windows is None:
         evaluation = evaluate(counted, origins, payload.baselines, STATISTICAL_S)
     else:
@@ -51,11 +54,12 @@ def backtest(context: JobContext) -> Outcome:
     return Outcome(result=evaluation.report.to_json() | _provenance(context, payload, origins))
 
 
-def _members(context: JobContext, payload: BacktestPayload, panel: Panel) -> tuple[Member, ...]:
+def _forecaster(context: JobContext, payload: BacktestPayload, panel: Panel) -> Forecaster:
+    """Return the version of ``payload``, or seasonal naive without calibrated intervals."""
     if payload.version is not None:
-        return bundle.from_bytes(context.load_bundle(payload.version.id)).members
+        return bundle.from_bytes(context.load_bundle(payload.version.id))
     spec = Spec(freq=str(panel.freq), season=payload.season, context=2, horizon=payload.horizon)
-    return (seasonal_naive_for(spec),)
+    return Forecaster((seasonal_naive_for(spec),), Calibration(np.zeros((payload.horizon, 99), np.float32), 0))
 
 
 def _provenance(context: JobContext, payload: BacktestPayload, origins: Origins) -> JsonObject:
@@ -91,7 +95,7 @@ class _Recorded:
 
     def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
         prediction = self.predict(panel, series, at, horizon)
-        steps = np.arange(horizon)
+        steps, bounded = np.arange(horizon), prediction.bounded()
         first = panel.freq.after(panel.starts[series], at)
         cutoff = panel.freq.after(panel.starts[series], at - 1)
         self.table.write(
@@ -100,7 +104,8 @@ class _Recorded:
                 "cutoff": np.repeat(cutoff, horizon),
                 "ds": np.concatenate([panel.freq.after(begin, steps) for begin in first]),
                 "y": take(panel.y, panel, series, at, horizon).ravel(),
-                "mean": prediction.median.ravel(),
+                "median": bounded.median.ravel(),
+                "mean": bounded.mean.ravel(),
             }
         )
         return prediction

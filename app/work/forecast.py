@@ -10,7 +10,8 @@ from models.data.chunks import MAX_SERIES, split_series
 from models.engines.onnx import OnnxEngine
 from models.evaluation.report import BacktestReport
 from models.forecasting import bundle
-from models.forecasting.forecaster import forecast, make_runnable
+from models.forecasting.forecaster import forecast_together, make_runnable
+from models.forecasting.split import ForecastInput
 from models.json_types import JsonObject
 
 MAX_NUMBERS = 1_000_000  # in one part of the table: with its text, some tens of MB
@@ -30,12 +31,13 @@ def forecast_all(context: JobContext) -> Outcome:
         panel = panel.select(payload.ids)
     forecaster = bundle.from_bytes(context.load_bundle(payload.version.id))
     networks = make_runnable(forecaster.members, OnnxEngine)
-    max_series = MAX_NUMBERS // (payload.horizon * (1 + 2 * len(payload.levels)))
+    max_series = MAX_NUMBERS // (payload.horizon * (2 + 2 * len(payload.levels) + len(payload.quantiles)))
     counting, notes = ProgressCounter(context, "forecast", len(panel)), dict[str, int]()
     warnings, report = dict[str, JsonObject](), context.load_version(payload.version.id).report
     with artifact_table(context, "forecast", payload.format, panel.utc) as table:
         for part in split_series(panel, min(MAX_SERIES, max(1, max_series))):
-            result = forecast(networks, forecaster.calibration, part, payload.horizon, payload.levels)
+            ask = ForecastInput(part, payload.horizon, payload.levels, payload.quantiles, payload.bounds)
+            (result,) = forecast_together(networks, forecaster.calibration, [ask])
             table.write(table_columns(result))
             for note in result.notes:
                 notes[note.code] = notes.get(note.code, 0) + 1

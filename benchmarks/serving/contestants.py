@@ -57,7 +57,7 @@ def ours(house: House, env: Mapping[str, str] | None = None) -> Contestant:
         command=(sys.executable, "-m", "app", "serve", "--no-worker", "--port", "{port}"),
         path="/v1/forecasts",
         body=our_body,
-        read=lambda answer: [series["mean"] for series in answer["forecasts"]],
+        read=lambda answer: [series["median"] for series in answer["forecasts"]],
         headers=(("Authorization", f"Bearer {house.key}"),),
         env={"FORECASTLE_DATA_DIR": str(house.folder), **(env or {})},
     )

@@ -12,7 +12,8 @@ from benchmarks.results import Row
 from benchmarks.serving.contestants import our_body, windows_of
 from benchmarks.serving.served import SPEC, forecaster
 from models.engines.onnx import OnnxEngine
-from models.forecasting.forecaster import ForecastInput, forecast_together, make_runnable
+from models.forecasting.forecaster import forecast_together, make_runnable
+from models.forecasting.split import ForecastInput
 from models.network.inputs import Reader, facts_in, window_inputs
 from models.training.report import VersionReport
 

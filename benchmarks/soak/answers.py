@@ -23,7 +23,7 @@ FIRST_AND_LAST = (0, -1)
 
 
 class Said(NamedTuple):
-    """Forecast of an answer: ``mean`` (N, H), ``bounds`` lo-L and hi-L, (N, H) each.
+    """Forecast of an answer: ``median`` (N, H), ``bounds`` lo-L and hi-L, (N, H) each.
 
     ``stamps`` are the first timestamps of the first and the last series; ``fell_back`` says whether the alias has
     fallen back.
@@ -31,7 +31,7 @@ class Said(NamedTuple):
 
     version: int
     ids: tuple[str, ...]
-    mean: Floats
+    median: Floats
     bounds: Mapping[str, Floats]
     stamps: tuple[list[str], ...]
     fell_back: bool
@@ -68,7 +68,7 @@ def difference(said: Said, right: Forecast, sizes: Floats) -> float:
     stamps = tuple(right.stamps(i % count) for i in FIRST_AND_LAST)
     if (said.ids, said.stamps, said.bounds.keys()) != (right.ids, stamps, bounds.keys()):
         return float("inf")
-    pairs = [(said.mean, right.median), *((said.bounds[name], bounds[name]) for name in bounds)]
+    pairs = [(said.median, right.median), *((said.bounds[name], bounds[name]) for name in bounds)]
     if any(one.shape != other.shape or not np.isfinite(one).all() for one, other in pairs):
         return float("inf")
     return max(float((np.abs(one - other) / sizes).max()) for one, other in pairs)
@@ -101,9 +101,9 @@ def _said(head: JsonObject, rows: Sequence[Any]) -> Said:
         for level in levels
         for side in ("lo", "hi")
     }
-    mean, stamps = np.array([row["mean"] for row in rows]), tuple(rows[i]["ds"] for i in FIRST_AND_LAST)
+    median, stamps = np.array([row["median"] for row in rows]), tuple(rows[i]["ds"] for i in FIRST_AND_LAST)
     ids = tuple(row["unique_id"] for row in rows)
-    return Said(head["model"]["version"], ids, mean, bounds, stamps, _fell_back(head))
+    return Said(head["model"]["version"], ids, median, bounds, stamps, _fell_back(head))
 
 
 def _of_arrow(body: bytes) -> Said | Refusal:
@@ -122,7 +122,8 @@ def _of_arrow(body: bytes) -> Said | Refusal:
         raise Unsound(f"a stream of {len(ids)} series ends with {last}")
     moments = table["ds"].to_numpy().reshape(-1, steps)
     stamps = tuple(np.datetime_as_string(moments[i], unit="s").tolist() for i in FIRST_AND_LAST)
-    return Said(head["model"]["version"], ids, numbers.pop("mean"), numbers, stamps, _fell_back(head))
+    median, bounds = numbers["median"], {name: v for name, v in numbers.items() if name not in ("median", "mean")}
+    return Said(head["model"]["version"], ids, median, bounds, stamps, _fell_back(head))
 
 
 def _batches(reader: Any) -> Any:

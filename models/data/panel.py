@@ -66,6 +66,11 @@ class Panel:
         """Points of each series up to its last value, shape (N,); 0 where it has none."""
         return self._lengths_until_last(self.y)
 
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and the highest value; infinity and minus infinity without any."""
+        return float(np.fmin.reduce(self.y, initial=np.inf)), float(np.fmax.reduce(self.y, initial=-np.inf))
+
     @property
     def missing(self) -> Ints:
         """Points of each series without a value before its last value, shape (N,)."""

@@ -87,6 +87,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     Returns:
         The state after; the same where nothing was observed. Levels above the calibration's highest stay unchanged.
     """
+    prediction = prediction._replace(bounds=None)  # a value within bounds is covered with them as without
     observed = ~np.isnan(actual) & (prediction.spread > 0)
     if not observed.any():
         return state

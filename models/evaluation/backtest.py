@@ -4,15 +4,17 @@ Forecasts are made in chunks of windows, so that memory does not grow with their
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.data.bounds import join_bounds
 from models.data.panel import Panel
 from models.errors import ModelBroken
 from models.evaluation.baselines import FITTED, QUICK, CannotFit, fitting_cost_s
 from models.evaluation.intervals import Calibration, Prediction, calibrate
+from models.evaluation.mean import MeanCorrection, Residuals, fit_mean
 from models.evaluation.origins import Origins
 from models.evaluation.report import BacktestReport, Sample, Score
 from models.evaluation.scoring import Actuals, PointForecasts, WindowErrors, collect_errors, interval_score, owa, skill
@@ -42,7 +44,12 @@ class Evaluation:
 
 
 def evaluate(
-    predict: Predict, origins: Origins, statistical: Sequence[str] = (), statistical_s: float = STATISTICAL_S
+    predict: Predict,
+    origins: Origins,
+    statistical: Sequence[str] = (),
+    statistical_s: float = STATISTICAL_S,
+    *,
+    corrects_mean: bool = False,
 ) -> Evaluation:
     """Score ``predict``, seasonal naive, naive and drift on the same windows, and calibrate intervals on the residuals.
 
@@ -56,22 +63,26 @@ def evaluate(
         statistical: baselines to fit, ``theta`` and ``ets``. The report's ``sample`` has their scores and Naive2's on
             ``MIN_STATISTICAL`` to ``MAX_STATISTICAL`` windows, the scores of all others on the same windows, and OWA.
         statistical_s: processor time of these fits by an estimate that is the same on every machine.
+        corrects_mean: measure the correction of the mean too, and score the mean with it.
 
     Raises:
         ModelBroken: ``predict`` returned NaN or infinity.
     """
     residuals = origins.sample(max(2 * MAX_STATISTICAL, MAX_CALIBRATED // origins.horizon))
-    every, parts = np.arange(len(origins)), list[Prediction]()
+    every, others = np.arange(len(origins)), np.setdiff1d(np.arange(len(origins)), residuals)
+    prediction, actuals = _concatenate(predict_windows(predict, origins, residuals)), origins.actuals(residuals)
+    calibration = calibrate(prediction, actuals.actual)
+    if corrects_mean:
+        calibration = replace(calibration, mean=_mean_correction(prediction, actuals, origins.origin[residuals]))
 
     def model_errors() -> Iterator[tuple[Actuals, PointForecasts]]:
-        for rows, part in predict_windows(predict, origins, every):
-            parts.append(part.rows(np.isin(rows, residuals)))
-            yield origins.actuals(rows), PointForecasts.of(part)
+        yield actuals, PointForecasts.of(calibration.correct(prediction))
+        for rows, part in predict_windows(predict, origins, others):
+            yield origins.actuals(rows), PointForecasts.of(calibration.correct(part))
 
-    errors = {"model": collect_errors(model_errors())}
+    errors = {"model": collect_errors(model_errors()).reorder(np.argsort(np.concatenate([residuals, others])))}
     errors |= {name: collect_errors(_quick_baseline(name, origins, every)) for name in QUICK}
     scores = {name: found.score() for name, found in errors.items()}
-    prediction, actuals = _concatenate(parts), origins.actuals(residuals)
     naive = np.concatenate([points.median for _, points in _quick_baseline("seasonal_naive", origins, residuals)])
     # The intervals of seasonal naive are in MASE's unit, 0 where that is undefined.
     spread = np.nan_to_num(origins.scale[origins.series[residuals]])[:, None]
@@ -90,7 +101,7 @@ def evaluate(
         intervals=intervals,
         sample=_sample_report(origins, errors, statistical, statistical_s),
     )
-    return Evaluation(report, calibrate(prediction, actuals.actual))
+    return Evaluation(report, calibration)
 
 
 def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
@@ -119,23 +130,33 @@ def predict_windows(predict: Predict, origins: Origins, rows: Ints) -> Iterator[
     Raises:
         ModelBroken: ``predict`` returned NaN or infinity.
     """
-    for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
+    for part in np.array_split(rows, math.ceil(len(rows) / CHUNK)) if len(rows) else ():
         made = predict(origins.panel, origins.series[part], origins.at[part], origins.horizon)
         if not np.isfinite(made.median).all():
             raise ModelBroken("the network gave NaN or infinity in its backtest; train it again")
         yield part, made
 
 
-def _concatenate(kept: list[Prediction]) -> Prediction:
+def _concatenate(parts: Iterable[tuple[Ints, Prediction]]) -> Prediction:
+    kept = [part for _, part in parts]
     median, mean, spread = (np.concatenate([part[i] for part in kept]) for i in range(3))
     quantiles = [part.quantiles for part in kept if part.quantiles is not None]
-    return Prediction(median, mean, spread, np.concatenate(quantiles) if quantiles else None, kept[0].levels)
+    bounds = join_bounds([part.bounds for part in kept])
+    return Prediction(median, mean, spread, np.concatenate(quantiles) if quantiles else None, kept[0].levels, bounds)
+
+
+def _mean_correction(prediction: Prediction, actuals: Actuals, origin: Ints) -> MeanCorrection:
+    """Return the correction of the mean of ``prediction``; windows of one origin are one group."""
+    bounds = prediction.bounds
+    residuals = Residuals(prediction.median, prediction.mean, prediction.spread, actuals.actual, origin)
+    return fit_mean(residuals, (lambda values, rows: values) if bounds is None else bounds.clip_rows)
 
 
 def _quick_baseline(name: str, origins: Origins, rows: Ints) -> Iterator[tuple[Actuals, PointForecasts]]:
     """Yield forecasts of the baseline ``name``, one of ``QUICK``, with the actual values."""
     for part, past in origins.histories(rows):
-        yield origins.actuals(part), PointForecasts.same(QUICK[name](past, origins.horizon, origins.season))
+        forecast = origins.clip(part, QUICK[name](past, origins.horizon, origins.season))
+        yield origins.actuals(part), PointForecasts.same(forecast)
 
 
 def _sample_report(
@@ -178,7 +199,8 @@ def _fit_baselines(names: Sequence[str], origins: Origins, rows: Ints, count: in
         history = origins.panel.series(int(origins.series[rows[k]]))[: origins.at[rows[k]]]
         for name, (forecasts, failed) in found.items():
             try:
-                forecasts[k] = FITTED[name](history, origins.horizon, origins.season)
+                fitted = FITTED[name](history, origins.horizon, origins.season)
+                forecasts[k] = origins.clip(rows[k : k + 1], fitted[None])[0]
             except CannotFit as error:
                 failed.append(str(error))
     return found

@@ -19,7 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.bounds import RowBounds
 from models.errors import InputError
+from models.evaluation.mean import NO_CORRECTION, MeanCorrection
 from models.types import Floats, Ints
 
 LEVELS = np.arange(1, 100)  # percent
@@ -31,7 +33,7 @@ class Prediction(NamedTuple):
     The median is the point forecast: absolute errors are measured from it, and it is fed back in a rollout. Squared
     errors are measured from the mean, and means of several series can be added. ``quantiles`` (B, H, Q) belong to
     ``levels``, ascending from 0 to 1; None for a model without them. A spread of 0 means a constant window, which has
-    no interval.
+    no interval. ``bounds`` are those of the windows, to which nothing is clipped yet: see ``bounded``; None: no bound.
     """
 
     median: Floats
@@ -39,6 +41,7 @@ class Prediction(NamedTuple):
     spread: Floats
     quantiles: Floats | None = None
     levels: Sequence[float] = ()
+    bounds: RowBounds | None = None
 
     @classmethod
     def of_points(cls, median: Floats, spread: Floats) -> "Prediction":
@@ -53,15 +56,25 @@ class Prediction(NamedTuple):
     def rows(self, keep: Ints | NDArray[np.bool_]) -> "Prediction":
         """Return the prediction of the windows ``keep``."""
         quantiles = None if self.quantiles is None else self.quantiles[keep]
-        return self._replace(
-            median=self.median[keep], mean=self.mean[keep], spread=self.spread[keep], quantiles=quantiles
-        )
+        bounds = None if self.bounds is None else self.bounds.rows(keep)
+        median, mean, spread = self.median[keep], self.mean[keep], self.spread[keep]
+        return self._replace(median=median, mean=mean, spread=spread, quantiles=quantiles, bounds=bounds)
 
     def part(self, rows: slice, steps: slice) -> "Prediction":
         """Return the prediction of some windows and steps, as views."""
         quantiles = None if self.quantiles is None else self.quantiles[rows, steps]
         median, mean = self.median[rows, steps], self.mean[rows, steps]
-        return self._replace(median=median, mean=mean, spread=self.spread[rows], quantiles=quantiles)
+        bounds = None if self.bounds is None else self.bounds.rows(rows)
+        return self._replace(median=median, mean=mean, spread=self.spread[rows], quantiles=quantiles, bounds=bounds)
+
+    def bounded(self) -> "Prediction":
+        """Return the prediction with median and mean within its bounds; quantiles and bounds stay as they are.
+
+        Intervals are calibrated on unclipped predictions and clipped afterwards, which changes no coverage.
+        """
+        if self.bounds is None:
+            return self
+        return self._replace(median=self.bounds.clip(self.median), mean=self.bounds.clip(self.mean))
 
 
 class Interval(NamedTuple):
@@ -128,11 +141,19 @@ class Calibration:
 
     ``count``: residuals of the step that has fewest. ``scales`` (99,): factors that widen each level about the median,
     learned from forecasts that were observed after the calibration (see ``models.evaluation.adaptive_intervals``).
+    ``mean``: correction of the mean, measured on the same residuals.
     """
 
     radii: NDArray[np.float32]
     count: int
     scales: Floats | None = None
+    mean: MeanCorrection = NO_CORRECTION
+
+    def correct(self, prediction: Prediction) -> Prediction:
+        """Return ``prediction`` with the corrected mean."""
+        if self.mean == NO_CORRECTION:
+            return prediction
+        return prediction._replace(mean=self.mean.apply(prediction.median, prediction.mean, prediction.spread))
 
     def with_scales(self, scales: Floats | None) -> "Calibration":
         """Return the calibration with other ``scales``."""
@@ -166,6 +187,8 @@ class Calibration:
     def intervals(self, prediction: Prediction, levels: Sequence[int]) -> Mapping[int, Interval]:
         """Return the calibrated interval for each of ``levels`` (percent, 1 to 99); higher levels contain lower ones.
 
+        They lie within the bounds of ``prediction``.
+
         Raises:
             InputError: ``bad_level`` or ``level_too_high``, as for ``radius``.
         """
@@ -183,7 +206,10 @@ class Calibration:
             if inner is not None:
                 lo, hi = np.minimum(lo, inner.lo), np.maximum(hi, inner.hi)
             inner = bounds[level] = Interval(lo, hi)
-        return bounds
+        if prediction.bounds is None:
+            return bounds
+        clip = prediction.bounds.clip
+        return {level: Interval(clip(lo), clip(hi)) for level, (lo, hi) in bounds.items()}
 
 
 def calibrate(prediction: Prediction, actual: Floats) -> Calibration:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.data.bounds import UNBOUNDED, Bounds, bound_rows
 from models.data.panel import Panel
 from models.data.windows import histories, take
 from models.errors import InputError
@@ -63,7 +64,7 @@ class Origins:
 
     ``series``, ``at`` (points known) and ``origin`` (number of the origin, from 0): (W,). ``scale`` and
     ``squared_scale`` (N,): the denominators of MASE and RMSSE of each series, from the values before its first origin
-    (see ``units_of``). ``stride``: points between two origins.
+    (see ``units_of``). ``stride``: points between two origins. ``limits``: bounds of the forecasts of baselines.
     """
 
     panel: Panel
@@ -76,6 +77,7 @@ class Origins:
     squared_scale: Floats
     left_out: int  # series that take part in no origin
     stride: int
+    limits: Bounds = UNBOUNDED
 
     def __len__(self) -> int:
         return len(self.at)
@@ -85,6 +87,11 @@ class Origins:
         series = self.series[rows]
         actual = take(self.panel.y, self.panel, series, self.at[rows], self.horizon)
         return Actuals(actual, self.scale[series], self.squared_scale[series])
+
+    def clip(self, rows: Ints, forecast: Floats) -> Floats:
+        """Return a ``forecast`` (B, H) of the windows ``rows`` within the bounds that a model's forecast has there."""
+        bounds = bound_rows(self.panel, self.limits, self.series[rows], self.at[rows])
+        return forecast if bounds is None else bounds.clip(forecast)
 
     def histories(self, rows: Ints) -> Iterator[tuple[Ints, Floats]]:
         """Yield the values known at the windows ``rows``, padded with NaN on the left, in parts of at most 2 MB."""

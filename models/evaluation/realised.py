@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.data.bounds import RowBounds
 from models.data.calendar import Freq
 from models.data.serialization import NamedArrays, pack, unpack
 from models.evaluation.intervals import Interval, Prediction
@@ -53,7 +54,9 @@ def sum_errors(
         The sums of the bands that have an observed value.
     """
     observed, usable = ~np.isnan(actual), (scale > 0)[:, None]
-    errors = np.where(observed & usable, prediction.median - actual, 0.0) / np.where(usable, scale[:, None], 1.0)
+    errors = np.where(observed & usable, prediction.bounded().median - actual, 0.0) / np.where(
+        usable, scale[:, None], 1.0
+    )
     bands = np.floor(np.log2(np.arange(1, actual.shape[1] + 1))).astype(np.int64)
     sums = {}
     for band in np.unique(bands[observed.any(axis=0)]).tolist():
@@ -93,13 +96,15 @@ def to_bytes(prediction: Prediction, row: int) -> bytes:
     }
     if prediction.quantiles is not None:
         arrays["quantiles"] = prediction.quantiles[row]
+    if prediction.bounds is not None:
+        arrays |= {name: side[row] for name, side in prediction.bounds._asdict().items() if side is not None}
     return pack({"levels": list(prediction.levels)}, arrays)
 
 
 def from_bytes(parts: Sequence[bytes]) -> Prediction:
     """Return the predictions of several series by one version for one horizon, which ``to_bytes`` wrote.
 
-    Earlier releases wrote the median under the name ``mean``, and no mean.
+    Earlier releases wrote the median under the name ``mean``, and neither a mean nor bounds.
 
     Raises:
         BundleError: the bytes are damaged.
@@ -110,10 +115,15 @@ def from_bytes(parts: Sequence[bytes]) -> Prediction:
         np.stack([one.get(name, one["mean"]) for one in arrays]).astype(np.float64)
         for name in ("median", "mean", "spread")
     )
+    sides = {
+        name: np.stack([one.get(name, np.array([none])) for one in arrays])
+        for name, none in (("lo", -np.inf), ("hi", np.inf))
+    }
+    bounds = RowBounds(**sides) if np.isfinite(list(sides.values())).any() else None
     if "quantiles" not in arrays[0]:
-        return Prediction(median, mean, spread)
+        return Prediction(median, mean, spread, bounds=bounds)
     quantiles = np.stack([one["quantiles"] for one in arrays]).astype(np.float64)
-    return Prediction(median, mean, spread, quantiles, tuple(header["levels"]))
+    return Prediction(median, mean, spread, quantiles, tuple(header["levels"]), bounds)
 
 
 def block_of(start_us: int, horizon: int, freq: Freq) -> int:

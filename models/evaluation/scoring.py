@@ -1,7 +1,7 @@
 """Scores of a forecaster on the windows of a backtest: errors by window and by step, and quality of the intervals."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -39,8 +39,9 @@ class PointForecasts(NamedTuple):
 
     @classmethod
     def of(cls, prediction: Prediction) -> "PointForecasts":
-        """Return the points of ``prediction``."""
-        return cls(prediction.median, prediction.mean)
+        """Return the points of ``prediction``, within its bounds."""
+        bounded = prediction.bounded()
+        return cls(bounded.median, bounded.mean)
 
     @classmethod
     def same(cls, forecast: Floats) -> "PointForecasts":
@@ -93,6 +94,10 @@ class WindowErrors:
         """Return the mean of each measure over the windows ``rows``; None where no window has a value."""
         means = {name: _mean(values[rows]) for name, values in self.windows.items()}
         return {name: mean**0.5 if mean is not None and MEASURES[name].root else mean for name, mean in means.items()}
+
+    def reorder(self, rows: Ints) -> "WindowErrors":
+        """Return the errors with the windows in the order ``rows`` (W,)."""
+        return replace(self, windows={name: values[rows] for name, values in self.windows.items()})
 
     def steps(self) -> StepErrors:
         """Return MAE and MASE of each step, means over windows."""
@@ -147,7 +152,7 @@ def interval_score(prediction: Prediction, actuals: Actuals, origin: Ints) -> In
         # The other quantiles are bounds of central intervals.
         below = [bounds[level].lo for level in reversed(QUANTILE_LEVELS)]
         above = [bounds[level].hi for level in QUANTILE_LEVELS]
-        quantiles = np.stack([*below, measured.median, *above], axis=2)
+        quantiles = np.stack([*below, measured.bounded().median, *above], axis=2)
         wql = _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
     msis = metrics.msis(actual, *bounds[MSIS_LEVEL], MSIS_LEVEL, scale) if highest >= MSIS_LEVEL else None
     return {

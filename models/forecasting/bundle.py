@@ -1,9 +1,9 @@
 """Forecaster <-> bytes: JSON and raw arrays with a format version; never code, never a foreign graph.
 
 Format 2: the header has ``members`` (specs) and their ``shares``, and ``carry`` if a member carries its state over
-several windows; the arrays of the i-th member are named ``i/…``, and ``calibration/radii`` belongs to the whole
-forecaster. Format 1 held a single network with fewer kinds of input; it is
-read as a spec of today that computes the same.
+several windows; the arrays of the i-th member are named ``i/…``. ``calibration/radii`` belongs to the whole forecaster,
+as does ``mean_correction`` of the header, which bundles of earlier releases lack. Format 1 held a single network with
+fewer kinds of input; it is read as a spec of today that computes the same.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import numpy as np
 from models.data.serialization import NamedArrays, pack, unpack
 from models.errors import BundleError, SpecError, excerpt
 from models.evaluation.intervals import LEVELS, Calibration
+from models.evaluation.mean import NO_CORRECTION, MeanCorrection
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.build import weight_shapes
 from models.network.inputs import OPTIONAL_FACTS, fact_shapes
@@ -61,6 +62,7 @@ def to_bytes(forecaster: Forecaster) -> bytes:
         "members": [member.spec.to_json() for member in members],
         "shares": [float(member.share) for member in members],
         "calibrated_on": forecaster.calibration.count,
+        "mean_correction": list(forecaster.calibration.mean),
     }
     if any(member.carry > 1 for member in members):
         header["carry"] = [member.carry for member in members]
@@ -80,7 +82,9 @@ def from_bytes(data: bytes) -> Forecaster:
         written = excerpt(header.get("format"))
         raise BundleError(f"bundle format {written} cannot be read; this release reads formats 1 to {FORMAT}")
     try:
-        calibration = Calibration(arrays.pop(_RADII), operator.index(header["calibrated_on"]))
+        shift, after_zeros = header.get("mean_correction", NO_CORRECTION)
+        mean = MeanCorrection(shift, after_zeros)
+        calibration = Calibration(arrays.pop(_RADII), operator.index(header["calibrated_on"]), mean=mean)
         members = tuple(_members(header, arrays))
     except (KeyError, TypeError, ValueError, SpecError) as error:
         raise BundleError(f"the bundle's header cannot be read: {error}") from error
@@ -123,6 +127,8 @@ def _check(members: Sequence[Member], calibration: Calibration) -> None:
         raise BundleError(f"the calibration has shape {radii.shape} and {calibration.count} residuals, not {shape}")
     if not np.isfinite(radii[:, : calibration.highest_level]).all():
         raise BundleError("the calibration holds radii that are NaN or infinite")
+    if not all(isinstance(value, float) and np.isfinite(value) for value in calibration.mean):
+        raise BundleError(f"the correction of the mean is {excerpt(calibration.mean)}, not two finite numbers")
     for member in members:
         _check_weights(member)
 

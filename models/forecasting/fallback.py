@@ -14,6 +14,7 @@ from models.data.panel import Panel
 from models.data.windows import take
 from models.evaluation import baselines
 from models.evaluation.intervals import Interval, Prediction
+from models.evaluation.quantiles import level_of
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.seasonal_naive import repeat_season
 from models.network import likeness
@@ -96,21 +97,38 @@ def _amended(forecast: Forecast, panel: Panel, begin: int, tested: Sequence[_Tes
     The prediction remains the model's, so that realised errors are those of the model.
     """
     median, mean, horizon = forecast.median.copy(), forecast.mean.copy(), forecast.median.shape[1]
+    bounds = None if forecast.prediction is None else forecast.prediction.bounds
     intervals = {level: Interval(lo.copy(), hi.copy()) for level, (lo, hi) in forecast.intervals.items()}
+    quantiles = {quantile: values.copy() for quantile, values in forecast.quantiles.items()}
+    edges = [
+        (level, sign, edge) for level, sides in intervals.items() for sign, edge in zip((-1, 1), sides, strict=True)
+    ]
+    edges += [(level_of(quantile), int(np.sign(quantile - 0.5)), values) for quantile, values in quantiles.items()]
     for i, worse, errors in tested:
         row, history = i - begin, panel.series(i)[: panel.observed_lengths[i]]
         if worse:
             median[row] = mean[row] = baselines.seasonal_naive(history[None], horizon, season)[0]
             of_seasons = _season_errors(history, season, horizon)
-        for level, (lo, hi) in intervals.items():
-            if worse:
-                radius = _radii(of_seasons, level, horizon, season)
-                lo[row], hi[row] = median[row] - radius, median[row] + radius
+        for level, sign, edge in edges:
+            if sign == 0:
+                edge[row] = median[row]
+            elif worse:
+                edge[row] = median[row] + sign * _radii(of_seasons, level, horizon, season)
             elif len(errors):
-                least = errors[_rank(errors, level)]
-                lo[row], hi[row] = np.minimum(lo[row], median[row] - least), np.maximum(hi[row], median[row] + least)
+                least = median[row] + sign * errors[_rank(errors, level)]
+                edge[row] = np.maximum(edge[row], least) if sign > 0 else np.minimum(edge[row], least)
+        if bounds is not None:
+            for values in (median, mean, *(edge for _, _, edge in edges)):
+                values[row] = bounds.clip_rows(values[row : row + 1], np.array([row]))[0]
     notes = [_note(panel.ids[i], worse) for i, worse, _ in tested]
-    return replace(forecast, median=median, mean=mean, intervals=intervals, notes=(*forecast.notes, *notes))
+    return replace(
+        forecast,
+        median=median,
+        mean=mean,
+        intervals=intervals,
+        quantiles=quantiles,
+        notes=(*forecast.notes, *notes),
+    )
 
 
 def _season_errors(history: Floats, season: int, horizon: int) -> list[Floats]:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from models.data.bounds import UNBOUNDED, Bounds
 from models.data.calendar import Freq
 from models.evaluation.intervals import Interval, Prediction
 from models.types import Floats, Times
@@ -44,6 +45,8 @@ class Forecast:
     median: Floats
     mean: Floats
     intervals: Mapping[int, Interval]
+    quantiles: Mapping[float, Floats] = field(default_factory=dict)
+    bounds: Bounds = UNBOUNDED
     notes: tuple[Note, ...] = field(default=())
     utc: bool = False
     prediction: Prediction | None = None

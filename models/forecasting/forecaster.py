@@ -7,22 +7,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.data.bounds import bound_rows
 from models.data.calendar import MAX_TIME, parse_freq
 from models.data.concat import known_ahead, stack_panels
 from models.data.panel import Panel
 from models.engines import Engine, NoNetwork
 from models.errors import Fault, Findings, InputError, ModelBroken
-from models.evaluation.intervals import Calibration, Interval, Prediction
+from models.evaluation.intervals import Calibration, Prediction
 from models.forecasting import carried_state
+from models.forecasting.bounding import limits_of
 from models.forecasting.combination import combine, join_rows
 from models.forecasting.fallback import replace_unlike
-from models.forecasting.forecast import Forecast, Note
+from models.forecasting.forecast import Forecast
 from models.forecasting.rollout import roll
+from models.forecasting.split import ForecastInput, split_forecast
 from models.network.inputs import Reader, facts_in
 from models.network.losses import LOSSES
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
-from models.types import Floats, Ints, Weights
+from models.types import Ints, Weights
 
 MAX_PREDICTED = 1e300
 # Upper bound of a forecast's duration: 1.5 times the frequency's shortest step (business days, long months) + a week.
@@ -84,7 +87,9 @@ def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: 
     if able and len(able) < len(networks) and cold.any():
         return _predict_cold(networks, able, (panel, series, at), horizon)
     predictions = [_predict_one(network, panel, series, at, horizon) for network in networks]
-    return combine(predictions, [network.member.share for network in networks])
+    combined = combine(predictions, [network.member.share for network in networks])
+    limits = limits_of([network.member.spec for network in networks])
+    return combined._replace(bounds=bound_rows(panel, limits, series, at))
 
 
 def _predict_one(network: RunnableMember, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
@@ -109,12 +114,11 @@ def _predict_cold(
     return join_rows(parts, levels)
 
 
-class ForecastInput(NamedTuple):
-    """Panel and number of steps to forecast, with the levels (percent) of the central intervals."""
-
-    panel: Panel
-    horizon: int
-    levels: Sequence[int]
+def predict_corrected(
+    networks: Sequence[RunnableMember], calibration: Calibration, panel: Panel, series: Ints, at: Ints, horizon: int
+) -> Prediction:
+    """Predict as ``predict``, with the corrected mean that a forecast has."""
+    return calibration.correct(predict(networks, panel, series, at, horizon))
 
 
 def forecast(
@@ -142,7 +146,8 @@ def forecast_together(
     an error for all of them; the caller can then call ``forecast`` for each.
 
     Raises:
-        ModelBroken, InputError: as for ``forecast``.
+        ModelBroken, InputError: as for ``forecast``; or a quantile that is no bound of an interval, or a value out of
+            the bounds of its input.
     """
     specs, horizon = [network.member.spec for network in networks], max(one.horizon for one in inputs)
     panel = stack_panels([one.panel for one in inputs])
@@ -152,48 +157,6 @@ def forecast_together(
     check_finite(prediction, specs[0].horizon)
     forecasts = split_forecast(inputs, specs, panel, prediction, calibration)
     return replace_unlike(forecasts, panel, [network.member[:2] for network in networks], partial(predict, networks))
-
-
-def split_forecast(
-    inputs: Sequence[ForecastInput],
-    specs: Sequence[Spec],
-    panel: Panel,
-    prediction: Prediction,
-    calibration: Calibration,
-) -> list[Forecast]:
-    """Return the rows and steps of each of ``inputs`` from ``prediction``, the prediction for all of them."""
-    starts = panel.freq.after(panel.starts, panel.observed_lengths)
-    series_notes, trained = _series_notes(specs, panel, prediction.spread), specs[0].horizon
-    bounds: dict[tuple[int, ...], Sequence[tuple[int, Interval]]] = {}
-    forecasts, end = [], 0
-    for one in inputs:
-        rows, steps, levels = slice(end, end := end + len(one.panel.ids)), slice(one.horizon), tuple(one.levels)
-        if levels not in bounds:
-            bounds[levels] = tuple(calibration.intervals(prediction, levels).items())
-        part = prediction.part(rows, steps)
-        notes: tuple[Note, ...] = ()
-        if one.horizon > trained:
-            message = (
-                f"the model was trained and calibrated for {trained} steps; those beyond are rolled forward, "
-                "and their intervals are extrapolated"
-            )
-            notes = (Note(code="beyond_trained_horizon", message=message),)
-        if series_notes:
-            notes = (*notes, *(note for i, note in series_notes if rows.start <= i < rows.stop))
-        forecasts.append(
-            Forecast(
-                ids=one.panel.ids,
-                freq=panel.freq,
-                starts=starts[rows],
-                median=part.median,
-                mean=part.mean,
-                intervals={level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in bounds[levels]},
-                notes=notes,
-                utc=one.panel.utc,
-                prediction=part,
-            )
-        )
-    return forecasts
 
 
 def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
@@ -278,22 +241,3 @@ def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     days, left = (at + horizon - 1) * panel.freq.min_days, (MAX_TIME - panel.starts) / np.timedelta64(1, "D")
     near = np.flatnonzero(MAX_STEP_RATIO * days + WEEK_DAYS > left).tolist()
     return [i for i in near if days[i] > left[i] or panel.timestamp(i, int(at[i]) + horizon - 1) > MAX_TIME]
-
-
-def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
-    """Return notes on single series, each with the series' number."""
-    context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
-    notes, left_out = [], [spec for spec in specs if spec.context > 0]
-    for i in np.flatnonzero((lengths < context) & (lengths == 0)).tolist():
-        message = f"the series has no history: {len(left_out)} of {len(specs)} members, which read it, are left out"
-        notes.append((i, Note(code="members_left_out", message=message, unique_id=panel.ids[i])))
-    for i in np.flatnonzero((lengths < context) & (lengths > 0)).tolist():
-        message = f"the series has {lengths[i]} points; the model reads up to {context}, so it is less accurate"
-        notes.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
-    for i in np.flatnonzero(missing).tolist():
-        message = f"{missing[i]} values are missing; they are masked, not imputed"
-        notes.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
-    for i in np.flatnonzero(spread[:, 0] == 0).tolist():
-        message = "the last values are constant; the forecast repeats them and the intervals have no width"
-        notes.append((i, Note(code="constant_history", message=message, unique_id=panel.ids[i])))
-    return notes

@@ -12,25 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.bounds import bound_rows
 from models.data.panel import Panel
 from models.data.validation import fault_at
 from models.errors import Fault, Findings, InputError
 from models.evaluation.intervals import Calibration, Prediction
 from models.forecasting import carried_state
 from models.forecasting.append import append_rows, contiguous_values, extend, keep_covariates, newest_points
+from models.forecasting.bounding import limits_of
 from models.forecasting.combination import combine
 from models.forecasting.forecast import Forecast, Note
 from models.forecasting.forecaster import (
-    ForecastInput,
     RunnableMember,
     beyond_calendar,
     check_covariates,
     check_finite,
     check_request,
-    split_forecast,
 )
 from models.forecasting.rollout import roll, take_rows
 from models.forecasting.seasonal_naive import points_read
+from models.forecasting.split import ForecastInput, split_forecast
 from models.network.inputs import Reader, facts_in
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
@@ -145,7 +146,10 @@ def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) 
             predictions.append(roll(reader, engine, series, at, horizon))
         else:
             predictions.append(carried_state.forecast(reader, engine, carried, at, horizon))
-    return combine(predictions, [network.member.share for network in networks])
+    specs = [network.member.spec for network in networks]
+    points = max(spec.context for spec in specs)  # a session may or may not have older ones
+    combined = combine(predictions, [network.member.share for network in networks])
+    return combined._replace(bounds=bound_rows(session.tail, limits_of(specs), series, at, points))
 
 
 def forecast_session(
@@ -153,18 +157,28 @@ def forecast_session(
 ) -> Forecast:
     """Forecast the next ``horizon`` steps of every series, as ``models.forecasting.forecaster.forecast``.
 
+    Raises:
+        ModelBroken, InputError: as for ``models.forecasting.forecaster.forecast``.
+    """
+    return answer_session(networks, calibration, session, ForecastInput(session.tail, horizon, levels))
+
+
+def answer_session(
+    networks: Sequence[RunnableMember], calibration: Calibration, session: Session, ask: ForecastInput
+) -> Forecast:
+    """Forecast every series with the parts and bounds of ``ask``, whose panel is the tail of ``session``.
+
     If the newest call restarted series, a note gives their number.
 
     Raises:
         ModelBroken, InputError: as for ``models.forecasting.forecaster.forecast``.
     """
-    specs = [network.member.spec for network in networks]
+    specs, horizon = [network.member.spec for network in networks], ask.horizon
     if horizon < 1 or session.tail.covariates or beyond_calendar(session.tail, session.at, horizon):
         check_request(specs, session.tail, horizon)  # everything else was checked when the points were read
     prediction = predict(networks, session, horizon)
     check_finite(prediction, specs[0].horizon)
-    inputs = [ForecastInput(session.tail, horizon, levels)]
-    (forecast,) = split_forecast(inputs, specs, session.tail, prediction, calibration)
+    (forecast,) = split_forecast([ask], specs, session.tail, prediction, calibration)
     if not session.restarted:
         return forecast
     message = (

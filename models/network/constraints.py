@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from models.data.calendar import parse_freq
 from models.data.calendar_features import check_country
-from models.data.validation import MAX_COVARIATES
+from models.data.validation import MAX_COVARIATES, MAX_VALUE
 from models.errors import Fault, InputError, excerpt
 from models.network.cells import CELLS
 from models.network.encoders import ENCODERS
@@ -45,11 +45,12 @@ def check(spec: SpecFields) -> None:
             check_choice(spec, "scaling", SCALINGS),
             check_choice(spec, "transform", TRANSFORMS),
             check_choice(spec, "loss", LOSSES),
-            *(check_flag(spec, name) for name in ("attention", "skip", "calendar")),
+            *(check_flag(spec, name) for name in ("attention", "skip", "calendar", "non_negative")),
             *(check_names(spec, role, MAX_COVARIATES) for role in ROLES),
             _check_quantiles(spec),
             _check_categories(spec),
             _check_holidays(spec),
+            _check_bounds(spec),
         ]
     )
     refuse(_contradictions(spec))
@@ -84,6 +85,18 @@ def _check_quantiles(spec: SpecFields) -> Fault | None:
     return bad_field("quantiles", f"{excerpt(value)} cannot be used", hint)
 
 
+def _check_bounds(spec: SpecFields) -> Fault | None:
+    value, hint = spec.bounds, "give [lowest, highest], with null where there is no bound"
+    if value is None:
+        return None
+    pair = isinstance(value, tuple) and len(value) == 2
+    if not pair or not all(v is None or (type(v) in (int, float) and abs(v) <= MAX_VALUE) for v in value):
+        return bad_field("bounds", f"{excerpt(value)} is no pair of numbers", hint)
+    if None not in value and value[0] >= value[1]:  # type: ignore[operator]
+        return bad_field("bounds", f"the lowest value {value[0]:g} is not below the highest {value[1]:g}", hint)
+    return None
+
+
 def _check_categories(spec: SpecFields) -> Fault | None:
     value = spec.categories
     known = [name for names in spec.roles().values() if isinstance(names, tuple) for name in names]
@@ -108,6 +121,9 @@ def _contradictions(spec: SpecFields) -> Iterator[Fault]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield _contradiction("future_covariates", f"'{name}' is given in two roles", "give each covariate one role")
     yield from _check_scaling(spec)
+    if spec.non_negative is True and spec.limits.hi <= 0:
+        message = f"bounds end at {spec.limits.hi:g}, and non_negative asks for values from 0 on"
+        yield _contradiction("bounds", message, "give a highest value above 0, or non_negative: false")
     if spec.context == 1:
         hint = "give 2 or more, or 0 for series without history"
         yield _contradiction("context", "a context of 1 has no spread to normalise by", hint)

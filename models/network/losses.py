@@ -32,6 +32,7 @@ class Loss:
     read: Callable[[Float32, Sequence[float]], WindowForecast]
     spreads: int = 0  # parameters of the spread
     per_quantile: bool = False  # whether there is one location parameter for each quantile
+    of_mean: bool = False  # whether the location is a mean, as training minimises squared errors or fits a normal
 
     @property
     def has_quantiles(self) -> bool:
@@ -84,9 +85,9 @@ def student_t_quantiles(levels: Sequence[float]) -> Float32:
 
 LOSSES: dict[str, Loss] = {
     "mae": Loss(read_point),
-    "mse": Loss(read_point),
+    "mse": Loss(read_point, of_mean=True),
     "huber": Loss(read_point),
     "quantile": Loss(read_quantiles, per_quantile=True),
-    "normal": Loss(read_normal, spreads=1),
+    "normal": Loss(read_normal, spreads=1, of_mean=True),
     "student_t": Loss(read_student_t, spreads=1),
 }

@@ -33,6 +33,11 @@ class Spec(SpecFields):
         return loss.count_locations(self.quantiles) + loss.spreads
 
     @property
+    def gives_mean(self) -> bool:
+        """Whether the network's forecast is a mean of the values; seasonal naive counts as one, for it learns none."""
+        return not STRATEGIES[self.strategy].learns or (LOSSES[self.loss].of_mean and self.transform == "none")
+
+    @property
     def decodes(self) -> bool:
         """Whether the network has a second recurrence, over the steps of the forecast."""
         return STRATEGIES[self.strategy].decodes

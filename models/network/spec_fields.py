@@ -7,6 +7,7 @@ fields that work together, knows the registries of the parts as well.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from models.data.bounds import Bounds, Pair, merge_bounds
 from models.data.calendar import parse_freq
 from models.data.calendar_features import feature_names
 from models.network.fields import Fields
@@ -65,10 +66,17 @@ class SpecFields(Fields):
         False  # features of the position in the day, the week and the year, as far as the frequency has them
     )
     holidays: str = ""  # ISO code of the country whose public holidays are a feature, or empty
+    non_negative: bool = False  # no value is below 0, and no forecast
+    bounds: Pair | None = None  # lowest and highest value of all series, None for none; forecasts are clipped to them
 
     def roles(self) -> dict[str, tuple[str, ...]]:
         """Return the covariates of each role, in the order of ``ROLES``."""
         return {role: getattr(self, role) for role in ROLES}
+
+    @property
+    def limits(self) -> Bounds:
+        """The bounds of every forecast: those of ``bounds`` and, if ``non_negative``, at least 0."""
+        return merge_bounds(self.non_negative, self.bounds)
 
     @property
     def covariates(self) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ def seasonal_naive_for(spec: Spec) -> Member:
     Its context of two seasons gives the unit of its intervals; a missing value is replaced from as far back as needed.
     """
     context = max(2, min(2 * spec.season, 10_000))
-    naive = Spec(freq=spec.freq, season=spec.season, context=context, horizon=spec.horizon, strategy="seasonal_naive")
+    same = {name: getattr(spec, name) for name in ("freq", "season", "horizon", "non_negative", "bounds")}
+    naive = Spec(**same, context=context, strategy="seasonal_naive")
     return Member(naive, Facts.none().to_weights())
 
 

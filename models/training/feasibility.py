@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from models.data.bounds import check_bounds
 from models.data.calendar import parse_freq
 from models.data.panel import Panel
 from models.data.windows import split
@@ -20,7 +21,7 @@ from models.network.spec import Spec
 from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
-from models.training.recipes import suggest
+from models.training.recipes import fields_again, suggest
 from models.types import JsonMapping
 
 MIN_SHARE_KNOWN = 0.5  # of all points: a network learns only the mean of a future covariate that is known more rarely
@@ -47,6 +48,7 @@ def check(panel: Panel, members: Sequence[MemberPlan], searches: bool = False) -
             raise SpecError.of("too_short", message, hint, field="context")
         check_training(spec, training)
         check_covariates(spec, panel)
+        check_bounds(panel, spec.limits, "non_negative" if spec.bounds is None else "bounds")
         if faults := list(_useless_covariates(spec, before_backtest)):
             raise InputError(faults)
         split(before_backtest, training.min_points(spec.context), spec.horizon, training.patience > 0)
@@ -90,7 +92,7 @@ def warm_start_specs(panel: Panel, changes: JsonMapping, parent: Forecaster, nam
     if not learned:
         message = f"{name} is {parent.spec.strategy} alone, which has no weights to go on from"
         raise SpecError.of("bad_field", message, "train without it", field="warm_start_from")
-    specs = [suggest(panel, {**own.to_json(), **changes}) for own in learned]
+    specs = [suggest(panel, {**fields_again(own, panel), **changes}) for own in learned]
     for spec, own in zip(specs, learned, strict=True):
         if weight_shapes(spec) != weight_shapes(own):
             field = _misfit(spec, own)

@@ -16,9 +16,11 @@ from models.engines.parity import check_parity
 from models.errors import ModelBroken
 from models.evaluation.backtest import Evaluation, baseline_errors, evaluate, score
 from models.evaluation.intervals import Calibration
+from models.evaluation.mean import MeanCorrection
 from models.evaluation.origins import BacktestPlan, Origins, origins_of
 from models.evaluation.report import BacktestReport
 from models.evaluation.scoring import skill
+from models.forecasting.bounding import limits_of
 from models.forecasting.forecaster import Forecaster, Member, make_runnable, predict
 from models.network.build import weight_shapes
 from models.network.spec import Spec
@@ -85,19 +87,23 @@ def train_pipeline(
     """
     season = members[0].spec.season
     hooks = hooks or TrainingHooks()
-    origins = origins_of(panel, plan, season)
+    limits = limits_of([member.spec for member in members])
+    origins = replace(origins_of(panel, plan, season), limits=limits)
     trained = _train_members(panel.cut(plan.held_out), members, "fit", hooks, origins)
     hooks.on_phase("backtest")
     blended = blend(trained, origins, OnnxEngine)
     found = hooks.checkpoint.find("backtest")
     if found is None:
         predict_all = partial(predict, make_runnable(blended, OnnxEngine))
-        scored = evaluate(predict_all, origins, statistical)
+        corrects_mean = not all(member.spec.gives_mean for member in blended)
+        scored = evaluate(predict_all, origins, statistical, corrects_mean=corrects_mean)
+        made = scored.calibration
         entry = CheckpointEntry(
-            {"report": scored.report.to_json(), "count": scored.calibration.count}, {"radii": scored.calibration.radii}
+            {"report": scored.report.to_json(), "count": made.count, "mean": list(made.mean)}, {"radii": made.radii}
         )
         found = hooks.checkpoint.finish("backtest", entry)
-    calibration = Calibration(found.arrays["radii"], found.facts["count"])
+    mean = MeanCorrection(*found.facts.get("mean", ()))  # earlier releases measured none
+    calibration = Calibration(found.arrays["radii"], found.facts["count"], mean=mean)
     evaluation = Evaluation(BacktestReport.from_json(found.facts["report"]), calibration)
     served = _refit(panel, members, blended, hooks) if refit else blended
     naive_share = sum(member.share for member in blended if not _learns(member))

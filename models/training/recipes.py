@@ -138,6 +138,8 @@ def suggest(panel: Panel, fields: FieldValues, recipe: str = "default", tried: F
     given = {"freq": str(panel.freq), **fields}
     _refuse_bad_fields(given)
     chosen = _override({**RECIPES[recipe].spec, **tried}, given)
+    if "non_negative" not in fields and fields.get("bounds") is None:
+        chosen["non_negative"] = is_non_negative(panel)
     used = [name for role in ROLES for name in chosen.get(role, ()) if name in panel.categories]
     chosen.setdefault("categories", [[name, list(panel.categories[name])] for name in used])
     chosen |= suggest_lengths(panel, chosen, fields)
@@ -148,6 +150,16 @@ def suggest(panel: Panel, fields: FieldValues, recipe: str = "default", tried: F
         hint = "leave freq out, or train on data of that frequency"
         raise SpecError.of("other_frequency", message, hint, field="freq")
     return spec
+
+
+def is_non_negative(panel: Panel) -> bool:
+    """Return whether ``panel`` has values and none of them is below 0."""
+    return bool((panel.y >= 0).any() and not (panel.y < 0).any())
+
+
+def fields_again(spec: Spec, panel: Panel) -> FieldValues:
+    """Return the fields of ``spec`` for a training on ``panel``; without ``non_negative`` if a value is below 0."""
+    return {**spec.to_json(), "non_negative": spec.non_negative and is_non_negative(panel)}
 
 
 def suggest_training(panel: Panel, spec: Spec, fields: FieldValues, recipe: str = "default") -> Training:

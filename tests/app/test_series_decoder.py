@@ -26,6 +26,9 @@ REQUESTS = st.fixed_dictionaries(
         "alias": NAMES,
         "horizon": NUMBERS,
         "levels": st.lists(st.one_of(st.integers(0, 100), st.just(80.0)), max_size=11),
+        "quantiles": st.lists(st.sampled_from([0.1, 0.5, 0.9, 0.975, 0.3000000001, 0, 1, 0.001, 0.333, True, "0.1"])),
+        "non_negative": st.sampled_from([True, False, None, 1, "true"]),
+        "bounds": st.lists(st.sampled_from([None, 0, -1.5, 100, 1e101, True, "0"]), max_size=3) | st.none(),
         "freq": st.text(max_size=21),
         "session": NAMES,
         "dataset": st.none(),
@@ -58,6 +61,7 @@ def test_what_it_reads_the_schema_reads_as_the_same_request(request: dict[str, A
         ({"series": [{**ONE, "y": [None, 2**60]}], "levels": [80, 95], "horizon": 3}, [None, float(2**60)]),
         ({"version": 1, "freq": "D", "session": "mine"}, [1.0, 2.5, -3e5]),
         ({"alias": "champion", "levels": []}, [1.0, 2.5, -3e5]),
+        ({"quantiles": [0.1, 0.5, 0.90], "bounds": [-3e6, None], "non_negative": False}, [1.0, 2.5, -3e5]),
     ],
 )
 def test_good_requests_are_read(changes: dict[str, Any], y: list[float | None]) -> None:

@@ -137,13 +137,13 @@ def ask(built: tuple[House, Models]) -> ForecastInput:
 def test_an_answer_is_right_where_all_of_it_is(ask: ForecastInput) -> None:
     right, said = ask.right[2], said_of(ask, 2)
     assert difference(said, right, ask.sizes) == 0
-    assert difference(said._replace(mean=said.mean + 1e-3 * ask.sizes), right, ask.sizes) == pytest.approx(1e-3)
+    assert difference(said._replace(median=said.median + 1e-3 * ask.sizes), right, ask.sizes) == pytest.approx(1e-3)
     wider = {**said.bounds, "hi-80": said.bounds["hi-80"] + 0.5 * ask.sizes}
     assert difference(said._replace(bounds=wider), right, ask.sizes) == pytest.approx(0.5)
     others: list[dict[str, Any]] = [
         {"ids": ("another",)},
-        {"mean": said.mean[:, :-1]},
-        {"mean": said.mean * np.nan},
+        {"median": said.median[:, :-1]},
+        {"median": said.median * np.nan},
         {"bounds": {}},
         {"stamps": (said.stamps[0][1:], said.stamps[1])},
     ]
@@ -198,7 +198,7 @@ def test_growth_is_that_of_the_second_half() -> None:
 
 
 HEAD = {"model": {"version": 3}, "warnings": [{"code": "fell_back"}], "horizon": 1}
-ROW = {"unique_id": "a", "ds": ["2026-01-01T00:00:00"], "mean": [1.5], "intervals": {"80": {"lo": [1], "hi": [2]}}}
+ROW = {"unique_id": "a", "ds": ["2026-01-01T00:00:00"], "median": [1.5], "intervals": {"80": {"lo": [1], "hi": [2]}}}
 SAID = Said(3, ("a",), np.array([[1.5]]), {}, (ROW["ds"], ROW["ds"]), fell_back=True)  # type: ignore[arg-type]
 
 
@@ -209,7 +209,7 @@ def lines(*values: Any) -> bytes:
 def table(last: Any = None) -> bytes:
     """An answer in Arrow; ``last``: what a stream says at its end."""
     moments = pa.array([np.datetime64("2026-01-01", "us")])
-    made = pa.table({"unique_id": ["a"], "ds": moments, "mean": [1.5], "lo-80": [1.0], "hi-80": [2.0]})
+    made = pa.table({"unique_id": ["a"], "ds": moments, "median": [1.5], "mean": [2.5], "lo-80": [1.0], "hi-80": [2.0]})
     made, sink = made.replace_schema_metadata({"forecastle": json.dumps(HEAD)}), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, made.schema) as writer:
         writer.write_table(made)
@@ -238,8 +238,12 @@ def test_an_answer_says_the_same_in_every_form(kind: str, body: bytes) -> None:
     packed = {"content-type": kind + "; charset=x", "content-encoding": "gzip"}
     said = read(200, packed, gzip.compress(body))
     assert isinstance(said, Said)
-    assert said._replace(mean=SAID.mean, bounds={}) == SAID
-    assert (said.mean.tolist(), said.bounds["lo-80"].tolist(), said.bounds["hi-80"].tolist()) == ([[1.5]], [[1]], [[2]])
+    assert said._replace(median=SAID.median, bounds={}) == SAID
+    assert (said.median.tolist(), said.bounds["lo-80"].tolist(), said.bounds["hi-80"].tolist()) == (
+        [[1.5]],
+        [[1]],
+        [[2]],
+    )
 
 
 @pytest.mark.parametrize(

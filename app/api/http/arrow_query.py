@@ -11,6 +11,7 @@ from models.errors import excerpt
 from models.types import JsonObject
 
 JSON_TYPES = {"", "application/json", "application/x-www-form-urlencoded"}
+LISTS = ("levels", "quantiles", "bounds")  # sent as one parameter, with commas
 _BINARY = {"type": "string", "format": "binary"}
 ARROW_BODY: JsonObject = {
     ARROW: {
@@ -26,8 +27,9 @@ ARROW_ANSWER: JsonObject = {
     ARROW: {
         "schema": {
             **_BINARY,
-            "description": "Record batches with a row for each series and step: unique_id, ds, mean, and lo-L and hi-L "
-            "for each level L. All else is JSON under the key 'forecastle' of the schema's metadata.",
+            "description": "Record batches with a row for each series and step: unique_id, ds, median, mean, lo-L "
+            "and hi-L for each level L, and q-Q for each quantile Q. All else is JSON under the key 'forecastle' of "
+            "the schema's metadata.",
         }
     }
 }
@@ -80,7 +82,7 @@ def query_parameters() -> list[JsonObject]:
             "required": False,
             "description": f"Where the body is Arrow: {schema.get('description', f'the {name}')}",
             "schema": {key: value for key, value in schema.items() if key not in ("description", "title")},
-            **({"style": "form", "explode": False} if name == "levels" else {}),
+            **({"style": "form", "explode": False} if name in LISTS else {}),
         }
         for name, schema in fields.items()
     ]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from app.cli.commands.console import exit_with_error, format_skill, print_message, print_table, report_errors
 from app.cli.commands.environment import local_principal, open_database, read_settings
@@ -21,22 +21,40 @@ from models.data.frequency_choice import PreferredFreq
 from models.data.panel import Panel
 from models.evaluation.backtest import evaluate
 from models.forecasting.forecast import Forecast
-from models.forecasting.forecaster import predict
+from models.forecasting.forecaster import predict_corrected
 from models.json_types import JsonObject
 from models.network.spec import Spec
 
 
-def forecast(source: TableSource, choice: VersionChoice, horizon: int | None, levels: list[int], output: str) -> None:
+class ForecastParts(NamedTuple):
+    """Options of a forecast: steps, intervals in percent, quantiles, and whether no value can be below 0."""
+
+    horizon: int | None
+    levels: list[int]
+    quantiles: list[float]
+    non_negative: bool | None
+
+    def check(self) -> None:
+        """Exit with an error if a number cannot be used."""
+        if bad := [level for level in self.levels if not 1 <= level <= 99]:
+            exit_with_error(f"--level {bad[0]} is not an interval; give 1 to 99 percent")
+        if self.horizon is not None and self.horizon < 1:
+            exit_with_error(f"--horizon {self.horizon} is too small; give at least 1")
+
+
+def forecast(source: TableSource, choice: VersionChoice, parts: ForecastParts, output: str) -> None:
     """Print the forecast of every series of the table."""
-    if bad := [level for level in levels if not 1 <= level <= 99]:
-        exit_with_error(f"--level {bad[0]} is not an interval; give 1 to 99 percent")
-    if horizon is not None and horizon < 1:
-        exit_with_error(f"--horizon {horizon} is too small; give at least 1")
+    parts.check()
     with report_errors():
         settings, tenant_id, panel, version = _open(source, choice)
         service = create_service(settings)
         request = ForecastQuery.model_construct(
-            model=choice.model, version=version.number, horizon=horizon, levels=levels
+            model=choice.model,
+            version=version.number,
+            horizon=parts.horizon,
+            levels=parts.levels,
+            quantiles=parts.quantiles,
+            non_negative=parts.non_negative,
         )
         table = ForecastTable()
         pieces = service.forecasting.stream(tenant_id, request, panel, StreamFormat(lambda: table, _raise))
@@ -92,7 +110,8 @@ def backtest(source: TableSource, choice: VersionChoice, horizon: int | None, ou
         spec = loaded.forecaster.spec
         check_version(loaded.forecaster.members, panel, f"{choice.model}@{version.number}")
         origins = plan_origins(panel, horizon or spec.horizon, spec.season)
-        report = evaluate(partial(predict, loaded.networks), origins).report
+        predict_served = partial(predict_corrected, loaded.networks, loaded.forecaster.calibration)
+        report = evaluate(predict_served, origins).report
     print_message(f"{choice.model} version {version.number}: {report.windows} windows from {report.origins} origins")
     rows = [{"forecaster": name, **scores} for name, scores in report.scores.items()]
     print_table(list(rows[0]), rows, output)

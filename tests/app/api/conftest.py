@@ -26,7 +26,7 @@ from tests.app.api.tables import days, series, table
 from tests.fakes import report, says
 from tests.postgres import postgres_server
 
-LIMITS = {"max_rows": 500, "max_horizon": 50, "max_forecast_points": 300, "max_body_bytes": 4 * 1024**2}
+LIMITS = {"max_rows": 500, "max_horizon": 50, "max_forecast_points": 400, "max_body_bytes": 4 * 1024**2}
 
 on_both = pytest.mark.parametrize("house", ["sqlite", "postgresql"], indirect=True)
 

@@ -43,7 +43,7 @@ def test_the_answer_can_be_arrow_for_any_form_of_request(acme: Caller) -> None:
     asked_in_arrow = ask(acme, accept=ARROW)
     assert asked_in_json.content == asked_in_arrow.content
     table = table_of(asked_in_arrow)
-    assert table.schema.names == ["unique_id", "ds", "mean", "lo-80", "hi-80"]
+    assert table.schema.names == ["unique_id", "ds", "median", "mean", "lo-80", "hi-80"]
     assert table["unique_id"].to_pylist() == ["shop"] * 3 + ["kiosk"] * 3
     assert table["mean"].to_pylist() == [value for one in whole["forecasts"] for value in one["mean"]]
     assert table["hi-80"].to_pylist() == [value for one in whole["forecasts"] for value in one["intervals"]["80"]["hi"]]

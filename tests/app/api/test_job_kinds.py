@@ -96,7 +96,7 @@ def test_a_batch_forecast_writes_a_file(house: House, ups: Caller) -> None:
     assert answer.headers["etag"] == f'"{file["sha256"]}"'
     assert answer.headers["content-disposition"] == 'attachment; filename="forecast.csv"'
     header, *rows = answer.text.splitlines()
-    assert header.replace('"', "") == "unique_id,ds,mean,lo-80,hi-80"
+    assert header.replace('"', "") == "unique_id,ds,median,mean,lo-80,hi-80"
     cells = [row.replace('"', "").split(",") for row in rows]
     assert [(name, ds) for name, ds, *_ in cells] == [
         ("a", "2026-03-02T00:00:00"),
@@ -104,14 +104,14 @@ def test_a_batch_forecast_writes_a_file(house: House, ups: Caller) -> None:
         ("b", "2026-01-31T00:00:00"),
         ("b", "2026-02-01T00:00:00"),
     ]
-    np.testing.assert_allclose([float(mean) for _, _, mean, *_ in cells], [60, 61, 30, 31], rtol=1e-5)
-    assert all(float(lo) < float(mean) < float(hi) for _, _, mean, lo, hi in cells)
+    np.testing.assert_allclose([float(median) for _, _, median, *_ in cells], [60, 61, 30, 31], rtol=1e-5)
+    assert all(float(lo) < float(median) < float(hi) for _, _, median, _, lo, hi in cells)
 
 
 def test_a_batch_forecast_in_parts_is_one_parquet_file(
     house: House, ups: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.work.forecast.MAX_NUMBERS", 5)  # two steps of a mean and no interval: two series a part
+    monkeypatch.setattr("app.work.forecast.MAX_NUMBERS", 9)  # two steps of a median and a mean: two series a part
     monkeypatch.setattr("app.work.artifact_writer.PART_BYTES", 100)
     asked = {"kind": "forecast", "version": "demand@1", "dataset": "sales", "levels": [], "ids": ["b", "a"]}
     done = do(house, asked)
@@ -149,12 +149,12 @@ def test_a_backtest_reports_the_errors_and_writes_each_forecast(house: House, up
     assert report["skill"] == pytest.approx(1, abs=1e-4)
     text = ups.ask("GET", f"/v1/jobs/{done['id']}/artifacts/windows.csv").text.replace('"', "")
     header, *rows = text.splitlines()
-    assert header == "unique_id,cutoff,ds,y,mean"
+    assert header == "unique_id,cutoff,ds,y,median,mean"
     assert len(rows) == 2 * report["windows"]
     for row in rows:
-        _, cutoff, ds, y, mean = row.split(",")
+        _, cutoff, ds, y, median, mean = row.split(",")
         assert cutoff < ds
-        assert float(mean) == pytest.approx(float(y), rel=1e-4)
+        assert float(median) == float(mean) == pytest.approx(float(y), rel=1e-4)
 
 
 def test_a_backtest_counts_the_windows_that_the_version_was_trained_on(house: House, ups: Caller) -> None:

@@ -50,6 +50,8 @@ def test_a_job_keeps_the_revision_that_was_the_newest(house: House, trainer: Cal
 def test_no_spec_whatever_breaks_the_service(house: House, trainer: Caller) -> None:
     values = [None, {}, "x", -1, float("inf"), [[[[]]]], [{}], "\0", "\ud800"]
     for name, value in itertools.product([field.name for field in fields(Spec)], values):
+        if (name, value) == ("bounds", None):  # the one field that null is a value of: no bounds
+            continue
         answer = trainer.ask("POST", "/v1/jobs", **request(spec={name: value}))
         assert answer.status_code == 422, (name, value)
         # A list of names may hold any text: that there is no covariate of that name is the fault of the data.

@@ -40,13 +40,14 @@ def test_a_forecast_is_csv_with_a_row_for_each_series_and_step(
     assert result.exit_code == 0
     assert result.stderr == "demand version 1, skill against seasonal naive 25.0 %\n"
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert list(rows[0]) == ["unique_id", "ds", "mean", "lo-80", "hi-80"]
+    assert list(rows[0]) == ["unique_id", "ds", "median", "mean", "lo-80", "hi-80"]
     assert [row["unique_id"] for row in rows] == [name for name in ("s0", "s1", "s2") for _ in range(4)]
     assert [row["ds"] for row in rows[:4]] == [f"{LAST_DAY + timedelta(days=n)}T00:00:00" for n in (1, 2, 3, 4)]
     made = untrained()
     expected = make_forecast(ready_of(*made.members[0][:2]), made.calibration, weeks(), 4, [80])
-    assert [float(row["mean"]) for row in rows] == pytest.approx(expected.median.ravel().tolist())
-    assert all(float(row["lo-80"]) < float(row["mean"]) < float(row["hi-80"]) for row in rows)
+    assert [float(row["median"]) for row in rows] == pytest.approx(expected.median.ravel().tolist())
+    assert [float(row["mean"]) for row in rows] == pytest.approx(expected.mean.ravel().tolist())
+    assert all(float(row["lo-80"]) < float(row["median"]) < float(row["hi-80"]) for row in rows)
 
 
 def test_a_forecast_is_json_with_the_levels_of_the_options(forecastle: Forecastle, home: Home, demand: Version) -> None:
@@ -54,8 +55,18 @@ def test_a_forecast_is_json_with_the_levels_of_the_options(forecastle: Forecastl
     result = forecastle("forecast", "dataset:sales", "-m", "demand", *options)
     rows = json.loads(result.stdout)
     assert len(rows) == 18
-    assert set(rows[0]) == {"unique_id", "ds", "mean", "lo-50", "hi-50", "lo-95", "hi-95"}
+    assert set(rows[0]) == {"unique_id", "ds", "median", "mean", "lo-50", "hi-50", "lo-95", "hi-95"}
     assert "note: the model was trained and calibrated for 4 steps" in result.stderr
+
+
+def test_a_forecast_has_the_quantiles_and_bounds_of_the_options(
+    forecastle: Forecastle, home: Home, demand: Version
+) -> None:
+    options = ["--quantile", 0.1, "--quantile", 0.5, "--non-negative"]
+    rows = list(csv.DictReader(io.StringIO(forecastle("forecast", "dataset:sales", "-m", "demand", *options).stdout)))
+    assert list(rows[0]) == ["unique_id", "ds", "median", "mean", "lo-80", "hi-80", "q-0.1", "q-0.5"]
+    assert all((row["q-0.1"], row["q-0.5"]) == (row["lo-80"], row["median"]) for row in rows)
+    assert all(float(value) >= 0 for row in rows for name, value in row.items() if name not in ("unique_id", "ds"))
 
 
 def test_a_note_names_its_series(forecastle: Forecastle, home: Home, demand: Version) -> None:
@@ -63,7 +74,7 @@ def test_a_note_names_its_series(forecastle: Forecastle, home: Home, demand: Ver
     flat.y[:] = 5.0
     result = forecastle("forecast", home.csv(panel=flat), "-m", "demand")
     assert "have no width (s0)" in result.stderr
-    assert {row["mean"] for row in csv.DictReader(io.StringIO(result.stdout))} == {"5.0"}
+    assert {row["median"] for row in csv.DictReader(io.StringIO(result.stdout))} == {"5.0"}
 
 
 def test_warnings_about_the_version_are_printed_in_the_words_of_the_api(forecastle: Forecastle, home: Home) -> None:

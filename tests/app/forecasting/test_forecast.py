@@ -76,7 +76,7 @@ class Room:
         models = ModelCache(self.fetch, device_for("onnx", "cpu", 1), 10**8)
         telemetry = Telemetry("0")
         self.door = Forecasting(
-            settings=Settings(max_horizon=50, max_forecast_points=300),
+            settings=Settings(max_horizon=50, max_forecast_points=400),
             resolver=Resolver(self.registry, models),
             models=models,
             scales=IntervalScales(lambda _: {}),
@@ -175,7 +175,7 @@ def test_a_version_that_was_asked_for_by_its_number_never_falls_back() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"horizon": 51}, "horizon_too_long"), ({"horizon": 50, "levels": [50, 80, 95]}, "answer_too_large")],
+    [({"horizon": 51}, "horizon_too_long"), ({"horizon": 50, "levels": [50, 80, 90, 95]}, "answer_too_large")],
 )
 def test_a_request_that_costs_too_much_is_never_batched(changes: dict[str, Any], code: str) -> None:
     # 50 steps of 1 + 2 * 3 numbers are 350, of which an answer may have 300

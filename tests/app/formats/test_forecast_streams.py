@@ -27,7 +27,7 @@ def made(freq: str = "D", starts: tuple[str, ...] = ("2026-01-05", "2026-02-01")
         "freq": parse_freq(freq),
         "starts": np.array(starts, "datetime64[us]"),
         "median": MEAN,
-        "mean": MEAN,
+        "mean": MEAN + 0.25,
         "intervals": {80: Interval(MEAN - 1, MEAN + 1), 95: Interval(MEAN - 2, MEAN + 2)},
         "notes": NOTES,
     }
@@ -47,14 +47,16 @@ def test_lines_say_what_a_forecast_says() -> None:
     assert shop == {
         "unique_id": "shop",
         "ds": ["2026-01-05T00:00:00", "2026-01-06T00:00:00", "2026-01-07T00:00:00"],
-        "mean": [13.0, 16.0, 0.1 + 0.2],
+        "median": [13.0, 16.0, 0.1 + 0.2],
+        "mean": [13.25, 16.25, 0.1 + 0.2 + 0.25],
         "intervals": {
             "80": {"lo": (MEAN[0] - 1).tolist(), "hi": (MEAN[0] + 1).tolist()},
             "95": {"lo": (MEAN[0] - 2).tolist(), "hi": (MEAN[0] + 2).tolist()},
         },
+        "quantiles": {},
         "warnings": [],
     }
-    assert (kiosk["unique_id"], kiosk["ds"][0], kiosk["mean"]) == ("kiösk", "2026-02-01T00:00:00", MEAN[1].tolist())
+    assert (kiosk["unique_id"], kiosk["ds"][0], kiosk["median"]) == ("kiösk", "2026-02-01T00:00:00", MEAN[1].tolist())
     assert kiosk["warnings"] == [{"code": "short_history", "message": "of one", "unique_id": "kiösk"}]
 
 
@@ -84,9 +86,10 @@ def test_timestamps_are_those_of_the_forecast(freq: str, starts: tuple[str, str]
 def test_arrow_has_a_row_for_each_series_and_step() -> None:
     table = pa.ipc.open_stream(forecast_to_arrow(made(), FACTS)).read_all()
     table.validate(full=True)
-    assert table.schema.names == ["unique_id", "ds", "mean", "lo-80", "hi-80", "lo-95", "hi-95"]
+    assert table.schema.names == ["unique_id", "ds", "median", "mean", "lo-80", "hi-80", "lo-95", "hi-95"]
     assert table["unique_id"].to_pylist() == ["shop"] * 3 + ["kiösk"] * 3
-    assert table["mean"].to_pylist() == MEAN.ravel().tolist()
+    assert table["median"].to_pylist() == MEAN.ravel().tolist()
+    assert table["mean"].to_pylist() == (MEAN + 0.25).ravel().tolist()
     assert table["lo-95"].to_pylist() == (MEAN - 2).ravel().tolist()
     assert json.loads(table.schema.metadata[b"forecastle"]) == FACTS
 
@@ -96,10 +99,10 @@ def test_parts_of_wider_arrays_are_written_as_they_are() -> None:
     wide = np.arange(20.0).reshape(2, 10)
     part = made(median=wide[:, :3], intervals={80: Interval(wide[:, 3:6], wide[:, 6:9])})
     table = pa.ipc.open_stream(forecast_to_arrow(part, FACTS)).read_all()
-    assert table["mean"].to_pylist() == [0, 1, 2, 10, 11, 12]
+    assert table["median"].to_pylist() == [0, 1, 2, 10, 11, 12]
     assert table["lo-80"].to_pylist() == [3, 4, 5, 13, 14, 15]
     said = lines(LineStream().part(part))
-    assert [line["mean"] for line in said] == [[0, 1, 2], [10, 11, 12]]
+    assert [line["median"] for line in said] == [[0, 1, 2], [10, 11, 12]]
     assert said[1]["intervals"]["80"] == {"lo": [13, 14, 15], "hi": [16, 17, 18]}
 
 
@@ -134,7 +137,16 @@ def test_an_arrow_stream_that_failed_is_whole_for_no_reader() -> None:
         pa.ipc.open_stream(data).read_all()
 
 
-def test_without_levels_there_is_the_mean_alone() -> None:
+def test_the_quantiles_asked_for_have_a_column_each_and_a_place_in_every_line() -> None:
+    forecast = made(intervals={}, quantiles={0.1: MEAN - 1, 0.975: MEAN + 2})
+    table = pa.ipc.open_stream(forecast_to_arrow(forecast, {})).read_all()
+    assert table.schema.names == ["unique_id", "ds", "median", "mean", "q-0.1", "q-0.975"]
+    assert table["q-0.975"].to_pylist() == (MEAN + 2).ravel().tolist()
+    line = lines(LineStream().part(forecast))[0]
+    assert line["quantiles"] == {"0.1": (MEAN[0] - 1).tolist(), "0.975": (MEAN[0] + 2).tolist()}
+
+
+def test_without_levels_there_are_median_and_mean_alone() -> None:
     table = pa.ipc.open_stream(forecast_to_arrow(made(intervals={}), {})).read_all()
-    assert table.schema.names == ["unique_id", "ds", "mean"]
+    assert table.schema.names == ["unique_id", "ds", "median", "mean"]
     assert lines(LineStream().part(made(intervals={})))[0]["intervals"] == {}

@@ -36,6 +36,13 @@ def test_the_values_of_a_text_covariate_are_those_of_the_newest_data() -> None:
     assert again.spec.categories == (("kind", ("a", "b", "c")),)
 
 
+def test_data_that_have_gone_below_zero_are_trained_on_without_that_bound() -> None:
+    before = TrainPayload(members=(replace(MEMBER, spec=replace(MEMBER.spec, non_negative=True)),))
+    assert plan_again(before, None, WEEKS) == before
+    below = panel_of([float(i % 7 - (i > 110)) for i in range(120)])
+    assert plan_again(before, None, below) == TrainPayload(members=(MEMBER,))
+
+
 def test_an_imported_champion_is_trained_on_the_data_set_that_the_request_names(room: PlanningRoom) -> None:
     room.store("sales", WEEKS)
     room.register(says(1, 2))

@@ -132,7 +132,7 @@ def test_a_member_that_names_another_strategy_means_it(sales: PlanningRoom) -> N
 
 def test_a_search_does_not_change_the_fields_of_the_request(sales: PlanningRoom) -> None:
     payload = payload_of(sales.plan(**request(spec={"cell": "lstm"}, auto={"budget_s": 30.0})))
-    assert payload.auto == AutoSearch(30.0, {"cell": "lstm", "season": 7, "horizon": 7})
+    assert payload.auto == AutoSearch(30.0, {"cell": "lstm", "season": 7, "horizon": 7, "non_negative": True})
 
 
 def test_a_budget_that_is_too_small_is_refused_with_the_least_that_works(sales: PlanningRoom) -> None:

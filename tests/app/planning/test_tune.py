@@ -23,13 +23,13 @@ def test_a_search_has_the_budget_the_trials_and_the_fixed_fields_of_the_request(
     job = sales.plan(**request(spec={"cell": "lstm"}, trials=20, budget_s=90.0, register=False, promote="never"))
     payload = TrainPayload.from_json(job.request)
     assert job.kind == "tune"
-    assert payload.auto == AutoSearch(90.0, {"cell": "lstm", "season": 7, "horizon": 7}, 20)
+    assert payload.auto == AutoSearch(90.0, {"cell": "lstm", "season": 7, "horizon": 7, "non_negative": True}, 20)
     assert (payload.register, payload.promote, payload.spec.cell) == (False, "never", "lstm")
 
 
 def test_without_a_number_of_trials_the_named_candidates_are_tried(sales: PlanningRoom) -> None:
     payload = TrainPayload.from_json(sales.plan(**request()).request)
-    assert payload.auto == AutoSearch(3_600, {"season": 7, "horizon": 7})
+    assert payload.auto == AutoSearch(3_600, {"season": 7, "horizon": 7, "non_negative": True})
     assert payload.register is True
 
 

@@ -19,8 +19,9 @@ from app.telemetry import Telemetry
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
-from models.forecasting.forecaster import Forecaster, ForecastInput, Member, RunnableMember
+from models.forecasting.forecaster import Forecaster, Member, RunnableMember
 from models.forecasting.forecaster import forecast as alone
+from models.forecasting.split import ForecastInput
 from tests.fakes import random_forecaster, says, spec_of
 from tests.models.samples import panel_of, with_covariates
 
@@ -105,7 +106,7 @@ def test_what_waits_is_forecast_in_one_pass_and_each_gets_what_it_would_get_alon
     assert counted(loaded).rows == [sum(len(panel) for panel in PANELS)]
     for each, answer in zip(asks, answers, strict=True):
         ids, mean, lo, notes = json.loads(answer)
-        expected = alone(loaded.networks, loaded.forecaster.calibration, *each)
+        expected = alone(loaded.networks, loaded.forecaster.calibration, *each[:3])
         assert ids == list(expected.ids)
         assert notes == [note.code for note in expected.notes]
         np.testing.assert_allclose(mean, expected.median, rtol=1e-6, atol=1e-6)
@@ -139,8 +140,8 @@ def test_what_is_wrong_with_one_is_no_other_requests_trouble() -> None:
     assert isinstance(no_history, InputError)
     assert isinstance(own_fault, ZeroDivisionError)
     calibration = loaded.forecaster.calibration
-    assert good == text(alone(loaded.networks, calibration, *ask(PANELS[0])))
-    assert also_good == text(alone(loaded.networks, calibration, *ask(PANELS[1])))
+    assert good == text(alone(loaded.networks, calibration, *ask(PANELS[0])[:3]))
+    assert also_good == text(alone(loaded.networks, calibration, *ask(PANELS[1])[:3]))
 
 
 def test_a_broken_forecaster_fails_its_own_requests_only() -> None:
@@ -299,7 +300,7 @@ def test_what_is_quick_is_made_together_in_the_loop_itself() -> None:
     assert set(threads) == {threading.current_thread().name}
     for panel, answer in zip(PANELS, answers, strict=True):
         _, mean, _, _ = json.loads(answer)
-        expected = alone(loaded.networks, loaded.forecaster.calibration, *ask(panel))
+        expected = alone(loaded.networks, loaded.forecaster.calibration, *ask(panel)[:3])
         np.testing.assert_allclose(mean, expected.median, rtol=1e-6, atol=1e-6)
 
 

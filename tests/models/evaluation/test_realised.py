@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.data.bounds import RowBounds
 from models.data.calendar import parse_freq
 from models.data.serialization import pack
 from models.evaluation.intervals import Interval, Prediction
@@ -112,3 +113,15 @@ def test_forecasts_that_begin_within_a_horizon_share_a_block() -> None:
     days = parse_freq("D")
     blocks = [block_of(day * DAY_US, 7, days) for day in range(21)]
     assert blocks == [0] * 7 + [1] * 7 + [2] * 7
+
+
+def test_a_prediction_keeps_the_bounds_of_its_series_and_is_scored_within_them() -> None:
+    free = predicted([-4.0, 6.0])
+    low = free._replace(bounds=RowBounds(np.array([[0.0]]), None))
+    high = free._replace(bounds=RowBounds(None, np.array([[5.0]])))
+    back = from_bytes([to_bytes(one, 0) for one in (free, low, high)])
+    assert back.median.tolist() == [[-4, 6]] * 3
+    assert back.bounded().median.tolist() == [[-4, 6], [0, 6], [-4, 5]]
+    assert from_bytes([to_bytes(free, 0)]).bounds is None
+    found = sum_errors(low, np.array([[0.0, NAN]]), np.ones(1), HALF[:2], {})
+    assert found == {0: ErrorSums(1, 0.0, 0.0, 0.5)}  # the served forecast was 0, not -4

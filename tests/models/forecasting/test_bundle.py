@@ -10,6 +10,7 @@ import pytest
 from models.data.serialization import MAGIC
 from models.errors import BundleError
 from models.evaluation.intervals import Calibration
+from models.evaluation.mean import NO_CORRECTION, MeanCorrection
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, Member
 from tests.models.samples import flat_calibration, forecaster_of, small_spec, weights_of, with_header
@@ -28,6 +29,26 @@ def test_a_bundle_is_read_back_unchanged():
     assert back.calibration.radii.tolist() == flat_calibration(4).radii.tolist()
     assert {name: w.tolist() for name, w in weights.items()} == {n: w.tolist() for n, w in WEIGHTS.items()}
     assert all(w.dtype == np.float32 for w in weights.values())
+
+
+def test_a_bundle_keeps_the_correction_of_the_mean_and_one_of_an_earlier_release_has_none():
+    calibration = replace(flat_calibration(4), mean=MeanCorrection(0.25, 0.5))
+    data = bundle.to_bytes(Forecaster((Member(SPEC, WEIGHTS),), calibration))
+    assert bundle.from_bytes(data).calibration.mean == (0.25, 0.5)
+
+    def forget(header):
+        del header["mean_correction"]
+
+    assert bundle.from_bytes(with_header(data, forget)).calibration.mean == NO_CORRECTION
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, None], [1.0, float("inf")], [1.0, "2"], 3.0])
+def test_a_correction_of_the_mean_that_is_no_two_numbers_is_refused(values):
+    def change(header):
+        header["mean_correction"] = values
+
+    with pytest.raises(BundleError):
+        bundle.from_bytes(with_header(DATA, change))
 
 
 def ensemble():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.forecasting import bundle
-from models.forecasting.forecaster import ForecastInput, forecast, forecast_together
+from models.forecasting.forecaster import forecast, forecast_together
+from models.forecasting.split import ForecastInput
 from models.network.inputs import facts_of
 from tests.models.samples import flat_calibration, forecaster_of, panel_of, ready_of, small_spec, weights_of
 

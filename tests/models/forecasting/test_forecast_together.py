@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.data.chunks import split_series
-from models.forecasting.forecaster import ForecastInput, forecast, forecast_together, predict
+from models.forecasting.forecaster import forecast_together, predict
+from models.forecasting.split import ForecastInput
 from tests.models.kinds import name_of, pairs, spec_of
 from tests.models.samples import flat_calibration, known_panel, ready_of, weights_of
 
@@ -70,7 +71,7 @@ def test_requests_forecast_in_one_pass_get_the_same_as_each_alone(number, panel,
     parts = list(split_series(without_covariates(panel), most))
     asks = [ForecastInput(part, *want) for part, want in zip(parts, wants, strict=False)]
     for ask, made in zip(asks, forecast_together(networks, calibration, asks), strict=True):
-        alone = forecast(networks, calibration, *ask)
+        (alone,) = forecast_together(networks, calibration, [ask])
         assert (made.ids, made.notes, made.median.shape) == (alone.ids, alone.notes, alone.median.shape)
         assert (made.starts == alone.starts).all()
         sizes = np.array([[max(1.0, np.nanmax(np.abs(y)))] for _, y in ask.panel])

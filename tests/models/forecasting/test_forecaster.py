@@ -10,7 +10,6 @@ from models.evaluation.intervals import Prediction
 from models.forecasting.combination import combine
 from models.forecasting.forecast import Forecast
 from models.forecasting.forecaster import (
-    ForecastInput,
     Member,
     RunnableMember,
     check_finite,
@@ -19,6 +18,7 @@ from models.forecasting.forecaster import (
     make_runnable,
     predict,
 )
+from models.forecasting.split import ForecastInput
 from tests.models.samples import (
     FixedEngine,
     faults_of,
@@ -299,7 +299,7 @@ def test_several_panels_in_one_pass_get_the_same_as_each_alone():
     calibration = flat_calibration(2)
     made = forecast_together(networks(engine), calibration, asks)
     for ask, found in zip(asks, made, strict=True):
-        alone = forecast(networks(engine), calibration, *ask)
+        alone = forecast(networks(engine), calibration, ask.panel, ask.horizon, ask.levels)
         assert (found.ids, found.notes, set(found.intervals)) == (alone.ids, alone.notes, set(ask.levels))
         assert found.median.tolist() == alone.median.tolist()
         assert [found.stamps(i) for i in range(len(found.ids))] == [alone.stamps(i) for i in range(len(alone.ids))]

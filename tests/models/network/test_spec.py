@@ -2,6 +2,7 @@
 
 import pytest
 
+from models.data.bounds import Bounds
 from models.errors import SpecError
 from models.network.build import input_shapes
 from models.network.sizes import check_training, forecast_flop
@@ -248,3 +249,52 @@ def test_a_value_out_of_range_is_reported_to_the_last_digit() -> None:
         Training(seed=2**31)
     [fault] = refused.value.faults
     assert (fault.message, fault.hint) == ("seed is 2147483648", "give 0 to 2147483647")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ((1.0,), "is no pair of numbers"),
+        ((0.0, 1e101), "is no pair of numbers"),
+        ((0.0, float("nan")), "is no pair of numbers"),
+        ((True, 4.0), "is no pair of numbers"),
+        (("0", None), "is no pair of numbers"),
+        ((4.0, 4.0), "the lowest value 4 is not below the highest 4"),
+    ],
+)
+def test_bounds_that_no_series_can_have_are_refused(bounds, message):
+    with pytest.raises(SpecError) as caught:
+        small_spec(bounds=bounds)
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.field) == ("bad_field", "bounds")
+    assert message in fault.message
+    assert helpful(fault)
+
+
+def test_bounds_below_zero_contradict_non_negative():
+    with pytest.raises(SpecError) as caught:
+        small_spec(bounds=(None, 0), non_negative=True)
+    assert [(fault.code, fault.field) for fault in caught.value.faults] == [("contradiction", "bounds")]
+
+
+def test_the_limits_of_a_spec_are_its_bounds_and_zero_if_it_is_non_negative():
+    assert small_spec().limits == Bounds()
+    assert small_spec(non_negative=True, bounds=(-4, 9)).limits == Bounds(0.0, 9.0)
+    assert small_spec(bounds=(None, 9)).to_json()["bounds"] == [None, 9]
+    assert Spec.from_json(small_spec(bounds=(None, 9)).to_json()).bounds == (None, 9)
+
+
+@pytest.mark.parametrize(
+    ("fields", "gives_mean"),
+    [
+        ({"loss": "mse"}, True),
+        ({"loss": "normal"}, True),
+        ({"loss": "mse", "transform": "log"}, False),  # e to the mean of logarithms is no mean
+        ({"loss": "mae"}, False),
+        ({"loss": "quantile"}, False),
+        ({"loss": "student_t"}, False),
+        ({"strategy": "seasonal_naive"}, True),
+    ],
+)
+def test_a_spec_knows_whether_its_network_gives_a_mean(fields, gives_mean):
+    assert small_spec(**fields).gives_mean == gives_mean

@@ -108,3 +108,22 @@ def test_a_parent_without_weights_or_of_another_frequency_is_refused():
         with pytest.raises(InputError) as caught:
             warm_start_specs(PANEL, {}, forecaster, "other@1")
         assert (caught.value.faults[0].code, caught.value.faults[0].field) == (code, "warm_start_from")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"bounds": (0, 5)}, "bounds", "the history has the value 6, which is above 5"),
+        ({"bounds": (1, None)}, "bounds", "the history has the value 0, which is below 1"),
+    ],
+)
+def test_bounds_that_the_data_are_out_of_are_refused(changes, field, message):
+    fault = refusal(replace(SPEC, **changes))
+    assert (fault.code, fault.field, fault.unique_id) == ("out_of_bounds", field, "s0")
+    assert fault.message == message
+
+
+def test_non_negative_is_refused_for_data_below_zero():
+    fault = refusal(replace(SPEC, non_negative=True), panel=panel_of([float(i % 7 - 3) for i in range(DAYS)]))
+    assert (fault.code, fault.field) == ("out_of_bounds", "non_negative")
+    assert fault.message == "the history has the value -3, which is below 0"

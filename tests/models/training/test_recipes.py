@@ -11,7 +11,7 @@ from models.errors import SpecError
 from models.evaluation.origins import plan_for
 from models.network.sizes import check_training
 from models.training.lengths import default_horizon
-from models.training.recipes import RECIPES, suggest, suggest_training
+from models.training.recipes import RECIPES, fields_again, suggest, suggest_training
 from tests.models.samples import panel_of, with_covariates
 
 
@@ -246,3 +246,25 @@ def test_a_field_that_does_not_exist_is_refused():
     panel = panel_of(np.arange(100))
     with pytest.raises(SpecError, match="no field 'epochs'"):
         suggest_training(panel, suggest(panel, {}), {"epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("values", "fields", "non_negative"),
+    [
+        (range(60), {}, True),
+        ([v - 1 for v in range(60)], {}, False),
+        (range(60), {"non_negative": False}, False),
+        (range(60), {"bounds": [-10, 100]}, False),  # given bounds are all the bounds
+        (range(60), {"bounds": None}, True),
+    ],
+)
+def test_no_value_below_zero_suggests_that_there_is_none(values, fields, non_negative):
+    spec = suggest(panel_of(list(values)), fields)
+    assert spec.non_negative is non_negative
+
+
+def test_another_training_keeps_non_negative_only_as_long_as_the_data_are():
+    counts, balances = panel_of(range(60)), panel_of([v - 1 for v in range(60)])
+    spec = suggest(counts, {})
+    assert fields_again(spec, counts) == spec.to_json()
+    assert fields_again(spec, balances) == {**spec.to_json(), "non_negative": False}

@@ -1,0 +1,100 @@
+"""Split of one prediction into the forecasts of the requests that it was made for."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from models.data.bounds import Bounds
+from models.data.panel import Panel
+from models.evaluation.intervals import Calibration, Interval, Prediction
+from models.evaluation.quantiles import check_levels, levels_of, read_quantiles
+from models.forecasting.bounding import limits_of, note_unbounded, replace_row_bounds
+from models.forecasting.forecast import Forecast, Note
+from models.network.spec import Spec
+from models.types import Floats
+
+
+class ForecastInput(NamedTuple):
+    """Panel and number of steps to forecast, with the levels (percent) of the central intervals and the ``quantiles``.
+
+    ``bounds``: in place of those of the model; None: the model's.
+    """
+
+    panel: Panel
+    horizon: int
+    levels: Sequence[int]
+    quantiles: Sequence[float] = ()
+    bounds: Bounds | None = None
+
+
+def split_forecast(
+    inputs: Sequence[ForecastInput],
+    specs: Sequence[Spec],
+    panel: Panel,
+    prediction: Prediction,
+    calibration: Calibration,
+) -> list[Forecast]:
+    """Return the rows and steps of each of ``inputs`` from ``prediction``, the prediction for all of them."""
+    starts, limits = panel.freq.after(panel.starts, panel.observed_lengths), limits_of(specs)
+    series_notes, trained = _series_notes(specs, panel, prediction.spread), specs[0].horizon
+    unbounded = dict(note_unbounded(panel, limits, prediction.bounds))
+    bounds = replace_row_bounds(prediction.bounds, [one.panel for one in inputs], [one.bounds for one in inputs])
+    prediction = calibration.correct(prediction._replace(bounds=bounds))
+    bounded = prediction.bounded()
+    known: dict[tuple[int, ...], Mapping[int, Interval]] = {}
+    forecasts, end = [], 0
+    for one in inputs:
+        rows, steps = slice(end, end := end + len(one.panel.ids)), slice(one.horizon)
+        levels = levels_of(one.levels, one.quantiles)
+        if levels not in known:
+            check_levels(calibration, (), one.quantiles)
+            known[levels] = calibration.intervals(prediction, levels)
+        intervals = {level: Interval(lo[rows, steps], hi[rows, steps]) for level, (lo, hi) in known[levels].items()}
+        notes: tuple[Note, ...] = ()
+        if one.horizon > trained:
+            message = (
+                f"the model was trained and calibrated for {trained} steps; those beyond are rolled forward, "
+                "and their intervals are extrapolated"
+            )
+            notes = (Note(code="beyond_trained_horizon", message=message),)
+        if series_notes:
+            notes = (*notes, *(note for i, note in series_notes if rows.start <= i < rows.stop))
+        if unbounded and one.bounds is None:
+            notes = (*notes, *(note for i, note in unbounded.items() if rows.start <= i < rows.stop))
+        median = bounded.median[rows, steps]
+        forecasts.append(
+            Forecast(
+                ids=one.panel.ids,
+                freq=panel.freq,
+                starts=starts[rows],
+                median=median,
+                mean=bounded.mean[rows, steps],
+                intervals={level: intervals[level] for level in sorted(set(one.levels))},
+                quantiles=read_quantiles(one.quantiles, median, intervals),
+                bounds=limits if one.bounds is None else one.bounds,
+                notes=notes,
+                utc=one.panel.utc,
+                prediction=prediction.part(rows, steps),
+            )
+        )
+    return forecasts
+
+
+def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
+    """Return notes on single series, each with the series' number."""
+    context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
+    notes, left_out = [], [spec for spec in specs if spec.context > 0]
+    for i in np.flatnonzero((lengths < context) & (lengths == 0)).tolist():
+        message = f"the series has no history: {len(left_out)} of {len(specs)} members, which read it, are left out"
+        notes.append((i, Note(code="members_left_out", message=message, unique_id=panel.ids[i])))
+    for i in np.flatnonzero((lengths < context) & (lengths > 0)).tolist():
+        message = f"the series has {lengths[i]} points; the model reads up to {context}, so it is less accurate"
+        notes.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
+    for i in np.flatnonzero(missing).tolist():
+        message = f"{missing[i]} values are missing; they are masked, not imputed"
+        notes.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
+    for i in np.flatnonzero(spread[:, 0] == 0).tolist():
+        message = "the last values are constant; the forecast repeats them and the intervals have no width"
+        notes.append((i, Note(code="constant_history", message=message, unique_id=panel.ids[i])))
+    return notes
