@@ -15,6 +15,7 @@ MAX_SAMPLED = 4_000  # windows of the training panel
 TAIL = 0.005  # share of the training windows outside of the usual range, on each side
 MARGIN = 1.25  # factor by which the range is wider than its quantiles
 MIN_WINDOWS = 20  # with fewer, a range would exclude what is only rare
+NO_ROWS = np.zeros(0, dtype=np.int64)
 UNKNOWN = np.zeros((2, 2), dtype=np.float32)  # ratios are not negative, and no range ends at 0
 
 
@@ -28,11 +29,13 @@ def ratios(past: Floats, season: int) -> Floats:
 
     NaN is missing. Both are NaN for a constant window, and the seasonal ratio for one that is not longer than a season.
     """
-    found = np.full((len(past), 2), np.nan)
-    spread = _mean(np.abs(past - _mean(past)[:, None]))
+    found, count = np.full((len(past), 2), np.nan), past.shape[1]
+    complete = not np.isnan(_complete_mean(past)).any()
+    average = _complete_mean if complete else _mean  # most windows miss nothing, and this runs at every forecast
+    spread = average(np.abs(past - average(past)[:, None]))
     for column, lag in enumerate((season, 1)):
-        if lag < past.shape[1]:
-            difference = _mean(np.abs(past[:, lag:] - past[:, :-lag]))
+        if lag < count:
+            difference = average(np.abs(past[:, lag:] - past[:, :-lag]))
             np.divide(difference, spread, out=found[:, column], where=spread > 0)
     return found
 
@@ -68,14 +71,20 @@ def ratios_at(panel: Panel, series: Ints, at: Ints, context: int, season: int) -
 def unusual(found: Floats, usual: Float32) -> Ints:
     """Return the rows of the ratios ``found`` (B, 2) that lie outside of ``usual``; none if that is unknown."""
     low, high = usual
+    if ((found >= low) & (found <= high)).all():
+        return NO_ROWS
     return np.flatnonzero(((found < low) | (found > high) & (low < high)).any(axis=1))
+
+
+def _complete_mean(values: Floats) -> Floats:
+    return np.asarray(np.add.reduce(values, axis=1) / values.shape[1])
 
 
 def _mean(values: Floats) -> Floats:
     """Return the mean of the observed values of each row, (B,); NaN without any."""
-    total = np.add.reduce(values, axis=1)  # a few microseconds less than the mean, at every forecast
-    if not np.isnan(total).any():
-        return np.asarray(total / values.shape[1])
+    mean = _complete_mean(values)
+    if not np.isnan(mean).any():
+        return mean
     seen = ~np.isnan(values)
     count = seen.sum(axis=1)
     sums, nothing = np.where(seen, values, 0.0).sum(axis=1), np.full(len(count), np.nan)
