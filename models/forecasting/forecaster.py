@@ -85,9 +85,10 @@ def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: 
     """
     cold, able = at == 0, [network for network in networks if network.member.spec.context == 0]
     if able and len(able) < len(networks) and cold.any():
-        return _predict_cold(networks, able, (panel, series, at), horizon)
-    predictions = [_predict_one(network, panel, series, at, horizon) for network in networks]
-    combined = combine(predictions, [network.member.share for network in networks])
+        combined = _predict_cold(networks, able, (panel, series, at), horizon)
+    else:
+        predictions = [_predict_one(network, panel, series, at, horizon) for network in networks]
+        combined = combine(predictions, [network.member.share for network in networks])
     limits = limits_of([network.member.spec for network in networks])
     return combined._replace(bounds=bound_rows(panel, limits, series, at))
 

@@ -166,10 +166,10 @@ def test_a_network_that_reads_no_past_forecasts_a_series_without_a_value():
     assert found.notes == ()
 
 
-def cold_and_naive():
-    """A network of context 0 with three quarters, seasonal naive with a quarter."""
-    cold = small_spec(context=0, horizon=2, static_covariates=("size",), loss="quantile")
-    naive = small_spec(strategy="seasonal_naive", season=2, context=4, horizon=2)
+def cold_and_naive(**fields):
+    """A network of context 0 with three quarters, seasonal naive with a quarter; ``fields`` are those of both specs."""
+    cold = small_spec(context=0, horizon=2, static_covariates=("size",), loss="quantile", **fields)
+    naive = small_spec(strategy="seasonal_naive", season=2, context=4, horizon=2, **fields)
     members = [Member(cold, weights_of(cold), 0.75), Member(naive, weights_of(naive), 0.25)]
     return make_runnable(members, OnnxEngine)
 
@@ -191,6 +191,14 @@ def test_members_that_read_history_are_left_out_for_a_series_without_any():
         one = forecast(both, flat_calibration(2), panel.select([name]), 2, [80])
         assert one.median[0] == pytest.approx(found.median[i])
         assert one.intervals[80].hi[0] == pytest.approx(found.intervals[80].hi[i])
+
+
+def test_the_bounds_hold_for_series_with_and_without_history_in_one_batch():
+    panel = with_covariates(panel_of([NAN, NAN, NAN], [0, 9, 0, 9, 0, 0.5]), size=[1] * 3 + [2] * 6)
+    found = forecast(cold_and_naive(non_negative=True), flat_calibration(2), panel, 2, [95])
+    assert (found.intervals[95].lo >= 0).all()
+    unbounded = forecast(cold_and_naive(), flat_calibration(2), panel, 2, [95]).intervals[95].lo
+    assert (unbounded < 0).any(axis=1).all()
 
 
 KNOWING = small_spec(
