@@ -79,6 +79,24 @@ class BacktestAnswer(Answer):
     sample: SampleAnswer | None = None
 
 
+class MakingAnswer(Answer):
+    """Circumstances in which a version was made; on one kind of machine, equal ones give equal weights, bit for bit."""
+
+    forecastle: str
+    python: str
+    numpy: str
+    onnxruntime: str
+    keras: str
+    backend: str = Field(description="Keras backend: tensorflow, jax or torch.")
+    backend_version: str
+    device: str = Field(description="cpu or gpu.")
+    threads: int = Field(description="Threads of the arithmetic, `FORECASTLE_JOB_THREADS`.")
+    processor: str = Field(description="Model of the processor.")
+    vector_extensions: list[str] = Field(description="Vector extensions of the processor; empty if unknown.")
+    seconds: float = Field(description="Duration of the attempt that made it.")
+    peak_bytes: int = Field(description="Greatest memory of its process, which may have run other jobs before.")
+
+
 class ScoresAnswer(BacktestAnswer):
     """Backtest of a version, and how the version was trained. Versions of earlier releases lack some fields."""
 
@@ -89,6 +107,7 @@ class ScoresAnswer(BacktestAnswer):
     warm_started_from: str | None = Field(None, description="NAME@NUMBER of the version that training continued.")
     members: list[MemberAnswer] | None = None
     auto: SearchAnswer | None = None
+    made_by: MakingAnswer | None = None
     parent_knew_backtest: bool | None = Field(
         None, description="Whether the version of the warm start had been trained on some of the windows."
     )

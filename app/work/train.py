@@ -5,6 +5,7 @@ Importing this module imports TensorFlow; only the process that runs a job does.
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from time import monotonic
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from app.store.outcomes import Candidate, Outcome
 from app.work.champion_comparison import Challenger, compare, known_to, rule
 from app.work.checkpoints import open_checkpoint
 from app.work.job_context import JobContext
+from app.work.making import describe_making
 from app.work.progress_reporter import PhaseShares, ProgressReporter
 from app.work.tune import search
 from models.evaluation.origins import plan_for
@@ -32,6 +34,7 @@ def train(context: JobContext) -> Outcome:
         Cancelled: its cancellation was requested.
         Fenced: another worker has taken it over.
     """
+    started_s = monotonic()
     payload = TrainPayload.from_json(context.job.request)
     panel = context.load_panel(context.job.data_id)
     if payload.group is not None:
@@ -68,6 +71,7 @@ def train(context: JobContext) -> Outcome:
         warm_started_from=None if payload.warm_start is None else payload.warm_start.reference,
         members=described,
         auto=auto,
+        made_by=describe_making(monotonic() - started_s).to_json(),
         parent_knew_backtest=bool((known[origins.series] > origins.at).any()),
     )
     candidate = Candidate(

@@ -19,7 +19,8 @@ from app.work.runner import ExitStatus
 COMMAND = (sys.executable, "-P", "-m", "app.work.local_child")
 IDLE_S = 300.0  # a process without a job ends after this time
 LEAVE_S = 5.0  # a dismissed process is killed after this time
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+# NPROC: of XLA under JAX; torch reads OMP_NUM_THREADS.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
 
 
 @dataclass(slots=True, eq=False)

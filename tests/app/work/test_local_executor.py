@@ -134,7 +134,7 @@ def test_a_command_that_cannot_be_started_is_an_os_error() -> None:
 
 
 def test_children_get_their_share_of_threads() -> None:
-    say = "import os, sys; os.write(int(sys.argv[1]), os.environ['OMP_NUM_THREADS'].encode()); sys.stdin.read()"
+    say = "import os, sys; os.write(int(sys.argv[1]), os.environ['NPROC'].encode()); sys.stdin.read()"
     executor = LocalExecutor(Settings(job_threads=3), (sys.executable, "-c", say))
     assert run(executor, "0") == Finished(3)
     executor.close()

@@ -72,6 +72,10 @@ def test_a_training_job_registers_one_version_with_its_report(database: Database
     assert all(score["mase"] > 0 for score in scores.values())
     assert version.skill == pytest.approx(1 - scores["model"]["mase"] / scores["seasonal_naive"]["mase"])
     assert version.scores["engines_differ_by"] <= 1e-5
+    made_by = version.scores["made_by"]
+    assert (made_by["backend"], made_by["device"]) == ("tensorflow", "cpu")
+    assert made_by["threads"] >= 1
+    assert 0 < made_by["seconds"] < 600
     assert (version.scores["promoted"], version.scores["promotion"]) == (True, "the first version")
 
     with database.read() as session:
