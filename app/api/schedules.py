@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from app.api.http.idempotency import Idempotency, SaveAnswer
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, CurrentService, PathName, problems
-from app.planning.schedule_answers import schedule_answer
+from app.planning.schedule_answers import firing_answers, schedule_answer
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.planning.schedules import SchedulePlanner, edit_plan, job_request_of, new_plan
 from app.schemas.base import Page
@@ -48,9 +48,11 @@ def list_schedules(
 
 @router.get("/v1/schedules/{name}", responses=problems(404), summary="Show a schedule")
 def get_schedule(name: PathName, service: CurrentService, caller: Caller) -> ScheduleAnswer:
-    """Return a schedule with its next five due times."""
+    """Return a schedule with its next five due times and its last firing."""
     with service.database.read() as session:
-        return schedule_answer(schedules.get(session, caller.tenant_id, name))
+        newest = firings.list_page(session, caller.tenant_id, name, None, 1)
+        fired = firing_answers(session, caller.tenant_id, newest)
+        return schedule_answer(schedules.get(session, caller.tenant_id, name), fired[0] if fired else None)
 
 
 @router.patch("/v1/schedules/{name}", responses=problems(403, 404, 409), summary="Edit a schedule")
@@ -98,7 +100,9 @@ def run_schedule(
             caller.tenant_id, job_request_of(plan), caller.key_id
         )
         with service.database.write() as session:
-            answer = FiringAnswer.model_validate(firings.run_now(session, caller.tenant_id, name, job))
+            [answer] = firing_answers(
+                session, caller.tenant_id, [firings.run_now(session, caller.tenant_id, name, job)]
+            )
             save(session, answer)
         return answer
 
@@ -115,5 +119,5 @@ def list_firings(
     size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
         rows = firings.list_page(session, caller.tenant_id, name, after_id(page_token), size)
-    items = [FiringAnswer.model_validate(row) for row in rows]
+        items = firing_answers(session, caller.tenant_id, rows)
     return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))

@@ -65,7 +65,7 @@ def plan(context: PlanContext, request: RetrainRequest) -> NewJob:
     else:
         payload = plan_again(before, VersionReport.from_json(champion.scores).members, panel)
     gate = Policy(**request.gate.model_dump())
-    payload = replace(payload, promote=request.promote, gate=gate, group=before.group)
+    payload = replace(payload, promote=request.promote, gate=gate, group=before.group, force=request.force)
     return context.new_job(request, model, data.revision, payload)
 
 

@@ -55,6 +55,10 @@ class SchedulePlanner:
         if plan.cron is None and not plan.triggers.any:
             message = "the schedule has neither a due time nor a trigger"
             raise InputError.of("never_fires", message, "give 'cron' or 'triggers'", field="cron")
+        if plan.triggers.any and plan.request.get("revision") is not None:
+            message = "triggers watch the newest revision, and the job reads the one that it names"
+            hint = "leave 'revision' out, or give 'cron' instead of 'triggers'"
+            raise InputError.of("contradiction", message, hint, field="job.revision")
         if plan.misfire == "all" and plan.overlap == "skip":
             message = "misfire 'all' queues several jobs at once, and overlap 'skip' would drop all but the first"
             raise InputError.of("contradiction", message, "give overlap 'queue', or misfire 'once'", field="overlap")

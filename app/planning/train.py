@@ -171,6 +171,7 @@ def plan_training(request: TrainRequest, panel: Panel, parent: StoredVersion | N
         auto=None if request.auto is None else AutoSearch(request.auto.budget_s, fixed),
         baselines=_baselines(request),
         refit=request.refit,
+        force=request.force,
     )
 
 

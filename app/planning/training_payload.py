@@ -35,7 +35,7 @@ class TrainPayload:
     ``promote`` and ``gate``: the rule by which the version becomes champion. ``warm_start``: the version whose weights
     are the initial ones. ``baselines``: those of Theta and ETS that the backtest compares with. ``refit``: after the
     backtest the members are trained on all data. ``register``: the result of a search becomes a version. ``group``:
-    the series to train on; None: all.
+    the series to train on; None: all. ``force``: the version may replace a champion of another data set.
     """
 
     members: tuple[MemberPlan, ...]
@@ -47,6 +47,7 @@ class TrainPayload:
     refit: bool = True
     register: bool = True
     group: SeriesGroup | None = None
+    force: bool = False
 
     @property
     def spec(self) -> Spec:
@@ -70,6 +71,8 @@ class TrainPayload:
             values["only"] = [self.group.column, self.group.value]
         if not self.register:
             values["register"] = False
+        if self.force:
+            values["force"] = True
         if self.baselines:
             values["baselines"] = list(self.baselines)
         return values
@@ -92,6 +95,7 @@ class TrainPayload:
             refit=values.get("refit", True),
             register=values.get("register", True),
             group=SeriesGroup(*values["only"]) if "only" in values else None,
+            force=values.get("force", False),
         )
 
 

@@ -28,6 +28,21 @@ class GatePolicy(Body):
     approval: Literal["automatic", "manual"] = Field(
         "automatic", description="With 'manual' the champion stays until a person approves the decision."
     )
+    former_tolerance: Annotated[float, Field(ge=0, le=10)] | None = Field(
+        0.1,
+        description="Share by which the error may be larger than the champion's on the windows of the champion's own "
+        "backtest; null: any.",
+    )
+    audit: Literal["block", "ask", "warn"] = Field(
+        "ask",
+        description="If new rows differ from the past of their series: 'block' trains nothing, 'ask' leaves the "
+        "decision to a person, 'warn' lists the differences and goes on.",
+    )
+    accept_after: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None,
+        description="Steps after which a moved level with an unchanged season and spread counts as a true change; "
+        "null: three seasons, two horizons and 28 steps, the longest of them.",
+    )
 
 
 class GateAnswer(Answer):
@@ -38,6 +53,9 @@ class GateAnswer(Answer):
     confidence: float | None = None
     must_beat_baseline: bool = True
     approval: Literal["automatic", "manual"] = "automatic"
+    former_tolerance: float | None = 0.1
+    audit: Literal["block", "ask", "warn"] = "ask"
+    accept_after: int | None = None
 
 
 GateDocument = Annotated[JsonObject, DescribedBy(GateAnswer)]
@@ -52,8 +70,8 @@ class DecisionAnswer(Answer):
     reason: str
     policy: GateDocument
     numbers: EvidenceDocument = Field(
-        description="'measure' (MASE on the same windows, or skill), 'ours', 'theirs', 'baseline' (seasonal naive), "
-        "'gain', 'confidence', 'origins', 'windows', and the number of the 'champion' it was compared with."
+        description="The comparison with the champion on the newest windows, on the champion's own, and of the served "
+        "version with the compared one; and the audit of the new rows."
     )
     schedule: str | None = Field(description="Name of the schedule that made the job, while the schedule exists.")
     decided_by: str

@@ -32,6 +32,9 @@ class PromotionBody(JobBody):
         "if_better", description="When the alias 'champion' moves to the new version."
     )
     gate: GatePolicy = Field(GatePolicy(), description="Meaning of 'if_better'; ignored for 'always' and 'never'.")
+    force: bool = Field(
+        False, description="Let the version replace a champion that was trained on another data set, if it is better."
+    )
 
 
 class DatasetJobBody(JobBody):

@@ -8,7 +8,7 @@ from pydantic import Field
 from app.schemas.base import Answer, DescribedBy, JsonObject
 from app.schemas.decisions import GateDocument
 from app.schemas.forecasts import Skill, WarningAnswer
-from app.schemas.reports import BacktestAnswer, TrialAnswer
+from app.schemas.reports import AuditAnswer, BacktestAnswer, TrialAnswer
 from app.schemas.specs import MemberAnswer, PartialSpec, SpecDocument, TrainingDocument
 
 
@@ -79,6 +79,7 @@ class TrainingResultAnswer(Answer):
     skill: float | None = None
     verdict: str | None = None
     reason: str | None = None
+    audit: AuditAnswer | None = Field(None, description="Differences because of which nothing was trained.")
     trials: list[TrialAnswer] | None = None
     best: MemberAnswer | None = Field(None, description="Choice of a search that registers no version.")
 

@@ -115,13 +115,69 @@ class ScoresAnswer(BacktestAnswer):
     promotion: str | None = Field(None, description="Reason why the version became champion or not.")
 
 
+class WindowSpanAnswer(Answer):
+    """Windows of a comparison; ``first`` and ``last`` are the times of the first and of the last forecast value."""
+
+    first: str
+    last: str
+    origins: int
+    windows: int
+
+
+class FormerErrorsAnswer(Answer):
+    """MASE of both on the windows of the champion's own backtest."""
+
+    ours: float
+    theirs: float = Field(description="The larger of two: of the champion as it is served, and of its own backtest.")
+    span: WindowSpanAnswer
+
+
+class RefitErrorsAnswer(Answer):
+    """Mean absolute errors, in units of MASE, before and after the training on the newest points."""
+
+    on: Literal["newest", "former"]
+    windows: int
+    before: float
+    after: float
+    distance: float = Field(description="Mean distance between the forecasts before and after.")
+
+
+class RefitCheckAnswer(Answer):
+    """Comparison of the version after its refit with the scored one; if the refit is not kept, the latter is served."""
+
+    kept: bool
+    sets: list[RefitErrorsAnswer]
+
+
+class AuditFindingAnswer(Answer):
+    """Difference between new rows and the past of their series; numbers are medians over the affected series."""
+
+    code: Literal["missing", "zeros", "stuck", "unit", "noise", "season", "spread", "level"]
+    series: int = Field(description="Affected series, of those checked.")
+    checked: int
+    example: str = Field(description="Id of an affected series.")
+    before: float
+    after: float
+    limit: float
+    points: int = Field(description="Steps for which the difference has lasted.")
+    accepted: bool = Field(description="Whether a moved level has lasted long enough to count as a true change.")
+
+
+class AuditAnswer(Answer):
+    """Audit of the rows since the champion's revision."""
+
+    checked: int = Field(description="Series with enough old and new points.")
+    points: int = Field(description="New points of the series with most of them.")
+    findings: list[AuditFindingAnswer]
+
+
 class EvidenceAnswer(Answer):
     """Comparison of a new version with the champion; null if a number is unknown."""
 
     champion: int | None = Field(description="Number of the version that the new one was compared with.")
     usable: bool = Field(True, description="Whether the champion can be served at all.")
     measure: Literal["MASE", "skill"] = Field(
-        description="MASE on the same windows, or the skill of each in its own backtest."
+        description="MASE on the same windows, or the skill of each in its own backtest on the same data."
     )
     ours: float | None
     theirs: float | None
@@ -130,6 +186,13 @@ class EvidenceAnswer(Answer):
     origins: int
     windows: int
     gain: float | None = Field(description="Share by which the new version's error is smaller.")
+    required_windows: int | None = Field(None, description="Set if fewer windows are new to both: no comparison.")
+    newest: WindowSpanAnswer | None = Field(None, description="The windows of 'ours', 'theirs' and 'baseline'.")
+    former: FormerErrorsAnswer | None = None
+    refit: RefitCheckAnswer | None = None
+    audit: AuditAnswer | None = None
+    other_dataset: bool = Field(False, description="Whether the champion was trained on another data set.")
+    forced: bool = Field(False, description="Whether the request has 'force'.")
 
 
 ScoresDocument = Annotated[JsonObject, DescribedBy(ScoresAnswer)]

@@ -120,6 +120,11 @@ class FiringAnswer(Answer):
     outcome: Literal["fired", "refused", "skipped", "missed", "alarm"]
     detail: FiringDocument
     job_id: str | None
+    job_state: Literal["queued", "running", "succeeded", "failed", "cancelled"] | None = None
+    verdict: Literal["promoted", "kept", "pending"] | None = Field(
+        None, description="Decision about the version that the job trained; 'kept' also if it trained none."
+    )
+    reason: str = Field("", description="Reason of the outcome, or of the decision, in words.")
 
 
 class ScheduleAnswer(Answer):
@@ -137,6 +142,7 @@ class ScheduleAnswer(Answer):
     job: JsonObject = Field(description="Request of the job, as for POST /v1/jobs.")
     gate: GateDocument | None
     next_due: list[datetime]
+    last_firing: FiringAnswer | None = Field(None, description="Only of one schedule, not in lists.")
     next_at: datetime | None = Field(description="Next check: at a due time, or of the triggers.")
     created_by: str
     created_at: datetime

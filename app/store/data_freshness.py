@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.store import registry
 from app.store.tables import Dataset, Model, Revision, Version
 from models.json_types import JsonObject
 
@@ -30,16 +31,19 @@ class Freshness:
 def freshness(session: Session, tenant_id: int, request: JsonObject) -> Freshness | None:
     """Return the freshness of the model and the data set in ``request``, the body of a job.
 
-    If it names no data set, that of the model's newest trained version is used. None if there is no such data set.
+    If it names no data set, that of the champion is used, on which the job will train; or if the champion was imported,
+    that of the model's newest trained version. None if there is no such data set.
     """
     of_model = (Model.tenant_id == tenant_id) & (Model.name == model_of(request))
     query = select(Version, Revision).join(Model, Model.id == Version.model_id)
     query = query.join(Revision, Revision.id == Version.revision_id).where(of_model)
-    named = request.get("dataset")
+    named, watched = request.get("dataset"), None
     if named is not None:
         query = query.join(Dataset, Dataset.id == Revision.dataset_id).where(Dataset.name == named)
+    elif (watched := _dataset_of_champion(session, tenant_id, request)) is not None:
+        query = query.where(Revision.dataset_id == watched)
     last = session.execute(query.order_by(Version.id.desc()).limit(1)).one_or_none()
-    newest = _newest(session, tenant_id, named, None if last is None else last[1].dataset_id)
+    newest = _newest(session, tenant_id, named, watched if last is None else last[1].dataset_id)
     if newest is None:
         return None
     return Freshness(
@@ -50,6 +54,13 @@ def freshness(session: Session, tenant_id: int, request: JsonObject) -> Freshnes
         trained_rows=None if last is None else _count_values(session, last[1]),
         trained_at=None if last is None else last[0].created_at,
     )
+
+
+def _dataset_of_champion(session: Session, tenant_id: int, request: JsonObject) -> int | None:
+    champion = registry.champion(session, tenant_id, model_of(request))
+    if champion is None or champion.revision_id is None:
+        return None
+    return session.scalars(select(Revision.dataset_id).where(Revision.id == champion.revision_id)).one()
 
 
 def model_of(request: JsonObject) -> str | None:

@@ -140,6 +140,13 @@ def list_page(session: Session, tenant_id: int, name: str, after_id: int | None,
     return list(session.scalars(query.order_by(Firing.id.desc()).limit(size)))
 
 
+def jobs_of(session: Session, tenant_id: int, rows: Sequence[Firing]) -> dict[str, Job]:
+    """Return the jobs that a page of firings has made, by id; deleted ones are left out."""
+    wanted = [row.job_id for row in rows if row.job_id is not None]
+    query = select(Job).where(Job.tenant_id == tenant_id, Job.id.in_(wanted))
+    return {job.id: job for job in session.scalars(query)} if wanted else {}
+
+
 def _fire(session: Session, schedule: Schedule, firing: NewFiring, moment: datetime) -> Firing | None:
     """Add a firing and its job; return None if its due time has a firing already."""
     if firing.job is not None and schedule.overlap == "skip":

@@ -1,14 +1,16 @@
-"""Comparison of a new version with the present champion, on windows that neither was trained on.
+"""Comparison of a new version with the present champion, on windows that neither was trained on and on older ones.
 
 A version that was refitted after its backtest was trained on most windows of the next backtest. So the two are compared
 by their MASE on the windows that neither was trained on, together with the MASE of seasonal naive and the confidence of
-the difference. If there are too few such windows, the skill that each had in its own backtest is compared.
-``models.evaluation.promotion`` decides by this evidence.
+the difference. They are compared on the windows of the champion's own backtest too: a version that was trained on bad
+data may win on the newest windows, which are as bad, but forgets the older ones. On the same data no window is new to
+the champion; then the skill that each had in its own backtest is compared. ``models.evaluation.promotion`` decides by
+this evidence.
 """
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,9 +24,10 @@ from app.work.job_context import JobContext
 from models.data.panel import Panel
 from models.engines.onnx import OnnxEngine
 from models.errors import BundleError, InputError, ModelBroken
-from models.evaluation.backtest import baseline_errors, window_errors
-from models.evaluation.origins import Origins, plan_for
-from models.evaluation.promotion import Evidence, decide
+from models.evaluation.backtest import Predict, baseline_errors, window_errors
+from models.evaluation.origins import MAX_WINDOWS, BacktestPlan, Origins, origins_of, plan_for, span_of
+from models.evaluation.promotion import Evidence, FormerErrors, decide
+from models.evaluation.scoring import WindowErrors
 from models.evaluation.significance import confidence
 from models.forecasting import bundle
 from models.forecasting.forecaster import Member, make_runnable, predict
@@ -33,6 +36,7 @@ from models.types import Floats, Ints
 logger = logging.getLogger(__name__)
 
 MIN_COMPARED = 10  # windows; the mean error of fewer is too uncertain
+MAX_FORMER = 2_000  # windows of the champion's backtest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,12 +44,14 @@ class Challenger:
     """The new version before its refit, and its ``skill`` on the ``origins`` of its backtest.
 
     ``known`` (N,): the number of points of each series that the parent of a warm start was trained on; 0 without one.
+    ``held_out``: points at the end of each series that the version was not trained on.
     """
 
     members: Sequence[Member]
     skill: float | None
     origins: Origins
     known: Ints
+    held_out: int
 
 
 def compare(context: JobContext, challenger: Challenger) -> Evidence:
@@ -61,22 +67,16 @@ def compare(context: JobContext, challenger: Challenger) -> Evidence:
         members = bundle.from_bytes(context.load_bundle(champion.id)).members
     except (CorruptBundle, BundleError) as error:
         return _unusable(champion.number, error)
-    origins = challenger.origins
     try:
-        check_version(members, origins.panel, f"{champion.model}@{champion.number}")
+        check_version(members, challenger.origins.panel, f"{champion.model}@{champion.number}")
     except InputError:  # another frequency or other covariates: the two cannot be compared
         return Evidence(champion=champion.number)
-    known = np.maximum(challenger.known, known_to(context, champion, origins.panel))
-    rows = np.flatnonzero(origins.at >= known[origins.series])
-    if len(rows) < MIN_COMPARED:
-        # After a warm start the skill of the backtest would count windows that the parent was trained on.
-        ours = None if challenger.known.any() else challenger.skill
-        return Evidence(champion=champion.number, measure="skill", theirs=champion.skill, ours=ours)
     try:
-        errors = _window_mases(members, origins, rows)
-    except ModelBroken as error:
+        newest = _on_newest(context, champion, _predictor(members), challenger)
+        former = _on_former(context, champion, _predictor(members), challenger)
+    except _ChampionBroken as error:
         return _unusable(champion.number, error)
-    return _evidence(champion.number, errors, _window_mases(challenger.members, origins, rows), origins, rows)
+    return replace(newest, former=former, other_dataset=is_of_another_dataset(context, champion))
 
 
 def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
@@ -90,8 +90,38 @@ def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
     held_out = 0
     if not (version.report.refit or version.report.warm_started_from):
         held_out = plan_for(trained_on, version.spec.horizon, version.spec.season).held_out
-    points = dict(zip(trained_on.ids, (trained_on.observed_lengths - held_out).tolist(), strict=True))
-    return np.array([max(0, points.get(name, 0)) for name in panel.ids], dtype=np.int64)
+    return np.maximum(0, points_of(trained_on, panel) - held_out)
+
+
+def points_of(earlier: Panel, panel: Panel) -> Ints:
+    """Return the number of points that each series of ``panel`` had in the panel ``earlier``, (N,); 0 for a new one."""
+    points = dict(zip(earlier.ids, earlier.observed_lengths.tolist(), strict=True))
+    return np.array([points.get(name, 0) for name in panel.ids], dtype=np.int64)
+
+
+def is_of_another_dataset(context: JobContext, version: VersionFacts) -> bool:
+    """Return whether ``version`` was trained on another data set than that of the job; False if it was imported."""
+    return version.dataset_id is not None and version.dataset_id != context.job.dataset_id
+
+
+def former_origins(context: JobContext, champion: VersionFacts, panel: Panel) -> Origins | None:
+    """Return the windows of the champion's own backtest, as far as its series are in ``panel``, the job's own.
+
+    None if the champion was imported, was trained on another data set, or no series is long enough.
+    """
+    if champion.revision_id is None or is_of_another_dataset(context, champion):
+        return None
+    earlier = context.load_panel(champion.revision_id)
+    points = points_of(earlier, panel)
+    if not points.any():
+        return None
+    # The present panel has the covariates and categories of both versions.
+    former = panel.head(points)
+    spec = champion.spec
+    try:
+        return origins_of(former, plan_for(former, spec.horizon, spec.season), spec.season)
+    except InputError:
+        return None
 
 
 def rule(evidence: Evidence, payload: TrainPayload) -> Ruling:
@@ -105,6 +135,76 @@ def rule(evidence: Evidence, payload: TrainPayload) -> Ruling:
         compared=payload.promote == "if_better",
         champion=evidence.champion,
     )
+
+
+def _on_newest(context: JobContext, champion: VersionFacts, theirs: Predict, challenger: Challenger) -> Evidence:
+    """Return the evidence of the windows that neither was trained on."""
+    panel = challenger.origins.panel
+    known = np.maximum(challenger.known, known_to(context, champion, panel))
+    origins, rows = _newest_windows(challenger, known)
+    if len(rows) < MIN_COMPARED:
+        # The backtests of both had the same windows only if they were on the same data.
+        if (champion.revision_id, champion.report.horizon) != (context.job.revision_id, origins.horizon):
+            return Evidence(champion=champion.number, windows=len(rows), required_windows=MIN_COMPARED)
+        # After a warm start the skill of the backtest would count windows that the parent was trained on.
+        ours = None if challenger.known.any() else challenger.skill
+        return Evidence(champion=champion.number, measure="skill", theirs=champion.skill, ours=ours)
+    errors = [
+        _champion_errors(theirs, origins, rows),
+        window_errors(_predictor(challenger.members), origins, rows),
+    ]
+    their_mases, our_mases = (made.windows["mase"] for made in errors)
+    return _evidence(champion.number, their_mases, our_mases, origins, rows)
+
+
+def _newest_windows(challenger: Challenger, known: Ints) -> tuple[Origins, Ints]:
+    """Return origins and the numbers of those windows that begin after the ``known`` points of their series, (B,).
+
+    They are those of the challenger's backtest, or if these are too few, one window for each new point.
+    """
+    origins = challenger.origins
+    rows = np.flatnonzero(origins.at >= known[origins.series])
+    if len(rows) >= MIN_COMPARED or origins.stride == 1:
+        return origins, rows
+    count = min(challenger.held_out - origins.horizon + 1, MAX_WINDOWS)
+    dense = origins_of(origins.panel, BacktestPlan(horizon=origins.horizon, origins=count, stride=1), origins.season)
+    dense = replace(dense, limits=origins.limits)
+    return dense, np.flatnonzero(dense.at >= known[dense.series])
+
+
+def _on_former(
+    context: JobContext, champion: VersionFacts, theirs: Predict, challenger: Challenger
+) -> FormerErrors | None:
+    """Return the errors of both on the windows of the champion's backtest; None if there are none to compare."""
+    origins = former_origins(context, champion, challenger.origins.panel)
+    if origins is None or champion.revision_id == context.job.revision_id:
+        return None
+    rows = origins.sample(MAX_FORMER)
+    ours, own = (
+        made.score()["mase"]
+        for made in (
+            window_errors(_predictor(challenger.members), origins, rows),
+            _champion_errors(theirs, origins, rows),
+        )
+    )
+    if ours is None or own is None:
+        return None
+    # The champion has seen these windows, if it was refitted; the new version need not have. Its backtest had not.
+    report = champion.report
+    same = (report.horizon, report.season, report.windows) == (origins.horizon, origins.season, len(origins))
+    scored = report.scores["model"]["mase"] if same else None
+    return FormerErrors(ours=ours, theirs=max(own, scored or 0.0), span=span_of(origins, rows))
+
+
+class _ChampionBroken(Exception):
+    """The forecasts of the champion are not finite."""
+
+
+def _champion_errors(theirs: Predict, origins: Origins, rows: Ints) -> WindowErrors:
+    try:
+        return window_errors(theirs, origins, rows)
+    except ModelBroken as error:
+        raise _ChampionBroken(str(error)) from error
 
 
 def _evidence(champion: int, theirs: Floats, ours: Floats, origins: Origins, rows: Ints) -> Evidence:
@@ -123,12 +223,12 @@ def _evidence(champion: int, theirs: Floats, ours: Floats, origins: Origins, row
         confidence=confidence(gains, -(-origins.horizon // origins.stride)),
         origins=len(origin),
         windows=int(defined.sum()),
+        newest=span_of(origins, rows[defined]),
     )
 
 
-def _window_mases(members: Sequence[Member], origins: Origins, rows: Ints) -> Floats:
-    """Return the MASE of each window of ``rows``, (B,)."""
-    return window_errors(partial(predict, make_runnable(members, OnnxEngine)), origins, rows).windows["mase"]
+def _predictor(members: Sequence[Member]) -> Predict:
+    return partial(predict, make_runnable(members, OnnxEngine))
 
 
 def _unusable(number: int, error: Exception) -> Evidence:

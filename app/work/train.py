@@ -15,9 +15,12 @@ from app.work.champion_comparison import Challenger, compare, known_to, rule
 from app.work.checkpoints import open_checkpoint
 from app.work.job_context import JobContext
 from app.work.making import describe_making
+from app.work.new_rows import audit_new_rows
 from app.work.progress_reporter import PhaseShares, ProgressReporter
+from app.work.refit import RefitGuard
 from app.work.tune import search
 from models.evaluation.origins import plan_for
+from models.evaluation.promotion import open_findings
 from models.forecasting import bundle
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
@@ -39,6 +42,10 @@ def train(context: JobContext) -> Outcome:
     panel = context.load_panel(context.job.data_id)
     if payload.group is not None:
         panel = payload.group.select(panel)
+    audited = audit_new_rows(context, panel, payload) if payload.register else None
+    if audited is not None and payload.promote == "if_better" and payload.gate.audit == "block" and audited.open:
+        context.log("nothing is trained: the new rows differ from the past")
+        return Outcome(result={"verdict": "kept", "reason": open_findings(audited), "audit": audited.to_json()})
     reporter = ProgressReporter(
         context, PhaseShares(len(payload.members), searches=payload.auto is not None, refits=payload.refit)
     )
@@ -52,19 +59,23 @@ def train(context: JobContext) -> Outcome:
         described, auto = [best], {"budget_s": payload.auto.budget_s, **result}
         if not payload.register:
             return Outcome(result={**result, "best": best})
+    guard = RefitGuard(context, panel)
     hooks = TrainingHooks(
         on_phase=reporter.enter,
         on_progress=reporter.progress,
         should_stop=reporter.should_stop,
         is_due=reporter.judging_is_due,
         checkpoint=checkpoint,
+        keeps_refit=guard.keeps,
     )
     trained = train_pipeline(panel, plan, members, refit=payload.refit, statistical=payload.baselines, hooks=hooks)
     origins, evaluation, known = trained.origins, trained.evaluation, np.zeros(len(panel), dtype=np.int64)
     if payload.warm_start is not None:
         known = known_to(context, context.load_version(payload.warm_start.id), panel)
-    challenger = Challenger(members=trained.backtested, skill=evaluation.skill, origins=origins, known=known)
-    evidence = compare(context, challenger)
+    challenger = Challenger(
+        members=trained.backtested, skill=evaluation.skill, origins=origins, known=known, held_out=plan.held_out
+    )
+    evidence = replace(compare(context, challenger), audit=audited, refit=guard.check, forced=payload.force)
     report = VersionReport(
         **asdict(evaluation.report),
         **asdict(trained.facts),

@@ -135,6 +135,11 @@ class Panel:
         rows = np.flatnonzero(self.observed_lengths > points)
         return self._pick(rows, self.observed_lengths[rows] - points)
 
+    def head(self, points: Ints) -> "Panel":
+        """Return the first ``points`` (N,) of each series; series with none are left out."""
+        rows = np.flatnonzero(points > 0)
+        return self._pick(rows, np.minimum(points, self.lengths)[rows])
+
     def tail(self, points: int) -> "Panel":
         """Return of every series the last ``points`` up to its last value, and the points after it."""
         begin = np.maximum(self.observed_lengths - points, 0)

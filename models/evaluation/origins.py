@@ -13,6 +13,7 @@ import numpy as np
 
 from models.data.bounds import UNBOUNDED, Bounds, bound_rows
 from models.data.panel import Panel
+from models.data.validation import format_time
 from models.data.windows import histories, take
 from models.errors import InputError
 from models.evaluation import metrics
@@ -39,6 +40,16 @@ class BacktestPlan:
     def held_out(self) -> int:
         """Return the number of points at the end of each series that no model may be trained on."""
         return self.horizon + (self.origins - 1) * self.stride
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSpan:
+    """Windows of a comparison: their number, that of their origins, and the first and last forecast time (ISO 8601)."""
+
+    first: str
+    last: str
+    origins: int
+    windows: int
 
 
 def plan_for(panel: Panel, horizon: int, season: int) -> BacktestPlan:
@@ -154,3 +165,15 @@ def units_of(histories: Sequence[Floats], season: int, power: int) -> Floats:
     usual = float(np.median(varying[varying > 0])) if (varying > 0).any() else 0.0
     units = np.where(varying > 0, varying, np.maximum(sizes, usual))
     return np.where(units > 0, units, 1.0)
+
+
+def span_of(origins: Origins, rows: Ints) -> WindowSpan:
+    """Return the span of the windows ``rows`` (B,), at least one, of ``origins``."""
+    panel, begin, at = origins.panel, origins.panel.starts[origins.series[rows]], origins.at[rows]
+    first, last = panel.freq.after(begin, at).min(), panel.freq.after(begin, at + origins.horizon - 1).max()
+    return WindowSpan(
+        first=format_time(first),
+        last=format_time(last),
+        origins=len(np.unique(origins.origin[rows])),
+        windows=len(rows),
+    )

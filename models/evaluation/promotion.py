@@ -4,10 +4,18 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from models.evaluation.data_audit import Audit
+from models.evaluation.origins import WindowSpan
+from models.evaluation.refit_check import RefitCheck
 from models.types import JsonObject
 
 Approval = Literal["automatic", "manual"]
+AuditPolicy = Literal["block", "ask", "warn"]
 GateOutcome = Literal["promoted", "kept", "pending"]
+
+MIN_STEPS_TO_ACCEPT = 28
+# Fields of the evidence that decisions of earlier releases do not have.
+PARTS = ("required_windows", "newest", "former", "refit", "audit", "other_dataset", "forced")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +24,25 @@ class Policy:
 
     ``minimum_gain``: relative reduction of the champion's MASE that is required; ``confidence``: required confidence
     that the new version is better (0.5 to 1), None for none; ``must_beat_baseline``: require an error not above
-    seasonal naive's; ``approval``: manual if a person makes the final decision.
+    seasonal naive's; ``approval``: manual if a person makes the final decision. ``former_tolerance``: share by which
+    the error may be larger than the champion's on the champion's own backtest windows, None for any.
+
+    ``audit``: effect of new points that differ from the past of their series: ``block`` trains nothing, ``ask`` leaves
+    the decision to a person, ``warn`` lists the differences. ``accept_after``: steps after which a moved level with an
+    unchanged season and spread counts as a true change; None: see ``steps_to_accept``.
     """
 
     minimum_gain: float = 0.0
     confidence: float | None = None
     must_beat_baseline: bool = True
     approval: Approval = "automatic"
+    former_tolerance: float | None = 0.1
+    audit: AuditPolicy = "ask"
+    accept_after: int | None = None
+
+    def steps_to_accept(self, season: int, horizon: int) -> int:
+        """Return ``accept_after``, by default three seasons, two horizons and 28 steps, the longest of them."""
+        return self.accept_after or max(3 * season, 2 * horizon, MIN_STEPS_TO_ACCEPT)
 
     def to_json(self) -> JsonObject:
         """Return the policy as JSON values."""
@@ -35,12 +55,28 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormerErrors:
+    """Errors of the new version and of the champion on the windows of the champion's own backtest.
+
+    ``theirs`` is the larger of two: of the champion as it is served, which has seen the windows, and of its backtest.
+    """
+
+    ours: float
+    theirs: float
+    span: WindowSpan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Comparison of a new version with the ``champion``, a version's number (None: there is none yet).
 
     ``measure``: MASE, of both on the same ``windows`` of ``origins`` that neither was trained on; or skill, of each in
-    its own backtest. ``usable``: whether the champion can be served. ``confidence``: that the new version has a smaller
-    error, from paired errors at each origin. None means unknown.
+    its own backtest on the same data. ``usable``: whether the champion can be served. ``confidence``: that the new
+    version has a smaller error, from paired errors at each origin. None means unknown.
+
+    ``required_windows``: set if fewer ``windows`` than this are new to both. ``newest``: the span of the compared
+    windows. ``former``: the comparison on the champion's own. ``refit``: the comparison of the served version with the
+    compared one. ``other_dataset``: the champion was trained on another data set; ``forced``: it is compared anyway.
     """
 
     champion: int | None = None
@@ -52,6 +88,13 @@ class Evidence:
     confidence: float | None = None
     origins: int = 0
     windows: int = 0
+    required_windows: int | None = None
+    newest: WindowSpan | None = None
+    former: FormerErrors | None = None
+    refit: RefitCheck | None = None
+    audit: Audit | None = None
+    other_dataset: bool = False
+    forced: bool = False
 
     @property
     def gain(self) -> float | None:
@@ -64,8 +107,9 @@ class Evidence:
         return 1 - ours / theirs
 
     def to_json(self) -> JsonObject:
-        """Return the numbers as JSON values, including ``gain``."""
-        return {**asdict(self), "gain": self.gain}
+        """Return the numbers as JSON values, including ``gain``; without the parts that do not exist."""
+        values = {name: value for name, value in asdict(self).items() if name not in PARTS or value}
+        return {**values, "gain": self.gain}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,34 +132,76 @@ def decide(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Ve
         evidence: the comparison.
         promote: ``if_better``; ``always`` and ``never`` override the policy.
     """
-    numbers = evidence.to_json()
+    outcome, reason = _decide(policy, evidence, promote)
+    if evidence.refit is not None and not evidence.refit.kept:
+        reason += "; it is served as it was compared, because training on the newest points made it worse"
+    return Verdict(outcome=outcome, reason=reason, numbers=evidence.to_json())
+
+
+def _decide(policy: Policy, evidence: Evidence, promote: str) -> tuple[GateOutcome, str]:
+    """Return the outcome and its reason."""
     if promote != "if_better":
-        outcome: GateOutcome = "promoted" if promote == "always" else "kept"
-        return Verdict(outcome=outcome, reason=f"the job says to promote {promote}", numbers=numbers)
+        return "promoted" if promote == "always" else "kept", f"the job says to promote {promote}"
     objection = _objection(policy, evidence)
     if objection is not None:
-        return Verdict(outcome="kept", reason=objection, numbers=numbers)
-    if policy.approval == "manual":
-        return Verdict(outcome="pending", reason=f"{_merit(evidence)}; it waits for approval", numbers=numbers)
-    return Verdict(outcome="promoted", reason=_merit(evidence), numbers=numbers)
+        return "kept", objection
+    findings = open_findings(evidence.audit)
+    reason = _merit(evidence) if findings is None else f"{_merit(evidence)}; but {findings}"
+    asks = findings is not None and policy.audit == "ask" and evidence.usable
+    if policy.approval == "manual" or asks:
+        return "pending", f"{reason}; it waits for approval"
+    return "promoted", reason
+
+
+def open_findings(audit: Audit | None) -> str | None:
+    """Return in words how the new points differ from the past; None if they do not, or if they were not audited."""
+    if audit is None or not audit.open:
+        return None
+    return f"the new rows differ from the past: {audit.describe()}"
 
 
 def _objection(policy: Policy, evidence: Evidence) -> str | None:
     """Return the reason why the champion stays; None if the new version may replace it."""
-    gain, doubt = evidence.gain, None
     if evidence.champion is None or not evidence.usable:
         return None
-    if gain is None:
-        return f"the two cannot be compared on these data, version {evidence.champion} stays; move the alias by hand"
+    gain, obstacle = evidence.gain, _obstacle(policy, evidence)
+    if gain is None or obstacle is not None:
+        unknown = f"the two cannot be compared on these data, version {evidence.champion} stays; move the alias by hand"
+        return obstacle or unknown
     if gain <= 0:
         return _comparison(evidence, "not below", "not above")
     if gain < policy.minimum_gain:
         return f"{_merit(evidence)}; that is a gain of {gain:.2%}, less than the required {policy.minimum_gain:.2%}"
-    if policy.must_beat_baseline:
+    doubt = _worse_before(policy.former_tolerance, evidence.former)
+    if doubt is None and policy.must_beat_baseline:
         doubt = _below_baseline(evidence)
     if doubt is None and policy.confidence is not None:
         doubt = _low_confidence(policy.confidence, evidence)
     return None if doubt is None else f"{_merit(evidence)}; but {doubt}"
+
+
+def _obstacle(policy: Policy, evidence: Evidence) -> str | None:
+    """Return the reason why a comparison has no meaning, with the remedy; None if it has."""
+    name = f"version {evidence.champion}"
+    if evidence.other_dataset and not evidence.forced:
+        remedy = "give 'force' to let this version replace it, or move the alias by hand"
+        return f"{name} was trained on another data set; {remedy}"
+    if policy.audit == "block" and (findings := open_findings(evidence.audit)) is not None:
+        return findings
+    if evidence.required_windows is None:
+        return None
+    new = f"{evidence.windows} windows lie after the data that {name} was trained on"
+    return f"{new}, and {evidence.required_windows} are required; append more rows, or move the alias by hand"
+
+
+def _worse_before(tolerance: float | None, former: FormerErrors | None) -> str | None:
+    """Return that the new version is worse on the champion's own windows; None if it is not, beyond ``tolerance``."""
+    if tolerance is None or former is None:
+        return None
+    if former.ours <= former.theirs * (1 + tolerance):
+        return None
+    span = f"{former.span.windows} windows from {former.span.first} to {former.span.last}"
+    return f"it is worse on those of the champion's backtest: {former.ours:.4g} to {former.theirs:.4g}, on {span}"
 
 
 def _low_confidence(required: float, evidence: Evidence) -> str | None:

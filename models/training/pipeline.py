@@ -55,7 +55,8 @@ class TrainingHooks:
     """Callbacks of ``train_pipeline``: start of a phase (``fit``, ``backtest``, ``refit``), progress, cancellation.
 
     ``is_due``: returns whether to measure the skill of the network now in training. ``checkpoint``: holds the steps
-    finished before an interruption; each step stores its state there.
+    finished before an interruption; each step stores its state there. ``keeps_refit``: returns whether to serve
+    members after their refit, from the members before and after it and the origins; otherwise those before are served.
     """
 
     on_phase: Callable[[str], None] = lambda phase: None
@@ -63,6 +64,7 @@ class TrainingHooks:
     should_stop: Callable[[], bool] = lambda: False
     is_due: Callable[[], bool] = lambda: False
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    keeps_refit: Callable[[Sequence[Member], Sequence[Member], Origins], bool] = lambda before, after, origins: True
 
 
 def train_pipeline(
@@ -77,8 +79,8 @@ def train_pipeline(
     """Train ``members`` on the data before the first origin of ``plan``, blend, score and calibrate them, then refit.
 
     Seasonal naive is blended in as far as it reduces the error on the origins. With ``refit`` the members are then
-    trained on the rest of the data too. The intervals remain those of the backtest: residuals on training data would be
-    too small.
+    trained on the rest of the data too, unless ``hooks`` reject the result. The intervals remain those of the backtest:
+    residuals on training data would be too small.
 
     Raises:
         InputError, Cancelled, Diverged: as for ``models.training.fit.train_member``.
@@ -106,6 +108,8 @@ def train_pipeline(
     calibration = Calibration(found.arrays["radii"], found.facts["count"], mean=mean)
     evaluation = Evaluation(BacktestReport.from_json(found.facts["report"]), calibration)
     served = _refit(panel, members, blended, hooks) if refit else blended
+    if refit and not hooks.keeps_refit(blended, served, origins):
+        served, refit = blended, False
     naive_share = sum(member.share for member in blended if not _learns(member))
     facts = TrainingFacts(
         seasonal_naive_share=naive_share / sum(member.share for member in blended),

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.cli.commands.console import print_message, print_table, report_errors
 from app.cli.commands.environment import local_principal, open_database, read_settings
-from app.planning.schedule_answers import schedule_answer
-from app.schemas.schedules import FiringAnswer
+from app.planning.schedule_answers import firing_answers, schedule_answer
 from app.store import firings, schedules
 from app.store.tables import Schedule
 
@@ -40,7 +39,7 @@ def show(name: str) -> None:
         with database.read() as session:
             answer = schedule_answer(schedules.get(session, tenant_id, name)).model_dump(mode="json")
             rows = firings.list_page(session, tenant_id, name, None, SHOWN)
-    fired = [FiringAnswer.model_validate(row).model_dump(mode="json") for row in rows]
+            fired = [row.model_dump(mode="json") for row in firing_answers(session, tenant_id, rows)]
     print(json.dumps({**answer, "firings": fired}, indent=2))
 
 

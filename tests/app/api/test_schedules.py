@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from app.planning.schedule_answers import firing_answers
 from app.planning.schedules import SchedulePlanner
-from app.store import firings
+from app.store import firings, jobs, tasks
+from app.store.outcomes import Outcome, finish_job
 from app.store.quality import quality_of
+from app.store.tables import Firing
 from app.work.scheduler import SchedulerDependencies, tick
 from tests.app.api.conftest import Caller, House, on_both, open_house
 from tests.app.api.tables import series
@@ -94,6 +97,9 @@ def test_a_name_is_taken_once(acme: Caller) -> None:
         ({"job": {**JOB, "warm_start_from": "demand@champion"}}, "not_found", "job", "no model 'demand'"),
         ({"job": {**JOB, "spec": {"horizon": 3, "context": 500}}}, "too_short", "context", "use a context of at most"),
         ({"job": {**JOB, "spec": {"cell": "abacus"}}}, "bad_field", "cell", "abacus"),
+        ({"job": {**JOB, "revision": 1}, "triggers": {"new_rows": 9}}, "contradiction", "job.revision", "newest"),
+        ({"gate": {"audit": "guess"}}, "literal_error", "/gate/audit", "'block', 'ask' or 'warn'"),
+        ({"gate": {"accept_after": 0}}, "greater_than_equal", "/gate/accept_after", "1"),
         ({"job": {**JOB, "kind": "paint"}}, "unknown_kind", "/job/kind", "train"),
         ({"misfire": "twice"}, "literal_error", "/misfire", "once"),
         ({"jitter_s": 3601}, "less_than_equal", "/jitter_s", "3600"),
@@ -137,7 +143,11 @@ def test_a_policy_of_promotion_is_that_of_each_job(house: House) -> None:
     acme = house.acme
     acme.post("/v1/schedules", json={**PLAN, "gate": {"minimum_gain": 0.1, "approval": "manual"}})
     gate = acme.get("/v1/schedules/nightly")["gate"]
-    assert gate == {"minimum_gain": 0.1, "confidence": None, "must_beat_baseline": True, "approval": "manual"}
+    assert gate == {"minimum_gain": 0.1, "confidence": None, "must_beat_baseline": True, "approval": "manual"} | {
+        "former_tolerance": 0.1,
+        "audit": "ask",
+        "accept_after": None,
+    }
     job = acme.ask("POST", "/v1/schedules/nightly/run").headers["location"].split("/")[-1]
     shown = acme.get(f"/v1/jobs/{job}")
     assert (shown["promote"], shown["gate"]) == ("if_better", gate)
@@ -200,6 +210,46 @@ def test_a_request_that_a_later_release_does_not_take_any_more_is_refused_and_no
     said = acme.get("/v1/schedules/nightly/firings")["items"][0]
     assert "job.colour" in said["detail"]["message"]
     assert "POST /v1/jobs" in said["detail"]["message"]
+
+
+def test_a_schedule_says_why_its_last_firing_made_no_champion(house: House) -> None:
+    acme = house.acme
+    acme.post("/v1/schedules", json=PLAN)
+    assert acme.get("/v1/schedules/nightly")["last_firing"] is None
+    job_id = acme.ask("POST", "/v1/schedules/nightly/run").json()["job_id"]
+    last = acme.get("/v1/schedules/nightly")["last_firing"]
+    assert (last["job_state"], last["verdict"], last["reason"]) == ("queued", None, "the job is queued")
+    with house.database.write() as session:
+        job = jobs.claim(session, "w1", 600.0)
+        assert job is not None
+        outcome = Outcome(result={"verdict": "kept", "reason": "the new rows differ from the past"})
+        finish_job(session, tasks.task(session, job.tenant_id, job_id, job.token), outcome)
+    last = acme.get("/v1/schedules/nightly")["last_firing"]
+    assert (last["job_state"], last["verdict"], last["reason"]) == (
+        "succeeded",
+        "kept",
+        "the new rows differ from the past",
+    )
+    assert acme.get("/v1/schedules/nightly/firings")["items"] == [last]
+
+
+FIRINGS = {
+    "skipped": ({"unfinished": "j1"}, "job j1 of the schedule was unfinished"),
+    "missed": ({"missed": 3, "until": "2026-05-01"}, "no scheduler ran at 3 due times, up to 2026-05-01"),
+    "alarm": ({"data_age_s": 90}, "no rows have arrived for 90 seconds"),
+    "refused": ({"message": "no data set"}, "the job cannot be planned: no data set"),
+    "fired": ({}, "the job was deleted"),
+}
+
+
+@pytest.mark.parametrize("outcome", FIRINGS)
+def test_each_outcome_of_a_firing_has_a_reason_in_words(house: House, outcome: str) -> None:
+    detail, reason = FIRINGS[outcome]
+    moment = datetime.now(UTC)
+    row = Firing(due_at=moment, fired_at=moment, cause="cron", outcome=outcome, detail=detail, job_id=None)
+    with house.database.read() as session:
+        [answer] = firing_answers(session, 1, [row])
+    assert answer.reason == reason
 
 
 def test_lists_are_paged(acme: Caller) -> None:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from app.problems import Conflict, NotFound
-from app.store import data_freshness, datasets, schedules
+from app.store import data_freshness, datasets, registry, schedules
 from app.store.db import Database
 from app.store.tables import Revision
 from app.store.triggers import Triggers
-from tests.app.store.conftest import new_revision, register
+from tests.app.store.conftest import new_revision, point, register
 from tests.app.work.schedule_harness import PLAN, at
 
 
@@ -90,6 +90,21 @@ def test_freshness_is_that_of_the_newest_version_on_the_data_set(
         found = data_freshness.freshness(session, acme, {"model": "demand", "dataset": "sales"})
     assert found is not None
     assert found.trained_at == made.created_at
+
+
+def test_the_triggers_of_a_retrain_watch_the_data_set_of_the_champion_which_it_trains_on(
+    database: Database, acme: int, sales: Revision
+) -> None:
+    version = register(database, sales)
+    with database.write() as session:
+        registry.move_alias(session, acme, point(version.number))
+        other = datasets.create(session, acme, "other", "D", new_revision(rows_total=50), "cli")
+        datasets.append(session, acme, "sales", 1, new_revision(rows_total=6), "cli")
+    register(database, other)  # newer, but it was not promoted
+    with database.read() as session:
+        found = data_freshness.freshness(session, acme, {"kind": "retrain", "model": "demand"})
+    assert found is not None
+    assert (found.dataset_id, found.rows, found.trained_rows) == (sales.dataset_id, 6, 3)
 
 
 def test_what_is_gone_is_not_found(database: Database, acme: int) -> None:

@@ -23,7 +23,7 @@ from app.store import (
     webhooks,
 )
 from app.store.db import Database
-from app.store.tables import Decision, Job, Revision, Schedule, Version
+from app.store.tables import Decision, Firing, Job, Revision, Schedule, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
 from tests.app.work.schedule_harness import PLAN
 
@@ -97,6 +97,7 @@ EMPTY: dict[str, Try] = {
     "data_freshness.freshness": lambda s, t, r, v: data_freshness.freshness(
         s, t, {"model": "demand", "dataset": "sales"}
     ),
+    "firings.jobs_of": lambda s, t, r, v: firings.jobs_of(s, t, [Firing(job_id=v.job_id)]),
     "tasks.champion": lambda s, t, r, v: tasks.champion(s, t, "demand"),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }

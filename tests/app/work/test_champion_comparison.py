@@ -8,6 +8,7 @@ import pytest
 from app.planning.training_payload import TrainPayload
 from app.store import datasets, panels
 from app.store.db import Database
+from app.store.tables import Revision
 from app.work.champion_comparison import Challenger, compare, known_to, rule
 from models.data.panel import Panel
 from models.errors import ModelBroken
@@ -23,6 +24,10 @@ from tests.models.samples import panel_of, ready_of, with_covariates
 
 def origins(panel: Panel) -> Origins:
     return origins_of(panel, plan_for(panel, SPEC.horizon, SPEC.season), SPEC.season)
+
+
+def held_out(panel: Panel) -> int:
+    return plan_for(panel, SPEC.horizon, SPEC.season).held_out
 
 
 def evidence_of(
@@ -43,7 +48,7 @@ def evidence_of(
     queue(database, revision)
     points = np.full(len(panel), known)
     members = (challenger or untrained()).members
-    compared = Challenger(members=members, skill=0.5, origins=origins(panel), known=points)
+    compared = Challenger(members=members, skill=0.5, origins=origins(panel), known=points, held_out=held_out(panel))
     return compare(context_of(database, claim(database)), compared)
 
 
@@ -62,7 +67,7 @@ def naive() -> Forecaster:
 
 
 def refit(skill: float | None = 0.25) -> dict[str, object]:
-    return {"skill": skill, "report": report(skill, refit=True)}
+    return {"skill": skill, "report": report(skill, SPEC.horizon, refit=True)}
 
 
 def test_without_a_champion_there_is_no_evidence(sqlite: Database) -> None:
@@ -116,7 +121,13 @@ def test_a_champion_is_compared_on_the_windows_after_its_training_data(sqlite: D
     rows = panel_of(*(new.series(i)[90:] for i in range(3)), start="2024-03-31")
     with sqlite.write() as session:
         grown = datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, old), "cli")
-    whole = Challenger(members=untrained().members, skill=0.5, origins=origins(new), known=np.zeros(3, dtype=np.int64))
+    whole = Challenger(
+        members=untrained().members,
+        skill=0.5,
+        origins=origins(new),
+        known=np.zeros(3, dtype=np.int64),
+        held_out=held_out(new),
+    )
     queue(sqlite, grown)
     context = context_of(sqlite, claim(sqlite))
     assert known_to(context, context.load_version(version.id), new).tolist() == [90, 90, 90]
@@ -183,3 +194,65 @@ def test_on_exactly_periodic_series_seasonal_naive_replaces_a_network(sqlite: Da
     found = evidence_of(sqlite, untrained(), repeated, challenger=naive())
     assert (found.ours, found.baseline, found.gain) == (0, 0, 1)
     assert rule(found, TrainPayload(members=())).verdict == "promoted"
+
+
+def grow(database: Database, revision: Revision, before: Panel, after: Panel) -> Revision:
+    """Append to a data set the points that ``after`` has beyond ``before``."""
+    begin = before.observed_lengths[0]
+    rows = panel_of(*(after.series(i)[begin:] for i in range(len(after))), start=str(after.timestamp(0, begin))[:10])
+    with database.write() as session:
+        return datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, before), "cli")
+
+
+def on_grown(database: Database, new: int, challenger: Forecaster, champion: Forecaster | None = None) -> Evidence:
+    """Return the evidence after a champion of 90 points was refitted and ``new`` points arrived."""
+    old, longer = weeks(points=90), weeks(points=90 + new)
+    now = panel_of(*(np.concatenate([old.series(i), longer.series(i)[90:]]) for i in range(3)))
+    revision = keep(database, old)
+    crown(database, revision, champion or untrained(seed=2), **refit())
+    queue(database, grow(database, revision, old, now))
+    points = np.zeros(len(now), dtype=np.int64)
+    rival = Challenger(
+        members=challenger.members, skill=0.5, origins=origins(now), known=points, held_out=held_out(now)
+    )
+    return compare(context_of(database, claim(database)), rival)
+
+
+def test_too_few_new_windows_are_no_comparison_and_the_reason_has_the_remedy(sqlite: Database) -> None:
+    found = on_grown(sqlite, 5, untrained())
+    assert (found.windows, found.required_windows, found.gain) == (6, 10, None)
+    ruled = rule(found, TrainPayload(members=()))
+    assert (ruled.verdict, ruled.reason) == (
+        "kept",
+        "6 windows lie after the data that version 1 was trained on, and 10 are required; append more rows, or move "
+        "the alias by hand",
+    )
+
+
+def test_versions_are_compared_on_the_windows_of_the_champions_own_backtest_too(sqlite: Database) -> None:
+    found = on_grown(sqlite, 30, untrained(), naive())
+    assert found.former is not None
+    old = weeks(points=90)
+    assert found.former.ours == pytest.approx(mase(untrained(), old))
+    assert found.former.theirs == pytest.approx(mase(naive(), old))
+    span = found.former.span
+    assert (span.first, span.last, span.windows) == ("2024-03-09T00:00:00", "2024-03-30T00:00:00", len(origins(old)))
+    assert found.newest is not None
+    assert (found.newest.first, found.newest.last) == ("2024-04-06T00:00:00", "2024-04-29T00:00:00")
+
+
+def test_a_champion_of_another_data_set_stays_unless_the_job_forces_the_comparison(sqlite: Database) -> None:
+    crown(sqlite, keep(sqlite, weeks(), name="others"))
+    panel = weeks()
+    queue(sqlite, keep(sqlite, panel))
+    points = np.zeros(len(panel), dtype=np.int64)
+    rival = Challenger(
+        members=naive().members, skill=0.5, origins=origins(panel), known=points, held_out=held_out(panel)
+    )
+    found = compare(context_of(sqlite, claim(sqlite)), rival)
+    assert (found.other_dataset, found.former) == (True, None)
+    order = TrainPayload(members=(), gate=Policy(must_beat_baseline=False))
+    kept, forced = rule(found, order), rule(replace(found, forced=True), order)
+    assert kept.verdict == "kept"
+    assert "was trained on another data set; give 'force'" in kept.reason
+    assert forced.verdict == "promoted"

@@ -93,10 +93,13 @@ class RetrainingService:
 def learns(learned: Forecaster, context: JobContext) -> Outcome:
     """Do everything that a training job does, except the training."""
     order, panel = TrainPayload.from_json(context.job.request), context.load_panel(context.job.revision_id)
-    origins = origins_of(panel, plan_for(panel, order.spec.horizon, order.spec.season), order.spec.season)
+    plan = plan_for(panel, order.spec.horizon, order.spec.season)
+    origins = origins_of(panel, plan, order.spec.season)
     scored = evaluate(partial(predict, make_runnable(learned.members, OnnxEngine)), origins)
     nothing = np.zeros(len(panel), dtype=np.int64)
-    rival = Challenger(members=learned.members, skill=scored.skill, origins=origins, known=nothing)
+    rival = Challenger(
+        members=learned.members, skill=scored.skill, origins=origins, known=nothing, held_out=plan.held_out
+    )
     made = Candidate(
         bundle=bundle.to_bytes(learned),
         spec=learned.spec,

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evaluation.promotion import Evidence, GateOutcome, Policy, decide
+from models.evaluation.data_audit import Audit, AuditFinding
+from models.evaluation.origins import WindowSpan
+from models.evaluation.promotion import Evidence, FormerErrors, GateOutcome, Policy, decide
+from models.evaluation.refit_check import RefitCheck, RefitErrors
 
 BETTER: dict[str, Any] = {"champion": 3, "theirs": 1.25, "ours": 0.75, "baseline": 1.0, "origins": 20, "windows": 60}
 SKILL: dict[str, Any] = {"champion": 3, "measure": "skill", "theirs": 0.125, "ours": 0.25}
@@ -156,3 +159,106 @@ def test_nan_and_infinity_give_no_gain(error: dict[str, float]) -> None:
     verdict = decide(Policy(must_beat_baseline=False), Evidence(**{**BETTER, **error}))
     assert verdict.outcome == "kept"
     assert "cannot be compared" in verdict.reason
+
+
+SPAN = WindowSpan(first="2024-01-01", last="2024-02-01", origins=5, windows=15)
+
+
+def former(ours: float, theirs: float = 1.0) -> Evidence:
+    return Evidence(**BETTER, former=FormerErrors(ours=ours, theirs=theirs, span=SPAN))
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "ours", "outcome"),
+    [
+        (0.1, 1.1, "promoted"),
+        (0.1, 1.2, "kept"),
+        (0.25, 1.2, "promoted"),
+        (0.0, 1.0, "promoted"),
+        (None, 9.0, "promoted"),
+    ],
+)
+def test_a_version_that_is_worse_on_the_champions_own_windows_is_not_promoted(
+    tolerance: float | None, ours: float, outcome: str
+) -> None:
+    verdict = decide(Policy(former_tolerance=tolerance), former(ours))
+    assert verdict.outcome == outcome
+    if outcome == "kept":
+        assert verdict.reason == (
+            f"{MERIT}; but it is worse on those of the champion's backtest: 1.2 to 1, on 15 windows from 2024-01-01 to "
+            "2024-02-01"
+        )
+
+
+def audited(accepted: bool = False) -> Audit:
+    found = AuditFinding(
+        code="level",
+        series=2,
+        checked=4,
+        example="a",
+        before=10,
+        after=30,
+        limit=20,
+        points=28,
+        accepted=accepted,
+    )
+    return Audit(checked=4, points=60, findings=(found,))
+
+
+SAID = "the new rows differ from the past: the level has moved in 2 of 4 series: 30, 10 before, limit 20"
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome", "reason"),
+    [
+        ("block", "kept", SAID),
+        ("ask", "pending", f"{MERIT}; but {SAID}; it waits for approval"),
+        ("warn", "promoted", f"{MERIT}; but {SAID}"),
+    ],
+)
+def test_new_rows_that_differ_from_the_past_block_ask_or_warn(policy: Any, outcome: str, reason: str) -> None:
+    verdict = decide(Policy(audit=policy), Evidence(**BETTER, audit=audited()))
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+    assert verdict.numbers["audit"]["findings"][0]["code"] == "level"
+    accepted = decide(Policy(audit=policy), Evidence(**BETTER, audit=audited(accepted=True)))
+    assert (accepted.outcome, accepted.reason) == ("promoted", MERIT)
+
+
+def test_a_refit_that_is_not_kept_is_part_of_the_reason() -> None:
+    errors = RefitErrors(on="former", windows=9, before=1.0, after=2.0, distance=1.5)
+    verdict = decide(Policy(), Evidence(**BETTER, refit=RefitCheck(kept=False, sets=(errors,))))
+    assert verdict.outcome == "promoted"
+    assert verdict.reason == (
+        f"{MERIT}; it is served as it was compared, because training on the newest points made it worse"
+    )
+    assert verdict.numbers["refit"] == {
+        "kept": False,
+        "sets": ({"on": "former", "windows": 9, "before": 1.0, "after": 2.0, "distance": 1.5},),
+    }
+
+
+def test_numbers_without_an_audit_are_those_of_earlier_releases() -> None:
+    assert set(Evidence(**BETTER).to_json()) == {
+        "champion",
+        "usable",
+        "measure",
+        "ours",
+        "theirs",
+        "baseline",
+        "confidence",
+        "origins",
+        "windows",
+        "gain",
+    }
+
+
+def test_a_policy_of_an_earlier_release_has_the_defaults_of_the_fields_that_it_lacks() -> None:
+    stored = {"minimum_gain": 0.1, "confidence": 0.9, "must_beat_baseline": False, "approval": "manual"}
+    assert Policy.from_json(stored) == Policy(
+        minimum_gain=0.1, confidence=0.9, must_beat_baseline=False, approval="manual", audit="ask"
+    )
+
+
+def test_a_moved_level_is_accepted_after_three_seasons_two_horizons_or_28_steps() -> None:
+    assert [Policy().steps_to_accept(*each) for each in ((1, 1), (12, 6), (7, 30))] == [28, 36, 60]
+    assert Policy(accept_after=5).steps_to_accept(12, 6) == 5

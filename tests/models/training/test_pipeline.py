@@ -83,3 +83,19 @@ def test_a_carried_state_is_backtested_as_sessions_read_points():
     assert score(partial(predict, make_runnable(alone, OnnxEngine)), found.origins, rows)["mase"] != pytest.approx(
         served, rel=1e-3
     )
+
+
+def test_a_refit_that_is_rejected_is_not_served():
+    asked = []
+
+    def reject(before, after, origins):
+        asked.append((before, after, len(origins)))
+        return False
+
+    panel = weeks()
+    plan = plan_for(panel, SPEC.horizon, SPEC.season)
+    made = train_pipeline(panel, plan, [MemberPlan(SPEC, TWO_EPOCHS)], hooks=TrainingHooks(keeps_refit=reject))
+    [(before, after, windows)] = asked
+    assert made.forecaster.members == made.backtested == before
+    assert (made.facts.refit, windows) == (False, len(made.origins))
+    assert any((after[0].weights[name] != before[0].weights[name]).any() for name in before[0].weights)
