@@ -103,7 +103,8 @@ def _correlation(left: Floats, right: Floats) -> Floats:
     left, right = (
         np.where(both, part - np.where(both, part, 0).sum(axis=1)[:, None] / count, 0) for part in (left, right)
     )
-    scale = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
+    # Root by root: the product of two sums of squares of values near 1e100 would overflow.
+    scale = np.sqrt((left**2).sum(axis=1)) * np.sqrt((right**2).sum(axis=1))
     usable = (scale > 0) & (count[:, 0] >= both.shape[1] / 3)
     return np.asarray(np.divide((left * right).sum(axis=1), scale, out=np.full(len(scale), np.nan), where=usable))
 

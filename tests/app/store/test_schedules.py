@@ -104,7 +104,7 @@ def test_the_triggers_of_a_retrain_watch_the_data_set_of_the_champion_which_it_t
     with database.read() as session:
         found = data_freshness.freshness(session, acme, {"kind": "retrain", "model": "demand"})
     assert found is not None
-    assert (found.dataset_id, found.rows, found.trained_rows) == (sales.dataset_id, 6, 3)
+    assert (found.dataset_id, found.rows, found.trained_rows) == (sales.dataset_id, 9, 3)
 
 
 def test_what_is_gone_is_not_found(database: Database, acme: int) -> None:

@@ -61,10 +61,10 @@ def test_a_refit_without_finite_forecasts_is_not_kept() -> None:
     assert not check_refit(says(0.5), says(np.nan), [("newest", ORIGINS, ROWS)]).kept
 
 
-def test_constant_series_are_compared_in_data_units() -> None:
+def test_errors_on_constant_series_are_in_units_of_their_size() -> None:
     flat = origins_of(panel_of([5.0] * 40), BacktestPlan(horizon=2, origins=10, stride=1), 1)
     [found] = check_refit(says(4.0), says(3.0), [("newest", flat, np.arange(len(flat)))]).sets
-    assert (found.before, found.after, found.distance) == (1.0, 2.0, 1.0)
+    assert (found.before, found.after, found.distance) == pytest.approx((0.2, 0.4, 0.2))
 
 
 def test_windows_without_values_to_compare_say_nothing() -> None:
