@@ -71,7 +71,7 @@ def test_a_warm_start_continues_from_the_weights_of_its_parent(sqlite: Database,
 
 
 def test_the_report_says_that_the_parent_was_trained_on_the_backtest(sqlite: Database, revision: Revision) -> None:
-    old = crown(sqlite, revision, report=report(0.25, refit=True), skill=0.25)
+    old = crown(sqlite, revision, report=report(0.25, SPEC.horizon, refit=True), skill=0.25)
     version, _ = trained(sqlite, revision, training=STILL, warm_start=PinnedVersion("demand@1", old.number, old.id))
     assert version.scores["parent_knew_backtest"] is True
     assert version.scores["promoted"] is False
