@@ -6,7 +6,7 @@ import pytest
 from models.engines.keras import build_for_training, set_weights
 from models.engines.onnx import OnnxEngine
 from models.forecasting.rollout import advance, begin
-from models.network.inputs import Reader
+from models.network.inputs import OPTIONAL_FACTS, Reader
 from models.network.spec import Training
 from models.training.fit import fit, state_examples
 from tests.models.samples import panel_of, reader_of, small_spec, weights_of, with_covariates
@@ -103,7 +103,8 @@ def test_a_state_carried_in_training_is_not_a_weight():
     panel = panel_of(np.sin(t), np.cos(t / 2), np.where(t % 17 == 0, NAN, t % 5))
     reports = []
     weights = fit(SPEC, Training(max_epochs=2, steps_per_epoch=5, batch_size=8, carry=3), panel, reports.append)
-    assert {name: weight.shape for name, weight in weights.items()} == {n: w.shape for n, w in weights_of(SPEC).items()}
+    expected = {name: weight.shape for name, weight in weights_of(SPEC).items()} | OPTIONAL_FACTS
+    assert {name: weight.shape for name, weight in weights.items()} == expected
     assert len(reports) >= 10
     assert all(np.isfinite(progress.loss) for progress in reports)
     OnnxEngine(SPEC, weights)  # it can be served
