@@ -15,10 +15,11 @@ import pytest
 
 from app.edge.access import ACCESS, Access
 from app.settings import Settings
+from models.data.transforms import TRANSFORMS
 from models.network.cells import CELLS
 from models.network.encoders import ENCODERS
 from models.network.losses import LOSSES
-from models.network.scaling import SCALINGS, TRANSFORMS
+from models.network.scaling import SCALINGS
 from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES
 from models.training.recipes import RECIPES

@@ -16,6 +16,8 @@ from models.evaluation.report import BacktestReport
 from models.forecasting.forecast import Forecast, Note
 from models.types import JsonObject
 
+MAX_COVERAGE_ERROR = 10  # percentage points between the level of an interval and its coverage in the backtest
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Provenance:
@@ -97,6 +99,10 @@ def _doubts(version: ResolvedVersion, backtest: Skill) -> Iterator[WarningAnswer
     elif backtest.skill is None or backtest.skill <= 0:
         message = "this version was not better than seasonal naive in its backtest"
         yield WarningAnswer(code="no_skill", message=message)
+    for level, covered in backtest.coverage.items():
+        if covered is not None and abs(100 * covered - int(level)) > MAX_COVERAGE_ERROR:
+            message = f"its intervals of {level} % held {100 * covered:.0f} % of the values in its backtest"
+            yield WarningAnswer(code="coverage_off", message=message)
     if version.report.parent_knew_backtest:
         message = "this version started from one that was trained on part of this backtest; expect less skill"
         yield WarningAnswer(code="optimistic_backtest", message=message)

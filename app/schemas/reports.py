@@ -32,6 +32,9 @@ class IntervalScoreAnswer(Answer):
     """Quality of prediction intervals on the later half of the origins."""
 
     coverage: Coverage = Field(description="Share of values within the interval, by level in percent.")
+    coverage_by_steps: dict[str, Coverage] | None = Field(
+        None, description="The same of the first, middle and last third of the horizon, and of steps beyond it."
+    )
     wql: float | None = Field(description="Weighted quantile loss.")
     msis: float | None = Field(description="Mean scaled interval score at 95 percent.")
 

@@ -50,7 +50,7 @@ def backtest(context: JobContext) -> Outcome:
         evaluation = evaluate(counted, origins, payload.baselines, STATISTICAL_S)
     else:
         with artifact_table(context, "windows", payload.windows, panel.utc) as table:
-            evaluation = evaluate(_Recorded(counted, table), origins, payload.baselines, STATISTICAL_S)
+            evaluation = evaluate(_Recorded(counted, table, origins.horizon), origins, payload.baselines, STATISTICAL_S)
     return Outcome(result=evaluation.report.to_json() | _provenance(context, payload, origins))
 
 
@@ -88,13 +88,19 @@ class _Counted:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """A ``Predict`` that writes its forecasts into ``table``, beside the actual values."""
+    """A ``Predict`` that writes its forecasts into ``table``, beside the actual values.
+
+    Forecasts beyond ``horizon``, from which the intervals of later steps are measured, are not written.
+    """
 
     predict: Predict
     table: TableWriter
+    horizon: int
 
     def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
         prediction = self.predict(panel, series, at, horizon)
+        if horizon > self.horizon:
+            return prediction
         steps, bounded = np.arange(horizon), prediction.bounded()
         first = panel.freq.after(panel.starts[series], at)
         cutoff = panel.freq.after(panel.starts[series], at - 1)

@@ -141,6 +141,21 @@ def mase_of(windows: Windows, mean: Floats) -> Floats:
     return metrics.mase(windows.actual, mean, windows.unit)
 
 
+def coverage_by_steps(actual: Floats, answer: Answer, horizon: int) -> dict[str, float | None]:
+    """Return the coverage of the first, middle and last third of the ``horizon`` and of the steps beyond it.
+
+    None where a part has no observed value.
+    """
+    parts = [*np.array_split(np.arange(horizon), 3), np.arange(horizon, actual.shape[1])]
+    names = ("first", "middle", "last", "beyond")
+    return {
+        name: coverage_of(actual[:, steps], Answer(*(each[:, steps] for each in answer)))
+        if np.isfinite(actual[:, steps]).any()
+        else None
+        for name, steps in zip(names, parts, strict=True)
+    }
+
+
 def coverage_of(actual: Floats, answer: Answer) -> float:
     """Return the share of observed points inside their interval."""
     seen = np.isfinite(actual)

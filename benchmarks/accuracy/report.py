@@ -55,6 +55,9 @@ def _sets(some: list[JsonObject]) -> list[Row]:
         (f"{len(theta)} sets: better than AutoTheta", theta < 1, 0.70, 0.85),
         (f"{count}: 75 to 85 % in intervals of 80 %", (lo <= covered) & (covered <= hi), 0.80, 1.0),
     ]
+    parts = [each["coverage_by_steps"].values() for each in some if "coverage_by_steps" in each]
+    rolled = np.array([all(lo <= part <= hi for part in covers) for covers in parts if None not in covers])
+    shares.append((f"{len(rolled)} sets rolled: 75 to 85 % in each third and beyond", rolled, 0.80, 1.0))
     mean = float(np.exp(np.log(ratio).mean()))
     beside = f"{count}: MASE / seasonal naive's, geometric mean"
     return [
@@ -82,4 +85,6 @@ def print_sets(found: Found) -> None:
         each = found[task]
         theta = "" if each["theta_ratio"] is None else f"{each['theta_ratio']:.3f}"
         scores = f"{each['mase']:8.3f} {each['ratio']:8.3f} {theta:>8} {each['coverage']:8.3f} {each['seconds']:6.1f}"
-        print(f"{task.split('/')[1]:32} {scores}")
+        covers = each.get("coverage_by_steps", {}).items()
+        by_steps = " ".join(f"{name} {share:.3f}" for name, share in covers if share is not None)
+        print(f"{task.split('/')[1]:32} {scores}  {by_steps}")

@@ -5,7 +5,9 @@ intervals.
 import numpy as np
 
 from benchmarks.accuracy.protocol import (
+    Answer,
     Teach,
+    coverage_by_steps,
     coverage_of,
     mase_of,
     mean_error,
@@ -17,7 +19,13 @@ from benchmarks.accuracy.protocol import (
 )
 from benchmarks.accuracy.theta import recorded, sample
 from benchmarks.data import Dataset
+from models.data.windows import take
 from models.types import JsonObject
+
+# Sets that are also forecast beyond the trained horizon, and how far: hourly, daily, weekly and monthly, of many series
+# and of single ones.
+ROLLED = ("electricity_pjm_hourly", "fred_monthly", "m4_weekly", "bike_sharing_hourly", "prophet_wiki_daily")
+REACH = 2  # times the horizon
 
 
 def measure(dataset: Dataset, teach: Teach, thetas: JsonObject) -> JsonObject:
@@ -34,7 +42,10 @@ def measure(dataset: Dataset, teach: Teach, thetas: JsonObject) -> JsonObject:
     windows = windows_of(panel, plan)
     fields = {"horizon": plan.horizon, "season": plan.season}
     predictor, took = taught(teach, panel.cut(plan.held_out), fields)
-    answer = predict(predictor, panel, windows)
+    reach = plan.horizon * (REACH if dataset.name in ROLLED else 1)
+    followed = windows._replace(actual=take(panel.y, panel, windows.series, windows.at, reach))
+    rolled = predict(predictor, panel, followed)
+    answer = Answer(*(each[:, : plan.horizon] for each in rolled))
     errors = mase_of(windows, answer.median)
     naive = mean_error(mase_of(windows, seasonal_naive_of(panel, windows, plan.season)), windows)
     mase, theta = mean_error(errors, windows), recorded(thetas, dataset.name, plan)
@@ -47,5 +58,6 @@ def measure(dataset: Dataset, teach: Teach, thetas: JsonObject) -> JsonObject:
         "ratio": mase / naive,
         "theta_ratio": None if theta is None else few / theta,
         "coverage": coverage_of(windows.actual, answer),
+        "coverage_by_steps": coverage_by_steps(followed.actual, rolled, plan.horizon),
         **took,
     }

@@ -94,12 +94,9 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     log_scales, losses = state.log_scales.copy(), state.losses.copy()
     rates = np.maximum(RATES, MAX_TOTAL_STEP / (1 + state.moments))  # the n-th moment moves by 1/n of the limit
     steps = np.minimum(rates * np.sqrt(observed.sum()), MAX_TOTAL_STEP)
-    for level in range(1, calibration.highest_level + 1):
-        bounds = calibration.intervals(prediction, [level])[level]
-        centre = np.clip(prediction.median, *bounds)
-        width = np.where(actual > centre, bounds.hi - centre, centre - bounds.lo)
+    for level, needed in enumerate(calibration.needed_scales(prediction, actual), start=1):
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.log(np.abs(actual - centre) / width)  # log of the scale that would just reach the value, (B, H)
+            ratios = np.log(needed)
         ratios = np.clip(np.nan_to_num(ratios, nan=-MAX_LOG_SCALE), -MAX_LOG_SCALE, MAX_LOG_SCALE)
         excess = ratios[observed] - state.log_scales[:, level - 1, None]  # (K, values)
         share, outside = level / 100, (excess > 0).mean(axis=1)

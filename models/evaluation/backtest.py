@@ -11,11 +11,13 @@ import numpy as np
 
 from models.data.bounds import join_bounds
 from models.data.panel import Panel
+from models.data.windows import take
 from models.errors import ModelBroken
 from models.evaluation.baselines import FITTED, QUICK, CannotFit, fitting_cost_s
-from models.evaluation.intervals import Calibration, Prediction, calibrate
+from models.evaluation.intervals import Basis, Calibration, Prediction, Rolled, calibrate
 from models.evaluation.mean import MeanCorrection, Residuals, fit_mean
 from models.evaluation.origins import Origins
+from models.evaluation.radii import MAX_REACH
 from models.evaluation.report import BacktestReport, Sample, Score
 from models.evaluation.scoring import Actuals, PointForecasts, WindowErrors, collect_errors, interval_score, owa, skill
 from models.types import Floats, Ints
@@ -25,6 +27,7 @@ BaselineFits = dict[str, tuple[Floats, list[str]]]  # name -> forecasts, reasons
 
 CHUNK = 1_024  # windows forecast at a time
 MAX_CALIBRATED = 200_000  # residuals; more do not improve the radii
+MIN_ROLLED, MAX_ROLLED = 20, 256  # windows that are forecast beyond the horizon
 MIN_STATISTICAL = 10
 MAX_STATISTICAL = 200  # windows, to each of which the statistical baselines are fitted
 STATISTICAL_S = 20.0  # estimated processor time of Theta and ETS, which could take longer than everything else
@@ -55,7 +58,7 @@ def evaluate(
 
     The report has the ``scores`` of each, the ``skill``, the errors by step (``steps``), and for the model and seasonal
     naive the coverage, WQL and MSIS of their ``intervals``: measured on the later half of the origins, calibrated on
-    the earlier half. The returned calibration uses all origins.
+    the earlier half. The returned calibration uses all origins, and forecasts of some of them beyond the horizon.
 
     Args:
         predict: the model; called for at most ``CHUNK`` windows at a time.
@@ -71,7 +74,8 @@ def evaluate(
     residuals = origins.sample(max(2 * MAX_STATISTICAL, MAX_CALIBRATED // origins.horizon))
     every, others = np.arange(len(origins)), np.setdiff1d(np.arange(len(origins)), residuals)
     prediction, actuals = _concatenate(predict_windows(predict, origins, residuals)), origins.actuals(residuals)
-    calibration = calibrate(prediction, actuals.actual)
+    beyond = roll_beyond(predict, origins)
+    calibration = calibrate(prediction, actuals.actual, beyond)
     if corrects_mean:
         calibration = replace(calibration, mean=_mean_correction(prediction, actuals, origins.origin[residuals]))
 
@@ -87,7 +91,10 @@ def evaluate(
     # The intervals of seasonal naive are in MASE's unit, 0 where that is undefined.
     spread = np.nan_to_num(origins.scale[origins.series[residuals]])[:, None]
     compared = {"model": prediction, "seasonal_naive": Prediction.of_points(naive, spread)}
-    intervals = {name: interval_score(made, actuals, origins.origin[residuals]) for name, made in compared.items()}
+    rolled = {"model": beyond, "seasonal_naive": None}
+    intervals = {
+        name: interval_score(made, actuals, origins.origin[residuals], rolled[name]) for name, made in compared.items()
+    }
     report = BacktestReport(
         horizon=origins.horizon,
         season=origins.season,
@@ -102,6 +109,21 @@ def evaluate(
         sample=_sample_report(origins, errors, statistical, statistical_s),
     )
     return Evaluation(report, calibration)
+
+
+def roll_beyond(predict: Predict, origins: Origins) -> Rolled | None:
+    """Return forecasts of a sample of windows, up to ``MAX_REACH`` times the horizon, as far as values follow them.
+
+    Their errors beyond the horizon need no data besides those of the backtest. None if no window has such values.
+    """
+    count = max(MIN_ROLLED, min(MAX_ROLLED, MAX_CALIBRATED // (MAX_REACH * origins.horizon)))
+    rows, left = origins.beyond(count)
+    if len(rows) == 0:
+        return None
+    steps = int(min(MAX_REACH * origins.horizon, left.max()))
+    series, at = origins.series[rows], origins.at[rows]
+    actual = take(origins.panel.y, origins.panel, series, at, steps)
+    return Rolled(predict(origins.panel, series, at, steps), actual, origins.origin[rows])
 
 
 def score(predict: Predict, origins: Origins, rows: Ints) -> Score:
@@ -141,8 +163,11 @@ def _concatenate(parts: Iterable[tuple[Ints, Prediction]]) -> Prediction:
     kept = [part for _, part in parts]
     median, mean, spread = (np.concatenate([part[i] for part in kept]) for i in range(3))
     quantiles = [part.quantiles for part in kept if part.quantiles is not None]
-    bounds = join_bounds([part.bounds for part in kept])
-    return Prediction(median, mean, spread, np.concatenate(quantiles) if quantiles else None, kept[0].levels, bounds)
+    bases = [part.basis for part in kept]
+    change = bases[0].change._replace(positive=np.concatenate([basis.change.positive for basis in bases]))
+    unit, measured = (np.concatenate(each) for each in zip(*((b.unit, b.measured) for b in bases), strict=True))
+    joined, bounds = np.concatenate(quantiles) if quantiles else None, join_bounds([part.bounds for part in kept])
+    return Prediction(median, mean, spread, joined, kept[0].levels, Basis(change, unit, measured), bounds)
 
 
 def _mean_correction(prediction: Prediction, actuals: Actuals, origin: Ints) -> MeanCorrection:

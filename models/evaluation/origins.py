@@ -109,6 +109,18 @@ class Origins:
         for part, past in histories(self.panel, self.series[rows], self.at[rows]):
             yield rows[part], past
 
+    def beyond(self, count: int) -> tuple[Ints, Ints]:
+        """Return at most ``count`` windows, drawn as by ``sample``, with more values after them than the horizon.
+
+        Returns:
+            Their numbers, and the number of values that follow each: (B,).
+        """
+        left = self.panel.observed_lengths[self.series] - self.at
+        rows = np.flatnonzero(left > self.horizon)
+        if len(rows) > count:
+            rows = np.sort(np.random.default_rng(0).choice(rows, count, replace=False))
+        return rows, left[rows]
+
     def sample(self, count: int) -> Ints:
         """Return the numbers of at most ``count`` windows, drawn at random with a fixed seed."""
         if count >= len(self):

@@ -48,10 +48,10 @@ def check_levels(calibration: Calibration, levels: Sequence[int], quantiles: Seq
         InputError: ``bad_level``, ``bad_quantile`` or ``level_too_high``.
     """
     for level in levels:
-        calibration.radius(level, 1)
+        calibration.check_level(level, constant=not calibration.count)
     highest = calibration.highest_level
     for quantile in quantiles:
-        if level_of(quantile) > highest:
+        if level_of(quantile) > highest and calibration.count:
             lowest = (100 - highest) / 200
             message = f"quantile {quantile:g} needs more than the {calibration.count} calibration residuals"
             hint = f"ask for quantiles from {lowest:g} to {1 - lowest:g}, or train on longer history"

@@ -12,7 +12,8 @@ import numpy as np
 from models.data.bounds import RowBounds
 from models.data.calendar import Freq
 from models.data.serialization import NamedArrays, pack, unpack
-from models.evaluation.intervals import Interval, Prediction
+from models.data.transforms import TRANSFORMS, Change
+from models.evaluation.intervals import Basis, Interval, Prediction
 from models.evaluation.report import BacktestReport
 from models.evaluation.scoring import REPORTED_LEVELS
 from models.types import Floats, Ints
@@ -98,13 +99,16 @@ def to_bytes(prediction: Prediction, row: int) -> bytes:
         arrays["quantiles"] = prediction.quantiles[row]
     if prediction.bounds is not None:
         arrays |= {name: side[row] for name, side in prediction.bounds._asdict().items() if side is not None}
-    return pack({"levels": list(prediction.levels)}, arrays)
+    change, unit, measured = prediction.basis
+    arrays |= {"unit": unit[row], "flags": np.concatenate([change.positive[row], measured[row]]).astype(np.float64)}
+    transform = next(name for name, one in TRANSFORMS.items() if one is change.transform)
+    return pack({"levels": list(prediction.levels), "transform": transform}, arrays)
 
 
 def from_bytes(parts: Sequence[bytes]) -> Prediction:
     """Return the predictions of several series by one version for one horizon, which ``to_bytes`` wrote.
 
-    Earlier releases wrote the median under the name ``mean``, and neither a mean nor bounds.
+    Earlier releases wrote the median under the name ``mean``, and neither a mean nor bounds nor a transform.
 
     Raises:
         BundleError: the bytes are damaged.
@@ -120,10 +124,14 @@ def from_bytes(parts: Sequence[bytes]) -> Prediction:
         for name, none in (("lo", -np.inf), ("hi", np.inf))
     }
     bounds = RowBounds(**sides) if np.isfinite(list(sides.values())).any() else None
+    basis = None
+    if "unit" in arrays[0]:
+        flags, unit = (np.stack([one[name] for one in arrays]) for name in ("flags", "unit"))
+        basis = Basis(Change(TRANSFORMS[header["transform"]], flags[:, :1] > 0), unit, flags[:, 1:] > 0)
     if "quantiles" not in arrays[0]:
-        return Prediction(median, mean, spread, bounds=bounds)
+        return Prediction(median, mean, spread, own_basis=basis, bounds=bounds)
     quantiles = np.stack([one["quantiles"] for one in arrays]).astype(np.float64)
-    return Prediction(median, mean, spread, quantiles, tuple(header["levels"]), bounds)
+    return Prediction(median, mean, spread, quantiles, tuple(header["levels"]), basis, bounds)
 
 
 def block_of(start_us: int, horizon: int, freq: Freq) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self, TypedDict
+from typing import NotRequired, Self, TypedDict
 
 from models.types import JsonObject
 
@@ -19,10 +19,12 @@ class StepErrors(TypedDict):
 class IntervalScore(TypedDict):
     """Quality of prediction intervals: coverage by level in percent, WQL (weighted quantile loss) and MSIS.
 
-    None where there are too few residuals to calibrate.
+    ``coverage_by_steps``: the same of the first, middle and last third of the horizon and of the steps ``beyond`` it.
+    None where there are too few residuals to calibrate. Earlier releases did not write it.
     """
 
     coverage: dict[str, float | None]
+    coverage_by_steps: NotRequired[dict[str, dict[str, float | None]]]
     wql: float | None
     msis: float | None
 

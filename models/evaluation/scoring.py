@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.evaluation import metrics
-from models.evaluation.intervals import Prediction, calibrate
+from models.evaluation.intervals import Calibration, Interval, Prediction, Rolled, calibrate
 from models.evaluation.report import IntervalScore, Score, StepErrors
 from models.types import Floats, Ints
 
 REPORTED_LEVELS = (80, 95)
 MSIS_LEVEL = 95  # as in M4
+THIRDS = ("first", "middle", "last")  # of the horizon
 QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of the weighted quantile loss
 QUANTILE_LEVELS = (20, 40, 60, 80)  # the central intervals between them
 
@@ -133,14 +134,18 @@ def owa(model: Score, naive2: Score) -> float | None:
     return _finite(metrics.owa(*values)) if None not in values else None  # type: ignore[arg-type]
 
 
-def interval_score(prediction: Prediction, actuals: Actuals, origin: Ints) -> IntervalScore:
+def interval_score(
+    prediction: Prediction, actuals: Actuals, origin: Ints, rolled: Rolled | None = None
+) -> IntervalScore:
     """Score the intervals of the later half of the origins, calibrated on the earlier half: coverage, WQL and MSIS.
 
     If the stride is shorter than the horizon, the last windows of the earlier half overlap the first of the later.
     Windows with a spread of 0 do not count. A measure is None where there are too few residuals for its levels.
+    ``rolled``: forecasts beyond the horizon, halved in the same way by their own origins.
     """
     late = origin > origin.max() // 2
-    calibration = calibrate(prediction.rows(~late), actuals.actual[~late])
+    early_rolled, late_rolled = (None, None) if rolled is None else _halves(rolled)
+    calibration = calibrate(prediction.rows(~late), actuals.actual[~late], early_rolled)
     rows = late & (prediction.spread[:, 0] > 0)
     measured, actual, scale = prediction.rows(rows), actuals.actual[rows], actuals.scale[rows]
     highest = calibration.highest_level if rows.any() else 0
@@ -155,11 +160,38 @@ def interval_score(prediction: Prediction, actuals: Actuals, origin: Ints) -> In
         quantiles = np.stack([*below, measured.bounded().median, *above], axis=2)
         wql = _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
     msis = metrics.msis(actual, *bounds[MSIS_LEVEL], MSIS_LEVEL, scale) if highest >= MSIS_LEVEL else None
+    parts = {
+        name: {str(level): _share_covered(actual[:, steps], bounds.get(level), steps) for level in REPORTED_LEVELS}
+        for name, steps in zip(THIRDS, np.array_split(np.arange(actual.shape[1]), len(THIRDS)), strict=True)
+    }
     return {
         "coverage": {str(level): covered.get(level) for level in REPORTED_LEVELS},
+        "coverage_by_steps": {**parts, "beyond": _coverage_beyond(calibration, late_rolled, actual.shape[1])},
         "wql": wql,
         "msis": None if msis is None else _mean(msis),
     }
+
+
+def _halves(rolled: Rolled) -> tuple[Rolled, Rolled]:
+    late = rolled.origin > rolled.origin.max() // 2
+    return rolled.rows(~late), rolled.rows(late & (rolled.prediction.spread[:, 0] > 0))
+
+
+def _coverage_beyond(calibration: Calibration, rolled: Rolled | None, trained: int) -> dict[str, float | None]:
+    """Return the coverage of steps beyond the ``trained`` ones; None without forecasts so far or residuals."""
+    levels = [level for level in REPORTED_LEVELS if level <= calibration.highest_level]
+    if rolled is None or len(rolled.actual) == 0:
+        return {str(level): None for level in REPORTED_LEVELS}
+    bounds = calibration.intervals(rolled.prediction, levels)
+    steps = np.arange(trained, rolled.actual.shape[1])
+    return {str(level): _share_covered(rolled.actual[:, steps], bounds.get(level), steps) for level in REPORTED_LEVELS}
+
+
+def _share_covered(actual: Floats, interval: Interval | None, steps: Ints) -> float | None:
+    """Return the share of observed values of ``steps`` (h,) inside ``interval`` (B, H); None if there is none."""
+    if interval is None:
+        return None
+    return _mean(metrics.coverage(actual, interval.lo[:, steps], interval.hi[:, steps]))
 
 
 def _mean(values: Floats) -> float | None:

@@ -1,9 +1,10 @@
 """Forecaster <-> bytes: JSON and raw arrays with a format version; never code, never a foreign graph.
 
-Format 2: the header has ``members`` (specs) and their ``shares``, and ``carry`` if a member carries its state over
-several windows; the arrays of the i-th member are named ``i/…``. ``calibration/radii`` belongs to the whole forecaster,
-as does ``mean_correction`` of the header, which bundles of earlier releases lack. Format 1 held a single network with
-fewer kinds of input; it is read as a spec of today that computes the same.
+Format 3: the header has ``members`` (specs), their ``shares``, the kind of ``intervals`` and the ``mean_correction``,
+and ``carry`` if a member carries its state over several windows; the arrays of the i-th member are named ``i/…``;
+``calibration/radii`` and, if it was measured, ``calibration/beyond`` belong to the whole forecaster. Format 2 had
+additive intervals and no learned unit of windows with few values; its first bundles lack a ``mean_correction``. Format
+1 held a single network with fewer kinds of input; it is read as a spec of today that computes the same.
 """
 
 import hashlib
@@ -16,18 +17,21 @@ import numpy as np
 
 from models.data.serialization import NamedArrays, pack, unpack
 from models.errors import BundleError, SpecError, excerpt
+from models.evaluation.additive_intervals import AdditiveCalibration
 from models.evaluation.intervals import LEVELS, Calibration
 from models.evaluation.mean import NO_CORRECTION, MeanCorrection
+from models.evaluation.radii import RANGES
 from models.forecasting.forecaster import Forecaster, Member
 from models.network.build import weight_shapes
 from models.network.inputs import OPTIONAL_FACTS, fact_shapes
 from models.network.spec import Spec
 from models.types import JsonObject
 
-FORMAT = 2
+FORMAT = 3
 MAX_MEMBERS = 100
 MAX_CARRY = 100  # as in ``Training``
-_RADII = "calibration/radii"
+_RADII, _BEYOND = "calibration/radii", "calibration/beyond"
+INTERVALS: Mapping[str, type[Calibration]] = MappingProxyType({"nested": Calibration, "additive": AdditiveCalibration})
 
 # Values, in every network of format 1, of fields that this format did not have.
 _FORMAT_1: Mapping[str, Any] = MappingProxyType(
@@ -63,10 +67,12 @@ def to_bytes(forecaster: Forecaster) -> bytes:
         "shares": [float(member.share) for member in members],
         "calibrated_on": forecaster.calibration.count,
         "mean_correction": list(forecaster.calibration.mean),
+        "intervals": next(name for name, kind in INTERVALS.items() if kind is type(forecaster.calibration)),
     }
     if any(member.carry > 1 for member in members):
         header["carry"] = [member.carry for member in members]
-    return pack(header, {**weights, _RADII: forecaster.calibration.radii})
+    beyond = {} if forecaster.calibration.beyond is None else {_BEYOND: forecaster.calibration.beyond}
+    return pack(header, {**weights, _RADII: forecaster.calibration.radii, **beyond})
 
 
 def from_bytes(data: bytes) -> Forecaster:
@@ -78,13 +84,16 @@ def from_bytes(data: bytes) -> Forecaster:
     header, arrays = unpack(data)
     if header.get("format") == 1:
         header, arrays = _upgrade(header, arrays)
+    if header.get("format") == 2:
+        header, arrays = _upgrade_2(header, arrays)
     if header.get("format") != FORMAT:
         written = excerpt(header.get("format"))
         raise BundleError(f"bundle format {written} cannot be read; this release reads formats 1 to {FORMAT}")
     try:
         shift, after_zeros = header.get("mean_correction", NO_CORRECTION)
         mean = MeanCorrection(shift, after_zeros)
-        calibration = Calibration(arrays.pop(_RADII), operator.index(header["calibrated_on"]), mean=mean)
+        count, kind = operator.index(header["calibrated_on"]), INTERVALS[header["intervals"]]
+        calibration = kind(arrays.pop(_RADII), count, arrays.pop(_BEYOND, None), mean=mean)
         members = tuple(_members(header, arrays))
     except (KeyError, TypeError, ValueError, SpecError) as error:
         raise BundleError(f"the bundle's header cannot be read: {error}") from error
@@ -129,6 +138,9 @@ def _check(members: Sequence[Member], calibration: Calibration) -> None:
         raise BundleError("the calibration holds radii that are NaN or infinite")
     if not all(isinstance(value, float) and np.isfinite(value) for value in calibration.mean):
         raise BundleError(f"the correction of the mean is {excerpt(calibration.mean)}, not two finite numbers")
+    beyond = calibration.beyond
+    if beyond is not None and (beyond.shape != (len(RANGES), len(LEVELS)) or np.isinf(beyond).any()):
+        raise BundleError(f"the calibration beyond the horizon has shape {beyond.shape}, or holds infinite radii")
     for member in members:
         _check_weights(member)
 
@@ -163,7 +175,15 @@ def _upgrade(header: JsonObject, arrays: NamedArrays) -> tuple[JsonObject, Named
     rows = [kernel[:1], np.zeros_like(kernel[:1]), kernel[1:]]
     named["0/encoder_0/kernel"] = np.concatenate(rows if spec.lags else rows[:2])
     facts = {f"0/{name}": np.zeros(shape, dtype=np.float32) for name, shape in fact_shapes(spec).items()}
-    return {**header, "format": FORMAT, "members": [fields], "shares": [1.0]}, {**named, **facts, _RADII: radii}
+    return {**header, "format": 2, "members": [fields], "shares": [1.0]}, {**named, **facts, _RADII: radii}
+
+
+def _upgrade_2(header: JsonObject, arrays: NamedArrays) -> tuple[JsonObject, NamedArrays]:
+    """Return a bundle of format 2 in format 3: its intervals are additive, its members learned no unit."""
+    members = header.get("members")
+    count = len(members) if isinstance(members, list) else 0
+    units = {f"{i}/facts/unit": np.zeros(2, dtype=np.float32) for i in range(min(count, MAX_MEMBERS))}
+    return {**header, "format": 3, "intervals": "additive"}, {**units, **arrays}
 
 
 def sha256(data: bytes) -> str:

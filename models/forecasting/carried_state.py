@@ -135,7 +135,8 @@ def _segment_starts(reader: Reader, series: Ints, points: Lengths, segment: int)
     while len(pending):
         batch = reader.read(series[pending], start[pending], 0)
         observed = (~np.isnan(batch.values)).sum(axis=1)
-        pending = pending[(observed < half) | (batch.unit[:, 0] == 0)]
+        usable = batch.scale.measured & (batch.unit > 0)
+        pending = pending[(observed < half) | ~usable[:, 0]]
         left[pending[start[pending] == last[pending]]] = 0
         pending = pending[start[pending] < last[pending]]
         start[pending] += 1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engines import Engine
-from models.evaluation.intervals import Prediction
+from models.evaluation.prediction import Basis, Prediction
 from models.forecasting.seasonal_naive import predict_seasonal_naive
 from models.network.inputs import Batch, Reader, window_inputs, zero_state
 from models.network.losses import LOSSES, WindowForecast
@@ -43,7 +43,7 @@ def roll(reader: Reader, engine: Engine, series: Ints, at: Ints, horizon: int) -
     past = reader.past(series, at)
     first = reader.read(series, at, spec.outputs, past)
     parts = islice(_forecast_windows(reader, engine, (series, at), past, first), count_passes(spec, horizon))
-    return _concatenate(spec, list(parts), first.unit, horizon)
+    return _concatenate(spec, list(parts), first, horizon)
 
 
 def count_passes(spec: Spec, horizon: int) -> int:
@@ -120,7 +120,7 @@ def forecast_from_state(spec: Spec, engine: Engine, state: NetworkState, horizon
     median = np.concatenate([part.median for part in parts], axis=1)
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
     prediction = WindowForecast(median, np.concatenate(quantiles, axis=1) if quantiles else None)
-    return _concatenate(spec, [_to_data_units(state.batch, prediction)], state.batch.unit, horizon)
+    return _concatenate(spec, [_to_data_units(state.batch, prediction)], state.batch, horizon)
 
 
 def without_window(state: NetworkState) -> NetworkState:
@@ -260,11 +260,12 @@ def _to_data_units(batch: Batch, forecast: WindowForecast) -> StepForecasts:
     return StepForecasts(batch.to_data(forecast.median), flat.reshape(quantiles.shape))
 
 
-def _concatenate(spec: Spec, parts: Sequence[StepForecasts], unit: Floats, horizon: int) -> Prediction:
-    """Return the first ``horizon`` steps of all ``parts`` together."""
+def _concatenate(spec: Spec, parts: Sequence[StepForecasts], first: Batch, horizon: int) -> Prediction:
+    """Return the first ``horizon`` steps of all ``parts`` together, in the units of the ``first`` windows."""
     median = np.concatenate([part.median for part in parts], axis=1)[:, :horizon]
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
+    basis = Basis(first.change, first.scale.spread, first.scale.measured)
     if not quantiles:
-        return Prediction.of_points(median, unit)
+        return Prediction.of_points(median, first.unit, basis)
     joined = np.concatenate(quantiles, axis=1)[:, :horizon]
-    return Prediction.of_quantiles(median, unit, joined, spec.quantiles)
+    return Prediction.of_quantiles(median, first.unit, joined, spec.quantiles, basis)

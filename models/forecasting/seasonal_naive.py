@@ -10,7 +10,7 @@ import numpy as np
 from models.data.panel import Panel
 from models.data.windows import histories, take
 from models.evaluation import baselines
-from models.evaluation.intervals import Prediction
+from models.evaluation.prediction import Basis, Prediction
 from models.network.inputs import Reader
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
@@ -20,7 +20,8 @@ from models.types import Floats, Ints
 def predict_seasonal_naive(reader: Reader, series: Ints, at: Ints, horizon: int) -> Prediction:
     """Predict ``horizon`` steps from the moments (series, at), to the digit as the baseline of a backtest does."""
     forecast = repeat_season(reader.panel, series, at, horizon, reader.spec.season)
-    return Prediction.of_points(forecast, reader.read(series, at, 0).unit)
+    batch = reader.read(series, at, 0)
+    return Prediction.of_points(forecast, batch.unit, Basis(batch.change, batch.scale.spread, batch.scale.measured))
 
 
 def repeat_season(panel: Panel, series: Ints, at: Ints, horizon: int, season: int) -> Floats:

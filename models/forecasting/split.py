@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from models.data.bounds import Bounds
 from models.data.panel import Panel
 from models.evaluation.intervals import Calibration, Interval, Prediction
 from models.evaluation.quantiles import check_levels, levels_of, read_quantiles
 from models.forecasting.bounding import limits_of, note_unbounded, replace_row_bounds
 from models.forecasting.forecast import Forecast, Note
+from models.forecasting.notes import series_notes
 from models.network.spec import Spec
-from models.types import Floats
 
 
 class ForecastInput(NamedTuple):
@@ -37,7 +35,7 @@ def split_forecast(
 ) -> list[Forecast]:
     """Return the rows and steps of each of ``inputs`` from ``prediction``, the prediction for all of them."""
     starts, limits = panel.freq.after(panel.starts, panel.observed_lengths), limits_of(specs)
-    series_notes, trained = _series_notes(specs, panel, prediction.spread), specs[0].horizon
+    on_series, trained = series_notes(specs, panel, prediction), specs[0].horizon
     unbounded = dict(note_unbounded(panel, limits, prediction.bounds))
     bounds = replace_row_bounds(prediction.bounds, [one.panel for one in inputs], [one.bounds for one in inputs])
     prediction = calibration.correct(prediction._replace(bounds=bounds))
@@ -58,8 +56,8 @@ def split_forecast(
                 "and their intervals are extrapolated"
             )
             notes = (Note(code="beyond_trained_horizon", message=message),)
-        if series_notes:
-            notes = (*notes, *(note for i, note in series_notes if rows.start <= i < rows.stop))
+        if on_series:
+            notes = (*notes, *(note for i, note in on_series if rows.start <= i < rows.stop))
         if unbounded and one.bounds is None:
             notes = (*notes, *(note for i, note in unbounded.items() if rows.start <= i < rows.stop))
         median = bounded.median[rows, steps]
@@ -79,22 +77,3 @@ def split_forecast(
             )
         )
     return forecasts
-
-
-def _series_notes(specs: Sequence[Spec], panel: Panel, spread: Floats) -> list[tuple[int, Note]]:
-    """Return notes on single series, each with the series' number."""
-    context, lengths, missing = max(spec.context for spec in specs), panel.observed_lengths, panel.missing
-    notes, left_out = [], [spec for spec in specs if spec.context > 0]
-    for i in np.flatnonzero((lengths < context) & (lengths == 0)).tolist():
-        message = f"the series has no history: {len(left_out)} of {len(specs)} members, which read it, are left out"
-        notes.append((i, Note(code="members_left_out", message=message, unique_id=panel.ids[i])))
-    for i in np.flatnonzero((lengths < context) & (lengths > 0)).tolist():
-        message = f"the series has {lengths[i]} points; the model reads up to {context}, so it is less accurate"
-        notes.append((i, Note(code="short_history", message=message, unique_id=panel.ids[i])))
-    for i in np.flatnonzero(missing).tolist():
-        message = f"{missing[i]} values are missing; they are masked, not imputed"
-        notes.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
-    for i in np.flatnonzero(spread[:, 0] == 0).tolist():
-        message = "the last values are constant; the forecast repeats them and the intervals have no width"
-        notes.append((i, Note(code="constant_history", message=message, unique_id=panel.ids[i])))
-    return notes

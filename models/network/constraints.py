@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 from models.data.calendar import parse_freq
 from models.data.calendar_features import check_country
+from models.data.transforms import TRANSFORMS
 from models.data.validation import MAX_COVARIATES, MAX_VALUE
 from models.errors import Fault, InputError, excerpt
 from models.network.cells import CELLS
 from models.network.encoders import ENCODERS
 from models.network.fields import bad_field, check_choice, check_flag, check_names, check_range, refuse
 from models.network.losses import LOSSES
-from models.network.scaling import SCALINGS, TRANSFORMS
+from models.network.scaling import SCALINGS
 from models.network.spec_fields import ROLES, SpecFields
 from models.network.strategies import STRATEGIES
 

@@ -12,16 +12,17 @@ import numpy as np
 from models.data.calendar import parse_freq
 from models.data.calendar_features import calendar_features, holiday_features, times_of
 from models.data.panel import Panel
+from models.data.transforms import Change, change_of
 from models.data.windows import take
 from models.network.cells import CELLS
 from models.network.likeness import UNKNOWN, usual_range
-from models.network.scaling import Change, Scale, change_of, fill, normalise
+from models.network.scaling import SCALINGS, Scale, fill, normalise
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES, frames
 from models.types import Float32, Floats, Inputs, Ints
 
 MAX_FLOAT32 = 1e38  # about the largest float32
-MIN_PRIOR = 1e-6
+MAX_UNIT_WINDOWS = 1_000  # on which the typical spread of a window is measured
 OPTIONAL_FACTS = {"facts/usual": (2, 2)}
 
 
@@ -29,19 +30,22 @@ class Facts(NamedTuple):
     """Statistics of the training panel; stored among a forecaster's weights as ``facts/…``.
 
     ``mean`` and ``deviation`` (K,) of each numeric covariate, in the order of ``numeric``; ``prior`` (2,): the median
-    level and the spread of a series, used where windows are not normalised by their own. ``usual`` (2, 2): the range of
-    its windows' ratios (see ``models.network.likeness``), unknown in bundles of earlier releases.
+    level and the spread of a series, used where windows are not normalised by their own. ``unit`` (2,): the median
+    spread of a window, and the median share of its level, 0 unless all values are positive; used where a window has too
+    few values to have a spread. Bundles of earlier releases have 0 for both. ``usual`` (2, 2): the range of its
+    windows' ratios (see ``models.network.likeness``), unknown in such bundles.
     """
 
     mean: Float32
     deviation: Float32
     prior: Float32
+    unit: Float32
     usual: Float32 = UNKNOWN
 
     @classmethod
     def none(cls) -> "Facts":
         """Return facts for a network that reads a past and has no covariates."""
-        return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(2, np.float32))
+        return cls(*(np.zeros(size, np.float32) for size in (0, 0, 2, 2)))
 
     def to_weights(self) -> Inputs:
         """Return the facts as named arrays; an unknown range is left out."""
@@ -51,14 +55,14 @@ class Facts(NamedTuple):
 
 def facts_in(weights: Mapping[str, Float32]) -> Facts:
     """Return the facts among a forecaster's weights."""
-    mean, deviation, prior = (weights[f"facts/{name}"] for name in ("mean", "deviation", "prior"))
-    return Facts(mean, deviation, prior, weights.get("facts/usual", UNKNOWN))
+    mean, deviation, prior, unit = (weights[f"facts/{name}"] for name in ("mean", "deviation", "prior", "unit"))
+    return Facts(mean, deviation, prior, unit, weights.get("facts/usual", UNKNOWN))
 
 
 def fact_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a spec's facts by name, without those that may be unknown (``OPTIONAL_FACTS``)."""
     count = len(numeric(spec))
-    return {"facts/mean": (count,), "facts/deviation": (count,), "facts/prior": (2,)}
+    return {"facts/mean": (count,), "facts/deviation": (count,), "facts/prior": (2,), "facts/unit": (2,)}
 
 
 def numeric(spec: Spec) -> list[str]:
@@ -77,11 +81,13 @@ def facts_of(spec: Spec, panel: Panel) -> Facts:
         values = values[np.isfinite(values)]
         mean.append(values.mean() if values.size else 0.0)
         deviation.append(values.std() if values.size else 0.0)
-    facts = mean, deviation, _prior(spec, panel) if spec.by_panel else (0, 0)
+    by_panel = spec.by_panel
+    facts = mean, deviation, _prior(spec, panel) if by_panel else (0, 0), (0, 0) if by_panel else _unit(spec, panel)
     arrays = (np.asarray(value, dtype=np.float64) for value in facts)
-    first, second, prior = (np.clip(array, -MAX_FLOAT32, MAX_FLOAT32).astype(np.float32) for array in arrays)
+    first, second, prior, unit = (np.clip(array, -MAX_FLOAT32, MAX_FLOAT32).astype(np.float32) for array in arrays)
     learns = STRATEGIES[spec.strategy].learns and spec.context > 0
-    return Facts(first, second, prior, usual_range(panel, spec.context, spec.season) if learns else UNKNOWN)
+    usual = usual_range(panel, spec.context, spec.season) if learns else UNKNOWN
+    return Facts(first, second, prior, unit, usual)
 
 
 def _prior(spec: Spec, panel: Panel) -> tuple[float, float]:
@@ -94,7 +100,27 @@ def _prior(spec: Spec, panel: Panel) -> tuple[float, float]:
     if not series:
         return 0.0, 1.0
     level = float(np.median([y.mean() for y in series]))
-    return level, max(float(np.abs(np.concatenate(series) - level).mean()), MIN_PRIOR)
+    return level, float(np.abs(np.concatenate(series) - level).mean()) or 1.0
+
+
+def _unit(spec: Spec, panel: Panel) -> tuple[float, float]:
+    """Return the median spread of a window of ``panel`` and, if all values are positive, its median share of the level.
+
+    Both are of transformed values; 0 without a window that has a spread. A logarithm has no level to take a share of.
+    """
+    ends = np.flatnonzero(~np.isnan(panel.y)) + 1
+    if len(ends) > MAX_UNIT_WINDOWS:
+        ends = ends[np.linspace(0, len(ends) - 1, MAX_UNIT_WINDOWS).astype(np.int64)]
+    series = np.searchsorted(panel.indptr, ends - 1, side="right") - 1
+    past = take(panel.y, panel, series, ends - panel.indptr[series] - spec.context, spec.context)
+    changed = change_of(spec.transform, past).apply(past)
+    scale = SCALINGS[spec.scaling].normalise(changed, spec.season, np.zeros(2, np.float32)).scale
+    known = scale.spread[:, 0] > 0
+    if not known.any():
+        return 0.0, 0.0
+    spread, level = scale.spread[known, 0], np.abs(scale.level[known].mean(axis=1))
+    shared = spec.transform == "none" and bool((panel.y[ends - 1] > 0).all())
+    return float(np.median(spread)), float(np.median(spread / level)) if shared else 0.0
 
 
 class Batch(NamedTuple):
@@ -156,7 +182,7 @@ class Reader:
             begun = windows[np.arange(len(raw)), (~np.isnan(windows)).any(axis=2).argmax(axis=1)]
         change = change_of(spec.transform, begun)
         scaling = "panel" if spec.by_panel else spec.scaling
-        values, scale = normalise(change.apply(begun), spec.season, scaling, self.facts.prior)
+        values, scale = normalise(change.apply(begun), spec.season, scaling, self.facts.prior, self.facts.unit)
         if begun is not raw:
             values = scale.to_window(change.apply(raw))
         known = self.known(series, at, raw.shape[1], ahead)

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from models.types import Float32, Floats
 
-# A spread below this share of the level is rounding, not signal: the window counts as constant.
-MIN_SPREAD = 1e-12
+# A spread up to this share of the level is rounding of float64, not signal: the window has no spread of its own.
+MIN_SPREAD = 16 * float(np.finfo(np.float64).eps)
+MIN_CONSTANT = 8  # equal values that show a series to be constant; fewer only where the window is shorter
+NO_UNIT: Float32 = np.zeros(2, dtype=np.float32)  # learned unit of a network that learned none
+PERIODIC_UNIT = 0.01  # unit of a window that repeats itself exactly, as a share of its mean absolute deviation
 # In window units: no point of a window of up to 10,000 is farther from its level, but a point after the window may be.
 MAX_DEVIATION = 1e4
 
@@ -23,11 +26,18 @@ class Scale(NamedTuple):
     """The units of a batch of windows.
 
     ``level`` (B, season or 1): the zero of the k-th step after the window, repeated for later seasons; ``spread``
-    (B, 1): the unit, 0 for a constant window.
+    (B, 1): the unit, 0 for a constant window; ``measured`` (B, 1): whether the unit is that of the window itself, or 0,
+    and not the one that training learned for windows with too few values.
     """
 
     level: Floats
     spread: Floats
+    measured: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, level: Floats, spread: Floats) -> "Scale":
+        """Return the scale of windows that have units of their own."""
+        return cls(level, spread, np.ones(spread.shape, dtype=np.bool_))
 
     def ahead(self, steps: int) -> Floats:
         """Return the level of each of the next ``steps``, (B, steps)."""
@@ -52,9 +62,31 @@ class Scaled(NamedTuple):
     scale: Scale
 
 
-def normalise(past: Floats, season: int, scaling: str, prior: Float32) -> Scaled:
-    """Return ``past`` (B, T), each row with an observed value, in the units of the named scaling."""
-    return SCALINGS[scaling].normalise(past, season, prior)
+def normalise(past: Floats, season: int, scaling: str, prior: Float32, unit: Float32 = NO_UNIT) -> Scaled:
+    """Return ``past`` (B, T), each row with an observed value, in the units of the named scaling.
+
+    A row without a spread of its own is constant only if it has ``MIN_CONSTANT`` equal values, or is full of them. With
+    fewer values its spread is unknown: it gets the learned ``unit`` (2,), a spread and, above 0 for positive data, a
+    share of the level instead.
+    """
+    scaled = SCALINGS[scaling].normalise(past, season, prior)
+    if (scaled.scale.spread > 0).all():
+        return scaled
+    return scaled._replace(scale=_complete_units(past, scaled.scale, unit))
+
+
+def _complete_units(past: Floats, scale: Scale, unit: Float32) -> Scale:
+    """Return ``scale`` with a unit for each row that is not shown to be constant."""
+    count, centre = (~np.isnan(past)).sum(axis=1, keepdims=True), _mean(past)
+    deviation = _mean(np.abs(past - centre))
+    varies = deviation > MIN_SPREAD * np.abs(centre)
+    unknown = (scale.spread == 0) & ~varies & (count < min(MIN_CONSTANT, past.shape[1]))
+    size, share = (float(value) for value in unit)
+    learned = np.where(share * np.abs(centre) > 0, share * np.abs(centre), size)
+    spread = np.where(unknown, learned, scale.spread)
+    # A scaling by season has no spread where each season equals the last.
+    spread = np.where((scale.spread == 0) & varies, PERIODIC_UNIT * deviation, spread)
+    return Scale(scale.level, spread, ~unknown)
 
 
 def by_last_season(past: Floats, season: int, prior: Float32) -> Scaled:
@@ -86,13 +118,13 @@ def by_season(past: Floats, season: int, prior: Float32) -> Scaled:
     level = np.where(np.isnan(filled[:, -season:]), _mean(past), filled[:, -season:])
     spread = np.nan_to_num(_mean(np.abs(change)))
     spread = np.where(spread <= MIN_SPREAD * np.abs(level).max(axis=1, keepdims=True), 0.0, spread)
-    return Scaled(_to_units(change, spread), Scale(level, spread))
+    return Scaled(_to_units(change, spread), Scale.of(level, spread))
 
 
 def by_training_panel(past: Floats, season: int, prior: Float32) -> Scaled:
     """Measure from the level and in the spread of the training panel, ``prior`` (2,)."""
     level, spread = (np.full((len(past), 1), float(value)) for value in prior)
-    return Scaled(_to_units(past - level, spread), Scale(level, spread))
+    return Scaled(_to_units(past - level, spread), Scale.of(level, spread))
 
 
 class Scaling(NamedTuple):
@@ -115,7 +147,7 @@ SCALINGS = {
 def _normalise_around(past: Floats, level: Floats, spread: Floats | None = None) -> Scaled:
     unit = _mean(np.abs(past - level)) if spread is None else spread
     unit = np.where(unit <= MIN_SPREAD * np.abs(level), 0.0, unit)
-    return Scaled(_to_units(past - level, unit), Scale(level, unit))
+    return Scaled(_to_units(past - level, unit), Scale.of(level, unit))
 
 
 def _to_units(away: Floats, spread: Floats) -> Float32:
@@ -156,53 +188,3 @@ def fill(values: NDArray[np.floating], season: int) -> NDArray[np.floating]:
         before = before[:, : now.shape[1]]
         now[...] = np.where(np.isnan(now), before, now)
     return filled
-
-
-class Transform(NamedTuple):
-    """A monotonic function and its inverse, for rows whose observed values are all positive."""
-
-    apply: Callable[[Floats], Floats]
-    invert: Callable[[Floats], Floats]
-
-
-POWER = 0.25  # of Box and Cox: between the logarithm (0) and the values themselves (1); the fourth root
-MAX_LOG = 230.0  # e to this is 1e100, the largest value that a panel may hold
-
-
-UNCHANGED = Transform(lambda values: values, lambda values: values)
-TRANSFORMS: dict[str, Transform] = {
-    "none": UNCHANGED,
-    "log": Transform(np.log, lambda values: np.exp(np.minimum(values, MAX_LOG))),
-    "boxcox": Transform(  # Box & Cox (1964), "An Analysis of Transformations"
-        lambda values: (np.power(values, POWER) - 1) / POWER,
-        lambda values: np.power(np.maximum(values * POWER + 1, 0.0), 1 / POWER),
-    ),
-}
-
-
-class Change(NamedTuple):
-    """A transform of those rows of a batch that it is defined for: ``positive`` (B, 1)."""
-
-    transform: Transform
-    positive: NDArray[np.bool_]
-
-    def apply(self, values: Floats) -> Floats:
-        """Return ``values`` (B, any) transformed; a value without one (0 or less after a positive past) is NaN."""
-        if self.transform is UNCHANGED:
-            return values
-        good = self.positive & (values > 0)
-        changed = self.transform.apply(np.where(good, values, 1.0))
-        return np.where(self.positive, np.where(good, changed, np.nan), values)
-
-    def invert(self, values: Floats) -> Floats:
-        """Undo ``apply``."""
-        if self.transform is UNCHANGED:
-            return values
-        return np.where(self.positive, self.transform.invert(np.where(self.positive, values, 0.0)), values)
-
-
-def change_of(transform: str, past: Floats) -> Change:
-    """Return the named transform for the rows of ``past`` (B, T) whose values are all positive."""
-    if transform == "none":
-        return Change(UNCHANGED, np.zeros((len(past), 1), dtype=np.bool_))
-    return Change(TRANSFORMS[transform], np.logical_not((past <= 0).any(axis=1, keepdims=True)))

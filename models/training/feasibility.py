@@ -49,11 +49,26 @@ def check(panel: Panel, members: Sequence[MemberPlan], searches: bool = False) -
         check_training(spec, training)
         check_covariates(spec, panel)
         check_bounds(panel, spec.limits, "non_negative" if spec.bounds is None else "bounds")
+        _check_transform(spec, panel)
         if faults := list(_useless_covariates(spec, before_backtest)):
             raise InputError(faults)
         split(before_backtest, training.min_points(spec.context), spec.horizon, training.patience > 0)
     if searches:
         check(before_backtest, members)
+
+
+def _check_transform(spec: Spec, panel: Panel) -> None:
+    """Refuse a transform of positive values on data that are not all above 0.
+
+    Raises:
+        SpecError: ``not_positive`` with the first series that has such a value.
+    """
+    if spec.transform == "none" or not (low := np.flatnonzero(panel.y <= 0)).size:
+        return
+    first = panel.ids[int(np.searchsorted(panel.indptr, low[0], side="right")) - 1]
+    message = f"the transform {spec.transform} needs values above 0; series {excerpt(first)} has {panel.y[low[0]]:g}"
+    hint = "leave transform out, or add a constant to the values before they are sent"
+    raise SpecError.of("not_positive", message, hint, field="transform")
 
 
 def _useless_covariates(spec: Spec, panel: Panel) -> Iterator[Fault]:

@@ -101,11 +101,12 @@ def train_pipeline(
         scored = evaluate(predict_all, origins, statistical, corrects_mean=corrects_mean)
         made = scored.calibration
         entry = CheckpointEntry(
-            {"report": scored.report.to_json(), "count": made.count, "mean": list(made.mean)}, {"radii": made.radii}
+            {"report": scored.report.to_json(), "count": made.count, "mean": list(made.mean)},
+            {"radii": made.radii} if made.beyond is None else {"radii": made.radii, "beyond": made.beyond},
         )
         found = hooks.checkpoint.finish("backtest", entry)
     mean = MeanCorrection(*found.facts.get("mean", ()))  # earlier releases measured none
-    calibration = Calibration(found.arrays["radii"], found.facts["count"], mean=mean)
+    calibration = Calibration(found.arrays["radii"], found.facts["count"], found.arrays.get("beyond"), mean=mean)
     evaluation = Evaluation(BacktestReport.from_json(found.facts["report"]), calibration)
     served = _refit(panel, members, blended, hooks) if refit else blended
     if refit and not hooks.keeps_refit(blended, served, origins):

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from itertools import count, product
 from typing import Any
 
+from models.data.transforms import TRANSFORMS
 from models.network.cells import CELLS
 from models.network.losses import LOSSES
-from models.network.scaling import SCALINGS, TRANSFORMS
+from models.network.scaling import SCALINGS
 from models.network.spec import Spec
 from models.network.strategies import STRATEGIES
 from tests.models.samples import small_spec

@@ -150,6 +150,17 @@ def test_a_backtest_that_the_parent_was_trained_on_has_a_warning(house: House, a
     assert [warning["code"] for warning in acme.forecast()["warnings"]] == ["optimistic_backtest"]
 
 
+def test_intervals_whose_backtest_held_far_fewer_or_more_values_than_they_say_have_a_warning(
+    house: House, acme: Caller
+) -> None:
+    with house.database.write() as session:
+        off = report(coverage={"80": 0.47, "95": 0.9}).to_json()
+        session.execute(update(Version).values(scores=off))
+    (warning,) = acme.forecast()["warnings"]
+    assert warning["code"] == "coverage_off"
+    assert warning["message"] == "its intervals of 80 % held 47 % of the values in its backtest"
+
+
 def test_a_served_baseline_has_a_warning(house: House) -> None:
     house.register(seasonal_naive(season=2), skill=0.0)
     answer = house.acme.forecast()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.data.windows import take
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
 from models.evaluation.backtest import CHUNK, MIN_STATISTICAL, evaluate
@@ -173,7 +174,7 @@ def knows(error, spread=1.5):
     """Return a predictor that knows the future except for ``error``: a number, or one for each moment."""
 
     def predict(panel, series, at, horizon):
-        truth = np.stack([panel.series(i)[k : k + horizon] for i, k in zip(series, at, strict=True)])
+        truth = take(panel.y, panel, series, at, horizon)
         wrong = error(panel, series, at) if callable(error) else np.full(len(at), error)
         return Prediction.of_points(np.nan_to_num(truth) + spread * wrong[:, None], np.full((len(at), 1), spread))
 
@@ -255,7 +256,7 @@ def test_a_model_with_quantiles_is_calibrated_on_its_own_bands():
         return Prediction.of_quantiles(known.median, known.spread, known.median[:, :, None] + [-3.0, 0.0, 3.0], levels)
 
     found = evaluate(predict, origins_of(panel, plan_for(panel, 6, 12), 12))
-    assert found.calibration.radius(80, 6) == pytest.approx([-2] * 6)  # all truths are 3 within: 2 spreads too wide
+    assert found.calibration.radius(80, 6) == pytest.approx([0] * 6)  # all truths are the median
     assert found.report.coverage == {"80": 1.0, "95": 1.0}
 
 
@@ -282,13 +283,39 @@ def test_moments_are_forecast_in_chunks_and_scored_as_one():
     panel, sizes = noisy(100), []
 
     def predict(panel, series, at, horizon):
-        sizes.append(len(at))
+        if horizon == 6:  # not those rolled beyond the horizon
+            sizes.append(len(at))
         return knows(lambda _, series, __: series / 100.0)(panel, series, at, horizon)
 
     origins = origins_of(panel, plan_for(panel, 6, 12), 12)
     found = evaluate(predict, origins)
     assert (sum(sizes), max(sizes) <= CHUNK, len(sizes)) == (len(origins), True, math.ceil(len(origins) / CHUNK))
     assert found.report.scores["model"]["rmse"] == pytest.approx(1.5 * np.sqrt(np.mean((np.arange(100) / 100) ** 2)))
+
+
+def test_errors_beyond_the_horizon_are_those_of_rolled_forecasts_from_the_same_origins():
+    """The forecast errs by the number of the step: 80 % of the errors at 2 H to 3 H are within their steps."""
+    panel, asked = noisy(5), []
+
+    def predict(panel, series, at, horizon):
+        asked.append(horizon)
+        truth = take(panel.y, panel, series, at, horizon)
+        return Prediction.of_points(np.nan_to_num(truth) + np.arange(1.0, horizon + 1), np.ones((len(at), 1)))
+
+    found = evaluate(predict, origins_of(panel, plan_for(panel, 6, 12), 12))
+    assert sorted(set(asked)) == [6, 24]
+    known = found.calibration.beyond[:, 79]
+    assert ((known >= [6 * 1, 6 * 1.5, 6 * 2, 6 * 3]) & (known <= [6 * 1.5, 6 * 2, 6 * 3, 6 * 4])).all()
+    by_steps = found.report.intervals["model"]["coverage_by_steps"]
+    assert by_steps["first"]["80"] > 0.9  # equal errors, but for rounding
+    assert 0.7 <= by_steps["beyond"]["80"] <= 1
+
+
+def test_a_backtest_without_values_beyond_the_horizon_measures_none():
+    panel = panel_of(np.arange(12.0) ** 2)
+    found = evaluate(knows(0.5), origins_of(panel, BacktestPlan(horizon=2, origins=1, stride=1), 1))
+    assert found.calibration.beyond is None
+    assert not found.calibration.measured_beyond
 
 
 def test_memory_grows_with_the_panel_and_not_with_the_windows_of_it():

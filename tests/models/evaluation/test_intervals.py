@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.data.transforms import TRANSFORMS, Change
 from models.errors import InputError
-from models.evaluation.intervals import LEVELS, Prediction, band, calibrate, interpolate_quantile
+from models.evaluation.intervals import LEVELS, Basis, Prediction, Rolled, band, calibrate
+from models.evaluation.prediction import interpolate_quantile
 
 NAN = np.nan
 
@@ -76,11 +78,46 @@ def test_a_level_that_is_not_a_percentage_is_refused(level):
         calibrated(ladder(200)).radius(level, 1)
 
 
-def test_steps_beyond_the_calibrated_ones_grow_with_the_square_root():
-    radii = calibrated(ladder(9, horizon=4)).radius(90, 16)
-    assert radii[:4].tolist() == [9] * 4
-    assert radii[4:].tolist() == pytest.approx([9 * (step / 4) ** 0.5 for step in range(5, 17)])
-    assert radii[15] == pytest.approx(18)
+def test_without_errors_beyond_the_trained_steps_widths_grow_with_the_square_root_of_the_step():
+    calibration = calibrated(ladder(9, horizon=4))
+    (made,) = calibration.intervals(points(1, 16), [90]).values()
+    assert made.hi[0, :4].tolist() == [9] * 4
+    assert made.hi[0, 4:].tolist() == pytest.approx([9 * (step / 4) ** 0.5 for step in range(5, 17)])
+    assert made.lo[0, 15] == pytest.approx(-18)
+
+
+def test_errors_beyond_the_trained_steps_give_their_own_radii():
+    """Radii 9 to step 4; errors of steps 5 and 6 are 3 times as large, of the others up to step 16 five times."""
+    factor = np.array([1, 1, 1, 1, 3, 3, *[5] * 10])
+    rolled = Rolled(points(20, 16), ladder(20, horizon=16) * factor, np.arange(20))
+    calibration = calibrate(points(9, 4), ladder(9, horizon=4), rolled)
+    (made,) = calibration.intervals(points(1, 32), [90]).values()
+    assert made.hi[0, :5].tolist() == [9, 9, 9, 9, 57]  # ceil(41 * 0.9) of two steps: the 37th of 40 is 19, times 3
+    assert made.hi[0, 7:14].tolist() == [95] * 7  # the middle of the range from 6 to 8 is 7: from there on 19 times 5
+    assert made.hi[0, 31] == pytest.approx(95 * (32 / 14) ** 0.5)  # beyond the middle of the last range
+    assert (np.diff(made.hi - made.lo)[0, 3:] >= 0).all()
+
+
+def test_a_width_never_falls_below_that_of_the_last_trained_step():
+    small = Rolled(points(20, 8), ladder(20, horizon=8) * 0.01, np.arange(20))
+    (made,) = calibrate(points(9, 2), ladder(9, horizon=2), small).intervals(points(1, 8), [90]).values()
+    assert made.hi[0].tolist() == [9] * 8
+
+
+def test_levels_that_few_residuals_of_a_step_support_are_pooled_over_the_steps():
+    """One wild value among 19 of a step is its 95th percentile; of 190 values of ten steps it is not."""
+    rng = np.random.default_rng(5)
+    residuals = rng.normal(size=(19, 10)) * np.arange(1, 11)
+    residuals[3, 4] = 1000.0
+    calibration = calibrated(residuals)
+    ratio = calibration.radius(95, 10) / calibration.radius(80, 10)
+    assert ((ratio > 1) & (ratio < 3)).all()
+    assert calibration.radius(80, 10)[9] > 4 * calibration.radius(80, 10)[0]  # each step keeps its own unit
+
+
+def test_a_step_with_many_residuals_is_calibrated_by_itself():
+    residuals = np.concatenate([ladder(400), 7 * ladder(400)], axis=1)
+    assert calibrated(residuals).radius(80, 2).tolist() == [321, 7 * 321]  # ceil(401 * 0.8)
 
 
 def test_a_shorter_horizon_has_the_first_radii():
@@ -91,8 +128,8 @@ def test_each_step_counts_its_observed_values():
     residuals = np.concatenate([ladder(9, horizon=2), [[NAN, 10.0], [np.inf, 11.0]]])
     calibration = calibrated(residuals)
     assert calibration.count == 9
-    # the second step has 1 to 11, of which the eleventh: ceil(12 * 0.9)
-    assert calibration.radius(90, 2).tolist() == [9, 11]
+    # The medians are 5 and 6. In these units the 19th of all 20 values, ceil(21 * 0.9), is 9 / 5.
+    assert calibration.radius(90, 2).tolist() == pytest.approx([9, 10.8])
 
 
 def test_constant_windows_are_left_out_and_the_others_scaled_by_their_spread():
@@ -159,22 +196,74 @@ def head(centre, width):
     return Prediction.of_quantiles(centre[:, None], np.ones((len(centre), 1)), quantiles, (0.1, 0.5, 0.9))
 
 
+Z = 1.2816  # normal score of 90 percent: of the outermost quantiles
+SHARE = 0.05  # window units for each unit of score, beside the quantiles
+
+
 def test_calibration_widens_a_band_that_is_too_narrow():
-    """Four values lie 1, 2, 3 and 4 above bands of different width: the fourth of four is the radius for 80 percent."""
+    """Four values lie at 2 times their bands of different width: so does the interval of another width."""
     width = np.array([5.0, 6.0, 7.0, 8.0])
-    calibration = calibrate(head(np.zeros(4), width), (width + np.arange(1, 5))[:, None])
-    assert calibration.radius(80, 1).tolist() == [4]
+    calibration = calibrate(head(np.zeros(4), width), 2 * (width + SHARE * Z)[:, None])
+    assert calibration.radius(80, 1) == pytest.approx([2 * Z], rel=1e-4)
     (made,) = calibration.intervals(head(np.zeros(1), np.array([10.0])), [80]).values()
-    assert (made.lo.item(), made.hi.item()) == (-14, 14)
+    assert (made.lo.item(), made.hi.item()) == pytest.approx((-20 - 2 * SHARE * Z, 20 + 2 * SHARE * Z), rel=1e-4)
 
 
 def test_calibration_narrows_a_band_that_is_too_wide_but_never_inside_out():
     width = np.full(9, 5.0)
     calibration = calibrate(head(np.zeros(9), width), np.linspace(-3, 3, 9)[:, None])
-    assert calibration.radius(80, 1).tolist() == [-2]  # ceil(10 * 0.8): the second largest of |truth| is 3, less 5
+    # ceil(10 * 0.8): the second largest of |truth| is 3, 3 / 5 of the band
+    assert calibration.radius(80, 1) == pytest.approx([3 / (5 + SHARE * Z) * Z], rel=1e-4)
     narrow = calibration.intervals(head(np.zeros(1), np.array([1.0])), [80])[80]
-    assert narrow.lo.item() == narrow.hi.item() == 0
-    assert calibration.radius(80, 4).tolist() == [-2] * 4  # nor does it narrow more and more beyond
+    assert (narrow.lo.item(), narrow.hi.item()) == pytest.approx((-0.63, 0.63), rel=0.01)
+
+
+def test_an_exact_forecast_of_varying_data_keeps_a_width():
+    calibration = calibrate(points(20, 2), np.zeros((20, 2)))
+    (made,) = calibration.intervals(points(1, 2, spread=10.0), [80]).values()
+    assert (made.hi > 0).all()
+    assert (made.hi < 0.01).all()
+
+
+def test_coinciding_quantiles_leave_a_width_and_the_median_inside():
+    flat = head(np.zeros(40), np.zeros(40))
+    calibration = calibrate(flat, np.random.default_rng(0).normal(size=(40, 1)))
+    for lo, hi in calibration.intervals(flat, [50, 80]).values():
+        assert ((lo < 0) & (hi > 0)).all()
+
+
+def logarithms(median, unit):
+    """Predictions of a network that sees the logarithms of its data."""
+    rows = len(median)
+    change = Change(TRANSFORMS["log"], np.ones((rows, 1), dtype=bool))
+    basis = Basis(change, np.full((rows, 1), unit), np.ones((rows, 1), dtype=bool))
+    return Prediction.of_points(median, np.full((rows, 1), unit), basis)
+
+
+def test_intervals_of_logarithms_are_ratios():
+    """The errors are factors from e to e^9: 80 percent are within e^8, on both sides."""
+    actual = np.exp(np.arange(1.0, 10) * np.array([1, -1, 1, -1, 1, -1, 1, -1, 1]))[:, None]
+    calibration = calibrate(logarithms(np.ones((9, 1)), 1.0), actual)
+    assert calibration.radius(80, 1) == pytest.approx([8])
+    (made,) = calibration.intervals(logarithms(np.array([[5.0]]), 1.0), [80]).values()
+    assert (made.lo.item(), made.hi.item()) == pytest.approx((5 * np.exp(-8), 5 * np.exp(8)))
+
+
+def test_the_width_of_a_falling_positive_forecast_does_not_fall_beyond_the_trained_steps():
+    calibration = calibrate(logarithms(np.ones((9, 2)), 1.0), np.exp(ladder(9, horizon=2) / 10))
+    falling = np.exp(-np.arange(8.0))[None]
+    (made,) = calibration.intervals(logarithms(falling, 1.0), [80]).values()
+    widths = (made.hi - made.lo)[0]
+    assert (np.diff(widths[1:]) >= -1e-12).all()
+    assert ((made.lo > 0) & (made.lo < falling) & (falling < made.hi)).all()
+
+
+def test_windows_that_are_all_constant_have_any_level_without_width():
+    nothing = calibrate(points(9, 2, spread=0.0), np.zeros((9, 2)))
+    made = nothing.intervals(points(2, 3, spread=0.0), [80, 95])
+    assert [interval.hi.tolist() for interval in made.values()] == [[[0.0] * 3] * 2] * 2
+    with pytest.raises(InputError, match="needs more than the 0 calibration residuals"):
+        nothing.intervals(points(2), [80])
 
 
 @given(st.integers(0, 99), st.lists(st.integers(1, 99), min_size=2, max_size=6))
@@ -202,7 +291,7 @@ def test_bands_of_any_width_are_calibrated_to_their_level(claimed):
         assert ((lo <= actual) & (actual <= hi)).mean() == pytest.approx(level / 100, abs=0.03)
 
 
-def test_scales_widen_intervals_about_the_mean():
+def test_scales_widen_intervals_about_the_median():
     calibration = calibrated(ladder(9))
     stretch = np.ones(99)
     stretch[89] = 2

@@ -106,7 +106,9 @@ def test_the_interval_score_of_m4_needs_nineteen_residuals():
 
 
 def test_undefined_interval_scores_are_none():
-    nothing = {"coverage": {"80": None, "95": None}, "wql": None, "msis": None}
+    none = {"80": None, "95": None}
+    parts = dict.fromkeys(("first", "middle", "last", "beyond"), none)
+    nothing = {"coverage": none, "coverage_by_steps": parts, "wql": None, "msis": None}
     actual = np.ones((30, 2))
     assert interval_score(flat(30, 2), actuals_of(actual), np.zeros(30, dtype=int)) == nothing  # one origin
     assert interval_score(flat(30, 2, spread=0.0), actuals_of(actual), np.arange(30)) == nothing

@@ -30,11 +30,12 @@ def test_a_bundle_of_format_1_gives_the_same_forecasts_as_before(kind):
     assert found.intervals[80].hi[:, :steps] == pytest.approx(mean + radius, rel=1e-6)
 
 
-def test_there_are_bundles_of_format_1_and_they_are_rewritten_in_format_2():
+def test_there_are_bundles_of_format_1_and_they_are_rewritten_in_format_3():
     assert len(OLD_KINDS) == 6
     data = bundle.to_bytes(bundle.from_bytes((OLD / "lstm_seq2seq.bundle").read_bytes()))
     header, _ = unpack(data)
-    assert (header["format"], len(header["members"]), header["shares"]) == (2, 1, [1.0])
+    assert (header["format"], len(header["members"]), header["shares"]) == (3, 1, [1.0])
+    assert header["intervals"] == "additive"
 
 
 @pytest.mark.parametrize(

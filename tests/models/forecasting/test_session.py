@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from models.data.transforms import TRANSFORMS
 from models.engines.onnx import OnnxEngine
 from models.errors import InputError, ModelBroken
 from models.forecasting.forecaster import Member, RunnableMember, forecast, make_runnable, predict
@@ -15,7 +16,6 @@ from models.forecasting.session import append, begin, check_enough, forecast_ses
 from models.forecasting.session import predict as session_predict
 from models.network.cells import CELLS
 from models.network.losses import LOSSES
-from models.network.scaling import TRANSFORMS
 from tests.models.kinds import KNOWN, LEARNING, name_of, spec_of
 from tests.models.samples import (
     faults_of,

@@ -153,9 +153,17 @@ def test_a_series_without_history_is_normalised_by_the_panel():
 
 def test_facts_are_stored_among_the_weights():
     spec = plain_spec(past_covariates=("load",), static_covariates=("size",))
-    facts = Facts(np.float32([1, 2]), np.float32([3, 4]), np.float32([5, 6]))
+    facts = Facts(np.float32([1, 2]), np.float32([3, 4]), np.float32([5, 6]), np.float32([7, 8]))
     assert {name: value.shape for name, value in facts.to_weights().items()} == fact_shapes(spec)
     assert all((a == b).all() for a, b in zip(facts_in(facts.to_weights()), facts, strict=True))
+
+
+def test_the_learned_unit_is_the_usual_spread_of_a_window_and_its_share_of_the_level():
+    swings = facts_of(plain_spec(), panel_of([10.0, 30.0] * 20, [100.0, 300.0] * 20))
+    assert swings.unit[1] == pytest.approx(0.5, rel=0.2)  # 10 of 20, and 100 of 200
+    signed = facts_of(plain_spec(), panel_of([-10.0, 10.0] * 20))
+    assert signed.unit.tolist() == [pytest.approx(10, rel=0.2), 0]
+    assert facts_of(plain_spec(), panel_of([3.0] * 20)).unit.tolist() == [0, 0]
 
 
 def test_facts_of_extreme_covariates_are_finite_float32():

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.network.scaling import MAX_DEVIATION, SCALINGS, Scale, change_of, fill, normalise
+from models.data.transforms import change_of
+from models.network.scaling import MAX_DEVIATION, SCALINGS, Scale, fill, normalise
 
 NAN = np.nan
 NUMBERS = st.lists(st.floats(-1e3, 1e3), min_size=6, max_size=6)
@@ -17,7 +18,7 @@ PRIOR = np.zeros(2, np.float32)  # of a panel; these scalings ignore it
 
 def window(*values, scaling="level", season=1):
     """Values, level and spread of one window."""
-    values, (level, spread) = normalise(np.array([values]), season, scaling, PRIOR)
+    values, (level, spread, _) = normalise(np.array([values]), season, scaling, PRIOR)
     return values[0].tolist(), level[0].tolist(), spread[0].tolist()
 
 
@@ -53,7 +54,7 @@ def test_scaling_seasonal_subtracts_the_value_one_season_before():
     # changes 1, 4, 2, 2; the next values are measured from 4 and 11 in turn
     assert (level, spread) == ([4.0, 11.0], [2.25])
     assert values == pytest.approx([NAN, NAN, 1 / 2.25, 4 / 2.25, 2 / 2.25, 2 / 2.25], nan_ok=True)
-    scale = Scale(np.array([level]), np.array([spread]))
+    scale = Scale.of(np.array([level]), np.array([spread]))
     assert scale.to_data(np.float32([[0, 0, 1]])).tolist() == [[4.0, 11.0, 6.25]]
     assert scale.to_window(np.array([[4.0, 15.5, 6.25]])).tolist() == [[0, 2, 1]]
 
@@ -106,8 +107,47 @@ def test_rounding_around_a_high_level_counts_as_constant():
     assert window(1e12 + 1e-4, 1e12, 1e12 + 1e-4, 1e12)[2] == [0.0]
 
 
+@pytest.mark.parametrize("scaling", ["level", "last", "standard"])
+@pytest.mark.parametrize("level", [0.0, 1e12, 1e13, 1e14])
+def test_a_variation_that_float64_holds_is_no_rounding(level, scaling):
+    assert window(*(level + np.array([10.0, 20, 30, 20])), scaling=scaling)[2] == [pytest.approx(7.5, rel=0.4)]
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-9, 1e90])
+def test_units_are_measured_at_any_scale(size):
+    assert window(1 * size, 3 * size, 1 * size, 3 * size)[2] == pytest.approx([size], rel=1e-9)
+
+
+LEARNED = np.array([4.0, 0.5], dtype=np.float32)  # a spread of 4, or half of the level
+
+
+def scale_of(*values, scaling="level", unit=LEARNED):
+    """Spread of one window with a learned unit, and whether it is measured."""
+    scale = normalise(np.array([values]), 1, scaling, PRIOR, unit).scale
+    return scale.spread.item(), bool(scale.measured.item())
+
+
+def test_one_observed_value_has_an_unknown_spread_and_gets_the_learned_unit():
+    assert scale_of(*[NAN] * 19, 16.0) == (8.0, False)  # half of 16
+    assert scale_of(*[NAN] * 19, 0.0) == (4.0, False)
+    assert scale_of(*[NAN] * 19, 16.0, unit=np.float32([4.0, 0.0])) == (4.0, False)
+    assert scale_of(*[NAN] * 19, 16.0, unit=np.zeros(2, np.float32)) == (0.0, False)
+
+
+def test_only_enough_equal_values_are_constant():
+    assert scale_of(*[NAN] * 13, *[16.0] * 7) == (8.0, False)
+    assert scale_of(*[NAN] * 12, *[16.0] * 8) == (0.0, True)
+    assert scale_of(5.0, 5.0, 5.0) == (0.0, True)  # the window is full
+
+
+def test_seasons_that_repeat_exactly_have_a_small_unit_and_constant_ones_none():
+    assert scale_of(1.0, 3.0, 1.0, 3.0) == (pytest.approx(1.0), True)
+    repeated = normalise(np.array([[1.0, 3.0] * 5]), 2, "seasonal", PRIOR).scale
+    assert (repeated.spread.item(), repeated.measured.item()) == (pytest.approx(0.01), True)
+
+
 def test_a_jump_after_a_nearly_constant_window_stays_finite():
-    after = Scale(np.array([[0.0]]), np.array([[1e-90]])).to_window(np.array([[1e100, -1e100, 2.0]]))
+    after = Scale.of(np.array([[0.0]]), np.array([[1e-90]])).to_window(np.array([[1e100, -1e100, 2.0]]))
     assert after.tolist() == [[MAX_DEVIATION, -MAX_DEVIATION, MAX_DEVIATION]]
 
 

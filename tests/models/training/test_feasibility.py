@@ -43,6 +43,8 @@ def test_members_that_can_be_trained_and_scored_pass():
         ({"future_covariates": ("empty",)}, "constant_covariate", "future_covariates", "'empty' has no value"),
         ({"future_covariates": ("late",)}, "constant_covariate", "future_covariates", "before the backtest"),
         ({"future_covariates": ("rare",)}, "unknown_future", "future_covariates", "is known at only"),
+        ({"transform": "log"}, "not_positive", "transform", "needs values above 0; series 's0' has 0"),
+        ({"transform": "boxcox"}, "not_positive", "transform", "needs values above 0"),
         ({"static_covariates": ("price",)}, "constant_covariate", "static_covariates", "is the same everywhere"),
     ],
 )
