@@ -1,5 +1,7 @@
 """From a panel to a forecast: rollout, timestamps, intervals, notes and refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -195,9 +197,10 @@ def test_members_that_read_history_are_left_out_for_a_series_without_any():
 
 def test_the_bounds_hold_for_series_with_and_without_history_in_one_batch():
     panel = with_covariates(panel_of([NAN, NAN, NAN], [0, 9, 0, 9, 0, 0.5]), size=[1] * 3 + [2] * 6)
-    found = forecast(cold_and_naive(non_negative=True), flat_calibration(2), panel, 2, [95])
+    wide = replace(flat_calibration(2), radii=10 * flat_calibration(2).radii)
+    found = forecast(cold_and_naive(non_negative=True), wide, panel, 2, [95])
     assert (found.intervals[95].lo >= 0).all()
-    unbounded = forecast(cold_and_naive(), flat_calibration(2), panel, 2, [95]).intervals[95].lo
+    unbounded = forecast(cold_and_naive(), wide, panel, 2, [95]).intervals[95].lo
     assert (unbounded < 0).any(axis=1).all()
 
 

@@ -67,7 +67,8 @@ def assert_alike(predicted, expected):
     for name in ("mean", "spread", "quantiles"):
         one, other = getattr(predicted, name), getattr(expected, name)
         assert (one is None) == (other is None)
-        assert one is None or one == pytest.approx(other, rel=1e-6, abs=1e-6)
+        # Networks compute in float32: rounding is a share of the largest value.
+        assert one is None or one == pytest.approx(other, rel=1e-6, abs=1e-6 * max(1.0, np.abs(other).max()))
     assert np.isfinite(predicted.median).all()
 
 
