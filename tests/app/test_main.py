@@ -9,6 +9,7 @@ from app.settings import Settings
 
 
 def test_the_collector_looks_seldom_while_the_service_runs_and_as_before_afterwards(tmp_path: Path) -> None:
+    gc.unfreeze()  # a command that ran in this process leaves frozen objects
     app, before = create_app(Settings(data_dir=tmp_path)), (gc.get_threshold(), gc.get_freeze_count())
 
     async def run() -> tuple[int, int]:
