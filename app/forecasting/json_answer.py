@@ -89,7 +89,7 @@ def _head(provenance: Provenance, freq: Freq, horizon: int, bounds: Bounds, note
 
 
 def _doubts(version: ResolvedVersion, backtest: Skill) -> Iterator[WarningAnswer]:
-    """Yield warnings about a version whose skill is doubtful or unknown."""
+    """Yield the warnings about a version: seasonal naive itself, no skill, unknown skill, an optimistic backtest."""
     if version.spec.strategy == "seasonal_naive":
         message = "this version is seasonal naive itself: no trained network had a lower error when it was selected"
         yield WarningAnswer(code="baseline_served", message=message)

@@ -98,7 +98,7 @@ class Batcher:
         return work.answer
 
     def refuse(self) -> None:
-        """Refuse more work; what waits is still done."""
+        """Refuse new requests from now on; those that wait already are still forecast."""
         self._quick.stopped = self._small.stopped = self._large.stopped = True
 
     def stop(self) -> None:

@@ -88,7 +88,7 @@ def contiguous_values(tail: Panel, rows: Panel) -> Floats | None:
 
 
 def extend(tail: Panel, values: Floats) -> Panel:
-    """Return ``tail``, whose series have equal lengths, followed by ``values`` (N, k)."""
+    """Append the ``values`` (N, k) to the N series of ``tail``, which have equal lengths, and return the new panel."""
     count = len(tail)
     y = np.concatenate([tail.y.reshape(count, -1), values], axis=1)
     return Panel(tail.ids, tail.starts, y.ravel(), np.arange(count + 1) * y.shape[1], tail.freq, tail.utc)

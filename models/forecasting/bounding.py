@@ -12,7 +12,7 @@ from models.network.spec import Spec
 
 
 def limits_of(specs: Sequence[Spec]) -> Bounds:
-    """Return the bounds of a forecaster whose members have ``specs``: the loosest."""
+    """Return the lowest lower and the highest upper bound of ``specs``; none where one of them has none."""
     return specs[0].limits if len(specs) == 1 else loosest([spec.limits for spec in specs])
 
 

@@ -48,7 +48,7 @@ def refuse(faults: Iterable[Fault | None]) -> None:
 
 
 def bad_field(field: str, message: str, hint: str) -> Fault:
-    """Return the fault of a field whose value cannot be used."""
+    """Return a fault with the code ``bad_field``: the name of the field, its error and the remedy."""
     return Fault(code="bad_field", field=field, message=message, hint=hint)
 
 

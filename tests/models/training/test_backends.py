@@ -1,42 +1,23 @@
 """Whole trainings on each Keras backend, in processes of their own: Keras chooses its backend when it is imported."""
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.models.keras_process import NEEDS_JAX, run_on
 from tests.models.training.train_every_kind import KINDS
 
-ROOT = Path(__file__).parents[3]
-NO_JAX = "JAX is not installed; `make test` does so: pip install '.[jax]'"
 NO_TORCH = (
     "torch is not installed: it is 200 MB to 3 GB large, and the service does not need it; pip install '.[torch]'"
 )
-NEEDS_JAX = pytest.mark.skipif(find_spec("jax") is None, reason=NO_JAX)
 ALL = [f"{cell}-{strategy}" for cell, strategy in KINDS]
 FEW = ("rnn-iterative", "lstm-seq2seq", "gru-direct", "peephole-decoder")
 
 
 def run(backend: str, *arguments: str) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.models.training.train_every_kind", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    results = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {one["backend"] for one in results} == {backend}
-    return results
+    return run_on(backend, "tests.models.training.train_every_kind", *arguments)
 
 
 @pytest.fixture(scope="module")
