@@ -163,11 +163,9 @@ def _concatenate(parts: Iterable[tuple[Ints, Prediction]]) -> Prediction:
     kept = [part for _, part in parts]
     median, mean, spread = (np.concatenate([part[i] for part in kept]) for i in range(3))
     quantiles = [part.quantiles for part in kept if part.quantiles is not None]
-    bases = [part.basis for part in kept]
-    change = bases[0].change._replace(positive=np.concatenate([basis.change.positive for basis in bases]))
-    unit, measured = (np.concatenate(each) for each in zip(*((b.unit, b.measured) for b in bases), strict=True))
+    basis = Basis.join([part.basis for part in kept])
     joined, bounds = np.concatenate(quantiles) if quantiles else None, join_bounds([part.bounds for part in kept])
-    return Prediction(median, mean, spread, joined, kept[0].levels, Basis(change, unit, measured), bounds)
+    return Prediction(median, mean, spread, joined, kept[0].levels, basis, bounds)
 
 
 def _mean_correction(prediction: Prediction, actuals: Actuals, origin: Ints) -> MeanCorrection:

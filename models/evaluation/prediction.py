@@ -29,6 +29,29 @@ class Basis(NamedTuple):
         """Return the basis of windows that are not transformed."""
         return cls(Change(UNCHANGED, np.zeros(unit.shape, np.bool_)), unit, np.ones(unit.shape, np.bool_))
 
+    @classmethod
+    def join(cls, bases: Sequence["Basis"]) -> "Basis | None":
+        """Return the basis of the windows of all ``bases``, one after the other; None if their transforms differ."""
+        if any(basis.change.transform is not bases[0].change.transform for basis in bases):
+            return None
+        positive, unit, measured = (
+            np.concatenate(arrays)
+            for arrays in zip(*((b.change.positive, b.unit, b.measured) for b in bases), strict=True)
+        )
+        return cls(bases[0].change._replace(positive=positive), unit, measured)
+
+    @classmethod
+    def average(cls, bases: Sequence["Basis"], shares: Sequence[float]) -> "Basis":
+        """Return the basis of a mean of predictions of the same windows, weighted by ``shares``.
+
+        It is transformed as the first of ``bases``, in the mean unit of those with its transform.
+        """
+        first = bases[0]
+        alike = [i for i, basis in enumerate(bases) if basis.change.transform is first.change.transform]
+        weights = [shares[i] for i in alike]
+        unit = np.average([bases[i].unit for i in alike], axis=0, weights=weights) if sum(weights) else first.unit
+        return first._replace(unit=unit, measured=np.logical_and.reduce([basis.measured for basis in bases]))
+
     @property
     def is_transformed(self) -> bool:
         """Whether there is a transform; it may still not apply to some rows."""

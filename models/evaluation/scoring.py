@@ -144,7 +144,11 @@ def interval_score(
     ``rolled``: forecasts beyond the horizon, halved in the same way by their own origins.
     """
     late = origin > origin.max() // 2
-    early_rolled, late_rolled = (None, None) if rolled is None else _halves(rolled)
+    early_rolled = late_rolled = None
+    if rolled is not None:
+        is_late = rolled.origin > rolled.origin.max() // 2
+        early_rolled = rolled.rows(~is_late)
+        late_rolled = rolled.rows(is_late & (rolled.prediction.spread[:, 0] > 0))
     calibration = calibrate(prediction.rows(~late), actuals.actual[~late], early_rolled)
     rows = late & (prediction.spread[:, 0] > 0)
     measured, actual, scale = prediction.rows(rows), actuals.actual[rows], actuals.scale[rows]
@@ -170,11 +174,6 @@ def interval_score(
         "wql": wql,
         "msis": None if msis is None else _mean(msis),
     }
-
-
-def _halves(rolled: Rolled) -> tuple[Rolled, Rolled]:
-    late = rolled.origin > rolled.origin.max() // 2
-    return rolled.rows(~late), rolled.rows(late & (rolled.prediction.spread[:, 0] > 0))
 
 
 def _coverage_beyond(calibration: Calibration, rolled: Rolled | None, trained: int) -> dict[str, float | None]:

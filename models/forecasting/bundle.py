@@ -85,7 +85,11 @@ def from_bytes(data: bytes) -> Forecaster:
     if header.get("format") == 1:
         header, arrays = _upgrade(header, arrays)
     if header.get("format") == 2:
-        header, arrays = _upgrade_2(header, arrays)
+        # Intervals of format 2 are additive, and its members learned no unit.
+        members = header.get("members")
+        count = min(len(members), MAX_MEMBERS) if isinstance(members, list) else 0
+        arrays = {f"{i}/facts/unit": np.zeros(2, dtype=np.float32) for i in range(count)} | arrays
+        header = {**header, "format": 3, "intervals": "additive"}
     if header.get("format") != FORMAT:
         written = excerpt(header.get("format"))
         raise BundleError(f"bundle format {written} cannot be read; this release reads formats 1 to {FORMAT}")
@@ -176,14 +180,6 @@ def _upgrade(header: JsonObject, arrays: NamedArrays) -> tuple[JsonObject, Named
     named["0/encoder_0/kernel"] = np.concatenate(rows if spec.lags else rows[:2])
     facts = {f"0/{name}": np.zeros(shape, dtype=np.float32) for name, shape in fact_shapes(spec).items()}
     return {**header, "format": 2, "members": [fields], "shares": [1.0]}, {**named, **facts, _RADII: radii}
-
-
-def _upgrade_2(header: JsonObject, arrays: NamedArrays) -> tuple[JsonObject, NamedArrays]:
-    """Return a bundle of format 2 in format 3: its intervals are additive, its members learned no unit."""
-    members = header.get("members")
-    count = len(members) if isinstance(members, list) else 0
-    units = {f"{i}/facts/unit": np.zeros(2, dtype=np.float32) for i in range(min(count, MAX_MEMBERS))}
-    return {**header, "format": 3, "intervals": "additive"}, {**units, **arrays}
 
 
 def sha256(data: bytes) -> str:

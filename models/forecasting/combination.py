@@ -20,7 +20,7 @@ def combine(predictions: Sequence[Prediction], shares: Sequence[float]) -> Predi
         np.average(parts, axis=0, weights=shares)
         for parts in zip(*((p.median, p.mean, p.spread) for p in predictions), strict=True)
     )
-    basis = _combine_bases([p.basis for p in predictions], shares)
+    basis = Basis.average([p.basis for p in predictions], shares)
     levels = {tuple(p.levels) for p in predictions if p.quantiles is not None}
     if len(levels) != 1:
         return Prediction(median, mean, spread, own_basis=basis)
@@ -36,31 +36,13 @@ def join_rows(parts: Sequence[tuple[Ints, Prediction]], levels: Collection[tuple
     """
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     median, mean, spread = (np.concatenate([part[i] for _, part in parts])[order] for i in range(3))
-    basis = _join_bases([part.basis for _, part in parts], order)
+    joined = Basis.join([part.basis for _, part in parts])
+    basis = None if joined is None else joined.rows(order)
     if len(levels) != 1:
         return Prediction(median, mean, spread, own_basis=basis)
     (known,) = levels
     quantiles = np.concatenate([_quantiles_at(part, known) for _, part in parts])[order]
     return Prediction(median, mean, spread, quantiles, known, basis)
-
-
-def _combine_bases(bases: Sequence[Basis], shares: Sequence[float]) -> Basis:
-    first = bases[0]
-    alike = [i for i, basis in enumerate(bases) if basis.change.transform is first.change.transform]
-    weights = [shares[i] for i in alike]
-    unit = np.average([bases[i].unit for i in alike], axis=0, weights=weights) if sum(weights) else first.unit
-    return first._replace(unit=unit, measured=np.logical_and.reduce([basis.measured for basis in bases]))
-
-
-def _join_bases(bases: Sequence[Basis], order: Ints) -> Basis | None:
-    """Return the basis of all windows, in ``order``; None, which means the spread, if the transforms differ."""
-    if len({id(basis.change.transform) for basis in bases}) > 1:
-        return None
-    positive, unit, measured = (
-        np.concatenate(arrays)[order]
-        for arrays in zip(*((b.change.positive, b.unit, b.measured) for b in bases), strict=True)
-    )
-    return Basis(bases[0].change._replace(positive=positive), unit, measured)
 
 
 def _quantiles_at(prediction: Prediction, levels: Sequence[float]) -> Floats:
