@@ -17,7 +17,7 @@ from app.schemas.forecasts import (
     BoundPair,
     Level,
     Quantile,
-    check_parts,
+    check_pair,
 )
 from app.schemas.job_bodies import DatasetJobBody, Horizon, VersionName
 from app.store.jobs import NewJob
@@ -55,7 +55,7 @@ class BatchRequest(DatasetJobBody):
 
     @model_validator(mode="after")
     def _consistent(self) -> "BatchRequest":
-        check_parts(self)
+        check_pair(self.non_negative, self.bounds)
         return self
 
 

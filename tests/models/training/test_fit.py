@@ -182,7 +182,8 @@ def test_a_history_that_is_too_short_is_refused_with_the_length_it_needs():
 def test_a_strategy_that_cannot_learn_needs_no_training():
     spec = replace(TINY, strategy="seasonal_naive", skip=False)
     reports = []
-    assert set(fit(spec, QUICK, PANEL, reports.append)) == {"facts/mean", "facts/deviation", "facts/prior"}
+    facts = {f"facts/{name}" for name in ("mean", "deviation", "prior", "unit")}
+    assert set(fit(spec, QUICK, PANEL, reports.append)) == facts
     assert reports == []
 
 
