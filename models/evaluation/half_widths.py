@@ -14,11 +14,13 @@ import numpy as np
 
 from models.types import Floats
 
+MAX_CACHED = 200  # radii whose weights are kept: they are the same for all forecasts of a version
+UNIT_SCORE = np.ones(1)
 SHARE_OF_UNIT = 0.05  # window units for each unit of score added to a model's own quantiles, which may coincide
 
 
 class HalfWidths(NamedTuple):
-    """Half-widths on one side: linear through ``sizes`` (B, H or 1, K) at the normal ``scores`` (K,), both from 0 on.
+    """Half-widths on one side: linear from 0 at score 0 through ``sizes`` (B, H or 1, K) at the normal ``scores`` (K,).
 
     Beyond the last score they are proportional to it.
     """
@@ -28,19 +30,17 @@ class HalfWidths(NamedTuple):
 
     def at(self, radii: Floats) -> Floats:
         """Return the half-widths at the scores ``radii`` (H,) of the steps, (B, H); NaN where a radius is NaN."""
-        last = self.scores[-1]
-        within = np.minimum(radii, last)
-        weights = np.stack([np.interp(within, self.scores, one) for one in np.eye(len(self.scores))], axis=1)
-        weights[:, -1] *= np.maximum(radii, last) / last
-        return np.asarray((self.sizes * weights).sum(axis=2))
+        weights = _weights(self.scores.tobytes(), radii.tobytes())
+        return np.asarray(np.einsum("bhk,hk->bh", self.sizes, weights))
 
     def score_of(self, distances: Floats) -> Floats:
         """Return the scores whose half-widths are ``distances`` (B, H): the inverse of ``at``; NaN without a width."""
-        lower, upper, last = self.sizes[..., :-1], self.sizes[..., 1:], self.sizes[..., -1]
+        upper, last = self.sizes, self.sizes[..., -1]
+        lower = np.concatenate([np.zeros_like(upper[..., :1]), upper[..., :-1]], axis=-1)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             passed = np.clip((distances[..., None] - lower) / (upper - lower), 0, 1)
             beyond = np.maximum(distances - last, 0) / last * self.scores[-1]
-            return np.asarray(passed @ np.diff(self.scores) + beyond)
+            return np.asarray(passed @ np.diff(self.scores, prepend=0.0) + beyond)
 
     def after(self, trained: int, horizon: int, measured: bool) -> "HalfWidths":
         """Return the half-widths of ``horizon`` steps, with others beyond the ``trained`` ones.
@@ -70,25 +70,39 @@ class Sides(NamedTuple):
 
 def sides_of(median: Floats, quantiles: Floats | None, levels: Sequence[float], unit: Floats) -> Sides:
     """Return the half-widths of predictions: ``median`` (B, H), ``quantiles`` (B, H, Q) or None, ``unit`` (B, 1)."""
-    plain = HalfWidths(np.array([0.0, 1.0]), np.stack([np.zeros_like(unit), unit], axis=2))
+    plain = HalfWidths(UNIT_SCORE, unit[:, :, None])
     if quantiles is None:
         return Sides(plain, plain)
-    scores = _normal_scores(tuple(levels))
     made = []
-    for sign in (-1.0, 1.0):
-        beside = np.flatnonzero(sign * scores > 0)[:: int(sign)]
-        if len(beside) == 0:
+    for sign, (beside, scores) in zip((-1, 1), _quantiles_beside(tuple(levels)), strict=True):
+        if len(scores) == 0:
             made.append(plain)
             continue
-        own = np.maximum(sign * (quantiles[:, :, beside] - median[:, :, None]), 0.0)
-        known = np.abs(scores[beside])
-        sizes = own + (SHARE_OF_UNIT * known) * unit[:, :, None]
-        padded = np.concatenate([np.zeros((*median.shape, 1)), sizes], axis=2)
-        made.append(HalfWidths(np.concatenate([[0.0], known]), padded))
+        own = quantiles[:, :, beside] - median[:, :, None]
+        sizes = np.maximum(own if sign > 0 else -own, 0.0)
+        sizes += (SHARE_OF_UNIT * scores) * unit[:, :, None]
+        made.append(HalfWidths(scores, sizes))
     return Sides(*made)
 
 
 @lru_cache(maxsize=100)
-def _normal_scores(levels: tuple[float, ...]) -> Floats:
-    """Return the normal scores of ``levels``, (Q,); 0 for the median."""
-    return np.array([0.0 if level == 0.5 else NormalDist().inv_cdf(level) for level in levels])
+def _quantiles_beside(levels: tuple[float, ...]) -> tuple[tuple[slice, Floats], tuple[slice, Floats]]:
+    """Return the quantiles below and above the median, the nearest first, with the distances of their normal scores."""
+    below, above = (sum(sign * (level - 0.5) > 0 for level in levels) for sign in (-1, 1))
+    scores = np.array([abs(NormalDist().inv_cdf(level)) for level in levels])
+    first = len(levels) - above
+    return (
+        (slice(below - 1, None, -1) if below else slice(0), scores[:below][::-1].copy()),
+        (slice(first, None), scores[first:]),
+    )
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def _weights(scores: bytes, radii: bytes) -> Floats:
+    """Return the weight of each size in the half-width of a step, (H, K), from float64 scores (K,) and radii (H,)."""
+    known, wanted = np.frombuffer(scores), np.frombuffer(radii)
+    last, through = known[-1], np.concatenate([[0.0], known])
+    within = np.minimum(wanted, last)
+    weights = np.stack([np.interp(within, through, one) for one in np.eye(len(through))[1:]], axis=1)
+    weights[:, -1] *= np.maximum(wanted, last) / last
+    return weights

@@ -124,8 +124,11 @@ class Calibration:
         if constant.all():
             return {level: Interval(prediction.median, prediction.median) for level in wanted}
         made: dict[int, Interval] = {}
+        basis, varies = prediction.basis, None if not constant.any() else ~constant
+        least = np.maximum(MIN_HALF_WIDTH * basis.unit, ROUNDING * np.abs(basis.apply(prediction.median)))
         for level, sides in zip(wanted, self.half_widths(prediction, wanted), strict=True):
-            half = Interval(*(self._widen(prediction, side) * ~constant for side in sides))
+            lo, hi = (self._widen(side, least) for side in sides)
+            half = Interval(lo, hi) if varies is None else Interval(lo * varies, hi * varies)
             made[level] = self._to_data(prediction, half, made[max(made)] if made else None)
         return made
 
@@ -143,10 +146,9 @@ class Calibration:
         for level in range(1, self.highest_level + 1):
             yield scores / self.radius(level, scores.shape[1])
 
-    def _widen(self, prediction: Prediction, half: Floats) -> Floats:
-        """Return a half-width that exceeds rounding, and beyond the trained steps never falls."""
-        basis, last = prediction.basis, len(self.radii) - 1
-        least = np.maximum(MIN_HALF_WIDTH * basis.unit, ROUNDING * np.abs(basis.apply(prediction.median)))
+    def _widen(self, half: Floats, least: Floats) -> Floats:
+        """Return half-widths (B, H) that are at least ``least``, and beyond the trained steps never fall."""
+        last = len(self.radii) - 1
         half = np.maximum(half, least)
         if half.shape[1] > last + 1:
             half[:, last:] = np.maximum.accumulate(half[:, last:], axis=1)
