@@ -1,9 +1,8 @@
 """Our side of ``make bench-training``: ``python -m benchmarks.contestants NAME RACE.npz`` prints seconds as JSON.
 
 ``ours`` is ``models.training.fit.fit`` on the backend ``KERAS_BACKEND``. ``keras`` is plain Keras: the same network
-with
-``compile`` and ``fit`` on windows laid out in memory. ``memory`` measures the memory of ``ours``. ``products`` measures
-the matrix products of the network alone, the lower limit of every implementation.
+with ``compile`` and ``fit`` on windows laid out in memory. ``memory`` measures the memory of ``ours``. ``products``
+measures the matrix products of the network alone, the lower limit of every implementation.
 """
 
 import json
@@ -100,9 +99,8 @@ def fit_race(race: Race, panel: Panel, on_epoch: Callable[[int], None]) -> None:
 def products(race: Race) -> list[float]:
     """Return the seconds of each timed round of the unavoidable matrix products, each in one BLAS call.
 
-    At every step: the state times the recurrent weights (forward), the gradient of the gates times the same
-    (backward); at
-    the end the gradient of the weights over all steps. Gates, input and optimiser are left out.
+    At every step: the state times the recurrent weights (forward), and the gradient of the gates times the same weights
+    (backward). At the end: the gradient of the weights over all steps. Gates, input and optimiser are left out.
     """
     rng, gates = np.random.default_rng(0), 3 * race.units
     state, weights, gradient = (

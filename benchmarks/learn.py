@@ -55,8 +55,7 @@ class Teacher:
         """Return a predictor trained on ``panel``.
 
         With ``held`` None it is made as by a job of the service, with intervals from its own backtest. Otherwise the
-        newest
-        ``held`` points are excluded from training, and there are no intervals.
+        newest ``held`` points are excluded from training, and there are no intervals.
         """
         spec = suggest(panel, {**fields, **self.recipe.fields}, self.recipe.name)
         training = suggest_training(panel, spec, {**self.recipe.training, "seed": self.seed}, self.recipe.name)

@@ -1,6 +1,6 @@
 """Refusal of requests whose query or Content-Type is not that which their route declares.
 
-A misspelt filter must not answer with the whole list, and a table sent to a JSON route is no malformed JSON.
+Otherwise a misspelt filter would return the whole list, and a table sent to a JSON route be called malformed JSON.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -42,7 +42,7 @@ class Discard(asyncio.Protocol):
         self._ended = ended
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass the end on to the protocol before this one."""
+        """Tell the protocol that this one has replaced."""
         self._ended(exc)
 
 
@@ -74,7 +74,7 @@ class LingeringTransport:
 
 
 class LingeringProtocol(HttpToolsProtocol):
-    """HTTP protocol on a lingering transport."""
+    """HTTP protocol of uvicorn whose connection is a ``LingeringTransport``."""
 
     def __init__(self, drain: Drain, **parts: Any) -> None:
         super().__init__(**parts)

@@ -62,7 +62,7 @@ def cost_gflop(settings: Settings, loaded: LoadedModel, series: int, horizon: in
 
 
 def trimmed(panel: Panel, loaded: LoadedModel) -> Panel:
-    """Return ``panel`` without the old points that no forecast depends on, if most of its points are such.
+    """Return ``panel`` without the old points that no forecast depends on, if these are most of its points.
 
     A panel with a value out of the model's bounds stays whole: each value decides whether its series is bounded.
     """

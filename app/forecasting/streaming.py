@@ -38,8 +38,8 @@ async def stream_parts(
 ) -> AsyncGenerator[bytes, None]:
     """Yield the pieces of an answer: one for each part, and a last one with the outcome.
 
-    An error in the first part is raised, for nothing has been sent yet, and ``report`` does not hear of it; a later
-    one is sent as the last piece.
+    An error in the first part is raised, for nothing has been sent yet, and is not passed to ``report``; a later one is
+    sent as the last piece.
 
     Raises:
         Exception: ``make`` raised it for the first part.

@@ -118,8 +118,8 @@ class AliasRefresher:
         """Report that ``version`` could not be loaded or forecast no finite numbers; return its replacement.
 
         The replacement is the newest loadable version that its alias has pointed at. Every request gets it, with a note
-        that states the reason, until the alias moves. The future raises ``error`` if there is none, and if
-        the request gave the version by its number.
+        that states the reason, until the alias moves. The future raises ``error`` if there is none, and if the request
+        gave the version by its number.
         """
         if version.alias is None:
             return failed(error)

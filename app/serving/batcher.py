@@ -259,7 +259,7 @@ def together(works: Sequence[Work]) -> Iterator[Result]:
 
 
 def one_by_one(works: Sequence[Work]) -> Iterator[Result]:
-    """Yield the results, each of a pass of its own."""
+    """Yield the results; each forecast has a pass of its own."""
     for work in works:
         yield from together([work])
 

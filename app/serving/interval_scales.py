@@ -37,9 +37,10 @@ class ScaledModel(NamedTuple):
 class IntervalScales:
     """Cache of interval scale factors; safe to use from several threads.
 
-    A thread reads the factors of all versions in use every ``refresh_s`` seconds. No caller waits for it: a version
-    that is new here keeps its calibrated intervals, and one that was unused for a while its last factors, until the
-    thread, which starts at once, has read them. It waits ``gather_s`` for other new versions, to read them together.
+    A thread reads the factors of all versions in use every ``refresh_s`` seconds. No caller waits for it: until the
+    thread, which starts at once, has read the factors, a version that is new here keeps its calibrated intervals, and
+    one that was unused for a while keeps its last factors. It waits ``gather_s`` for other new versions, to read them
+    together.
     """
 
     def __init__(

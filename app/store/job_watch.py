@@ -1,4 +1,4 @@
-"""Watchers of jobs: one query every half second reads the news of all watched jobs of a process."""
+"""Watchers of jobs: one query every half second reads the updates of all watched jobs of a process."""
 
 import asyncio
 import logging

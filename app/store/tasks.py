@@ -47,7 +47,7 @@ class Task:
 class VersionFacts:
     """Version without its bytes; ``dataset_id`` is of the data set whose revision it learned from.
 
-    Both ids are None for an imported version: what it learned from is unknown.
+    Both ids are None for an imported version: the data that it learned from are unknown.
     """
 
     id: int

@@ -62,9 +62,9 @@ class JobLines:
 
 
 def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = load_job_functions) -> int:
-    """Run jobs with the functions that ``load`` returns, until standard input closes or a job should be the last.
+    """Run jobs with the functions that ``load`` returns, until standard input closes or a job makes the process unfit.
 
-    Return the status of that job.
+    Return the exit status of that job; ``DONE`` if standard input has closed.
     """
     pipe = int(arguments[0])
     os.set_inheritable(pipe, False)

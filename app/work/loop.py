@@ -1,4 +1,4 @@
-"""Loops that live through an outage: the poll loop of every process that reads the database, and a retry."""
+"""Loops that continue through an outage: the poll loop of every process that reads the database, and a retry."""
 
 import logging
 import threading

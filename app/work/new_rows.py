@@ -10,7 +10,7 @@ from models.evaluation.data_audit import Audit, audit
 def audit_new_rows(context: JobContext, panel: Panel, payload: TrainPayload) -> Audit | None:
     """Compare the rows of ``panel``, the job's own, since the champion's revision with those before them.
 
-    None without a champion, and for one that was imported or trained on another data set: what it knew is unknown.
+    None without a champion, or if it was imported or trained on another data set: the rows that it knew are unknown.
     """
     champion = context.load_champion()
     if champion is None or champion.revision_id is None or is_of_another_dataset(context, champion):

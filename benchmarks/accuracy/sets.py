@@ -32,10 +32,8 @@ def measure(dataset: Dataset, teach: Teach, thetas: JsonObject) -> JsonObject:
     """Return the scores of the default settings on ``dataset``; only the horizon and the season are given.
 
     ``thetas`` are the results of ``theta.known``. ``ratio`` is MASE over that of seasonal naive; ``theta_ratio`` is
-    MASE
-    over that of AutoTheta on the windows with an AutoTheta forecast, None without any; ``seconds`` and
-    ``cpu_seconds`` are
-    the training time, compilation included.
+    MASE over that of AutoTheta on the windows with an AutoTheta forecast, None without any; ``seconds`` and
+    ``cpu_seconds`` are the training time, compilation included.
     """
     panel = dataset.panel()
     plan = plan_for(panel, dataset.horizon, dataset.season)

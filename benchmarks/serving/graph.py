@@ -1,8 +1,7 @@
 """The network of all contestants as one ONNX file: a window in data units to a forecast in data units.
 
-What ``models.network.scaling`` does around our own graph is here a few nodes before and behind it, so that the peers
-need
-nothing but ONNX Runtime and nobody is spared any arithmetic.
+The normalisation, which ``models.network.scaling`` computes outside of the service's own graph, is part of this one: so
+the peers need nothing but ONNX Runtime, and all contestants compute the same.
 """
 
 import numpy as np

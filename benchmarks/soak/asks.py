@@ -119,12 +119,10 @@ def hostile(models: Models) -> list[ForecastInput]:
 def session_asks(
     models: Models, name: str, rng: np.random.Generator
 ) -> Generator[ForecastInput, Said | Refusal | None, None]:
-    """Yield the requests of one session: its history, then point after point, each with the forecast of the full
-    history.
+    """Yield the requests of one session, each with the forecast of the full history: the history, then single points.
 
-    The caller sends back each answer: if the session was evicted, the next request has the whole history again;
-    after any
-    other refusal, the unread points.
+    The caller sends each answer into the generator. If the session was evicted, the next request has the whole history
+    again; after any other refusal, it has the unread points.
     """
     panel, at = waves(rng, int(rng.integers(60, 120))), int(rng.integers(14, 40))
     read = 0  # points, by the session

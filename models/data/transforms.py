@@ -1,4 +1,4 @@
-"""Monotonic transforms of positive series: a network, and the errors that its intervals are made from, see them so."""
+"""Monotonic transforms of positive series; networks read and intervals are calibrated on transformed values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ def batch_sizes(max_rows: int) -> tuple[int, ...]:
     """Return 1, 8, 64 … below ``max_rows``, and ``max_rows``: the only sizes of an engine that compiles for each.
 
     They are few because each costs 0.3 to 3 s of compiling before the first forecast (XLA on a CPU, networks of 20 to
-    64 units), while a GPU needs hardly longer for eight rows than for one. () for a ``max_rows`` of 0.
+    64 units), while a GPU needs hardly longer for eight rows than for one. For a ``max_rows`` of 0 there are none.
     """
     below = [8**power for power in range(max_rows.bit_length()) if 8**power < max_rows]
     return (*below, max_rows) if max_rows > 0 else ()

@@ -5,8 +5,8 @@ reaches it (see ``models.evaluation.half_widths``): 0 for the median. Scores are
 that the network was not fitted to; the radius for a level is their finite-sample quantile (see
 ``models.evaluation.radii``), and an interval holds every value whose score is at most the radius. These sets are nested
 by level and hold the median, so split conformal prediction is valid for them (Gupta, Kuchibhotla & Ramdas, "Nested
-Conformal Prediction and Quantile Out-of-Bag Ensemble Methods", 2022). Scores are those of transformed values, if the
-network sees such.
+Conformal Prediction and Quantile Out-of-Bag Ensemble Methods", 2022). If the network reads transformed values, scores
+are those of transformed values.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -22,7 +22,7 @@ Clip = Callable[[Floats, Ints], Floats]  # values (B, H) of the windows with the
 
 
 class MeanCorrection(NamedTuple):
-    """What the backtest adds to a mean: ``shift`` times the spread of a window and, where a window holds only zeros,
+    """Correction of a mean: ``shift`` times the spread of a window and, where a window holds only zeros,
     ``after_zeros`` in data units, since it has no spread.
     """
 

@@ -4,9 +4,9 @@ A network is trained to carry its state over a few consecutive windows; carried 
 first window become outdated, and forecasts become worse than without a state. So time is cut into segments of fixed
 length, counted in the calendar from 1970. At each boundary the state restarts: it reads the window before the segment
 and then the segment in the units of that window, as in training. So forecasts depend only on the newest points of a
-series, not on when or in how many parts they arrived. A constant window has no unit, and a half empty one a poor one:
-then the first point of the segment with a better window is used, and until then a series is read again with every
-point.
+series, not on when or in how many parts they arrived. A constant window has no unit, and the unit of a half empty one
+is unreliable: then the first point of the segment with a better window is used, and until then a series is read again
+with every point.
 """
 
 from dataclasses import replace

@@ -93,8 +93,8 @@ def _test(panel: Panel, series: Ints, spec: Spec, predict: PredictMoments) -> li
 def _amended(forecast: Forecast, panel: Panel, begin: int, tested: Sequence[_Tested], season: int) -> Forecast:
     """Return ``forecast``, whose first series is number ``begin`` of ``panel``, changed for the series ``tested``.
 
-    Where the model was worse, it is seasonal naive's; elsewhere its intervals are widened to the errors of the test.
-    The prediction remains the model's, so that realised errors are those of the model.
+    Where the model was worse, seasonal naive's forecast takes its place; elsewhere the intervals are widened to the
+    errors of the test. The prediction remains the model's, so that realised errors are those of the model.
     """
     median, mean, horizon = forecast.median.copy(), forecast.mean.copy(), forecast.median.shape[1]
     bounds = None if forecast.prediction is None else forecast.prediction.bounds
@@ -132,10 +132,10 @@ def _amended(forecast: Forecast, panel: Panel, begin: int, tested: Sequence[_Tes
 
 
 def _season_errors(history: Floats, season: int, horizon: int) -> list[Floats]:
-    """Return for each of up to ``MAX_SEASONS`` ahead the errors of seasonal naive in ``history`` (n,), ascending.
+    """Return the past errors of seasonal naive in ``history`` (n,), ascending, for 1 to ``MAX_SEASONS`` seasons ahead.
 
-    One more error, the mean distance from the mean, is added to each: a history without any errors is no proof that
-    there will be none.
+    One more error, the mean distance from the mean, is added to those of each season: that a history has no errors does
+    not show that there will be none.
     """
     y = history[-MAX_RESIDUALS:]
     spread = float(np.nanmean(np.abs(y - np.nanmean(y))))

@@ -49,7 +49,7 @@ def points_read(specs: Sequence[Spec], panel: Panel) -> int:
 
 
 def _reach(panel: Panel, season: int) -> int:
-    """Return the whole seasons, in points, that hold the newest value of each phase of each series."""
+    """Return the length, in points, of the whole seasons that hold the newest value of each phase of every series."""
     at = panel.observed_lengths
     newest = take(panel.y, panel, np.arange(len(panel)), at - season, season)
     gaps, most = np.flatnonzero(np.isnan(newest).any(axis=1) & (at > season)), 1

@@ -210,7 +210,7 @@ class Reader:
         return np.concatenate(parts, axis=2, dtype=np.float32)
 
     def _column(self, name: str, values: Floats) -> Float32:
-        """Return a covariate (B, n) as channels (B, n, k): one standardised, or one for each category of a text."""
+        """Return a covariate (B, n) as channels (B, n, k): standardised numbers, or one for each category of a text."""
         for known, texts in self.spec.categories:
             if known == name:
                 codes = self.panel.categories[name]

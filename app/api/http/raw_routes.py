@@ -34,8 +34,8 @@ class RawRoute(APIRoute):
 class FastPath:
     """ASGI application that calls some raw routes without the framework, and the framework for all other requests.
 
-    ``routes``: (method, path) -> the function of the route, which is listed in ``service`` too. What it raises is for
-    who called: the guard answers it.
+    ``routes``: (method, path) -> the function of the route, which is listed in ``service`` too. An exception of it
+    passes to the caller: the guard answers it.
     """
 
     def __init__(self, app: ASGIApp, service: FastAPI, routes: Mapping[tuple[str, str], Handler]) -> None:

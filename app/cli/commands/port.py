@@ -1,4 +1,4 @@
-"""``forecastle serve --check-port``: words for a port that cannot be listened on, before a model is trained."""
+"""``forecastle serve --check-port``: an error for a port that is taken or not allowed, before a model is trained."""
 
 import errno
 import http.client
