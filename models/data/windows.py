@@ -72,7 +72,7 @@ def newest_windows(panel: Panel, horizon: int, newest: int) -> Windows:
 
 
 def newest_points(length: int, horizon: int) -> int:
-    """Return the number of points that are held out to choose the epoch: a tenth of the series, at least one horizon."""
+    """Return the number of newest points that are held out to choose the epoch: a tenth, at least one horizon."""
     return max(horizon, int(SHARE_VALIDATION * length))
 
 
