@@ -51,7 +51,7 @@ class TrainingSpeed:
         return self.start_s + training.max_epochs * training.steps_per_epoch * self.batch_s
 
     def seconds_for(self, training: Training, refits: bool) -> float:
-        """Return the duration of ``training``, its backtest and, if it ``refits``, its training on the newest points."""
+        """Return the duration of ``training``, its backtest and, if it ``refits``, training on the newest points."""
         epochs = training.max_epochs + (refit_epochs(training.max_epochs) if refits else 0)
         return COMPILATIONS * self.start_s + epochs * training.steps_per_epoch * self.batch_s
 
