@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.edge.access import Access, Route, find_route
 from app.edge.drain import Drain
 from app.edge.exchange import Exchange
-from app.edge.problem_json import problem_response
+from app.edge.problem_json import drop_frames, problem_response
 from app.principal import Principal
 from app.problems import Forbidden, Unauthorized, Unavailable, problem_type
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
@@ -132,6 +132,7 @@ class Guard:
                 logger.error("unexpected error", exc_info=error, extra=extra)
             else:
                 logger.error("%s: %s", type(error).__name__, error, extra=extra)
+        drop_frames(error)
         if exchange.status is None:
             await response(scope, exchange.receive, exchange.send)
 

@@ -124,7 +124,22 @@ async def _answer(request: Request, error: Exception) -> Response:
     response = problem_response(error, request_id, request.scope["path"])
     if problem_type(error) is not None and response.status_code >= 500:
         logger.error("%s: %s", type(error).__name__, error, extra={"request_id": request_id})
+    if response.status_code < 500:
+        drop_frames(error)
     return response
+
+
+def drop_frames(error: BaseException | None) -> None:
+    """Cut ``error`` and the errors behind it from their stack frames, for a caller that needs no traceback any more.
+
+    A frame holds its variables, such as the body of the request, and often the error itself: a reference cycle, which
+    would stay in memory until the next garbage collection.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        behind = error.__cause__ or error.__context__
+        error.__cause__ = error.__context__ = None
+        error = behind
 
 
 def _of_known(error: Exception, kind: ProblemType) -> Problem:

@@ -1,0 +1,61 @@
+"""Memory of refused requests: it is free as soon as they are answered, without the garbage collector."""
+
+import gc
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from backports import zstd
+
+from tests.app.api.conftest import Caller, House
+from tests.app.api.tables import CSV, JSON, body
+
+MIB = 1024**2
+REFUSALS = 5
+LONG_TEXT = b'{"model":"demand","x":"' + b"x" * MIB + b'"}'
+WRONG_TABLE = b"unique_id,ds,y\n" + b"a,b,c\n" * 100_000
+WRONG_HISTORY = b'{"model":"demand","history":{"ds":[' + b'"2026-01-01",' * 75_000 + b'"x"],"y":[1]}}'
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """No garbage collection: reference cycles stay in memory."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def packed(data: bytes) -> dict[str, object]:
+    return {"content": zstd.compress(data), "headers": {"content-type": JSON, "content-encoding": "zstd"}}
+
+
+REQUESTS = {
+    "a long text in a forecast": ("/v1/forecasts", body(LONG_TEXT, JSON)),
+    "the same, compressed": ("/v1/forecasts", packed(LONG_TEXT)),
+    "a history with a wrong timestamp": ("/v1/forecasts", body(WRONG_HISTORY, JSON)),
+    "JSON that is cut off": ("/v1/forecasts", body(LONG_TEXT[:-2], JSON)),
+    "compressed data over the limit": ("/v1/forecasts", packed(b" " * 5 * MIB)),
+    "a long text in a job": ("/v1/jobs", body(LONG_TEXT, JSON)),
+    "a schedule that is cut off": ("/v1/schedules", body(LONG_TEXT[:-2], JSON)),
+    "a wrong CSV table": ("/v1/datasets?name=wrong", body(WRONG_TABLE, CSV)),
+    "a JSON table that is cut off": ("/v1/datasets?name=wrong", body(LONG_TEXT[:-2], JSON)),
+}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_a_refused_body_leaves_memory_with_its_answer(house: House, acme: Caller, kind: str) -> None:
+    path, request = REQUESTS[kind]
+    assert house.acme.ask("POST", path, **request).status_code in (400, 413, 422)
+    with without_collector():
+        tracemalloc.start()
+        try:
+            for _ in range(REFUSALS):
+                house.acme.ask("POST", path, **request)
+            held_bytes, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert held_bytes < MIB
