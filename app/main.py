@@ -63,29 +63,29 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(room.router)
     install(app)
     app.add_exception_handler(Fenced, _fenced)
-    app.door = Guard(
+    app.guard = Guard(
         FormCheck(CompressionMiddleware(_shortcut(app), settings.max_body_bytes), declared_forms(app)),
         authenticate=lambda raw: _authenticate(service.database, raw),
         attempts=lambda *claim: _attempt(service.database, *claim),
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
     )
-    app.state.drain = app.door.drain
+    app.state.drain = app.guard.drain
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
 class Guarded(FastAPI):
-    """FastAPI behind the guard, ``door``, which checks the key of each request first.
+    """FastAPI behind ``guard``, which checks the key of each request first.
 
     FastAPI's own first steps, such as reading telemetry settings from the environment, take as long as the guard.
     """
 
-    door: Guard
+    guard: Guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        await self.door(scope, receive, send)
+        await self.guard(scope, receive, send)
 
 
 def _shortcut(app: FastAPI) -> FastPath:
@@ -97,7 +97,7 @@ def _shortcut(app: FastAPI) -> FastPath:
 async def _lifespan(app: Guarded) -> AsyncIterator[None]:
     with tuned_interpreter():
         yield
-    await app.door.keys.close()
+    await app.guard.keys.close()
     app.state.service.close()
 
 

@@ -323,10 +323,15 @@ TSV_IMPORT = "from app.formats.tab_separated import panel_from_tsv\n"
 
 
 def test_a_covariate_role(source: Source) -> None:
-    path = "models/network/spec_fields.py"
-    source.insert(path, after="ROLES = {\n", text='    "lagged_covariates": Role(varies=True, known_ahead=False),\n')
     source.insert(
-        path, after="    past_covariates: tuple[str, ...] = ()\n", text="    lagged_covariates: tuple[str, ...] = ()\n"
+        "models/network/covariate_roles.py",
+        after="ROLES = {\n",
+        text='    "lagged_covariates": Role(varies=True, known_ahead=False),\n',
+    )
+    source.insert(
+        "models/network/spec_fields.py",
+        after="    past_covariates: tuple[str, ...] = ()\n",
+        text="    lagged_covariates: tuple[str, ...] = ()\n",
     )
     printed = source.run("""
 from models.network.constraints import *

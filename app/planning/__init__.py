@@ -1,8 +1,9 @@
 """Planning: a request becomes a job in which every field has a value, or is refused.
 
-Each kind of job (``train``, ``retrain``, ``tune``, ``backtest``, ``forecast``) has a module of its name: its request,
-the payload that the job table stores, ``plan``, and ``KIND``, which also names the function that does the work. A new
-kind is such a module, a module of ``app.work`` and a line in ``kinds``.
+Each kind of job (``train``, ``retrain``, ``tune``, ``backtest``, ``forecast``) has a module of its name, and ``import``
+has ``bundle_import``. A module has the request, the payload that the job table stores, ``plan``, and ``KIND``, which
+also names the function that does the work. A new kind is such a module, a module of ``app.work`` and a line in
+``kinds``.
 
 The way of a training job, from ``POST /v1/jobs`` to its answer; each file is listed where the job comes to it first:
 

@@ -12,11 +12,12 @@ from models.data.transforms import TRANSFORMS
 from models.data.validation import MAX_COVARIATES, MAX_VALUE
 from models.errors import Fault, InputError, excerpt
 from models.network.cells import CELLS
+from models.network.covariate_roles import ROLES
 from models.network.encoders import ENCODERS
 from models.network.fields import bad_field, check_choice, check_flag, check_names, check_range, refuse
 from models.network.losses import LOSSES
 from models.network.scaling import SCALINGS
-from models.network.spec_fields import ROLES, SpecFields
+from models.network.spec_fields import SpecFields
 from models.network.strategies import STRATEGIES
 
 MAX_UNROLLED_STEPS = 200  # of a cell without a fused operator: each step adds its own nodes to the graph

@@ -5,30 +5,14 @@ fields that work together, knows the registries of the parts as well.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from models.data.bounds import Bounds, Pair, merge_bounds
 from models.data.calendar import parse_freq
 from models.data.calendar_features import feature_names
+from models.network.covariate_roles import ROLES
 from models.network.fields import Fields
 
 Categories = tuple[tuple[str, tuple[str, ...]], ...]
-
-
-class Role(NamedTuple):
-    """How the covariates of one role relate to time."""
-
-    varies: bool  # one value for each point; otherwise one for the whole series
-    known_ahead: bool  # known for the steps of the forecast too
-
-
-# Field of a spec that lists covariates -> its role. Roles that are known ahead come after those that are not: this is
-# the order of the network's channels. A new role is one field of ``SpecFields`` and one entry here.
-ROLES = {
-    "past_covariates": Role(varies=True, known_ahead=False),
-    "future_covariates": Role(varies=True, known_ahead=True),
-    "static_covariates": Role(varies=False, known_ahead=True),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from models.errors import Fault, InputError, SpecError, excerpt
 from models.evaluation.origins import origins_of, plan_for
 from models.forecasting.forecaster import Forecaster, check_covariates
 from models.network.build import weight_shapes
+from models.network.covariate_roles import ROLES
 from models.network.sizes import check_training
 from models.network.spec import Spec
-from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
 from models.training.recipes import fields_again, suggest

@@ -14,12 +14,12 @@ import numpy as np
 from models.data.calendar import parse_freq
 from models.data.panel import Panel
 from models.errors import SpecError
+from models.network.covariate_roles import ROLES
 from models.network.encoders import ENCODERS
 from models.network.fields import FieldValues
 from models.network.losses import LOSSES
 from models.network.scaling import SCALINGS
 from models.network.spec import Spec, Training
-from models.network.spec_fields import ROLES
 from models.network.strategies import STRATEGIES
 from models.training.lengths import suggest_lengths
 

@@ -14,8 +14,8 @@ from models.forecasting import bundle
 from models.forecasting.forecaster import RunnableMember, check_covariates, forecast, predict
 from models.network.build import input_shapes, weight_shapes
 from models.network.cells import CELLS, Cell
+from models.network.covariate_roles import ROLES, Role
 from models.network.spec import Spec
-from models.network.spec_fields import ROLES, Role
 from models.network.strategies import STRATEGIES, Vector
 from tests.models.kinds import OPTIONS, PARTS, name_of, spec_of
 from tests.models.samples import forecaster_of, known_panel, ready_of, weights_of
