@@ -21,6 +21,10 @@ class InUse(InputError):
     """Others use the resource, so it cannot be deleted; each fault names one of them and the remedy."""
 
 
+class QuotaExceeded(InputError):
+    """The tenant has as much of something as one tenant may have; each fault names the remedy."""
+
+
 class Unauthorized(ServiceError):
     """No key, or a key that is unknown, expired or revoked."""
 
@@ -76,6 +80,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     BodyTooLarge: ProblemType(413, "body_too_large", "The body is too large"),
     UnsupportedMedia: ProblemType(415, "unsupported_media_type", "The body's type is not supported"),
     CorruptBundle: ProblemType(500, "corrupt_bundle", "The stored model is damaged"),
+    QuotaExceeded: ProblemType(429, "quota_exceeded", "The tenant has as much as it may have"),
     TooManyRequests: ProblemType(429, "too_many_requests", "Too many requests are waiting"),
     DeadlinePassed: ProblemType(504, "deadline_passed", "There was no answer in time"),
     Unavailable: ProblemType(503, "unavailable", "Not available at the moment"),

@@ -76,6 +76,18 @@ class Settings(BaseSettings):
     adapt_intervals: bool = Field(True, description="Whether intervals adapt to their realised coverage.")
     lease_s: float = Field(30.0, gt=0, description="Seconds without a heartbeat before a job is taken over.")
     poll_s: float = Field(0.5, gt=0, description="Seconds between two polls of the job table.")
+    max_job_points: int = Field(
+        50_000_000, ge=1, description="Largest number of values in the file of one job: rows x numeric columns."
+    )
+    max_job_gflop: int = Field(
+        100_000, ge=1, description="Largest cost of the forecasts of one job, in 10^9 operations."
+    )
+    max_job_s: float = Field(172_800.0, gt=0, description="Longest time that one attempt at a job may run, in seconds.")
+    max_artifact_bytes: int = Field(1024**3, ge=1024, description="Largest file of a job, in bytes.")
+    max_stored_artifact_bytes: int = Field(
+        10 * 1024**3, ge=1024, description="Bytes of all files of one tenant's jobs before more are refused."
+    )
+    artifact_days: float = Field(30.0, gt=0, description="Days that the files of a job are kept after its end.")
     max_attempts: int = Field(3, ge=1, description="Attempts at a job before it counts as failed.")
     worker_slots: int = Field(1, ge=1, le=1_000, description="Jobs that one worker runs at the same time.")
     worker_resources: Literal["cpu", "gpu", "cpu,gpu"] = Field(

@@ -46,6 +46,18 @@ def get_artifact(job_id: PathName, name: PathName, service: CurrentService, call
     return StreamingResponse(_parts(service, row.id), media_type=row.media_type, headers=headers)
 
 
+@router.delete(
+    "/v1/jobs/{job_id}/artifacts/{name}",
+    status_code=204,
+    responses=problems(403, 404),
+    summary="Delete a file of a job",
+)
+def delete_artifact(job_id: PathName, name: PathName, service: CurrentService, caller: Caller) -> None:
+    """Delete the file ``name`` of a job that has succeeded; the job and its result stay."""
+    with service.database.write() as session:
+        artifacts.delete_one(session, jobs.get(session, caller.tenant_id, job_id), name)
+
+
 def _parts(service: Service, artifact_id: int) -> Iterator[bytes]:
     """Yield the parts, each read in its own transaction: a slow client holds no database connection."""
     number = 1

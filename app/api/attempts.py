@@ -14,10 +14,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.api.http.raw_body import RawBody
 from app.api.http.services import CurrentService
+from app.planning.limits import limits_of
 from app.problems import BodyTooLarge, Unauthorized
 from app.schemas.base import NAME, Number
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
-from app.store.artifacts import PART_BYTES
+from app.store.artifacts import PART_BYTES, NewPart
 from app.store.attempt_secrets import AttemptPrincipal
 from app.store.outcome_codec import outcome_from_bytes
 from models.types import JsonObject
@@ -87,7 +88,8 @@ class CompleteBody(_Body):
 @router.get("")
 def get_task(service: CurrentService, mine: Mine) -> JsonObject:
     with service.database.read() as session:
-        return asdict(tasks.task(session, mine.tenant_id, mine.job_id, mine.token))
+        task = tasks.task(session, mine.tenant_id, mine.job_id, mine.token)
+    return {**asdict(task), "limits": asdict(limits_of(service.settings))}
 
 
 @router.get("/panels/{revision_id}")
@@ -154,7 +156,8 @@ def put_part(artifact_id: Id, number: Number, data: RawBody, service: CurrentSer
     if len(data) > PART_BYTES:
         raise BodyTooLarge(f"A part has at most {PART_BYTES} bytes; this one has {len(data)}.")
     with service.database.write() as session:
-        artifacts.add_part(session, jobs.hold(session, mine.job_id, mine.token), artifact_id, number, data)
+        job, part = jobs.hold(session, mine.job_id, mine.token), NewPart(artifact_id, number, data)
+        artifacts.add_part(session, job, part, limits_of(service.settings))
 
 
 @router.post("/artifacts/{artifact_id}/complete", status_code=204)

@@ -43,6 +43,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/v1/jobs/{job_id}/events"): Access.READ,
     ("GET", "/v1/jobs/{job_id}/artifacts"): Access.READ,
     ("GET", "/v1/jobs/{job_id}/artifacts/{name}"): Access.READ,
+    ("DELETE", "/v1/jobs/{job_id}/artifacts/{name}"): Access.WRITE,
     ("POST", "/v1/jobs/{job_id}/cancel"): Access.WRITE,
     ("GET", "/v1/models"): Access.READ,
     ("GET", "/v1/models/{name}"): Access.READ,

@@ -7,17 +7,21 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
+from app.planning.limits import check_points, check_work
 from app.schemas.job_bodies import Baselines, DatasetJobBody, Horizon, VersionName
+from app.store.job_limits import JobLimits
 from app.store.jobs import NewJob
 from models.data.calendar import parse_freq
 from models.data.panel import Panel
 from models.errors import InputError
 from models.evaluation.origins import Origins, origins_of, plan_for
 from models.forecasting.forecaster import Member, check_covariates
+from models.network.spec import Spec
 from models.training.recipes import suggest
 from models.types import JsonMapping, JsonObject
 
 BASELINE = "seasonal_naive"  # listed as the model of a backtest without a version
+NUMBERS_EACH = 3  # of a step in the file of windows: y, median, mean
 
 
 class BacktestRequest(DatasetJobBody):
@@ -84,22 +88,35 @@ def plan_origins(panel: Panel, horizon: int, season: int) -> Origins:
     return origins_of(panel, plan_for(panel, horizon, season), season)
 
 
+def check_backtest(limits: JobLimits, specs: Sequence[Spec], origins: Origins, *, has_file: bool) -> None:
+    """Refuse a backtest from ``origins`` by members of ``specs`` that exceeds ``limits``. Raise InputError."""
+    if has_file:
+        check_points(limits, len(origins), origins.horizon, NUMBERS_EACH)
+    check_work(limits, specs, len(origins), origins.horizon)
+
+
 def plan(context: PlanContext, request: BacktestRequest) -> NewJob:
     """Return the job of ``request``.
 
     Raises:
         NotFound: no such data set, revision or version.
-        InputError: the data have another frequency or other covariates than the version, or are too short.
+        InputError: the data have another frequency or other covariates than the version, or are too short, or the
+            backtest is more work, or has a larger file, than one job may have.
+        QuotaExceeded: the files of the tenant have reached their limit.
     """
+    if request.windows is not None:
+        context.check_storage()
     data, pinned, model = context.data(request.dataset, request.revision), None, BASELINE
     if request.version is None:
         spec = suggest(data.panel, {} if request.horizon is None else {"horizon": request.horizon})
+        specs = []
     else:
         pinned, forecaster, _ = context.version(request.version)
-        spec, model = forecaster.spec, pinned.model
+        spec, model, specs = forecaster.spec, pinned.model, [member.spec for member in forecaster.members]
         check_version(forecaster.members, data.panel, request.version)
     horizon = request.horizon or spec.horizon
-    plan_origins(data.panel, horizon, spec.season)
+    origins = plan_origins(data.panel, horizon, spec.season)
+    check_backtest(context.limits, specs, origins, has_file=request.windows is not None)
     payload = BacktestPayload(
         version=pinned,
         horizon=horizon,

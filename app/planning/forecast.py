@@ -1,11 +1,13 @@
 """Job kind ``forecast``: forecast every series of a data set into a file."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from app.planning.job_kind import PinnedVersion, PlanContext, RequestedKind
+from app.planning.limits import check_points, check_work
 from app.schemas.base import Texts
 from app.schemas.forecasts import (
     BOUNDS,
@@ -20,11 +22,13 @@ from app.schemas.forecasts import (
     check_pair,
 )
 from app.schemas.job_bodies import DatasetJobBody, Horizon, VersionName
+from app.store.job_limits import JobLimits
 from app.store.jobs import NewJob
 from models.data.bounds import Bounds, check_bounds, merge_bounds, replace_bounds
 from models.errors import InputError
 from models.evaluation.quantiles import check_levels
 from models.forecasting.forecaster import check_request
+from models.network.spec import Spec
 from models.types import JsonMapping, JsonObject
 
 
@@ -74,6 +78,16 @@ class ForecastPayload:
     quantiles: tuple[float, ...] = ()
     bounds: Bounds | None = None
 
+    @property
+    def numbers_each(self) -> int:
+        """Return the numbers of one step: median, mean, intervals and quantiles."""
+        return 2 + 2 * len(self.levels) + len(self.quantiles)
+
+    def check(self, limits: JobLimits, specs: Sequence[Spec], series: int) -> None:
+        """Refuse forecasts of so many ``series`` by members of ``specs`` that exceed ``limits``. Raise InputError."""
+        check_points(limits, series, self.horizon, self.numbers_each)
+        check_work(limits, specs, series, self.horizon)
+
     def to_json(self) -> JsonObject:
         """Return the payload as the column ``jobs.request`` stores it."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
@@ -96,8 +110,11 @@ def plan(context: PlanContext, request: BatchRequest) -> NewJob:
 
     Raises:
         NotFound: no such data set, revision or version.
-        InputError: a horizon or level that the version cannot forecast, or data that it cannot read.
+        InputError: a horizon or level that the version cannot forecast, data that it cannot read, or more output or
+            work than one job may have.
+        QuotaExceeded: the files of the tenant have reached their limit.
     """
+    context.check_storage()
     pinned, forecaster, _ = context.version(request.version)
     data = context.data(request.dataset, request.revision)
     horizon, limit = request.horizon or forecaster.spec.horizon, context.settings.max_horizon
@@ -105,7 +122,8 @@ def plan(context: PlanContext, request: BatchRequest) -> NewJob:
         hint = f"ask for at most {limit}, or raise FORECASTLE_MAX_HORIZON"
         raise InputError.of("bad_field", f"a horizon of {horizon} is over the limit", hint, field="horizon")
     panel = data.panel if request.ids is None else data.panel.select(request.ids)
-    check_request([member.spec for member in forecaster.members], panel, horizon)
+    specs = [member.spec for member in forecaster.members]
+    check_request(specs, panel, horizon)
     bounds = replace_bounds(forecaster.spec.bounds, request.non_negative, request.bounds)
     if bounds is not None:
         check_bounds(panel, bounds, "non_negative" if request.bounds is None else "bounds")
@@ -119,6 +137,7 @@ def plan(context: PlanContext, request: BatchRequest) -> NewJob:
         quantiles=tuple(sorted(set(request.quantiles))),
         bounds=bounds,
     )
+    payload.check(context.limits, specs, len(panel))
     return context.new_job(request, pinned.model, data.revision, payload)
 
 

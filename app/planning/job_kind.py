@@ -9,10 +9,12 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
+from app.planning.limits import limits_of
 from app.principal import Principal
 from app.schemas.job_bodies import JobBody
 from app.settings import Settings
 from app.store import datasets, panels, registry
+from app.store.job_limits import JobLimits, check_stored_bytes
 from app.store.jobs import NewJob
 from app.store.tables import Revision, Version
 from models.data.panel import Panel
@@ -97,6 +99,15 @@ class PlanContext:
     settings: Settings
     principal: Principal
     kind: str
+
+    @property
+    def limits(self) -> JobLimits:
+        """The limits of a job."""
+        return limits_of(self.settings)
+
+    def check_storage(self) -> None:
+        """Refuse a job that writes a file if the files of the tenant have reached their limit. Raise QuotaExceeded."""
+        check_stored_bytes(self.session, self.principal.tenant_id, self.limits)
 
     def data(self, name: str, number: int | None) -> StoredData:
         """Return the data set ``name`` at revision ``number``, the newest if None. Raise NotFound."""

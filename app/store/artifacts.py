@@ -4,16 +4,28 @@ Functions that write take the job as ``app.store.jobs.hold`` returns it, so that
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
 from app.store.db import now
+from app.store.job_limits import JobLimits, check_stored_bytes
 from app.store.tables import Artifact, ArtifactPart, Job
-from models.errors import excerpt
+from models.errors import InputError, excerpt
 
 PART_BYTES = 4 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class NewPart:
+    """Bytes of a file that an attempt has begun: part ``number``, from 1."""
+
+    artifact_id: int
+    number: int
+    data: bytes
 
 
 def begin(session: Session, job: Job, name: str, media_type: str) -> int:
@@ -33,15 +45,28 @@ def begin(session: Session, job: Job, name: str, media_type: str) -> int:
     return row.id
 
 
-def add_part(session: Session, job: Job, artifact_id: int, number: int, data: bytes) -> None:
-    """Store part ``number`` (from 1) of a file that this attempt has begun; storing it again changes nothing.
+def add_part(session: Session, job: Job, part: NewPart, limits: JobLimits) -> None:
+    """Store a part of a file that this attempt has begun; storing it again changes nothing.
 
-    Raise NotFound if this attempt has begun no such file, ValueError for more than ``PART_BYTES``.
+    Raises:
+        NotFound: this attempt has begun no such file.
+        InputError: the file is larger than one file may be.
+        QuotaExceeded: the files of the tenant have reached their limit.
+        ValueError: the part has more than ``PART_BYTES``.
     """
-    if len(data) > PART_BYTES:
-        raise ValueError(f"a part of {len(data)} bytes; send at most {PART_BYTES}")
-    _begun(session, job, artifact_id)
-    session.merge(ArtifactPart(artifact_id=artifact_id, number=number, data=data))
+    if len(part.data) > PART_BYTES:
+        raise ValueError(f"a part of {len(part.data)} bytes; send at most {PART_BYTES}")
+    row = _begun(session, job, part.artifact_id)
+    key = (ArtifactPart.artifact_id == row.id) & (ArtifactPart.number == part.number)
+    replaced = session.scalars(select(func.length(ArtifactPart.data)).where(key)).one_or_none() or 0
+    size_bytes = row.size_bytes - replaced + len(part.data)
+    if size_bytes > limits.max_file_bytes:
+        message = f"the file {row.name} has more than {limits.max_file_bytes} bytes"
+        hint = "ask for fewer series, steps or levels, or raise FORECASTLE_MAX_ARTIFACT_BYTES"
+        raise InputError.of("file_too_large", message, hint)
+    check_stored_bytes(session, job.tenant_id, limits)
+    row.size_bytes = size_bytes
+    session.merge(ArtifactPart(artifact_id=row.id, number=part.number, data=part.data))
     session.flush()
 
 
@@ -60,6 +85,19 @@ def delete_unfinished(session: Session, job_id: str, token: int | None) -> None:
     _delete(session, condition)
 
 
+def delete_one(session: Session, job: Job, name: str) -> None:
+    """Delete the file ``name`` of a job that has succeeded. Raise NotFound, which lists the files."""
+    _delete(session, Artifact.id == get(session, job, name).id)
+
+
+def forget(session: Session, older_than_s: float, size: int) -> int:
+    """Delete up to ``size`` files of jobs that ended longer ago than this, and return their number."""
+    old = Job.finished_at < now(session) - timedelta(seconds=older_than_s)
+    ids = session.scalars(select(Artifact.id).join(Job, Job.id == Artifact.job_id).where(old).limit(size)).all()
+    _delete(session, Artifact.id.in_(ids))
+    return len(ids)
+
+
 def list_of_job(session: Session, job: Job) -> Sequence[Artifact]:
     """Return the files of a job that has succeeded, by name; none before that."""
     if job.state != "succeeded":
@@ -73,7 +111,10 @@ def get(session: Session, job: Job, name: str) -> Artifact:
     rows = list_of_job(session, job)
     found = next((row for row in rows if row.name == name), None)
     if found is None:
-        names = ", ".join(row.name for row in rows) or "none; they are there once the job has succeeded"
+        names = (
+            ", ".join(row.name for row in rows)
+            or "none; they are there once the job has succeeded, until they are deleted"
+        )
         raise NotFound(f"job {job.id} has no artifact {excerpt(name)}; its artifacts: {names}")
     return found
 

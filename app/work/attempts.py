@@ -28,7 +28,7 @@ class TrackedAttempt:
     known_s: float  # when the executor last reported that it runs
     code: int | None = None  # its exit status, once it has ended
     unwanted_s: float | None = None  # when the dispatcher first saw that the job is cancelled or over
-    is_late: bool = False  # the job's deadline has passed
+    is_late: bool = False  # the job's deadline, or the longest time of an attempt, has passed
     is_stopped: bool = False  # the executor was asked to stop it
 
     @property
@@ -50,7 +50,8 @@ def settle(database: Database, attempt: TrackedAttempt) -> None:
             elif attempt.unwanted_s is not None:
                 jobs.mark_cancelled(session, *attempt.name)
             elif attempt.is_late:
-                message = f"did not finish by its deadline, {attempt.job.deadline_at}"
+                deadline = attempt.job.deadline_at
+                message = f"did not finish by {deadline or 'the longest time of a job, FORECASTLE_MAX_JOB_S'}"
                 jobs.fail(session, *attempt.name, "timeout", message, retry=False)
             else:
                 code = attempt.code or 0

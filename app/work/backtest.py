@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from app.formats.table_writer import TableWriter
-from app.planning.backtest import BASELINE, BacktestPayload, plan_origins
+from app.planning.backtest import BASELINE, BacktestPayload, check_backtest, plan_origins
 from app.store.outcomes import Outcome
 from app.work.artifact_table import artifact_table
 from app.work.champion_comparison import known_to
@@ -42,8 +42,9 @@ def backtest(context: JobContext) -> Outcome:
     payload = BacktestPayload.from_json(context.job.request)
     panel = context.load_panel(context.job.data_id)
     forecaster = _forecaster(context, payload, panel)
-    limits = limits_of([member.spec for member in forecaster.members])
-    origins = replace(plan_origins(panel, payload.horizon, payload.season), limits=limits)
+    specs = [member.spec for member in forecaster.members]
+    origins = replace(plan_origins(panel, payload.horizon, payload.season), limits=limits_of(specs))
+    check_backtest(context.limits, specs, origins, has_file=payload.windows is not None)
     predict_served = partial(predict_corrected, make_runnable(forecaster.members, OnnxEngine), forecaster.calibration)
     counted = _Counted(predict_served, ProgressCounter(context, "backtest", len(origins)))
     if payload.windows is None:

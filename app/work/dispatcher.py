@@ -134,7 +134,7 @@ class Dispatcher:
         """Read the table of jobs once and act on it, so that an idle worker writes nothing and locks nothing."""
         is_search_due = now_s - self._neighbours_s >= NEIGHBOURS_S
         with self._database.read() as session:
-            signs = jobs.statuses(session, [attempt.job.id for attempt in self._attempts])
+            signs = jobs.statuses(session, [attempt.job.id for attempt in self._attempts], self._settings.max_job_s)
             held = jobs.list_held(session) if is_search_due else []
             calls = jobs.pending_work(session, self._choice)
         for attempt in self._attempts:

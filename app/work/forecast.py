@@ -30,8 +30,9 @@ def forecast_all(context: JobContext) -> Outcome:
     if payload.ids is not None:
         panel = panel.select(payload.ids)
     forecaster = bundle.from_bytes(context.load_bundle(payload.version.id))
+    payload.check(context.limits, [member.spec for member in forecaster.members], len(panel))
     networks = make_runnable(forecaster.members, OnnxEngine)
-    max_series = MAX_NUMBERS // (payload.horizon * (2 + 2 * len(payload.levels) + len(payload.quantiles)))
+    max_series = MAX_NUMBERS // (payload.horizon * payload.numbers_each)
     counting, notes = ProgressCounter(context, "forecast", len(panel)), dict[str, int]()
     warnings, report = dict[str, JsonObject](), context.load_version(payload.version.id).report
     with artifact_table(context, "forecast", payload.format, panel.utc) as table:

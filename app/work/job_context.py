@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks
 from app.store.db import Database, DatabaseUnreachable
+from app.store.job_limits import DEFAULT_LIMITS, JobLimits
 from app.store.jobs import Fenced, JobProgress
 from app.store.outcomes import Outcome
 from app.store.tables import Job, State
@@ -36,6 +37,10 @@ class JobContext(Protocol):
     @property
     def job(self) -> Task:
         """The job and the attempt at it."""
+
+    @property
+    def limits(self) -> JobLimits:
+        """The limits of the job's output and arithmetic."""
 
     @property
     def parallel_map(self) -> ParallelMap:
@@ -88,13 +93,19 @@ class DatabaseJobContext:
     """A ``JobContext`` on the database. It waits up to ``patience_s`` seconds for an unreachable one, then raises
     ``DatabaseUnreachable``."""
 
-    def __init__(self, database: Database, job: Task, patience_s: float = PATIENCE_S) -> None:
-        self._database, self._job, self._patience_s = database, job, patience_s
+    def __init__(
+        self, database: Database, job: Task, patience_s: float = PATIENCE_S, limits: JobLimits = DEFAULT_LIMITS
+    ) -> None:
+        self._database, self._job, self._patience_s, self._limits = database, job, patience_s, limits
         self._stop = False
 
     @property
     def job(self) -> Task:
         return self._job
+
+    @property
+    def limits(self) -> JobLimits:
+        return self._limits
 
     @property
     def parallel_map(self) -> ParallelMap:
@@ -139,7 +150,8 @@ class DatabaseJobContext:
         artifact_id = self._write(lambda session: artifacts.begin(session, self._hold(session), name, media_type))
 
         def send(number: int, data: bytes) -> None:
-            self._write(lambda session: artifacts.add_part(session, self._hold(session), artifact_id, number, data))
+            part = artifacts.NewPart(artifact_id, number, data)
+            self._write(lambda session: artifacts.add_part(session, self._hold(session), part, self._limits))
 
         writer = ArtifactWriter(send)
         yield cast(BinaryIO, writer)

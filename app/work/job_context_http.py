@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from app.problems import CorruptBundle, NotFound, ServiceError
+from app.store.job_limits import JobLimits
 from app.store.jobs import Fenced, JobProgress
 from app.store.outcome_codec import outcome_to_bytes
 from app.store.outcomes import Outcome
@@ -42,14 +43,16 @@ class HttpJobContext:
         self._service = HttpClient(credentials.url, credentials.secret, TIMEOUT_S)
         self._parallel_map = parallel_map
         self._patience_s, self._retry_s = patience_s, retry_s
-        self._job: Task | None = None
+        self._job: tuple[Task, JobLimits] | None = None
         self._stop = False
 
     @property
     def job(self) -> Task:
-        if self._job is None:
-            self._job = Task(**self._request("GET", "").json())
-        return self._job
+        return self._described()[0]
+
+    @property
+    def limits(self) -> JobLimits:
+        return self._described()[1]
 
     @property
     def parallel_map(self) -> ParallelMap:
@@ -114,6 +117,14 @@ class HttpJobContext:
     def mark_cancelled(self) -> None:
         self._request("POST", "/cancelled", b"")
 
+    def _described(self) -> tuple[Task, JobLimits]:
+        """Return the job and its limits; a service of an earlier release sends no limits."""
+        if self._job is None:
+            values = self._request("GET", "").json()
+            limits = JobLimits(**values.pop("limits", {}))
+            self._job = Task(**values), limits
+        return self._job
+
     def _request(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
         return self._retry(lambda: self._service.request(method, path, body, OCTETS))
 
@@ -144,6 +155,9 @@ def _checked(answer: HttpAnswer) -> HttpAnswer:
         raise NotFound(detail)
     if answer.status == 413:
         raise TooLarge([Fault(code="too_large", message=detail, hint="raise FORECASTLE_MAX_BODY_BYTES of the service")])
+    if is_problem and (answer.status == 422 or problem["code"] == "quota_exceeded"):
+        faults = [Fault(**{name: fault[name] for name in ("code", "message", "hint")}) for fault in problem["errors"]]
+        raise InputError(faults or [Fault(code="refused", message=detail, hint="see the log of the service")])
     if answer.status == 500 and b'"corrupt_bundle"' in answer.body:
         raise CorruptBundle(detail)
     raise ServiceError(f"the service answers {answer.status}: {detail}")

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from app.planning.limits import limits_of
 from app.settings import Settings
 from app.store import tasks
 from app.store.db import Database
@@ -82,7 +83,8 @@ def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = l
 
     def open_context(tenant_id: int, job_id: str, token: int) -> DatabaseJobContext:
         with database.read() as session:
-            return DatabaseJobContext(database, tasks.task(session, tenant_id, job_id, token))
+            task = tasks.task(session, tenant_id, job_id, token)
+        return DatabaseJobContext(database, task, limits=limits_of(settings))
 
     while (line := lines.next()) is not None:
         tenant_id, job_id, token = line.split()

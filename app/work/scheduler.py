@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from app.problems import ServiceError
-from app.store import cron, firings, schedules, webhooks
+from app.store import artifacts, cron, firings, schedules, webhooks
 from app.store.cron import PastDueTimes
 from app.store.data_freshness import freshness, model_of
 from app.store.db import Database, DatabaseUnreachable, now
@@ -38,6 +38,8 @@ HEARTBEAT_S = 5.0
 MAX_MESSAGE = 500  # characters of a refusal that are stored
 CLEAN_UP_S = 3600.0  # between two deletions of old rows
 FIRINGS_KEPT_S, DELIVERIES_KEPT_S = 30 * 86_400.0, 7 * 86_400.0
+ARTIFACTS_KEPT_S = 30 * 86_400.0  # unless a setting says otherwise
+ARTIFACTS_AT_ONCE = 10  # deleted in one transaction: each may have a gigabyte
 
 PlanJob = Callable[[int, JsonObject, str], NewJob]  # from a tenant, the body of POST /v1/jobs, and the actor's name
 LoadQuality = Callable[[Session, int, str], Quality]  # of a tenant's model
@@ -82,15 +84,21 @@ def tick(database: Database, dependencies: SchedulerDependencies, at: datetime |
     return outcomes
 
 
-def run(database: Database, dependencies: SchedulerDependencies, stop: threading.Event, poll_s: float) -> None:
-    """Tick every ``poll_s`` seconds until ``stop`` is set, and delete old rows every hour."""
+def run(
+    database: Database,
+    dependencies: SchedulerDependencies,
+    stop: threading.Event,
+    poll_s: float,
+    artifacts_kept_s: float = ARTIFACTS_KEPT_S,
+) -> None:
+    """Tick every ``poll_s`` seconds until ``stop`` is set, and delete old rows and files every hour."""
     logger.info("scheduler started")
     clean_at_s = time.monotonic()
 
     def step() -> None:
         nonlocal clean_at_s
         if time.monotonic() >= clean_at_s:
-            clean_up(database)
+            clean_up(database, artifacts_kept_s)
             clean_at_s = time.monotonic() + CLEAN_UP_S
         for outcome, count in tick(database, dependencies).items():
             logger.info("schedules fired", extra={"outcome": outcome, "count": count})
@@ -98,11 +106,15 @@ def run(database: Database, dependencies: SchedulerDependencies, stop: threading
     poll(step, stop, poll_s)
 
 
-def clean_up(database: Database) -> None:
-    """Delete firings and deliveries that ended long ago."""
+def clean_up(database: Database, artifacts_kept_s: float = ARTIFACTS_KEPT_S) -> None:
+    """Delete firings, deliveries and files of jobs that ended long ago."""
     with database.write() as session:
         firings.forget(session, FIRINGS_KEPT_S)
         webhooks.forget(session, DELIVERIES_KEPT_S)
+    is_done = False
+    while not is_done:
+        with database.write() as session:
+            is_done = artifacts.forget(session, artifacts_kept_s, ARTIFACTS_AT_ONCE) < ARTIFACTS_AT_ONCE
 
 
 def due_times(schedule: Schedule, moment: datetime) -> tuple[list[datetime], PastDueTimes]:

@@ -14,6 +14,8 @@ from app.work.deliveries import Sender
 from app.work.processes import watch_parent
 from app.work.scheduler import SchedulerDependencies, run
 
+DAY_S = 86_400.0
+
 
 def scheduler(with_parent: bool) -> None:
     """Queue the jobs of schedules, send webhooks and score logged forecasts, until SIGTERM or SIGINT.
@@ -40,6 +42,7 @@ def scheduler(with_parent: bool) -> None:
                 SchedulerDependencies(SchedulePlanner(database, settings).plan_job, quality_of),
                 stop,
                 settings.poll_s,
+                settings.artifact_days * DAY_S,
             )
         finally:
             stop.set()

@@ -40,7 +40,7 @@ class HeldJob:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """State of a job for the worker that runs it or ran it; ``is_late``: its deadline has passed."""
+    """State of a job for the worker that runs it or ran it; ``is_late``: its deadline or longest time has passed."""
 
     token: int
     state: State
@@ -65,17 +65,17 @@ def pending_work(session: Session, choice: JobChoice = ANY_JOB) -> PendingWork:
     return PendingWork(any(ready), is_lost or is_overdue)
 
 
-def statuses(session: Session, job_ids: Sequence[str]) -> dict[str, JobStatus]:
-    """Return the status of each of a worker's jobs, by id."""
+def statuses(session: Session, job_ids: Sequence[str], max_s: float) -> dict[str, JobStatus]:
+    """Return the status of each of a worker's jobs, by id; one attempt may run ``max_s`` seconds."""
     if not job_ids:
         return {}
     moment = now(session)
-    query = select(Job.id, Job.token, Job.state, Job.cancel_requested, Job.deadline_at).where(Job.id.in_(job_ids))
+    earliest = moment - timedelta(seconds=max_s)
+    is_late = func.coalesce(Job.deadline_at < moment, False) | func.coalesce(Job.started_at < earliest, False)
+    query = select(Job.id, Job.token, Job.state, Job.cancel_requested, is_late).where(Job.id.in_(job_ids))
     return {
-        row.id: JobStatus(
-            row.token, row.state, row.cancel_requested, row.deadline_at is not None and row.deadline_at < moment
-        )
-        for row in session.execute(query)
+        job_id: JobStatus(token, state, cancel_requested, late)
+        for job_id, token, state, cancel_requested, late in session.execute(query)
     }
 
 

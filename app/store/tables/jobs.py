@@ -29,7 +29,8 @@ class Job(Owned, Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index(None, "state", "kind", "created_at"),
-        Index(None, "state", "resource", "place", "id", "run_at"),
+        Index(None, "state", "resource", "tenant_id", "place", "id", "run_at"),
+        Index(None, "tenant_id", "resource", "started_at"),
         Index(None, "state", "deadline_at"),
         Index(None, "parent_id", "state"),
         Index(None, "tenant_id", "created_at", "id"),
@@ -126,7 +127,7 @@ class Artifact(Owned, Base):
     """
 
     __tablename__ = "artifacts"
-    __table_args__ = (UniqueConstraint("job_id", "token", "name"),)
+    __table_args__ = (UniqueConstraint("job_id", "token", "name"), Index(None, "tenant_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))

@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from app.store import artifacts, checkpoints, datasets, jobs, schedules
+from app.store.artifacts import NewPart
+from app.store.job_limits import DEFAULT_LIMITS
 from app.store.tables import Artifact, ArtifactPart, JobCheckpoint, JobEvent, Version
 from tests.app.api.conftest import Caller, House, on_both
 from tests.app.store.conftest import new_job
@@ -149,7 +151,7 @@ def test_a_deleted_job_leaves_no_bytes_and_no_list_has_it(house: House) -> None:
         held = jobs.claim(session, "w1", 30)
         assert held is not None
         begun = artifacts.begin(session, held, "forecast.csv", "text/csv")
-        artifacts.add_part(session, held, begun, 1, b"unique_id,ds\n")
+        artifacts.add_part(session, held, NewPart(begun, 1, b"unique_id,ds\n"), DEFAULT_LIMITS)
         artifacts.complete(session, held, begun, 13, "0" * 64)
         checkpoints.save(session, held, b"state")
         jobs.finish(session, held.id, held.token, None)

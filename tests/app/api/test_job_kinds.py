@@ -3,6 +3,7 @@
 import base64
 import io
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.store import artifacts, jobs, registry
+from app.store.job_limits import JobLimits
 from app.store.tables import Job
 from app.work.backtest import backtest
 from app.work.forecast import forecast_all
-from app.work.job_context import JobFunction
+from app.work.job_context import DatabaseJobContext, JobFunction
 from app.work.runner import ExitStatus
 from app.work.train import train
-from tests.app.api.conftest import Caller, House
+from tests.app.api.conftest import Caller, House, open_house
 from tests.app.api.tables import CSV, body, days, series
-from tests.app.work.small_jobs import work_on
+from tests.app.work.small_jobs import context_of, run_function, work_on
 from tests.fakes import says, seasonal_naive
 
 DAYS = 60
@@ -135,6 +137,36 @@ def test_a_file_cannot_be_read_before_its_job_has_succeeded(house: House, ups: C
     answer = ups.ask("GET", f"/v1/jobs/{job['id']}/artifacts/forecast.parquet")
     assert answer.status_code == 404
     assert "they are there once the job has succeeded" in answer.json()["detail"]
+
+
+def test_a_job_over_the_limits_is_refused_when_it_is_queued(sqlite_template: Path, tmp_path: Path) -> None:
+    with open_house(sqlite_template, tmp_path, max_job_points=399) as house:
+        house.acme.keep("sales", series("a", UPS) + series("b", UPS[:30]))
+        house.register(says(1, 2))
+        asked = {"kind": "forecast", "version": "demand@1", "dataset": "sales", "horizon": 50, "levels": [80]}
+        error = refused(house.acme, **asked)  # 2 series x 50 steps x 4 numbers
+        assert (error["code"], error["field"]) == ("file_too_large", "horizon")
+        assert house.acme.get("/v1/jobs")["items"] == []
+
+
+def test_a_job_that_was_queued_under_higher_limits_fails_when_it_runs(house: House, ups: Caller) -> None:
+    asked = {"kind": "forecast", "version": "demand@1", "dataset": "sales", "horizon": 50, "levels": [80]}
+    job = ups.post("/v1/jobs", json=asked)  # 2 series x 50 steps x 4 numbers
+    context = context_of(house.database, claim(house))
+    small = DatabaseJobContext(house.database, context.job, limits=JobLimits(max_points=399))
+    assert run_function(small, forecast_all) == ExitStatus.REFUSED
+    error = ups.get(f"/v1/jobs/{job['id']}")["error"]
+    assert error["message"].startswith("horizon: the file of 2 forecasts of 50 steps with 4 numbers each has 400")
+
+
+def test_a_file_can_be_deleted(house: House, ups: Caller) -> None:
+    done = do(house, {"kind": "forecast", "version": "demand@1", "dataset": "sales", "format": "csv"})
+    path = f"/v1/jobs/{done['id']}/artifacts/forecast.csv"
+    assert house.reader.ask("DELETE", path).status_code == 403
+    assert ups.ask("DELETE", path).status_code == 204
+    assert ups.ask("DELETE", path).status_code == 404
+    assert ups.get(f"/v1/jobs/{done['id']}/artifacts")["items"] == []
+    assert ups.get(f"/v1/jobs/{done['id']}")["state"] == "succeeded"
 
 
 def test_a_backtest_reports_the_errors_and_writes_each_forecast(house: House, ups: Caller) -> None:

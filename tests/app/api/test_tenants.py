@@ -8,6 +8,8 @@ import pytest
 
 from app.edge.access import stale, unlisted
 from app.store import artifacts, datasets, jobs, schedules
+from app.store.artifacts import NewPart
+from app.store.job_limits import DEFAULT_LIMITS
 from tests.app.api.conftest import Caller, House, forecast_request, on_both
 from tests.app.api.tables import series, table
 from tests.app.store.conftest import new_job
@@ -58,7 +60,7 @@ def leave_file(house: House, name: str) -> None:
         job = jobs.claim(session, "w1", 30)
         assert job is not None
         begun = artifacts.begin(session, job, name, "text/csv")
-        artifacts.add_part(session, job, begun, 1, b"ds,mean")
+        artifacts.add_part(session, job, NewPart(begun, 1, b"ds,mean"), DEFAULT_LIMITS)
         artifacts.complete(session, job, begun, 7, sha256(b"ds,mean").hexdigest())
         jobs.finish(session, job.id, job.token, None)
 

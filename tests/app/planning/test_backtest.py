@@ -1,5 +1,6 @@
 """Requests of the kind ``backtest``."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,3 +68,10 @@ def test_a_stored_payload_is_read_as_it_was_written() -> None:
         "windows": None,
     }
     assert BacktestPayload.from_json(payload.to_json()) == payload
+
+
+def test_a_backtest_of_more_values_than_a_file_may_have_is_refused_if_it_writes_one(ups: PlanningRoom) -> None:
+    small = replace(ups, settings=ups.settings.model_copy(update={"max_job_points": 10}))
+    fault = small.refusal(**request(windows="csv"))
+    assert (fault.code, fault.field) == ("file_too_large", "horizon")
+    small.plan(**request())

@@ -7,8 +7,12 @@ import pytest
 
 from app.planning.forecast import ForecastPayload
 from app.planning.job_kind import PinnedVersion
-from app.problems import NotFound
+from app.problems import NotFound, QuotaExceeded
+from app.store import artifacts, jobs
+from app.store.artifacts import NewPart
+from app.store.job_limits import DEFAULT_LIMITS, JobLimits
 from models.data.bounds import Bounds
+from models.errors import InputError
 from tests.app.planning.conftest import PlanningRoom
 from tests.fakes import says
 from tests.models.samples import panel_of
@@ -108,3 +112,36 @@ def test_bounds_that_the_data_are_out_of_are_refused_with_each_series(ups: Plann
     fault = ups.refusal(**request(dataset="balance", non_negative=True))
     assert (fault.field, fault.message) == ("non_negative", "the history has the value -3, which is below 0")
     assert "leave them out" in fault.hint
+
+
+def test_a_job_of_more_values_than_a_file_may_have_is_refused(ups: PlanningRoom) -> None:
+    # Two series of 5 steps, each with median, mean and one interval: 2 x 5 x 4 = 40 values.
+    small = replace(ups, settings=ups.settings.model_copy(update={"max_job_points": 39}))
+    fault = small.refusal(**request(horizon=5))
+    assert (fault.code, fault.field) == ("file_too_large", "horizon")
+    assert fault.message == "the file of 2 forecasts of 5 steps with 4 numbers each has 40"
+    assert "at most 39 a job (FORECASTLE_MAX_JOB_POINTS)" in fault.hint
+    ForecastPayload.from_json(small.plan(**request(horizon=5, levels=[])).request)  # 20 values
+
+
+def test_a_job_of_more_arithmetic_than_one_job_may_need_is_refused(ups: PlanningRoom) -> None:
+    spec = replace(says(1, 2).spec, units=1_024)
+    # The default limit is 10^14 operations; a forecast of this spec needs over 10^8, so 10^7 of them need too much.
+    payload = ForecastPayload(version=PinnedVersion("demand@1", 1, 5), horizon=50, levels=(), format="csv")
+    with pytest.raises(InputError, match="FORECASTLE_MAX_JOB_GFLOP"):
+        payload.check(JobLimits(max_points=10**12), [spec], 10**7)
+
+
+def test_a_job_is_refused_while_the_files_of_its_tenant_are_at_their_limit(ups: PlanningRoom) -> None:
+    with ups.database.write() as session:
+        job = jobs.enqueue(session, ups.plan(**request()))
+        held = jobs.claim(session, "w1", 60)
+        assert held is not None
+        begun = artifacts.begin(session, held, "forecast.parquet", "application/vnd.apache.parquet")
+        artifacts.add_part(session, held, NewPart(begun, 1, b"x" * 2_000), DEFAULT_LIMITS)
+    assert held.id == job.id
+    full = replace(ups, settings=ups.settings.model_copy(update={"max_stored_artifact_bytes": 2_000}))
+    with pytest.raises(QuotaExceeded) as caught:
+        full.plan(**request())
+    assert caught.value.faults[0].message == "the files of your jobs have 2000 bytes, and 2000 are allowed"
+    ups.plan(**request())

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -151,6 +152,20 @@ def test_a_deadline_stops_a_running_attempt(hire: Hire, sqlite: Database, sales:
     assert executor.stopped == {f"{job.id}-1": 0.1}
     late = look(sqlite, job)
     assert (late.state, late.error and late.error["code"]) == ("failed", "timeout")
+
+
+def test_an_attempt_that_runs_longer_than_a_job_may_is_stopped(hire: Hire, sqlite: Database, sales: Revision) -> None:
+    job = queue(sqlite, sales)
+    dispatcher, executor = hire(max_job_s=3_600.0)
+    step(dispatcher, 2)
+    assert executor.stopped == {}
+    with sqlite.write() as session:
+        session.get_one(Job, job.id).started_at = now(session) - timedelta(seconds=3_601)
+    step(dispatcher, 3)
+    assert executor.stopped == {f"{job.id}-1": 0.1}
+    error = look(sqlite, job).error
+    assert error is not None
+    assert (error["code"], "FORECASTLE_MAX_JOB_S" in error["message"]) == ("timeout", True)
 
 
 def test_a_cancelled_job_has_half_of_the_grace_to_stop_by_itself(hire: Hire, sqlite: Database, sales: Revision) -> None:

@@ -13,6 +13,7 @@ from app.problems import CorruptBundle, NotFound, ServiceError
 from app.store import artifacts, checkpoints, jobs, keys, outcomes
 from app.store.artifacts import PART_BYTES
 from app.store.db import Database
+from app.store.job_limits import JobLimits
 from app.store.jobs import JobProgress
 from app.store.outcome_codec import outcome_from_bytes, outcome_to_bytes
 from app.store.outcomes import Candidate, Outcome, Ruling
@@ -111,6 +112,21 @@ def test_an_artifact_arrives_in_parts_and_is_whole(database: Database, job: Job,
         parts = [artifacts.read_part(session, row.id, number) for number in (1, 2, 3)]
     assert (row.size_bytes, parts[2]) == (len(data), None)
     assert (parts[0] or b"") + (parts[1] or b"") == data
+
+
+def test_a_file_over_the_limit_of_the_service_fails_the_job(database: Database, job: Job) -> None:
+    def write(context: JobContext) -> Outcome:
+        with context.open_artifact("rows.bin", "application/octet-stream") as file:
+            file.write(b"x" * 2_001)
+        return Outcome()
+
+    with api_of(database, max_artifact_bytes=2_000) as small:
+        context = http_context(small, job)
+        assert context.limits == JobLimits(max_file_bytes=2_000)
+        assert run_function(context, write) == ExitStatus.REFUSED
+    error = look(database, job).error
+    assert error is not None
+    assert "rows.bin has more than 2000 bytes" in error["message"]
 
 
 def test_a_job_learns_of_its_cancellation_and_ends_cancelled(database: Database, job: Job, api: Api) -> None:

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
-from app.store import datasets, firings, schedules, webhooks
+from app.store import artifacts, datasets, firings, jobs, schedules, webhooks
 from app.store.db import Database
 from app.store.quality import Quality
+from app.store.tables import Job
 from app.store.triggers import DriftLimit, Triggers, Watermark
-from app.work.scheduler import SchedulerDependencies, run, tick
+from app.work.scheduler import SchedulerDependencies, clean_up, run, tick
 from tests.app.store.conftest import new_revision
 from tests.app.work.schedule_harness import ScheduleHarness, at
 from tests.app.work.small_jobs import eventually
@@ -351,6 +352,25 @@ def test_old_firings_are_deleted(clock: ScheduleHarness) -> None:
         assert firings.forget(session, 1e9) == 0
         assert firings.forget(session, 86_400) == 1
     assert clock.firings() == []
+
+
+def test_the_files_of_jobs_are_deleted_when_their_time_is_over(clock: ScheduleHarness) -> None:
+    clock.add()
+    clock.tick("10:00")
+    with clock.database.write() as session:
+        job = jobs.claim(session, "w1", 60.0)
+        assert job is not None
+        artifacts.complete(session, job, artifacts.begin(session, job, "forecast.csv", "text/csv"), 0, "0" * 64)
+        jobs.finish(session, job.id, job.token, None)
+    clean_up(clock.database, artifacts_kept_s=3_600.0)
+    assert kept(clock, job) == ["forecast.csv"]
+    clean_up(clock.database, artifacts_kept_s=-1.0)
+    assert kept(clock, job) == []
+
+
+def kept(clock: ScheduleHarness, job: Job) -> list[str]:
+    with clock.database.read() as session:
+        return [row.name for row in artifacts.list_of_job(session, jobs.get(session, job.tenant_id, job.id))]
 
 
 def test_a_deleted_schedule_deletes_its_firings_and_keeps_its_jobs(clock: ScheduleHarness) -> None:
