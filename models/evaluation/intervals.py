@@ -9,8 +9,10 @@ Conformal Prediction and Quantile Out-of-Bag Ensemble Methods", 2022). If the ne
 are those of transformed values.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +27,10 @@ from models.types import Floats, Ints
 
 __all__ = ["LEVELS", "Basis", "Calibration", "Interval", "Prediction", "Rolled", "band", "calibrate"]
 
+NO_WIDTH = np.zeros((1, 1))
 MIN_HALF_WIDTH = 1e-4  # window units: exact forecasts of varying data keep a width
+# Standard deviation of a normal value over its mean absolute deviation, the unit of a window.
+DEVIATION = math.sqrt(math.pi / 2)
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of the median: bounds of large values differ from it
 
 
@@ -109,8 +114,10 @@ class Calibration:
         """Return the calibrated interval for each of ``levels`` (percent, 1 to 99), the lowest first.
 
         Each holds the median, higher levels contain lower ones, and no step beyond the trained ones has a narrower
-        interval than the step before. A constant window, and no other, has an interval without width. In the end all
-        are clipped to the bounds of ``prediction``.
+        interval than the step before. A constant window, and no other, has an interval without width. A window with too
+        few values to show how they vary has an interval at least as wide as a usual series varies about its level: the
+        calibration was measured on windows that the network could read. In the end all are clipped to the bounds of
+        ``prediction``.
 
         Raises:
             InputError: ``bad_level`` or ``level_too_high``.
@@ -127,7 +134,7 @@ class Calibration:
         basis, varies = prediction.basis, None if not constant.any() else ~constant
         least = np.maximum(MIN_HALF_WIDTH * basis.unit, ROUNDING * np.abs(basis.apply(prediction.median)))
         for level, sides in zip(wanted, self.half_widths(prediction, wanted), strict=True):
-            lo, hi = (self._widen(side, least) for side in sides)
+            lo, hi = (self._widen(side, np.maximum(least, _usual_half_width(basis, level))) for side in sides)
             half = Interval(lo, hi) if varies is None else Interval(lo * varies, hi * varies)
             made[level] = self._to_data(prediction, half, made[max(made)] if made else None)
         return made
@@ -172,6 +179,13 @@ class Calibration:
             hi[:, last:] = lo[:, last:] + np.maximum.accumulate((hi - lo)[:, last:], axis=1)
         constant = prediction.spread == 0
         return Interval(np.where(constant, median, lo), np.where(constant, median, hi))
+
+
+def _usual_half_width(basis: Basis, level: int) -> Floats:
+    """Return half the width within which a usual series stays about its level, (B, 1); 0 for a measured window."""
+    if basis.measured.all():
+        return NO_WIDTH
+    return NormalDist().inv_cdf(0.5 + level / 200) * DEVIATION * np.where(basis.measured, 0.0, basis.unit)
 
 
 class Rolled(NamedTuple):

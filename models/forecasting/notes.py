@@ -25,7 +25,7 @@ def series_notes(specs: Sequence[Spec], panel: Panel, prediction: Prediction) ->
         notes.append((i, Note(code="missing_values", message=message, unique_id=panel.ids[i])))
     basis, still = prediction.basis, prediction.spread[:, 0] == 0
     for i in np.flatnonzero(~basis.measured[:, 0]).tolist():
-        message = "too few values were observed to know how much they vary; the intervals are those of a usual series"
+        message = "too few values were observed to know how much they vary; the intervals span what a usual series does"
         if still[i]:
             message = "too few values were observed to know how much they vary; the intervals have no width"
         notes.append((i, Note(code="spread_unknown", message=message, unique_id=panel.ids[i])))

@@ -118,6 +118,17 @@ def test_a_new_series_of_one_row_has_a_width_in_a_session_too():
     assert [note.code for note in made.notes if note.unique_id][-1] == "spread_unknown"
 
 
+def test_one_observed_value_has_an_interval_as_wide_as_a_usual_series_varies():
+    narrow = Calibration(np.full((HORIZON, len(LEVELS)), 0.01, np.float32), 1000)
+    panel = panel_of([20.0, 10.0] * 20 + [np.nan] * 40 + [16.0])
+    made = forecast(networks_of(0), narrow, panel, HORIZON, [80, 95])
+    widths = {level: interval.hi - interval.lo for level, interval in made.intervals.items()}
+    # A usual series of this model varies by a quarter of its level, 4: a normal value with this mean absolute deviation
+    # has a standard deviation of 4 sqrt(pi / 2) = 5.0133; 80 % are within 1.28155 of these, 95 % within 1.95996.
+    assert widths[80] == pytest.approx(np.full((1, HORIZON), 12.8496), rel=1e-4)
+    assert widths[95] == pytest.approx(np.full((1, HORIZON), 19.6516), rel=1e-4)
+
+
 def test_few_values_are_said_to_have_an_unknown_spread_and_equal_ones_to_be_constant():
     made = forecast(networks_of(3), calibration_of(0, Calibration), histories(1), HORIZON, [80])
     codes = {note.unique_id: note.code for note in made.notes if note.code in ("spread_unknown", "constant_history")}
