@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of an empty database; migrated once in a run, for copies take no time."""
+    """Return the file of an empty database, migrated once in a run: each test gets a copy."""
     file = tmp_path_factory.mktemp("template") / "forecastle.db"
     migrate(f"sqlite:///{file}")
     return file

@@ -201,13 +201,11 @@ def empty_url_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(name="database_url", params=["sqlite", "postgresql"])
-def database_url_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url_fixture(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> str:
     """The URL of a database with the newest schema, of each kind in turn."""
     if request.param == "postgresql":
         return postgres_server().new_database()
-    url = f"sqlite:///{tmp_path / 'forecastle.db'}"
-    migrate(url)
-    return url
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'forecastle.db')}"
 
 
 @pytest.fixture(name="database")

@@ -192,7 +192,8 @@ def _of_pydantic(one: Mapping[str, Any], body: object) -> dict[str, str | int]:
         place = {"field": _short(".".join(map(str, loc)) or str(source))}
     code = str(one["type"])
     message = _short(str(one["msg"]).removeprefix("Value error, "))  # pydantic's word for a rule of ours
-    hint = str(one.get("hint") or HINTS.get(code, DEFAULT_HINT))  # our own checks give a hint of their own
+    own = one.get("hint") or one.get("ctx", {}).get("hint")  # of a check of ours
+    hint = _short(str(own or HINTS.get(code, DEFAULT_HINT)))
     return {**place, "code": _short(code), "message": message, "hint": hint}
 
 

@@ -1,10 +1,12 @@
 """Base classes and field types of the request and response bodies."""
 
+from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import definitions_schema
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -27,17 +29,41 @@ JsonObject = dict[str, Any]  # a JSON object that is answered as it is stored
 
 
 class Body(BaseModel):
-    """Request body that refuses unknown fields and numbers written as strings."""
+    """Request body that refuses unknown fields, with the nearest known name, and numbers written as strings."""
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
-    def _few_fields(cls, values: Any) -> Any:
-        # Each unknown field would be an error of its own: a body full of them costs seconds to describe.
-        if isinstance(values, dict) and len(values) > MAX_FIELDS:
-            raise ValueError(f"there are more than {MAX_FIELDS} fields")
+    def _known_fields(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            # Each unknown field would be an error of its own: a body full of them costs seconds to describe.
+            if len(values) > MAX_FIELDS:
+                raise ValueError(f"there are more than {MAX_FIELDS} fields")
+            if not values.keys() <= field_names(cls):
+                raise _unknown_fields(cls, values)
         return values
+
+
+@cache
+def field_names(body: type[BaseModel]) -> frozenset[str]:
+    """Return the names that the fields of ``body`` have in JSON."""
+    return frozenset(field.alias or name for name, field in body.model_fields.items())
+
+
+def _unknown_fields(body: type[BaseModel], values: dict[str, Any]) -> ValidationError:
+    """Return an error for each of ``values`` that is no field of ``body``; its context has the remedy.
+
+    It is raised before the other fields are read: a misspelt field is not refused as missing at the same time.
+    """
+    known = sorted(field_names(body))
+    errors = []
+    for name in [name for name in values if name not in known]:
+        near = get_close_matches(str(name), known, n=1)
+        context = {"hint": f"did you mean '{near[0]}'?" if near else "remove it"}
+        error = PydanticCustomError("extra_forbidden", "there is no field of this name", context)
+        errors.append(InitErrorDetails(type=error, loc=(name,), input=values[name]))
+    return ValidationError.from_exception_data(body.__name__, errors)
 
 
 class Answer(BaseModel):

@@ -25,7 +25,9 @@ def add(fields: JsonMapping, json_options: Mapping[str, str | None]) -> None:
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             field, _, path = error_location(first["loc"]).partition(".")
-            exit_with_error(f"--{field.removesuffix('_s')}: {path + ': ' if path else ''}{first['msg']}")
+            hint = first.get("ctx", {}).get("hint")  # of an unknown field
+            message = f"{path + ': ' if path else ''}{first['msg']}{'; ' + hint if hint else ''}"
+            exit_with_error(f"--{field.removesuffix('_s')}: {message}")
         database = open_database(settings)
         principal, plan = local_principal(database), new_plan(request)
         SchedulePlanner(database, settings).check(principal.tenant_id, plan)

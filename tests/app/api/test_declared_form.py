@@ -60,6 +60,30 @@ def test_a_query_beside_a_json_body_is_refused_because_it_would_be_ignored(acme:
     assert (error["field"], error["hint"]) == ("horizon", "put the field into the JSON body")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "hint"),
+    [
+        ("/v1/forecasts", {"model": "demand", "horizn": 3}, "/horizn", "did you mean 'horizon'?"),
+        ("/v1/forecasts", {"model": "demand", "dataset": {"nmae": "sales"}}, "/dataset/nmae", "did you mean 'name'?"),
+        ("/v1/jobs", {"kind": "tune", "dataset": "sales", "registr": True}, "/registr", "did you mean 'register'?"),
+        (
+            "/v1/schedules",
+            {"name": "nightly", "job": {"kind": "retrain", "modle": "demand"}},
+            "/job/modle",
+            "did you mean 'model'?",
+        ),
+        ("/v1/webhooks", {"uri": "https://hooks.example.com"}, "/uri", "did you mean 'url'?"),
+        ("/v1/webhooks", {"url": "https://hooks.example.com", "colour": "red"}, "/colour", "remove it"),
+    ],
+)
+def test_an_unknown_field_of_a_body_is_refused_with_the_nearest_name(
+    acme: Caller, path: str, body: dict[str, Any], pointer: str, hint: str
+) -> None:
+    # The field is refused alone: that a required one is missing says the same again.
+    [error] = acme.ask("POST", path, json=body).json()["errors"]
+    assert (error["code"], error["pointer"], error["hint"]) == ("extra_forbidden", pointer, hint)
+
+
 @pytest.mark.parametrize("path", ["/v1/forecasts", "/v1/forecasts/stream"])
 def test_a_csv_body_of_a_forecast_is_refused_with_the_types_that_are_read(acme: Caller, path: str) -> None:
     problem = acme.ask("POST", path, **CSV).json()

@@ -1,5 +1,6 @@
 """The command line, run in this process where a test needs no other; ``home`` is a folder with a migrated database."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,6 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.store.db import Database
-from app.store.migrate import migrate
 from models.data.panel import Panel
 from tests.app.work.small_jobs import weeks
 from tests.models.samples import rows_of
@@ -46,9 +46,9 @@ def empty_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 @pytest.fixture(name="home")
-def home_fixture(empty: Home) -> Home:
+def home_fixture(sqlite_template: Path, empty: Home) -> Home:
     """Folder with a migrated database."""
-    migrate(str(empty.database.url))
+    shutil.copy(sqlite_template, empty.folder / "forecastle.db")
     return empty
 
 

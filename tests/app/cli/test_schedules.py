@@ -49,6 +49,10 @@ def test_a_schedule_is_added_listed_paused_resumed_and_deleted(forecastle: Forec
         (["--cron", "0 0 * * *", "--job", '{"model": "demand"}'], "--job: dataset: Field required"),
         (["--cron", "0 0 * * *", "--job", '{"model": "demand", "dataset": "gone"}'], "no data set 'gone'"),
         (["--cron", "0 0 * * *", "--job", JOB, "--triggers", '{"new_rows": 0}'], "--triggers: new_rows"),
+        (
+            ["--cron", "0 0 * * *", "--job", '{"modle": "demand"}'],
+            "modle: there is no field of this name; did you mean",
+        ),
         (["--cron", "0 0 * * *", "--job", JOB, "--misfire", "all"], "give overlap 'queue'"),
     ],
 )

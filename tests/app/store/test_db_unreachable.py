@@ -1,5 +1,6 @@
 """Which errors mean that the database is unreachable, provoked on real databases of both kinds."""
 
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, OperationalError, ProgrammingError
 
 from app.store.db import Database, DatabaseUnreachable, now
-from app.store.migrate import migrate
 from app.store.tables import Tenant
 from tests.postgres import Postgres, postgres_server, read_only
 
@@ -35,10 +35,8 @@ def postgres_fixture() -> Iterator[Database]:
 
 
 @pytest.fixture(name="sqlite")
-def sqlite_fixture(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'forecastle.db'}"
-    migrate(url)
-    database = Database(url)
+def sqlite_fixture(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'forecastle.db')}")
     yield database
     database.dispose()
 

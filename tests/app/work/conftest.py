@@ -1,12 +1,12 @@
 """Fixtures: a fresh database of each kind for each test, and the data set ``sales`` in it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.store.db import Database
-from app.store.migrate import migrate
 from app.store.tables import Revision
 from tests.app.work.small_jobs import keep, weeks
 from tests.postgres import database_fixture, database_url_fixture, postgres_server  # noqa: F401
@@ -19,11 +19,9 @@ def sales(database: Database) -> Revision:
 
 
 @pytest.fixture(name="sqlite")
-def sqlite_fixture(tmp_path: Path) -> Iterator[Database]:
+def sqlite_fixture(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
     """An SQLite database, for tests that do not depend on the kind."""
-    url = f"sqlite:///{tmp_path / 'one.db'}"
-    migrate(url)
-    database = Database(url)
+    database = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'one.db')}")
     yield database
     database.dispose()
 
