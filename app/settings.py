@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     )
     threads: int = Field(1, ge=1, description="Threads of one forward pass on the CPU.")
     max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="Largest request body, in bytes.")
+    max_connections: int = Field(
+        4_000, ge=1, description="Open connections; fewer if the process may not open so many files."
+    )
     max_rows: int = Field(2_000_000, ge=1, description="Largest number of rows in one data set.")
     max_horizon: int = Field(5_000, ge=1, description="Largest horizon of one request, in steps.")
     max_forecast_points: int = Field(

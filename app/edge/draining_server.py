@@ -12,87 +12,24 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.edge.bounded_protocol import LINGER_S, BoundedProtocol, ConnectionLimits, refusal
 from app.edge.drain import Drain
-from app.edge.problem_json import RETRY_AFTER_S
 
 logger = logging.getLogger(__name__)
 
 SETTLE_S = 0.5  # for requests on their way on connections without one
 BODY_S = 5.0  # for the rest of a request that the client is still sending
 FINISH_S = 1.0  # after the deadline, for last lines and refusals
-LINGER_S = 1.0  # between the end of the last answer on a connection and its end
 TICK_S = 0.05
 MAX_ACCEPT_TURNS = 10_000  # of the event loop; each accepts all connections that wait
-REFUSAL = (
-    f"HTTP/1.1 503 Service Unavailable\r\nretry-after: {RETRY_AFTER_S}\r\n"
-    "connection: close\r\ncontent-length: 0\r\n\r\n"
-).encode()
-
-
-class Discard(asyncio.Protocol):
-    """Protocol that drops all bytes; ``ended`` is called when the connection is lost."""
-
-    def __init__(self, ended: Callable[[Exception | None], None]) -> None:
-        self._ended = ended
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the protocol that this one has replaced."""
-        self._ended(exc)
-
-
-class LingeringTransport:
-    """Transport that, while ``drain`` stops the service, closes only its own direction until the client closes too."""
-
-    def __init__(self, transport: asyncio.Transport, protocol: HttpToolsProtocol, drain: Drain) -> None:
-        self.write = transport.write
-        self._transport, self._protocol, self._drain = transport, protocol, drain
-        self._is_closing = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def is_closing(self) -> bool:
-        """Return whether this side is closed or closing."""
-        return self._is_closing or self._transport.is_closing()
-
-    def close(self) -> None:
-        """Close the connection after the bytes written so far; while the service stops, drop bytes that come later."""
-        if not self._drain.is_stopping or self._transport.is_closing():
-            self._transport.close()
-        elif not self._is_closing:
-            self._is_closing = True
-            self._transport.set_protocol(Discard(self._protocol.connection_lost))
-            self._transport.resume_reading()
-            self._transport.write_eof()
-            asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
-
-
-class LingeringProtocol(HttpToolsProtocol):
-    """HTTP protocol of uvicorn whose connection is a ``LingeringTransport``."""
-
-    def __init__(self, drain: Drain, **parts: Any) -> None:
-        super().__init__(**parts)
-        self._drain = drain
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
-        """Begin to read requests."""
-        super().connection_made(LingeringTransport(transport, self, self._drain))  # type: ignore[arg-type]
-
-    @property
-    def is_idle(self) -> bool:
-        """Return whether every request that has begun is answered; a head that is not complete is no request yet."""
-        return self.cycle is None or self.cycle.response_complete
-
-    @property
-    def awaits_head(self) -> bool:
-        """Return whether the client has sent a part of the head of its next request."""
-        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+TICKS_BETWEEN_SWEEPS = 10  # of uvicorn's loop, which ticks each 0.1 s
+REFUSAL = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The service is being stopped; try again later.")
 
 
 class DrainingServer(uvicorn.Server):
@@ -102,9 +39,16 @@ class DrainingServer(uvicorn.Server):
     without an answer gets a 503.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, refuse: Callable[[], None], timeout_s: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Drain,
+        refuse: Callable[[], None],
+        timeout_s: float,
+        limits: ConnectionLimits,
+    ) -> None:
         config.load()
-        config.http_protocol_class = functools.partial(LingeringProtocol, drain)  # type: ignore[assignment]
+        config.http_protocol_class = functools.partial(BoundedProtocol, drain, limits)  # type: ignore[assignment]
         super().__init__(config)
         self._drain, self._refuse, self._timeout_s = drain, refuse, timeout_s
 
@@ -114,6 +58,14 @@ class DrainingServer(uvicorn.Server):
             os._exit(128 + sig)
         self._drain.is_stopping = True  # now, not at the next tick: /readyz and connections know at once
         super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Refuse the requests that are late, once a second; return whether the server has to stop."""
+        if counter % TICKS_BETWEEN_SWEEPS == 0:
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                connection.refuse_late(now_s)  # type: ignore[union-attr]  # our own protocol
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer all requests that were sent before the signal, then close the connections and the service."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import resource
 import shlex
 import shutil
 import signal
@@ -16,6 +17,7 @@ import uvicorn
 from app.cli.commands.console import print_message, report_errors
 from app.cli.commands.environment import TENANT, local_principal, open_database, read_settings
 from app.cli.commands.port import check_port
+from app.edge.bounded_protocol import ConnectionLimits
 from app.edge.draining_server import DrainingServer
 from app.main import create_app
 from app.settings import Settings
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 KEY_FILE = "api-key"
 RESTART_AFTER_S = 1.0
+RESERVED_FILES = 100  # for the database, logs and pipes
 
 
 def serve(host: str | None, port: int | None, worker: bool) -> None:
@@ -65,7 +68,8 @@ class _Server(DrainingServer):
             access_log=False,  # the guard logs each request
             proxy_headers=False,  # no code reads the address of the client
         )
-        super().__init__(config, app.state.drain, app.state.service.forecasting.refuse, settings.drain_s)
+        limits = ConnectionLimits(max_connections(settings.max_connections))
+        super().__init__(config, app.state.drain, app.state.service.forecasting.refuse, settings.drain_s, limits)
         self._database, self._key, self._watch = database, key, app.state.service.watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -160,6 +164,16 @@ def _example_request(database: Database) -> dict[str, object] | None:
                 "levels": [80],
             }
     return None
+
+
+def max_connections(wanted: int) -> int:
+    """Return how many connections to allow: ``wanted``, or fewer where the process may not open so many files."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY or files - RESERVED_FILES >= wanted:
+        return wanted
+    allowed = max(files - RESERVED_FILES, files // 2)
+    logger.warning("at most %d connections instead of %d: the process may open only %d files", allowed, wanted, files)
+    return allowed
 
 
 def banner(url: str, database: str, key: str | None, example: dict[str, object] | None) -> str:
