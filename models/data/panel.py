@@ -15,6 +15,7 @@ import numpy as np
 
 from models.data.calendar import Freq, parse_freq, parse_times
 from models.data.frequency_choice import FreqChoice, choose_freq
+from models.data.masks import has_any
 from models.data.serialization import NamedArrays, pack, unpack
 from models.data.validation import (
     MAX_COVARIATES,
@@ -59,7 +60,7 @@ class Panel:
     @property
     def lengths(self) -> Ints:
         """Points of each series, with or without a value, shape (N,)."""
-        return np.diff(self.indptr)
+        return self.indptr[1:] - self.indptr[:-1]
 
     @cached_property
     def observed_lengths(self) -> Ints:
@@ -74,7 +75,7 @@ class Panel:
     @property
     def missing(self) -> Ints:
         """Points of each series without a value before its last value, shape (N,)."""
-        if not np.isnan(self.y).any():
+        if not has_any(np.isnan(self.y)):
             return np.zeros(len(self), dtype=np.int64)
         known = np.add.reduceat(~np.isnan(self.y), self.indptr[:-1], dtype=np.int64)
         return np.asarray(self.observed_lengths - known)
@@ -106,7 +107,7 @@ class Panel:
         """Return the points of each series up to the last that is not NaN, shape (N,)."""
         lengths = self.lengths
         # Usually it is the last point: searching all points would take as much memory as the panel, at every batch.
-        for i in np.flatnonzero(np.isnan(values[self.indptr[1:] - 1])):
+        for i in np.isnan(values[self.indptr[1:] - 1]).nonzero()[0]:
             known = np.flatnonzero(~np.isnan(values[self.indptr[i] : self.indptr[i + 1]]))
             lengths[i] = known[-1] + 1 if len(known) else 0
         return lengths

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.data.masks import has_any
 from models.data.panel import Panel
 from models.errors import InputError
 from models.types import Floats, Ints
@@ -96,18 +96,20 @@ def split(panel: Panel, context: int, horizon: int, hold: bool) -> tuple[Windows
     return trained, held
 
 
-def take(flat: NDArray[np.floating], panel: Panel, series: Ints, begin: Ints, size: int) -> Floats:
+def take(flat: Floats, panel: Panel, series: Ints, begin: Ints, size: int) -> Floats:
     """Return the points ``begin`` (B,) to ``begin + size`` of each of ``series`` (B,): (B, size), NaN outside of it.
 
     ``flat`` is the panel's ``y``, or a covariate beside it.
     """
-    if (begin >= 0).all() and (begin + size <= panel.lengths[series]).all():
-        whole: Floats = flat[(panel.indptr[series] + begin)[:, None] + np.arange(size)]
-        return whole
-    within = begin[:, None] + np.arange(size)
-    inside = (within >= 0) & (within < panel.lengths[series][:, None])
-    where = panel.indptr[series][:, None] + np.where(inside, within, 0)
-    return np.where(inside, flat[where], np.nan)
+    first, end = panel.indptr[series] + begin, panel.indptr[series + 1]
+    if not has_any((begin < 0) | (first + size > end)):
+        if len(series) == 1:  # as for most forecasts: its points are next to each other
+            begun = int(first[0])
+            return flat[None, begun : begun + size].copy()
+        return np.asarray(flat[first[:, None] + np.arange(size)])
+    within = first[:, None] + np.arange(size)
+    inside = (within >= (first - begin)[:, None]) & (within < end[:, None])
+    return np.where(inside, flat[np.where(inside, within, 0)], np.nan)
 
 
 def histories(panel: Panel, series: Ints, at: Ints) -> Iterator[tuple[Ints, Floats]]:

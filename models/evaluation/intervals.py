@@ -122,6 +122,8 @@ class Calibration:
         Raises:
             InputError: ``bad_level`` or ``level_too_high``.
         """
+        if not levels:
+            return {}
         if prediction.bounds is not None:
             clip, unbounded = prediction.bounds.clip, self.intervals(prediction._replace(bounds=None), levels)
             return {level: Interval(clip(lo), clip(hi)) for level, (lo, hi) in unbounded.items()}

@@ -16,16 +16,12 @@ def limits_of(specs: Sequence[Spec]) -> Bounds:
     return specs[0].limits if len(specs) == 1 else loosest([spec.limits for spec in specs])
 
 
-def replace_row_bounds(
-    bounds: RowBounds | None, panels: Sequence[Panel], asked: Sequence[Bounds | None]
-) -> RowBounds | None:
+def replace_row_bounds(bounds: RowBounds | None, panels: Sequence[Panel], asked: Sequence[Bounds | None]) -> RowBounds:
     """Return ``bounds`` with those of ``asked`` in their place for the series of each of ``panels``; None: as they are.
 
     Raises:
         InputError: ``out_of_bounds`` for each series with a value out of the bounds asked for.
     """
-    if all(one is None for one in asked):
-        return bounds
     count = sum(map(len, panels))
     known = bounds or RowBounds(None, None)
     lo = np.full((count, 1), -math.inf) if known.lo is None else known.lo.copy()
@@ -41,8 +37,10 @@ def replace_row_bounds(
 
 def note_unbounded(panel: Panel, limits: Bounds, bounds: RowBounds | None) -> list[tuple[int, Note]]:
     """Return a note for each series of ``panel`` that has no bounds because its values are out of ``limits``."""
+    if bounds is None:
+        return []
     lowest, highest = panel.extremes
-    if bounds is None or (lowest >= limits.lo and highest <= limits.hi):
+    if lowest >= limits.lo and highest <= limits.hi:
         return []
     low, high = (f"{value:g}" for value in limits)
     message = f"a value is out of the model's bounds, {low} to {high}; the forecast of this series has no bounds"

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.data.bounds import bound_rows
+from models.data.bounds import UNBOUNDED, bound_rows
 from models.data.calendar import MAX_TIME, parse_freq
 from models.data.concat import known_ahead, stack_panels
+from models.data.masks import has_all, has_any
 from models.data.panel import Panel
 from models.engines import Engine, NoNetwork
 from models.errors import Fault, Findings, InputError, ModelBroken
@@ -30,6 +31,7 @@ from models.types import Ints, Weights
 MAX_PREDICTED = 1e300
 # Upper bound of a forecast's duration: 1.5 times the frequency's shortest step (business days, long months) + a week.
 MAX_STEP_RATIO, WEEK_DAYS = 1.5, 7.0
+DAY_US = 86_400e6
 
 
 class Member(NamedTuple):
@@ -84,13 +86,13 @@ def predict(networks: Sequence[RunnableMember], panel: Panel, series: Ints, at: 
     For a series without history only the networks of context 0 count, if there are any.
     """
     cold, able = at == 0, [network for network in networks if network.member.spec.context == 0]
-    if able and len(able) < len(networks) and cold.any():
+    if able and len(able) < len(networks) and has_any(cold):
         combined = _predict_cold(networks, able, (panel, series, at), horizon)
     else:
         predictions = [_predict_one(network, panel, series, at, horizon) for network in networks]
         combined = combine(predictions, [network.member.share for network in networks])
     limits = limits_of([network.member.spec for network in networks])
-    return combined._replace(bounds=bound_rows(panel, limits, series, at))
+    return combined if limits == UNBOUNDED else combined._replace(bounds=bound_rows(panel, limits, series, at))
 
 
 def _predict_one(network: RunnableMember, panel: Panel, series: Ints, at: Ints, horizon: int) -> Prediction:
@@ -183,7 +185,7 @@ def check_request(specs: Sequence[Spec], panel: Panel, horizon: int) -> None:
         return Fault(code="beyond_calendar", unique_id=panel.ids[i], message=message, hint=hint)
 
     if all(spec.context > 0 for spec in specs):
-        found.add(np.flatnonzero(at == 0).tolist(), no_history)
+        found.add((at == 0).nonzero()[0].tolist(), no_history)
     found.add(beyond_calendar(panel, at, horizon), too_late)
     found.check()
     for spec in specs:
@@ -198,20 +200,20 @@ def check_finite(prediction: Prediction, trained: int) -> None:
         ModelBroken: the network gave NaN or infinity.
         InputError: ``horizon_too_long`` if the forecast overflows beyond the trained steps.
     """
-    values = [
-        prediction.median[..., None],
-        prediction.mean[..., None],
-        *([] if prediction.quantiles is None else [prediction.quantiles]),
-    ]
+    values = [prediction.median] if prediction.mean is prediction.median else [prediction.median, prediction.mean]
+    if prediction.quantiles is not None:
+        values.append(prediction.quantiles)
     # Below infinity, so that the bounds of the intervals are finite too.
-    finite = np.all([(np.abs(array) <= MAX_PREDICTED).all(axis=(0, 2)) for array in values], axis=0)
+    good = [np.abs(array) <= MAX_PREDICTED for array in values]
+    if all(map(has_all, good)):
+        return
+    finite = np.logical_and.reduce([one.reshape(*one.shape[:2], -1).all(axis=(0, 2)) for one in good])
     if not finite[:trained].all():
         raise ModelBroken("the network gave NaN or infinity; move its alias to another version, or train it again")
-    if not finite.all():
-        steps = int(finite.argmin())
-        message = f"the forecast overflows after {steps} steps; the model was trained for {trained}"
-        hint = f"ask for at most {steps}, better {trained}"
-        raise InputError.of("horizon_too_long", message, hint, field="horizon")
+    steps = int(finite.argmin())
+    message = f"the forecast overflows after {steps} steps; the model was trained for {trained}"
+    hint = f"ask for at most {steps}, better {trained}"
+    raise InputError.of("horizon_too_long", message, hint, field="horizon")
 
 
 def check_covariates(spec: Spec, panel: Panel) -> None:
@@ -239,6 +241,6 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
 
 def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     """Return the series whose forecast would end after the calendar; only those near its end are computed exactly."""
-    days, left = (at + horizon - 1) * panel.freq.min_days, (MAX_TIME - panel.starts) / np.timedelta64(1, "D")
-    near = np.flatnonzero(MAX_STEP_RATIO * days + WEEK_DAYS > left).tolist()
+    days, left = (at + horizon - 1) * panel.freq.min_days, (MAX_TIME - panel.starts).view(np.int64) / DAY_US
+    near = (MAX_STEP_RATIO * days + WEEK_DAYS > left).nonzero()[0].tolist()
     return [i for i in near if days[i] > left[i] or panel.timestamp(i, int(at[i]) + horizon - 1) > MAX_TIME]

@@ -262,10 +262,14 @@ def _to_data_units(batch: Batch, forecast: WindowForecast) -> StepForecasts:
 
 def _concatenate(spec: Spec, parts: Sequence[StepForecasts], first: Batch, horizon: int) -> Prediction:
     """Return the first ``horizon`` steps of all ``parts`` together, in the units of the ``first`` windows."""
-    median = np.concatenate([part.median for part in parts], axis=1)[:, :horizon]
+    median = _join_steps([part.median for part in parts])[:, :horizon]
     quantiles = [part.quantiles for part in parts if part.quantiles is not None]
     basis = Basis(first.change, first.scale.spread, first.scale.measured)
     if not quantiles:
         return Prediction.of_points(median, first.unit, basis)
-    joined = np.concatenate(quantiles, axis=1)[:, :horizon]
+    joined = _join_steps(quantiles)[:, :horizon]
     return Prediction.of_quantiles(median, first.unit, joined, spec.quantiles, basis)
+
+
+def _join_steps(parts: Sequence[Floats]) -> Floats:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

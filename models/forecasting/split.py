@@ -37,8 +37,12 @@ def split_forecast(
     starts, limits = panel.freq.after(panel.starts, panel.observed_lengths), limits_of(specs)
     on_series, trained = series_notes(specs, panel, prediction), specs[0].horizon
     unbounded = dict(note_unbounded(panel, limits, prediction.bounds))
-    bounds = replace_row_bounds(prediction.bounds, [one.panel for one in inputs], [one.bounds for one in inputs])
-    prediction = calibration.correct(prediction._replace(bounds=bounds))
+    if any(one.bounds is not None for one in inputs):
+        asked = [one.bounds for one in inputs]
+        prediction = prediction._replace(
+            bounds=replace_row_bounds(prediction.bounds, [one.panel for one in inputs], asked)
+        )
+    prediction = calibration.correct(prediction)
     bounded = prediction.bounded()
     known: dict[tuple[int, ...], Mapping[int, Interval]] = {}
     forecasts, end = [], 0

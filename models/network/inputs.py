@@ -138,8 +138,10 @@ class Batch(NamedTuple):
     @property
     def unit(self) -> Floats:
         """Size of one window unit in data units at the level of the window, (B, 1); 0 for a constant window."""
-        level = self.scale.level.mean(axis=1, keepdims=True)
-        return np.abs(self.change.invert(level + self.scale.spread) - self.change.invert(level))
+        level, spread = self.scale.level, self.scale.spread
+        if level.shape[1] > 1:
+            level = level.mean(axis=1, keepdims=True)
+        return np.abs(self.change.invert(level + spread) - self.change.invert(level))
 
     def to_window(self, future: Floats) -> Float32:
         """Return the values after the window, (B, h), in its units."""
@@ -186,7 +188,8 @@ class Reader:
         if begun is not raw:
             values = scale.to_window(change.apply(raw))
         known = self.known(series, at, raw.shape[1], ahead)
-        known[:, max(raw.shape[1] - predicted, 0) :, : known.shape[2] - spec.ahead_channels] = 0
+        if spec.past_covariates:
+            known[:, max(raw.shape[1] - predicted, 0) :, : known.shape[2] - spec.ahead_channels] = 0
         names = spec.static_covariates
         parts = [self._column(name, self.panel.latest(name)[series][:, None])[:, 0] for name in names]
         static = np.concatenate(parts, axis=1) if parts else np.zeros((len(series), 0), dtype=np.float32)
@@ -250,10 +253,13 @@ def window_inputs(spec: Spec, values: Float32, batch: Batch) -> Inputs:
     """Return the inputs of a network that reads ``values`` (B, n): the T points or, with a carried state, more."""
     count = values.shape[1]
     known = batch.known[:, : count + spec.outputs]
-    ahead = known[:, count:, known.shape[2] - spec.ahead_channels :]
-    naive = {"skip": _naive_after(spec, values, np.array([count]))[:, 0]} if spec.skip_channels else {}
-    past = {"past": past_channels(spec, values, known[:, :count])} if count else {}
-    return past | naive | _static_and_seen(spec, values, batch) | ({"ahead": ahead} if spec.ahead_channels else {})
+    inputs = {"past": past_channels(spec, values, known[:, :count])} if count else {}
+    if spec.skip_channels:
+        inputs["skip"] = _naive_after(spec, values, np.array([count]))[:, 0]
+    inputs |= _static_and_seen(spec, values, batch)
+    if known.shape[2] and (ahead := spec.ahead_channels):
+        inputs["ahead"] = known[:, count:, -ahead:]
+    return inputs
 
 
 def training_inputs(spec: Spec, both: Float32, batch: Batch) -> Inputs:

@@ -7,8 +7,10 @@ season, a trend or noise gives each its own ratios. They are cheap enough for ev
 
 import numpy as np
 
+from models.data.masks import has_all
 from models.data.panel import Panel
 from models.data.windows import take
+from models.network.scaling import observed_mean
 from models.types import Float32, Floats, Ints
 
 MAX_SAMPLED = 4_000  # windows of the training panel
@@ -30,13 +32,12 @@ def ratios(past: Floats, season: int) -> Floats:
     NaN is missing. Both are NaN for a constant window, and the seasonal ratio for one that is not longer than a season.
     """
     found, count = np.full((len(past), 2), np.nan), past.shape[1]
-    complete = not np.isnan(_complete_mean(past)).any()
-    average = _complete_mean if complete else _mean  # most windows miss nothing, and this runs at every forecast
-    spread = average(np.abs(past - average(past)[:, None]))
+    spread = observed_mean(np.abs(past - observed_mean(past)))
+    varies = spread > 0
     for column, lag in enumerate((season, 1)):
         if lag < count:
-            difference = average(np.abs(past[:, lag:] - past[:, :-lag]))
-            np.divide(difference, spread, out=found[:, column], where=spread > 0)
+            difference = observed_mean(np.abs(past[:, lag:] - past[:, :-lag]))
+            np.divide(difference, spread, out=found[:, column : column + 1], where=varies)
     return found
 
 
@@ -71,21 +72,6 @@ def ratios_at(panel: Panel, series: Ints, at: Ints, context: int, season: int) -
 def unusual(found: Floats, usual: Float32) -> Ints:
     """Return the rows of the ratios ``found`` (B, 2) that lie outside of ``usual``; none if that is unknown."""
     low, high = usual
-    if ((found >= low) & (found <= high)).all():
+    if has_all((found >= low) & (found <= high)):
         return NO_ROWS
     return np.flatnonzero(((found < low) | (found > high) & (low < high)).any(axis=1))
-
-
-def _complete_mean(values: Floats) -> Floats:
-    return np.asarray(np.add.reduce(values, axis=1) / values.shape[1])
-
-
-def _mean(values: Floats) -> Floats:
-    """Return the mean of the observed values of each row, (B,); NaN without any."""
-    mean = _complete_mean(values)
-    if not np.isnan(mean).any():
-        return mean
-    seen = ~np.isnan(values)
-    count = seen.sum(axis=1)
-    sums, nothing = np.where(seen, values, 0.0).sum(axis=1), np.full(len(count), np.nan)
-    return np.asarray(np.divide(sums, count, out=nothing, where=count > 0))

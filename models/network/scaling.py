@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.masks import has_all, has_any
 from models.types import Float32, Floats
 
 # A spread up to this share of the level is rounding of float64, not signal: the window has no spread of its own.
@@ -40,8 +41,11 @@ class Scale(NamedTuple):
         return cls(level, spread, np.ones(spread.shape, dtype=np.bool_))
 
     def ahead(self, steps: int) -> Floats:
-        """Return the level of each of the next ``steps``, (B, steps)."""
-        return np.asarray(self.level[:, np.arange(steps) % self.level.shape[1]])
+        """Return the level of each of the next ``steps``, (B, steps); (B, 1) if it is the same for all."""
+        season = self.level.shape[1]
+        if season == 1:
+            return self.level
+        return self.level[:, :steps] if steps <= season else np.asarray(self.level[:, np.arange(steps) % season])
 
     def to_window(self, values: Floats) -> Float32:
         """Return the ``values`` (B, any) after the window in its units, clipped to ``MAX_DEVIATION``; NaN stays.
@@ -70,15 +74,15 @@ def normalise(past: Floats, season: int, scaling: str, prior: Float32, unit: Flo
     share of the level instead.
     """
     scaled = SCALINGS[scaling].normalise(past, season, prior)
-    if (scaled.scale.spread > 0).all():
+    if has_all(scaled.scale.spread > 0):
         return scaled
     return scaled._replace(scale=_complete_units(past, scaled.scale, unit))
 
 
 def _complete_units(past: Floats, scale: Scale, unit: Float32) -> Scale:
     """Return ``scale`` with a unit for each row that is not shown to be constant."""
-    count, centre = (~np.isnan(past)).sum(axis=1, keepdims=True), _mean(past)
-    deviation = _mean(np.abs(past - centre))
+    count, centre = (~np.isnan(past)).sum(axis=1, keepdims=True), observed_mean(past)
+    deviation = observed_mean(np.abs(past - centre))
     varies = deviation > MIN_SPREAD * np.abs(centre)
     unknown = (scale.spread == 0) & ~varies & (count < min(MIN_CONSTANT, past.shape[1]))
     size, share = (float(value) for value in unit)
@@ -92,7 +96,7 @@ def _complete_units(past: Floats, scale: Scale, unit: Float32) -> Scale:
 def by_last_season(past: Floats, season: int, prior: Float32) -> Scaled:
     """Measure from the mean of the last season, or from the last value if the window holds no whole season."""
     last = past[:, -season:] if 1 < season <= past.shape[1] else past[:, :0]
-    level = _mean(last)
+    level = observed_mean(last)
     return _normalise_around(past, np.where(np.isnan(level), _last(past), level))
 
 
@@ -103,8 +107,8 @@ def by_last_value(past: Floats, season: int, prior: Float32) -> Scaled:
 
 def by_mean(past: Floats, season: int, prior: Float32) -> Scaled:
     """Measure from the mean, in standard deviations."""
-    level = _mean(past)
-    return _normalise_around(past, level, np.sqrt(_mean(np.square(past - level))))
+    level = observed_mean(past)
+    return _normalise_around(past, level, np.sqrt(observed_mean(np.square(past - level))))
 
 
 def by_season(past: Floats, season: int, prior: Float32) -> Scaled:
@@ -115,8 +119,8 @@ def by_season(past: Floats, season: int, prior: Float32) -> Scaled:
     filled = fill(past, season)
     change = np.full_like(past, np.nan)
     change[:, season:] = past[:, season:] - filled[:, :-season]
-    level = np.where(np.isnan(filled[:, -season:]), _mean(past), filled[:, -season:])
-    spread = np.nan_to_num(_mean(np.abs(change)))
+    level = np.where(np.isnan(filled[:, -season:]), observed_mean(past), filled[:, -season:])
+    spread = np.nan_to_num(observed_mean(np.abs(change)))
     spread = np.where(spread <= MIN_SPREAD * np.abs(level).max(axis=1, keepdims=True), 0.0, spread)
     return Scaled(_to_units(change, spread), Scale.of(level, spread))
 
@@ -145,13 +149,16 @@ SCALINGS = {
 
 
 def _normalise_around(past: Floats, level: Floats, spread: Floats | None = None) -> Scaled:
-    unit = _mean(np.abs(past - level)) if spread is None else spread
-    unit = np.where(unit <= MIN_SPREAD * np.abs(level), 0.0, unit)
-    return Scaled(_to_units(past - level, unit), Scale.of(level, unit))
+    away = past - level
+    unit = observed_mean(np.abs(away)) if spread is None else spread
+    rounding = unit <= MIN_SPREAD * np.abs(level)
+    if has_any(rounding):
+        unit = np.where(rounding, 0.0, unit)
+    return Scaled(_to_units(away, unit), Scale.of(level, unit))
 
 
 def _to_units(away: Floats, spread: Floats) -> Float32:
-    if (spread > 0).all():
+    if has_all(spread > 0):
         within = away / spread
     else:
         within = np.divide(away, spread, out=np.where(np.isnan(away), np.nan, 0.0), where=spread > 0)
@@ -159,12 +166,12 @@ def _to_units(away: Floats, spread: Floats) -> Float32:
     return np.maximum(within, -MAX_DEVIATION, out=within).astype(np.float32)
 
 
-def _mean(values: Floats) -> Floats:
+def observed_mean(values: Floats) -> Floats:
     """Return the mean of the observed values, (B, 1); NaN for a row without any."""
-    unseen = np.isnan(values)
-    if values.shape[1] and not unseen.any():  # the usual case; it adds the same numbers in the same order
-        return np.asarray(values.sum(axis=1, keepdims=True) / values.shape[1])
-    seen = ~unseen
+    total = np.add.reduce(values, axis=1, keepdims=True)
+    if values.shape[1] and not has_any(np.isnan(total)):  # the usual case: nothing is missing
+        return np.asarray(total / values.shape[1])
+    seen = ~np.isnan(values)
     count = seen.sum(axis=1, keepdims=True)
     total = np.where(seen, values, 0.0).sum(axis=1, keepdims=True)
     return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
@@ -172,7 +179,7 @@ def _mean(values: Floats) -> Floats:
 
 def _last(past: Floats) -> Floats:
     """Return the newest observed value, (B, 1)."""
-    if not np.isnan(past[:, -1]).any():
+    if not has_any(np.isnan(past[:, -1])):
         return past[:, -1:]
     newest = past.shape[1] - 1 - np.argmax(~np.isnan(past[:, ::-1]), axis=1)
     return np.take_along_axis(past, newest[:, None], axis=1)
@@ -181,7 +188,7 @@ def _last(past: Floats) -> Floats:
 def fill(values: NDArray[np.floating], season: int) -> NDArray[np.floating]:
     """Return ``values`` (B, T) with missing ones filled from the nearest earlier season; NaN where none has a value."""
     filled = values.copy()
-    if not np.isnan(filled).any():
+    if not has_any(np.isnan(filled)):
         return filled
     for begin in range(season, filled.shape[1], season):
         now, before = filled[:, begin : begin + season], filled[:, begin - season : begin]

@@ -111,5 +111,8 @@ class SpecFields(Fields):
         return 2 + self.lags + past + self.ahead_channels
 
     def _count_channels(self, role: str) -> int:
+        names: tuple[str, ...] = getattr(self, role)
+        if not names:
+            return 0
         sizes = {name: len(values) for name, values in self.categories}
-        return sum(sizes.get(name, 1) for name in getattr(self, role))
+        return sum(sizes.get(name, 1) for name in names)

@@ -117,6 +117,13 @@ def test_windows_hold_two_numbers_for_each_series():
     assert windows.first.nbytes + windows.last.nbytes == 16
 
 
+def test_points_taken_alone_are_a_copy_that_leaves_the_panel_as_it_is():
+    panel = panel_of(range(6), range(10))
+    alone = take(panel.y, panel, np.array([1]), np.array([4]), 3)
+    alone[:] = NAN
+    assert panel.series(1).tolist() == list(range(10))
+
+
 def test_points_are_the_same_alone_and_in_a_batch_with_points_before_a_series():
     panel = panel_of(range(6), range(10))
     inside, series, begin = take(panel.y, panel, np.array([1]), np.array([4]), 3), np.array([0, 1]), np.array([-1, 4])
