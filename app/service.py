@@ -11,17 +11,22 @@ from app.forecasting.request_panel import PanelReader
 from app.forecasting.session import SessionForecasts
 from app.serving.alias_refresher import AliasRefresher
 from app.serving.batcher import Batcher
+from app.serving.cached_check import CachedCheck
 from app.serving.forecast_log import ForecastLog
 from app.serving.interval_scales import IntervalScales
+from app.serving.lane import Lane
 from app.serving.model_cache import ModelCache, device_for
 from app.serving.panel_cache import PanelCache
 from app.serving.session_cache import SessionCache
 from app.serving.shadows import ShadowForecaster
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable, at_head
 from app.store.job_watch import JobWatch
 from app.telemetry import Figure, Telemetry
+
+MAX_WAITING = 64  # requests of one tenant that wait for their turn to write, and as many that wait to upload
+LANE_PATIENCE_S = 15.0  # of a request that waits for its turn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +41,10 @@ class Service:
     telemetry: Telemetry
     watch: JobWatch
     stream_slots: CapacityLimiter  # bounds the number of streams in progress
+    writes: Lane  # requests that write
+    uploads: Lane  # tables and bundles, which are parsed and written
+    lookups: Lane  # addresses of webhooks
+    database_state: CachedCheck[str]
 
     def close(self) -> None:
         """Answer waiting requests, end the threads, and close the database connections."""
@@ -77,7 +86,18 @@ def create_service(settings: Settings) -> Service:
         telemetry=telemetry,
         watch=JobWatch(database, settings.max_watchers),
         stream_slots=CapacityLimiter(settings.max_streams),
+        writes=Lane("writes", threads=8, share=6, max_waiting=MAX_WAITING, patience_s=LANE_PATIENCE_S),
+        uploads=Lane("uploads", threads=4, share=2, max_waiting=MAX_WAITING, patience_s=LANE_PATIENCE_S),
+        lookups=Lane("look-ups of host names", threads=8, share=2, max_waiting=8, patience_s=LANE_PATIENCE_S),
+        database_state=CachedCheck(lambda: _database_state(database), late="it does not answer"),
     )
+
+
+def _database_state(database: Database) -> str:
+    try:
+        return "ok" if at_head(database) else "its schema is not that of this version; run 'forecastle migrate'"
+    except DatabaseUnreachable:
+        return "it does not answer"
 
 
 def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> list[Figure]:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.api.http.raw_body import RawBody
 from app.api.http.services import CurrentService
+from app.api.http.write_routes import WriteRoute
 from app.planning.limits import limits_of
 from app.problems import BodyTooLarge, Unauthorized
 from app.schemas.base import NAME, Number
@@ -27,7 +28,7 @@ OCTETS = "application/octet-stream"
 MAX_ID = 2**63 - 1
 MAX_PROGRESS_BYTES = 16 * 1024
 
-router = APIRouter(prefix="/internal/v1/attempts/{job_id}/{token}", include_in_schema=False)
+router = APIRouter(prefix="/internal/v1/attempts/{job_id}/{token}", include_in_schema=False, route_class=WriteRoute)
 
 
 def _attempt(request: Request) -> AttemptPrincipal:

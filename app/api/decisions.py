@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body
 
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.api.http.write_routes import WriteRoute
 from app.api.models import Number, alias_answer
 from app.principal import Principal
 from app.schemas.base import Page
@@ -17,7 +18,7 @@ from app.store import alias_history, decisions, registry, schedules
 from app.store.registry import CHAMPION, Move
 from app.store.tables import Decision
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=WriteRoute)
 
 Why = Annotated[ReasonRequest, Body(default_factory=ReasonRequest)]
 

@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.api.http.write_routes import WriteRoute
 from app.api.models import Number, version_answer
 from app.schemas.models import VersionAnswer
 from app.store import datasets, deletion
 
-router = APIRouter()
+router = APIRouter(route_class=WriteRoute)
 
 Purge = Annotated[bool, Query(description="Delete the bytes of what is archived; this cannot be undone.")]
 

@@ -4,9 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.http.services import CurrentService, problems
 from app.schemas.health import Health
-from app.service import Service
 from app.store import firings, jobs, quality, webhooks
-from app.store.db import DatabaseUnreachable, at_head
 from models.types import JsonObject
 
 router = APIRouter(tags=["health"])
@@ -24,12 +22,13 @@ async def livez() -> Health:
 
 
 @router.get("/readyz", responses=_NOT_READY, summary="Can it serve?")
-def readyz(request: Request, service: CurrentService, response: Response) -> Health:
+async def readyz(request: Request, service: CurrentService, response: Response) -> Health:
     """Return whether the database answers and has the schema of the release, 503 if not; and the device of networks.
 
-    A service that is being stopped is not ready, so that a load balancer sends it nothing more.
+    The database is asked once a second at most. A service that is being stopped is not ready, so that a load balancer
+    sends it nothing more.
     """
-    database, is_stopping = _database_state(service), request.app.state.drain.is_stopping
+    database, is_stopping = await service.database_state.result(), request.app.state.drain.is_stopping
     is_ready = database == "ok" and not is_stopping
     if not is_ready:
         response.status_code = 503
@@ -56,10 +55,3 @@ def metrics(service: CurrentService, request: Request) -> Response:
     figures = {"points": found.points, "mase": found.mase, "drift": found.drift}
     service.telemetry.quality_realised(figures, found.coverage)
     return Response(service.telemetry.render(), media_type=METRICS_TYPE)
-
-
-def _database_state(service: Service) -> str:
-    try:
-        return "ok" if at_head(service.database) else "its schema is not that of this version; run 'forecastle migrate'"
-    except DatabaseUnreachable:
-        return "it does not answer"

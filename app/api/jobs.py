@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from app.api.http.idempotency import Idempotency
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, bad_token, next_token
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.api.http.write_routes import WriteRoute
 from app.planning.job_answers import job_answer, job_answers
 from app.planning.jobs import submit_job
 from app.planning.kinds import JobRequest
@@ -19,7 +20,7 @@ from app.store import jobs
 from app.store.jobs import ENDED, JobFilter
 from app.store.tables import State
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=WriteRoute)
 
 
 def _which(

@@ -10,6 +10,7 @@ from app.api.http.idempotency import Idempotency
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.raw_body import RawBody
 from app.api.http.services import Caller, CurrentService, PathName, principal_of, problems, service_of
+from app.api.http.write_routes import WriteRoute
 from app.planning.bundle_import import BundleUpload
 from app.planning.jobs import submit_import
 from app.problems import UnsupportedMedia
@@ -21,7 +22,7 @@ from app.store.tables import Alias, Model, Revision, Version
 from models.errors import InputError
 from models.types import JsonObject
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=WriteRoute)
 
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Archived = Annotated[bool, Query(description="List the archived ones instead of those in use.")]

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Response
 from app.api.http.idempotency import Idempotency, SaveAnswer
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.api.http.write_routes import WriteRoute
 from app.planning.schedule_answers import firing_answers, schedule_answer
 from app.planning.schedule_requests import ScheduleEdit, ScheduleRequest
 from app.planning.schedules import SchedulePlanner, edit_plan, job_request_of, new_plan
@@ -12,7 +13,7 @@ from app.schemas.base import Page
 from app.schemas.schedules import FiringAnswer, ScheduleAnswer
 from app.store import firings, schedules
 
-router = APIRouter(tags=["schedules"])
+router = APIRouter(tags=["schedules"], route_class=WriteRoute)
 
 
 @router.post("/v1/schedules", status_code=201, responses=problems(403, 409), summary="Create a schedule")

@@ -1,26 +1,54 @@
 """/v1/webhooks: messages about jobs that ended, aliases that moved and schedules that need a person."""
 
+import asyncio
+
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Response
 
 from app.addresses import parse_networks, resolve_url
-from app.api.http.idempotency import Idempotency, SaveAnswer
+from app.api.http.idempotency import Idempotency, IdempotentRequest, SaveAnswer
 from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.api.http.write_routes import WriteRoute
+from app.principal import Principal
 from app.schemas.base import Page
 from app.schemas.webhooks import DeliveryAnswer, NewWebhookAnswer, WebhookAnswer, WebhookRequest
+from app.service import Service
 from app.store import webhooks
+from models.errors import InputError
 
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(tags=["webhooks"], route_class=WriteRoute)
+
+LOOKUP_TIMEOUT_S = 5.0  # of the host name of a URL, with the time until a thread is free
 
 
-@router.post("/v1/webhooks", status_code=201, responses=problems(403, 409), summary="Create a webhook")
-def post_webhook(
+@router.post("/v1/webhooks", status_code=201, responses=problems(403, 409, 429, 503), summary="Create a webhook")
+async def post_webhook(
     request: WebhookRequest, response: Response, service: CurrentService, caller: Caller, idempotent: Idempotency
 ) -> NewWebhookAnswer:
     """Send events to an address; only this answer shows the secret that signs them. Private addresses are refused."""
+    if not await run_sync(idempotent.is_repeat):
+        await _check_address(request.url, service, caller)
+    created = await service.writes.run(caller.tenant_id, _create, request, service, caller, idempotent)
+    response.headers["Location"] = f"/v1/webhooks/{created.name}"
+    return created
 
+
+async def _check_address(url: str, service: Service, caller: Principal) -> None:
+    """Refuse a ``url`` where nothing may be sent, or whose name server does not answer. Raise InputError."""
+    private = parse_networks(service.settings.webhook_private_networks)
+    try:
+        async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+            await service.lookups.run(caller.tenant_id, resolve_url, url, private)
+    except TimeoutError as error:
+        message = f"the address of the URL was not found within {LOOKUP_TIMEOUT_S:g} s"
+        raise InputError.of("unknown_host", message, "check the name, or try again later", field="url") from error
+
+
+def _create(
+    request: WebhookRequest, service: Service, caller: Principal, idempotent: IdempotentRequest
+) -> NewWebhookAnswer:
     def create(save: SaveAnswer) -> WebhookAnswer:
-        resolve_url(request.url, parse_networks(service.settings.webhook_private_networks))
         events = list(dict.fromkeys(request.events))
         with service.database.write() as session:
             row = webhooks.create(session, caller.tenant_id, request.name, request.url, events, caller.key_id)
@@ -29,7 +57,6 @@ def post_webhook(
         return answer
 
     created = idempotent.answer(WebhookAnswer, create)
-    response.headers["Location"] = f"/v1/webhooks/{created.name}"
     # A stored answer has no secret, which is deleted with its webhook. A repeat shows it: the first answer was lost.
     with service.database.read() as session:
         return NewWebhookAnswer.model_validate(webhooks.get(session, caller.tenant_id, created.name))

@@ -24,6 +24,7 @@ HEAD = "0008"  # The newest migration; a constant, because reading it from the s
 
 LOCK_TIMEOUT_S = 20
 CONNECT_TIMEOUT_S = 10
+POOL_TIMEOUT_S = 10  # for a free connection
 
 # SQLSTATE of errors after which the same transaction may succeed later. Classes (the first two characters):
 # 08 connection, 28 login, 40 deadlock, 53 no disk, memory or connections, 57 server stops or starts, 58 I/O.
@@ -74,7 +75,9 @@ class DatabaseUnreachable(Unavailable):
 
 
 class Database:
-    """One database and its pool of connections; the constructor does not connect.
+    """One database and its connections, in one pool for readers and one for writers; the constructor does not connect.
+
+    Writers that wait for a lock, each with its connection, so leave the readers theirs.
 
     ``url`` is SQLAlchemy's: ``sqlite:////folder/file.db`` or ``postgresql+psycopg://user:password@host/name``.
     """
@@ -85,14 +88,14 @@ class Database:
         Without ``foreign_keys`` SQLite does not enforce them, as a migration that rebuilds a table needs.
         """
         self.url = make_url(url)
-        self._engine = _engine(self.url, foreign_keys)
+        self._reader = _engine(self.url, foreign_keys, "BEGIN")
+        # On SQLite a writer takes the lock before it reads, so that the rows it read stay as they are.
+        self._writer = _engine(self.url, foreign_keys, "BEGIN IMMEDIATE")
         # Close the connections when this object is collected, even without ``dispose``; a session keeps it alive.
-        weakref.finalize(self, self._engine.dispose)
+        weakref.finalize(self, _dispose, self._reader, self._writer)
         own = {"database": self}
-        # The same pool; on SQLite a writer takes the lock before it reads, so that the rows it read stay as they are.
-        writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-        self._reads = sessionmaker(self._engine, expire_on_commit=False, info=own)
-        self._writes = sessionmaker(writer, expire_on_commit=False, info=own)
+        self._reads = sessionmaker(self._reader, expire_on_commit=False, info=own)
+        self._writes = sessionmaker(self._writer, expire_on_commit=False, info=own)
 
     @property
     def name(self) -> str:
@@ -119,7 +122,12 @@ class Database:
 
     def dispose(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        _dispose(self._reader, self._writer)
+
+
+def _dispose(*engines: Engine) -> None:
+    for engine in engines:
+        engine.dispose()
 
 
 @contextmanager
@@ -189,24 +197,24 @@ def at_head(database: Database) -> bool:
         return session.scalars(text("SELECT version_num FROM alembic_version")).all() == [HEAD]
 
 
-def _engine(url: URL, foreign_keys: bool) -> Engine:
+def _engine(url: URL, foreign_keys: bool, begin: str) -> Engine:
+    """Return an engine of ``url``, whose transactions on SQLite start with the statement ``begin``."""
+    common = {"json_serializer": _to_json, "pool_timeout": POOL_TIMEOUT_S}
     if url.get_backend_name() == "postgresql":
         options = {"connect_timeout": CONNECT_TIMEOUT_S, "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s"}
-        return create_engine(url, pool_pre_ping=True, connect_args=options, json_serializer=_to_json)
+        return create_engine(url, pool_pre_ping=True, connect_args=options, **common)
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         got = url.render_as_string(hide_password=True)
         raise ValueError(f"got the database address {got!r}; give sqlite:////folder/file.db or postgresql+psycopg://…")
     # No isolation level: the driver begins no transaction on its own, the event below does.
-    engine = create_engine(
-        url, connect_args={"timeout": LOCK_TIMEOUT_S, "isolation_level": None}, json_serializer=_to_json
-    )
+    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S, "isolation_level": None}, **common)
     event.listen(engine, "connect", partial(_set_up_sqlite, foreign_keys))
-
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-    event.listen(engine, "begin", begin)
+    event.listen(engine, "begin", partial(_execute, begin))
     return engine
+
+
+def _execute(statement: str, connection: Connection) -> None:
+    connection.exec_driver_sql(statement)
 
 
 def _set_up_sqlite(foreign_keys: bool, connection: Any, _record: Any) -> None:

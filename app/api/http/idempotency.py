@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from app.api.http.services import Caller, CurrentService
+from app.principal import Principal
+from app.service import Service
 from app.store import idempotency
-from app.store.db import Database
 from app.store.idempotency import AlreadyAnswered, KeyedRequest
 from models.types import JsonObject
 
@@ -36,8 +37,8 @@ def save_nothing(session: Session, answer: BaseModel) -> None:
 class IdempotentRequest:
     """One request that creates something; ``keyed`` is None if it has no key."""
 
-    def __init__(self, database: Database, response: Response, keyed: KeyedRequest | None) -> None:
-        self._database, self._response, self._keyed = database, response, keyed
+    def __init__(self, service: Service, caller: Principal, response: Response, keyed: KeyedRequest | None) -> None:
+        self._service, self._caller, self._response, self._keyed = service, caller, response, keyed
 
     def answer(self, shape: type[A], create: Callable[[SaveAnswer], A]) -> A:
         """Return the answer of ``create``, or the stored answer to the same request.
@@ -54,12 +55,16 @@ class IdempotentRequest:
         except AlreadyAnswered:
             return shape.model_validate(self._stored(self._keyed))
 
+    def is_repeat(self) -> bool:
+        """Return whether an answer to the same request is stored. Raise InputError, as ``answer``."""
+        return self._keyed is not None and self._stored(self._keyed) is not None
+
     async def answer_async(self, shape: type[A], create: Callable[[SaveAnswer], A]) -> A:
-        """Return ``answer`` from a worker thread, for routes that read the body themselves."""
-        return await run_sync(self.answer, shape, create)
+        """Return ``answer`` from a thread for uploads, for routes that read the body themselves."""
+        return await self._service.uploads.run(self._caller.tenant_id, self.answer, shape, create)
 
     def _stored(self, keyed: KeyedRequest) -> JsonObject | None:
-        with self._database.read() as session:
+        with self._service.database.read() as session:
             body = idempotency.find_answer(session, keyed)
         if body is not None:
             self._response.headers["Idempotency-Replayed"] = "true"
@@ -78,7 +83,7 @@ async def _idempotent_request(
         route = f"{request.method} {request.url.path}"
         digest = await run_sync(_digest, request, await request.body())
         keyed = KeyedRequest(tenant_id=caller.tenant_id, key=key, route=route, sha256=digest)
-    return IdempotentRequest(service.database, response, keyed)
+    return IdempotentRequest(service, caller, response, keyed)
 
 
 def _digest(request: Request, body: bytes) -> str:

@@ -101,9 +101,9 @@ def test_a_connection_that_is_cut_within_a_transaction_is_unreachable_once(postg
 
 
 def test_a_pool_without_a_free_connection_is_unreachable(database: Database) -> None:
-    pool = database._engine.pool
+    pool = database._writer.pool
     pool._timeout = 0.05  # type: ignore[attr-defined]  # thirty seconds are too long for a test
-    held = [database._engine.connect() for _ in range(pool.size() + pool._max_overflow)]  # type: ignore[attr-defined]
+    held = [database._writer.connect() for _ in range(pool.size() + pool._max_overflow)]  # type: ignore[attr-defined]
     try:
         with pytest.raises(DatabaseUnreachable, match="does not answer") as caught:
             add_tenant(database, "acme")
