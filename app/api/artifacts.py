@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.api.http.write_routes import WriteRoute
 from app.schemas.base import Page
 from app.schemas.jobs import ArtifactAnswer
 from app.service import Service
 from app.store import artifacts, jobs
 from models.types import JsonObject
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=WriteRoute)
 
 _FILE: dict[int | str, JsonObject] = {200: {"description": "The file.", "content": {"application/octet-stream": {}}}}
 

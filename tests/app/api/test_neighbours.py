@@ -4,11 +4,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import iscoroutinefunction
 from typing import Any
 
+import fastapi.routing
 import httpx
 import pytest
 
+from app.api.http.write_routes import SAFE_METHODS
 from app.store.db import Database
 from tests.app.api.conftest import Caller, House, on_both
 from tests.app.api.slow import wait_until
@@ -92,6 +95,17 @@ def test_a_name_that_is_found_in_time_is_accepted(house: House, acme: Caller, re
     crowd = Crowd(1, lambda _: acme.ask("POST", "/v1/webhooks", json={"name": "h", **HOOK}))
     resolver.set()
     assert crowd.statuses() == [201]
+
+
+def test_every_route_that_writes_runs_in_a_lane_of_its_own(house: House) -> None:
+    plain = {
+        context.path
+        for context in fastapi.routing.iter_route_contexts(house.app.routes)
+        if isinstance(context.original_route, fastapi.routing.APIRoute)
+        and context.original_route.methods - SAFE_METHODS
+        and not iscoroutinefunction(context.original_route.endpoint)
+    }
+    assert plain == set()
 
 
 @on_both
