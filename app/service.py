@@ -23,7 +23,7 @@ from app.serving.version_resolver import Resolver
 from app.settings import Settings
 from app.store.db import Database, DatabaseUnreachable, at_head
 from app.store.job_watch import JobWatch
-from app.telemetry import Figure, Telemetry
+from app.telemetry import Figure, Telemetry, lines_dropped
 
 MAX_WAITING = 64  # requests of one tenant that wait for their turn to write, and as many that wait to upload
 LANE_PATIENCE_S = 15.0  # of a request that waits for its turn
@@ -103,6 +103,7 @@ def _database_state(database: Database) -> str:
 def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> list[Figure]:
     """Return the counts of the parts as metrics."""
     return [
+        Figure("forecastle_log_lines_dropped_total", "Log lines dropped because nobody read them.", lines_dropped),
         Figure("forecastle_models_loaded", "Models in memory.", lambda: models.counts().models),
         Figure("forecastle_models_loaded_bytes", "Memory of these models.", lambda: models.counts().size_bytes),
         Figure("forecastle_models_loading", "Models being loaded.", lambda: models.counts().loading),

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
 logger = logging.getLogger(__name__)
 
+WRITES = frozenset({Access.WRITE, Access.ATTEMPT})
+KEY_ID = re.compile(r"fc_([a-z0-9]{8})_")  # the public part of a key
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY_TTL_S = 1.0
 KEY_REFRESH_S = 0.4  # leaves a busy database 0.6 s to answer before any request waits for it
@@ -76,6 +79,7 @@ class Guard:
             find_route(method, scope["path"]),
         )
         self.drain.add(exchange)
+        principal: Principal | None = None
         try:
             principal = await self._principal(route, scope["path"], exchange.headers)
             check_scope(route, method, principal)
@@ -95,7 +99,9 @@ class Guard:
                 template = OTHER if route is None else route.template
                 seconds = self.clock() - began_s
                 self.telemetry.request_answered(method, template, exchange.status, seconds)
-                self.log.add(Answered(method, template, exchange.status, exchange.request_id, seconds))
+                is_read = exchange.status < 400 and (route is None or route.access not in WRITES)
+                sender = "" if is_read else sender_fields(scope, principal, exchange.headers)
+                self.log.add(Answered(method, template, exchange.status, exchange.request_id, seconds, sender))
 
     async def _principal(self, route: Route | None, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
         """Return the sender of the request, None on a public route.
@@ -223,6 +229,20 @@ def check_scope(route: Route | None, method: str, principal: Principal | None) -
     writes = method not in SAFE_METHODS if route is None else route.access is Access.WRITE
     if writes and principal is not None and principal.scope != "write":
         raise Forbidden("This needs a key with the scope 'write'; the key sent has the scope 'read'.")
+
+
+def sender_fields(scope: Scope, principal: Principal | None, headers: Mapping[bytes, bytes]) -> str:
+    """Return the sender of a request as fields of a log line: tenant and key if they are known, and the peer's address.
+
+    Of a key that was refused the line has its public id, if it has the form of a key.
+    """
+    fields = ""
+    if principal is not None:
+        fields = f" tenant={principal.tenant_id} key={principal.key_id}"
+    elif (presented := KEY_ID.match(presented_key(headers) or "")) is not None:
+        fields = f" key={presented[1]}"
+    client = scope.get("client")
+    return f"{fields} peer={client[0]}" if client else fields
 
 
 def presented_key(headers: Mapping[bytes, bytes]) -> str | None:

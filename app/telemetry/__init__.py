@@ -1,7 +1,15 @@
 """Telemetry of the service: the metrics of Prometheus and the format of the log."""
 
 from app.telemetry.collectors import Figure
-from app.telemetry.log import Answered, LineFormatter, LineHandler, RequestLog, configure_logging, escaped
+from app.telemetry.log import (
+    Answered,
+    LineFormatter,
+    LineHandler,
+    RequestLog,
+    configure_logging,
+    escaped,
+    lines_dropped,
+)
 from app.telemetry.metrics import OTHER, Telemetry
 
 __all__ = [
@@ -14,4 +22,5 @@ __all__ = [
     "Telemetry",
     "configure_logging",
     "escaped",
+    "lines_dropped",
 ]

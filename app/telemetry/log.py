@@ -6,9 +6,12 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
+
+from app.telemetry.line_writer import LineWriter
+
+STDERR_FD = 2
 
 
 def configure_logging(level: str = "INFO") -> None:
@@ -19,7 +22,14 @@ def configure_logging(level: str = "INFO") -> None:
     """
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.basicConfig(level=level.upper(), handlers=[LineHandler(sys.stderr)], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[LineHandler(LineWriter(_stderr()))], force=True)
+
+
+def _stderr() -> int:
+    try:
+        return sys.stderr.fileno()
+    except OSError:  # a test has put another stream in its place
+        return STDERR_FD
 
 
 # The attributes of every record; all others are its ``extra``.
@@ -44,18 +54,26 @@ class LineFormatter(logging.Formatter):
             yield "traceback", self.formatException(record.exc_info)
 
 
-class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes log records as lines."""
+class LineHandler(logging.Handler):
+    """Writes log records as lines, without waiting for anybody to read them."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self.writer = writer
         self.setFormatter(LineFormatter())
 
-    def write(self, lines: str) -> None:
-        """Write finished lines, which end in a newline."""
-        with self.lock or nullcontext():
-            self.stream.write(lines)
-            self.flush()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write ``record`` as a line."""
+        self.writer.write(self.format(record) + "\n")
+
+    def flush(self) -> None:
+        """Wait a moment for the lines to be written; ``logging`` calls this at the end of the process."""
+        self.writer.flush()
+
+
+def lines_dropped() -> int:
+    """Return the number of log lines of this process that were dropped because nobody read them."""
+    return sum(handler.writer.dropped for handler in logging.getLogger().handlers if isinstance(handler, LineHandler))
 
 
 class Answered(NamedTuple):
@@ -66,6 +84,7 @@ class Answered(NamedTuple):
     status: int
     request_id: str
     seconds: float
+    sender: str = ""  # fields that name the sender: tenant, key and peer; of writes and refusals
 
 
 class RequestLog:
@@ -96,16 +115,17 @@ class RequestLog:
             logger = logger.parent if logger.propagate else None
         if len(handlers) == 1 and isinstance(handlers[0], LineHandler):
             head = f"{_stamp(time.time())} INFO {self._logger.name}"
-            handlers[0].write(
+            handlers[0].writer.write(
                 "".join(
-                    f"{head} {escaped(method[:16])} {route} {status} request_id={request_id} seconds={seconds:.4f}\n"
-                    for method, route, status, request_id, seconds in requests
+                    f"{head} {escaped(one.method[:16])} {one.route} {one.status}"
+                    f" request_id={one.request_id} seconds={one.seconds:.4f}{one.sender}\n"
+                    for one in requests
                 )
             )
             return
-        for method, route, status, request_id, seconds in requests:
-            extra = {"request_id": request_id, "seconds": f"{seconds:.4f}"}
-            self._logger.info("%s %s %d", method[:16], route, status, extra=extra)
+        for one in requests:
+            extra = {"request_id": one.request_id, "seconds": f"{one.seconds:.4f}"}
+            self._logger.info("%s %s %d%s", one.method[:16], one.route, one.status, one.sender, extra=extra)
 
 
 def _stamp(unix_s: float) -> str:

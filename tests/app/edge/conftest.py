@@ -203,7 +203,13 @@ class Wire:
         answer = Answer(0, {}, b"", 0, 0)
         target, _, query = path.partition("?")
         scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": target}
-        scope |= {"query_string": query.encode(), "headers": headers, "state": self.state, "root_path": ""}
+        scope |= {
+            "query_string": query.encode(),
+            "headers": headers,
+            "state": self.state,
+            "root_path": "",
+            "client": ("10.0.0.9", 4711),
+        }
 
         async def receive() -> dict[str, object]:
             answer.receives += 1

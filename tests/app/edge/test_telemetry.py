@@ -112,13 +112,14 @@ def test_readable_text_is_left_alone(text: str) -> None:
 def test_answered_requests_are_logged_as_records_are_and_those_of_one_turn_by_one_write() -> None:
     program = (
         "import asyncio, logging, sys, app.telemetry as t\n"
-        "class Stream:\n"
-        "    def write(self, text): sys.stdout.write(f'<{text}>')\n"
+        "class Writer:\n"
+        "    def write(self, lines): sys.stdout.write(f'<{lines}>')\n"
         "    def flush(self): pass\n"
-        "sys.stderr = Stream(); t.configure_logging(); log = logging.getLogger('app.x'); requests = t.RequestLog(log)\n"
+        "t.configure_logging(); logging.getLogger().handlers[0].writer = Writer()\n"
+        "log = logging.getLogger('app.x'); requests = t.RequestLog(log)\n"
         "async def session():\n"
         "    requests.add(t.Answered('GET', '/a', 200, 'id1', 0.25))\n"
-        "    requests.add(t.Answered('G\\n', '/b', 404, 'id2', 1.5))\n"
+        "    requests.add(t.Answered('G\\n', '/b', 404, 'id2', 1.5, ' tenant=7 key=k2 peer=10.0.0.9'))\n"
         "    await asyncio.sleep(0)\n"
         "    log.info('%s %s %d', 'GET', '/c', 200, extra={'request_id': 'id3', 'seconds': '0.0001'})\n"
         "    log.setLevel('WARNING'); requests.add(t.Answered('GET', '/d', 200, 'id4', 0.25))\n"
@@ -127,7 +128,7 @@ def test_answered_requests_are_logged_as_records_are_and_those_of_one_turn_by_on
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert re.sub(r"\d{4}-\S+", "TIME", done.stdout) == (
         "<TIME INFO app.x GET /a 200 request_id=id1 seconds=0.2500\n"
-        "TIME INFO app.x G\\n /b 404 request_id=id2 seconds=1.5000\n>"
+        "TIME INFO app.x G\\n /b 404 request_id=id2 seconds=1.5000 tenant=7 key=k2 peer=10.0.0.9\n>"
         "<TIME INFO app.x GET /c 200 request_id=id3 seconds=0.0001\n>"
     )
 
