@@ -57,7 +57,7 @@ FORBIDDEN_ARGUMENTS = {("allow_pickle", True), ("safe_mode", False)}
 HARMLESS = {
     ("app/main.py", "importlib.metadata"),
     ("app/service.py", "importlib.metadata"),
-    ("app/work/making.py", "importlib.metadata"),
+    ("app/work/training_run.py", "importlib.metadata"),
     ("app/cli/grammar.py", "importlib"),
     ("app/work/job_functions.py", "importlib"),
     ("app/work/ray_parallel.py", "joblib"),
@@ -208,7 +208,7 @@ def test_only_training_and_its_engine_import_keras() -> None:
         "models/training/pipeline.py",
         "models/training/search.py",
         "app/work/bundle_import.py",
-        "app/work/making.py",
+        "app/work/training_run.py",
         "app/work/progress_reporter.py",
         "app/work/train.py",
         "app/work/tune.py",

@@ -92,22 +92,22 @@ async def _event_stream(watch: JobWatch, job_id: str, after: int) -> AsyncGenera
     yield f"retry: {RECONNECT_MS}\n\n".encode()
     with watch.watching(job_id, after) as watcher:
         while not watch.is_stopping:
-            news = await watcher.next(KEEP_ALIVE_S)
-            if news is None:
+            update = await watcher.next(KEEP_ALIVE_S)
+            if update is None:
                 yield b": still here\n\n"
                 continue
-            for event in news.events:
+            for event in update.events:
                 yield _encode_event(event.kind, event.data, event)
-            if _is_complete(news):
-                yield _encode_event("end", {"state": news.state, "attempt": news.attempt})
+            if _is_complete(update):
+                yield _encode_event("end", {"state": update.state, "attempt": update.attempt})
                 return
     yield _encode_event("error", {"code": "unavailable", "message": "the service is being stopped; connect again"})
 
 
-def _is_complete(news: JobUpdate) -> bool:
+def _is_complete(update: JobUpdate) -> bool:
     """Return whether the job has ended and its last event is in this update or an earlier one."""
-    last = news.events[-1].data.get("state") if news.events else news.state
-    return news.state in ENDED and last == news.state
+    last = update.events[-1].data.get("state") if update.events else update.state
+    return update.state in ENDED and last == update.state
 
 
 def _encode_event(kind: str, data: JsonObject, event: JobEvent | None = None) -> bytes:

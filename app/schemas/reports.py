@@ -82,8 +82,8 @@ class BacktestAnswer(Answer):
     sample: SampleAnswer | None = None
 
 
-class MakingAnswer(Answer):
-    """Circumstances in which a version was made; on one kind of machine, equal ones give equal weights, bit for bit."""
+class TrainingRunAnswer(Answer):
+    """The run that made a version. Equal runs on one kind of machine give equal weights, bit for bit."""
 
     forecastle: str
     python: str
@@ -110,7 +110,7 @@ class ScoresAnswer(BacktestAnswer):
     warm_started_from: str | None = Field(None, description="NAME@NUMBER of the version that training continued.")
     members: list[MemberAnswer] | None = None
     auto: SearchAnswer | None = None
-    made_by: MakingAnswer | None = None
+    made_by: TrainingRunAnswer | None = None
     parent_knew_backtest: bool | None = Field(
         None, description="Whether the version of the warm start had been trained on some of the windows."
     )

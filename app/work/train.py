@@ -14,10 +14,10 @@ from app.store.outcomes import Candidate, Outcome
 from app.work.champion_comparison import Challenger, compare, known_to, rule
 from app.work.checkpoints import open_checkpoint
 from app.work.job_context import JobContext
-from app.work.making import describe_making
 from app.work.new_rows import audit_new_rows
 from app.work.progress_reporter import PhaseShares, ProgressReporter
 from app.work.refit import RefitGuard
+from app.work.training_run import describe_run
 from app.work.tune import search
 from models.evaluation.origins import plan_for
 from models.evaluation.promotion import open_findings
@@ -82,7 +82,7 @@ def train(context: JobContext) -> Outcome:
         warm_started_from=None if payload.warm_start is None else payload.warm_start.reference,
         members=described,
         auto=auto,
-        made_by=describe_making(monotonic() - started_s).to_json(),
+        made_by=describe_run(monotonic() - started_s).to_json(),
         parent_knew_backtest=bool((known[origins.series] > origins.at).any()),
     )
     candidate = Candidate(

@@ -26,21 +26,22 @@ def compiled_network(spec: Spec, training: Training) -> Any:
 
     Compiling takes seconds, and memory that is never freed: a network with the same graph is reused and reset.
     """
-    lanes = training.batch_size if training.carry > 1 else 0
+    stateful_rows = training.batch_size if training.carry > 1 else 0
     settings = OptimizerSettings(training.clip_value, training.clip_norm, training.weight_decay)
     # On other backends than TensorFlow the learning rates are constants of the compiled graph.
     constants = None if keras.backend.backend() == "tensorflow" else training
-    network = _compiled(spec, lanes, settings, constants)
-    reset(network, _initial_state(spec, lanes, training.seed))
+    network = _compiled(spec, stateful_rows, settings, constants)
+    reset(network, _initial_state(spec, stateful_rows, training.seed))
     network.optimizer.schedule.set(training)
     return network
 
 
 @lru_cache(maxsize=MAX_INITIAL_WEIGHTS)
-def _initial_state(spec: Spec, lanes: int, seed: int) -> tuple[Any, ...]:
+def _initial_state(spec: Spec, stateful_rows: int, seed: int) -> tuple[Any, ...]:
     """Return the weights and seeds of a newly built network."""
     keras.utils.set_random_seed(seed)
-    return tuple(keras.ops.convert_to_numpy(variable).copy() for variable in state_of(build_for_training(spec, lanes)))
+    state = state_of(build_for_training(spec, stateful_rows))
+    return tuple(keras.ops.convert_to_numpy(variable).copy() for variable in state)
 
 
 class OptimizerSettings(NamedTuple):
@@ -52,8 +53,8 @@ class OptimizerSettings(NamedTuple):
 
 
 @lru_cache(maxsize=MAX_COMPILED)
-def _compiled(spec: Spec, lanes: int, settings: OptimizerSettings, constants: Training | None) -> Any:
-    network, schedule = build_for_training(spec, lanes), Cosine()
+def _compiled(spec: Spec, stateful_rows: int, settings: OptimizerSettings, constants: Training | None) -> Any:
+    network, schedule = build_for_training(spec, stateful_rows), Cosine()
     if constants is not None:
         schedule.set(constants)
     clip = {"clipvalue": settings.clip_value} if settings.clip_value else {"global_clipnorm": settings.clip_norm}

@@ -34,7 +34,7 @@ class VersionReport(BacktestReport):
     warm_started_from: str | None  # NAME@NUMBER of the version whose weights training continued
     members: Sequence[JsonObject] | None = None  # spec and training of each
     auto: JsonObject | None = None  # budget and trials of the search that chose the spec
-    made_by: JsonObject | None = None  # library versions, device, threads and processor, time and memory of the making
+    made_by: JsonObject | None = None  # library versions, device, threads and processor, time and memory of the run
     parent_knew_backtest: bool | None = None  # the version of the warm start had been trained on some of the windows
     promoted: bool | None = None
     promotion: str | None = None  # reason of the gate

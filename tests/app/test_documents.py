@@ -20,7 +20,7 @@ from app.schemas.jobs import AutoAnswer, BacktestResultAnswer, OrderAnswer
 from app.schemas.models import VersionAnswer
 from app.schemas.reports import EvidenceAnswer, ScoresAnswer, SearchAnswer, TrialAnswer
 from app.schemas.specs import SpecAnswer, TrainingAnswer
-from app.work.making import describe_making
+from app.work.training_run import describe_run
 from models.engines.onnx import OnnxEngine
 from models.evaluation.backtest import evaluate
 from models.evaluation.origins import origins_of, plan_for
@@ -70,7 +70,7 @@ def test_the_report_of_a_backtest_is_described() -> None:
     members = [{"spec": spec_of().to_json(), "training": Training().to_json()}]
     trial = Trial(candidate="default", why="first", rung=0, epochs=2, seconds=0.5, error=None, failed="NaN")
     auto = {"budget_s": 60.0, "trials": [asdict(trial)]}
-    made_by = describe_making(seconds=2.5).to_json()
+    made_by = describe_run(seconds=2.5).to_json()
     whole = VersionReport(
         **asdict(found), warm_started_from=None, members=members, auto=auto, carry=2, refit=True, made_by=made_by
     )

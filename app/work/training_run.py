@@ -1,4 +1,4 @@
-"""Circumstances in which a job makes a version: releases of the libraries, device, threads, processor, time, memory.
+"""The run that made a version: releases of the libraries, device, threads, processor, time and memory.
 
 Importing this module imports Keras and its backend.
 """
@@ -20,8 +20,11 @@ VECTOR_EXTENSIONS = ("sse4", "avx", "amx", "fma", "neon", "asimd", "sve", "bf16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Making:
-    """Circumstances of one making. On machines of one ``processor``, equal ones give equal weights, bit for bit.
+class TrainingRun:
+    """The run that made a version.
+
+    On machines of one ``processor``, runs that differ in ``seconds`` and ``peak_bytes`` only give equal weights, bit
+    for bit.
 
     ``device`` is ``cpu`` or ``gpu``; ``vector_extensions`` are those of the processor. ``seconds`` is the duration of
     the attempt, ``peak_bytes`` the greatest memory of its process, which may have run other jobs before.
@@ -42,14 +45,14 @@ class Making:
     peak_bytes: int
 
     def to_json(self) -> JsonObject:
-        """Return the circumstances as JSON values."""
+        """Return the fields as JSON values."""
         return {**asdict(self), "vector_extensions": list(self.vector_extensions)}
 
 
-def describe_making(seconds: float) -> Making:
-    """Return the circumstances of a version that this process has made in ``seconds``."""
+def describe_run(seconds: float) -> TrainingRun:
+    """Return the run of this process that has made a version in ``seconds``."""
     processor, extensions = read_processor(CPU_INFO)
-    return Making(
+    return TrainingRun(
         forecastle=version("forecastle"),
         python=platform.python_version(),
         numpy=version("numpy"),
