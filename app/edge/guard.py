@@ -1,19 +1,17 @@
 """The guard in front of the service: it checks key, scope and size before it reads a byte of a request's body."""
 
 import asyncio
-import hashlib
 import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from anyio import CapacityLimiter, to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.access import Access, Route, find_route
 from app.edge.drain import Drain
 from app.edge.exchange import Exchange
+from app.edge.key_cache import KeyCache
 from app.edge.problem_json import drop_frames, problem_response
 from app.principal import Principal
 from app.problems import Forbidden, Unauthorized, Unavailable, problem_type
@@ -24,13 +22,8 @@ logger = logging.getLogger(__name__)
 WRITES = frozenset({Access.WRITE, Access.ATTEMPT})
 KEY_ID = re.compile(r"fc_([a-z0-9]{8})_")  # the public part of a key
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-KEY_TTL_S = 1.0
-KEY_REFRESH_S = 0.4  # leaves a busy database 0.6 s to answer before any request waits for it
-MAX_CACHED_KEYS = 1_000
 MAX_KEY_LENGTH = 256
 MAX_TOKEN_DIGITS = 9  # of a fencing token
-# Threads of their own, so that a flood of bad keys cannot use up the threads that the service itself needs.
-AUTHENTICATION_THREADS = 8
 
 
 class Guard:
@@ -141,80 +134,6 @@ class Guard:
         drop_frames(error)
         if exchange.status is None:
             await response(scope, exchange.receive, exchange.send)
-
-
-@dataclass(slots=True)
-class KnownKey:
-    """Owner of a valid key, as read from the database at ``asked_s``; ``is_refreshed``: a new read has begun."""
-
-    principal: Principal
-    asked_s: float
-    is_refreshed: bool = False
-
-
-class KeyCache:
-    """Cache of valid keys by their SHA-256, for ``KEY_TTL_S``: a revoked key works no longer than that.
-
-    A key in steady use is looked up again in the background after ``KEY_REFRESH_S``, so that no request waits for the
-    database. Invalid keys are not cached, as a flood of them would evict the valid ones. For one event loop.
-    """
-
-    def __init__(self, authenticate: Callable[[str], Principal | None], clock: Callable[[], float]) -> None:
-        self._authenticate = authenticate
-        self._clock = clock
-        self._known: dict[bytes, KnownKey] = {}
-        self._look_ups: dict[bytes, asyncio.Task[Principal | None]] = {}
-        self._limiter = CapacityLimiter(AUTHENTICATION_THREADS)
-
-    def find(self, key: str) -> Principal | None:
-        """Return the owner of ``key`` if the cache has it, without waiting."""
-        digest = hashlib.sha256(key.encode()).digest()
-        known = self._known.get(digest)
-        if known is None:
-            return None
-        age_s = self._clock() - known.asked_s
-        if age_s >= KEY_TTL_S:
-            return None
-        if age_s >= KEY_REFRESH_S and not known.is_refreshed:
-            known.is_refreshed = True  # if this fails, the first request after KEY_TTL_S gets the error
-            self._begin(digest, key)
-        return known.principal
-
-    async def look_up(self, key: str) -> Principal | None:
-        """Read the owner of ``key`` from the database and return it, None if there is none.
-
-        Requests with the same key share one query.
-        """
-        digest = hashlib.sha256(key.encode()).digest()
-        running = self._look_ups.get(digest)
-        # Shielded: the request of one client that hangs up must not cancel the query of the others.
-        return await asyncio.shield(self._begin(digest, key) if running is None or running.done() else running)
-
-    async def close(self) -> None:
-        """Wait for the queries in the background, so that none uses the database after it is closed."""
-        await asyncio.gather(*self._look_ups.values(), return_exceptions=True)
-
-    async def run(self, query: Callable[..., Principal | None], *arguments: str | int) -> Principal | None:
-        """Return the result of ``query``, run in one of the threads for authentication."""
-        return await to_thread.run_sync(query, *arguments, limiter=self._limiter)
-
-    def _begin(self, digest: bytes, key: str) -> "asyncio.Task[Principal | None]":
-        task = self._look_ups[digest] = asyncio.get_running_loop().create_task(self._ask(digest, key))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a background error is no warning
-        return task
-
-    async def _ask(self, digest: bytes, key: str) -> Principal | None:
-        asked_s = self._clock()  # before the query: its result may be old when it arrives
-        try:
-            principal = await self.run(self._authenticate, key)
-        finally:
-            self._look_ups.pop(digest, None)
-        self._known.pop(digest, None)
-        if principal is not None:
-            self._known[digest] = KnownKey(principal, asked_s)
-        if len(self._known) > MAX_CACHED_KEYS:
-            del self._known[next(iter(self._known))]  # the one with the oldest query
-        return principal
 
 
 def check_scope(route: Route | None, method: str, principal: Principal | None) -> None:

@@ -6,13 +6,14 @@ Messages follow Standard Webhooks 1.0: a message keeps its id however often it i
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
@@ -34,6 +35,7 @@ class OutgoingDelivery:
     id: int
     attempt: int
     webhook_id: int
+    tenant_id: int
     url: str
     secrets: tuple[str, ...]
     message_id: str
@@ -124,16 +126,24 @@ def is_due(session: Session) -> bool:
     return session.scalars(select(Delivery.id).where(due).limit(1)).one_or_none() is not None
 
 
-def claim(session: Session, size: int, busy: Sequence[int], lease_s: float) -> list[OutgoingDelivery]:
-    """Claim up to ``size`` due deliveries of webhooks not in ``busy`` for ``lease_s`` seconds, and return them.
+def claim(session: Session, size: int, busy: Mapping[int, int], share: int, lease_s: float) -> list[OutgoingDelivery]:
+    """Claim up to ``size`` due deliveries for ``lease_s`` seconds, and return them.
 
-    At most one for each webhook, so that a slow receiver does not delay the others.
+    ``busy`` are the webhooks being sent to, each with its tenant: at most one delivery of a webhook is sent at a time,
+    and at most ``share`` of a tenant. Tenants with fewer go first, so that no tenant's slow receivers delay the others.
     """
     moment = now(session)
-    due = (Delivery.state == "pending") & (Delivery.next_at <= moment) & Delivery.webhook_id.not_in(busy)
-    oldest = select(func.min(Delivery.id)).where(due).group_by(Delivery.webhook_id)
-    query = select(Delivery).where(Delivery.id.in_(oldest), due).order_by(Delivery.next_at, Delivery.id).limit(size)
-    rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+    due = (Delivery.state == "pending") & (Delivery.next_at <= moment) & Delivery.webhook_id.not_in(list(busy))
+    oldest = select(func.min(Delivery.id).label("id"), Webhook.tenant_id).join(
+        Webhook, Webhook.id == Delivery.webhook_id
+    )
+    first = oldest.where(due).group_by(Delivery.webhook_id, Webhook.tenant_id).subquery()
+    rank = func.row_number().over(partition_by=first.c.tenant_id, order_by=first.c.id)
+    sending = case(dict(Counter(busy.values())), value=first.c.tenant_id, else_=0) if busy else literal(0)
+    turns = select(first.c.id, (rank + sending).label("turn")).subquery()
+    query = select(Delivery).join(turns, turns.c.id == Delivery.id).where(turns.c.turn <= share, due)
+    query = query.order_by(turns.c.turn, Delivery.next_at, Delivery.id).limit(size)
+    rows = session.scalars(query.with_for_update(of=Delivery, skip_locked=True)).all()
     for row in rows:
         row.attempt, row.next_at = row.attempt + 1, moment + timedelta(seconds=lease_s)
     session.flush()
@@ -215,6 +225,7 @@ def _outgoing(webhook: Webhook, row: Delivery, moment: datetime) -> OutgoingDeli
         id=row.id,
         attempt=row.attempt,
         webhook_id=webhook.id,
+        tenant_id=webhook.tenant_id,
         url=webhook.url,
         secrets=(webhook.secret,) if former is None else (webhook.secret, former),
         message_id=row.message_id,

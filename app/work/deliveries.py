@@ -29,7 +29,8 @@ from models.errors import InputError, excerpt
 
 logger = logging.getLogger(__name__)
 
-MAX_CONCURRENT = 8  # messages
+MAX_CONCURRENT = 16  # messages
+MAX_OF_TENANT = 4  # of these, so that one tenant's slow receivers do not delay the messages of others
 TIMEOUT_S = 10.0  # of one whole attempt, without the look-up of the host name
 LEASE_S = 120.0  # after this time another sender may send the same message again
 FIRST_WAIT_S, MAX_WAIT_S = 5.0, 4 * 3600.0
@@ -74,13 +75,13 @@ def wait_s(attempt: int) -> float:
 
 
 class Sender:
-    """Sends due messages: up to ``MAX_CONCURRENT`` at a time, and one at a time to each webhook."""
+    """Sends due messages: up to ``MAX_CONCURRENT`` at a time, ``MAX_OF_TENANT`` of a tenant, one to each webhook."""
 
     def __init__(self, database: Database, private: Sequence[Network] = (), timeout_s: float = TIMEOUT_S) -> None:
         self._database, self._private, self._timeout_s = database, private, timeout_s
         self._context = ssl.create_default_context()
         self._pool = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="deliver")
-        self._sending: dict[int, Future[None]] = {}  # by webhook
+        self._sending: dict[int, tuple[int, Future[None]]] = {}  # by webhook, with its tenant
 
     def run(self, stop: threading.Event, poll_s: float) -> None:
         """Send messages until ``stop`` is set, then wait for those that are being sent."""
@@ -89,7 +90,7 @@ class Sender:
 
     def step(self) -> int:
         """Begin to send the messages that are due, and return how many they are."""
-        self._sending = {webhook: future for webhook, future in self._sending.items() if not future.done()}
+        self._sending = {webhook: sending for webhook, sending in self._sending.items() if not sending[1].done()}
         free = MAX_CONCURRENT - len(self._sending)
         if free == 0:
             return 0
@@ -97,9 +98,10 @@ class Sender:
             if not webhooks.is_due(session):
                 return 0
         with self._database.write() as session:
-            deliveries = webhooks.claim(session, free, list(self._sending), LEASE_S)
+            busy = {webhook: tenant_id for webhook, (tenant_id, _) in self._sending.items()}
+            deliveries = webhooks.claim(session, free, busy, MAX_OF_TENANT, LEASE_S)
         for delivery in deliveries:
-            self._sending[delivery.webhook_id] = self._pool.submit(self._deliver, delivery)
+            self._sending[delivery.webhook_id] = delivery.tenant_id, self._pool.submit(self._deliver, delivery)
         return len(deliveries)
 
     def close(self) -> None:

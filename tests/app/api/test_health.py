@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.edge import guard
+from app.edge import key_cache
 from app.main import create_app
 from app.settings import Settings
 from app.store import datasets, jobs, keys
@@ -108,7 +108,7 @@ def test_a_locked_file_stops_writing_but_not_reading(
     house: House, acme: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("app.store.db.LOCK_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(guard, "KEY_TTL_S", 0.0)
+    monkeypatch.setattr(key_cache, "KEY_TTL_S", 0.0)
     with client_of(create_app(house.settings)) as client:
         hasty = Caller(client, acme.key)
         other = sqlite3.connect(tmp_path / "forecastle.db", isolation_level=None)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.edge.access import ACCESS, Access
-from app.edge.guard import MAX_CACHED_KEYS, KeyCache
+from app.edge.key_cache import MAX_CACHED_KEYS, KeyCache
 from app.problems import Unavailable
 from app.telemetry import LineFormatter
 
@@ -187,7 +187,7 @@ def test_a_revoked_key_works_for_less_than_a_second_more(wire: Wire) -> None:
     assert status() == 401
 
 
-def test_the_cache_holds_a_bounded_number_of_good_keys_and_no_bad_ones_nor_any_key_itself() -> None:
+def test_the_cache_holds_a_bounded_number_of_good_keys_and_no_key_itself() -> None:
     ring = KeyRing({f"key-{n}": Caller(1, str(n), "read") for n in range(MAX_CACHED_KEYS + 5)})
     clock = Clock()
     cache = KeyCache(ring, clock)
@@ -198,13 +198,58 @@ def test_the_cache_holds_a_bounded_number_of_good_keys_and_no_bad_ones_nor_any_k
 
     asyncio.run(ask_all())
     assert len(cache._known) == MAX_CACHED_KEYS
-    # Looked up again: key-4, which was pushed out, and the bad one, twice; key-4 then pushed out key-5.
-    assert ring.asked == MAX_CACHED_KEYS + 5 + 4
+    # Looked up again: key-4, which was pushed out, and the bad one; key-4 then pushed out key-5.
+    assert ring.asked == MAX_CACHED_KEYS + 5 + 3
     assert "key-" not in repr(cache._known.keys())
     clock.now_s, ring.keys = 1.0, {}
     assert cache.find("key-4") is None  # too old
     assert asyncio.run(cache.look_up("key-4")) is None
     assert len(cache._known) == MAX_CACHED_KEYS - 1
+
+
+def test_a_bad_key_is_looked_up_once_a_second_and_a_flood_of_them_takes_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.edge.key_cache.MAX_BAD_KEYS", 3)
+    ring, clock = KeyRing({"good": Caller(1, "a", "read")}), Clock()
+    cache = KeyCache(ring, clock)
+
+    async def session() -> None:
+        for key in ("good", "bad", "bad", "bad"):
+            await cache.look_up(key)
+        assert ring.asked == 2
+        ring.keys["bad"] = Caller(1, "b", "read")  # created meanwhile
+        clock.now_s = 0.99
+        assert await cache.look_up("bad") is None
+        clock.now_s = 1.0
+        assert await cache.look_up("bad") == Caller(1, "b", "read")
+        for number in range(9):
+            assert await cache.look_up(f"bad-{number}") is None
+        assert (len(cache._bad), len(cache._known)) == (3, 2)
+        assert "bad-" not in repr(cache._bad.keys())
+
+    asyncio.run(session())
+
+
+def test_keys_that_were_valid_are_looked_up_while_a_flood_of_unknown_ones_waits() -> None:
+    go_on, ring, clock = threading.Event(), KeyRing({"good": Caller(1, "a", "read")}), Clock()
+
+    def authenticate(key: str) -> Caller | None:
+        assert key == "good" or go_on.wait(10)
+        return ring(key)
+
+    cache = KeyCache(authenticate, clock)
+
+    async def session() -> None:
+        await cache.look_up("good")
+        clock.now_s = 60.0  # too old to be used, and still known
+        flood = [asyncio.create_task(cache.look_up(f"bad-{number}")) for number in range(50)]
+        await asyncio.sleep(0.05)
+        assert await asyncio.wait_for(cache.look_up("good"), 5) == Caller(1, "a", "read")
+        go_on.set()
+        assert await asyncio.gather(*flood) == [None] * 50
+
+    asyncio.run(session())
 
 
 def test_a_key_in_steady_use_is_looked_up_in_the_background_so_that_no_request_waits() -> None:

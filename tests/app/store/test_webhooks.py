@@ -26,9 +26,12 @@ def tell(database: Database, tenant_id: int, event: str = "job.failed", **payloa
         webhooks.announce(session, tenant_id, event, payload)
 
 
-def take(database: Database, *busy: int, size: int = 10, lease_s: float = 60) -> list[OutgoingDelivery]:
+def take(
+    database: Database, *busy: int, size: int = 10, share: int = 10, lease_s: float = 60
+) -> list[OutgoingDelivery]:
+    """Claim deliveries; ``busy`` are webhooks of a tenant that has no others."""
     with database.write() as session:
-        return webhooks.claim(session, size, busy, lease_s)
+        return webhooks.claim(session, size, dict.fromkeys(busy, -1), share, lease_s)
 
 
 def deliveries(database: Database, tenant_id: int, name: str = "desk") -> list[Delivery]:
@@ -240,3 +243,20 @@ def test_what_ended_long_ago_is_forgotten_and_what_waits_is_not(database: Databa
         session.execute(update(Delivery).values(created_at=now(session) - timedelta(days=8)))
         assert webhooks.forget(session, 7 * 86_400) == 1
     assert [row.payload for row in deliveries(database, acme)] == [{"number": 2}]
+
+
+def test_tenants_take_turns_and_none_takes_more_than_its_share(database: Database, acme: int, rival: int) -> None:
+    with database.write() as session:
+        for number in range(9):
+            make(session, acme, f"hook-{number}")
+        tell_first = make(session, rival, "mine").id
+        make(session, rival, "other")
+    tell(database, acme)
+    tell(database, rival)
+    claimed = take(database, size=3, share=4)
+    assert [one.tenant_id for one in claimed] == [acme, rival, acme]  # two of acme, as each had one
+    assert claimed[1].webhook_id == tell_first
+    with database.write() as session:
+        busy = {one.webhook_id: one.tenant_id for one in claimed}
+        rest = webhooks.claim(session, 10, busy, 4, 60)
+    assert sorted(one.tenant_id for one in rest) == [acme, acme, rival]  # acme has its four

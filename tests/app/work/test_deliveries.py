@@ -80,6 +80,7 @@ def test_while_secrets_change_a_message_is_signed_with_both() -> None:
         id=1,
         attempt=1,
         webhook_id=1,
+        tenant_id=1,
         url="",
         secrets=(new, old),
         message_id="msg_1",
@@ -175,6 +176,24 @@ def test_a_dead_receiver_with_many_messages_delays_no_other(
         eventually(lambda: (sender.step(), hook.received)[1])
         sender.close()
         assert len(dead.received) == 1
+
+
+def test_a_tenant_with_many_slow_receivers_delays_no_other_tenant(sqlite: Database, acme: int, hook: Receiver) -> None:
+    with sqlite.write() as session:
+        rival = keys.tenant_id(session, "rival")
+    with receiver() as slow:
+        slow.hold.clear()
+        for number in range(webhooks.MAX_WEBHOOKS):
+            create_webhook(sqlite, rival, f"{slow.url}/{number}", f"slow-{number}")
+        announce(sqlite, rival)
+        sender = Sender(sqlite, LOOPBACK)
+        eventually(lambda: (sender.step(), len(slow.received) == deliveries.MAX_OF_TENANT)[1])
+        create_webhook(sqlite, acme, hook.url)
+        announce(sqlite, acme)
+        eventually(lambda: (sender.step(), hook.received)[1])
+        assert len(slow.received) == deliveries.MAX_OF_TENANT  # none of them has ended
+        slow.hold.set()
+        sender.close()
 
 
 @pytest.fixture
