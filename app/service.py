@@ -12,9 +12,9 @@ from app.forecasting.session import SessionForecasts
 from app.serving.alias_refresher import AliasRefresher
 from app.serving.batcher import Batcher
 from app.serving.cached_check import CachedCheck
+from app.serving.fair_threads import FairThreads
 from app.serving.forecast_log import ForecastLog
 from app.serving.interval_scales import IntervalScales
-from app.serving.lane import Lane
 from app.serving.model_cache import ModelCache, device_for
 from app.serving.panel_cache import PanelCache
 from app.serving.session_cache import SessionCache
@@ -26,7 +26,7 @@ from app.store.job_watch import JobWatch
 from app.telemetry import Figure, Telemetry, lines_dropped
 
 MAX_WAITING = 64  # requests of one tenant that wait for their turn to write, and as many that wait to upload
-LANE_PATIENCE_S = 15.0  # of a request that waits for its turn
+THREAD_PATIENCE_S = 15.0  # of a request that waits for its turn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +41,9 @@ class Service:
     telemetry: Telemetry
     watch: JobWatch
     stream_slots: CapacityLimiter  # bounds the number of streams in progress
-    writes: Lane  # requests that write
-    uploads: Lane  # tables and bundles, which are parsed and written
-    lookups: Lane  # addresses of webhooks
+    writes: FairThreads  # requests that write
+    uploads: FairThreads  # tables and bundles, which are parsed and written
+    lookups: FairThreads  # addresses of webhooks
     database_state: CachedCheck[str]
 
     def close(self) -> None:
@@ -86,9 +86,9 @@ def create_service(settings: Settings) -> Service:
         telemetry=telemetry,
         watch=JobWatch(database, settings.max_watchers),
         stream_slots=CapacityLimiter(settings.max_streams),
-        writes=Lane("writes", threads=8, share=6, max_waiting=MAX_WAITING, patience_s=LANE_PATIENCE_S),
-        uploads=Lane("uploads", threads=4, share=2, max_waiting=MAX_WAITING, patience_s=LANE_PATIENCE_S),
-        lookups=Lane("look-ups of host names", threads=8, share=2, max_waiting=8, patience_s=LANE_PATIENCE_S),
+        writes=FairThreads("writes", threads=8, share=6, max_waiting=MAX_WAITING, patience_s=THREAD_PATIENCE_S),
+        uploads=FairThreads("uploads", threads=4, share=2, max_waiting=MAX_WAITING, patience_s=THREAD_PATIENCE_S),
+        lookups=FairThreads("look-ups of host names", threads=8, share=2, max_waiting=8, patience_s=THREAD_PATIENCE_S),
         database_state=CachedCheck(lambda: _database_state(database), late="it does not answer"),
     )
 

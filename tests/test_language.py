@@ -1,5 +1,8 @@
 """The source reads like its field: bounds on the language of docstrings, on private helpers and on untyped values."""
 
+from ast import ClassDef
+from collections import Counter
+
 import pytest
 
 from tests import facts
@@ -23,6 +26,13 @@ def test_every_docstring_is_understood_alone() -> None:
 def test_a_private_helper_that_is_called_once_is_worth_its_call(folder: str) -> None:
     once, count = facts.called_once(folder)
     assert len(once) <= MAX_CALLED_ONCE * count, once
+
+
+def test_a_class_name_stands_for_one_idea() -> None:
+    classes = [
+        node.name for _, node in facts.definitions(facts.sources(("app", "models"))) if isinstance(node, ClassDef)
+    ]
+    assert [name for name, count in Counter(classes).items() if count > 1] == []
 
 
 def test_values_inside_have_types() -> None:

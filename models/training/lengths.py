@@ -62,7 +62,7 @@ def suggest_lengths(panel: Panel, chosen: FieldValues, given: FieldValues) -> di
 def _horizon(panel: Panel, chosen: FieldValues, season: int) -> int:
     """Return the default horizon, halved until a backtest leaves twice as many points, in whole segments if decoded."""
     horizon = default_horizon(panel.freq)
-    while horizon > 1 and _training_points(panel, horizon, season) < 2 * horizon:
+    while horizon > 1 and panel.median_length - plan_for(panel, horizon, season).held_out < 2 * horizon:
         horizon //= 2
     segment = chosen.get("segment", 1) if STRATEGIES[chosen.get("strategy", "direct")].decodes else 1
     return int(max(horizon // segment, 1) * segment)
@@ -83,11 +83,6 @@ def _context(panel: Panel, season: int, horizon: int, by_point: bool) -> int:
     long = int(np.quantile(panel.observed_lengths, 1 - SHARE_TAUGHT, method="lower")) if len(panel) else 0
     longest = max(long - held_out - 1, min(MIN_CONTEXT, panel.median_length - horizon))
     return max(2, min(points, MAX_CONTEXT, longest))
-
-
-def _training_points(panel: Panel, horizon: int, season: int) -> int:
-    """Return the number of points of the median series before its backtest."""
-    return panel.median_length - plan_for(panel, horizon, season).held_out
 
 
 def _segment(season: int, context: int, longest: int, divided: Sequence[int], preferred: int) -> int:

@@ -202,7 +202,7 @@ def _override(suggested: FieldValues, given: FieldValues) -> dict[str, Any]:
         implied["strategy"] = "decoder"
     if given.get("state") == "carried" and _decodes(implied):
         implied["strategy"] = "direct"
-    if "quantiles" in given and not _trains_quantiles(implied.get("loss", "mae")):
+    if "quantiles" in given and not LOSSES[implied.get("loss", "mae")].has_quantiles:
         implied["loss"] = "quantile"
     if given.get("transform", "none") != "none" and SCALINGS[implied.get("scaling", "level")].by_panel:
         implied["scaling"] = "level"
@@ -211,7 +211,3 @@ def _override(suggested: FieldValues, given: FieldValues) -> dict[str, Any]:
 
 def _decodes(fields: FieldValues) -> bool:
     return STRATEGIES[fields.get("strategy", "direct")].decodes
-
-
-def _trains_quantiles(loss: str) -> bool:
-    return LOSSES[loss].per_quantile or LOSSES[loss].spreads > 0

@@ -11,7 +11,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class WriteRoute(APIRoute):
-    """Route class of routers: a plain function with an unsafe method runs in the lane for writes of the service.
+    """Route class of routers: a plain function with an unsafe method runs in the threads for writes of the service.
 
     The function takes the dependencies ``service``, and ``caller`` or, for attempts at jobs, ``mine``.
     """
@@ -19,15 +19,15 @@ class WriteRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         writes = set(options.get("methods") or ()) - SAFE_METHODS
         super().__init__(
-            path, _in_lane(endpoint) if writes and not iscoroutinefunction(endpoint) else endpoint, **options
+            path, _in_threads(endpoint) if writes and not iscoroutinefunction(endpoint) else endpoint, **options
         )
 
 
-def _in_lane(endpoint: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+def _in_threads(endpoint: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(endpoint)
     async def run(**arguments: Any) -> Any:
         principal = arguments["caller"] if "caller" in arguments else arguments["mine"]
-        lane = arguments["service"].writes
-        return await lane.run(principal.tenant_id, functools.partial(endpoint, **arguments))
+        threads = arguments["service"].writes
+        return await threads.run(principal.tenant_id, functools.partial(endpoint, **arguments))
 
     return run

@@ -1,4 +1,4 @@
-"""Lane: threads of its own for one kind of blocking work, shared fairly between tenants.
+"""Threads for one kind of blocking work, shared fairly between tenants.
 
 Routes that share one pool of threads can take it from each other: eighty requests that wait for a slow name server, or
 for a lock of the database, would leave no thread for lists and health checks.
@@ -18,7 +18,7 @@ from app.serving.futures import run_into, shared_future
 T = TypeVar("T")
 
 
-class Lane:
+class FairThreads:
     """Threads for one kind of work, with a queue for each tenant; for one event loop.
 
     ``threads`` calls run at a time, ``share`` of them for one tenant. Up to ``max_waiting`` calls of a tenant wait for
