@@ -86,6 +86,7 @@ class Settings(BaseSettings):
         100_000, ge=1, description="Largest cost of the forecasts of one job, in 10^9 operations."
     )
     max_job_s: float = Field(172_800.0, gt=0, description="Longest time that one attempt at a job may run, in seconds.")
+    max_queued_jobs: int = Field(10_000, ge=1, description="Queued jobs of one tenant before more are refused.")
     max_artifact_bytes: int = Field(1024**3, ge=1024, description="Largest file of a job, in bytes.")
     max_stored_artifact_bytes: int = Field(
         10 * 1024**3, ge=1024, description="Bytes of all files of one tenant's jobs before more are refused."

@@ -36,7 +36,7 @@ def _which(
 Which = Annotated[JobFilter, Depends(_which)]
 
 
-@router.post("/v1/jobs", status_code=202, responses=problems(403, 404), summary="Start a job")
+@router.post("/v1/jobs", status_code=202, responses=problems(403, 404, 429), summary="Start a job")
 def post_job(
     request: JobRequest, response: Response, service: CurrentService, caller: Caller, idempotent: Idempotency
 ) -> JobAnswer:

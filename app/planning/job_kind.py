@@ -15,7 +15,7 @@ from app.schemas.job_bodies import JobBody
 from app.settings import Settings
 from app.store import datasets, panels, registry
 from app.store.job_limits import JobLimits, check_stored_bytes
-from app.store.jobs import NewJob
+from app.store.jobs import NewJob, check_room
 from app.store.tables import Revision, Version
 from models.data.panel import Panel
 from models.forecasting import bundle
@@ -104,6 +104,10 @@ class PlanContext:
     def limits(self) -> JobLimits:
         """The limits of a job."""
         return limits_of(self.settings)
+
+    def check_room(self, added: int) -> None:
+        """Refuse ``added`` more jobs of a tenant that has too many in the queue. Raise QuotaExceeded."""
+        check_room(self.session, self.principal.tenant_id, added, self.limits)
 
     def check_storage(self) -> None:
         """Refuse a job that writes a file if the files of the tenant have reached their limit. Raise QuotaExceeded."""

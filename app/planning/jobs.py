@@ -9,6 +9,7 @@ from app.planning.bundle_import import BundleUpload
 from app.planning.job_answers import job_answer
 from app.planning.job_kind import PlanContext
 from app.planning.kinds import REQUESTED, JobRequest, kind_name
+from app.planning.limits import limits_of
 from app.principal import Principal
 from app.schemas.jobs import JobAnswer
 from app.settings import Settings
@@ -23,10 +24,13 @@ def plan_job(database: Database, settings: Settings, principal: Principal, reque
     Raises:
         NotFound: no such data set, revision, model or version.
         SpecError, InputError: a field cannot work alone, with another or with the data.
+        QuotaExceeded: the tenant has as many queued jobs or bytes of files as it may have.
     """
     kind = REQUESTED[str(kind_name(request))]
     with database.read() as session:
-        return kind.plan(PlanContext(session, settings, principal, kind.name), request)
+        context = PlanContext(session, settings, principal, kind.name)
+        context.check_room(1)  # first: planning takes a while
+        return kind.plan(context, request)
 
 
 def submit_job(
@@ -41,10 +45,11 @@ def submit_job(
     ``keep`` is called with the answer in the transaction that queues the job.
 
     Raises:
-        NotFound, SpecError, InputError: as ``plan_job``.
+        NotFound, SpecError, InputError, QuotaExceeded: as ``plan_job``.
     """
     new = plan_job(database, settings, principal, request)
     with database.write() as session:
+        jobs.check_room(session, new.tenant_id, max(1, len(new.children)), limits_of(settings))
         answer = job_answer(session, jobs.enqueue(session, new))
         keep(session, answer)
     return answer
@@ -63,9 +68,11 @@ def submit_import(
 
     Raises:
         InputError: a wrong checksum, bytes that are no bundle, or another frequency than the model's.
+        QuotaExceeded: the tenant has as many queued jobs as it may have.
     """
     with database.read() as session:
         context = PlanContext(session, settings, principal, bundle_import.KIND.name)
+        context.check_room(1)
         new = bundle_import.plan(context, upload)
     with database.write() as session:
         job = jobs.enqueue(session, new)

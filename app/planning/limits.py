@@ -16,6 +16,7 @@ def limits_of(settings: Settings) -> JobLimits:
         max_gflop=settings.max_job_gflop,
         max_file_bytes=settings.max_artifact_bytes,
         max_stored_bytes=settings.max_stored_artifact_bytes,
+        max_queued=settings.max_queued_jobs,
     )
 
 

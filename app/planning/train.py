@@ -200,8 +200,10 @@ def _suggest_member(request: TrainRequest, panel: Panel, changes: JsonMapping) -
 
 def _plan_groups(context: PlanContext, request: TrainRequest, data: StoredData, by: str) -> NewJob:
     """Return the parent of a training job for each group, each planned on the series of its group."""
+    groups_found = list(split_by(data.panel, by))  # their panels share the arrays of the whole
+    context.check_room(len(groups_found))  # before each is planned
     children, unfit = [], list[Fault]()
-    for group, panel in split_by(data.panel, by):
+    for group, panel in groups_found:
         try:
             payload = replace(plan_training(request, panel), group=group)
         except InputError as error:

@@ -13,13 +13,15 @@ from app.store.tables import Artifact
 class JobLimits:
     """Limits of jobs; ``app.settings`` describes each and has the same defaults.
 
-    Of one job: values in its file, 10^9 operations, bytes of one file. Of one tenant: bytes of all its files.
+    Of one job: values in its file, 10^9 operations, bytes of one file. Of one tenant: bytes of all files, and queued
+    jobs.
     """
 
     max_points: int = 50_000_000
     max_gflop: int = 100_000
     max_file_bytes: int = 1024**3
     max_stored_bytes: int = 10 * 1024**3
+    max_queued: int = 10_000
 
 
 DEFAULT_LIMITS = JobLimits()

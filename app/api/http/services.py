@@ -40,7 +40,7 @@ def problems(*statuses: int) -> dict[int | str, JsonObject]:
         413: "The body is too large",
         415: "The body's type is not supported",
         422: "The request or its data cannot be used",
-        429: "Too many requests are waiting",
+        429: "Too many requests are waiting, or a limit of the tenant is reached",
         500: "The stored model cannot be used",
         503: "Not available at the moment",
         504: "There was no answer in time",

@@ -10,7 +10,6 @@ the clock of the database.
 
 from app.store.jobs.attempts import list_attempts, mark_fenced
 from app.store.jobs.claims import (
-    RESOURCES,
     HeldJob,
     JobChoice,
     JobStatus,
@@ -29,8 +28,8 @@ from app.store.jobs.claims import (
 from app.store.jobs.completion import fail, finish, mark_cancelled, release, request_cancel
 from app.store.jobs.events import JobUpdate, log, report, updates_since
 from app.store.jobs.progress import JobProgress
-from app.store.jobs.queue import NewJob, enqueue, enqueue_family
-from app.store.jobs.rows import ENDED, Fenced, JobFilter, ended_by, get, hold, list_page, version_numbers
+from app.store.jobs.queue import NewJob, check_room, enqueue, enqueue_family
+from app.store.jobs.rows import ENDED, RESOURCES, Fenced, JobFilter, ended_by, get, hold, list_page, version_numbers
 from app.store.jobs.statistics import (
     QueueStatistics,
     count_by_state,
@@ -54,6 +53,7 @@ __all__ = [
     "PendingWork",
     "QueueStatistics",
     "adopt",
+    "check_room",
     "claim",
     "count_by_state",
     "count_children",

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.completion import handle_lost, handle_overdue
-from app.store.jobs.rows import Fenced, fresh, hold
-from app.store.tables import Job, Resource, State
+from app.store.jobs.rows import RESOURCES, Fenced, fresh, hold
+from app.store.tables import Job, Resource, State, Tenant
 from models.json_types import JsonObject
 
-RESOURCES = ("cpu", "gpu")
 MAX_REAPED = 100  # jobs of one transaction
+MAX_TENANTS_TRIED = 20  # by one claim, if other workers are claiming all ready jobs of the first ones
 
 
 class JobChoice(NamedTuple):
@@ -88,18 +88,17 @@ def claim(
     holder: JsonObject | None = None,
     runner_sha256: str | None = None,
 ) -> Job | None:
-    """Claim the first job of ``choice`` in the queue whose resource has a free slot; return None if there is none.
+    """Claim the job of ``choice`` whose turn it is and whose resource has a free slot; return None if there is none.
 
-    The caller holds it for ``lease_s`` seconds, and longer with ``heartbeat``, under the job's new ``token``.
-    ``holder`` describes the process that will run it, ``runner_sha256`` is the hash of the secret of a remote attempt.
+    Tenants take turns: first the one with the fewest running jobs on the resource, then the one that has waited longest
+    since its last start. Within a tenant the order is that of the queue. The caller holds the job for ``lease_s``
+    seconds, and longer with ``heartbeat``, under the job's new ``token``. ``holder`` describes the process that will
+    run it, ``runner_sha256`` is the hash of the secret of a remote attempt.
     """
     moment = now(session)
-    candidates: list[tuple[datetime, str]] = []
-    for name in _with_free_slots(session, choice.resources):
-        query = (
-            select(Job.place, Job.id).where(_ready(moment, name, choice.job_id)).order_by(Job.place, Job.id).limit(1)
-        )
-        candidates += [(row.place, row.id) for row in session.execute(query.with_for_update(skip_locked=True, of=Job))]
+    free = _with_free_slots(session, choice.resources)
+    found = (_next_ready(session, name, _ready(moment, name, choice.job_id)) for name in free)
+    candidates = [candidate for candidate in found if candidate is not None]
     if not candidates:
         return None
     update_row = (
@@ -180,6 +179,27 @@ def adopt(session: Session, job: Job, worker: str, lease_s: float, holder: JsonO
 def _held(session: Session, condition: ColumnElement[bool]) -> list[HeldJob]:
     query = select(Job.id, Job.token, Job.holder).where(Job.state == "running", condition)
     return [HeldJob(*row) for row in session.execute(query)]
+
+
+def _next_ready(session: Session, resource: str, is_ready: ColumnElement[bool]) -> tuple[datetime, str] | None:
+    """Return place and id of the ready job whose turn it is, locked; None if there is none, or others hold them all."""
+    for tenant_id in _tenants_in_turn(session, resource, is_ready):
+        query = select(Job.place, Job.id).where(is_ready, Job.tenant_id == tenant_id).order_by(Job.place, Job.id)
+        row = session.execute(query.limit(1).with_for_update(skip_locked=True, of=Job)).one_or_none()
+        if row is not None:
+            return row.place, row.id
+    return None
+
+
+def _tenants_in_turn(session: Session, resource: str, is_ready: ColumnElement[bool]) -> Sequence[int]:
+    """Return the tenants with a ready job for ``resource``, in the order of their turns; one index entry for each."""
+    own = (Job.tenant_id == Tenant.id) & (Job.resource == resource)
+    # Scalar subqueries, for which the database reads one entry of an index; for EXISTS it may read the whole queue.
+    ready = select(Job.id).where(is_ready, Job.tenant_id == Tenant.id).limit(1).scalar_subquery()
+    running = select(func.count()).where(own, Job.state == "running", Job.children_total == 0).scalar_subquery()
+    last = select(func.max(Job.started_at)).where(own).scalar_subquery()
+    query = select(Tenant.id).where(ready.is_not(None)).order_by(running, last.asc().nulls_first(), Tenant.id)
+    return session.scalars(query.limit(MAX_TENANTS_TRIED)).all()
 
 
 def _ready(moment: datetime, resource: str, only: str | None = None) -> ColumnElement[bool]:

@@ -5,13 +5,15 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.problems import QuotaExceeded
 from app.store import datasets
 from app.store.db import insert_if_absent, now
+from app.store.job_limits import JobLimits
 from app.store.jobs import events
-from app.store.jobs.rows import fresh
+from app.store.jobs.rows import RESOURCES, fresh
 from app.store.tables import Job
 from models.json_types import JsonObject
 
@@ -45,6 +47,20 @@ class NewJob:
     label: JsonObject | None = None
     children_at_once: int | None = None
     children: tuple["NewJob", ...] = ()
+
+
+def check_room(session: Session, tenant_id: int, added: int, limits: JobLimits) -> None:
+    """Refuse ``added`` more jobs of a tenant that would have more queued ones than one tenant may have.
+
+    Raises:
+        QuotaExceeded: with the number of queued jobs.
+    """
+    own = (Job.tenant_id == tenant_id) & (Job.state == "queued") & Job.resource.in_(RESOURCES)
+    queued = session.scalars(select(func.count()).select_from(Job).where(own)).one()
+    if queued + added > limits.max_queued:
+        message = f"you have {queued} jobs in the queue; {added} more would exceed the limit of {limits.max_queued}"
+        hint = "wait until some have ended, or cancel some; FORECASTLE_MAX_QUEUED_JOBS sets the limit"
+        raise QuotaExceeded.of("queue_full", message, hint)
 
 
 def enqueue(session: Session, new: NewJob) -> Job:

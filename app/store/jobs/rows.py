@@ -10,6 +10,7 @@ from app.problems import NotFound
 from app.store.tables import Job, Schedule, State, Version
 from models.errors import excerpt
 
+RESOURCES = ("cpu", "gpu")
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
 

@@ -1,12 +1,13 @@
 import itertools
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.store import datasets, jobs
 from models.network.spec import Spec, Training
-from tests.app.api.conftest import Caller, House, on_both
+from tests.app.api.conftest import Caller, House, on_both, open_house
 from tests.app.api.tables import series, table
 from tests.app.store.conftest import new_job
 from tests.fakes import says
@@ -82,6 +83,21 @@ def test_a_running_job_is_asked_to_stop_and_shows_its_progress(house: House, tra
         jobs.fail(session, claimed.id, claimed.token, "diverged", "the loss became NaN", retry=False)
     said = {"code": "diverged", "message": "the loss became NaN", "class": "job"}
     assert trainer.get(f"/v1/jobs/{job['id']}")["error"] == said
+
+
+def test_a_full_queue_of_one_tenant_refuses_its_jobs_and_no_others(sqlite_template: Path, tmp_path: Path) -> None:
+    with open_house(sqlite_template, tmp_path, max_queued_jobs=2) as house:
+        for caller in (house.acme, house.rival):
+            caller.keep("sales", series("shop", [float(i % 7) for i in range(120)]))
+        first, _ = [house.acme.post("/v1/jobs", **request()) for _ in range(2)]
+        answer = house.acme.ask("POST", "/v1/jobs", **request())
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+        problem = answer.json()
+        assert (problem["code"], problem["errors"][0]["code"]) == ("quota_exceeded", "queue_full")
+        assert "cancel some" in problem["errors"][0]["hint"]
+        house.rival.post("/v1/jobs", **request())
+        house.acme.post(f"/v1/jobs/{first['id']}/cancel")
+        house.acme.post("/v1/jobs", **request())
 
 
 @on_both

@@ -9,7 +9,7 @@ import pytest
 from app.planning.groups import SeriesGroup
 from app.planning.job_kind import JobDetails, PinnedVersion
 from app.planning.training_payload import AutoSearch, TrainPayload, training_details
-from app.problems import NotFound
+from app.problems import NotFound, QuotaExceeded
 from app.store import keys
 from app.store.jobs import NewJob
 from models.errors import InputError
@@ -218,6 +218,14 @@ def test_a_job_for_each_group_is_planned_on_the_series_of_its_group(room: Planni
     assert job.children[1].model.startswith("demand-Bad-A-")
     groups = [payload_of(child).group for child in job.children]
     assert groups == [SeriesGroup("town", "Ulm"), SeriesGroup("town", "Bad A")]
+
+
+def test_groups_are_counted_before_any_of_them_is_planned(room: PlanningRoom) -> None:
+    room.store("sales", panel_of(*[WEEKS.y] * 3))
+    small = replace(room, settings=room.settings.model_copy(update={"max_queued_jobs": 2}))
+    unfit = {"by": "unique_id", "spec": {"units": 0}}  # planning any group would refuse it
+    with pytest.raises(QuotaExceeded, match="you have 0 jobs in the queue; 3 more would exceed the limit of 2"):
+        small.plan(**request(**unfit))
 
 
 def test_groups_that_cannot_be_trained_refuse_the_request_or_are_left_out(room: PlanningRoom) -> None:

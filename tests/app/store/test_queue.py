@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from app.store import jobs
+from app.problems import QuotaExceeded
+from app.store import datasets, jobs
 from app.store.db import Database, now
+from app.store.job_limits import JobLimits
 from app.store.jobs import JobChoice
 from app.store.jobs.completion import backoff_s
 from app.store.tables import Job, Revision
-from tests.app.store.conftest import at_once, new_job
+from tests.app.store.conftest import at_once, new_job, new_revision
 
 LEASE_S = 60.0
 
@@ -50,6 +52,80 @@ def test_more_important_jobs_go_first_and_each_step_is_worth_ten_minutes(databas
     # 25 minutes weigh more than 2 steps and less than 3.
     order = [claim(database) for _ in range(4)]
     assert [job and job.id for job in order] == [three_steps.id, old.id, two_steps.id, last.id]
+
+
+def claimed(database: Database, times: int) -> list[int]:
+    """Return the tenant of each of the next jobs."""
+    return [job.tenant_id for job in (claim(database) for _ in range(times)) if job is not None]
+
+
+def test_tenants_take_turns_whatever_the_length_and_priority_of_their_queues(
+    database: Database, acme: int, sales: Revision, rival: int
+) -> None:
+    for _ in range(5):
+        queue(database, sales, priority=10)
+    with database.write() as session:
+        theirs = datasets.create(session, rival, "theirs", "D", new_revision(), "cli")
+    last, first = queue(database, theirs, priority=-10), queue(database, theirs)
+    assert claimed(database, 7) == [acme, rival, acme, rival, acme, acme, acme]
+    assert (look(database, first).started_at or 0) < (look(database, last).started_at or 0)
+
+
+def test_the_tenant_with_fewer_running_jobs_has_the_next_turn(
+    database: Database, acme: int, sales: Revision, rival: int
+) -> None:
+    queue(database, sales)
+    long = claim(database)
+    with database.write() as session:
+        theirs = datasets.create(session, rival, "theirs", "D", new_revision(), "cli")
+    for revision in (sales, theirs, sales, theirs, sales):
+        queue(database, revision)
+    for _ in range(2):  # one job of acme runs all the time
+        short = claim(database)
+        assert short is not None
+        assert short.tenant_id == rival
+        with database.write() as session:
+            jobs.finish(session, short.id, short.token, None)
+    assert claimed(database, 4) == [acme] * 3
+    assert look(database, long or short).state == "running"
+
+
+def test_turns_of_a_single_slot_go_to_the_tenant_that_waited_longest(
+    database: Database, acme: int, sales: Revision, rival: int
+) -> None:
+    with database.write() as session:
+        theirs = datasets.create(session, rival, "theirs", "D", new_revision(), "cli")
+    for revision in (sales, sales, sales, theirs, theirs):
+        queue(database, revision)
+    turns = []
+    for _ in range(5):
+        job = claim(database)
+        assert job is not None
+        turns.append(job.tenant_id)
+        with database.write() as session:
+            jobs.finish(session, job.id, job.token, None)
+        set_back_starts(database, 1)  # the clock of SQLite has milliseconds
+    assert turns == [acme, rival, acme, rival, acme]
+
+
+def set_back_starts(database: Database, seconds: float) -> None:
+    with database.write() as session:
+        for job in session.scalars(select(Job).where(Job.started_at.is_not(None))):
+            job.started_at = (job.started_at or job.created_at) - timedelta(seconds=seconds)
+
+
+def test_a_tenant_has_a_limit_of_queued_jobs_and_running_ones_do_not_count(
+    database: Database, acme: int, sales: Revision, rival: int
+) -> None:
+    limits = JobLimits(max_queued=3)
+    queue(database, sales)
+    claim(database)
+    with database.write() as session:
+        jobs.enqueue_family(session, new_job(sales), [new_job(sales)] * 2)
+        jobs.check_room(session, acme, 1, limits)
+        with pytest.raises(QuotaExceeded, match="you have 2 jobs in the queue; 2 more would exceed the limit of 3"):
+            jobs.check_room(session, acme, 2, limits)
+        jobs.check_room(session, rival, 3, limits)
 
 
 def test_a_job_is_not_run_before_its_moment(database: Database, sales: Revision) -> None:
