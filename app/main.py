@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,  # its pages would load scripts from elsewhere
         redoc_url=None,
-        redirect_slashes=False,  # an address that is not in the access table is no address
+        redirect_slashes=False,  # a path with a slash too many is not in the access table
         lifespan=_lifespan,
     )
     app.state.service = service

@@ -23,9 +23,12 @@ from models.network.scaling import SCALINGS
 from models.network.spec import Spec, Training
 from models.network.strategies import STRATEGIES
 from models.training.recipes import RECIPES
+from tests import facts
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+NAMED_FILE = re.compile(r"`((?:app|models|tests|benchmarks|deploy|docs|migrations)/[\w/.-]+)`")
+NAMED_MODULE = re.compile(r"``((?:app|models|benchmarks)(?:\.\w+)+)``")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
 
@@ -166,6 +169,22 @@ def test_documents_that_are_linked_exist() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
             if not target.startswith("http"):
                 assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_files_that_documents_name_exist() -> None:
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")]
+    named = {(file.name, path) for file in documents for path in NAMED_FILE.findall(file.read_text())}
+    assert len(named) > 50
+    assert [one for one in named if not (ROOT / one[1]).exists() and not (ROOT / f"{one[1]}.py").exists()] == []
+
+
+def test_modules_that_the_source_names_exist() -> None:
+    named = {(path, found) for path, text in facts.sources().items() for found in NAMED_MODULE.findall(text)}
+    assert len(named) > 50
+    # The last parts of a name may be a class and its method.
+    heads = [(path, name, [name.rsplit(".", parts)[0] for parts in range(3)]) for path, name in named]
+    modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in facts.sources()}
+    assert [(path, name) for path, name, possible in heads if not modules & set(possible)] == []
 
 
 def test_the_changelog_and_the_package_agree_on_what_is_released() -> None:

@@ -1,4 +1,4 @@
-"""The doors of the house, read off the source: who may import whom, and what nobody does."""
+"""Rules of imports, checked in the source: the rooms that each room may import, and the modules that none may."""
 
 import ast
 from collections.abc import Iterator

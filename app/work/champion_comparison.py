@@ -189,7 +189,7 @@ def _on_former(
     )
     if ours is None or own is None:
         return None
-    # The champion has seen these windows, if it was refitted; the new version need not have. Its backtest had not.
+    # A refitted champion was trained on these windows, and the new version may not be; in its backtest it was not yet.
     report = champion.report
     same = (report.horizon, report.season, report.windows) == (origins.horizon, origins.season, len(origins))
     scored = report.scores["model"]["mase"] if same else None

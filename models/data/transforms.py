@@ -11,7 +11,7 @@ from models.types import Floats
 
 POWER = 0.25  # of Box and Cox: between the logarithm (0) and the values themselves (1); the fourth root
 MAX_LOG = 230.0  # e to this is 1e100, the largest value that a panel may hold
-MIN_POSITIVE = 1e-100  # what is said of a positive series stays positive
+MIN_POSITIVE = 1e-100  # lowest forecast of a positive series
 
 
 @dataclass(frozen=True, slots=True, eq=False)

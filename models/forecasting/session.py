@@ -147,7 +147,7 @@ def predict(networks: Sequence[RunnableMember], session: Session, horizon: int) 
         else:
             predictions.append(carried_state.forecast(reader, engine, carried, at, horizon))
     specs = [network.member.spec for network in networks]
-    points = max(spec.context for spec in specs)  # a session may or may not have older ones
+    points = max(spec.context for spec in specs)  # a session may hold older ones: no forecast depends on them
     combined = combine(predictions, [network.member.share for network in networks])
     return combined._replace(bounds=bound_rows(session.tail, limits_of(specs), series, at, points))
 
