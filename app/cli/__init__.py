@@ -122,6 +122,8 @@ def train(
 
     Example: forecastle train sample:electricity-hourly --model electricity --spec cell=lstm
     """
+    if if_missing and command("champion").exists(model):
+        return
     fields = [*(spec or []), *([] if horizon is None else [f"horizon={horizon}"])]
     module = command("train")
     options = module.TrainOptions(
@@ -137,7 +139,7 @@ def train(
         refit=refit,
         baselines=baselines,
     )
-    module.train(options, if_missing)
+    module.train(options)
 
 
 @cli.command()
@@ -153,6 +155,9 @@ def forecast(
     non_negative: Annotated[
         bool | None, typer.Option(help="Whether no value can be below 0; as the model was trained if left out.")
     ] = None,
+    bounds: Annotated[
+        str | None, typer.Option(help="LOWEST,HIGHEST possible value, in place of the model's; '0,' has no highest.")
+    ] = None,
     version: Version = None,
     output: Annotated[Format, typer.Option("--format", help="Output format of the forecast.")] = Format.CSV,
 ) -> None:
@@ -161,7 +166,7 @@ def forecast(
     Example: forecastle forecast sample:electricity-hourly --model electricity --horizon 24 --level 80
     """
     module = command("forecast")
-    parts = module.ForecastParts(horizon, level or [80], quantile or [], non_negative)
+    parts = module.ForecastParts(horizon, level or [80], quantile or [], non_negative, bounds)
     module.forecast(TableSource(data, freq), VersionChoice(model, version), parts, output.value)
 
 
@@ -178,4 +183,4 @@ def backtest(
 
     Example: forecastle backtest sample:electricity-hourly --model electricity
     """
-    command("forecast").backtest(TableSource(data, freq), VersionChoice(model, version), horizon, output.value)
+    command("backtest").backtest(TableSource(data, freq), VersionChoice(model, version), horizon, output.value)

@@ -69,7 +69,7 @@ def _unknown_fields(body: type[BaseModel], values: dict[str, Any]) -> Validation
 class Answer(BaseModel):
     """Response body."""
 
-    model_config = ConfigDict(protected_namespaces=(), from_attributes=True)
+    model_config = ConfigDict(protected_namespaces=(), from_attributes=True, defer_build=True)
 
 
 class DescribedBy:

@@ -47,19 +47,13 @@ class TrainOptions:
     baselines: bool
 
 
-def train(options: TrainOptions, if_missing: bool) -> None:
-    """Train a version and register it; with ``if_missing``, only if the model has no champion yet."""
+def train(options: TrainOptions) -> None:
+    """Train a version and register it."""
     settings = read_settings()
     with report_errors():
         database = open_database(settings)
         principal = local_principal(database)
         request = train_request(options)
-        if if_missing:
-            with database.read() as session:
-                champion = registry.champion(session, principal.tenant_id, options.model)
-            if champion is not None:
-                print_message(f"model {options.model} exists already")
-                return
         panel = load_panel(database, principal.tenant_id, options.data, options.freq, settings.max_rows)
         store_dataset(database, principal, request.dataset, panel)
         job_id = submit_job(database, settings, principal, request).id

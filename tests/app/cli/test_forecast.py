@@ -69,6 +69,35 @@ def test_a_forecast_has_the_quantiles_and_bounds_of_the_options(
     assert all(float(value) >= 0 for row in rows for name, value in row.items() if name not in ("unique_id", "ds"))
 
 
+def test_bounds_of_the_option_take_the_place_of_those_of_the_model(
+    forecastle: Forecastle, home: Home, demand: Version
+) -> None:
+    arguments = ["forecast", "dataset:sales", "-m", "demand", "--level", 99, "--format", "json"]
+    highest = weeks().y.max().item()
+    assert max(row["hi-99"] for row in json.loads(forecastle(*arguments).stdout)) > highest
+    rows = json.loads(forecastle(*arguments, "--bounds", f",{highest}").stdout)
+    assert max(row["hi-99"] for row in rows) == highest
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [
+        ("0", "--bounds: List should have at least 2 items"),
+        ("low,high", "--bounds: Input should be a valid number"),
+        ("5,1", "the lower of the bounds, 5, is not below the upper one, 1"),
+    ],
+)
+def test_bounds_that_no_value_lies_within_are_refused(
+    forecastle: Forecastle, home: Home, demand: Version, bounds: str, reason: str
+) -> None:
+    assert refused(forecastle("forecast", "dataset:sales", "-m", "demand", "--bounds", bounds), reason)
+
+
+def test_bounds_that_exclude_the_history_are_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
+    table = home.csv(panel=weeks(series=1))
+    assert refused(forecastle("forecast", table, "-m", "demand", "--bounds", "0,2"), "series 's0': the history has the")
+
+
 def test_a_note_names_its_series(forecastle: Forecastle, home: Home, demand: Version) -> None:
     flat = weeks(series=1)
     flat.y[:] = 5.0
@@ -145,8 +174,9 @@ def test_a_table_that_names_no_frequency_is_read_at_that_of_the_version(forecast
 
 def test_levels_and_horizons_out_of_range_are_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:
     arguments = ["forecast", home.csv(), "-m", "demand"]
-    assert refused(forecastle(*arguments, "--level", 100), "--level 100 is not an interval; give 1 to 99 percent")
-    assert refused(forecastle(*arguments, "-H", 0), "--horizon 0 is too small; give at least 1")
+    assert refused(forecastle(*arguments, "--level", 100), "--level: Input should be less than or equal to 99")
+    assert refused(forecastle(*arguments, "--quantile", 0.333), "--quantile: give quantiles from 0.005 to 0.995 in")
+    assert refused(forecastle(*arguments, "-H", 0), "--horizon: Input should be greater than or equal to 1")
     too_short = forecastle("backtest", home.csv("short.csv", weeks(points=4)), "-m", "demand")
     assert refused(too_short, "the longest series has 4 points", "shorter horizon")
 

@@ -9,6 +9,7 @@ import pytest
 from app.settings import unknown_variables
 from app.store.db import HEAD
 from tests.app.cli.conftest import Forecastle, Home, refused
+from tests.app.work.small_jobs import crown, keep, weeks
 
 COMMANDS = [
     ["serve"],
@@ -32,6 +33,7 @@ COMMANDS = [
     ["schedules", "resume"],
     ["schedules", "delete"],
 ]
+TRAINING = {"fastapi", "pandas", "tensorflow", "keras"}  # and the API
 HEAVY = {"numpy", "sqlalchemy", "fastapi", "pandas", "tensorflow", "onnxruntime"}
 
 
@@ -58,16 +60,29 @@ def test_help_imports_no_heavy_library() -> None:
         (["jobs", "cancel", "f" * 32], {"numpy", "rich", "fastapi", "alembic"}),
         (["schedules", "list"], {"numpy", "rich", "fastapi", "alembic"}),
         (["migrate"], {"numpy", "fastapi"}),
-        (["forecast", "sample:retail-monthly", "-m", "shops"], {"fastapi", "pandas", "tensorflow", "keras", "rich"}),
-        (["train", "nowhere.csv", "-m", "shops"], {"fastapi", "pandas", "tensorflow", "keras", "onnxruntime"}),
+        (["forecast", "sample:retail-monthly", "-m", "shops"], TRAINING | {"rich", "app.planning"}),
+        (["backtest", "sample:retail-monthly", "-m", "shops"], TRAINING | {"rich", "prometheus_client", "anyio"}),
+        (["train", "nowhere.csv", "-m", "shops"], TRAINING | {"onnxruntime"}),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
 def test_a_command_imports_only_the_libraries_that_it_needs(home: Home, words: list[str], unused: set[str]) -> None:
-    # Imports are most of the time of a command.
+    assert unused & imported_by(*words) == set()
+
+
+def test_train_if_missing_imports_nothing_of_a_training_if_there_is_a_champion(home: Home) -> None:
+    database = home.database
+    crown(database, keep(database, weeks()))
+    database.dispose()
+    imported = imported_by("train", "nowhere.csv", "-m", "demand", "--if-missing")
+    assert (TRAINING | {"onnxruntime", "pyarrow", "app.work", "app.planning", "app.formats"}) & imported == set()
+
+
+def imported_by(*words: str) -> set[str]:
+    """Return the modules that a command imports; that is most of its time."""
     say = "import json, sys; from app.__main__ import main\ntry: main()\nfinally: print(json.dumps(list(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", say, *words], capture_output=True, text=True, check=False)
-    assert unused & set(json.loads(result.stdout.splitlines()[-1])) == set()
+    return set(json.loads(result.stdout.splitlines()[-1]))
 
 
 def test_the_package_can_be_run_as_a_module() -> None:
