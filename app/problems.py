@@ -46,7 +46,16 @@ class CorruptBundle(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """A part that the service needs is not available at the moment; trying again later may help."""
+    """A part that the service needs is not available at the moment; trying again later may help.
+
+    ``reason`` is for logs and the terminal: it may name hosts and files, so the API never shows it.
+    """
+
+    reason = ""
+
+
+class StorageFull(Unavailable):
+    """The disk has no room for the data of the request."""
 
 
 class TooManyRequests(ServiceError):
@@ -83,6 +92,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     QuotaExceeded: ProblemType(429, "quota_exceeded", "The tenant has as much as it may have"),
     TooManyRequests: ProblemType(429, "too_many_requests", "Too many requests are waiting"),
     DeadlinePassed: ProblemType(504, "deadline_passed", "There was no answer in time"),
+    StorageFull: ProblemType(507, "storage_full", "The disk is full"),
     Unavailable: ProblemType(503, "unavailable", "Not available at the moment"),
     SpecError: ProblemType(422, "invalid_spec", "The specification cannot work"),
     InputError: ProblemType(422, "invalid_input", "The data cannot be used"),

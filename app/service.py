@@ -25,6 +25,7 @@ from app.store.db import Database, DatabaseUnreachable, at_head
 from app.store.job_watch import JobWatch
 from app.telemetry import Figure, Telemetry, lines_dropped
 
+FULL = "its disk is full, so nothing can be stored; free space on it"  # it answers what only reads
 MAX_WAITING = 64  # requests of one tenant that wait for their turn to write, and as many that wait to upload
 THREAD_PATIENCE_S = 15.0  # of a request that waits for its turn
 
@@ -95,7 +96,9 @@ def create_service(settings: Settings) -> Service:
 
 def _database_state(database: Database) -> str:
     try:
-        return "ok" if at_head(database) else "its schema is not that of this version; run 'forecastle migrate'"
+        if not at_head(database):
+            return "its schema is not that of this version; run 'forecastle migrate'"
+        return "ok" if database.has_room() else FULL
     except DatabaseUnreachable:
         return "it does not answer"
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.http.services import CurrentService, problems
 from app.schemas.health import Health
+from app.service import FULL
 from app.store import firings, jobs, quality, webhooks
 from models.types import JsonObject
 
@@ -25,11 +26,12 @@ async def livez() -> Health:
 async def readyz(request: Request, service: CurrentService, response: Response) -> Health:
     """Return whether the database answers and has the schema of the release, 503 if not; and the device of networks.
 
-    The database is asked once a second at most. A service that is being stopped is not ready, so that a load balancer
+    The database is asked once a second at most. With a full disk the service is ``degraded`` and not refused to load
+    balancers, because it still forecasts. A service that is being stopped is not ready, so that a load balancer
     sends it nothing more.
     """
     database, is_stopping = await service.database_state.result(), request.app.state.drain.is_stopping
-    is_ready = database == "ok" and not is_stopping
+    is_ready = database in {"ok", FULL} and not is_stopping
     if not is_ready:
         response.status_code = 503
     device = service.models.device
@@ -38,7 +40,8 @@ async def readyz(request: Request, service: CurrentService, response: Response) 
         checks["aliases"] = f"{fallen_back} serve an earlier version than they point at"
     if is_stopping:
         checks["process"] = "it is being stopped"
-    return Health(status="ok" if is_ready else "unavailable", checks=checks)
+    status = "unavailable" if not is_ready else "degraded" if database == FULL else "ok"
+    return Health(status=status, checks=checks)
 
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")

@@ -12,7 +12,7 @@ from app.edge.access import Access, Route, find_route
 from app.edge.drain import Drain
 from app.edge.exchange import Exchange
 from app.edge.key_cache import KeyCache
-from app.edge.problem_json import drop_frames, problem_response
+from app.edge.problem_json import drop_frames, log_fields, problem_response
 from app.principal import Principal
 from app.problems import Forbidden, Unauthorized, Unavailable, problem_type
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
@@ -126,7 +126,7 @@ class Guard:
         """Answer the request with ``error``, unless its answer has begun; log the errors of the service itself."""
         response = problem_response(error, exchange.request_id, scope["path"])
         if response.status_code >= 500:
-            extra = {"request_id": exchange.request_id}
+            extra = log_fields(error, exchange.request_id)
             if problem_type(error) is None:
                 logger.error("unexpected error", exc_info=error, extra=extra)
             else:

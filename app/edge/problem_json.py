@@ -118,6 +118,12 @@ def problem_of(error: Exception) -> Problem:
     return _of_known(error, known)
 
 
+def log_fields(error: Exception, request_id: str) -> dict[str, str]:
+    """Return the fields of a log line about ``error``: the id of the request, and the reason if the error has one."""
+    reason = error.reason if isinstance(error, Unavailable) else ""
+    return {"request_id": request_id} | ({"reason": reason} if reason else {})
+
+
 async def _answer(request: Request, error: Exception) -> Response:
     """Handle an exception in FastAPI."""
     if isinstance(error, ForecastError) and problem_type(error) is None:
@@ -125,7 +131,7 @@ async def _answer(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("state", {}).get("request_id", "")
     response = problem_response(error, request_id, request.scope["path"])
     if problem_type(error) is not None and response.status_code >= 500:
-        logger.error("%s: %s", type(error).__name__, error, extra={"request_id": request_id})
+        logger.error("%s: %s", type(error).__name__, error, extra=log_fields(error, request_id))
     if response.status_code < 500:
         drop_frames(error)
     return response

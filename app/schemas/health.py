@@ -8,5 +8,5 @@ from app.schemas.base import Answer
 class Health(Answer):
     """Whether the service works, and the state of each part."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     checks: dict[str, str]

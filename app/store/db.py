@@ -1,11 +1,13 @@
 """The database: transactions, the errors of an unreachable database, its clock, and column types."""
 
 import json
+import math
+import shutil
 import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
-from app.problems import Unavailable
+from app.problems import StorageFull, Unavailable
 
 HEAD = "0008"  # The newest migration; a constant, because reading it from the scripts costs a server 13 MB of Alembic.
 
@@ -31,6 +33,8 @@ POOL_TIMEOUT_S = 10  # for a free connection
 # Codes: a read-only standby, a lock that was not given within LOCK_TIMEOUT_S, a table that is not there.
 UNREACHABLE_CLASSES = ("08", "28", "40", "53", "57", "58")
 UNREACHABLE_STATES = ("25006", "55P03", "42P01")
+FULL_STATE = "53100"
+MIN_FREE_BYTES = 1024**2  # on the disk of an SQLite file
 # The same of SQLite, whose primary codes are in the lowest 8 bits.
 UNREACHABLE_SQLITE = (
     sqlite3.SQLITE_BUSY,
@@ -66,12 +70,20 @@ class UtcDateTime(TypeDecorator[datetime]):
 class DatabaseUnreachable(Unavailable):
     """The database does not answer, or cannot run the transaction now; the same transaction may succeed later.
 
-    ``reason`` is the driver's own message, for logs and the terminal; it may name hosts, so the API never shows it.
+    ``reason`` is the driver's own message.
     """
 
+    MESSAGE = "the database does not answer; try again in a few seconds"
+
     def __init__(self, reason: str) -> None:
-        super().__init__("the database does not answer; try again in a few seconds")
+        super().__init__(self.MESSAGE)
         self.reason = reason
+
+
+class DatabaseFull(DatabaseUnreachable, StorageFull):
+    """The disk of the database is full: it answers what only reads, and stores nothing."""
+
+    MESSAGE = "the disk of the database is full, so nothing was stored; free space on it and try again"
 
 
 class Database:
@@ -93,6 +105,7 @@ class Database:
         self._writer = _engine(self.url, foreign_keys, "BEGIN IMMEDIATE")
         # Close the connections when this object is collected, even without ``dispose``; a session keeps it alive.
         weakref.finalize(self, _dispose, self._reader, self._writer)
+        self._is_full = False
         own = {"database": self}
         self._reads = sessionmaker(self._reader, expire_on_commit=False, info=own)
         self._writes = sessionmaker(self._writer, expire_on_commit=False, info=own)
@@ -118,7 +131,29 @@ class Database:
         Raises:
             DatabaseUnreachable: at any time within the block, or at its end; then the commit may have succeeded.
         """
-        return _transaction(self._writes)
+        return self._watched_write()
+
+    @contextmanager
+    def _watched_write(self) -> Iterator[Session]:
+        try:
+            with _transaction(self._writes) as session:
+                yield session
+        except DatabaseFull:
+            self._is_full = True
+            raise
+
+    def has_room(self) -> bool:
+        """Return whether the disk has room: for an SQLite file a megabyte; else, the last write did not find it full.
+
+        After a write that found it full, this tries a small one.
+        """
+        if self.url.get_backend_name() == "sqlite" and _free_bytes(Path(self.name).parent) < MIN_FREE_BYTES:
+            return False
+        if self._is_full:
+            with suppress(DatabaseUnreachable), self.write() as session:
+                session.execute(text("UPDATE alembic_version SET version_num = version_num"))
+                self._is_full = False
+        return not self._is_full
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -138,8 +173,21 @@ def _transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
     except SQLAlchemyError as error:
         if not is_unreachable(error):
             raise
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseUnreachable(" ".join(str(reason).split())) from error
+        reason = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
+        raise (DatabaseFull if _is_full(error) else DatabaseUnreachable)(reason) from error
+
+
+def _is_full(error: SQLAlchemyError) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else None
+    sqlite_code: int = getattr(original, "sqlite_errorcode", None) or 0
+    return sqlite_code & 0xFF == sqlite3.SQLITE_FULL or getattr(original, "sqlstate", None) == FULL_STATE
+
+
+def _free_bytes(folder: Path) -> float:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:  # there is no such folder: the database is unreachable, which is not for this to say
+        return math.inf
 
 
 def is_unreachable(error: SQLAlchemyError) -> bool:

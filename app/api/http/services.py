@@ -44,5 +44,6 @@ def problems(*statuses: int) -> dict[int | str, JsonObject]:
         500: "The stored model cannot be used",
         503: "Not available at the moment",
         504: "There was no answer in time",
+        507: "The disk of the service is full",
     }
     return {status: {"description": titles[status], **PROBLEM} for status in sorted({401, 413, 422, *statuses})}
