@@ -121,7 +121,7 @@ class HeadTooLarge(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP protocol with limits, on a lingering transport."""
+    """HTTP protocol of uvicorn with limits; its connection is a ``LingeringTransport``."""
 
     transport: LingeringTransport  # type: ignore[assignment]  # as the base uses it
 

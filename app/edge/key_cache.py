@@ -1,4 +1,4 @@
-"""Cache of the keys of requests: valid ones, and for as long those that are not."""
+"""Cache of the keys of requests, valid and invalid ones."""
 
 import asyncio
 import hashlib

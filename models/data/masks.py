@@ -1,6 +1,6 @@
-"""Questions to boolean arrays.
+"""Tests of boolean arrays that are fast for small ones.
 
-NumPy's ``any`` and ``all`` take a microsecond whatever the size of the array, and a forecast of one series asks twenty.
+The methods ``any`` and ``all`` of NumPy take a microsecond for any size; a forecast of one series needs twenty of them.
 """
 
 import numpy as np
