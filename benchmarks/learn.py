@@ -98,14 +98,12 @@ class Adapting:
         return Answer(prediction.median, lo, hi)
 
     def _learn(self, panel: Panel, said: Open, now: dict[int, int], horizon: int) -> None:
-        """Learn from the steps that are known by ``now`` of each series, not from those beyond the trained ones."""
-        horizon = min(horizon, len(self._calibration.radii))
+        """Learn from the steps that are known by ``now`` of each series, those beyond the trained ones too."""
         known = np.array([now.get(int(i), at) for i, at in zip(said.series, said.at, strict=True)])
         came, steps = np.clip(known - said.at, said.learned, horizon), np.arange(horizon)
         actual = take(panel.y, panel, said.series, said.at, horizon)
         new = (steps >= said.learned[:, None]) & (steps < came[:, None])
-        prediction = said.prediction.part(slice(None), slice(horizon))
-        self._state = adapt(self._state, self._calibration, prediction, np.where(new, actual, np.nan))
+        self._state = adapt(self._state, self._calibration, said.prediction, np.where(new, actual, np.nan))
         said.learned = came
 
 

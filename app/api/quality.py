@@ -12,7 +12,9 @@ from app.settings import Settings
 from app.store import interval_scales, quality, registry
 from app.store.quality import WINDOW_DAYS, Quality
 from app.store.tables import Version
+from models.evaluation.horizon_parts import BEYOND, PARTS
 from models.evaluation.scoring import REPORTED_LEVELS
+from models.types import Floats
 
 router = APIRouter(tags=["models"])
 
@@ -32,6 +34,7 @@ def get_quality(
     with service.database.read() as session:
         found = registry.resolve(session, caller.tenant_id, name, version, None)
         served = quality.of_version(session, found, days)
+        scales = interval_scales.load(session, [found.id]).get(found.id)
         return QualityAnswer(
             model=name,
             version=found.number,
@@ -40,7 +43,10 @@ def get_quality(
             reason=None if served.points else _reason(quality.waiting(session, found), service.settings),
             bands=[_band(band, one) for band, one in quality.by_band(session, found, days).items()],
             shadows=_shadows(session, found, days),
-            adapted=_adapted(session, found),
+            adapted=None if scales is None else _by_level(scales[:BEYOND].mean(axis=0)),
+            adapted_by_steps=None
+            if scales is None
+            else {part: _by_level(row) for part, row in zip(PARTS, scales, strict=True)},
         )
 
 
@@ -95,9 +101,9 @@ def _shadows(session: Session, version: Version, days: int) -> list[ShadowAnswer
     ]
 
 
-def _adapted(session: Session, version: Version) -> dict[str, float] | None:
-    stretch = interval_scales.load(session, [version.id]).get(version.id)
-    return None if stretch is None else {str(level): stretch[level - 1] for level in REPORTED_LEVELS}
+def _by_level(scales: Floats) -> dict[str, float]:
+    """Return the factors (99,) of the reported levels."""
+    return {str(level): float(scales[level - 1]) for level in REPORTED_LEVELS}
 
 
 def _texts(coverage: Mapping[int, float | None]) -> dict[str, float | None]:

@@ -10,6 +10,7 @@ from app.store.db import Database
 from app.store.tables import Version
 from models.network.spec import Spec
 from models.training.report import VersionReport
+from models.types import Floats
 
 MAX_MOVES = 20  # of an alias, looked back on for a version that can be served
 
@@ -59,7 +60,7 @@ class ForecastStore:
         with self._database.write() as session:
             return forecast_log.add(session, records)
 
-    def interval_scales(self, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:
+    def interval_scales(self, version_ids: Sequence[int]) -> Mapping[int, Floats]:
         """Return the factors (99,) of the intervals of those versions that have learned some."""
         with self._database.read() as session:
             return interval_scales.load(session, version_ids)

@@ -61,5 +61,9 @@ class QualityAnswer(Answer):
     bands: list[BandAnswer]
     shadows: list[ShadowAnswer]
     adapted: dict[str, float] | None = Field(
-        description="Factor by which intervals are wider than those of the backtest, by level."
+        description="Factor by which intervals are wider than those of the backtest, by level: mean of the thirds of "
+        "the trained horizon."
+    )
+    adapted_by_steps: dict[str, dict[str, float]] | None = Field(
+        description="The same of the first, middle and last third of the trained horizon, and of the steps beyond it."
     )

@@ -36,7 +36,7 @@ STOP_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LogSource:
-    """Version and data of a served forecast: ``season`` and interval factors ``scales`` (99,) of the version, newest
+    """Version and data of a served forecast: ``season`` and interval factors ``scales`` (P, 99) of the version, newest
     ``revision`` of the data set.
     """
 
@@ -178,7 +178,7 @@ def records_of(entry: LogEntry) -> Iterator[ForecastRecord]:
     if forecast.prediction is None:
         return
     scales = source.scales
-    stretch = {} if scales is None else {str(level): float(scales[level - 1]) for level in REPORTED_LEVELS}
+    stretch = {} if scales is None else {str(level): scales[:, level - 1].tolist() for level in REPORTED_LEVELS}
     for i in random.sample(range(len(forecast.ids)), min(len(forecast.ids), MAX_SERIES)):
         unit = error_unit(panel.series(i), source.season)  # rows after the last value do not count
         yield ForecastRecord(

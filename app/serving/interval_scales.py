@@ -21,13 +21,13 @@ REPORTED_LEVEL = 80  # whose factor the note states
 REFRESH_S = 5.0
 GATHER_S = 0.05
 STOP_TIMEOUT_S = 10.0
-MAX_KNOWN = 10_000  # versions, of a kilobyte each
+MAX_KNOWN = 10_000  # versions, of three kilobytes each
 
-ReadScales = Callable[[Sequence[int]], Mapping[int, Sequence[float]]]  # version ids -> factors by level, 1 to 99 %
+ReadScales = Callable[[Sequence[int]], Mapping[int, Floats]]  # version ids -> factors (P, 99) by part and level
 
 
 class ScaledModel(NamedTuple):
-    """Model with scaled intervals, and the model and factors (99,) that it was made of."""
+    """Model with scaled intervals, and the model and factors (P, 99) that it was made of."""
 
     loaded: LoadedModel
     scales: Floats
@@ -60,7 +60,7 @@ class IntervalScales:
         self._idle, self._closed = True, False  # idle: no version was used since the last refresh
 
     def scales_of(self, version_id: int) -> Floats | None:
-        """Return the factors (99,) of a version; None where its intervals are as calibrated, or nothing is known."""
+        """Return the factors (P, 99) of a version; None where its intervals are as calibrated, or nothing is known."""
         self._used.add(version_id)
         if self._idle or version_id not in self._known:
             if self._thread is None:
@@ -132,19 +132,18 @@ class IntervalScales:
         self._known = {**(self._known if len(self._known) < MAX_KNOWN else {}), **known}
 
 
-def _unchanged(before: Floats | None, now: Sequence[float] | None) -> Floats | None:
-    """Return ``now`` as an array; ``before`` itself where the two are equal."""
-    if now is None:
-        return None
-    scales = np.array(now, dtype=np.float64)
-    return before if before is not None and np.array_equal(before, scales) else scales
+def _unchanged(before: Floats | None, now: Floats | None) -> Floats | None:
+    """Return ``now``; ``before`` itself where the two are equal."""
+    return before if before is not None and now is not None and np.array_equal(before, now) else now
 
 
 def with_scales(loaded: LoadedModel, scales: Floats) -> LoadedModel:
-    """Return the model with ``scales`` (99,) in its calibration, and a note that states the factor of one level."""
+    """Return the model with ``scales`` (P, 99) in its calibration, and a note that states the factors of one level."""
+    *thirds, beyond = (f"{scale:.2f}" for scale in scales[:, REPORTED_LEVEL - 1])
     message = (
         f"intervals are adapted to the errors of earlier forecasts: the interval of {REPORTED_LEVEL} % is "
-        f"{scales[REPORTED_LEVEL - 1]:.2f} times as wide as in the backtest"
+        f"{', '.join(thirds)} times as wide as in the backtest in the three parts of the trained horizon, and {beyond} "
+        "times beyond it"
     )
     forecaster = loaded.forecaster
     scaled = replace(forecaster, calibration=forecaster.calibration.with_scales(scales))

@@ -18,6 +18,7 @@ from app.store.db import now
 from app.store.tables import Realised, Revision, ServedForecast, Version
 from models.data.panel import Panel
 from models.errors import BundleError
+from models.evaluation.horizon_parts import PARTS
 from models.evaluation.intervals import LEVELS, Calibration, Interval, Prediction
 from models.evaluation.realised import ErrorSums, block_of, expected_steps, from_bytes, steps_from, sum_errors
 from models.evaluation.scoring import REPORTED_LEVELS
@@ -107,14 +108,13 @@ class ErrorGroup(NamedTuple):
     beside: int
     horizon: int
     block: int
-    stretch: tuple[tuple[str, float], ...]
+    stretch: tuple[tuple[str, tuple[float, ...]], ...]
 
 
 def _group_of(one: ArrivedValues) -> ErrorGroup:
     row = one.row
-    return ErrorGroup(
-        row.version_id, row.shadow, row.beside or 0, row.horizon, one.block, tuple(sorted(row.stretch.items()))
-    )
+    stretch = tuple((level, tuple(np.atleast_1d(factors).tolist())) for level, factors in sorted(row.stretch.items()))
+    return ErrorGroup(row.version_id, row.shadow, row.beside or 0, row.horizon, one.block, stretch)
 
 
 def _by_version(matches: Iterator[ArrivedValues]) -> Iterator[tuple[int, list[ArrivedValues]]]:
@@ -148,10 +148,12 @@ def _count(session: Session, version: Version, matches: Sequence[ArrivedValues])
 
 def _bounds(calibration: Calibration, predicted: Prediction, key: ErrorGroup) -> Mapping[int, Interval]:
     """Return the reported intervals as they were served."""
-    stretch = np.ones(len(LEVELS))
-    for level, width in key.stretch:
-        stretch[int(level) - 1] = width
     levels = [level for level in REPORTED_LEVELS if level <= calibration.highest_level]
+    if not key.stretch:
+        return calibration.intervals(predicted, levels)
+    stretch = np.zeros((len(PARTS), len(LEVELS)))  # an interval is as wide as those of lower levels: these count as 0
+    for level, factors in key.stretch:
+        stretch[:, int(level) - 1] = factors
     return calibration.with_scales(stretch).intervals(predicted, levels)
 
 

@@ -9,6 +9,10 @@ parallel, weighted by their recent pinball losses (Gibbs & Candès, "Conformal I
 Arbitrary Distribution Shifts", 2024): fast after a shift, steady without one. At first all of them take large steps,
 which shrink with every moment (Angelopoulos, Barber & Bates, "Online Conformal Prediction with Decaying Step Sizes",
 2024): the calibration comes from a backtest, and the first errors show soonest how far the present differs from it.
+
+Each part of the horizon has scales of its own, because errors may grow faster with the step than in the backtest. All
+parts take the step that the values of the trained steps demand together, and each part a further one for the difference
+that its own values show. Parts that were not observed follow the others, and few values of a part move it little.
 """
 
 from dataclasses import dataclass
@@ -17,13 +21,15 @@ from typing import Self
 import numpy as np
 
 from models.errors import BundleError
+from models.evaluation.horizon_parts import BEYOND, PARTS, parts_of
 from models.evaluation.intervals import LEVELS, Calibration, Prediction
-from models.types import Floats, JsonObject
+from models.types import Floats, Ints, JsonObject
 
 RATES = np.array([0.02, 0.05, 0.1, 0.2, 0.4])  # K: change of the log width for one value
 # n values at one moment count as sqrt(n) steps, because their errors are correlated. The limit avoids overshooting: at
 # 80 % the coverage of a normal error grows by 0.45 per unit of the log width, so the largest useful step is 1 / 0.45.
 MAX_TOTAL_STEP = 2.2
+OWN_PRIOR = 3  # moments before the first, as which "no difference between the parts" counts
 DISCOUNT = 0.95  # of past losses at each moment: about the last twenty count
 SHARPNESS = 10.0  # of the weights; with 3, coverage was one point low for 200 moments after a shift
 MAX_LOG_SCALE = float(np.log(1e3))  # limit of the log scales: bounds the effect of one extreme value
@@ -31,47 +37,57 @@ MAX_LOG_SCALE = float(np.log(1e3))  # limit of the log scales: bounds the effect
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adaptation:
-    """State of K rates: ``log_scales`` (K, 99), log of the scale by rate and level; ``losses`` (K, 99), discounted.
+    """State of K rates and the P parts of the horizon.
 
-    ``moments``: the number of points in time that it has learned from.
+    ``log_scales`` (K, P, 99): log of the scale by rate, part and level; ``losses`` (K, P, 99): discounted. ``moments``:
+    the number of points in time at which trained steps were observed; ``part_moments`` (P,): those of each part.
     """
 
     log_scales: Floats
     losses: Floats
-    moments: int = 0
+    moments: int
+    part_moments: Ints
 
     @property
     def scales(self) -> Floats:
-        """Return the factor by which each level is widened, (99,), for ``Calibration.with_scales``."""
+        """Return the factor by which each part and level is widened, (P, 99), for ``Calibration.with_scales``."""
         weights = np.exp(-SHARPNESS * (self.losses - self.losses.min(axis=0)))
         return np.asarray(np.exp((weights * self.log_scales).sum(axis=0) / weights.sum(axis=0)))
 
     def to_json(self) -> JsonObject:
         """Return the state as JSON values."""
-        return {"widths": self.log_scales.tolist(), "losses": self.losses.tolist(), "moments": self.moments}
+        arrays = {"widths": self.log_scales, "losses": self.losses, "part_moments": self.part_moments}
+        return {"moments": self.moments, **{name: array.tolist() for name, array in arrays.items()}}
 
     @classmethod
     def from_json(cls, values: JsonObject) -> Self:
-        """Return the state that ``to_json`` described.
+        """Return the state that ``to_json`` described; earlier releases had one scale for all parts, (K, 99).
 
         Raises:
             BundleError: the values do not describe such a state.
         """
+        shape = (len(RATES), len(PARTS), len(LEVELS))
         try:
-            log_scales, losses = (np.asarray(values[name], dtype=np.float64) for name in ("widths", "losses"))
-            state = cls(log_scales, losses, int(values["moments"]))
-        except (KeyError, TypeError, ValueError) as error:
+            log_scales, losses = (_by_part(np.asarray(values[name], dtype=np.float64)) for name in ("widths", "losses"))
+            part_moments = np.asarray(values.get("part_moments", [0] * len(PARTS)), dtype=np.int64)
+            state = cls(log_scales, losses, int(values["moments"]), part_moments)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"the adaptation state cannot be read: {error}") from error
-        shape = (len(RATES), len(LEVELS))
         sound = all(array.shape == shape and np.isfinite(array).all() for array in (log_scales, losses))
-        if not sound or state.moments < 0:
-            raise BundleError(f"the adaptation state needs finite arrays of shape {shape} and a number of moments")
+        if not sound or part_moments.shape != shape[1:2] or min(state.moments, *part_moments) < 0:
+            raise BundleError(f"the adaptation state needs finite arrays of shape {shape} and numbers of moments")
         return state
+
+
+def _by_part(array: Floats) -> Floats:
+    """Return ``array`` (K, P, 99); one without parts, (K, 99), repeated for each part."""
+    return np.repeat(array[:, None], len(PARTS), axis=1) if array.ndim == 2 else array
 
 
 def initial_adaptation() -> Adaptation:
     """Return the state before any observation: every scale is 1."""
-    return Adaptation(*np.zeros((2, len(RATES), len(LEVELS))))
+    log_scales, losses = np.zeros((2, len(RATES), len(PARTS), len(LEVELS)))
+    return Adaptation(log_scales, losses, 0, np.zeros(len(PARTS), dtype=np.int64))
 
 
 def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, actual: Floats) -> Adaptation:
@@ -91,16 +107,31 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     observed = ~np.isnan(actual) & (prediction.spread > 0)
     if not observed.any():
         return state
-    log_scales, losses = state.log_scales.copy(), state.losses.copy()
-    rates = np.maximum(RATES, MAX_TOTAL_STEP / (1 + state.moments))  # the n-th moment moves by 1/n of the limit
-    steps = np.minimum(rates * np.sqrt(observed.sum()), MAX_TOTAL_STEP)
+    parts = np.broadcast_to(parts_of(len(calibration.radii), actual.shape[1]), actual.shape)[observed]  # (values,)
+    counts = np.bincount(parts, minlength=len(PARTS))
+    in_part = (parts[:, None] == np.arange(len(PARTS))) / np.maximum(counts, 1)  # (values, P): columns take means
+    trained = int(counts[:BEYOND].sum())
+    together = np.append(counts[:BEYOND], 0) / max(trained, 1)  # (P,): share of each part in the trained steps
+    step, own_steps = _step_sizes(state.moments, trained), _step_sizes(OWN_PRIOR + state.part_moments, counts)
+    log_scales, losses = state.log_scales.copy(), np.where(counts[:, None], DISCOUNT, 1.0) * state.losses
     for level, needed in enumerate(calibration.needed_scales(prediction, actual), start=1):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.log(needed)
-        ratios = np.clip(np.nan_to_num(ratios, nan=-MAX_LOG_SCALE), -MAX_LOG_SCALE, MAX_LOG_SCALE)
-        excess = ratios[observed] - state.log_scales[:, level - 1, None]  # (K, values)
-        share, outside = level / 100, (excess > 0).mean(axis=1)
-        pinball = np.maximum(share * excess, (share - 1) * excess).mean(axis=1)
-        losses[:, level - 1] = DISCOUNT * losses[:, level - 1] + pinball
-        log_scales[:, level - 1] += steps * (outside - (1 - share))
-    return Adaptation(np.clip(log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE), losses, state.moments + 1)
+        excess, share = _log(needed[observed]) - state.log_scales[:, parts, level - 1], level / 100  # (K, values)
+        losses[:, :, level - 1] += np.maximum(share * excess, (share - 1) * excess) @ in_part
+        surplus = (excess > 0) @ in_part - (1 - share) * (counts > 0)  # (K, P): values outside beyond those expected
+        common = surplus @ together[:, None]
+        log_scales[:, :, level - 1] += step * common + own_steps * (surplus - common)
+    moments, part_moments = state.moments + (trained > 0), state.part_moments + (counts > 0)
+    return Adaptation(np.clip(log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE), losses, moments, part_moments)
+
+
+def _log(scales: Floats) -> Floats:
+    """Return the logarithm within the limits; that of an undefined scale, of an exact forecast, is the lower one."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(scales)
+    return np.asarray(np.clip(np.nan_to_num(logs, nan=-MAX_LOG_SCALE), -MAX_LOG_SCALE, MAX_LOG_SCALE))
+
+
+def _step_sizes(moments: int | Ints, counts: int | Ints) -> Floats:
+    """Return the change of the log width for each rate, (K, 1) or (K, P): the n-th moment moves by 1/n of the limit."""
+    rates = np.maximum(RATES[:, None], MAX_TOTAL_STEP / (1 + np.asarray(moments)))
+    return np.asarray(np.minimum(rates * np.sqrt(counts), MAX_TOTAL_STEP))

@@ -53,5 +53,7 @@ class AdditiveCalibration(Calibration):
             growth = np.sqrt(np.arange(trained + 1, horizon + 1) / trained)
             for side in (down, up):
                 side[:, trained:] = side[:, trained - 1 : trained] * growth
-        scale = 1.0 if self.scales is None else float(self.scales[level - 1])
+        if self.scales is None:
+            return down, up
+        scale = self.scales[np.minimum(np.arange(horizon), trained), level - 1]
         return down * scale, up * scale

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from models.errors import InputError
 from models.evaluation.half_widths import Sides, sides_of
+from models.evaluation.horizon_parts import PARTS, parts_of
 from models.evaluation.mean import NO_CORRECTION, MeanCorrection
 from models.evaluation.prediction import Basis, Interval, Prediction, band
 from models.evaluation.radii import LEVELS, beyond_radii, range_radii, step_radii
@@ -40,8 +41,8 @@ class Calibration:
 
     ``count``: residuals of the step that has fewest. ``beyond`` (R, 99): radii beyond the H trained steps, measured on
     forecasts that were rolled so far, one for each of ``models.evaluation.radii.RANGES``; NaN, or None, where there
-    were too few. ``scales`` (99,): factors of the radii, learned from forecasts that were observed after the
-    calibration (see ``models.evaluation.adaptive_intervals``).
+    were too few. ``scales`` (H + 1, 99): factors of the radii of each trained step, and last of those beyond, learned
+    from forecasts that were observed after the calibration (see ``models.evaluation.adaptive_intervals``).
     ``mean``: correction of the mean, measured on the same residuals.
     """
 
@@ -58,8 +59,12 @@ class Calibration:
         return prediction._replace(mean=self.mean.apply(prediction.median, prediction.mean, prediction.spread))
 
     def with_scales(self, scales: Floats | None) -> "Calibration":
-        """Return the calibration with other ``scales``."""
-        return replace(self, scales=scales)
+        """Return the calibration with other ``scales``: (P, 99), one row for each of ``PARTS``, or (99,) for all."""
+        if scales is None:
+            return replace(self, scales=None)
+        trained = len(self.radii)
+        by_part = np.broadcast_to(scales, (len(PARTS), len(LEVELS)))
+        return replace(self, scales=by_part[parts_of(trained, trained + 1)])
 
     @property
     def highest_level(self) -> int:
@@ -92,23 +97,25 @@ class Calibration:
             InputError: ``bad_level`` or ``level_too_high``.
         """
         self.check_level(level)
-        known, trained = self._scaled(self.radii, level), len(self.radii)
+        trained, last = len(self.radii), slice(-1, None)
+        known = self._scaled(self.radii, level, slice(trained))
         if horizon <= trained:
             return known[:horizon]
         if not self.measured_beyond:
-            return np.concatenate([known, np.full(horizon - trained, known[-1])])
+            return np.concatenate([known, np.repeat(self._scaled(self.radii[last], level, last), horizon - trained)])
         assert self.beyond is not None
-        return np.concatenate([known, beyond_radii(self._scaled(self.beyond, level), trained, horizon)])
+        return np.concatenate([known, beyond_radii(self._scaled(self.beyond, level, last), trained, horizon)])
 
     @property
     def measured_beyond(self) -> bool:
         """Whether errors beyond the trained steps were measured."""
         return self.beyond is not None and bool(np.isfinite(self.beyond[:, 0]).any())
 
-    def _scaled(self, radii: NDArray[np.float32], level: int) -> Floats:
+    def _scaled(self, radii: NDArray[np.float32], level: int, steps: slice) -> Floats:
+        """Return ``radii`` (n, 99) of a level, times the factors of the rows ``steps`` of ``scales``."""
         if self.scales is None:
             return radii[:, level - 1].astype(np.float64)
-        return np.asarray((radii[:, :level] * self.scales[:level]).max(axis=1), dtype=np.float64)
+        return np.asarray((radii[:, :level] * self.scales[steps, :level]).max(axis=1), dtype=np.float64)
 
     def intervals(self, prediction: Prediction, levels: Sequence[int]) -> Mapping[int, Interval]:
         """Return the calibrated interval for each of ``levels`` (percent, 1 to 99), the lowest first.

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.evaluation import metrics
+from models.evaluation.horizon_parts import BEYOND, PARTS, parts_of
 from models.evaluation.intervals import Calibration, Interval, Prediction, Rolled, calibrate
 from models.evaluation.report import IntervalScore, Score, StepErrors
 from models.types import Floats, Ints
 
 REPORTED_LEVELS = (80, 95)
 MSIS_LEVEL = 95  # as in M4
-THIRDS = ("first", "middle", "last")  # of the horizon
 QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of the weighted quantile loss
 QUANTILE_LEVELS = (20, 40, 60, 80)  # the central intervals between them
 
@@ -164,9 +164,11 @@ def interval_score(
         quantiles = np.stack([*below, measured.bounded().median, *above], axis=2)
         wql = _finite(metrics.wql(actual, quantiles, np.array(QUANTILES)))
     msis = metrics.msis(actual, *bounds[MSIS_LEVEL], MSIS_LEVEL, scale) if highest >= MSIS_LEVEL else None
+    horizon = actual.shape[1]
+    thirds = [np.flatnonzero(parts_of(horizon, horizon) == part) for part in range(BEYOND)]
     parts = {
         name: {str(level): _share_covered(actual[:, steps], bounds.get(level), steps) for level in REPORTED_LEVELS}
-        for name, steps in zip(THIRDS, np.array_split(np.arange(actual.shape[1]), len(THIRDS)), strict=True)
+        for name, steps in zip(PARTS[:BEYOND], thirds, strict=True)
     }
     return {
         "coverage": {str(level): covered.get(level) for level in REPORTED_LEVELS},

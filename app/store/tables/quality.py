@@ -1,6 +1,7 @@
 """Served forecasts, their realised errors, and the state of adaptive intervals."""
 
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Double, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -14,9 +15,9 @@ class ServedForecast(Owned, Base):
 
     ``start_us``: first forecast time, in microseconds since 1970 in the data set's own time. ``said``: mean, spread
     and quantiles, packed. ``scale``: MASE's unit of the history at that time. ``stretch``: factors of the widths of
-    the intervals, by level. ``shadow``: the forecast was not sent to any caller. ``beside``: version that forecast the
-    same, for comparison. ``seen``: revision of the data set up to which actual values were compared; ``points``: their
-    number.
+    the intervals, by level and part of the horizon; rows of earlier releases have one number for all parts.
+    ``shadow``: the forecast was not sent to any caller. ``beside``: version that forecast the same, for comparison.
+    ``seen``: revision of the data set up to which actual values were compared; ``points``: their number.
     """
 
     __tablename__ = "served_forecasts"
@@ -78,7 +79,10 @@ class Realised(Owned, Base):
 
 
 class AdaptedIntervals(Owned, Base):
-    """Adaptive intervals of a version: ``state`` for the next update, factors ``stretch`` (99,) for serving."""
+    """Adaptive intervals of a version: ``state`` for the next update, factors ``stretch`` (P, 99) for serving.
+
+    Rows that earlier releases updated last have a ``stretch`` (99,) for all parts of the horizon.
+    """
 
     __tablename__ = "adapted_intervals"
 
@@ -86,5 +90,5 @@ class AdaptedIntervals(Owned, Base):
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), unique=True)
     moments: Mapped[int]
     state: Mapped[JsonObject]
-    stretch: Mapped[list[float]] = mapped_column(Json)
+    stretch: Mapped[list[Any]] = mapped_column(Json)
     changed_at: Mapped[datetime]

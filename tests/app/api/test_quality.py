@@ -147,7 +147,7 @@ def learned(database: Database, version_id: int, tenant_id: int, width: float) -
                 version_id=version_id,
                 moments=interval_scales.MIN_MOMENTS,
                 state=state.to_json(),
-                stretch=[width] * 99,
+                stretch=[[width] * 99] * 3 + [[2 * width] * 99],
                 changed_at=now(session),
             )
         )
@@ -167,7 +167,10 @@ def test_intervals_that_learned_are_as_wide_as_they_should_be_and_say_so(watched
     assert wide["mean"] == plain["mean"]
     widths = [np.subtract(one["intervals"]["80"]["hi"], one["intervals"]["80"]["lo"]) for one in (wide, plain)]
     assert widths[0] == pytest.approx(2 * widths[1])
-    assert watched.acme.get(QUALITY)["adapted"] == {"80": 2.0, "95": 2.0}
+    shown = watched.acme.get(QUALITY)
+    assert shown["adapted"] == {"80": 2.0, "95": 2.0}
+    assert shown["adapted_by_steps"]["last"] == {"80": 2.0, "95": 2.0}
+    assert shown["adapted_by_steps"]["beyond"] == {"80": 4.0, "95": 4.0}
 
 
 def test_the_metrics_count_what_was_kept_and_say_what_came(watched: House) -> None:

@@ -80,8 +80,9 @@ def test_errors_on_a_constant_series_are_measured_in_its_size(value: float, unit
 
 
 def test_a_record_holds_the_interval_scales() -> None:
-    [record] = records_of(entry(source=replace(SOURCE, scales=np.arange(1.0, 100))))
-    assert record.stretch == {"80": 80.0, "95": 95.0}
+    by_part = np.array([[1.0], [2.0], [3.0], [4.0]]) * np.arange(1.0, 100)
+    [record] = records_of(entry(source=replace(SOURCE, scales=by_part)))
+    assert record.stretch == {"80": [80.0, 160.0, 240.0, 320.0], "95": [95.0, 190.0, 285.0, 380.0]}
 
 
 def test_only_some_series_of_a_large_forecast_are_recorded() -> None:
@@ -154,7 +155,7 @@ def test_the_challengers_forecast_is_recorded_beside_the_served_one() -> None:
         return ShadowForecast(9, Prediction.of_points(np.full((1, horizon), 0.5), np.ones((1, 1))))
 
     log = log_of(shelf, make_shadow)
-    log.put(entry(source=replace(SOURCE, scales=np.ones(99))))
+    log.put(entry(source=replace(SOURCE, scales=np.ones((4, 99)))))
     log.close()
     served, shadow = shelf.records
     assert (served.version_id, served.beside, served.shadow) == (3, 9, False)

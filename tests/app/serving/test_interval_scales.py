@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pytest
 
 from app.serving.interval_scales import ADAPTED, IntervalScales
 from app.serving.model_cache import LoadedModel
+from models.types import Floats
 from tests.fakes import says
 from tests.models.samples import ready_of
 
@@ -15,11 +17,11 @@ class Learned:
     """Database of learned scales; ``asked`` are the queries it got."""
 
     def __init__(self, **factors: float) -> None:
-        self.known = {int(name[1:]): [value] * 99 for name, value in factors.items()}
+        self.known = {int(name[1:]): np.full((4, 99), value) for name, value in factors.items()}
         self.asked: list[list[int]] = []
         self.broken = False
 
-    def read(self, version_ids: Sequence[int]) -> Mapping[int, Sequence[float]]:
+    def read(self, version_ids: Sequence[int]) -> Mapping[int, Floats]:
         self.asked.append(list(version_ids))
         if self.broken:
             raise OSError("the database is away")
@@ -44,10 +46,10 @@ def test_a_version_with_learned_scales_gets_them_and_a_note_after_the_first_refr
     eventually(lambda: scales.scales_of(3) is not None)
     wide = scales.apply(3, one)
     assert wide.forecaster.calibration.scales is not None
-    assert wide.forecaster.calibration.scales[79] == 1.5
+    assert wide.forecaster.calibration.scales[0, 79] == 1.5
     [note] = wide.notes
     assert note.code == ADAPTED
-    assert "80 % is 1.50 times as wide" in note.message
+    assert "80 % is 1.50, 1.50, 1.50 times as wide as in the backtest" in note.message
     assert scales.apply(3, one) is wide  # so that requests are still put together
     assert scales.apply(3, loaded()) is not wide
     scales.close()
@@ -84,8 +86,8 @@ def test_changed_scales_make_a_new_model_and_unchanged_ones_keep_the_object() ->
     before, asked = scales.apply(3, one), len(learned.asked)
     eventually(lambda: scales.scales_of(3) is not None and len(learned.asked) > asked + 2)
     assert scales.apply(3, one) is before
-    learned.known[3] = [2.0] * 99
-    eventually(lambda: (found := scales.scales_of(3)) is not None and found[0] == 2.0)
+    learned.known[3] = np.full((4, 99), 2.0)
+    eventually(lambda: (found := scales.scales_of(3)) is not None and found[0, 79] == 2.0)
     assert scales.apply(3, one) is not before
     scales.close()
 

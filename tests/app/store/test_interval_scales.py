@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from app.store import interval_scales, realised
-from app.store.db import Database
-from app.store.tables import Version
+from app.store.db import Database, now
+from app.store.tables import AdaptedIntervals, Version
+from models.evaluation.adaptive_intervals import RATES
+from models.evaluation.horizon_parts import PARTS
 from models.evaluation.intervals import Prediction
 from tests.app.store.growing import Growing
 from tests.fakes import says
@@ -33,10 +35,11 @@ def lived(sales: Growing, version: Version, errors: np.ndarray) -> list[bool]:
     for error in errors.tolist():
         with sales.database.read() as session:
             stretch = interval_scales.load(session, [version.id]).get(version.id)
-        adapting = calibration.with_scales(None if stretch is None else np.array(stretch))
+        adapting = calibration.with_scales(stretch)
         lo, hi = adapting.intervals(Prediction.of_points(np.zeros((1, 1)), np.ones((1, 1))), [80])[80]
         within.append(bool(lo[0, 0] <= error <= hi[0, 0]))
-        sales.serve(version, [0.0], stretch={} if stretch is None else {"80": stretch[79], "95": stretch[94]})
+        widths = {} if stretch is None else {str(level): stretch[:, level - 1].tolist() for level in (80, 95)}
+        sales.serve(version, [0.0], stretch=widths)
         sales.append([error])
         with sales.database.write() as session:
             assert realised.realise(session, 10) == 1
@@ -62,7 +65,7 @@ def test_few_moments_stretch_nothing(sqlite: Database) -> None:
         assert interval_scales.load(session, [version.id]) == {}
     lived(sales, version, np.full(1, 9.0))
     with sqlite.read() as session:
-        assert interval_scales.load(session, [version.id])[version.id][79] > 2
+        assert interval_scales.load(session, [version.id])[version.id][0, 79] > 2
 
 
 def test_what_is_learned_goes_on_from_what_was_learned_before(sqlite: Database) -> None:
@@ -77,4 +80,28 @@ def test_what_is_learned_goes_on_from_what_was_learned_before(sqlite: Database) 
         interval_scales.update(session, at_once, calibration, [moment] * 10)
     with sqlite.read() as session:
         found = interval_scales.load(session, [in_parts.id, at_once.id])
-    assert found[in_parts.id] == found[at_once.id]
+    assert found[in_parts.id].tolist() == found[at_once.id].tolist()
+
+
+def test_factors_of_an_earlier_release_are_those_of_all_parts_of_the_horizon(sqlite: Database) -> None:
+    sales = Growing(sqlite, [1, 2, 3, 4, 5])
+    version = sales.version(says(0.0))
+    one_scale = {"widths": np.full((len(RATES), 99), 0.5).tolist(), "losses": np.zeros((len(RATES), 99)).tolist()}
+    with sqlite.write() as session:
+        session.add(
+            AdaptedIntervals(
+                tenant_id=version.tenant_id,
+                version_id=version.id,
+                moments=interval_scales.MIN_MOMENTS,
+                state={**one_scale, "moments": interval_scales.MIN_MOMENTS},
+                stretch=[1.5] * 99,
+                changed_at=now(session),
+            )
+        )
+    with sqlite.read() as session:
+        assert interval_scales.load(session, [version.id])[version.id].tolist() == [[1.5] * 99] * len(PARTS)
+    lived(sales, version, np.zeros(1))  # it goes on from there: an exact forecast makes the intervals narrower
+    with sqlite.read() as session:
+        learned = interval_scales.load(session, [version.id])[version.id]
+    assert learned.shape == (len(PARTS), 99)
+    assert (learned[:, 79] < np.exp(0.5)).all()

@@ -46,6 +46,20 @@ def test_errors_bias_and_coverage_are_those_by_hand(sales: Growing) -> None:
     assert found.coverage == {80: pytest.approx(1 / 3), 95: pytest.approx(2 / 3)}
 
 
+@pytest.mark.parametrize(
+    ("factors", "covered"),
+    [([0.5, 1.0, 2.0, 1.0], 2 / 3), (0.5, 0.0)],  # of each part of the horizon; an earlier release wrote one for all
+)
+def test_values_are_compared_with_the_intervals_as_wide_as_they_were_served(
+    sales: Growing, factors: list[float] | float, covered: float
+) -> None:
+    # Half-widths of 0.4, 0.8 and 1.6 about 6, or 0.4 at each of the three steps; 6.5 came.
+    sales.serve(sales.version(), [6, 6, 6], stretch={"80": factors, "95": factors})
+    sales.append([6.5, 6.5, 6.5], [1, 1, 1])
+    realise(sales)
+    assert seen(sales).coverage[80] == pytest.approx(covered)
+
+
 def test_nothing_is_known_before_anything_came(sales: Growing) -> None:
     assert seen_without_a_model(sales) == Quality(coverage={})
     sales.serve(sales.version(), [6, 7, 4])
@@ -163,7 +177,7 @@ def test_the_intervals_of_a_version_learn_and_another_begins_anew(sales: Growing
     with sales.database.read() as session:
         found = interval_scales.load(session, [first.id, second.id])
     assert set(found) == {first.id}
-    assert found[first.id][79] > 2
+    assert found[first.id][0, 79] > 2
 
 
 def test_a_shadow_is_held_against_the_same_values_and_judged_by_nobody_else(sales: Growing) -> None:

@@ -18,7 +18,7 @@ NINE = calibrate(
 FOUR_STEPS = calibrate(Prediction.of_points(np.zeros((9, 4)), np.ones((9, 1))), np.tile(np.arange(1.0, 10)[:, None], 4))
 
 
-LATER = replace(initial_adaptation(), moments=10_000)  # when the rates alone decide
+LATER = replace(initial_adaptation(), moments=10_000, part_moments=np.full(4, 10_000))  # when the rates alone decide
 
 
 def zero(count=1, horizon=1, spread=1.0):
@@ -26,38 +26,57 @@ def zero(count=1, horizon=1, spread=1.0):
 
 
 def test_the_initial_state_has_scales_of_one():
-    assert initial_adaptation().scales.tolist() == [1.0] * 99
+    assert initial_adaptation().scales.tolist() == [[1.0] * 99] * 4
 
 
 def test_one_value_outside_is_a_step_up_and_four_inside_undo_it():
     outside = adapt(LATER, NINE, zero(), np.array([[8.1]]))
-    assert outside.log_scales[:, 79] == pytest.approx(0.8 * RATES)
-    assert outside.scales[79] > 1
+    assert outside.log_scales[:, 0, 79] == pytest.approx(0.8 * RATES)
+    assert outside.scales[0, 79] > 1
     state = outside
     for _ in range(4):
         state = adapt(state, NINE, zero(), np.array([[1.0]]))
-    assert state.log_scales[:, 79] == pytest.approx(np.zeros(len(RATES)), abs=1e-12)
+    assert state.log_scales[:, 0, 79] == pytest.approx(np.zeros(len(RATES)), abs=1e-12)
 
 
 def test_values_of_one_moment_count_as_the_root_of_their_number():
     # one of four outside, where one of five should be
-    came = np.array([[9.0, -1.0, 1.0, 1.0]])
-    assert adapt(LATER, FOUR_STEPS, zero(1, 4), came).log_scales[:, 79] == pytest.approx(2 * 0.05 * RATES)
-    assert adapt(LATER, NINE, zero(4), came.T).log_scales[:, 79] == pytest.approx(2 * 0.05 * RATES)
+    came = np.array([[9.0], [-1.0], [1.0], [1.0]])
+    assert adapt(LATER, NINE, zero(4), came).log_scales[:, 0, 79] == pytest.approx(2 * 0.05 * RATES)
+
+
+def test_a_part_of_the_horizon_moves_with_all_and_further_by_its_own_difference():
+    # Steps 1 and 2 are the first third, of which a half is outside. Of all four steps a quarter is, 0.05 too many.
+    first, middle, last, beyond = np.moveaxis(
+        adapt(LATER, FOUR_STEPS, zero(1, 4), np.array([[9.0, -1.0, 1.0, 1.0]])).log_scales[:, :, 79], 1, 0
+    )
+    together = 2 * 0.05 * RATES
+    assert first == pytest.approx(together + np.sqrt(2) * (0.3 - 0.05) * RATES)
+    assert middle == pytest.approx(together + (-0.2 - 0.05) * RATES)
+    assert last == pytest.approx(middle)
+    assert beyond == pytest.approx(together)  # nothing was observed there
+
+
+def test_values_beyond_the_trained_steps_move_only_the_intervals_there():
+    came = np.array([[NAN, NAN, NAN, NAN, 99.0, -99.0]])
+    made = adapt(LATER, FOUR_STEPS, zero(1, 6), came)
+    assert made.log_scales[:, 3, 79] == pytest.approx(np.sqrt(2) * 0.8 * RATES)
+    assert (made.log_scales[:, :3] == 0).all()
+    assert (made.moments, made.part_moments.tolist()) == (10_000, [10_000, 10_000, 10_000, 10_001])
 
 
 def test_the_step_of_one_moment_is_limited():
     came = np.tile([[9.0], [-1.0], [1.0], [1.0]], (10_000, 1))
-    assert adapt(initial_adaptation(), NINE, zero(40_000), came).log_scales[:, 79] == pytest.approx(
+    assert adapt(initial_adaptation(), NINE, zero(40_000), came).log_scales[:, 0, 79] == pytest.approx(
         0.05 * MAX_TOTAL_STEP
     )
 
 
 def test_the_first_steps_are_large_and_shrink_with_every_moment():
     first = adapt(initial_adaptation(), NINE, zero(), np.array([[9.0]]))
-    assert first.log_scales[0, 79] == pytest.approx(0.8 * MAX_TOTAL_STEP)
+    assert first.log_scales[0, 0, 79] == pytest.approx(0.8 * MAX_TOTAL_STEP)
     second = adapt(first, NINE, zero(), np.array([[0.0]]))
-    assert second.log_scales[0, 79] - first.log_scales[0, 79] == pytest.approx(-0.2 * MAX_TOTAL_STEP / 2)
+    assert second.log_scales[0, 0, 79] - first.log_scales[0, 0, 79] == pytest.approx(-0.2 * MAX_TOTAL_STEP / 2)
     assert second.moments == 2
 
 
@@ -71,8 +90,8 @@ def test_missing_values_and_constant_windows_change_nothing():
 
 def test_levels_above_the_highest_of_the_calibration_stay_unchanged():
     state = adapt(initial_adaptation(), NINE, zero(), np.array([[100.0]]))
-    assert (state.scales[:90] > 1).all()
-    assert state.scales[90:].tolist() == [1.0] * 9
+    assert (state.scales[:, :90] > 1).all()
+    assert (state.scales[:, 90:] == 1).all()
 
 
 def test_the_distance_is_measured_on_the_side_of_the_value():
@@ -85,8 +104,8 @@ def test_the_distance_is_measured_on_the_side_of_the_value():
     )
     (made,) = exact.intervals(lopsided, [80]).values()
     assert (made.lo.item(), made.hi.item()) == pytest.approx((-1, 4), abs=0.05)
-    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[2.0]])).log_scales[:, 79] < 0).all()
-    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[-2.0]])).log_scales[:, 79] > 0).all()
+    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[2.0]])).log_scales[:, 0, 79] < 0).all()
+    assert (adapt(initial_adaptation(), exact, lopsided, np.array([[-2.0]])).log_scales[:, 0, 79] > 0).all()
 
 
 def test_extreme_values_leave_the_state_finite():
@@ -101,7 +120,14 @@ def test_a_state_goes_to_json_and_back():
     again = Adaptation.from_json(json.loads(json.dumps(state.to_json())))
     assert again.log_scales.tolist() == state.log_scales.tolist()
     assert again.losses.tolist() == state.losses.tolist()
-    assert again.moments == 1
+    assert (again.moments, again.part_moments.tolist()) == (1, [1, 0, 0, 0])
+
+
+def test_a_state_of_an_earlier_release_has_the_same_scales_in_all_parts():
+    widths, losses = np.full((len(RATES), 99), 0.5).tolist(), np.zeros((len(RATES), 99)).tolist()
+    state = Adaptation.from_json({"widths": widths, "losses": losses, "moments": 7})
+    assert state.scales == pytest.approx(np.full((4, 99), np.exp(0.5)))
+    assert (state.moments, state.part_moments.tolist()) == (7, [0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -112,6 +138,8 @@ def test_a_state_goes_to_json_and_back():
         {"widths": "x", "losses": "y"},
         {"widths": None, "losses": None},
         {**initial_adaptation().to_json(), "moments": -1},
+        {**initial_adaptation().to_json(), "part_moments": [0, 0, 0]},
+        {**initial_adaptation().to_json(), "part_moments": [0, 0, 0, -1]},
     ],
 )
 def test_an_invalid_state_is_refused(values):
@@ -147,3 +175,17 @@ def test_without_a_shift_adaptation_costs_no_coverage():
 def test_errors_that_shrink_make_the_intervals_narrow_again():
     calm = live([3.0] * 200 + [1.0] * 400, 80, adaptive=True)
     assert calm[250:].mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_each_part_of_the_horizon_reaches_its_level_where_errors_grow_faster_than_in_the_backtest():
+    rng = np.random.default_rng(7)
+    calibration = calibrate(zero(200, 6), rng.normal(size=(200, 6)))  # equal errors at all six steps
+    deviations = np.repeat([0.5, 1.0, 2.0, 4.0], 2)  # of the thirds, and of two steps beyond them
+    state, inside = initial_adaptation(), []
+    for _ in range(400):
+        actual = deviations * rng.normal(size=(1, 8))
+        lo, hi = calibration.with_scales(state.scales).intervals(zero(1, 8), [80])[80]
+        inside.append((lo <= actual) & (actual <= hi))
+        state = adapt(state, calibration, zero(1, 8), actual)
+    by_part = np.concatenate(inside)[40:].reshape(-1, 4, 2).mean(axis=(0, 2))
+    assert by_part == pytest.approx(0.8, abs=0.04)

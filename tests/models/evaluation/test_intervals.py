@@ -301,6 +301,15 @@ def test_scales_widen_intervals_about_the_median():
     assert [(interval.lo.item(), interval.hi.item()) for interval in made.values()] == [(-4, 6), (-17, 19)]
 
 
+def test_scales_by_part_widen_each_third_of_the_horizon_and_the_steps_beyond_it():
+    calibration = calibrated(np.repeat(ladder(9), 3, axis=1))  # 80 %: a radius of 8 at each of three steps
+    by_part = np.array([[0.5], [1.0], [2.0], [3.0]]) * np.ones(99)
+    flat = Prediction.of_points(np.zeros((1, 4)), np.ones((1, 1)))
+    [made] = calibration.with_scales(by_part).intervals(flat, [80]).values()
+    # Nothing was measured beyond: there the last half-width grows with the root of the step.
+    assert made.hi.tolist() == [pytest.approx([4, 8, 16, 3 * 8 * np.sqrt(4 / 3)])]
+
+
 # Honesty
 
 
