@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypedDict
 
 import numpy as np
 
 from models.data.panel import Panel
 from models.evaluation import metrics
 from models.evaluation.baselines import seasonal_naive
+from models.evaluation.horizon_parts import PARTS, parts_of
 from models.network.fields import FieldValues
 from models.types import Floats, Ints
 
@@ -24,6 +25,10 @@ class Answer(NamedTuple):
     median: Floats
     lo: Floats
     hi: Floats
+
+    def steps(self, numbers: Ints) -> "Answer":
+        """Return the forecast of the steps ``numbers``."""
+        return Answer(*(side[:, numbers] for side in self))
 
 
 Predictor = Callable[[Panel, Ints, Ints, int], Answer]
@@ -141,19 +146,35 @@ def mase_of(windows: Windows, mean: Floats) -> Floats:
     return metrics.mase(windows.actual, mean, windows.unit)
 
 
-def coverage_by_steps(actual: Floats, answer: Answer, horizon: int) -> dict[str, float | None]:
+class PartCoverage(TypedDict):
+    """Coverage of a part of the horizon: the ``share`` of observed points inside, and on how many ``windows``.
+
+    ``noise``: standard error of the share, were the windows independent; None for a single one.
+    """
+
+    share: float
+    windows: int
+    noise: float | None
+
+
+def coverage_by_steps(actual: Floats, answer: Answer, horizon: int) -> dict[str, PartCoverage | None]:
     """Return the coverage of the first, middle and last third of the ``horizon`` and of the steps beyond it.
 
     None where a part has no observed value.
     """
-    parts = [*np.array_split(np.arange(horizon), 3), np.arange(horizon, actual.shape[1])]
-    names = ("first", "middle", "last", "beyond")
-    return {
-        name: coverage_of(actual[:, steps], Answer(*(each[:, steps] for each in answer)))
-        if np.isfinite(actual[:, steps]).any()
-        else None
-        for name, steps in zip(names, parts, strict=True)
-    }
+    parts = parts_of(horizon, actual.shape[1])
+    found = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
+    return {name: _part_coverage(actual[:, steps], answer.steps(steps)) for name, steps in found.items()}
+
+
+def _part_coverage(actual: Floats, answer: Answer) -> PartCoverage | None:
+    rows = np.isfinite(actual).any(axis=1)
+    windows = int(rows.sum())
+    if not windows:
+        return None
+    each = [coverage_of(actual[i], Answer(*(side[i] for side in answer))) for i in np.flatnonzero(rows)]
+    noise = float(np.std(each, ddof=1) / np.sqrt(windows)) if windows > 1 else None
+    return {"share": coverage_of(actual, answer), "windows": windows, "noise": noise}
 
 
 def coverage_of(actual: Floats, answer: Answer) -> float:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.accuracy.tasks import SETS
 from benchmarks.results import Row
+from models.evaluation.horizon_parts import BEYOND, PARTS
 from models.types import JsonObject
 
 Found = Mapping[str, JsonObject]
@@ -55,9 +57,7 @@ def _sets(some: list[JsonObject]) -> list[Row]:
         (f"{len(theta)} sets: better than AutoTheta", theta < 1, 0.70, 0.85),
         (f"{count}: 75 to 85 % in intervals of 80 %", (lo <= covered) & (covered <= hi), 0.80, 1.0),
     ]
-    parts = [each["coverage_by_steps"].values() for each in some if "coverage_by_steps" in each]
-    rolled = np.array([all(lo <= part <= hi for part in covers) for covers in parts if None not in covers])
-    shares.append((f"{len(rolled)} sets rolled: 75 to 85 % in each third and beyond", rolled, 0.80, 1.0))
+    shares += _shares_by_steps(some)
     mean = float(np.exp(np.log(ratio).mean()))
     beside = f"{count}: MASE / seasonal naive's, geometric mean"
     return [
@@ -76,8 +76,19 @@ def _sets(some: list[JsonObject]) -> list[Row]:
     ]
 
 
+def _shares_by_steps(some: list[JsonObject]) -> list[tuple[str, NDArray[np.bool_], float, float]]:
+    """Return for the thirds of the horizon, and for the steps beyond it, which sets have a right coverage there."""
+    shares = []
+    for names, where in ((PARTS[:BEYOND], "in each third of the horizon"), (PARTS[BEYOND:], "beyond the horizon")):
+        parts = [[each["coverage_by_steps"][name] for name in names] for each in some if "coverage_by_steps" in each]
+        known = [[part["share"] for part in each] for each in parts if None not in each]
+        right = np.array([all(COVERED[0] <= share <= COVERED[1] for share in each) for each in known])
+        shares.append((f"{len(known)} sets: 75 to 85 % {where}", right, 0.80, 1.0))
+    return shares
+
+
 def print_sets(found: Found) -> None:
-    """Print one line for each set."""
+    """Print one line for each set; coverage by steps has its standard error and the number of windows."""
     names = [task for task in sorted(found) if task.startswith(f"{SETS}/")]
     if names:
         print(f"\n{'':32} {'MASE':>8} {'/ naive':>8} {'/ Theta':>8} {'in 80 %':>8} {'s':>6}")
@@ -85,6 +96,9 @@ def print_sets(found: Found) -> None:
         each = found[task]
         theta = "" if each["theta_ratio"] is None else f"{each['theta_ratio']:.3f}"
         scores = f"{each['mase']:8.3f} {each['ratio']:8.3f} {theta:>8} {each['coverage']:8.3f} {each['seconds']:6.1f}"
-        covers = each.get("coverage_by_steps", {}).items()
-        by_steps = " ".join(f"{name} {share:.3f}" for name, share in covers if share is not None)
+        by_steps = " ".join(
+            f"{name} {part['share']:.2f} ± {part['noise'] or np.nan:.2f} ({part['windows']})"
+            for name, part in each.get("coverage_by_steps", {}).items()
+            if part is not None
+        )
         print(f"{task.split('/')[1]:32} {scores}  {by_steps}")

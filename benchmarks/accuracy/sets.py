@@ -5,7 +5,6 @@ intervals.
 import numpy as np
 
 from benchmarks.accuracy.protocol import (
-    Answer,
     Teach,
     coverage_by_steps,
     coverage_of,
@@ -43,7 +42,7 @@ def measure(dataset: Dataset, teach: Teach, thetas: JsonObject) -> JsonObject:
     reach = plan.horizon * (REACH if dataset.name in ROLLED else 1)
     followed = windows._replace(actual=take(panel.y, panel, windows.series, windows.at, reach))
     rolled = predict(predictor, panel, followed)
-    answer = Answer(*(each[:, : plan.horizon] for each in rolled))
+    answer = rolled.steps(np.arange(plan.horizon))
     errors = mase_of(windows, answer.median)
     naive = mean_error(mase_of(windows, seasonal_naive_of(panel, windows, plan.season)), windows)
     mase, theta = mean_error(errors, windows), recorded(thetas, dataset.name, plan)

@@ -11,7 +11,16 @@ import pandas as pd
 import pytest
 
 from benchmarks.accuracy import sets, theta
-from benchmarks.accuracy.protocol import Answer, Plan, Predictor, actual_of, mean_error, plan_for, windows_of
+from benchmarks.accuracy.protocol import (
+    Answer,
+    Plan,
+    Predictor,
+    actual_of,
+    coverage_by_steps,
+    mean_error,
+    plan_for,
+    windows_of,
+)
 from benchmarks.accuracy.report import rows
 from benchmarks.accuracy.tasks import Crew, Task, noted, tasks
 from benchmarks.data import Dataset, datasets, panel_of
@@ -181,6 +190,36 @@ def test_the_table_has_the_geometric_mean_and_the_shares() -> None:
     found["sets/b"]["seconds_alone"] = 31.0  # with all cores, which is what the bar speaks of
     alone = {row.name: row.verdict for row in rows(found)}["3 sets: training, longest, on all cores"]
     assert alone == "MISSED"
+
+
+def test_coverage_by_steps_has_its_noise_and_the_number_of_windows() -> None:
+    # Three steps taught and one beyond: intervals from 0 to 1 hold the values of 0.5.
+    actual = np.array([[0.5, 0.5, 9.0, np.nan], [0.5, 9.0, 9.0, np.nan], [np.nan, 0.5, 9.0, 0.5]])
+    answer = Answer(actual * 0, np.zeros((3, 4)), np.ones((3, 4)))
+    assert coverage_by_steps(actual, answer, 3) == {
+        "first": {"share": 1.0, "windows": 2, "noise": 0.0},
+        "middle": {"share": pytest.approx(2 / 3), "windows": 3, "noise": pytest.approx(1 / 3)},  # 1, 0 and 1
+        "last": {"share": 0.0, "windows": 3, "noise": 0.0},
+        "beyond": {"share": 1.0, "windows": 1, "noise": None},
+    }
+
+
+def test_the_table_has_the_share_of_sets_that_are_right_in_each_third_and_beyond() -> None:
+    def one(*shares: float | None) -> dict[str, Any]:
+        parts = [None if share is None else {"share": share, "windows": 5, "noise": 0.1} for share in shares]
+        by_steps = dict(zip(("first", "middle", "last", "beyond"), parts, strict=True))
+        plain = {"ratio": 0.5, "theta_ratio": None, "coverage": 0.8, "cpu_seconds": 1.0}
+        return {**plain, "coverage_by_steps": by_steps}
+
+    found = {
+        "sets/a": one(0.75, 0.8, 0.85, 0.9),
+        "sets/b": one(0.8, 0.8, 0.8, 0.8),
+        "sets/c": one(0.8, 0.74, 0.8, None),
+        "sets/d": one(0.8, 0.8, None, None),  # a horizon of two steps
+    }
+    values = {row.name: (round(row.value, 6), row.verdict) for row in rows(found)}
+    assert values["3 sets: 75 to 85 % in each third of the horizon"] == (0.666667, "MISSED")
+    assert values["2 sets: 75 to 85 % beyond the horizon"] == (0.5, "MISSED")
 
 
 ECHO = (
