@@ -1,13 +1,13 @@
 """/v1/datasets: stored series; each write is a new immutable revision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.api.http.idempotency import Idempotency, SaveAnswer, save_nothing
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.raw_body import RawBody
 from app.api.http.services import Caller, CurrentService, PathName, principal_of, problems, service_of
 from app.formats import MEDIA_TYPES, read_panel
@@ -15,7 +15,7 @@ from app.schemas.base import NAME, Page
 from app.schemas.datasets import RevisionAnswer
 from app.service import Service
 from app.store import datasets, panels
-from app.store.tables import Revision
+from app.store.tables import Dataset, Revision
 from models.data.panel import Panel
 from models.errors import InputError
 
@@ -113,12 +113,20 @@ def list_datasets(
     service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
     """List all data sets with their newest revisions, oldest first."""
-    size = min(page_size, MAX_PAGE_SIZE)
+    tenant_id = caller.tenant_id
     with service.database.read() as session:
-        rows = datasets.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
-        newest = datasets.newest(session, caller.tenant_id, [row.id for row in rows])
-    items = [revision_answer(newest[row.id]) for row in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+        def answers(rows: Sequence[Dataset]) -> list[RevisionAnswer]:
+            newest = datasets.newest(session, tenant_id, [row.id for row in rows])
+            return [revision_answer(newest[row.id]) for row in rows]
+
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: datasets.list_page(session, tenant_id, after or 0, size),
+            answers,
+            row_id,
+        )
 
 
 @router.get("/v1/datasets/{name}", responses=problems(404), summary="Show a data set")
@@ -138,11 +146,14 @@ def list_revisions(
     name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[RevisionAnswer]:
     """List the revisions of a data set, newest first."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = datasets.list_revisions(session, caller.tenant_id, name, after_id(page_token), size)
-    items = [revision_answer(row) for row in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].number if rows else None))
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: datasets.list_revisions(session, caller.tenant_id, name, after, size),
+            lambda rows: [revision_answer(row) for row in rows],
+            lambda row: row.number,
+        )
 
 
 def revision_answer(revision: Revision) -> RevisionAnswer:

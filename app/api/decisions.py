@@ -1,11 +1,11 @@
 """Decisions about a model's versions, approval and rejection by a person, and rollback."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.pagination import PageSize, PageToken, after_id, read_page
 from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.api.http.write_routes import WriteRoute
 from app.api.models import Number, alias_answer
@@ -28,12 +28,19 @@ def list_decisions(
     name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[DecisionAnswer]:
     """List the decisions about versions with their reasons, newest first."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = decisions.list_page(session, caller.tenant_id, name, after_id(page_token), size)
-        names = schedules.names_of(session, caller.tenant_id, [row.schedule_id for row, _ in rows])
-    items = [_decision(name, number, row, names) for row, number in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1][0].id if rows else None))
+
+        def answers(rows: Sequence[tuple[Decision, int]]) -> list[DecisionAnswer]:
+            names = schedules.names_of(session, caller.tenant_id, [row.schedule_id for row, _ in rows])
+            return [_decision(name, number, row, names) for row, number in rows]
+
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: decisions.list_page(session, caller.tenant_id, name, after, size),
+            answers,
+            lambda row: row[0].id,
+        )
 
 
 @router.post(

@@ -8,7 +8,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.api.http.streamed_response import StreamedResponse
 from app.schemas.base import Page
@@ -47,22 +47,14 @@ def list_attempts(
     job_id: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[AttemptAnswer]:
     """Return each start of a job, oldest first: its worker, the time it had waited, and its end."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = jobs.list_attempts(session, caller.tenant_id, job_id, after_id(page_token) or 0, size)
-    items = [
-        AttemptAnswer(
-            number=row.number,
-            worker=row.worker,
-            started_at=row.started_at,
-            waited_s=row.waited_s,
-            ended_at=row.ended_at,
-            outcome=row.outcome,
-            message=row.message,
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: jobs.list_attempts(session, caller.tenant_id, job_id, after or 0, size),
+            lambda rows: [AttemptAnswer.model_validate(row) for row in rows],
+            row_id,
         )
-        for row in rows
-    ]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
 @router.get(

@@ -6,7 +6,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.http.idempotency import Idempotency
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_text, bad_token, next_token
+from app.api.http.pagination import PageSize, PageToken, after_text, bad_token, read_page
 from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.api.http.write_routes import WriteRoute
 from app.planning.job_answers import job_answer, job_answers
@@ -53,15 +53,18 @@ def list_jobs(
     service: CurrentService, caller: Caller, which: Which, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[JobAnswer]:
     """List jobs, newest first."""
-    size = min(page_size, MAX_PAGE_SIZE)
-    after = after_text(page_token)
+    tenant_id = caller.tenant_id
     with service.database.read() as session:
         try:
-            rows = jobs.list_page(session, caller.tenant_id, after, size, which)
+            return read_page(
+                page_size,
+                after_text(page_token),
+                lambda after, size: jobs.list_page(session, tenant_id, after, size, which),
+                lambda rows: job_answers(session, tenant_id, rows),
+                lambda job: job.id,
+            )
         except NotFound as error:
             raise bad_token(page_token) from error
-        items = job_answers(session, caller.tenant_id, rows)
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
 
 
 @router.get("/v1/jobs/{job_id}", responses=problems(404, 429), summary="Show a job")

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from app.api.http.idempotency import Idempotency
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.raw_body import RawBody
 from app.api.http.services import Caller, CurrentService, PathName, principal_of, problems, service_of
 from app.api.http.write_routes import WriteRoute
@@ -49,12 +49,19 @@ def list_models(
     archived: Archived = False,
 ) -> Page[ModelAnswer]:
     """List the models in use, or the archived ones, with their aliases, oldest first."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = registry.list_models(session, caller.tenant_id, after_id(page_token) or 0, size, archived)
-        aliases = registry.aliases_of(session, rows)
-    items = [_model(row, aliases[row.id]) for row in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+        def answers(rows: Sequence[Model]) -> list[ModelAnswer]:
+            aliases = registry.aliases_of(session, rows)
+            return [_model(row, aliases[row.id]) for row in rows]
+
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: registry.list_models(session, caller.tenant_id, after or 0, size, archived),
+            answers,
+            row_id,
+        )
 
 
 @router.get("/v1/models/{name}", responses=problems(404), summary="Show a model")
@@ -75,12 +82,19 @@ def list_versions(
     archived: Archived = False,
 ) -> Page[VersionAnswer]:
     """List the versions of a model, newest first: those in use, or the archived and deleted ones."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = registry.list_versions(session, caller.tenant_id, name, after_id(page_token), size, archived)
-        revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id for row in rows])
-    items = [version_answer(name, row, revisions) for row in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+
+        def answers(rows: Sequence[Version]) -> list[VersionAnswer]:
+            revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id for row in rows])
+            return [version_answer(name, row, revisions) for row in rows]
+
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: registry.list_versions(session, caller.tenant_id, name, after, size, archived),
+            answers,
+            row_id,
+        )
 
 
 @router.get("/v1/models/{name}/versions/{number}", responses=problems(404), summary="Show a version")
@@ -185,11 +199,14 @@ def list_moves(
     page_size: PageSize = 50,
 ) -> Page[AliasMoveAnswer]:
     """List the moves of an alias, newest first, with caller and reason."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = alias_history.alias_moves(session, caller.tenant_id, name, alias, after_id(page_token), size)
-    items = [AliasMoveAnswer.model_validate(row) for row in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: alias_history.alias_moves(session, caller.tenant_id, name, alias, after, size),
+            lambda rows: [AliasMoveAnswer.model_validate(row) for row in rows],
+            row_id,
+        )
 
 
 def _model(row: Model, aliases: Sequence[Alias]) -> ModelAnswer:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from app.api.http.idempotency import Idempotency, SaveAnswer
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.api.http.write_routes import WriteRoute
 from app.planning.schedule_answers import firing_answers, schedule_answer
@@ -40,11 +40,14 @@ def list_schedules(
     service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[ScheduleAnswer]:
     """Return all schedules, oldest first."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = schedules.list_page(session, caller.tenant_id, after_id(page_token) or 0, size)
-    items = [schedule_answer(row) for row in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: schedules.list_page(session, caller.tenant_id, after or 0, size),
+            lambda rows: [schedule_answer(row) for row in rows],
+            row_id,
+        )
 
 
 @router.get("/v1/schedules/{name}", responses=problems(404), summary="Show a schedule")
@@ -117,8 +120,11 @@ def list_firings(
     name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[FiringAnswer]:
     """Return the firings of a schedule in the last 30 days, newest first."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = firings.list_page(session, caller.tenant_id, name, after_id(page_token), size)
-        items = firing_answers(session, caller.tenant_id, rows)
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: firings.list_page(session, caller.tenant_id, name, after, size),
+            lambda rows: firing_answers(session, caller.tenant_id, rows),
+            row_id,
+        )

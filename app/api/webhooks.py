@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from app.addresses import parse_networks, resolve_url
 from app.api.http.idempotency import Idempotency, IdempotentRequest, SaveAnswer
-from app.api.http.pagination import MAX_PAGE_SIZE, PageSize, PageToken, after_id, next_token
+from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.services import Caller, CurrentService, PathName, problems
 from app.api.http.write_routes import WriteRoute
 from app.principal import Principal
@@ -103,8 +103,11 @@ def list_deliveries(
     name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[DeliveryAnswer]:
     """Return the messages of the last 7 days, newest first, and whether the webhook accepted them."""
-    size = min(page_size, MAX_PAGE_SIZE)
     with service.database.read() as session:
-        rows = webhooks.list_deliveries(session, caller.tenant_id, name, after_id(page_token), size)
-    items = [DeliveryAnswer.model_validate(row) for row in rows]
-    return Page(items=items, next_page_token=next_token(rows, size, rows[-1].id if rows else None))
+        return read_page(
+            page_size,
+            after_id(page_token),
+            lambda after, size: webhooks.list_deliveries(session, caller.tenant_id, name, after, size),
+            lambda rows: [DeliveryAnswer.model_validate(row) for row in rows],
+            row_id,
+        )

@@ -56,7 +56,8 @@ class OrderAnswer(Answer):
     quantiles: list[float] | None = None
     bounds: list[float | None] | None = Field(None, description="Null: those of the version.")
     format: str | None = None
-    ids: list[str] | None = None
+    ids: list[str] | None = Field(None, description="First few of the series that the request names; null: all series.")
+    ids_total: int | None = Field(None, description="Number of the series that the request names.")
     baselines: list[str] | None = None
     windows: str | None = Field(None, description="Format of the file of windows.")
     by: str | None = Field(None, description="Covariate that divides the series into groups.")

@@ -26,9 +26,7 @@ def forecast_all(context: JobContext) -> Outcome:
         Fenced: another worker has taken it over.
     """
     payload = ForecastPayload.from_json(context.job.request)
-    panel = context.load_panel(context.job.data_id)
-    if payload.ids is not None:
-        panel = panel.select(payload.ids)
+    panel = payload.select(context.load_panel(context.job.data_id))
     forecaster = bundle.from_bytes(context.load_bundle(payload.version.id))
     payload.check(context.limits, [member.spec for member in forecaster.members], len(panel))
     networks = make_runnable(forecaster.members, OnnxEngine)

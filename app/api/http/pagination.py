@@ -1,19 +1,30 @@
-"""Pages of lists: an opaque token names the row after which the next page begins."""
+"""Pages of lists: an opaque token names the row after which the next page begins; a page is bounded in bytes."""
 
 import base64
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
 
+from app.schemas.base import Answer, Page
 from models.errors import InputError, excerpt
 
+R = TypeVar("R")
+A = TypeVar("A", bound=Answer)
+K = TypeVar("K", int, str)
+
 MAX_PAGE_SIZE = 1_000
+MAX_PAGE_BYTES = 1024**2  # of the JSON of its items; a larger item has a page of its own
+ROWS_AT_ONCE = 50  # read from the database: a page whose items are large reads few
 MAX_ID = 2**31 - 1  # the largest number of a database column
 
 PageToken = Annotated[str | None, Query(max_length=200, description="'next_page_token' of the previous page.")]
 PageSize = Annotated[
-    int, Query(ge=1, description=f"Items on a page; more than {MAX_PAGE_SIZE} counts as {MAX_PAGE_SIZE}.")
+    int,
+    Query(
+        ge=1,
+        description=f"Items on a page; more than {MAX_PAGE_SIZE} counts as {MAX_PAGE_SIZE}. It ends at 1 MiB.",
+    ),
 ]
 
 
@@ -53,9 +64,37 @@ def after_id(token: str | None) -> int | None:
     return int(text)
 
 
-def next_token(rows: Sequence[object], size: int, last: str | int | None) -> str | None:
-    """Return the token that follows a page of ``rows``, which ends with ``last``; None if the page was not full."""
-    return encode(last) if last is not None and len(rows) == size else None
+def read_page(
+    size: int,
+    after: K | None,
+    read: Callable[[K | None, int], Sequence[R]],
+    answer: Callable[[Sequence[R]], list[A]],
+    key: Callable[[R], K],
+) -> Page[A]:
+    """Return up to ``size`` items, fewer if they would have more than ``MAX_PAGE_BYTES``.
+
+    ``read`` returns up to so many rows after a key (None: the first), ``answer`` their public forms, ``key`` that of a
+    row.
+    """
+    items, size_bytes, size = list[A](), 0, min(size, MAX_PAGE_SIZE)
+    while len(items) < size:
+        wanted = min(ROWS_AT_ONCE, size - len(items))
+        rows = read(after, wanted)
+        for row, item in zip(rows, answer(rows), strict=True):
+            size_bytes += len(item.model_dump_json())
+            if items and size_bytes > MAX_PAGE_BYTES and after is not None:
+                return Page(items=items, next_page_token=encode(after))
+            items.append(item)
+            after = key(row)
+        if len(rows) < wanted:
+            return Page(items=items, next_page_token=None)
+    return Page(items=items, next_page_token=None if after is None else encode(after))
+
+
+def row_id(row: Any) -> int:
+    """Return the id of a row, by which most lists are ordered."""
+    number: int = row.id
+    return number
 
 
 def bad_token(token: str | None) -> InputError:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.http.pagination import MAX_ID, after_id, after_text, encode, next_token
+from app.api.http.pagination import MAX_ID, MAX_PAGE_BYTES, after_id, after_text, encode, read_page, row_id
+from app.schemas.base import Answer, Page
 from models.errors import InputError
 
 
@@ -36,7 +37,37 @@ def test_a_token_of_no_number_that_a_database_holds_is_refused(text: str) -> Non
         after_id(encode(text))
 
 
+class Row(Answer):
+    id: int
+    text: str = ""
+
+
+def page(rows: list[Row], size: int, after: int | None = None) -> Page[Row]:
+    """Return a page of ``rows``, whose ids rise."""
+
+    def read(after: int | None, count: int) -> list[Row]:
+        assert count <= 50  # however large the page is
+        return [row for row in rows if row.id > (after or 0)][:count]
+
+    return read_page(size, after, read, list, row_id)
+
+
 def test_only_a_full_page_has_a_next_one() -> None:
-    assert next_token([1, 2], 2, 2) == encode(2)
-    assert next_token([1], 2, 1) is None
-    assert next_token([], 2, None) is None
+    rows = [Row(id=1), Row(id=2)]
+    assert page(rows, 2) == Page(items=rows, next_page_token=encode(2))
+    assert page(rows, 3) == Page(items=rows, next_page_token=None)
+    assert page(rows, 3, after=2) == page([], 2) == Page(items=[], next_page_token=None)
+
+
+def test_a_page_of_large_items_ends_after_a_mebibyte_and_the_next_goes_on() -> None:
+    rows = [Row(id=number, text="x" * 300_000) for number in range(1, 8)]
+    first = page(rows, 1_000)
+    assert [row.id for row in first.items] == [1, 2, 3]  # 0.9 MB; a fourth would make 1.2
+    assert first.next_page_token == encode(3)
+    assert [row.id for row in page(rows, 1_000, after=6).items] == [7]
+
+
+def test_an_item_that_is_larger_than_a_page_has_one_of_its_own() -> None:
+    rows = [Row(id=1, text="x" * MAX_PAGE_BYTES), Row(id=2)]
+    assert [row.id for row in page(rows, 10).items] == [1]
+    assert [row.id for row in page(rows, 10, after=1).items] == [2]

@@ -1,11 +1,12 @@
 """Requests of the kind ``forecast``: batch forecasts."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from app.planning.forecast import ForecastPayload
+from app.planning.forecast import KIND, ForecastPayload
 from app.planning.job_kind import PinnedVersion
 from app.problems import NotFound, QuotaExceeded
 from app.store import artifacts, jobs
@@ -39,7 +40,34 @@ def test_fields_that_are_left_out_have_the_values_of_the_version_or_defaults(ups
 
 def test_levels_are_sorted_and_series_keep_their_order(ups: PlanningRoom) -> None:
     payload = ForecastPayload.from_json(ups.plan(**request(levels=[95, 50, 95], ids=["s1", "s0", "s1"])).request)
-    assert (payload.levels, payload.ids) == ((50, 95), ("s1", "s0"))
+    assert (payload.levels, payload.ids, payload.ids_total, payload.positions) == ((50, 95), ("s1", "s0"), 2, (1, 0))
+
+
+def test_a_job_stores_and_shows_a_few_of_many_ids_and_selects_all(room: PlanningRoom) -> None:
+    panel = panel_of(*[[float(day) for day in range(20)]] * 2_000)
+    room.store("wide", panel)
+    room.register(says(1, 2))
+    names = [f"s{number}" for number in range(1_999, -1, -2)]
+    job = room.plan(**request(dataset="wide", ids=names))
+    payload = ForecastPayload.from_json(job.request)
+    assert payload.select(panel).ids == tuple(names)
+    order = KIND.details(job.request).order
+    assert order is not None
+    assert (order["ids"], order["ids_total"]) == (names[:5], 1_000)
+    assert "positions" not in order
+    assert len(json.dumps(job.request)) < 8_000  # 1,000 positions of up to four digits
+
+
+def test_a_job_of_an_earlier_release_has_all_its_ids() -> None:
+    panel = panel_of(*[[1.0, 2.0]] * 8)
+    stored = ForecastPayload(
+        version=PinnedVersion("demand@1", 1, 5), horizon=4, levels=(80,), format="csv", ids=panel.ids[::-1]
+    ).to_json()
+    old = {name: value for name, value in stored.items() if name not in ("ids_total", "positions")}
+    assert ForecastPayload.from_json(old).select(panel).ids == panel.ids[::-1]
+    order = KIND.details(old).order
+    assert order is not None
+    assert (order["ids"], order["ids_total"]) == (["s7", "s6", "s5", "s4", "s3"], 8)
 
 
 def test_a_forecast_that_the_version_cannot_make_is_refused(ups: PlanningRoom) -> None:
@@ -68,6 +96,8 @@ def test_a_stored_payload_is_read_as_it_was_written() -> None:
         "ids": ["s0", "s1"],
         "quantiles": [],
         "bounds": None,
+        "ids_total": None,
+        "positions": None,
     }
     assert ForecastPayload.from_json(payload.to_json()) == payload
     asked = replace(payload, quantiles=(0.1, 0.5), bounds=Bounds(lo=0.0))
