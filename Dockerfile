@@ -40,7 +40,7 @@ FROM base
 # A numeric user, so that an orchestrator can verify that it is not root. Its home is /tmp: all but /tmp and /data may be read-only.
 RUN groupadd --gid 10001 forecastle \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin forecastle \
- && install --directory --owner=10001 --group=10001 --mode=750 /data
+ && install --directory --owner=10001 --group=10001 --mode=700 /data
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/package /opt/venv
 ENV PATH=/opt/venv/bin:${PATH} \

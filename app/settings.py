@@ -14,6 +14,7 @@ from app.addresses import parse_networks
 
 PREFIX = "FORECASTLE_"
 SQLITE_FILE = "forecastle.db"  # in the data folder
+KEY_FILE = "api-key"  # in the data folder: the first API key
 # Read by others: the compose files, and the attempts on a Ray cluster.
 OTHER_VARIABLES = frozenset({"APIS", "WORKERS", "SCHEDULERS", "ATTEMPT_URL", "ATTEMPT_MASKED"})
 # Kubernetes sets these in every container beside a service of the name "forecastle".

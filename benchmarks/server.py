@@ -70,9 +70,9 @@ def _read_banner(process: subprocess.Popen[str]) -> tuple[str, str]:
     text, deadline_s = "", time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s and "API key" not in text:
         text += process.stderr.readline()
-    url, key = re.search(r"URL +(\S+)", text), re.search(r"API key +(\S+)", text)
+    url, key = re.search(r"URL +(\S+)", text), re.search(r"API key +in (.+)", text)
     if url is None or key is None:
         raise RuntimeError(f"the server did not start:\n{text}")
     # Read on, or the server blocks on a full pipe.
     threading.Thread(target=process.stderr.read, daemon=True).start()
-    return url[1], key[1]
+    return url[1], Path(key[1]).read_text().strip()

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 import migrations
 from app.store.db import Database
+from app.store.permissions import create_private
 
 # Any number, as long as nothing else in the same database uses it as an advisory lock.
 ADVISORY_LOCK = 4_051_947_220
@@ -22,7 +23,7 @@ def migrate(url: str) -> None:
     # SQLite can change a column only by rebuilding its table, which no row may point at while foreign keys are on.
     database = Database(url, foreign_keys=False)
     if database.url.get_backend_name() == "sqlite":
-        Path(str(database.url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_private(Path(str(database.url.database)))
     try:
         with database.write() as session:
             connection = session.connection()

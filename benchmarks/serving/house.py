@@ -7,8 +7,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.cli.commands.environment import TENANT, local_principal
-from app.cli.commands.serve import KEY_FILE
-from app.settings import Settings
+from app.settings import KEY_FILE, Settings
 from app.store import jobs, keys, registry
 from app.store.db import Database
 from app.store.tables import Version

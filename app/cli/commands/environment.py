@@ -8,9 +8,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError
 
 from app.cli.commands.console import exit_with_error, print_message
-from app.settings import SQLITE_FILE, Settings, unknown_variables
+from app.settings import KEY_FILE, SQLITE_FILE, Settings, unknown_variables
 from app.store import keys
 from app.store.db import Database, at_head
+from app.store.permissions import restrict
 
 TENANT = "default"  # whose data the command line reaches
 ACTOR = "cli"  # written down as the creator of jobs and data sets
@@ -64,9 +65,25 @@ def open_database(settings: Settings) -> Database:
     if file is not None and not file.is_file():
         remedy = "run 'forecastle migrate' to create it, or set FORECASTLE_DATA_DIR to the folder of another one"
         exit_with_error(f"there is no database {file}; {remedy}")
+    if file is not None:
+        _restrict(file, settings)
     if not at_head(database):
         exit_with_error(f"the database {database.name} does not have this version's schema; run 'forecastle migrate'")
     return database
+
+
+def _restrict(file: Path, settings: Settings) -> None:
+    """Let only the owner read the files of the database, and say so if others could."""
+    folder = settings.data_dir if settings.database_url is None else None  # another folder may hold other things
+    try:
+        changed = restrict(file, settings.data_dir / KEY_FILE, folder=folder)
+    except PermissionError as error:
+        print_message(
+            f"note: others may read {error.filename}; its owner can end that with: chmod go= {error.filename}"
+        )
+        return
+    if changed:
+        print_message(f"note: others could read {', '.join(map(str, changed))}; now only this user can")
 
 
 def local_principal(database: Database) -> keys.KeyPrincipal:

@@ -20,22 +20,22 @@ from app.cli.commands.port import check_port
 from app.edge.bounded_protocol import ConnectionLimits
 from app.edge.draining_server import DrainingServer
 from app.main import create_app
-from app.settings import Settings
+from app.settings import KEY_FILE, Settings
 from app.store import datasets, keys, panels, registry
 from app.store.db import Database, now
+from app.store.permissions import create_private
 from app.telemetry import configure_logging
 from app.work.processes import close, end, environment
 from models.network.spec import Spec
 
 logger = logging.getLogger(__name__)
 
-KEY_FILE = "api-key"
 RESTART_AFTER_S = 1.0
 RESERVED_FILES = 100  # for the database, logs and pipes
 
 
 def serve(host: str | None, port: int | None, worker: bool) -> None:
-    """Serve until SIGTERM or SIGINT; with ``worker``, run a worker and a scheduler too, and print a first key."""
+    """Serve until SIGTERM or SIGINT; with ``worker``, run a worker and a scheduler too, and create a first key."""
     configure_logging()
     # uvicorn shuts down, then raises the signal again: its default action would end this process before its worker.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,8 +45,8 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
     check_port(settings.host, settings.port)
     with report_errors():
         database = open_database(settings)
-        key = _first_key(settings, database) if worker else None
-        server = _Server(settings, database, key)
+        key_file = _first_key(settings, database) if worker else None
+        server = _Server(settings, database, key_file)
     if not worker:
         server.run()
         return
@@ -57,7 +57,7 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
 class _Server(DrainingServer):
     """HTTP server that prints a banner once it listens."""
 
-    def __init__(self, settings: Settings, database: Database, key: str | None) -> None:
+    def __init__(self, settings: Settings, database: Database, key_file: Path | None) -> None:
         app = create_app(settings)
         config = uvicorn.Config(
             app,
@@ -70,7 +70,7 @@ class _Server(DrainingServer):
         )
         limits = ConnectionLimits(max_connections(settings.max_connections))
         super().__init__(config, app.state.drain, app.state.service.forecasting.refuse, settings.drain_s, limits)
-        self._database, self._key, self._watch = database, key, app.state.service.watch
+        self._database, self._key_file, self._watch = database, key_file, app.state.service.watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then print the banner."""
@@ -78,8 +78,8 @@ class _Server(DrainingServer):
         if not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             name = f"[{host}]" if ":" in host else host
-            example = None if self._key is None else _example_request(self._database)
-            print_message(banner(f"http://{name}:{port}", self._database.name, self._key, example))
+            example = None if self._key_file is None else _example_request(self._database)
+            print_message(banner(f"http://{name}:{port}", self._database.name, self._key_file, example))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the requests that wait for a job, which could wait forever; then drain and shut down."""
@@ -124,26 +124,26 @@ class _CompanionProcess:
                 return
 
 
-def _first_key(settings: Settings, database: Database) -> str | None:
-    """Return the key in the file ``api-key`` of the data folder; create both if the tenant has no keys.
+def _first_key(settings: Settings, database: Database) -> Path | None:
+    """Return the file ``api-key`` of the data folder, which holds a key; create both if the tenant has no keys.
 
-    None: the tenant has other keys, and no file holds a valid one.
+    None: the tenant has other keys, and no file holds a valid one. The key itself is never printed: what a server
+    prints is often kept, and read by others.
     """
     file = settings.data_dir / KEY_FILE
     if file.is_file():
         raw = file.read_text().strip()
         with database.read() as session:
             if keys.authenticate(session, raw, now(session)) is not None:
-                return raw
+                return file
     with database.write() as session:
         if keys.list_keys(session, TENANT):
             return None
         raw = keys.create_key(session, TENANT, "first", "write")
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
-        file.touch(mode=0o600)
+        create_private(file)
         file.write_text(raw + "\n")
-    return raw
+    return file
 
 
 def _example_request(database: Database) -> dict[str, object] | None:
@@ -176,13 +176,14 @@ def max_connections(wanted: int) -> int:
     return allowed
 
 
-def banner(url: str, database: str, key: str | None, example: dict[str, object] | None) -> str:
-    """Return the text for a new user: the URL, the database, a key, a command that forecasts, and one that trains."""
-    shown = key or "create one with 'forecastle keys create --name NAME'"
+def banner(url: str, database: str, key_file: Path | None, example: dict[str, object] | None) -> str:
+    """Return the text for a new user: URL, database, file of a key, a command that forecasts, and one that trains."""
+    shown = f"in {key_file}" if key_file else "create one with 'forecastle keys create --name NAME'"
     lines = ["", "  Forecastle is ready.", f"  URL      {url}", f"  Data     {database}", f"  API key  {shown}"]
     if example is not None:
         body = shlex.quote(json.dumps(example))
-        header = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
+        key = f"$(cat {shlex.quote(str(key_file))})"
+        header = f"-H \"Authorization: Bearer {key}\" -H 'Content-Type: application/json'"
         lines += ["", "  Try it:", "", f"  curl -s {url}/v1/forecasts {header} -d {body}"]
     lines += ["", "  Your own data, a CSV file with the columns unique_id, ds, y:", ""]
     return "\n".join([*lines, f"  {command_name()} train data.csv --model mine", ""])

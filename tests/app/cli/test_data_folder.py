@@ -1,6 +1,7 @@
 """The data folder of the command line: one place, whatever the working folder, and it is named."""
 
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,48 @@ def test_a_user_without_a_home_folder_is_told_to_name_a_folder(
 def test_the_name_of_a_database_is_its_file_or_its_address_without_the_password(user: Path) -> None:
     assert Database("sqlite:///mine.db").name == str(user / "project" / "mine.db")
     assert Database("postgresql+psycopg://me:secret@host/name").name == "postgresql+psycopg://me:***@host/name"
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """The permissions of a folder and its files."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+
+
+def test_only_the_owner_may_read_the_data(forecastle: Forecastle, user: Path) -> None:
+    place = user / ".local" / "share" / "forecastle"
+    forecastle("migrate")
+    assert modes(place) == {"forecastle": 0o700, "forecastle.db": 0o600}
+
+
+def test_data_that_others_could_read_are_mended_at_the_next_start_and_that_is_said_once(
+    forecastle: Forecastle, user: Path
+) -> None:
+    place = user / ".local" / "share" / "forecastle"
+    forecastle("migrate")
+    (place / "api-key").touch()
+    place.chmod(0o755)
+    for file in place.iterdir():
+        file.chmod(0o644)
+    said = forecastle("keys", "list").stderr
+    assert said == (
+        f"note: others could read {place / 'forecastle.db'}, {place / 'api-key'}, {place}; now only this user can\n"
+    )
+    mended = modes(place)
+    assert mended.pop("forecastle") == 0o700
+    assert set(mended.values()) == {0o600}
+    assert forecastle("keys", "list").stderr == ""
+
+
+def test_a_folder_that_many_share_keeps_its_permissions(
+    forecastle: Forecastle, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = user / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for folder in (shared, user / "project"):
+        before = stat.S_IMODE(folder.stat().st_mode)
+        monkeypatch.setenv("FORECASTLE_DATA_DIR", str(folder))
+        forecastle("migrate")
+        assert forecastle("keys", "list").stderr == ""
+        assert stat.S_IMODE(folder.stat().st_mode) == before
+        assert stat.S_IMODE((folder / "forecastle.db").stat().st_mode) == 0o600

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import psutil
@@ -45,6 +46,7 @@ class Serving:
 
     @property
     def key(self) -> str:
+        """Return the line about the key."""
         return self._after("API key")
 
     def curl(self) -> str:
@@ -88,10 +90,13 @@ def test_the_example_command_of_the_banner_returns_a_forecast(home: Home) -> Non
         answer = json.loads(result.stdout)
         assert (answer["model"]["name"], answer["model"]["version"]) == ("demand", 1)
         assert len(answer["forecasts"][0]["mean"]) == 4
-        assert server.key in server.curl()
 
         kept = home.folder / "api-key"
-        assert kept.read_text().strip() == server.key
+        key = kept.read_text().strip()
+        assert server.key == f"in {kept}"
+        assert key not in server.output
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.folder.glob("forecastle.db*")}
+        assert set(modes.values()) == {0o600}, modes
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
         scheduler = eventually(lambda: children_of(server.process, "scheduler"))[0]
@@ -109,7 +114,8 @@ def test_the_example_command_of_the_banner_returns_a_forecast(home: Home) -> Non
         back = look(database, job)
         assert (back.state, back.attempt) == ("queued", 0)
     with serving(home, "--port", "0") as again:
-        assert again.key == server.key
+        assert (again.key, kept.read_text().strip()) == (server.key, key)
+        assert key not in again.output
         worker = again.worker()
         again.process.kill()
         eventually(lambda: gone(worker))
@@ -182,15 +188,19 @@ def test_nothing_starts_on_a_database_that_is_not_migrated(empty: Home, words: l
     assert list(empty.folder.iterdir()) == []
 
 
-def test_the_example_command_is_quoted_for_the_shell() -> None:
+def test_the_example_command_is_quoted_for_the_shell(tmp_path: Path) -> None:
     example = {"model": "demand", "dataset": {"name": "sales", "ids": ["O'Brien's $HOME `id`"]}, "horizon": 4}
-    shown = banner("http://127.0.0.1:8000", "/data/forecastle.db", "fc_key", example)
+    file = tmp_path / "O'Brien's $HOME" / "api-key"
+    file.parent.mkdir()
+    file.write_text("fc_key\n")
+    shown = banner("http://127.0.0.1:8000", "/data/forecastle.db", file, example)
     [line] = [line for line in shown.splitlines() if "curl" in line]
     result = subprocess.run(
         ["bash", "-c", line.replace("curl", "printf '%s\\n'")], capture_output=True, text=True, check=True
     )
     assert json.loads(result.stdout.splitlines()[-1]) == example
-    without = banner("http://127.0.0.1:8000", "/data/forecastle.db", "fc_key", None)
+    assert "Authorization: Bearer fc_key" in result.stdout.splitlines()
+    without = banner("http://127.0.0.1:8000", "/data/forecastle.db", file, None)
     assert "curl" not in without
     assert "  Data     /data/forecastle.db\n" in without
     assert re.search(r"columns unique_id, ds, y:\n\n  \S*forecastle train data.csv --model mine\n", without)
