@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from app.api.http.raw_body import RawBody
 from app.api.http.services import CurrentService
 from app.api.http.write_routes import WriteRoute
-from app.planning.limits import limits_of
+from app.planning.job_kind import limits_of
 from app.problems import BodyTooLarge, Unauthorized
 from app.schemas.base import NAME, Number
 from app.store import artifacts, checkpoints, datasets, jobs, outcomes, panels, registry, tasks

@@ -9,7 +9,6 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.planning.limits import limits_of
 from app.principal import Principal
 from app.schemas.job_bodies import JobBody
 from app.settings import Settings
@@ -89,6 +88,17 @@ class JobDetails:
 def payload_details(values: JsonMapping) -> JobDetails:
     """Return the details of a job that trains nothing, of which the API shows the stored payload as it is."""
     return JobDetails(order=values)
+
+
+def limits_of(settings: Settings) -> JobLimits:
+    """Return the limits that ``settings`` set."""
+    return JobLimits(
+        max_points=settings.max_job_points,
+        max_gflop=settings.max_job_gflop,
+        max_file_bytes=settings.max_artifact_bytes,
+        max_stored_bytes=settings.max_stored_artifact_bytes,
+        max_queued=settings.max_queued_jobs,
+    )
 
 
 @dataclass(frozen=True, slots=True)

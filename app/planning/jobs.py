@@ -7,9 +7,8 @@ from sqlalchemy.orm import Session
 from app.planning import bundle_import
 from app.planning.bundle_import import BundleUpload
 from app.planning.job_answers import job_answer
-from app.planning.job_kind import PlanContext
+from app.planning.job_kind import PlanContext, limits_of
 from app.planning.kinds import REQUESTED, JobRequest, kind_name
-from app.planning.limits import limits_of
 from app.principal import Principal
 from app.schemas.jobs import JobAnswer
 from app.settings import Settings

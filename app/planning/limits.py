@@ -2,22 +2,10 @@
 
 from collections.abc import Iterable
 
-from app.settings import Settings
 from app.store.job_limits import JobLimits
 from models.errors import InputError
 from models.network.sizes import forecast_flop
 from models.network.spec import Spec
-
-
-def limits_of(settings: Settings) -> JobLimits:
-    """Return the limits that ``settings`` set."""
-    return JobLimits(
-        max_points=settings.max_job_points,
-        max_gflop=settings.max_job_gflop,
-        max_file_bytes=settings.max_artifact_bytes,
-        max_stored_bytes=settings.max_stored_artifact_bytes,
-        max_queued=settings.max_queued_jobs,
-    )
 
 
 def check_points(limits: JobLimits, rows: int, horizon: int, numbers_each: int) -> None:

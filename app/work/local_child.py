@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from app.planning.limits import limits_of
+from app.planning.job_kind import limits_of
 from app.settings import Settings
 from app.store import tasks
 from app.store.db import Database
