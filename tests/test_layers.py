@@ -21,7 +21,17 @@ MODEL_DOORS: dict[str, set[str]] = {
     "training": {"data", "network", "evaluation", "engines", "forecasting"},
     "errors": set(),
 }
-GROUND = {"settings", "schemas", "problems", "principal", "records", "telemetry", "formats", "addresses"}
+GROUND = {
+    "settings",
+    "schemas",
+    "problems",
+    "principal",
+    "records",
+    "telemetry",
+    "formats",
+    "addresses",
+    "spreadsheets",
+}
 BELOW_ROUTES = {*GROUND, "store", "serving", "planning", "forecasting", "models"}
 # Room of app -> the rooms that it may import besides itself.
 DOORS: dict[str, set[str]] = {
@@ -32,7 +42,8 @@ DOORS: dict[str, set[str]] = {
     "problems": {"models"},
     "principal": set(),
     "records": set(),
-    "formats": {"problems", "models"},
+    "spreadsheets": set(),
+    "formats": {"problems", "spreadsheets", "models"},
     "store": {"problems", "records", "models", "migrations"},
     "serving": {"settings", "telemetry", "problems", "records", "models"},
     "planning": {*GROUND, "store", "models"},

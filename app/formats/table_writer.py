@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.formats.arrow_columns import load_arrow
 from app.formats.media_types import MEDIA_TYPES
+from app.spreadsheets import guard_text
 
 FORMATS = MappingProxyType({name: MEDIA_TYPES[f".{name}"] for name in ("parquet", "csv")})
 
@@ -18,7 +19,8 @@ Columns = Mapping[str, NDArray[Any]]
 class TableWriter:
     """Writer of chunks with equal columns to ``file``: texts, floats, timestamps (datetime64[us]; ``utc``: with a Z).
 
-    CSV has timestamps in ISO 8601. NaN is written as a missing value in both formats.
+    CSV has timestamps in ISO 8601, and an apostrophe before text that a spreadsheet would run as a formula. NaN is
+    written as a missing value in both formats.
     """
 
     def __init__(self, file: BinaryIO, kind: str, utc: bool) -> None:
@@ -48,6 +50,9 @@ class TableWriter:
 
     def _column(self, values: NDArray[Any]) -> Any:
         pa = self._pa
+        if self._kind == "csv" and values.dtype.kind == "O":
+            guarded = {text: guard_text(text) for text in set(values)}  # few, each of many rows
+            return pa.array([guarded[text] for text in values])
         if values.dtype.kind != "M":
             return pa.array(values, from_pandas=True)
         if self._kind == "csv":

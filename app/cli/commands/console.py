@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from app.problems import ServiceError
+from app.spreadsheets import guard_text
 from app.store.db import DatabaseUnreachable
 from models.errors import ForecastError, InputError
 from models.json_types import JsonMapping
@@ -43,13 +44,17 @@ def print_message(message: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[JsonMapping], output: str) -> None:
-    """Print rows on stdout, as CSV with a header or, if ``output`` is ``json``, as a JSON list."""
+    """Print rows on stdout, as CSV with a header or, if ``output`` is ``json``, as a JSON list.
+
+    In CSV, text that a spreadsheet would run as a formula has an apostrophe before it.
+    """
     if output == "json":
         print(json.dumps(list(rows), allow_nan=False, default=str))
         return
     writer = csv.DictWriter(sys.stdout, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({name: guard_text(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
 
 
 def format_skill(skill: float | None) -> str:
