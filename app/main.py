@@ -28,6 +28,8 @@ from app.api import (
     webhooks,
 )
 from app.api.http.raw_routes import FastPath, definitions
+from app.edge.body_admission import BodyAdmission
+from app.edge.body_budget import BodyBudget
 from app.edge.compression_middleware import CompressionMiddleware
 from app.edge.declared_form import FormCheck, declared_forms
 from app.edge.guard import Guard
@@ -39,6 +41,7 @@ from app.settings import Settings
 from app.store import attempt_secrets, keys
 from app.store.db import Database, now
 from app.store.jobs import Fenced
+from app.telemetry import Figure
 
 MAX_UNCOLLECTED = 20_000  # objects: a few megabytes
 SWITCH_INTERVAL_S = 0.0005
@@ -64,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     install(app)
     app.add_exception_handler(Fenced, _fenced)
     app.guard = Guard(
-        FormCheck(CompressionMiddleware(_shortcut(app), settings.max_body_bytes), declared_forms(app)),
+        FormCheck(CompressionMiddleware(_admission(app, settings), settings.max_body_bytes), declared_forms(app)),
         authenticate=lambda raw: _authenticate(service.database, raw),
         attempts=lambda *claim: _attempt(service.database, *claim),
         max_body_bytes=settings.max_body_bytes,
@@ -86,6 +89,15 @@ class Guarded(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         await self.guard(scope, receive, send)
+
+
+def _admission(app: FastAPI, settings: Settings) -> BodyAdmission:
+    budget = BodyBudget(settings.max_bodies_bytes)
+    held = Figure(
+        "forecastle_bodies_bytes", "Memory of request bodies under way, estimated.", lambda: budget.held_bytes
+    )
+    app.state.service.telemetry.watch(held)
+    return BodyAdmission(_shortcut(app), budget, min(settings.max_json_bytes, settings.max_body_bytes))
 
 
 def _shortcut(app: FastAPI) -> FastPath:

@@ -51,6 +51,16 @@ class Settings(BaseSettings):
     )
     threads: int = Field(1, ge=1, description="Threads of one forward pass on the CPU.")
     max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="Largest request body, in bytes.")
+    max_json_bytes: int = Field(
+        16 * 1024**2,
+        ge=1024,
+        description="Largest JSON body, in bytes; its values may take eight times as much memory.",
+    )
+    max_bodies_bytes: int = Field(
+        512 * 1024**2,
+        ge=1024**2,
+        description="Memory of all request bodies under way, read and parsed, in bytes; a tenant may use half of it.",
+    )
     max_connections: int = Field(
         4_000, ge=1, description="Open connections; fewer if the process may not open so many files."
     )

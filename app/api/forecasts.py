@@ -5,6 +5,7 @@ from functools import partial
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,13 +19,16 @@ from app.forecasting.arrow_answer import answer_arrow
 from app.forecasting.json_answer import answer_json
 from app.formats import ARROW, load_arrow
 from app.schemas.forecasts import ForecastAnswer, ForecastRequest
-from app.schemas.series_decoder import decode_series_request
+from app.schemas.series_decoder import decode_series_request, refusal_of
 from app.schemas.streams import ForecastQuery
 
 router = APIRouter(tags=["forecasts"], route_class=RawRoute)
 
 ANSWERS = ("application/json", ARROW)
 MAX_INLINE_BYTES = 64 * 1024  # a larger body is parsed in a thread: a millisecond of the event loop delays everybody
+MAX_VALIDATED_VALUES = 200_000
+GROUP_VALUES = 2  # a list or an object takes as long as so many numbers
+MAX_REASON_LENGTH = 100
 
 
 @router.post(
@@ -69,7 +73,7 @@ async def decode(
         check_json(content_type, http.scope["query_string"])
         body = await body_of(http)
         if len(body) > MAX_INLINE_BYTES:
-            return media_type, await run_sync(decode_json, body), None
+            return media_type, await run_sync(decode_json, body, limiter=http.app.state.service.forecasting.slots), None
         return media_type, decode_json(body), None
     except Exception:
         http.app.state.service.telemetry.forecast_made("error")
@@ -82,4 +86,25 @@ def decode_json(body: bytes) -> ForecastRequest:
     Raises:
         RequestValidationError: the body does not fit the schema.
     """
-    return decode_series_request(body) or parsed(ForecastRequest, body)
+    request = decode_series_request(body)
+    if request is not None:
+        return request
+    if len(body) > MAX_VALIDATED_VALUES:
+        check_values(body)
+    return parsed(ForecastRequest, body)
+
+
+def check_values(body: bytes) -> None:
+    """Refuse JSON with too many values for its schema, which holds the interpreter for a microsecond for each.
+
+    Raises:
+        RequestValidationError: only regular series are decoded fast enough for more; it states why these are none.
+    """
+    values = body.count(b",") + GROUP_VALUES * (body.count(b"[") + body.count(b"{"))
+    if values > MAX_VALIDATED_VALUES:
+        reason = refusal_of(body)[:MAX_REASON_LENGTH]
+        message = (
+            f"over {MAX_VALIDATED_VALUES} values of JSON are read only as regular 'series', and not here: {reason}"
+        )
+        hint = "send 'series' (a start and values), Arrow or a data set, or less history"
+        raise RequestValidationError([{"type": "too_many_values", "loc": ("body",), "msg": message, "hint": hint}])

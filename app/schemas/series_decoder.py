@@ -40,6 +40,7 @@ class SeriesRequestBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 FIELDS = set(ForecastRequest.model_fields)
+REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError)
 _decode = msgspec.json.Decoder(SeriesRequestBody).decode
 
 
@@ -51,7 +52,7 @@ def decode_series_request(body: bytes) -> ForecastRequest | None:
     """
     try:
         found = _decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except REFUSALS:
         return None
     if found.version is not None and found.alias is not None:
         return None
@@ -88,3 +89,12 @@ def decode_series_request(body: bytes) -> ForecastRequest | None:
     object.__setattr__(request, "__pydantic_extra__", None)
     object.__setattr__(request, "__pydantic_private__", None)
     return request
+
+
+def refusal_of(body: bytes) -> str:
+    """Return why ``decode_series_request`` refused the JSON ``body``."""
+    try:
+        _decode(body)
+    except REFUSALS as error:
+        return str(error)
+    return "its fields contradict each other"

@@ -55,7 +55,18 @@ def test_a_refused_body_leaves_memory_with_its_answer(house: House, acme: Caller
         try:
             for _ in range(REFUSALS):
                 house.acme.ask("POST", path, **request)
+            house.acme.get("/livez")  # by now the tasks of the refused requests have ended
             held_bytes, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
     assert held_bytes < MIB
+
+
+def test_json_of_many_values_is_read_as_regular_series_only(acme: Caller) -> None:
+    ones = b"1," * 200_000
+    history = b'{"model":"demand","history":{"ds":[],"y":[' + ones + b"1]}}"
+    assert acme.refused("POST", "/v1/forecasts", **body(history, JSON)) == (422, "invalid_request", "too_many_values")
+    series = b'{"model":"demand","series":[{"start":"2026-01-01","y":[' + ones + b'"x"]}]}'
+    wrong = acme.ask("POST", "/v1/forecasts", **body(series, JSON)).json()
+    assert wrong["errors"][0]["code"] == "too_many_values"
+    assert "$.series[0].y[200000]" in wrong["errors"][0]["message"]
