@@ -49,3 +49,5 @@ def run_into(future: "Future[T]", make: Callable[[], T]) -> None:
         fail(future, error)
     else:
         resolve(future, value)
+    finally:
+        del future, make  # asyncio's futures keep the traceback, and with it this frame: it would be a reference cycle
