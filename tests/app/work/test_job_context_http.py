@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.problems import CorruptBundle, NotFound, ServiceError
+from app.problems import CorruptBundle, NotFound
 from app.store import artifacts, checkpoints, jobs, keys, outcomes
 from app.store.artifacts import PART_BYTES
 from app.store.db import Database
@@ -235,7 +235,7 @@ def test_a_result_that_is_too_large_fails_the_job_and_a_checkpoint_that_is_too_l
 
 
 def test_a_version_that_cannot_be_served_is_not_registered(database: Database, job: Job, api: Api) -> None:
-    with pytest.raises(ServiceError, match="422"):
+    with pytest.raises(InputError, match="an outcome that cannot be read"):
         http_context(api, job).finish(Outcome(version=candidate(bundle=b"not a bundle")))
     assert versions(database, job) == []
     assert look(database, job).state == "running"
