@@ -127,6 +127,12 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         20.0, gt=0, le=3_600, description="Seconds after SIGTERM for the requests under way; the rest gets 503."
     )
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="Seconds after SIGTERM in which new connections are still accepted, while /readyz answers 503.",
+    )
     max_watchers: int = Field(1_000, ge=1, description="Requests that may follow jobs at the same time.")
     webhook_private_networks: str = Field(
         "", description="Private networks that webhooks may be in, such as 10.1.0.0/16, fd00::/8."

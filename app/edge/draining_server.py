@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
@@ -35,8 +36,8 @@ REFUSAL = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The service is
 class DrainingServer(uvicorn.Server):
     """uvicorn that drains before it stops; a second signal ends the process at once.
 
-    ``timeout_s`` after the signal ``refuse`` is called, which lets streams end, and soon after that every request
-    without an answer gets a 503.
+    After SIGTERM it serves as before for ``delay_s``, in which load balancers see that it is not ready. ``timeout_s``
+    after that ``refuse`` is called, which lets streams end, and soon every request without an answer gets a 503.
     """
 
     def __init__(
@@ -46,16 +47,19 @@ class DrainingServer(uvicorn.Server):
         refuse: Callable[[], None],
         timeout_s: float,
         limits: ConnectionLimits,
+        delay_s: float = 0.0,
     ) -> None:
         config.load()
         config.http_protocol_class = functools.partial(BoundedProtocol, drain, limits)  # type: ignore[assignment]
         super().__init__(config)
-        self._drain, self._refuse, self._timeout_s = drain, refuse, timeout_s
+        self._drain, self._refuse, self._timeout_s, self._delay_s = drain, refuse, timeout_s, delay_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; at the second signal, end the process."""
         if self.should_exit:
             os._exit(128 + sig)
+        if sig == signal.SIGINT:
+            self._delay_s = 0.0  # a person at a terminal, not a load balancer
         self._drain.is_stopping = True  # now, not at the next tick: /readyz and connections know at once
         super().handle_exit(sig, frame)
 
@@ -68,8 +72,13 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer all requests that were sent before the signal, then close the connections and the service."""
+        """Serve for ``delay_s`` more, then answer all requests that were sent and close the service."""
         self._drain.is_stopping = True
+        await asyncio.sleep(self._delay_s)
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Answer all requests that were sent before, then close the connections and the service."""
         began_s = asyncio.get_running_loop().time()
         await self._stop_listening()
         await asyncio.sleep(SETTLE_S)

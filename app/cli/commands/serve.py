@@ -69,7 +69,8 @@ class _Server(DrainingServer):
             proxy_headers=False,  # no code reads the address of the client
         )
         limits = ConnectionLimits(max_connections(settings.max_connections))
-        super().__init__(config, app.state.drain, app.state.service.forecasting.refuse, settings.drain_s, limits)
+        refuse = app.state.service.forecasting.refuse
+        super().__init__(config, app.state.drain, refuse, settings.drain_s, limits, settings.drain_delay_s)
         self._database, self._key_file, self._watch = database, key_file, app.state.service.watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -81,10 +82,10 @@ class _Server(DrainingServer):
             example = None if self._key_file is None else _example_request(self._database)
             print_message(banner(f"http://{name}:{port}", self._database.name, self._key_file, example))
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the requests that wait for a job, which could wait forever; then drain and shut down."""
+    async def finish(self) -> None:
+        """End the requests that wait for a job, which could wait forever; then answer the others and close."""
         self._watch.stop()
-        await super().shutdown(sockets)
+        await super().finish()
 
 
 class _CompanionProcess:

@@ -20,15 +20,14 @@ STARTS = {"start": "2026-01-01T00:00:00", "y": [1.0, 2.0, 3.0, 4.0, 5.0] * 10}
 
 
 @pytest.fixture(name="server")
-def server_fixture(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+def server_fixture(home: Home) -> Iterator[Serving]:
     """A server without a worker, with the model ``demand`` and a queued job."""
-    monkeypatch.setenv("FORECASTLE_DRAIN_S", "2")
     database = home.database
     sales = keep(database, weeks())
     crown(database, sales)
     (home.folder / "job").write_text(str(queue(database, sales).id))
     database.dispose()
-    with serving(home, "--no-worker", "--port", "0") as opened:
+    with serving(home, "--no-worker", "--port", "0", drain_s=2) as opened:
         yield opened
 
 
@@ -132,3 +131,33 @@ def test_a_second_sigterm_ends_the_process_at_once(home: Home, server: Serving) 
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(5) == 128 + signal.SIGTERM
     half.end()
+
+
+def test_during_the_delay_new_connections_are_served_while_readyz_sends_load_balancers_away(home: Home) -> None:
+    database = home.database
+    crown(database, keep(database, weeks()))
+    database.dispose()
+    with serving(home, "--no-worker", "--port", "0", drain_delay_s=600) as server:
+        parts = urlsplit(server.url)
+        address, key = (str(parts.hostname), int(parts.port or 0)), key_of(home)
+        server.process.send_signal(signal.SIGTERM)
+        answers = [Connection(address, request(key, "/readyz")).end() for _ in range(2)]
+        assert answers[-1].startswith(b"HTTP/1.1 503")
+        assert b"it is being stopped" in answers[-1]
+        forecast = Connection(address, request(key, "/v1/forecasts", {"model": "demand", "series": series(1)})).end()
+        assert forecast.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in forecast
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(5) == 128 + signal.SIGTERM
+
+
+def test_after_the_delay_the_server_ends(home: Home) -> None:
+    with serving(home, "--no-worker", "--port", "0", drain_delay_s=0.5) as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+
+
+def test_ctrl_c_skips_the_delay(home: Home) -> None:
+    with serving(home, "--no-worker", "--port", "0", drain_delay_s=600) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) == 0

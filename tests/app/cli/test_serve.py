@@ -65,12 +65,12 @@ class Serving:
 
 
 @contextmanager
-def serving(home: Home, *words: str, ready: str = "Forecastle is ready") -> Iterator[Serving]:
+def serving(home: Home, *words: str, ready: str = "Forecastle is ready", **settings: object) -> Iterator[Serving]:
     """Run a real server; kill it at the end of the block if it still runs."""
     log = home.folder / "log"
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "app", "serve", *words]
-        env = environment(data_dir=home.folder, poll_s=0.1)
+        env = environment(data_dir=home.folder, poll_s=0.1, **settings)
         process = psutil.Popen(command, env=env, stdout=stream, stderr=stream)
     try:
         eventually(lambda: process.poll() is not None or ready in log.read_text())
