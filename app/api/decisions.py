@@ -27,10 +27,10 @@ Why = Annotated[ReasonRequest, Body(default_factory=ReasonRequest)]
 def list_decisions(
     name: PathName, service: CurrentService, caller: Caller, page_token: PageToken = None, page_size: PageSize = 50
 ) -> Page[DecisionAnswer]:
-    """List the decisions about versions with their reasons, newest first."""
+    """List the decisions about versions with their reasons, newest first; also those to train nothing."""
     with service.database.read() as session:
 
-        def answers(rows: Sequence[tuple[Decision, int]]) -> list[DecisionAnswer]:
+        def answers(rows: Sequence[tuple[Decision, int | None]]) -> list[DecisionAnswer]:
             names = schedules.names_of(session, caller.tenant_id, [row.schedule_id for row, _ in rows])
             return [_decision(name, number, row, names) for row, number in rows]
 
@@ -94,7 +94,7 @@ def _check_loadable(service: Service, caller: Principal, name: str, number: int)
     service.models.get(caller.tenant_id, version.id)
 
 
-def _decision(model: str, number: int, row: Decision, schedule_names: Mapping[int, str]) -> DecisionAnswer:
+def _decision(model: str, number: int | None, row: Decision, schedule_names: Mapping[int, str]) -> DecisionAnswer:
     return DecisionAnswer(
         model=model,
         version=number,

@@ -19,7 +19,7 @@ class GatePolicy(Body):
     minimum_gain: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
         description="Share by which the MASE must be smaller than the champion's, on windows that neither was trained "
-        "on.",
+        "on; less than 0.001 is a tie in any case, in which the champion stays.",
     )
     confidence: Annotated[float, Field(ge=0.5, lt=1)] | None = Field(
         None, description="Required probability of a gain, from paired errors at each origin; null: any gain is enough."
@@ -36,7 +36,8 @@ class GatePolicy(Body):
     audit: Literal["block", "ask", "warn"] = Field(
         "ask",
         description="If new rows differ from the past of their series: 'block' trains nothing, 'ask' leaves the "
-        "decision to a person, 'warn' lists the differences and goes on.",
+        "decision to a person, 'warn' lists the differences and goes on. Holds for 'promote: always' too, not with "
+        "'force'.",
     )
     accept_after: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None,
@@ -65,7 +66,7 @@ class DecisionAnswer(Answer):
     """Decision about a version: its reason, and the numbers that it is based on."""
 
     model: str
-    version: int
+    version: int | None = Field(description="Null if nothing was trained, because the new rows differ from the past.")
     verdict: Literal["promoted", "kept", "pending", "approved", "rejected"]
     reason: str
     policy: GateDocument

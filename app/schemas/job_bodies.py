@@ -31,9 +31,13 @@ class PromotionBody(JobBody):
     promote: Literal["if_better", "always", "never"] = Field(
         "if_better", description="When the alias 'champion' moves to the new version."
     )
-    gate: GatePolicy = Field(GatePolicy(), description="Meaning of 'if_better'; ignored for 'always' and 'never'.")
+    gate: GatePolicy = Field(
+        GatePolicy(), description="Meaning of 'if_better'; 'always' and 'never' ignore all of it but 'audit'."
+    )
     force: bool = Field(
-        False, description="Let the version replace a champion that was trained on another data set, if it is better."
+        False,
+        description="Let the version replace a champion that was trained on another data set, if it is better, and "
+        "train and promote it although new rows differ from the past.",
     )
 
 

@@ -15,10 +15,10 @@ CHALLENGER = "challenger"
 
 def list_page(
     session: Session, tenant_id: int, model: str, after_id: int | None, size: int
-) -> list[tuple[Decision, int]]:
+) -> list[tuple[Decision, int | None]]:
     """Return up to ``size`` decisions with an id below ``after_id`` (None: all), newest first.
 
-    Each comes with the number of its version. Raise NotFound for the model.
+    Each comes with the number of its version, None if nothing was trained. Raise NotFound for the model.
     """
     query = _of(registry.get_model(session, tenant_id, model).id)
     if after_id is not None:
@@ -80,6 +80,6 @@ def _settle(session: Session, tenant_id: int, move: registry.Move, verdict: str)
     return decision
 
 
-def _of(model_id: int) -> Select[Decision, int]:
-    own = select(Decision, Version.number).join(Version, Version.id == Decision.version_id)
+def _of(model_id: int) -> Select[Decision, int | None]:
+    own = select(Decision, Version.number).outerjoin(Version, Version.id == Decision.version_id)
     return own.where(Decision.model_id == model_id)

@@ -166,7 +166,8 @@ def version_users(session: Session, model: Model, versions: Sequence[Version]) -
         if numbers.keys() & set(_pinned_ids(request)):
             message = f"version {number} was trained from it, and a retraining would start from it again"
             faults.append(_fault("version", message, f"archive version {number} first"))
-    pending = select(Decision.version_id).where(Decision.version_id.in_(numbers), Decision.verdict == "pending")
+    waiting = select(Version.id).join(Decision, Decision.version_id == Version.id)
+    pending = waiting.where(Version.id.in_(numbers), Decision.verdict == "pending")
     for version_id in session.scalars(pending):
         message = f"the decision about version {numbers[version_id]} is pending"
         faults.append(_fault("decision", message, "approve or reject it"))

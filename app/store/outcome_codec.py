@@ -29,11 +29,14 @@ class _Version(BaseModel):
 class _Message(BaseModel):
     result: JsonObject
     version: _Version | None
+    ruling: Ruling | None = None  # of a job that made no version
 
 
 def outcome_to_bytes(outcome: Outcome) -> bytes:
     """Return ``outcome`` as bytes."""
-    values: JsonObject = {"result": outcome.result, "version": None}
+    values: JsonObject = {"result": outcome.result, "version": None, "ruling": None}
+    if outcome.ruling is not None:
+        values["ruling"] = asdict(outcome.ruling)
     candidate, data = outcome.version, b""
     if candidate is not None:
         data = candidate.bundle
@@ -62,7 +65,7 @@ def outcome_from_bytes(data: bytes) -> Outcome:
         if message.version is None:
             if end != len(data):
                 raise _refused("bytes of a version that is not described")
-            return Outcome(result=message.result)
+            return Outcome(result=message.result, ruling=message.ruling)
         sent = message.version
         candidate = Candidate(
             bundle=data[end:],

@@ -47,10 +47,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Result of a job: JSON for its answer, and a version if it made one."""
+    """Result of a job: JSON for its answer, and a version if it made one.
+
+    ``ruling``: the verdict of a training job that made no version, which has its own otherwise.
+    """
 
     result: JsonObject = field(default_factory=dict)
     version: Candidate | None = None
+    ruling: Ruling | None = None
 
 
 def finish_job(session: Session, task: Task, outcome: Outcome) -> None:
@@ -65,6 +69,9 @@ def finish_job(session: Session, task: Task, outcome: Outcome) -> None:
         version, ruling = _register(session, job, outcome.version)
         facts = {"version": version.number, "skill": version.skill, "verdict": ruling.verdict, "reason": ruling.reason}
         result = facts | result
+    elif outcome.ruling is not None and job.model is not None:
+        model = registry.get_or_create_model(session, job.tenant_id, job.model)
+        _record(session, job, model.id, None, outcome.ruling)
     job.result = result
     jobs.report(session, job.id, task.token, JobProgress(phase="done", share=1.0, eta_s=0.0).to_json())
     jobs.finish(session, job.id, task.token, None if version is None else version.id)
@@ -94,11 +101,22 @@ def _register(session: Session, job: Job, candidate: Candidate) -> tuple[Version
             origin="import" if job.revision_id is None else "job",
         ),
     )
+    _record(session, job, version.model_id, version.id, ruling)
+    if promoted:
+        move = registry.Move(
+            model=job.model, alias=registry.CHAMPION, number=version.number, reason=ruling.reason, moved_by=job.id
+        )
+        registry.move_alias(session, job.tenant_id, move)
+    return version, ruling
+
+
+def _record(session: Session, job: Job, model_id: int, version_id: int | None, ruling: Ruling) -> None:
+    """Store the decision of the gate about the version of ``job``, or about the job that trained none."""
     session.add(
         Decision(
             tenant_id=job.tenant_id,
-            model_id=version.model_id,
-            version_id=version.id,
+            model_id=model_id,
+            version_id=version_id,
             schedule_id=job.schedule_id,
             verdict=ruling.verdict,
             reason=ruling.reason,
@@ -108,12 +126,6 @@ def _register(session: Session, job: Job, candidate: Candidate) -> tuple[Version
             decided_at=now(session),
         )
     )
-    if promoted:
-        move = registry.Move(
-            model=job.model, alias=registry.CHAMPION, number=version.number, reason=ruling.reason, moved_by=job.id
-        )
-        registry.move_alias(session, job.tenant_id, move)
-    return version, ruling
 
 
 def _recheck(ruling: Ruling, champion: int | None) -> Ruling:

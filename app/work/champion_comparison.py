@@ -86,17 +86,11 @@ def known_to(context: JobContext, version: VersionFacts, panel: Panel) -> Ints:
     """
     if version.revision_id is None or version.dataset_id != context.job.dataset_id:
         return np.zeros(len(panel), dtype=np.int64)
-    trained_on = context.load_panel(version.revision_id)
+    trained_on = context.series_lengths(version.revision_id)
     held_out = 0
     if not (version.report.refit or version.report.warm_started_from):
         held_out = plan_for(trained_on, version.spec.horizon, version.spec.season).held_out
-    return np.maximum(0, points_of(trained_on, panel) - held_out)
-
-
-def points_of(earlier: Panel, panel: Panel) -> Ints:
-    """Return the number of points that each series of ``panel`` had in the panel ``earlier``, (N,); 0 for a new one."""
-    points = dict(zip(earlier.ids, earlier.observed_lengths.tolist(), strict=True))
-    return np.array([points.get(name, 0) for name in panel.ids], dtype=np.int64)
+    return np.maximum(0, trained_on.points_in(panel) - held_out)
 
 
 def is_of_another_dataset(context: JobContext, version: VersionFacts) -> bool:
@@ -111,8 +105,7 @@ def former_origins(context: JobContext, champion: VersionFacts, panel: Panel) ->
     """
     if champion.revision_id is None or is_of_another_dataset(context, champion):
         return None
-    earlier = context.load_panel(champion.revision_id)
-    points = points_of(earlier, panel)
+    points = context.series_lengths(champion.revision_id).points_in(panel)
     if not points.any():
         return None
     # The present panel has the covariates and categories of both versions.

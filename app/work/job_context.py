@@ -19,6 +19,7 @@ from app.store.tables import Job, State
 from app.store.tasks import Task, VersionFacts
 from app.work.artifact_writer import ArtifactWriter
 from app.work.loop import retry
+from models.data.lengths import SeriesLengths
 from models.data.panel import Panel
 from models.training.parallel import ParallelMap, run_sequentially
 
@@ -48,6 +49,9 @@ class JobContext(Protocol):
 
     def load_panel(self, revision_id: int) -> Panel:
         """Return the whole content of a data set at a revision. Raise NotFound."""
+
+    def series_lengths(self, revision_id: int) -> SeriesLengths:
+        """Return the lengths of the series of a data set at a revision, which is loaded once. Raise NotFound."""
 
     def load_version(self, version_id: int) -> VersionFacts:
         """Return a version without its bytes. Raise NotFound."""
@@ -98,6 +102,7 @@ class DatabaseJobContext:
     ) -> None:
         self._database, self._job, self._patience_s, self._limits = database, job, patience_s, limits
         self._stop = False
+        self._lengths: dict[int, SeriesLengths] = {}
 
     @property
     def job(self) -> Task:
@@ -117,6 +122,11 @@ class DatabaseJobContext:
             return panels.load(session, self._job.tenant_id, revision)
 
         return self._read(load)
+
+    def series_lengths(self, revision_id: int) -> SeriesLengths:
+        if revision_id not in self._lengths:
+            self._lengths[revision_id] = SeriesLengths.of(self.load_panel(revision_id))
+        return self._lengths[revision_id]
 
     def load_version(self, version_id: int) -> VersionFacts:
         return self._read(lambda session: tasks.version(session, self._job.tenant_id, version_id))

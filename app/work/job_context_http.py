@@ -16,6 +16,7 @@ from app.work.attempt_credentials import AttemptCredentials
 from app.work.http_client import HttpAnswer, HttpClient, ServiceUnreachable
 from app.work.job_context import PATIENCE_S, RETRY_S
 from app.work.loop import retry
+from models.data.lengths import SeriesLengths
 from models.data.panel import Panel, panel_from_bytes
 from models.errors import Fault, InputError
 from models.training.parallel import ParallelMap, run_sequentially
@@ -45,6 +46,7 @@ class HttpJobContext:
         self._patience_s, self._retry_s = patience_s, retry_s
         self._job: tuple[Task, JobLimits] | None = None
         self._stop = False
+        self._lengths: dict[int, SeriesLengths] = {}
 
     @property
     def job(self) -> Task:
@@ -60,6 +62,11 @@ class HttpJobContext:
 
     def load_panel(self, revision_id: int) -> Panel:
         return panel_from_bytes(self._request("GET", f"/panels/{revision_id}").body)
+
+    def series_lengths(self, revision_id: int) -> SeriesLengths:
+        if revision_id not in self._lengths:
+            self._lengths[revision_id] = SeriesLengths.of(self.load_panel(revision_id))
+        return self._lengths[revision_id]
 
     def load_version(self, version_id: int) -> VersionFacts:
         return VersionFacts.from_json(self._request("GET", f"/versions/{version_id}").json())

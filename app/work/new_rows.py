@@ -1,7 +1,7 @@
 """Audit of the rows that a data set got since the revision that the champion was trained on."""
 
 from app.planning.training_payload import TrainPayload
-from app.work.champion_comparison import is_of_another_dataset, points_of
+from app.work.champion_comparison import is_of_another_dataset
 from app.work.job_context import JobContext
 from models.data.panel import Panel
 from models.evaluation.data_audit import Audit, audit
@@ -15,6 +15,6 @@ def audit_new_rows(context: JobContext, panel: Panel, payload: TrainPayload) -> 
     champion = context.load_champion()
     if champion is None or champion.revision_id is None or is_of_another_dataset(context, champion):
         return None
-    known = points_of(context.load_panel(champion.revision_id), panel)
+    known = context.series_lengths(champion.revision_id).points_in(panel)
     season = payload.spec.season
     return audit(panel, known, season, payload.gate.steps_to_accept(season, payload.spec.horizon))

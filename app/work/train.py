@@ -19,8 +19,9 @@ from app.work.progress_reporter import PhaseShares, ProgressReporter
 from app.work.refit import RefitGuard
 from app.work.training_run import describe_run
 from app.work.tune import search
+from models.evaluation.data_audit import Audit
 from models.evaluation.origins import plan_for
-from models.evaluation.promotion import open_findings
+from models.evaluation.promotion import Evidence
 from models.forecasting import bundle
 from models.network.strategies import STRATEGIES
 from models.training.member_plan import MemberPlan
@@ -43,9 +44,8 @@ def train(context: JobContext) -> Outcome:
     if payload.group is not None:
         panel = payload.group.select(panel)
     audited = audit_new_rows(context, panel, payload) if payload.register else None
-    if audited is not None and payload.promote == "if_better" and payload.gate.audit == "block" and audited.open:
-        context.log("nothing is trained: the new rows differ from the past")
-        return Outcome(result={"verdict": "kept", "reason": open_findings(audited), "audit": audited.to_json()})
+    if audited is not None and payload.gate.audit == "block" and audited.open and not payload.force:
+        return _train_nothing(context, payload, audited)
     reporter = ProgressReporter(
         context, PhaseShares(len(payload.members), searches=payload.auto is not None, refits=payload.refit)
     )
@@ -94,6 +94,15 @@ def train(context: JobContext) -> Outcome:
         ruling=rule(evidence, payload),
     )
     return Outcome(result=result, version=candidate)
+
+
+def _train_nothing(context: JobContext, payload: TrainPayload, audited: Audit) -> Outcome:
+    """Return the outcome of a job whose policy forbids to train on rows that differ from the past."""
+    context.log("nothing is trained: the new rows differ from the past")
+    champion = context.load_champion()
+    ruling = rule(Evidence(champion=None if champion is None else champion.number, audit=audited), payload)
+    result: JsonObject = {"verdict": ruling.verdict, "reason": ruling.reason, "audit": audited.to_json()}
+    return Outcome(result=result, ruling=ruling)
 
 
 def _members(context: JobContext, payload: TrainPayload) -> Sequence[MemberPlan]:

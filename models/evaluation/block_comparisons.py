@@ -1,5 +1,6 @@
 """Comparisons of the new blocks of a series with its past ones, each of which sets the limits of the new ones."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -7,17 +8,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation.block_deviation import DeviationRule, find_deviation
 from models.evaluation.block_statistics import MIN_PAST, BlockStatistics
+from models.evaluation.metrics import ROUNDING
 from models.types import Floats
 
 AuditCode = Literal["missing", "zeros", "stuck", "unit", "noise", "season", "spread", "level"]
 
 SHARE_LIMIT = 0.4  # of points: zeros, repeated or missing values beyond the largest share of a past block
-SPREAD_UP, SPREAD_DOWN = 3.0, 5.0  # times the largest, and divisor of the smallest spread of a past block
-NOISE_LIMIT = 2.0  # times the largest seasonal difference of a past block
-CORRELATION_LIMIT = 0.25  # below the smallest correlation of a past block
-MIN_CORRELATION = 0.5  # of the median past block, for its loss to say something
-MIN_CORRELATED, MIN_CORRELATED_BLOCKS = 12, 6  # points of a block, and blocks of the past
+# Of the logarithms of noise and spread, and of the share of the variation that the values before do not explain.
+NOISE = DeviationRule(times=4.0, usual=0.3, margin=math.log(2.0))
+SPREAD = DeviationRule(times=4.0, usual=0.3, margin=math.log(1.5), two_sided=True)
+SEASON = DeviationRule(times=3.2, usual=0.12, least=1.0)
+MAX_UNEXPLAINED = 0.85  # median of the past; above it there is no pattern whose loss would show
+FLOOR = 1e-6  # share of the largest spread, below which noise and spread are not told apart
 LEVEL_LIMIT = 2.5  # times the largest move of the level over the same time in the past
 FEW_BLOCKS = 8.0  # number of past blocks (or pairs of them) with which the limits are twice as wide
 UNIT_LIMIT = 50.0  # ratio of magnitudes
@@ -49,27 +53,17 @@ def compare_shares(old: BlockStatistics, now: BlockStatistics) -> dict[AuditCode
 
 
 def compare_variation(old: BlockStatistics, now: BlockStatistics) -> dict[AuditCode, BlockTest]:
-    """Return the tests of spread, noise and correlation. A larger level explains a larger spread and noise."""
-    doubt = 1 + FEW_BLOCKS / len(old.level)
-    growth = np.fmax(1.0, _ratios(now.magnitude, _largest(old.magnitude)))
-    wide, narrow = SPREAD_UP * doubt * growth * _largest(old.spread), _smallest(old.spread) / (SPREAD_DOWN * doubt)
-    loud = NOISE_LIMIT * doubt * growth * _largest(old.difference)
-    is_narrow = now.spread < narrow
-    correlations = [
-        BlockTest(now_each < least, now_each, _usual(old_each), least)
-        for old_each, now_each in (
-            (old.step_correlation, now.step_correlation),
-            (old.season_correlation, now.season_correlation),
-        )
-        for least in [_least_correlation(old_each, now.length)]
-    ]
-    return {
-        "noise": BlockTest(now.difference > loud, now.difference, _usual(old.difference), loud),
-        "season": max(correlations, key=lambda test: float(np.mean(test.beyond))),
-        "spread": BlockTest(
-            (now.spread > wide) | is_narrow, now.spread, _usual(old.spread), np.where(is_narrow, narrow, wide)
-        ),
-    }
+    """Return the tests of noise, season and spread. A larger level explains a larger spread and noise."""
+    growth = np.log(np.fmax(1.0, _ratios(now.magnitude, _largest(old.magnitude))))
+    floor = max(FLOOR * np.nan_to_num(_largest(old.spread)), ROUNDING * np.nan_to_num(_largest(old.magnitude)))
+    tests: dict[AuditCode, BlockTest] = {}
+    if floor > 0:
+        tests["noise"] = _compare_logs(old.error, now.error, NOISE, floor, growth)
+        tests["spread"] = _compare_logs(old.spread, now.spread, SPREAD, floor, growth)
+    found = find_deviation(old.unexplained, now.unexplained, SEASON)
+    helped = found.deviates & (found.median < MAX_UNEXPLAINED)
+    tests["season"] = BlockTest(helped, now.unexplained, found.median, found.limit)
+    return tests
 
 
 def compare_unit(old: BlockStatistics, now: BlockStatistics, moved: NDArray[np.bool_]) -> BlockTest:
@@ -82,14 +76,11 @@ def compare_unit(old: BlockStatistics, now: BlockStatistics, moved: NDArray[np.b
     return BlockTest(far | near_ten, now.magnitude, usual, UNIT_LIMIT * usual)
 
 
-def _least_correlation(usually: Floats, length: int) -> float:
-    """Return the smallest plausible correlation of a block, -1 if the past has too few or has none to lose."""
-    if length < MIN_CORRELATED or (~np.isnan(usually)).sum() < MIN_CORRELATED_BLOCKS:
-        return -1.0
-    usual = float(np.nanmedian(usually))
-    if usual < MIN_CORRELATION:
-        return -1.0
-    return min(float(np.nanmin(usually)) - CORRELATION_LIMIT, usual / 2)
+def _compare_logs(old: Floats, now: Floats, rule: DeviationRule, floor: float, growth: Floats) -> BlockTest:
+    """Return the test of the logarithms of values, at least ``floor``; new ones may be larger by ``growth``."""
+    before, after = (np.log(np.maximum(values, floor)) for values in (old, now))
+    found = find_deviation(before, after - growth, rule)
+    return BlockTest(found.deviates, now, _usual(old), np.exp(found.limit + growth))
 
 
 def _ratios(values: Floats, other: float) -> Floats:
@@ -130,7 +121,7 @@ def compare_level(old: BlockStatistics, now: BlockStatistics) -> BlockTest:
         by_lag[lag] = np.max(distances[~np.isnan(distances)], initial=0.0)
     reach = np.maximum.accumulate(by_lag)[lags] * np.maximum(1.0, apart / lags)
     doubt = 1 + FEW_BLOCKS / (len(old.level) - lags)
-    most = LEVEL_LIMIT * doubt * reach + 2 * _usual(old.difference)
+    most = LEVEL_LIMIT * doubt * reach + 2 * _usual(old.error)
     last = float(old.level[-1])
     move = now.level - last
     return BlockTest(np.abs(move) > most, now.level, last, last + np.sign(move) * most)

@@ -1,9 +1,10 @@
 """Robust statistics of consecutive blocks of a series, for the comparison of new points with old ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.evaluation.pattern import pattern_errors
 from models.types import Floats, Ints
 
 MIN_BLOCK, USUAL_BLOCK = 4, 12  # points
@@ -19,8 +20,9 @@ class BlockStatistics:
     ``start``: first point of the block. ``missing``, ``zeros``, ``repeats``: shares of the points without a value, of
     the values that are 0, and of the values that equal the one before and are not 0. ``magnitude``: median of the
     absolute values that are not 0. ``level``: median. ``spread``: between the quantiles of 10 and 90 %.
-    ``difference``: median distance of the seasonal differences from their own median, which no moved level changes.
-    ``step_correlation`` and ``season_correlation``: of the values with those one step and one season before.
+    ``error``: mean distance of the errors of ``pattern_errors`` from their median, which no moved level changes.
+    ``unexplained``: ``error`` in units of the mean distance of the values from their level: 1 if the values before help
+    as much as the level alone, above 1 if they mislead.
     """
 
     start: Ints
@@ -31,9 +33,8 @@ class BlockStatistics:
     magnitude: Floats
     level: Floats
     spread: Floats
-    difference: Floats
-    step_correlation: Floats
-    season_correlation: Floats
+    error: Floats
+    unexplained: Floats
 
 
 def block_length(past: int, new: int, season: int) -> int | None:
@@ -42,40 +43,34 @@ def block_length(past: int, new: int, season: int) -> int | None:
     return length if length >= MIN_BLOCK else None
 
 
-def past_blocks(past: Floats, length: int, season: int) -> BlockStatistics:
-    """Return the statistics of the blocks that end at the end of ``past``, at most ``MAX_PAST`` of them."""
-    count = min(len(past) // length, MAX_PAST)
-    return _statistics(past, len(past) - length * np.arange(count, 0, -1), length, season, 0)
+def blocks_of(past: Floats, new: Floats, length: int, season: int) -> tuple[BlockStatistics, BlockStatistics]:
+    """Return the statistics of the blocks of ``past`` and of ``new``, which follows it; ``start`` of the latter counts
+    from the first new point.
 
-
-def new_blocks(past: Floats, new: Floats, length: int, season: int) -> BlockStatistics:
-    """Return the statistics of the blocks of ``new``, which follow ``past``; ``start`` counts from the first new point.
-
-    The blocks end at the end of ``new``; if points remain before them, one more block begins at the first new point.
+    Blocks of the past end at its end, at most ``MAX_PAST`` of them. Those of ``new`` end at its end; if points remain
+    before them, one more block begins at the first new point.
     """
+    values, known = np.concatenate([past, new]), len(past)
+    errors = pattern_errors(values, known, season)
+    old = known - length * np.arange(min(known // length, MAX_PAST), 0, -1)
     starts = np.arange(len(new) - length, -1, -length)[::-1]
     starts = starts if starts[0] == 0 else np.concatenate([[0], starts])
-    # Differences across the border are left out if enough others exist: the border may be a change of the level.
-    without = season if len(new) >= 2 * season + MIN_BLOCK else 0
-    return _statistics(np.concatenate([past, new]), starts, length, season, without, len(past))
+    # Errors across the border are left out if enough others exist: the border may be a change of the level.
+    across = season if len(new) >= 2 * season + MIN_BLOCK else 0
+    later = errors.copy()
+    later[known : known + across] = np.nan
+    now = _statistics(values, later, known + starts, length)
+    return _statistics(values, errors, old, length), replace(now, start=starts)
 
 
-def _statistics(
-    values: Floats, starts: Ints, length: int, season: int, without: int, offset: int = 0
-) -> BlockStatistics:
-    """Return the statistics of the blocks of ``values`` at ``starts`` + ``offset``.
-
-    ``without``: seasonal differences of so many points from ``offset`` on are left out.
-    """
-    lag = max(1, season)
-    before_one, before_season = _lagged(values, 1), _lagged(values, lag)
-    before_season[offset : offset + without] = np.nan
-    differences = values - before_season
-    repeated = (values == before_one) & (values != 0)
-    at = (starts + offset)[:, None] + np.arange(length)
+def _statistics(values: Floats, errors: Floats, starts: Ints, length: int) -> BlockStatistics:
+    """Return the statistics of the blocks of ``values`` and of their pattern ``errors`` at ``starts``."""
+    repeated = (values == _lagged(values, 1)) & (values != 0)
+    at = starts[:, None] + np.arange(length)
     blocks, missing = values[at], np.isnan(values[at])
     observed = np.maximum(1, (~missing).sum(axis=1))
-    change = differences[at]
+    predicted = np.where(np.isnan(errors[at]), np.nan, blocks)
+    error, distance = _distance(errors[at]), _distance(predicted)
     return BlockStatistics(
         start=starts,
         length=length,
@@ -85,9 +80,8 @@ def _statistics(
         magnitude=_quantile(np.where(blocks == 0, np.nan, np.abs(blocks)), 0.5, 1),
         level=_quantile(blocks, 0.5),
         spread=_quantile(blocks, 0.9) - _quantile(blocks, 0.1),
-        difference=_quantile(np.abs(change - _quantile(change, 0.5)[:, None]), 0.5),
-        step_correlation=_correlation(blocks, before_one[at]),
-        season_correlation=_correlation(blocks, before_season[at]),
+        error=error,
+        unexplained=np.divide(error, distance, out=np.full(len(error), np.nan), where=distance > 0),
     )
 
 
@@ -96,17 +90,12 @@ def _lagged(values: Floats, lag: int) -> Floats:
     return np.concatenate([np.full(min(lag, len(values)), np.nan), values[:-lag]])
 
 
-def _correlation(left: Floats, right: Floats) -> Floats:
-    """Return the correlation of each row (K, L), over pairs without NaN; NaN with few or equal values."""
-    both = ~(np.isnan(left) | np.isnan(right))
-    count = np.maximum(1, both.sum(axis=1))[:, None]
-    left, right = (
-        np.where(both, part - np.where(both, part, 0).sum(axis=1)[:, None] / count, 0) for part in (left, right)
-    )
-    # Root by root: the product of two sums of squares of values near 1e100 would overflow.
-    scale = np.sqrt((left**2).sum(axis=1)) * np.sqrt((right**2).sum(axis=1))
-    usable = (scale > 0) & (count[:, 0] >= both.shape[1] / 3)
-    return np.asarray(np.divide((left * right).sum(axis=1), scale, out=np.full(len(scale), np.nan), where=usable))
+def _distance(values: Floats) -> Floats:
+    """Return the mean distance of each row (K, L) from its median, without NaN; NaN with too few values."""
+    distances = np.abs(values - _quantile(values, 0.5)[:, None])
+    count = np.maximum(1, (~np.isnan(distances)).sum(axis=1))
+    mean = np.where(np.isnan(distances), 0.0, distances).sum(axis=1) / count
+    return np.asarray(np.where(np.isnan(_quantile(values, 0.5)), np.nan, mean))
 
 
 def _quantile(blocks: Floats, q: float, least: int | None = None) -> Floats:

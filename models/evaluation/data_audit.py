@@ -23,13 +23,10 @@ from models.evaluation.block_comparisons import (
     compare_unit,
     compare_variation,
 )
-from models.evaluation.block_statistics import BlockStatistics, block_length, new_blocks, past_blocks
+from models.evaluation.block_statistics import BlockStatistics, block_length, blocks_of
 from models.types import Floats, Ints, JsonObject
 
-# Share of the new blocks of a series from which on the series is affected. Correlations and differences of one block
-# may be bad by chance; many of them are not.
-SHARE_OF_BLOCKS = 0.1
-SHARE_OF_UNCERTAIN_BLOCKS: Mapping[AuditCode, float] = {"season": 0.4, "noise": 0.4, "spread": 0.2}
+SHARE_OF_BLOCKS = 0.1  # of the new blocks of a series, from which on the series is affected
 SHARE_OF_SERIES = 0.15  # of the series with new points, from which on the panel is affected
 MAX_SERIES = 1_000  # evenly chosen from the panel, so that an audit takes seconds
 
@@ -159,15 +156,11 @@ def _symptoms(past: Floats, new: Floats, season: int) -> dict[AuditCode, _Sympto
     length = block_length(len(past), len(new), season)
     if length is None:
         return None
-    old, now = past_blocks(past, length, season), new_blocks(past, new, length, season)
+    old, now = blocks_of(past, new, length, season)
     level = compare_level(old, now)
     tests = compare_shares(old, now) | compare_variation(old, now)
     tests |= {"unit": compare_unit(old, now, level.beyond), "level": level}
-    return {
-        code: _symptom(now, test)
-        for code, test in tests.items()
-        if np.mean(test.beyond) >= SHARE_OF_UNCERTAIN_BLOCKS.get(code, SHARE_OF_BLOCKS)
-    }
+    return {code: _symptom(now, test) for code, test in tests.items() if np.mean(test.beyond) >= SHARE_OF_BLOCKS}
 
 
 def _symptom(now: BlockStatistics, test: BlockTest) -> _Symptom:

@@ -12,7 +12,7 @@ import numpy as np
 
 from models.types import Floats
 
-ROUNDING = 1e-12  # a share of the largest value
+ROUNDING = 64 * float(np.finfo(np.float64).eps)  # a share of the largest value: 1e13 + 10 differs from 1e13
 EXACT = 1e-6  # scaled error, up to which a forecast counts as exact
 
 

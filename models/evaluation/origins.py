@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.data.bounds import UNBOUNDED, Bounds, bound_rows
+from models.data.lengths import SeriesLengths
 from models.data.panel import Panel
 from models.data.validation import format_time
 from models.data.windows import histories, take
@@ -52,7 +53,7 @@ class WindowSpan:
     windows: int
 
 
-def plan_for(panel: Panel, horizon: int, season: int) -> BacktestPlan:
+def plan_for(panel: Panel | SeriesLengths, horizon: int, season: int) -> BacktestPlan:
     """Return a plan that holds out a fifth of the median series, at least twice the horizon.
 
     It holds out up to a third if that gives the ``WANTED_RESIDUALS`` that an interval of 95 % needs. There are at most

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from models.evaluation.data_audit import Audit
+from models.evaluation.metrics import relative_error
 from models.evaluation.origins import WindowSpan
 from models.evaluation.refit_check import RefitCheck
 from models.types import JsonObject
@@ -14,6 +15,7 @@ AuditPolicy = Literal["block", "ask", "warn"]
 GateOutcome = Literal["promoted", "kept", "pending"]
 
 MIN_STEPS_TO_ACCEPT = 28
+SMALLEST_GAIN = 0.001  # share of the champion's error; a smaller one is a tie, in which the champion stays
 # Fields of the evidence that decisions of earlier releases do not have.
 PARTS = ("required_windows", "newest", "former", "refit", "audit", "other_dataset", "forced")
 
@@ -22,10 +24,11 @@ PARTS = ("required_windows", "newest", "former", "refit", "audit", "other_datase
 class Policy:
     """Conditions under which a new version replaces the champion.
 
-    ``minimum_gain``: relative reduction of the champion's MASE that is required; ``confidence``: required confidence
-    that the new version is better (0.5 to 1), None for none; ``must_beat_baseline``: require an error not above
-    seasonal naive's; ``approval``: manual if a person makes the final decision. ``former_tolerance``: share by which
-    the error may be larger than the champion's on the champion's own backtest windows, None for any.
+    ``minimum_gain``: relative reduction of the champion's MASE that is required, in any case ``SMALLEST_GAIN``;
+    ``confidence``: required confidence that the new version is better (0.5 to 1), None for none;
+    ``must_beat_baseline``: require an error not above seasonal naive's; ``approval``: manual if a person makes the
+    final decision. ``former_tolerance``: share by which the error may be larger than the champion's on the champion's
+    own backtest windows, None for any.
 
     ``audit``: effect of new points that differ from the past of their series: ``block`` trains nothing, ``ask`` leaves
     the decision to a person, ``warn`` lists the differences. ``accept_after``: steps after which a moved level with an
@@ -76,7 +79,8 @@ class Evidence:
 
     ``required_windows``: set if fewer ``windows`` than this are new to both. ``newest``: the span of the compared
     windows. ``former``: the comparison on the champion's own. ``refit``: the comparison of the served version with the
-    compared one. ``other_dataset``: the champion was trained on another data set; ``forced``: it is compared anyway.
+    compared one. ``other_dataset``: the champion was trained on another data set; ``forced``: it is compared anyway,
+    and the findings of the ``audit`` are listed but not obeyed.
     """
 
     champion: int | None = None
@@ -98,13 +102,14 @@ class Evidence:
 
     @property
     def gain(self) -> float | None:
-        """Return the relative reduction of the champion's error; with skills, errors are relative to the baseline."""
+        """Return the relative reduction of the champion's error; with skills, errors are relative to the baseline.
+
+        Two exact forecasts are equal, however their rounding differs.
+        """
         if self.ours is None or self.theirs is None or not (math.isfinite(self.ours) and math.isfinite(self.theirs)):
             return None
         ours, theirs = (self.ours, self.theirs) if self.measure == "MASE" else (1 - self.ours, 1 - self.theirs)
-        if theirs <= 0:
-            return 0.0 if ours >= theirs else 1.0
-        return 1 - ours / theirs
+        return 1 - relative_error(ours, theirs)
 
     def to_json(self) -> JsonObject:
         """Return the numbers as JSON values, including ``gain``; without the parts that do not exist."""
@@ -125,12 +130,13 @@ def decide(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Ve
     """Apply ``policy`` to ``evidence`` and return the decision.
 
     The first version of a model is promoted even if it does not beat seasonal naive: without a champion the model
-    cannot answer, and its answers state its skill. The same holds for a version that replaces an unusable champion.
+    cannot answer, and its answers state its skill. The same holds for a version that replaces an unusable champion. But
+    no version is promoted against the audit: numbers of a broken sensor are no better for being wanted or needed.
 
     Args:
         policy: the conditions.
         evidence: the comparison.
-        promote: ``if_better``; ``always`` and ``never`` override the policy.
+        promote: ``if_better``; ``always`` omits the comparison, not the audit; ``never`` keeps the champion.
     """
     outcome, reason = _decide(policy, evidence, promote)
     if evidence.refit is not None and not evidence.refit.kept:
@@ -140,15 +146,20 @@ def decide(policy: Policy, evidence: Evidence, promote: str = "if_better") -> Ve
 
 def _decide(policy: Policy, evidence: Evidence, promote: str) -> tuple[GateOutcome, str]:
     """Return the outcome and its reason."""
-    if promote != "if_better":
-        return "promoted" if promote == "always" else "kept", f"the job says to promote {promote}"
-    objection = _objection(policy, evidence)
+    findings = open_findings(evidence.audit)
+    if findings is not None and policy.audit == "block" and not evidence.forced:
+        return "kept", findings
+    said = None if promote == "if_better" else f"the job says to promote {promote}"
+    if said is not None and promote == "never":
+        return "kept", said
+    objection = _objection(policy, evidence) if said is None else None
     if objection is not None:
         return "kept", objection
-    findings = open_findings(evidence.audit)
-    reason = _merit(evidence) if findings is None else f"{_merit(evidence)}; but {findings}"
-    asks = findings is not None and policy.audit == "ask" and evidence.usable
-    if policy.approval == "manual" or asks:
+    reason = said or _merit(evidence)
+    if findings is not None:
+        reason += f"; {findings}; 'force' is given" if evidence.forced else f"; but {findings}"
+    asks = findings is not None and policy.audit == "ask" and not evidence.forced
+    if asks or (said is None and policy.approval == "manual"):
         return "pending", f"{reason}; it waits for approval"
     return "promoted", reason
 
@@ -168,8 +179,10 @@ def _objection(policy: Policy, evidence: Evidence) -> str | None:
     if gain is None or obstacle is not None:
         unknown = f"the two cannot be compared on these data, version {evidence.champion} stays; move the alias by hand"
         return obstacle or unknown
-    if gain <= 0:
-        return _comparison(evidence, "not below", "not above")
+    if gain < SMALLEST_GAIN:
+        if gain <= 0:
+            return _comparison(evidence, "not below", "not above")
+        return f"{_merit(evidence)}; but a gain of less than {SMALLEST_GAIN:.1%} is a tie, in which the champion stays"
     if gain < policy.minimum_gain:
         return f"{_merit(evidence)}; that is a gain of {gain:.2%}, less than the required {policy.minimum_gain:.2%}"
     doubt = _worse_before(policy.former_tolerance, evidence.former)
@@ -186,8 +199,6 @@ def _obstacle(policy: Policy, evidence: Evidence) -> str | None:
     if evidence.other_dataset and not evidence.forced:
         remedy = "give 'force' to let this version replace it, or move the alias by hand"
         return f"{name} was trained on another data set; {remedy}"
-    if policy.audit == "block" and (findings := open_findings(evidence.audit)) is not None:
-        return findings
     if evidence.required_windows is None:
         return None
     new = f"{evidence.windows} windows lie after the data that {name} was trained on"
@@ -242,4 +253,4 @@ def _comparison(evidence: Evidence, below: str, above: str) -> str:
     if evidence.measure == "MASE":
         both = f"MASE {evidence.ours:.4g} is {below} the {evidence.theirs:.4g} of {name}"
         return f"{both} on windows that neither was trained on"
-    return f"skill {evidence.ours:.4g} is {above} the {evidence.theirs:.4g} of {name}, each in its own backtest"
+    return f"skill {evidence.ours:z.4g} is {above} the {evidence.theirs:z.4g} of {name}, each in its own backtest"

@@ -58,5 +58,5 @@ def print_table(columns: Sequence[str], rows: Sequence[JsonMapping], output: str
 
 
 def format_skill(skill: float | None) -> str:
-    """Return a skill in percent, as 12.5 %."""
-    return "unknown" if skill is None else f"{100 * skill:.1f} %"
+    """Return a skill in percent, as 12.5 %; one that rounds to 0 has no sign."""
+    return "unknown" if skill is None else f"{100 * skill:z.1f} %"

@@ -50,5 +50,5 @@ def describe_progress(progress: JobProgress) -> str:
     if progress.validation_loss is not None:
         parts.append(f"validation loss {progress.validation_loss:.3f}")
     if progress.validation_skill is not None:
-        parts.append(f"skill so far {progress.validation_skill:+.3f}")
+        parts.append(f"skill so far {progress.validation_skill:+z.3f}")
     return ", ".join(parts)

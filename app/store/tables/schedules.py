@@ -84,7 +84,8 @@ class Heartbeat(Base):
 class Decision(Owned, Base):
     """Decision about a version: promoted, kept, pending (waits for a person), approved or rejected.
 
-    ``numbers`` are its evidence, ``policy`` is its rule.
+    ``numbers`` are its evidence, ``policy`` is its rule. ``version_id`` is NULL for a job that trained nothing, because
+    its new rows differed from the past.
     """
 
     __tablename__ = "decisions"
@@ -92,7 +93,7 @@ class Decision(Owned, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
-    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
+    version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id"))
     schedule_id: Mapped[int | None]
     verdict: Mapped[str]
     reason: Mapped[str]

@@ -11,7 +11,7 @@ import pytest
 from app.planning.schedule_answers import firing_answers
 from app.planning.schedules import SchedulePlanner
 from app.store import firings, jobs, tasks
-from app.store.outcomes import Outcome, finish_job
+from app.store.outcomes import Outcome, Ruling, finish_job
 from app.store.quality import quality_of
 from app.store.tables import Firing
 from app.work.scheduler import SchedulerDependencies, tick
@@ -222,7 +222,8 @@ def test_a_schedule_says_why_its_last_firing_made_no_champion(house: House) -> N
     with house.database.write() as session:
         job = jobs.claim(session, "w1", 600.0)
         assert job is not None
-        outcome = Outcome(result={"verdict": "kept", "reason": "the new rows differ from the past"})
+        ruling = Ruling(verdict="kept", reason="the new rows differ from the past", numbers={"champion": 1})
+        outcome = Outcome(result={"verdict": ruling.verdict, "reason": ruling.reason}, ruling=ruling)
         finish_job(session, tasks.task(session, job.tenant_id, job_id, job.token), outcome)
     last = acme.get("/v1/schedules/nightly")["last_firing"]
     assert (last["job_state"], last["verdict"], last["reason"]) == (
@@ -231,6 +232,13 @@ def test_a_schedule_says_why_its_last_firing_made_no_champion(house: House) -> N
         "the new rows differ from the past",
     )
     assert acme.get("/v1/schedules/nightly/firings")["items"] == [last]
+    [decision] = acme.get("/v1/models/demand/decisions")["items"]
+    assert (decision["version"], decision["schedule"], decision["verdict"]) == (None, "nightly", "kept")
+    assert (decision["reason"], decision["numbers"], decision["decided_by"]) == (
+        last["reason"],
+        {"champion": 1},
+        job_id,
+    )
 
 
 FIRINGS = {

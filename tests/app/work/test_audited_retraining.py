@@ -1,14 +1,19 @@
 """Retraining on rows that differ from the past: the champion that forecasts well is not replaced unasked."""
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pytest
 
-from app.store import datasets, panels, registry
+from app.store import datasets, decisions, panels, registry
 from app.store.db import Database
 from app.store.tables import Job
+from app.work.job_context import DatabaseJobContext
 from app.work.refit import RefitGuard
 from app.work.runner import ExitStatus
 from app.work.train import train
+from models.data.panel import Panel
 from models.evaluation.promotion import Policy
 from models.forecasting.forecaster import Forecaster
 from models.types import Floats
@@ -55,6 +60,54 @@ def test_with_the_policy_block_nothing_is_trained(sqlite: Database) -> None:
     assert "more values are 0 in 1 of 1 series" in job.result["reason"]
     assert [finding["code"] for finding in job.result["audit"]["findings"]] == ["zeros", "spread"]
     assert [version.number for version in versions(sqlite, job)] == [1]
+    with sqlite.read() as session:
+        [(decision, number)] = decisions.list_page(session, job.tenant_id, "demand", None, 9)
+    assert (decision.verdict, decision.reason, number) == ("kept", job.result["reason"], None)
+    assert (decision.decided_by, decision.policy["audit"]) == (job.id, "block")
+    assert (decision.numbers["champion"], decision.numbers["windows"]) == (1, 0)
+    assert decision.numbers["audit"] == job.result["audit"]
+
+
+@pytest.mark.parametrize("promote", ["always", "never"])
+def test_the_policy_block_holds_for_a_job_without_a_comparison(sqlite: Database, promote: str) -> None:
+    job = retrained(sqlite, np.zeros(NEW), gate=Policy(audit="block"), promote=promote)
+    assert job.result is not None
+    assert (job.version_id, job.result["verdict"], champion_of(sqlite, job)) == (None, "kept", 1)
+
+
+@pytest.mark.parametrize("order", [{"force": True, "gate": Policy(audit="block")}, {"gate": Policy(audit="warn")}])
+def test_with_force_or_the_policy_warn_a_version_is_promoted_and_the_reason_lists_the_findings(
+    sqlite: Database, order: dict[str, object]
+) -> None:
+    job = retrained(sqlite, np.zeros(NEW), promote="always", **order)
+    assert job.result is not None
+    assert (job.result["verdict"], champion_of(sqlite, job)) == ("promoted", 2)
+    assert "more values are 0 in 1 of 1 series" in job.result["reason"]
+
+
+class Counting(DatabaseJobContext):
+    """Counts how often the content of each revision is loaded."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.loaded: Counter[int] = Counter()
+
+    def load_panel(self, revision_id: int) -> Panel:
+        self.loaded[revision_id] += 1
+        return super().load_panel(revision_id)
+
+
+def test_a_retrain_loads_its_own_revision_and_that_of_the_champion_once(sqlite: Database) -> None:
+    before = panel_of(WEEKS[:OLD])
+    revision = keep(sqlite, before)
+    crown(sqlite, revision)
+    rows = panel_of(WEEKS[OLD:], start=str(before.timestamp(0, OLD))[:10])
+    with sqlite.write() as session:
+        grown = datasets.append(session, revision.tenant_id, "sales", 1, panels.new_revision(rows, before), "cli")
+    queue(sqlite, grown, refit=True)
+    context = Counting(sqlite, context_of(sqlite, claim(sqlite)).job)
+    train(context)
+    assert context.loaded == {revision.id: 1, grown.id: 1}
 
 
 def test_honest_rows_are_trained_on_and_promoted_as_before(sqlite: Database) -> None:

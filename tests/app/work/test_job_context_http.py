@@ -274,6 +274,7 @@ def test_an_outcome_survives_its_encoding() -> None:
     for outcome in (
         Outcome(),
         Outcome(result={"a": [1, None]}),
+        Outcome(result={"a": 1}, ruling=Ruling(verdict="kept", reason="the new rows differ", numbers={"windows": 0})),
         Outcome(version=candidate()),
         Outcome(version=imported),
     ):

@@ -38,6 +38,8 @@ def codes(found: Audit) -> set[AuditCode]:
 BROKEN: dict[str, tuple[Floats, AuditCode]] = {
     "noise of the same mean and spread": (RANDOM.normal(GOOD.mean(), GOOD.std(), NEW), "season"),
     "zeros": (np.zeros(NEW), "zeros"),
+    "the same values in another order": (np.random.default_rng(1).permutation(HONEST), "season"),
+    "noise in the last third": (np.concatenate([HONEST[:80], RANDOM.normal(GOOD.mean(), GOOD.std(), 40)]), "season"),
     "a stuck value": (np.full(NEW, GOOD[-1]), "stuck"),
     "another unit": (1_000 * HONEST, "unit"),
     "another unit that is smaller": (HONEST / 100, "unit"),
@@ -130,12 +132,20 @@ def test_new_series_series_without_new_points_and_short_series_are_not_checked()
     assert audit(panel, np.array([100, 0, 9]), 7, 28) == Audit(checked=0, points=30)
 
 
-def test_a_change_of_the_unit_of_all_values_changes_no_finding() -> None:
+@pytest.mark.parametrize("unit", [1e-15, 1e-12, 2.0**-40, 1e6, 1e12, 2.0**40, 1e13])
+def test_a_change_of_the_unit_of_all_values_changes_no_finding(unit: float) -> None:
     for new, _ in BROKEN.values():
-        small, large = grown(new), grown(1e6 * new, 1e6 * GOOD)
-        assert [replace(each, before=0, after=0, limit=0) for each in small.findings] == [
-            replace(each, before=0, after=0, limit=0) for each in large.findings
+        usual, changed = grown(new), grown(unit * new, unit * GOOD)
+        assert [replace(each, before=0, after=0, limit=0) for each in usual.findings] == [
+            replace(each, before=0, after=0, limit=0) for each in changed.findings
         ]
+    assert grown(unit * HONEST, unit * GOOD).findings == ()
+
+
+def test_noise_on_a_large_level_is_found_as_noise_on_a_small_one() -> None:
+    assert grown(1e13 + BROKEN["noise of the same mean and spread"][0], 1e13 + GOOD).open
+    assert grown(1e13 + np.full(NEW, 50.0), 1e13 + GOOD).open
+    assert grown(1e13 + HONEST, 1e13 + GOOD).findings == ()
 
 
 @given(

@@ -173,3 +173,19 @@ def test_naive2_is_that_of_m4(m4, dataset):
     season, histories, theirs = columns_of(m4, dataset, "Naive2")
     ours = np.stack([naive2(history, theirs.shape[1], season) for history in histories])
     assert ours == pytest.approx(theirs, rel=1e-8)
+
+
+@given(st.integers(-40, 40), st.integers(0, 9))
+def test_scaled_errors_do_not_depend_on_the_unit_of_the_values(power, seed):
+    unit, values = 2.0**power, np.random.default_rng(seed).normal(size=40)
+    history, actual, forecast = values[:30], values[30:35][None], values[35:][None]
+    scales = [np.array([metrics.naive_scale(factor * history, 7)]) for factor in (1.0, unit)]
+    assert scales[1] == unit * scales[0]
+    assert metrics.mase(unit * actual, unit * forecast, scales[1]) == metrics.mase(actual, forecast, scales[0])
+    assert metrics.squared_scale(unit * history, 1) == unit**2 * metrics.squared_scale(history, 1)
+    assert metrics.error_unit(unit * history, 50) == unit * metrics.error_unit(history, 50)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-15, 1e6, 1e13])
+def test_differences_of_values_far_from_0_are_no_rounding(level):
+    assert metrics.naive_scale(level + np.array([10.0, 20.0, 30.0, 10.0, 20.0]), 1) == 12.5

@@ -25,6 +25,28 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str, str, str]] = {
         "kept",
         "MASE 1.25 is not below the 1.25 of version 3 on windows that neither was trained on",
     ),
+    "a tie": (
+        {},
+        {**BETTER, "ours": 1.25 * (1 - 8.8e-10)},
+        "if_better",
+        "kept",
+        "MASE 1.25 is below the 1.25 of version 3 on windows that neither was trained on; but a gain of less than 0.1% "
+        "is a tie, in which the champion stays",
+    ),
+    "a gain that is no tie": (
+        {},
+        {**BETTER, "ours": 1.0, "theirs": 1.0020},
+        "if_better",
+        "promoted",
+        "MASE 1 is below the 1.002 of version 3 on windows that neither was trained on",
+    ),
+    "two exact versions, whose rounding differs": (
+        {},
+        {**BETTER, "ours": 1e-16, "theirs": 4e-16},
+        "if_better",
+        "kept",
+        "MASE 1e-16 is not below the 4e-16 of version 3 on windows that neither was trained on",
+    ),
     "a gain that is too small": (
         {"minimum_gain": 0.5},
         BETTER,
@@ -222,6 +244,37 @@ def test_new_rows_that_differ_from_the_past_block_ask_or_warn(policy: Any, outco
     assert verdict.numbers["audit"]["findings"][0]["code"] == "level"
     accepted = decide(Policy(audit=policy), Evidence(**BETTER, audit=audited(accepted=True)))
     assert (accepted.outcome, accepted.reason) == ("promoted", MERIT)
+
+
+UNUSABLE = "version 3 can no longer be used"
+ALWAYS = "the job says to promote always"
+
+
+@pytest.mark.parametrize(
+    ("policy", "promote", "usable", "outcome", "reason"),
+    [
+        ("block", "always", True, "kept", SAID),
+        ("ask", "always", True, "pending", f"{ALWAYS}; but {SAID}; it waits for approval"),
+        ("warn", "always", True, "promoted", f"{ALWAYS}; but {SAID}"),
+        ("block", "if_better", False, "kept", SAID),
+        ("ask", "if_better", False, "pending", f"{UNUSABLE}; but {SAID}; it waits for approval"),
+        ("warn", "if_better", False, "promoted", f"{UNUSABLE}; but {SAID}"),
+        ("ask", "never", True, "kept", "the job says to promote never"),
+    ],
+)
+def test_the_audit_holds_without_a_comparison_too(
+    policy: Any, promote: str, usable: bool, outcome: str, reason: str
+) -> None:
+    evidence = Evidence(champion=3, usable=usable, audit=audited())
+    verdict = decide(Policy(audit=policy), evidence, promote)
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize("policy", ["block", "ask"])
+@pytest.mark.parametrize(("promote", "merit"), [("always", ALWAYS), ("if_better", MERIT)])
+def test_force_promotes_against_the_audit_and_the_reason_says_so(policy: Any, promote: str, merit: str) -> None:
+    verdict = decide(Policy(audit=policy), Evidence(**BETTER, audit=audited(), forced=True), promote)
+    assert (verdict.outcome, verdict.reason) == ("promoted", f"{merit}; {SAID}; 'force' is given")
 
 
 def test_a_refit_that_is_not_kept_is_part_of_the_reason() -> None:

@@ -100,3 +100,9 @@ def test_without_the_overlap_equal_forecasters_would_differ_too_often() -> None:
 def test_a_forecaster_that_is_better_by_a_standard_deviation_is_found() -> None:
     gains = overlapping(60, 4) + 0.5  # the mean of four errors has half the spread of one
     assert np.mean([confidence(one, 4) >= 0.9 for one in gains]) >= 0.9
+
+
+@given(st.integers(-40, 40), st.integers(5, 40), st.integers(1, 12), st.integers(0, 9))
+def test_the_confidence_does_not_depend_on_the_unit_of_the_gains(power: int, n: int, overlap: int, seed: int) -> None:
+    gains = np.random.default_rng(seed).normal(0.2, 1, size=n)
+    assert confidence(2.0**power * gains, overlap) == confidence(gains, overlap)
