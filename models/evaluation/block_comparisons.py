@@ -54,8 +54,9 @@ def compare_shares(old: BlockStatistics, now: BlockStatistics) -> dict[AuditCode
 
 def compare_variation(old: BlockStatistics, now: BlockStatistics) -> dict[AuditCode, BlockTest]:
     """Return the tests of noise, season and spread. A larger level explains a larger spread and noise."""
-    growth = np.log(np.fmax(1.0, _ratios(now.magnitude, _largest(old.magnitude))))
-    floor = max(FLOOR * np.nan_to_num(_largest(old.spread)), ROUNDING * np.nan_to_num(_largest(old.magnitude)))
+    largest, widest = float(np.fmax.reduce(old.magnitude)), float(np.fmax.reduce(old.spread))
+    growth = np.log(np.fmax(1.0, _ratios(now.magnitude, largest)))
+    floor = float(np.nanmax([0.0, FLOOR * widest, ROUNDING * largest]))
     tests: dict[AuditCode, BlockTest] = {}
     if floor > 0:
         tests["noise"] = _compare_logs(old.error, now.error, NOISE, floor, growth)
@@ -69,7 +70,7 @@ def compare_variation(old: BlockStatistics, now: BlockStatistics) -> dict[AuditC
 def compare_unit(old: BlockStatistics, now: BlockStatistics, moved: NDArray[np.bool_]) -> BlockTest:
     """Return the test of the magnitude: far from that of every past block, or moved by about a power of ten."""
     usual = _usual(old.magnitude[-MIN_PAST:])
-    largest, smallest = _largest(old.magnitude), _smallest(old.magnitude)
+    largest, smallest = float(np.fmax.reduce(old.magnitude)), float(np.fmin.reduce(old.magnitude))
     far = (now.magnitude > UNIT_LIMIT * largest) | (now.magnitude < smallest / UNIT_LIMIT)
     tens = np.log10(_ratios(now.magnitude, usual))
     near_ten = (np.abs(tens - np.rint(tens)) <= POWER_OF_TEN) & (np.rint(tens) != 0) & moved
@@ -93,18 +94,6 @@ def _usual(values: Floats) -> float:
     """Return the median without NaN; 0 if there are only NaN."""
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else 0.0
-
-
-def _largest(values: Floats) -> float:
-    """Return the largest value without NaN; NaN if there are only NaN: then no value is above it."""
-    known = values[~np.isnan(values)]
-    return float(known.max()) if len(known) else np.nan
-
-
-def _smallest(values: Floats) -> float:
-    """Return the smallest value without NaN; NaN if there are only NaN: then no value is below it."""
-    known = values[~np.isnan(values)]
-    return float(known.min()) if len(known) else np.nan
 
 
 def compare_level(old: BlockStatistics, now: BlockStatistics) -> BlockTest:

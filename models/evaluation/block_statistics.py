@@ -65,7 +65,7 @@ def blocks_of(past: Floats, new: Floats, length: int, season: int) -> tuple[Bloc
 
 def _statistics(values: Floats, errors: Floats, starts: Ints, length: int) -> BlockStatistics:
     """Return the statistics of the blocks of ``values`` and of their pattern ``errors`` at ``starts``."""
-    repeated = (values == _lagged(values, 1)) & (values != 0)
+    repeated = np.append(False, values[1:] == values[:-1]) & (values != 0)
     at = starts[:, None] + np.arange(length)
     blocks, missing = values[at], np.isnan(values[at])
     observed = np.maximum(1, (~missing).sum(axis=1))
@@ -83,11 +83,6 @@ def _statistics(values: Floats, errors: Floats, starts: Ints, length: int) -> Bl
         error=error,
         unexplained=np.divide(error, distance, out=np.full(len(error), np.nan), where=distance > 0),
     )
-
-
-def _lagged(values: Floats, lag: int) -> Floats:
-    """Return the value ``lag`` points before each, NaN where there is none."""
-    return np.concatenate([np.full(min(lag, len(values)), np.nan), values[:-lag]])
 
 
 def _distance(values: Floats) -> Floats:

@@ -4,8 +4,6 @@ The prediction is linear in the values one and two steps and one season before. 
 follow the past: those of noise, or of another series, are larger than the values are far from their own level.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from models.types import Floats
@@ -21,7 +19,9 @@ def pattern_errors(values: Floats, known: int, season: int) -> Floats:
     It is NaN if the value or one of those before it is missing, and everywhere if too few are known to fit anything.
     """
     errors = np.full(len(values), np.nan)
-    lags = _lags(known, season)
+    # The most useful steps first, and as many as can be fitted.
+    lags = [lag for lag in dict.fromkeys((1, season, 2, season + 1)) if lag <= known // 4]
+    lags = lags[: (known - max(lags, default=0)) // MIN_PAIRS]
     if not lags or np.isnan(values[:known]).all():
         return errors
     centred = values - np.nanmedian(values[:known])
@@ -31,29 +31,19 @@ def pattern_errors(values: Floats, known: int, season: int) -> Floats:
     return errors if coefficients is None else centred - before @ coefficients
 
 
-def _lags(known: int, season: int) -> Sequence[int]:
-    """Return the steps between a value and those that predict it, the most useful first, as many as can be fitted."""
-    lags = [lag for lag in dict.fromkeys((1, season, 2, season + 1)) if lag <= known // 4]
-    return lags[: (known - max(lags, default=0)) // MIN_PAIRS]
-
-
 def _fit(before: Floats, values: Floats) -> Floats | None:
     """Return the coefficients of ``values`` (n,) on ``before`` (n, k); None if there are too few pairs or only zeros.
 
     Pairs with a value far from the level count less, so that outliers do not decide.
     """
     count, lags = before.shape
-    size = _usual_size(values) if count >= MIN_PAIRS * lags / 2 else 0.0
-    if size == 0:
+    if count < MIN_PAIRS * lags / 2 or not values.any():
         return None
+    sizes = np.abs(values)
+    size = OUTLIER * float(np.median(sizes)) or float(sizes.mean())
     before, values = before / size, values / size
     largest = np.maximum(np.abs(before).max(axis=1), np.abs(values))
     weighted = before / np.maximum(1.0, largest)[:, None] ** 2
     square = weighted.T @ before
     ridge = RIDGE * max(float(np.trace(square)) / lags, 1.0) * np.eye(lags)
     return np.asarray(np.linalg.solve(square + ridge, weighted.T @ values))
-
-
-def _usual_size(values: Floats) -> float:
-    """Return a size that few of ``values`` (n,) exceed, 0 if all are 0."""
-    return OUTLIER * float(np.median(np.abs(values))) or float(np.abs(values).mean())
