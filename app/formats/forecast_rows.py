@@ -24,15 +24,17 @@ def series_rows(forecast: Forecast) -> list[dict[str, Any]]:
     starts_us = forecast.starts.astype(np.int64).tolist()
     steps = forecast.median.shape[1]
     encode = _encoded_stamps if steps <= MAX_CACHED_STEPS else _encoded_stamps.__wrapped__
-    points = zip(forecast.ids, starts_us, forecast.median.tolist(), forecast.mean.tolist(), strict=True)
+    medians, nothing = forecast.median.tolist(), dict[str, Any]()
+    means = medians if forecast.mean is forecast.median else forecast.mean.tolist()
+    points = zip(forecast.ids, starts_us, medians, means, strict=True)
     return [
         {
             "unique_id": unique_id,
             "ds": encode(start_us, forecast.freq, steps, forecast.utc),
             "median": median,
             "mean": mean,
-            "intervals": {level: {"lo": lo[i], "hi": hi[i]} for level, lo, hi in bounds},
-            "quantiles": {quantile: values[i] for quantile, values in quantiles},
+            "intervals": {level: {"lo": lo[i], "hi": hi[i]} for level, lo, hi in bounds} if bounds else nothing,
+            "quantiles": {quantile: values[i] for quantile, values in quantiles} if quantiles else nothing,
         }
         for i, (unique_id, start_us, median, mean) in enumerate(points)
     ]

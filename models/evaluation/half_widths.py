@@ -30,6 +30,8 @@ class HalfWidths(NamedTuple):
 
     def at(self, radii: Floats) -> Floats:
         """Return the half-widths at the scores ``radii`` (H,) of the steps, (B, H); NaN where a radius is NaN."""
+        if self.scores is UNIT_SCORE:
+            return self.sizes[..., 0] * radii
         weights = _weights(self.scores.tobytes(), radii.tobytes())
         return np.asarray(np.einsum("bhk,hk->bh", self.sizes, weights))
 
@@ -43,14 +45,12 @@ class HalfWidths(NamedTuple):
             return np.asarray(passed @ np.diff(self.scores, prepend=0.0) + beyond)
 
     def after(self, trained: int, horizon: int, measured: bool) -> "HalfWidths":
-        """Return the half-widths of ``horizon`` steps, with others beyond the ``trained`` ones.
+        """Return the half-widths of more than the ``trained`` steps, with others beyond these.
 
         A network that is rolled forward gives its first step's quantiles again, as if the values it reads were known.
         The mean of the trained steps takes their place, if radii were ``measured`` for it; else the half-width of the
         last trained step grows with the root of the step, as for a random walk.
         """
-        if horizon <= trained:
-            return self
         own = np.broadcast_to(self.sizes, (len(self.sizes), max(trained, self.sizes.shape[1]), self.sizes.shape[2]))
         if measured:
             mean = own[:, :trained].mean(axis=1, keepdims=True)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.masks import has_all, has_any
 from models.errors import InputError
 from models.evaluation.half_widths import Sides, sides_of
 from models.evaluation.horizon_parts import PARTS, parts_of
@@ -28,7 +29,6 @@ from models.types import Floats, Ints
 
 __all__ = ["LEVELS", "Basis", "Calibration", "Interval", "Prediction", "Rolled", "band", "calibrate"]
 
-NO_WIDTH = np.zeros((1, 1))
 MIN_HALF_WIDTH = 1e-4  # window units: exact forecasts of varying data keep a width
 # Standard deviation of a normal value over its mean absolute deviation, the unit of a window.
 DEVIATION = math.sqrt(math.pi / 2)
@@ -69,7 +69,7 @@ class Calibration:
     @property
     def highest_level(self) -> int:
         """Return the highest level, in percent, for which there are enough residuals; 0 if none."""
-        return int(min(99, np.floor(100 * self.count / (self.count + 1))))
+        return min(99, 100 * self.count // (self.count + 1))
 
     def check_level(self, level: int, constant: bool = False) -> None:
         """Refuse a level that no forecast can have, or none of windows that are not all ``constant``.
@@ -135,17 +135,21 @@ class Calibration:
             clip, unbounded = prediction.bounds.clip, self.intervals(prediction._replace(bounds=None), levels)
             return {level: Interval(clip(lo), clip(hi)) for level, (lo, hi) in unbounded.items()}
         wanted, constant = sorted(set(levels)), prediction.spread == 0
+        is_constant = has_all(constant)
         for level in wanted:
-            self.check_level(level, constant=bool(constant.all()))
-        if constant.all():
+            self.check_level(level, is_constant)
+        if is_constant:
             return {level: Interval(prediction.median, prediction.median) for level in wanted}
         made: dict[int, Interval] = {}
-        basis, varies = prediction.basis, None if not constant.any() else ~constant
-        least = np.maximum(MIN_HALF_WIDTH * basis.unit, ROUNDING * np.abs(basis.apply(prediction.median)))
-        for level, sides in zip(wanted, self.half_widths(prediction, wanted), strict=True):
-            lo, hi = (self._widen(side, np.maximum(least, _usual_half_width(basis, level))) for side in sides)
+        basis, varies = prediction.basis, ~constant if has_any(constant) else None
+        middle = basis.apply(prediction.median)
+        least = np.maximum(MIN_HALF_WIDTH * basis.unit, ROUNDING * np.abs(middle))
+        for level, (down, up) in zip(wanted, self.half_widths(prediction, wanted), strict=True):
+            enough = _usual_least(least, basis, level)
+            lo = self._widen(down, enough)
+            hi = lo if up is down else self._widen(up, enough)
             half = Interval(lo, hi) if varies is None else Interval(lo * varies, hi * varies)
-            made[level] = self._to_data(prediction, half, made[max(made)] if made else None)
+            made[level] = self._to_data(prediction, middle, half, made[max(made)] if made else None)
         return made
 
     def half_widths(self, prediction: Prediction, levels: Sequence[int]) -> Iterator[tuple[Floats, Floats]]:
@@ -154,7 +158,8 @@ class Calibration:
         down, up = _sides(prediction, len(self.radii), self.measured_beyond)
         for level in levels:
             radii = self.radius(level, horizon)
-            yield down.at(radii), up.at(radii)
+            below = down.at(radii)
+            yield below, below if up is down else up.at(radii)
 
     def needed_scales(self, prediction: Prediction, actual: Floats) -> Iterator[Floats]:
         """Yield for each level up to the highest the factor of its radii that just reaches ``actual``, (B, H)."""
@@ -170,7 +175,7 @@ class Calibration:
             half[:, last:] = np.maximum.accumulate(half[:, last:], axis=1)
         return half
 
-    def _to_data(self, prediction: Prediction, half: Interval, inner: Interval | None) -> Interval:
+    def _to_data(self, prediction: Prediction, middle: Floats, half: Interval, inner: Interval | None) -> Interval:
         """Return the bounds at half-widths of transformed values; of data in which widths keep the order that they had.
 
         Where the median of a positive series falls, so does the width of an interval of a given ratio: beyond the
@@ -179,7 +184,6 @@ class Calibration:
         basis, median, last = prediction.basis, prediction.median, len(self.radii) - 1
         if not basis.is_transformed:
             return Interval(median - half.lo, median + half.hi)
-        middle = basis.apply(median)
         lo = np.minimum(basis.change.invert(middle - half.lo), median)
         hi = np.maximum(basis.change.invert(middle + half.hi), median)
         if inner is not None:
@@ -190,11 +194,15 @@ class Calibration:
         return Interval(np.where(constant, median, lo), np.where(constant, median, hi))
 
 
-def _usual_half_width(basis: Basis, level: int) -> Floats:
-    """Return half the width within which a usual series stays about its level, (B, 1); 0 for a measured window."""
-    if basis.measured.all():
-        return NO_WIDTH
-    return NormalDist().inv_cdf(0.5 + level / 200) * DEVIATION * np.where(basis.measured, 0.0, basis.unit)
+def _usual_least(least: Floats, basis: Basis, level: int) -> Floats:
+    """Return the least half-widths, (B, H): ``least`` or, for a window that is not measured, those of a usual series.
+
+    The latter is half the width within which such a series stays about its level.
+    """
+    if has_all(basis.measured):
+        return least
+    usual = NormalDist().inv_cdf(0.5 + level / 200) * DEVIATION * np.where(basis.measured, 0.0, basis.unit)
+    return np.maximum(least, usual)
 
 
 class Rolled(NamedTuple):
@@ -230,6 +238,8 @@ def _sides(prediction: Prediction, trained: int, measured_beyond: bool = True) -
     basis, horizon = prediction.basis, prediction.median.shape[1]
     quantiles = None if prediction.quantiles is None else basis.apply(prediction.quantiles)
     sides = sides_of(basis.apply(prediction.median), quantiles, prediction.levels, basis.unit)
+    if horizon <= trained:
+        return sides
     return Sides(*(side.after(trained, horizon, measured_beyond) for side in sides))
 
 

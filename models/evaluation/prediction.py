@@ -125,7 +125,8 @@ class Prediction(NamedTuple):
         """
         if self.bounds is None:
             return self
-        return self._replace(median=self.bounds.clip(self.median), mean=self.bounds.clip(self.mean))
+        median = self.bounds.clip(self.median)
+        return self._replace(median=median, mean=median if self.mean is self.median else self.bounds.clip(self.mean))
 
 
 class Interval(NamedTuple):

@@ -31,7 +31,7 @@ from models.types import Ints, Weights
 MAX_PREDICTED = 1e300
 # Upper bound of a forecast's duration: 1.5 times the frequency's shortest step (business days, long months) + a week.
 MAX_STEP_RATIO, WEEK_DAYS = 1.5, 7.0
-DAY_US = 86_400e6
+DAY_US, MAX_TIME_US = 86_400e6, int(MAX_TIME.astype(np.int64))
 
 
 class Member(NamedTuple):
@@ -241,6 +241,10 @@ def check_covariates(spec: Spec, panel: Panel) -> None:
 
 def beyond_calendar(panel: Panel, at: Ints, horizon: int) -> list[int]:
     """Return the series whose forecast would end after the calendar; only those near its end are computed exactly."""
-    days, left = (at + horizon - 1) * panel.freq.min_days, (MAX_TIME - panel.starts).view(np.int64) / DAY_US
+    starts_us, min_days = panel.starts.astype(np.int64), panel.freq.min_days
+    most_days = (int(at.max(initial=0)) + horizon - 1) * min_days
+    if MAX_STEP_RATIO * most_days + WEEK_DAYS <= (MAX_TIME_US - int(starts_us.max(initial=0))) / DAY_US:
+        return []
+    days, left = (at + horizon - 1) * min_days, (MAX_TIME_US - starts_us) / DAY_US
     near = (MAX_STEP_RATIO * days + WEEK_DAYS > left).nonzero()[0].tolist()
     return [i for i in near if days[i] > left[i] or panel.timestamp(i, int(at[i]) + horizon - 1) > MAX_TIME]

@@ -65,13 +65,14 @@ def split_forecast(
         if unbounded and one.bounds is None:
             notes = (*notes, *(note for i, note in unbounded.items() if rows.start <= i < rows.stop))
         median = bounded.median[rows, steps]
+        mean = median if bounded.mean is bounded.median else bounded.mean[rows, steps]
         forecasts.append(
             Forecast(
                 ids=one.panel.ids,
                 freq=panel.freq,
                 starts=starts[rows],
                 median=median,
-                mean=bounded.mean[rows, steps],
+                mean=mean,
                 intervals={level: intervals[level] for level in sorted(set(one.levels))},
                 quantiles=read_quantiles(one.quantiles, median, intervals),
                 bounds=limits if one.bounds is None else one.bounds,

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.data.calendar import parse_freq
 from models.data.calendar_features import calendar_features, holiday_features, times_of
+from models.data.masks import has_any
 from models.data.panel import Panel
 from models.data.transforms import Change, change_of
 from models.data.windows import take
@@ -289,10 +290,12 @@ def _naive_after(spec: Spec, values: Float32, ends: Ints) -> Float32:
     The last season, if windows hold one, and the last value; 0, the window's level, where there is none.
     """
     period = spec.season if spec.season <= spec.context else 1
-    filled = np.nan_to_num(fill(values, period))
     where = ends[:, None] - period + np.arange(spec.outputs) % period
-    seasonal = np.where(where >= 0, filled[:, np.maximum(where, 0)], 0)
-    if spec.skip_channels == 1:
-        return np.asarray(seasonal[..., None], dtype=np.float32)
-    last = np.nan_to_num(fill(values, 1))[:, ends - 1]
-    return np.stack([seasonal, np.repeat(last[:, :, None], spec.outputs, axis=2)], axis=3, dtype=np.float32)
+    naive = np.empty((len(values), *where.shape, spec.skip_channels), dtype=np.float32)
+    naive[..., 0] = fill(values, period)[:, np.maximum(where, 0)]
+    if has_any(where < 0):
+        naive[:, where < 0, 0] = 0
+    if spec.skip_channels > 1:
+        naive[..., 1] = fill(values, 1)[:, ends - 1, None]
+    naive[np.isnan(naive)] = 0
+    return naive

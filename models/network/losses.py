@@ -55,7 +55,8 @@ def read_quantiles(parameters: Float32, levels: Sequence[float]) -> WindowForeca
     Chernozhukov, Fernández-Val & Galichon, "Quantile and Probability Curves Without Crossing" (2010).
     """
     ordered = np.sort(parameters, axis=-1)
-    return WindowForecast(ordered[..., int(np.argmin(np.abs(np.asarray(levels) - 0.5)))], ordered)
+    nearest = min(range(len(levels)), key=lambda k: abs(levels[k] - 0.5))
+    return WindowForecast(ordered[..., nearest], ordered)
 
 
 def scale_of(raw: Float32) -> Float32:
