@@ -11,7 +11,6 @@ import numpy as np
 
 from models.data.calendar import parse_freq
 from models.data.calendar_features import calendar_features, holiday_features, times_of
-from models.data.masks import has_any
 from models.data.panel import Panel
 from models.data.transforms import Change, change_of
 from models.data.windows import take
@@ -139,10 +138,8 @@ class Batch(NamedTuple):
     @property
     def unit(self) -> Floats:
         """Size of one window unit in data units at the level of the window, (B, 1); 0 for a constant window."""
-        level, spread = self.scale.level, self.scale.spread
-        if level.shape[1] > 1:
-            level = level.mean(axis=1, keepdims=True)
-        return np.abs(self.change.invert(level + spread) - self.change.invert(level))
+        level = self.scale.level if self.scale.level.shape[1] == 1 else self.scale.level.mean(axis=1, keepdims=True)
+        return np.abs(self.change.invert(level + self.scale.spread) - self.change.invert(level))
 
     def to_window(self, future: Floats) -> Float32:
         """Return the values after the window, (B, h), in its units."""
@@ -293,8 +290,7 @@ def _naive_after(spec: Spec, values: Float32, ends: Ints) -> Float32:
     where = ends[:, None] - period + np.arange(spec.outputs) % period
     naive = np.empty((len(values), *where.shape, spec.skip_channels), dtype=np.float32)
     naive[..., 0] = fill(values, period)[:, np.maximum(where, 0)]
-    if has_any(where < 0):
-        naive[:, where < 0, 0] = 0
+    naive[:, where < 0, 0] = 0
     if spec.skip_channels > 1:
         naive[..., 1] = fill(values, 1)[:, ends - 1, None]
     naive[np.isnan(naive)] = 0
