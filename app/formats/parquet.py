@@ -6,6 +6,7 @@ from typing import Any
 from app.formats import arrow_columns
 from app.formats.columns import Table, panel_of
 from app.formats.errors import refusal, too_many
+from app.formats.parquet_pages import check_pages
 from models.data.frequency_choice import FreqChoice
 from models.data.panel import Panel
 from models.errors import excerpt
@@ -36,6 +37,7 @@ def _read(data: bytes, max_rows: int) -> Table:
     _check_size(file)
     kinds = arrow_columns.kinds_of(file.schema_arrow)
     arrow_columns.check_cells(file.metadata.num_rows, len(kinds))
+    check_pages(data, file.metadata, kinds, arrow_columns.MAX_UNPACKED_BYTES)
     # Read texts as dictionaries, so that a repeated text is stored once.
     texts = [name for name, kind in kinds.items() if arrow_columns.is_text(kind)]
     table = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts).read(columns=list(kinds))
