@@ -18,7 +18,7 @@ _STOP, _TRUE, _FALSE, _BYTE, _I64, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 6, 7,
 _UNPACKED_BYTES, _PACKED_BYTES, _DATA, _DATA_V2, _COUNT = 2, 3, 5, 8, 1
 
 
-class Page(NamedTuple):
+class PageSizes(NamedTuple):
     """Declared sizes of one page: bytes with and without compression, and the values of its column."""
 
     unpacked_bytes: int
@@ -49,7 +49,7 @@ def check_pages(data: bytes, metadata: Any, columns: Collection[str], max_bytes:
                 raise refusal("bad_parquet", message, "write the file again")
 
 
-def _pages(data: bytes, chunk: Any) -> Iterator[Page]:
+def _pages(data: bytes, chunk: Any) -> Iterator[PageSizes]:
     starts = [chunk.data_page_offset]
     if chunk.has_dictionary_page and chunk.dictionary_page_offset:
         starts.append(chunk.dictionary_page_offset)
@@ -59,7 +59,7 @@ def _pages(data: bytes, chunk: Any) -> Iterator[Page]:
         raise ValueError("a column is not within the file")
     while at < end:
         fields, at = _Reader(data, at, end).structure()
-        page = Page(_size(fields, _UNPACKED_BYTES), _size(fields, _PACKED_BYTES), _values(fields))
+        page = PageSizes(_size(fields, _UNPACKED_BYTES), _size(fields, _PACKED_BYTES), _values(fields))
         at += page.packed_bytes
         yield page
 
