@@ -19,7 +19,7 @@ from models.training.fit import fit
 from models.training.member_plan import MemberPlan
 from models.training.pipeline import train_pipeline
 from models.training.recipes import suggest, suggest_training
-from models.types import Ints
+from models.types import Floats, Ints
 
 LEVEL = 80  # percent
 
@@ -80,6 +80,14 @@ class Open:
     prediction: Prediction
     learned: Ints
 
+    def arrived(self, panel: Panel, now: dict[int, int], horizon: int) -> Floats:
+        """Return the values that became known by ``now`` of each series, (B, H), and count them as learned from."""
+        known = np.array([now.get(int(i), at) for i, at in zip(self.series, self.at, strict=True)])
+        came, steps = np.clip(known - self.at, self.learned, horizon), np.arange(horizon)
+        new = (steps >= self.learned[:, None]) & (steps < came[:, None])
+        self.learned = came
+        return np.where(new, take(panel.y, panel, self.series, self.at, horizon), np.nan)
+
 
 class Adapting:
     """Predictor with intervals that learn from earlier forecasts; call it in order of time."""
@@ -90,21 +98,18 @@ class Adapting:
 
     def __call__(self, panel: Panel, series: Ints, at: Ints, horizon: int) -> Answer:
         """Return the forecasts at (series, at) with the interval at 80 %."""
-        for said in self._open:
-            self._learn(panel, said, dict(zip(series.tolist(), at.tolist(), strict=True)), horizon)
+        if self._open:
+            self._learn(panel, dict(zip(series.tolist(), at.tolist(), strict=True)), horizon)
         prediction = predict(self._networks, panel, series, at, horizon)
         self._open.append(Open(series, at, prediction, np.zeros_like(at)))
         lo, hi = self._calibration.with_scales(self._state.scales).intervals(prediction, [LEVEL])[LEVEL]
         return Answer(prediction.median, lo, hi)
 
-    def _learn(self, panel: Panel, said: Open, now: dict[int, int], horizon: int) -> None:
-        """Learn from the steps that are known by ``now`` of each series, those beyond the trained ones too."""
-        known = np.array([now.get(int(i), at) for i, at in zip(said.series, said.at, strict=True)])
-        came, steps = np.clip(known - said.at, said.learned, horizon), np.arange(horizon)
-        actual = take(panel.y, panel, said.series, said.at, horizon)
-        new = (steps >= said.learned[:, None]) & (steps < came[:, None])
-        self._state = adapt(self._state, self._calibration, said.prediction, np.where(new, actual, np.nan))
-        said.learned = came
+    def _learn(self, panel: Panel, now: dict[int, int], horizon: int) -> None:
+        """Learn from all steps that became known by ``now`` of each series: they arrived at one moment."""
+        arrived = np.concatenate([said.arrived(panel, now, horizon) for said in self._open])
+        prediction = Prediction.join([said.prediction for said in self._open])
+        self._state = adapt(self._state, self._calibration, prediction, arrived)
 
 
 def fit_only(panel: Panel, fields: FieldValues, training: FieldValues, on_epoch: Callable[[int], None]) -> None:

@@ -11,8 +11,8 @@ which shrink with every moment (Angelopoulos, Barber & Bates, "Online Conformal 
 2024): the calibration comes from a backtest, and the first errors show soonest how far the present differs from it.
 
 Each part of the horizon has scales of its own, because errors may grow faster with the step than in the backtest. All
-parts take the step that the values of the trained steps demand together, and each part a further one for the difference
-that its own values show. Parts that were not observed follow the others, and few values of a part move it little.
+parts move by the coverage of the trained steps together. Each third of these moves further by the difference of its own
+coverage, and the steps beyond them by their own coverage. So a part that was not observed follows the others.
 """
 
 from dataclasses import dataclass
@@ -111,7 +111,8 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
     counts = np.bincount(parts, minlength=len(PARTS))
     in_part = (parts[:, None] == np.arange(len(PARTS))) / np.maximum(counts, 1)  # (values, P): columns take means
     trained = int(counts[:BEYOND].sum())
-    together = np.append(counts[:BEYOND], 0) / max(trained, 1)  # (P,): share of each part in the trained steps
+    is_trained = np.arange(len(PARTS)) < BEYOND
+    together = is_trained * counts / max(trained, 1)  # (P,): share of each part in the values of trained steps
     step, own_steps = _step_sizes(state.moments, trained), _step_sizes(OWN_PRIOR + state.part_moments, counts)
     log_scales, losses = state.log_scales.copy(), np.where(counts[:, None], DISCOUNT, 1.0) * state.losses
     for level, needed in enumerate(calibration.needed_scales(prediction, actual), start=1):
@@ -119,7 +120,7 @@ def adapt(state: Adaptation, calibration: Calibration, prediction: Prediction, a
         losses[:, :, level - 1] += np.maximum(share * excess, (share - 1) * excess) @ in_part
         surplus = (excess > 0) @ in_part - (1 - share) * (counts > 0)  # (K, P): values outside beyond those expected
         common = surplus @ together[:, None]
-        log_scales[:, :, level - 1] += step * common + own_steps * (surplus - common)
+        log_scales[:, :, level - 1] += step * common + own_steps * (surplus - common * is_trained)
     moments, part_moments = state.moments + (trained > 0), state.part_moments + (counts > 0)
     return Adaptation(np.clip(log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE), losses, moments, part_moments)
 

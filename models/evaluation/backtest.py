@@ -4,17 +4,16 @@ Forecasts are made in chunks of windows, so that memory does not grow with their
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.data.bounds import join_bounds
 from models.data.panel import Panel
 from models.data.windows import take
 from models.errors import ModelBroken
 from models.evaluation.baselines import FITTED, QUICK, CannotFit, fitting_cost_s
-from models.evaluation.intervals import Basis, Calibration, Prediction, Rolled, calibrate
+from models.evaluation.intervals import Calibration, Prediction, Rolled, calibrate
 from models.evaluation.mean import MeanCorrection, Residuals, fit_mean
 from models.evaluation.origins import Origins
 from models.evaluation.radii import MAX_REACH
@@ -73,7 +72,8 @@ def evaluate(
     """
     residuals = origins.sample(max(2 * MAX_STATISTICAL, MAX_CALIBRATED // origins.horizon))
     every, others = np.arange(len(origins)), np.setdiff1d(np.arange(len(origins)), residuals)
-    prediction, actuals = _concatenate(predict_windows(predict, origins, residuals)), origins.actuals(residuals)
+    prediction = Prediction.join([part for _, part in predict_windows(predict, origins, residuals)])
+    actuals = origins.actuals(residuals)
     beyond = roll_beyond(predict, origins)
     calibration = calibrate(prediction, actuals.actual, beyond)
     if corrects_mean:
@@ -157,15 +157,6 @@ def predict_windows(predict: Predict, origins: Origins, rows: Ints) -> Iterator[
         if not np.isfinite(made.median).all():
             raise ModelBroken("the network gave NaN or infinity in its backtest; train it again")
         yield part, made
-
-
-def _concatenate(parts: Iterable[tuple[Ints, Prediction]]) -> Prediction:
-    kept = [part for _, part in parts]
-    median, mean, spread = (np.concatenate([part[i] for part in kept]) for i in range(3))
-    quantiles = [part.quantiles for part in kept if part.quantiles is not None]
-    basis = Basis.join([part.basis for part in kept])
-    joined, bounds = np.concatenate(quantiles) if quantiles else None, join_bounds([part.bounds for part in kept])
-    return Prediction(median, mean, spread, joined, kept[0].levels, basis, bounds)
 
 
 def _mean_correction(prediction: Prediction, actuals: Actuals, origin: Ints) -> MeanCorrection:

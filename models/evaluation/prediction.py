@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.bounds import RowBounds
+from models.data.bounds import RowBounds, join_bounds
 from models.data.transforms import UNCHANGED, Change
 from models.types import Floats, Ints
 
@@ -98,6 +98,16 @@ class Prediction(NamedTuple):
     ) -> "Prediction":
         """Return a prediction with quantiles, whose mean is that of the distribution which ``band`` reads from them."""
         return cls(median, quantiles @ mean_weights(tuple(levels)), spread, quantiles, levels, basis)
+
+    @classmethod
+    def join(cls, parts: Sequence["Prediction"]) -> "Prediction":
+        """Return the prediction of the windows of all ``parts``, of the same steps and levels, one after the other."""
+        median, mean, spread = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        quantiles = [part.quantiles for part in parts if part.quantiles is not None]
+        basis, bounds = Basis.join([part.basis for part in parts]), join_bounds([part.bounds for part in parts])
+        return cls(
+            median, mean, spread, np.concatenate(quantiles) if quantiles else None, parts[0].levels, basis, bounds
+        )
 
     @property
     def basis(self) -> Basis:

@@ -24,9 +24,10 @@ from benchmarks.accuracy.protocol import (
 from benchmarks.accuracy.report import rows
 from benchmarks.accuracy.tasks import Crew, Task, noted, tasks
 from benchmarks.data import Dataset, datasets, panel_of
-from benchmarks.learn import Recipe, Teacher
+from benchmarks.learn import Open, Recipe, Teacher
 from models.data.calendar import Freq
 from models.data.panel import Panel
+from models.evaluation.intervals import Prediction
 from models.types import Floats, Ints
 from tests.benchmarks.test_data import SHARED, needs_data
 
@@ -272,3 +273,12 @@ def test_the_library_speaks_the_words_of_the_protocols(held: int | None) -> None
         assert (said.median < said.hi).all()
     else:
         np.testing.assert_array_equal(said.lo, said.hi)
+
+
+def test_each_value_arrives_once() -> None:
+    days = panel(np.arange(10.0), np.arange(10.0) + 100)
+    flat = Prediction.of_points(np.zeros((2, 3)), np.ones((2, 1)))
+    said = Open(np.array([0, 1]), np.array([5, 5]), flat, np.zeros(2, dtype=np.int64))
+    np.testing.assert_array_equal(said.arrived(days, {0: 7, 1: 5}, 3), [[5, 6, np.nan], [np.nan] * 3])
+    np.testing.assert_array_equal(said.arrived(days, {0: 9}, 3), [[np.nan, np.nan, 7], [np.nan] * 3])
+    np.testing.assert_array_equal(said.arrived(days, {0: 9, 1: 6}, 3), [[np.nan] * 3, [105, np.nan, np.nan]])

@@ -55,6 +55,9 @@ def test_a_part_of_the_horizon_moves_with_all_and_further_by_its_own_difference(
     assert middle == pytest.approx(together + (-0.2 - 0.05) * RATES)
     assert last == pytest.approx(middle)
     assert beyond == pytest.approx(together)  # nothing was observed there
+    with_beyond = adapt(LATER, FOUR_STEPS, zero(1, 5), np.array([[9.0, -1.0, 1.0, 1.0, 99.0]])).log_scales[:, :, 79]
+    assert with_beyond[:, 3] == pytest.approx(together + 0.8 * RATES)
+    assert with_beyond[:, 0] == pytest.approx(first)
 
 
 def test_values_beyond_the_trained_steps_move_only_the_intervals_there():
