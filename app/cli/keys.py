@@ -44,6 +44,18 @@ def list_keys(
     command("keys").show(output.value)
 
 
+@keys.command("events")
+def list_events(
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Events to print, newest first.")] = 100,
+    output: Output = Format.CSV,
+) -> None:
+    """List who created and revoked which keys.
+
+    Example: forecastle keys events --limit 20
+    """
+    command("keys").show_events(limit, output.value)
+
+
 @keys.command("revoke")
 def revoke_key(key_id: Annotated[str, typer.Argument(help="The 8 characters after 'fc_'.")]) -> None:
     """Revoke a key, at once and for good.

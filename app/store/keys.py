@@ -12,10 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
+from app.store import audit_log
 from app.store.db import insert_if_absent, now
 from app.store.tables import ApiKey, Scope, Tenant
 from models.errors import excerpt
+from models.json_types import JsonObject
 
+OPERATOR = "cli"  # who creates and revokes keys: the operator, by the command line
 KEY = re.compile(r"fc_([a-z0-9]{8})_([A-Za-z0-9_-]{43})")
 
 
@@ -50,14 +53,22 @@ def tenant_id(session: Session, name: str) -> int:
     return found or session.scalars(select(Tenant.id).where(Tenant.name == name)).one()
 
 
-def create_key(session: Session, tenant: str, name: str, scope: Scope, expires_at: datetime | None = None) -> str:
+def create_key(
+    session: Session,
+    tenant: str,
+    name: str,
+    scope: Scope,
+    expires_at: datetime | None = None,
+    created_by: str = OPERATOR,
+) -> str:
     """Create a key of ``tenant`` (created if absent) and return it in full; it cannot be shown again."""
+    owner = tenant_id(session, tenant)
     key_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
     secret = secrets.token_urlsafe(32)
     session.add(
         ApiKey(
             id=key_id,
-            tenant_id=tenant_id(session, tenant),
+            tenant_id=owner,
             name=name,
             secret_sha256=_digest(secret),
             scope=scope,
@@ -65,7 +76,9 @@ def create_key(session: Session, tenant: str, name: str, scope: Scope, expires_a
             expires_at=expires_at,
         )
     )
-    session.flush()
+    until = None if expires_at is None else expires_at.isoformat()
+    detail: JsonObject = {"name": name, "scope": scope, "expires_at": until}
+    audit_log.record(session, owner, created_by, "key.created", key_id, detail)
     return f"fc_{key_id}_{secret}"
 
 
@@ -94,13 +107,14 @@ def list_keys(session: Session, tenant: str | None = None) -> list[KeyInfo]:
     ]
 
 
-def revoke_key(session: Session, key_id: str) -> None:
+def revoke_key(session: Session, key_id: str, revoked_by: str = OPERATOR) -> None:
     """Revoke a key for ever; do nothing if it is revoked already. Raise NotFound."""
     key = session.get(ApiKey, key_id)
     if key is None:
         raise NotFound(f"no key {excerpt(key_id)}; give the 8 characters after 'fc_', or list the keys")
-    key.revoked_at = key.revoked_at or now(session)
-    session.flush()
+    if key.revoked_at is None:
+        key.revoked_at = now(session)
+        audit_log.record(session, key.tenant_id, revoked_by, "key.revoked", key.id, {"name": key.name})
 
 
 def _digest(secret: str) -> str:

@@ -140,7 +140,7 @@ def _first_key(settings: Settings, database: Database) -> Path | None:
     with database.write() as session:
         if keys.list_keys(session, TENANT):
             return None
-        raw = keys.create_key(session, TENANT, "first", "write")
+        raw = keys.create_key(session, TENANT, "first", "write", created_by="serve")
         file.unlink(missing_ok=True)
         create_private(file)
         file.write_text(raw + "\n")

@@ -1,5 +1,6 @@
 """Tables of the database. Rows of users have a ``tenant_id``; large bytes are loaded only by explicit queries."""
 
+from app.store.tables.audit import AuditEvent
 from app.store.tables.base import Base, Json, Owned
 from app.store.tables.data import ApiKey, Dataset, Revision, Scope, Tenant
 from app.store.tables.jobs import (
@@ -24,6 +25,7 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "ArtifactPart",
+    "AuditEvent",
     "Base",
     "Dataset",
     "Decision",

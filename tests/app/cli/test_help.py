@@ -20,6 +20,7 @@ COMMANDS = [
     ["forecast"],
     ["backtest"],
     ["keys", "create"],
+    ["keys", "events"],
     ["keys", "list"],
     ["keys", "revoke"],
     ["jobs", "list"],
