@@ -65,7 +65,7 @@ class Triggers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
-    """State of the data when a trigger fired last: the id of the data set, its rows and the time.
+    """State of the data when a trigger fired last: the id of the data set, its rows with a value, and the time.
 
     ``alarm`` is the id of the revision that an alarm about old data was sent for. All are None before the first firing.
     """
@@ -89,11 +89,21 @@ class Watermark:
 
     def to_json(self) -> JsonObject:
         """Return the state as the schedule table stores it; fields that are None are left out."""
-        values = {**asdict(self), "at": None if self.at is None else self.at.isoformat()}
+        values: JsonObject = {
+            "dataset": self.dataset,
+            "values": self.rows,
+            "at": None if self.at is None else self.at.isoformat(),
+            "alarm": self.alarm,
+        }
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_json(cls, values: JsonObject) -> Self:
-        """Return the state that ``to_json`` described."""
+        """Return the state that ``to_json`` described; ``rows`` of an earlier release counted gaps and are not read."""
         at = values.get("at")
-        return cls(**{**values, "at": None if at is None else datetime.fromisoformat(at)})
+        return cls(
+            dataset=values.get("dataset"),
+            rows=values.get("values"),
+            at=None if at is None else datetime.fromisoformat(at),
+            alarm=values.get("alarm"),
+        )

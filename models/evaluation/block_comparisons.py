@@ -18,7 +18,7 @@ AuditCode = Literal["missing", "zeros", "stuck", "unit", "noise", "season", "spr
 SHARE_LIMIT = 0.4  # of points: zeros, repeated or missing values beyond the largest share of a past block
 # Of the logarithms of noise and spread, and of the share of the variation that the values before do not explain.
 NOISE = DeviationRule(times=4.0, usual=0.3, margin=math.log(2.0))
-SPREAD = DeviationRule(times=4.0, usual=0.3, margin=math.log(1.5), two_sided=True)
+SPREAD = DeviationRule(times=4.0, usual=0.3, margin=math.log(1.5))
 SEASON = DeviationRule(times=3.2, usual=0.12, least=1.0)
 MAX_UNEXPLAINED = 0.85  # median of the past; above it there is no pattern whose loss would show
 FLOOR = 1e-6  # share of the largest spread, below which noise and spread are not told apart
@@ -59,8 +59,17 @@ def compare_variation(old: BlockStatistics, now: BlockStatistics) -> dict[AuditC
     floor = float(np.nanmax([0.0, FLOOR * widest, ROUNDING * largest]))
     tests: dict[AuditCode, BlockTest] = {}
     if floor > 0:
-        tests["noise"] = _compare_logs(old.error, now.error, NOISE, floor, growth)
-        tests["spread"] = _compare_logs(old.spread, now.spread, SPREAD, floor, growth)
+        error, spread, new_error, new_spread = (
+            np.log(np.maximum(values, floor)) for values in (old.error, old.spread, now.error, now.spread)
+        )
+        noise, wide = (
+            find_deviation(error, new_error - growth, NOISE),
+            find_deviation(spread, new_spread - growth, SPREAD),
+        )
+        narrow = find_deviation(-spread, -new_spread, SPREAD)
+        limit = np.where(narrow.deviates, -narrow.limit, wide.limit + growth)
+        tests["noise"] = BlockTest(noise.deviates, now.error, _usual(old.error), np.exp(noise.limit + growth))
+        tests["spread"] = BlockTest(wide.deviates | narrow.deviates, now.spread, _usual(old.spread), np.exp(limit))
     found = find_deviation(old.unexplained, now.unexplained, SEASON)
     helped = found.deviates & (found.median < MAX_UNEXPLAINED)
     tests["season"] = BlockTest(helped, now.unexplained, found.median, found.limit)
@@ -75,13 +84,6 @@ def compare_unit(old: BlockStatistics, now: BlockStatistics, moved: NDArray[np.b
     tens = np.log10(_ratios(now.magnitude, usual))
     near_ten = (np.abs(tens - np.rint(tens)) <= POWER_OF_TEN) & (np.rint(tens) != 0) & moved
     return BlockTest(far | near_ten, now.magnitude, usual, UNIT_LIMIT * usual)
-
-
-def _compare_logs(old: Floats, now: Floats, rule: DeviationRule, floor: float, growth: Floats) -> BlockTest:
-    """Return the test of the logarithms of values, at least ``floor``; new ones may be larger by ``growth``."""
-    before, after = (np.log(np.maximum(values, floor)) for values in (old, now))
-    found = find_deviation(before, after - growth, rule)
-    return BlockTest(found.deviates, now, _usual(old), np.exp(found.limit + growth))
 
 
 def _ratios(values: Floats, other: float) -> Floats:

@@ -16,17 +16,15 @@ PARTS = (1, 3)  # all new blocks are compared together, and the newest third of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviationRule:
-    """Limit of a statistic: ``times`` deviations from the median of the past and ``margin`` beyond its extremes.
+    """Upper limit of a statistic: ``times`` deviations above the median of the past, ``margin`` above its maximum.
 
     ``usual``: the standard deviation of a block of ordinary series. ``least``: the limit is not below this.
-    ``two_sided``: values far below the past deviate too.
     """
 
     times: float
     usual: float
     margin: float = 0.0
     least: float = -math.inf
-    two_sided: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +40,7 @@ class Deviation:
 
 
 def find_deviation(old: Floats, now: Floats, rule: DeviationRule) -> Deviation:
-    """Compare a statistic of the new blocks ``now`` (M,) with that of the past blocks ``old`` (K,), both in order.
+    """Find the new blocks whose statistic is above its limit: ``now`` (M,), after the past blocks ``old`` (K,).
 
     The newest blocks are compared together by their median, with the medians of as many consecutive blocks of the past.
     """
@@ -56,25 +54,21 @@ def find_deviation(old: Floats, now: Floats, rule: DeviationRule) -> Deviation:
         newest = now[first:][~np.isnan(now[first:])]
         if len(newest) == 0:
             continue
-        lower, upper = _limits(old, median, len(newest), rule)
-        value = _low_median(newest)
-        if value > upper or value < lower:
-            found.deviates[first:] = True
-            found.limit[first:] = upper if value > upper else lower
+        limit = _limit(old, median, len(newest), rule)
+        if _low_median(newest) > limit:
+            found.deviates[first:], found.limit[first:] = True, limit
     return Deviation(found.deviates, found.limit, median)
 
 
-def _limits(old: Floats, median: float, count: int, rule: DeviationRule) -> tuple[float, float]:
-    """Return the limits of the median of ``count`` new blocks."""
+def _limit(old: Floats, median: float, count: int, rule: DeviationRule) -> float:
+    """Return the limit of the median of ``count`` new blocks."""
     width = min(count, max(1, len(old) // 4))
     similar = _low_median(np.lib.stride_tricks.sliding_window_view(old, width))
     independent = len(old) / width
     degrees = PRIOR_BLOCKS + independent - 1
     squares = PRIOR_BLOCKS * rule.usual**2 + (independent - 1) * float(similar.var())
     distance = rule.times * math.sqrt(squares / degrees * (1 + 1 / independent)) * (1 + SMALL_SAMPLE / degrees)
-    upper = max(median + distance, float(similar.max()) + rule.margin, rule.least)
-    lower = min(median - distance, float(similar.min()) - rule.margin) if rule.two_sided else -math.inf
-    return lower, upper
+    return max(median + distance, float(similar.max()) + rule.margin, rule.least)
 
 
 def _low_median(values: Floats) -> Floats:

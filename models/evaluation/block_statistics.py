@@ -9,6 +9,7 @@ from models.types import Floats, Ints
 
 MIN_BLOCK, USUAL_BLOCK = 4, 12  # points
 SEASONS = 3  # in a block: after a change of the level, two thirds of its seasonal differences do not cross the change
+SHARE_KNOWN = 1 / 3  # of the points of a block; with fewer values its statistics are unknown
 MIN_PAST = 4  # blocks of the past; fewer do not show its variation
 MAX_PAST = 1_000  # blocks
 
@@ -56,7 +57,7 @@ def blocks_of(past: Floats, new: Floats, length: int, season: int) -> tuple[Bloc
     starts = np.arange(len(new) - length, -1, -length)[::-1]
     starts = starts if starts[0] == 0 else np.concatenate([[0], starts])
     # Errors across the border are left out if enough others exist: the border may be a change of the level.
-    across = season if len(new) >= 2 * season + MIN_BLOCK else 0
+    across = season + 1 if len(new) - season - 1 >= length * SHARE_KNOWN else 0
     later = errors.copy()
     later[known : known + across] = np.nan
     now = _statistics(values, later, known + starts, length)
@@ -101,5 +102,5 @@ def _quantile(blocks: Floats, q: float, least: int | None = None) -> Floats:
     ordered, counts = np.sort(blocks, axis=1), (~np.isnan(blocks)).sum(axis=1)
     at = np.rint(np.maximum(counts - 1, 0) * q).astype(np.int64)
     found = np.take_along_axis(ordered, at[:, None], axis=1)[:, 0]
-    enough = counts >= (blocks.shape[1] / 3 if least is None else least)
+    enough = counts >= (blocks.shape[1] * SHARE_KNOWN if least is None else least)
     return np.asarray(np.where(enough & (counts > 0), found, np.nan), dtype=np.float64)

@@ -6,8 +6,8 @@ by hand, so that it is known which of them is better.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from app.store.quality import quality_of
 from app.work.champion_comparison import Challenger, compare, rule
 from app.work.deliveries import Sender
 from app.work.job_context import JobContext
+from app.work.new_rows import audit_new_rows
 from app.work.runner import ExitStatus
 from app.work.scheduler import SchedulerDependencies, tick
 from models.engines.onnx import OnnxEngine
@@ -33,6 +34,7 @@ from models.evaluation.origins import origins_of, plan_for
 from models.forecasting import bundle
 from models.forecasting.forecaster import Forecaster, make_runnable, predict
 from models.training.report import VersionReport
+from models.types import Floats
 from tests.app.api.conftest import House, open_house
 from tests.app.api.tables import series, table
 from tests.app.receivers import receiver
@@ -61,9 +63,11 @@ class RetrainingService:
     house: House
     known: int = 120  # days of the data set
 
-    def grow(self, days: int) -> None:
-        """Append rows to the data set."""
-        more = series("shop", WEEKS)[self.known : self.known + days]
+    def grow(self, days: int, change: Callable[[Floats], Floats] = np.asarray) -> None:
+        """Append rows to the data set, whose values are what ``change`` makes of the true ones."""
+        values = np.array(WEEKS)
+        values[self.known : self.known + days] = change(values[self.known : self.known + days])
+        more = series("shop", values.tolist())[self.known : self.known + days]
         self.house.acme.post("/v1/datasets/days/rows", **table(more, "json"))
         self.known += days
 
@@ -106,7 +110,7 @@ def learns(learned: Forecaster, context: JobContext) -> Outcome:
         report=VersionReport(**asdict(scored.report), refit=False, warm_started_from=None),
         skill=scored.skill,
         data_sha256=panel.fingerprint(),
-        ruling=rule(compare(context, rival), order),
+        ruling=rule(replace(compare(context, rival), audit=audit_new_rows(context, panel, order)), order),
     )
     return Outcome(version=made)
 
@@ -192,3 +196,47 @@ def test_a_schedule_with_its_own_policy_waits_for_an_approval(service: Retrainin
     assert (decision["verdict"], decision["policy"]["approval"], service.champion()) == ("pending", "manual", 1)
     acme.post("/v1/models/demand/decisions/2/approve", json={"reason": "seen"})
     assert service.champion() == 2
+
+
+RANDOM = np.random.default_rng(7)
+BROKEN: dict[str, Callable[[Floats], Floats]] = {
+    "noise": lambda days: RANDOM.normal(np.mean(WEEKS), np.std(WEEKS), len(days)),
+    "zeros": np.zeros_like,
+    "a stuck value": lambda days: np.full_like(days, WEEKS[119]),
+    "another unit": lambda days: 1_000 * days,
+    "another data set": lambda days: 40 + 25 * np.sin(np.arange(len(days)) / 3),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+def test_a_version_of_a_broken_sensor_is_promoted_at_no_due_time(service: RetrainingService, name: str) -> None:
+    service.house.acme.post("/v1/schedules", json={"name": "daily", "cron": DAILY, "job": JOB})
+    assert service.tick(0.05)["fired"] == 1
+    assert service.train(weekly())["verdict"] == "promoted"
+    for day in (1, 2, 3):
+        service.grow(14, BROKEN[name])
+        assert service.tick(day + 0.05)["fired"] == 1
+        decision = service.train(weekly())
+        assert decision["verdict"] in ("kept", "pending")
+        assert decision["numbers"]["audit"]["findings"]
+        assert service.champion() == 1
+
+
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+def test_a_level_that_has_moved_is_accepted_at_the_due_time_after_28_days_of_it(service: RetrainingService) -> None:
+    service.house.acme.post("/v1/schedules", json={"name": "daily", "cron": DAILY, "job": JOB})
+    assert service.tick(0.05)["fired"] == 1
+    assert service.train(untrained(seed=1))["verdict"] == "promoted"
+    seen = []
+    for day in (1, 2, 3):
+        service.grow(14, lambda days: days + 30)
+        assert service.tick(day + 0.05)["fired"] == 1
+        decision = service.train(weekly())
+        [finding] = decision["numbers"]["audit"]["findings"]
+        seen.append((decision["verdict"], finding["code"], finding["points"], finding["accepted"]))
+    assert seen == [
+        ("kept", "level", 14, False),
+        ("promoted", "level", 28, True),
+        ("kept", "level", 42, True),
+    ]

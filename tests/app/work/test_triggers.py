@@ -79,7 +79,7 @@ def test_after_a_firing_there_is_a_pause_for_every_trigger() -> None:
 
 def test_a_training_that_failed_is_not_tried_again_without_new_rows() -> None:
     watermark = NEVER.fired(3, 100, NOON)
-    assert watermark.to_json() == {"dataset": 3, "rows": 100, "at": NOON.isoformat()}
+    assert watermark.to_json() == {"dataset": 3, "values": 100, "at": NOON.isoformat()}
     assert Watermark.from_json(watermark.to_json()) == watermark
     assert find_cause(Triggers(new_rows=1, pause_s=0.0), watermark, seen()) is None
     assert find_cause(Triggers(new_rows=1, pause_s=0.0), watermark, seen(rows=101)) == ("new_rows", {"new_rows": 1})
@@ -118,7 +118,7 @@ def test_the_alarm_is_raised_once_for_the_same_data() -> None:
     assert find_alarm(Triggers(), NEVER, seen()) is None
     assert find_alarm(limit, NEVER, seen()) == ("data_age", {"data_age_s": 3600, "data_alarm_s": 3599.0})
     watermark = Watermark(rows=5).alarmed(7)
-    assert watermark.to_json() == {"rows": 5, "alarm": 7}
+    assert watermark.to_json() == {"values": 5, "alarm": 7}
     assert find_alarm(limit, watermark, seen()) is None
     assert find_alarm(limit, watermark, seen(revision_id=8)) is not None
 
@@ -134,3 +134,10 @@ def test_triggers_are_stored_without_conditions_that_they_do_not_have() -> None:
     assert Triggers.from_json(stored).to_json() == stored
     assert Triggers.from_json({}) == Triggers(pause_s=3600.0)
     assert Triggers(pause_s=60.0).to_json() == {}  # a pause alone is no condition
+
+
+def test_rows_of_an_earlier_release_which_counted_gaps_hold_no_firing_back() -> None:
+    stored = {"dataset": 1, "rows": 500, "at": at("11:00").isoformat(), "alarm": 7}
+    watermark = Watermark.from_json(stored)
+    assert (watermark.rows_of(1), watermark.at, watermark.alarm) == (0, at("11:00"), 7)
+    assert Watermark.from_json(watermark.fired(1, 30, at("12:00")).to_json()).rows_of(1) == 30

@@ -27,12 +27,6 @@ def test_a_margin_beyond_the_largest_and_a_least_limit_hold_too() -> None:
         assert find_deviation(PAST, np.array([7.1]), rule).deviates.all()
 
 
-def test_values_far_below_deviate_only_if_the_rule_has_two_sides() -> None:
-    low = np.array([-9.0])
-    assert not find_deviation(PAST, low, RULE).deviates.any()
-    assert find_deviation(PAST, low, DeviationRule(times=2.0, usual=0.5, two_sided=True)).deviates.all()
-
-
 def test_a_single_block_of_many_does_not_decide_and_a_newest_third_does() -> None:
     long = np.tile(PAST, 9)
     assert not find_deviation(long, np.array([2.0, 99.0, 2.0, 2.0, 2.0, 2.0]), RULE).deviates.any()
