@@ -22,7 +22,7 @@ from models.training.member_plan import MemberPlan
 from models.training.recipes import RECIPES, suggest, suggest_training
 from models.types import JsonMapping, JsonObject
 
-# Theta and ETS take up to 20 s, a tenth of it.
+# Theta and ETS take about 10 s, a twentieth of it.
 MIN_BUDGET_WITH_BASELINES_S = 200.0
 STATISTICAL = ("theta", "ets")
 SHARED = ("freq", "season", "horizon")  # fields that all members of a forecaster have in common
@@ -79,7 +79,7 @@ class TrainRequest(PromotionBody):
     baselines: Baselines | None = Field(
         None,
         description="Also scored in the backtest, on some windows, if statsforecast is installed. If left out: Theta "
-        "and ETS, but none in a search of less than 200 s; those that are named take up to 20 s beside its budget.",
+        "and ETS, but none in a search of less than 200 s; those that are named take about 10 s beside its budget.",
     )
     refit: bool = Field(
         True, description="After the backtest, train on the newest points too; the scores stay those of the backtest."

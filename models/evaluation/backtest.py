@@ -29,7 +29,7 @@ MAX_CALIBRATED = 200_000  # residuals; more do not improve the radii
 MIN_ROLLED, MAX_ROLLED = 20, 256  # windows that are forecast beyond the horizon
 MIN_STATISTICAL = 10
 MAX_STATISTICAL = 200  # windows, to each of which the statistical baselines are fitted
-STATISTICAL_S = 20.0  # estimated processor time of Theta and ETS, which could take longer than everything else
+STATISTICAL_S = 10.0  # estimated processor time of Theta and ETS, which could take longer than everything else
 
 
 @dataclass(frozen=True, slots=True, eq=False)

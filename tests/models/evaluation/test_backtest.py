@@ -329,12 +329,12 @@ def test_memory_grows_with_the_panel_and_not_with_the_windows_of_it():
 
 
 def test_the_statistical_baselines_are_fitted_to_as_many_windows_as_an_estimate_allows_on_any_machine(monkeypatch):
-    """A Theta fit to 1,000 points is estimated at 0.12 s: of 200 windows, 20 s allow 166; 10 windows are the least."""
+    """A Theta fit to 1,000 points is estimated at 0.12 s: of 200 windows, 10 s allow 83; 10 windows are the least."""
     fitted = []
     monkeypatch.setitem(FITTED, "theta", lambda history, horizon, season: fitted.append(1) or np.zeros(horizon))
     panel = panel_of(*(np.random.default_rng(i).normal(size=1_500) for i in range(20)))
     origins = origins_of(panel, plan_for(panel, 3, 1), 1)
-    assert evaluate(knows(0.1), origins, ("theta",)).report.sample["windows"] == len(fitted) == 166
+    assert evaluate(knows(0.1), origins, ("theta",)).report.sample["windows"] == len(fitted) == 83
     assert fitting_cost_s("theta", 1_500, 1) == pytest.approx(0.12)
     sample = evaluate(knows(0.1), origins, ("theta",), 0.1).report.sample
     assert sample["windows"] == MIN_STATISTICAL
