@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,11 @@ from models.data.frequency_choice import FreqChoice
 from models.data.panel import COLUMNS, Panel
 from models.errors import excerpt
 
-LONGEST_LINE_BYTES = 64 * 1024
+LONGEST_LINE_BYTES = 64 * 1024  # of the header
+MAX_LINE_LENGTH = 1024**2
+MAX_LINES_PER_ROW = 2  # empty lines, and line breaks within quotes
+MAX_BAD_NUMBERS = 1_000
+MAX_SHARED_TEXTS = 100_000  # ids, timestamps and categories, which are the same in many rows
 # Each digit matches at one position only, so that a long field that is not a number fails in one pass.
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
 _MISSING = {"", "nan", "na", "null"}
@@ -35,23 +39,41 @@ def panel_from_csv(data: bytes, freq: FreqChoice, max_rows: int, texts: Collecti
         InputError: the file is not CSV with a header and at most ``max_rows`` rows; also every fault that
             ``models.data.panel.panel_from_columns`` raises.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise refusal("bad_csv", f"byte {error.start + 1} is not UTF-8", "save the file as UTF-8") from error
-    header_line, _, body = text.partition("\n")
-    header = _header(header_line)
-    named = {name: column for name, column in zip(header, _cells(header, body, max_rows), strict=True) if name}
+    check_encoding(data)
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="\n")
+    header = _header(text.readline(LONGEST_LINE_BYTES + 2).removesuffix("\n"))
+    if data.count(b"\n") > MAX_LINES_PER_ROW * max_rows + 1:
+        hint = "leave out empty lines, send fewer rows, or raise FORECASTLE_MAX_ROWS"
+        raise refusal("too_many_rows", f"there are more than {MAX_LINES_PER_ROW * max_rows} lines", hint)
+    named = {name: column for name, column in zip(header, _cells(header, text, max_rows), strict=True) if name}
     ids, ds, y = (named.pop(name) for name in COLUMNS)
     read = {name: _covariate(column, name in texts) for name, column in named.items() if not UNNAMED.fullmatch(name)}
-    rows = {"unique_id": ids, "ds": _objects(ds), "y": [_number(text) for text in y], **read}
-    return panel_from_frame(rows, freq)
+    return panel_from_frame({"unique_id": ids, "ds": _objects(ds), "y": y, **read}, freq)
 
 
-def _cells(header: Sequence[str], body: str, max_rows: int) -> list[list[str]]:
-    """Return the cells of each column."""
-    cells: list[list[str]] = [[] for _ in header]
-    reader = csv.reader(io.StringIO(body))
+def check_encoding(data: bytes) -> None:
+    """Refuse bytes that are not UTF-8.
+
+    Raises:
+        InputError: with the place of the first such byte.
+    """
+    if data.isascii():
+        return
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise refusal("bad_csv", f"byte {error.start + 1} is not UTF-8", "save the file as UTF-8") from error
+
+
+def _cells(header: Sequence[str], text: io.TextIOWrapper, max_rows: int) -> list[list[Any]]:
+    """Return the cells of each column: those of ``y`` as ``_number`` returns them, and equal texts as one object.
+
+    Reading ends after ``MAX_BAD_NUMBERS`` cells of ``y`` that are no numbers: so many faults are not listed anyway.
+    """
+    cells: list[list[Any]] = [[] for _ in header]
+    shared: dict[str, str] = {}
+    y, bad = header.index("y"), 0
+    reader = csv.reader(_lines(text))
     try:
         for row, fields in enumerate(filter(None, reader), 1):
             if row > max_rows:
@@ -59,11 +81,29 @@ def _cells(header: Sequence[str], body: str, max_rows: int) -> list[list[str]]:
             if len(fields) != len(header):
                 message = f"{len(fields)} fields where the header has {len(header)}"
                 raise refusal("ragged_row", message, "give every row one field for each column", row=row)
-            for column, field in zip(cells, fields, strict=True):
-                column.append(field)
+            for at, field in enumerate(fields):
+                cells[at].append(_number(field) if at == y else _shared(field, shared))
+            bad += isinstance(cells[y][-1], str)
+            if bad > MAX_BAD_NUMBERS:
+                break
     except csv.Error as error:
         raise refusal("bad_csv", f"line {reader.line_num + 1}: {error}", "quote fields with commas") from error
     return cells
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    while line := text.readline(MAX_LINE_LENGTH + 1):
+        if len(line) > MAX_LINE_LENGTH:
+            raise refusal("bad_csv", f"a line has over {MAX_LINE_LENGTH} characters", "end each row with a line break")
+        yield line
+
+
+def _shared(text: str, known: dict[str, str]) -> str:
+    """Return the object of ``known`` that equals ``text``; add ``text`` if there is none and room for it."""
+    found = known.get(text)
+    if found is None and len(known) < MAX_SHARED_TEXTS:
+        known[text] = text
+    return text if found is None else found
 
 
 def _header(line: str) -> list[str]:

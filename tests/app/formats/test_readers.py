@@ -1,6 +1,7 @@
 """CSV, JSON, Parquet and Arrow say the same; what one of them cannot say is refused, never guessed."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,37 @@ def test_pairs_are_json_where_they_can_be() -> None:
     assert parse_pairs(pairs) == {"horizon": 24, "cell": "lstm", "rate": 0.5, "note": "a=b", "on": True}
     with pytest.raises(InputError, match="'horizon' is not NAME=VALUE"):
         parse_pairs(["horizon"])
+
+
+def csv_peak_bytes(data: bytes) -> int:
+    """The most memory that reading or refusing a CSV file takes beside the file."""
+    tracemalloc.start()
+    try:
+        with suppress(InputError):
+            read_panel(data, "text/csv", None, 500_000)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_csv_file_takes_a_few_times_its_size_in_memory() -> None:
+    stamps = [str(np.datetime64("2026-01-01T00") + hour) for hour in range(500)]
+    rows = "".join(f"series-{name},{stamp}:00,{name}.5\n" for name in range(80) for stamp in stamps)
+    data = f"unique_id,ds,y\n{rows}".encode()
+    assert csv_peak_bytes(data) < 9 * len(data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"a" * 4_000_000, b"\n" * 4_000_000, b"a,b,c\n" * 400_000, b"a,b,c\n" * 1_100_000],
+    ids=["one line", "empty lines", "rows without numbers", "too many rows"],
+)
+def test_a_hostile_csv_file_is_refused_in_little_memory(body: bytes) -> None:
+    assert csv_peak_bytes(b"unique_id,ds,y\n" + body) < 12_000_000
+
+
+def test_a_csv_file_that_has_no_numbers_lists_some_of_the_faults() -> None:
+    with pytest.raises(InputError) as refused:
+        read_panel(b"unique_id,ds,y\n" + b"a,2026-01-01,c\n" * 50_000, "text/csv", None, 500_000)
+    assert refused.value.faults[0].row == 1
+    assert len(refused.value.faults) == 20
