@@ -24,6 +24,7 @@ from app.settings import Settings
 from app.store.db import Database, DatabaseUnreachable, at_head
 from app.store.job_watch import JobWatch
 from app.telemetry import Figure, Telemetry, lines_dropped
+from app.tenant_slots import TenantSlots
 
 FULL = "its disk is full, so nothing can be stored; free space on it"  # it answers what only reads
 MAX_WAITING = 64  # requests of one tenant that wait for their turn to write, and as many that wait to upload
@@ -41,7 +42,7 @@ class Service:
     aliases: AliasRefresher
     telemetry: Telemetry
     watch: JobWatch
-    stream_slots: CapacityLimiter  # bounds the number of streams in progress
+    stream_slots: TenantSlots
     writes: FairThreads  # requests that write
     uploads: FairThreads  # tables and bundles, which are parsed and written
     lookups: FairThreads  # addresses of webhooks
@@ -85,8 +86,10 @@ def create_service(settings: Settings) -> Service:
         models=models,
         aliases=resolver.aliases,
         telemetry=telemetry,
-        watch=JobWatch(database, settings.max_watchers),
-        stream_slots=CapacityLimiter(settings.max_streams),
+        watch=JobWatch(
+            database, TenantSlots(settings.max_watchers, settings.max_watchers_per_tenant, "watchers of jobs")
+        ),
+        stream_slots=TenantSlots(settings.max_streams, settings.max_streams_per_tenant, "streams"),
         writes=FairThreads("writes", threads=8, share=6, max_waiting=MAX_WAITING, patience_s=THREAD_PATIENCE_S),
         uploads=FairThreads("uploads", threads=4, share=2, max_waiting=MAX_WAITING, patience_s=THREAD_PATIENCE_S),
         lookups=FairThreads("look-ups of host names", threads=8, share=2, max_waiting=8, patience_s=THREAD_PATIENCE_S),

@@ -76,7 +76,11 @@ class Settings(BaseSettings):
     forecast_timeout_s: float = Field(30.0, gt=0, description="Seconds that a forecast waits for its turn.")
     load_timeout_s: float = Field(10.0, gt=0, description="Seconds that a request waits for its model to be loaded.")
     max_waiting: int = Field(1_000, ge=1, description="Forecasts that wait for their turn before more are refused.")
-    max_streams: int = Field(4, ge=1, description="Streams of forecasts that are sent at the same time.")
+    max_streams: int = Field(8, ge=1, description="Streams of forecasts that are sent at the same time.")
+    max_streams_per_tenant: int = Field(4, ge=1, description="Streams of one tenant that are sent at the same time.")
+    write_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds without a byte taken by the client before an answer is cut off."
+    )
     cache_bytes: int = Field(256 * 1024**2, ge=0, description="Bytes of trained models kept in memory.")
     data_cache_bytes: int = Field(64 * 1024**2, ge=0, description="Bytes of stored data sets kept in memory.")
     session_bytes: int = Field(64 * 1024**2, ge=1024**2, description="Bytes of sessions kept in memory.")
@@ -134,6 +138,9 @@ class Settings(BaseSettings):
         description="Seconds after SIGTERM in which new connections are still accepted, while /readyz answers 503.",
     )
     max_watchers: int = Field(1_000, ge=1, description="Requests that may follow jobs at the same time.")
+    max_watchers_per_tenant: int = Field(
+        250, ge=1, description="Requests of one tenant that may follow jobs at the same time."
+    )
     webhook_private_networks: str = Field(
         "", description="Private networks that webhooks may be in, such as 10.1.0.0/16, fd00::/8."
     )

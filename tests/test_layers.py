@@ -31,6 +31,7 @@ GROUND = {
     "formats",
     "addresses",
     "spreadsheets",
+    "tenant_slots",
 }
 BELOW_ROUTES = {*GROUND, "store", "serving", "planning", "forecasting", "models"}
 # Room of app -> the rooms that it may import besides itself.
@@ -44,7 +45,8 @@ DOORS: dict[str, set[str]] = {
     "records": set(),
     "spreadsheets": set(),
     "formats": {"problems", "spreadsheets", "models"},
-    "store": {"problems", "records", "models", "migrations"},
+    "tenant_slots": {"problems"},
+    "store": {"problems", "principal", "records", "tenant_slots", "models", "migrations"},
     "serving": {"settings", "telemetry", "problems", "records", "models"},
     "planning": {*GROUND, "store", "models"},
     "forecasting": {*GROUND, "store", "serving", "models"},

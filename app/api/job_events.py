@@ -69,10 +69,11 @@ async def follow_job(
     """Send events as they occur: ``state``, ``progress`` and ``log``, from the first stored or after ``Last-Event-ID``.
 
     After the end of the job comes an event ``end`` with its last state; then a client should close. If the service
-    stops before, the last event is ``error``, and a client connects again.
+    stops or the key is revoked before, the last event is ``error``; after a stop a client connects again.
     """
     await run_sync(_find, service, caller, job_id)
-    return StreamedResponse(_event_stream(service.watch, job_id, int(last_event_id or 0)), service.watch.slots, EVENTS)
+    pieces = _event_stream(service.watch, job_id, int(last_event_id or 0), caller.key_id)
+    return StreamedResponse(pieces, service.watch.slots.hold(caller.tenant_id), EVENTS)
 
 
 def _find(service: CurrentService, caller: Caller, job_id: str) -> None:
@@ -80,11 +81,14 @@ def _find(service: CurrentService, caller: Caller, job_id: str) -> None:
         jobs.get(session, caller.tenant_id, job_id)
 
 
-async def _event_stream(watch: JobWatch, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
+async def _event_stream(watch: JobWatch, job_id: str, after: int, key_id: str) -> AsyncGenerator[bytes, None]:
     yield f"retry: {RECONNECT_MS}\n\n".encode()
-    with watch.watching(job_id, after) as watcher:
+    with watch.watching(job_id, after, key_id) as watcher:
         while not watch.is_stopping:
             update = await watcher.next(KEEP_ALIVE_S)
+            if watcher.is_refused:
+                yield _encode_event("error", {"code": "unauthorized", "message": "the key is no longer valid"})
+                return
             if update is None:
                 yield b": still here\n\n"
                 continue

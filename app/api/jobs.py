@@ -79,7 +79,7 @@ async def get_job(
     """Show a job: state, progress (epoch, loss, share done, seconds left), error or version."""
     job = await run_sync(_shown, service, caller, job_id)
     if wait and job.state not in ENDED:
-        await service.watch.changed(job.id, (job.state, job.attempt), wait)
+        await service.watch.changed(caller, job.id, (job.state, job.attempt), wait)
         job = await run_sync(_shown, service, caller, job_id)
     return job
 

@@ -71,8 +71,9 @@ async def post_stream(http: Request) -> Response:
     media_type, request, data = await decode(http, tuple(STREAMS), "Streams")
     output = StreamFormat(STREAMS[media_type], partial(_problem, http))
     wait = partial(while_connected, http)
-    pieces = service.forecasting.stream(principal_of(http).tenant_id, request, data, output, wait)
-    return StreamedResponse(pieces, service.stream_slots, media_type)
+    tenant_id = principal_of(http).tenant_id
+    pieces = service.forecasting.stream(tenant_id, request, data, output, wait)
+    return StreamedResponse(pieces, service.stream_slots.hold(tenant_id), media_type)
 
 
 def _problem(http: Request, error: Exception) -> Facts:

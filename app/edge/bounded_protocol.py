@@ -33,11 +33,13 @@ class ConnectionLimits:
 
     ``head_s``: seconds for the head of a request, from the connection or its first byte. ``body_s``: seconds for the
     body, and for each 10 KiB of it a second more.
+    ``write_s``: seconds in which the client takes nothing of an answer that waits for it.
     """
 
     max_connections: int
     head_s: float = 10.0
     body_s: float = 20.0
+    write_s: float = 30.0
 
 
 def refusal(status: HTTPStatus, code: str, detail: str) -> bytes:
@@ -133,6 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._loose_bytes = 0  # read since the last step
         self._body_bytes = 0
         self._is_too_large = False
+        self._unread_bytes, self._taken_s = 0, 0.0  # of the answer, and when the client last took some of it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Begin to read requests; refuse the connection if too many are open."""
@@ -213,6 +216,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._since_s, self._body_bytes = now_s, 0
             elif waited_s > self._limits.body_s + self._body_bytes / MIN_BODY_BYTES_PER_S:
                 self.refuse(TOO_SLOW)
+
+    def abort_unread(self, now_s: float) -> None:
+        """Reset the connection if the client has taken nothing of its answer for ``write_s`` seconds."""
+        unread_bytes = self.transport.get_write_buffer_size()
+        if not self.flow.write_paused or unread_bytes != self._unread_bytes:
+            self._unread_bytes, self._taken_s = unread_bytes, now_s
+        elif now_s - self._taken_s > self._limits.write_s:
+            logger.warning("a client does not read its answer; its connection is reset")
+            self.transport.abort()
 
     @property
     def is_idle(self) -> bool:

@@ -64,11 +64,12 @@ class DrainingServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Refuse the requests that are late, once a second; return whether the server has to stop."""
+        """Refuse late requests and drop clients that do not read, once a second; return whether to stop."""
         if counter % TICKS_BETWEEN_SWEEPS == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 connection.refuse_late(now_s)  # type: ignore[union-attr]  # our own protocol
+                connection.abort_unread(now_s)  # type: ignore[union-attr]
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

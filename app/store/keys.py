@@ -4,6 +4,7 @@ import hmac
 import re
 import secrets
 import string
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -93,6 +94,12 @@ def authenticate(session: Session, raw: str, now: datetime) -> KeyPrincipal | No
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
         return None
     return KeyPrincipal(key.tenant_id, key.id, key.scope)
+
+
+def valid_ids(session: Session, key_ids: Collection[str]) -> set[str]:
+    """Return those of ``key_ids`` whose keys are neither revoked nor expired."""
+    valid = ApiKey.revoked_at.is_(None) & (ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now(session)))
+    return set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), valid)))
 
 
 def list_keys(session: Session, tenant: str | None = None) -> list[KeyInfo]:

@@ -57,7 +57,9 @@ def test_what_64_are_told_at_once_is_what_the_library_says_of_each(
 ) -> None:
     """All in one: big and small, good and bad, over JSON and Arrow, while versions are promoted and make room."""
     house, models = built
-    settings = Settings(data_dir=house.folder, cache_bytes=3 * 1024**2, session_bytes=1024**2, max_streams=16)
+    settings = Settings(
+        data_dir=house.folder, cache_bytes=3 * 1024**2, session_bytes=1024**2, max_streams=16, max_streams_per_tenant=16
+    )
     record = Record()
     with listening(create_app(settings), "httptools") as port:
         clients = Clients([port], house.key, record, pause_s=0.05)

@@ -68,7 +68,7 @@ class _Server(DrainingServer):
             access_log=False,  # the guard logs each request
             proxy_headers=False,  # no code reads the address of the client
         )
-        limits = ConnectionLimits(max_connections(settings.max_connections))
+        limits = ConnectionLimits(max_connections(settings.max_connections), write_s=settings.write_timeout_s)
         refuse = app.state.service.forecasting.refuse
         super().__init__(config, app.state.drain, refuse, settings.drain_s, limits, settings.drain_delay_s)
         self._database, self._key_file, self._watch = database, key_file, app.state.service.watch

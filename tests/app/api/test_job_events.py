@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from app.api.job_events import _event_stream
-from app.store import job_watch, jobs
+from app.store import job_watch, jobs, keys
 from app.store.db import DatabaseUnreachable
 from app.store.job_watch import JobWatch, JobWatcher
 from app.store.jobs import JobUpdate
 from app.store.tables import Job, JobEvent
+from app.tenant_slots import TenantSlots
 from tests.app.api.conftest import Caller, House, on_both, open_house
 from tests.app.api.tables import series
 from tests.app.work.small_jobs import eventually
@@ -127,9 +128,10 @@ def test_many_who_wait_are_one_question(house: House, trainer: Caller, monkeypat
     asked: list[int] = []
     look = JobWatch._read
 
-    def counted(watch: JobWatch, known: dict[str, int]) -> dict[str, JobUpdate]:
+    def counted(watch: JobWatch, known: dict[str, int], key_ids: set[str]) -> tuple[dict[str, JobUpdate], set[str]]:
         asked.append(len(known))
-        return look(watch, known)
+        assert len(key_ids) == 1
+        return look(watch, known, key_ids)
 
     monkeypatch.setattr(JobWatch, "_read", counted)
     made = [queue(trainer) for _ in range(2)]
@@ -152,11 +154,41 @@ def test_no_more_wait_than_may(sqlite_template: Any, tmp_path: Any) -> None:
         job_id = queue(house.acme)
         thread = threading.Thread(target=house.acme.get, args=(f"/v1/jobs/{job_id}?wait=4",))
         thread.start()
-        eventually(lambda: house.app.state.service.watch.slots.borrowed_tokens)
+        eventually(lambda: house.app.state.service.watch.slots.used)
         for path in (f"/v1/jobs/{job_id}?wait=1", f"/v1/jobs/{job_id}/events"):
             assert house.acme.refused("GET", path) == (429, "too_many_requests", None)
         thread.join()
         assert house.acme.get(f"/v1/jobs/{job_id}?wait=0.1")["state"] == "queued"
+
+
+def test_the_watchers_of_one_tenant_leave_room_for_those_of_others(sqlite_template: Any, tmp_path: Any) -> None:
+    with open_house(sqlite_template, tmp_path, max_watchers=2, max_watchers_per_tenant=1) as house:
+        jobs_of = {}
+        for caller in (house.acme, house.rival):
+            caller.keep("sales", series("shop", [float(i % 7) for i in range(120)]))
+            jobs_of[caller.key] = queue(caller)
+        thread = threading.Thread(target=house.acme.get, args=(f"/v1/jobs/{jobs_of[house.acme.key]}?wait=4",))
+        thread.start()
+        eventually(lambda: house.app.state.service.watch.slots.used)
+        path = f"/v1/jobs/{jobs_of[house.acme.key]}?wait=1"
+        assert house.acme.refused("GET", path) == (429, "too_many_requests", None)
+        assert house.rival.get(f"/v1/jobs/{jobs_of[house.rival.key]}?wait=0.1")["state"] == "queued"
+        thread.join()
+
+
+def test_events_end_when_the_key_is_revoked(house: House, trainer: Caller) -> None:
+    job_id, key_id = queue(trainer), house.reader.key.split("_")[1]
+    texts: list[str] = []
+    follow = threading.Thread(target=lambda: texts.append(house.reader.ask("GET", f"/v1/jobs/{job_id}/events").text))
+    follow.start()
+    eventually(lambda: house.app.state.service.watch.slots.used)
+    with house.database.write() as session:
+        keys.revoke_key(session, key_id)
+    follow.join(20)
+    assert events_of(texts[0])[-1][1:] == (
+        "error",
+        {"code": "unauthorized", "message": "the key is no longer valid"},
+    )
 
 
 def event(number: int) -> JobEvent:
@@ -165,7 +197,7 @@ def event(number: int) -> JobEvent:
 
 def test_who_does_not_read_gathers_nothing() -> None:
     async def offered() -> list[int]:
-        slow = JobWatcher("j", 0, None)
+        slow = JobWatcher("j", 0, None, "k1")
         slow.offer(JobUpdate("running", 1, (event(1), event(2))))
         assert slow.update is not None  # and so is not asked for again, see JobWatch
         taken = await slow.next(1.0)
@@ -184,8 +216,8 @@ def test_who_follows_is_let_go_when_the_service_stops(house: House, trainer: Cal
     job_id = queue(trainer)
 
     async def follow() -> list[bytes]:
-        watch = JobWatch(house.database, 9)
-        told: AsyncGenerator[bytes, None] = _event_stream(watch, job_id, 0)
+        watch = JobWatch(house.database, TenantSlots(9, 9, "watchers"))
+        told: AsyncGenerator[bytes, None] = _event_stream(watch, job_id, 0, house.acme.key.split("_")[1])
         pieces = [await anext(told), await anext(told)]
         watch.stop()
         pieces += [piece async for piece in told]

@@ -236,10 +236,10 @@ def test_a_part_waits_where_a_single_request_is_refused(
 
 def test_a_stream_without_a_free_slot_is_refused(house: House, acme: Caller) -> None:
     slots = house.app.state.service.stream_slots
-    slots.total_tokens = 0
+    slots.each = 0
     answer = ask(acme)
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (429, "too_many_requests", "1")
-    slots.total_tokens = 1
+    slots.each = 1
     assert lines(acme)[-1]["done"] is True
     assert lines(acme)[-1]["done"] is True  # given back
 

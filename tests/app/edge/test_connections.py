@@ -1,12 +1,15 @@
 """Limits of one connection, through a real server: heads, bodies that do not come, and too many connections."""
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 
 import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 from app.edge.bounded_protocol import MAX_HEADERS, ConnectionLimits
 from app.edge.draining_server import DrainingServer
@@ -18,9 +21,9 @@ WRITER = f"x-api-key: {WRITE_KEY}"
 
 
 @contextmanager
-def limited(limits: ConnectionLimits) -> Iterator[tuple[str, int]]:
-    """The guarded toy service under the server of the product; gives its address."""
-    wire = guarded(toy_app())
+def limited(limits: ConnectionLimits, app: FastAPI | None = None) -> Iterator[tuple[str, int]]:
+    """The guarded toy service, or ``app``, under the server of the product; gives its address."""
+    wire = guarded(app or toy_app())
     config = uvicorn.Config(wire.app, port=0, http="httptools", ws="none", log_config=None)
     server = DrainingServer(config, wire.app.drain, lambda: None, 1.0, limits)
     thread = threading.Thread(target=server.run)
@@ -130,3 +133,23 @@ def test_a_server_full_of_requests_refuses_more_connections() -> None:
         for connection in (one, other):
             connection.sendall(b" " * 999)
             assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_client_that_does_not_read_its_answer_is_dropped_and_the_answer_ends() -> None:
+    ended = threading.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 100_000
+                await asyncio.sleep(0)  # as a stream that waits for its forecasts
+        finally:
+            ended.set()
+
+    app = toy_app()
+    app.add_api_route("/endless", lambda: StreamingResponse(endless()))
+    with limited(ConnectionLimits(10, write_s=0.1), app) as address:
+        with opened(address, head("GET", "/endless", f"x-api-key: {READ_KEY}")):
+            assert ended.wait(20)
+        with opened(address, head("GET", "/livez")) as other:
+            assert other.recv(12) == b"HTTP/1.1 200"

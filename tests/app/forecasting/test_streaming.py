@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
@@ -19,6 +19,7 @@ from app.api.http.streamed_response import StreamedResponse
 from app.forecasting.streaming import Encode, StreamReport, part_series, stream_parts
 from app.formats import LINES, LineStream
 from app.problems import TooManyRequests
+from app.tenant_slots import TenantSlots
 from models.data.calendar import parse_freq
 from models.data.chunks import MAX_SERIES, split_series
 from models.data.panel import Panel
@@ -144,11 +145,14 @@ def test_memory_does_not_grow_with_the_number_of_series() -> None:
     assert many < few + 100_000  # of the 2 MB that it is in all
 
 
-def app_of(maker: PartMaker, slots: CapacityLimiter, whole: Panel, most: int = 2) -> Starlette:
+TENANT = 1
+
+
+def app_of(maker: PartMaker, slots: TenantSlots, whole: Panel, most: int = 2) -> Starlette:
     """Return an app that streams forecasts of the whole panel."""
 
     async def answer(_: Request) -> StreamedResponse:
-        return StreamedResponse(maker.pieces(whole, most), slots, LINES)
+        return StreamedResponse(maker.pieces(whole, most), slots.hold(TENANT), LINES)
 
     return Starlette(routes=[Route("/", answer)])
 
@@ -170,22 +174,22 @@ async def forever() -> Any:
 
 
 def test_a_stream_holds_a_slot_and_gives_it_back() -> None:
-    slots, maker = CapacityLimiter(1), PartMaker()
+    slots, maker = TenantSlots(1, 1, "streams"), PartMaker()
     head, *pieces = ask(app_of(maker, slots, panel(4)), forever)
     assert head["headers"] == [(b"content-type", b"application/x-ndjson")]
     assert b"".join(piece["body"] for piece in pieces).count(b"\n") == 6
-    assert slots.borrowed_tokens == 0
+    assert slots.used == 0
     with pytest.raises(ModelBroken):
         ask(app_of(PartMaker(breaks_at=1), slots, panel(4)), forever)
-    assert slots.borrowed_tokens == 0
+    assert slots.used == 0
 
 
 def test_without_a_free_slot_a_stream_is_refused_at_once() -> None:
-    slots, first, second = CapacityLimiter(1), PartMaker(), PartMaker()
+    slots, first, second = TenantSlots(1, 1, "streams"), PartMaker(), PartMaker()
 
     async def another_comes() -> Any:
-        with pytest.raises(TooManyRequests, match="1 streams are being sent already"):
-            await StreamedResponse(second.pieces(panel(4), 2), slots, LINES)({"type": "http"}, forever, forever)
+        with pytest.raises(TooManyRequests, match="1 streams are in progress"):
+            await StreamedResponse(second.pieces(panel(4), 2), slots.hold(2), LINES)({"type": "http"}, forever, forever)
         await asyncio.sleep(60)
 
     assert len(ask(app_of(first, slots, panel(4)), another_comes)) == 5
@@ -193,7 +197,7 @@ def test_without_a_free_slot_a_stream_is_refused_at_once() -> None:
 
 
 def test_after_the_client_disconnects_no_part_is_made() -> None:
-    slots, maker = CapacityLimiter(1), PartMaker()
+    slots, maker = TenantSlots(1, 1, "streams"), PartMaker()
 
     async def gone_at_the_third() -> Any:
         await maker.third.wait()
@@ -201,7 +205,7 @@ def test_after_the_client_disconnects_no_part_is_made() -> None:
 
     ask(app_of(maker, slots, panel(100)), gone_at_the_third)
     assert (maker.parts, maker.outcomes) == (3, [("gone", 4)])  # the third had begun
-    assert slots.borrowed_tokens == 0
+    assert slots.used == 0
 
 
 def until(is_so: Callable[[], bool], timeout_s: float = 20) -> None:
@@ -213,7 +217,7 @@ def until(is_so: Callable[[], bool], timeout_s: float = 20) -> None:
 
 def test_a_client_that_does_not_read_pauses_its_stream_and_one_that_disconnects_ends_it() -> None:
     """Over a real connection: the stream has 40 MB, of which some kilobytes fit into the buffers."""
-    slots, maker, whole = CapacityLimiter(1), PartMaker(), panel(200_000)
+    slots, maker, whole = TenantSlots(1, 1, "streams"), PartMaker(), panel(200_000)
     with listening(app_of(maker, slots, whole, 256), "httptools") as port, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", port))
@@ -224,9 +228,9 @@ def test_a_client_that_does_not_read_pauses_its_stream_and_one_that_disconnects_
             time.sleep(0.3)
             seen.append(maker.parts)
         assert 0 < seen[-1] < 200  # of 782
-        assert slots.borrowed_tokens == 1
+        assert slots.used == 1
         client.close()
         until(lambda: maker.outcomes != [])
         assert maker.outcomes[0][0] == "gone"
         assert maker.parts <= seen[-1] + 1
-        until(lambda: slots.borrowed_tokens == 0)
+        until(lambda: slots.used == 0)
