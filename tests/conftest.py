@@ -12,7 +12,6 @@ from app.store.migrate import migrate
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
-
 # Files of few tests and many seconds: begun first, so that none of them is what the others wait for at the end.
 LONG = (
     "test_docs.py",
@@ -21,6 +20,12 @@ LONG = (
     "test_dispatchers.py",
     "test_attempts.py",
     "test_train.py",
+    "test_backends.py",
+    "test_search.py",
+    "test_fit.py",
+    "test_extensions.py",
+    "test_serving_imports.py",
+    "test_make.py",
 )
 
 

@@ -1,22 +1,21 @@
 """Forecast as the bytes of a JSON answer; ``app.schemas.forecasts.ForecastAnswer`` describes its fields."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import orjson
 
 from app.formats import series_rows, warning_of
-from app.schemas.forecasts import Skill, VersionRef, WarningAnswer
+from app.schemas.forecasts import Skill, VersionRef
 from app.serving.alias_state import ResolvedVersion
 from models.data.bounds import UNBOUNDED, Bounds
 from models.data.calendar import Freq
 from models.engines.devices import EngineNote
 from models.evaluation.report import BacktestReport
 from models.forecasting.forecast import Forecast, Note
+from models.training.doubts import doubts_of
 from models.types import JsonObject
-
-MAX_COVERAGE_ERROR = 10  # percentage points between the level of an interval and its coverage in the backtest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +41,13 @@ def provenance_of(version: ResolvedVersion, model: str, members: int, notes: tup
         trained_horizon=version.spec.horizon,
     )
     backtest = skill_of(version.report)
-    warnings = [*_doubts(version, backtest)]
-    warnings += [WarningAnswer(code=code, message=message) for code, message in (*version.notes, *notes)]
+    warnings = [warning_of(doubt) for doubt in doubts_of(version.spec.strategy, version.report)]
+    warnings += [{"code": code, "message": message, "unique_id": None} for code, message in (*version.notes, *notes)]
     return Provenance(
         orjson.Fragment(reference.model_dump_json()),
         orjson.Fragment(backtest.model_dump_json()),
         backtest.skill,
-        tuple(warning.model_dump() for warning in warnings),
+        tuple(warnings),
     )
 
 
@@ -86,26 +85,6 @@ def _head(provenance: Provenance, freq: Freq, horizon: int, bounds: Bounds, note
         "bounds": None if bounds == UNBOUNDED else bounds.to_pair(),
         "warnings": [*provenance.warnings, *map(warning_of, notes)],
     }
-
-
-def _doubts(version: ResolvedVersion, backtest: Skill) -> Iterator[WarningAnswer]:
-    """Yield the warnings about a version: seasonal naive itself, no skill, unknown skill, an optimistic backtest."""
-    if version.spec.strategy == "seasonal_naive":
-        message = "this version is seasonal naive itself: no trained network had a lower error when it was selected"
-        yield WarningAnswer(code="baseline_served", message=message)
-    elif not backtest.windows:
-        message = "this version was imported without a backtest: its skill against seasonal naive is unknown"
-        yield WarningAnswer(code="no_skill", message=message)
-    elif backtest.skill is None or backtest.skill <= 0:
-        message = "this version was not better than seasonal naive in its backtest"
-        yield WarningAnswer(code="no_skill", message=message)
-    for level, covered in backtest.coverage.items():
-        if covered is not None and abs(100 * covered - int(level)) > MAX_COVERAGE_ERROR:
-            message = f"its intervals of {level} % held {100 * covered:.0f} % of the values in its backtest"
-            yield WarningAnswer(code="coverage_off", message=message)
-    if version.report.parent_knew_backtest:
-        message = "this version started from one that was trained on part of this backtest; expect less skill"
-        yield WarningAnswer(code="optimistic_backtest", message=message)
 
 
 def skill_of(report: BacktestReport) -> Skill:

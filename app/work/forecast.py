@@ -13,6 +13,7 @@ from models.forecasting import bundle
 from models.forecasting.forecaster import forecast_together, make_runnable
 from models.forecasting.split import ForecastInput
 from models.json_types import JsonObject
+from models.training.doubts import doubts_of
 
 MAX_NUMBERS = 1_000_000  # in one part of the table: with its text, some tens of MB
 
@@ -32,7 +33,8 @@ def forecast_all(context: JobContext) -> Outcome:
     networks = make_runnable(forecaster.members, OnnxEngine)
     max_series = MAX_NUMBERS // (payload.horizon * payload.numbers_each)
     counting, notes = ProgressCounter(context, "forecast", len(panel)), dict[str, int]()
-    warnings, report = dict[str, JsonObject](), context.load_version(payload.version.id).report
+    version = context.load_version(payload.version.id)
+    doubts, warnings = doubts_of(version.spec.strategy, version.report), dict[str, JsonObject]()
     with artifact_table(context, "forecast", payload.format, panel.utc) as table:
         for part in split_series(panel, min(MAX_SERIES, max(1, max_series))):
             ask = ForecastInput(part, payload.horizon, payload.levels, payload.quantiles, payload.bounds)
@@ -43,8 +45,8 @@ def forecast_all(context: JobContext) -> Outcome:
                 warnings.setdefault(note.code, warning_of(note))
             counting.add(len(part))
     counts = {"series": len(panel), "rows": len(panel) * payload.horizon, "horizon": payload.horizon, "notes": notes}
-    facts = {"of": payload.version.reference, "skill": report.skill, "backtest": backtest_of(report)}
-    return Outcome(result={**counts, **facts, "warnings": list(warnings.values())})
+    facts = {"of": payload.version.reference, "skill": version.report.skill, "backtest": backtest_of(version.report)}
+    return Outcome(result={**counts, **facts, "warnings": [*map(warning_of, doubts), *warnings.values()]})
 
 
 def backtest_of(report: BacktestReport) -> JsonObject:

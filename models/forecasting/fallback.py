@@ -93,8 +93,9 @@ def _test(panel: Panel, series: Ints, spec: Spec, predict: PredictMoments) -> li
 def _amended(forecast: Forecast, panel: Panel, begin: int, tested: Sequence[_Tested], season: int) -> Forecast:
     """Return ``forecast``, whose first series is number ``begin`` of ``panel``, changed for the series ``tested``.
 
-    Where the model was worse, seasonal naive's forecast takes its place; elsewhere the intervals are widened to the
-    errors of the test. The prediction remains the model's, so that realised errors are those of the model.
+    Where the model was worse, seasonal naive's forecast takes its place, and its mean is its median: its errors are
+    taken as symmetric. Elsewhere the intervals are widened to the errors of the test. The prediction remains the
+    model's, so that realised errors are those of the model.
     """
     median, mean, horizon = forecast.median.copy(), forecast.mean.copy(), forecast.median.shape[1]
     bounds = None if forecast.prediction is None else forecast.prediction.bounds

@@ -110,6 +110,16 @@ def test_a_batch_forecast_writes_a_file(house: House, ups: Caller) -> None:
     assert all(float(lo) < float(median) < float(hi) for _, _, median, _, lo, hi in cells)
 
 
+def test_a_batch_forecast_has_the_doubts_about_its_version_that_a_single_forecast_has(
+    house: House, ups: Caller
+) -> None:
+    house.register(says(1, 2), skill=-0.1)
+    done = do(house, {"kind": "forecast", "version": "demand@champion", "dataset": "sales"})
+    answer = house.acme.post("/v1/forecasts", json={"model": "demand", "dataset": {"name": "sales"}})
+    assert [warning["code"] for warning in done["result"]["warnings"]] == ["no_skill"]
+    assert done["result"]["warnings"] == answer["warnings"]
+
+
 def test_a_batch_forecast_in_parts_is_one_parquet_file(
     house: House, ups: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
