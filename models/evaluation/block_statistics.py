@@ -10,6 +10,7 @@ from models.types import Floats, Ints
 MIN_BLOCK, USUAL_BLOCK = 4, 12  # points
 SEASONS = 3  # in a block: after a change of the level, two thirds of its seasonal differences do not cross the change
 SHARE_KNOWN = 1 / 3  # of the points of a block; with fewer values its statistics are unknown
+MIN_ERRORS = 12  # of a block, for a statement about its pattern
 MIN_PAST = 4  # blocks of the past; fewer do not show its variation
 MAX_PAST = 1_000  # blocks
 
@@ -57,7 +58,7 @@ def blocks_of(past: Floats, new: Floats, length: int, season: int) -> tuple[Bloc
     starts = np.arange(len(new) - length, -1, -length)[::-1]
     starts = starts if starts[0] == 0 else np.concatenate([[0], starts])
     # Errors across the border are left out if enough others exist: the border may be a change of the level.
-    across = season + 1 if len(new) - season - 1 >= length * SHARE_KNOWN else 0
+    across = season + 1 if len(new) - season - 1 >= max(MIN_ERRORS, length * SHARE_KNOWN) else 0
     later = errors.copy()
     later[known : known + across] = np.nan
     now = _statistics(values, later, known + starts, length)
@@ -88,10 +89,9 @@ def _statistics(values: Floats, errors: Floats, starts: Ints, length: int) -> Bl
 
 def _distance(values: Floats) -> Floats:
     """Return the mean distance of each row (K, L) from its median, without NaN; NaN with too few values."""
-    distances = np.abs(values - _quantile(values, 0.5)[:, None])
-    count = np.maximum(1, (~np.isnan(distances)).sum(axis=1))
-    mean = np.where(np.isnan(distances), 0.0, distances).sum(axis=1) / count
-    return np.asarray(np.where(np.isnan(_quantile(values, 0.5)), np.nan, mean))
+    median, count = _quantile(values, 0.5), (~np.isnan(values)).sum(axis=1)
+    total = np.nansum(np.abs(values - median[:, None]), axis=1)
+    return np.where(np.isnan(median) | (count < MIN_ERRORS), np.nan, total / np.maximum(1, count))
 
 
 def _quantile(blocks: Floats, q: float, least: int | None = None) -> Floats:

@@ -224,7 +224,9 @@ def test_a_version_of_a_broken_sensor_is_promoted_at_no_due_time(service: Retrai
 
 
 @pytest.mark.parametrize("service", ["sqlite"], indirect=True)
-def test_a_level_that_has_moved_is_accepted_at_the_due_time_after_28_days_of_it(service: RetrainingService) -> None:
+def test_a_level_that_has_moved_is_accepted_after_28_days_of_it_and_the_better_version_promoted(
+    service: RetrainingService,
+) -> None:
     service.house.acme.post("/v1/schedules", json={"name": "daily", "cron": DAILY, "job": JOB})
     assert service.tick(0.05)["fired"] == 1
     assert service.train(untrained(seed=1))["verdict"] == "promoted"
@@ -233,10 +235,7 @@ def test_a_level_that_has_moved_is_accepted_at_the_due_time_after_28_days_of_it(
         service.grow(14, lambda days: days + 30)
         assert service.tick(day + 0.05)["fired"] == 1
         decision = service.train(weekly())
-        [finding] = decision["numbers"]["audit"]["findings"]
-        seen.append((decision["verdict"], finding["code"], finding["points"], finding["accepted"]))
-    assert seen == [
-        ("kept", "level", 14, False),
-        ("promoted", "level", 28, True),
-        ("kept", "level", 42, True),
-    ]
+        finding = decision["numbers"]["audit"]["findings"][-1]
+        seen.append((service.champion(), finding["code"], finding["points"], finding["accepted"]))
+    # On the day of the 28th the new level is accepted, but the windows that are compared hold the move itself.
+    assert seen == [(1, "level", 14, False), (1, "level", 28, True), (4, "level", 42, True)]
