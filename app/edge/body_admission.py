@@ -104,6 +104,9 @@ class CountedBody:
         else:
             needed_bytes = self._json.add(piece)
             self._limit.check(self._length, needed_bytes, self._json.is_padded)
+        if needed_bytes > self._budget.share_bytes:  # no waiting would help
+            detail = f"The body would take over {self._budget.share_bytes} bytes of memory, the most that a tenant has."
+            raise HTTPException(413, f"{detail} Send less, or raise FORECASTLE_MAX_BODIES_BYTES.")
         self._budget.take(self._tenant_id, needed_bytes - self.held_bytes)
         self.held_bytes = needed_bytes
 

@@ -26,6 +26,11 @@ class BodyBudget:
         self._total_bytes = self._uncollected_bytes = 0
 
     @property
+    def share_bytes(self) -> int:
+        """Return the bytes that one tenant may hold."""
+        return self._max_bytes // TENANT_SHARE
+
+    @property
     def held_bytes(self) -> int:
         """Return the bytes of all requests under way."""
         return self._total_bytes
@@ -36,7 +41,7 @@ class BodyBudget:
         Raises:
             HTTPException: 429 if the tenant has its share already, 503 if the process has no bytes left.
         """
-        share_bytes = self._max_bytes // TENANT_SHARE
+        share_bytes = self.share_bytes
         if self._held[tenant_id] + size_bytes > share_bytes:
             detail = (
                 f"Your requests under way take {share_bytes} bytes of memory, the most that they may; wait for them."

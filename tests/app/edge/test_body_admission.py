@@ -104,6 +104,14 @@ def test_a_tenant_may_use_half_of_the_memory_and_all_tenants_the_whole() -> None
     assert budget.held_bytes == 51
 
 
+def test_a_body_that_alone_takes_more_than_a_share_is_too_large_rather_than_early() -> None:
+    wire, _ = admitting(max_bytes=400 * KIB)
+    for size_bytes, status in ((100 * KIB, 200), (101 * KIB, 413)):
+        headers = {"content-type": "text/csv"}
+        answer = wire.ask("POST", "/v1/datasets", key=WRITE_KEY, headers=headers, body=[b" " * size_bytes])
+        assert answer.status == status
+
+
 def test_bodies_that_do_not_end_hold_no_more_than_a_tenants_half() -> None:
     """Twenty requests of one tenant whose bodies stay incomplete: ten are kept, the others are refused at once."""
     wire, budget = admitting(max_bytes=40 * 100 * KIB)
