@@ -7,6 +7,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.drain import Drain
 
+# An answer belongs to the owner of one key: no cache keeps it, and no browser guesses another type for it.
+SAFE_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
 
 class BodyOverLimit(HTTPException):
     """The body is over the limit; an HTTPException, because FastAPI turns any other error in a body into a 400."""
@@ -77,7 +80,7 @@ class Exchange:
         """Send a piece of the answer; it closes the connection if the body is unread or the service stops."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode()), *SAFE_HEADERS]
             is_last = self._unread or self._drain.is_stopping
             message["headers"] = [*headers, (b"connection", b"close")] if is_last else headers
         await self._send(message)

@@ -379,3 +379,13 @@ def test_the_log_names_tenant_key_and_peer_of_writes_and_refusals(wire: Wire, ca
         "POST /v1/jobs 401 key=a1b2c3d4 peer=10.0.0.9",
         "POST /v1/jobs 401 peer=10.0.0.9",
     ]
+
+
+@pytest.mark.parametrize(("path", "key", "status"), [("/livez", None, 200), ("/v1/models", None, 401)])
+def test_no_cache_keeps_an_answer_and_no_browser_guesses_its_type(
+    wire: Wire, path: str, key: str | None, status: int
+) -> None:
+    answer = wire.ask("GET", path, key=key)
+    assert answer.status == status
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
