@@ -1,5 +1,6 @@
 """What every test may use: an SQLite database with the newest schema, made once, to be copied."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from app.store.migrate import migrate
 # On a busy machine a slow example says nothing about the code.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
+# Networks of tests are small and train for a moment: optimising their machine code takes a quarter of the time of a
+# training. Processes that a test starts inherit this.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 # Files of few tests and many seconds: begun first, so that none of them is what the others wait for at the end.
 LONG = (
