@@ -78,7 +78,7 @@ def split_forecast(
                 bounds=limits if one.bounds is None else one.bounds,
                 notes=notes,
                 utc=one.panel.utc,
-                prediction=prediction.part(rows, steps),
+                prediction=prediction if median.shape == prediction.median.shape else prediction.part(rows, steps),
             )
         )
     return forecasts

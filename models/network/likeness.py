@@ -7,7 +7,7 @@ season, a trend or noise gives each its own ratios. They are cheap enough for ev
 
 import numpy as np
 
-from models.data.masks import has_all
+from models.data.masks import has_all, has_any
 from models.data.panel import Panel
 from models.data.windows import take
 from models.network.scaling import observed_mean
@@ -32,12 +32,12 @@ def ratios(past: Floats, season: int) -> Floats:
     NaN is missing. Both are NaN for a constant window, and the seasonal ratio for one that is not longer than a season.
     """
     found, count = np.full((len(past), 2), np.nan), past.shape[1]
-    spread = observed_mean(np.abs(past - observed_mean(past)))
-    varies = spread > 0
+    mean = observed_mean if has_any(np.isnan(past)) else _complete_mean  # this runs at every forecast
+    spread = mean(np.abs(past - mean(past)))
+    spread[spread == 0] = np.nan
     for column, lag in enumerate((season, 1)):
         if lag < count:
-            difference = observed_mean(np.abs(past[:, lag:] - past[:, :-lag]))
-            np.divide(difference, spread, out=found[:, column : column + 1], where=varies)
+            found[:, column : column + 1] = mean(np.abs(past[:, lag:] - past[:, :-lag])) / spread
     return found
 
 
@@ -75,3 +75,7 @@ def unusual(found: Floats, usual: Float32) -> Ints:
     if has_all((found >= low) & (found <= high)):
         return NO_ROWS
     return np.flatnonzero(((found < low) | (found > high) & (low < high)).any(axis=1))
+
+
+def _complete_mean(values: Floats) -> Floats:
+    return np.asarray(np.add.reduce(values, axis=1, keepdims=True) / values.shape[1])
