@@ -104,13 +104,40 @@ def test_decisions_are_paged(waiting: House) -> None:
     assert [one["version"] for one in page["items"] + rest["items"]] == [2, 1]
 
 
+SALES = [("shop", f"2026-01-{day:02}", day) for day in range(1, 29)]
+REQUEST = {"kind": "train", "model": "demand", "dataset": "sales"}
+
+
 @pytest.mark.parametrize(
-    "gate", [{"minimum_gain": 1}, {"minimum_gain": -0.1}, {"confidence": 0.4}, {"confidence": 1}, {"approval": "maybe"}]
+    ("gate", "remedy"),
+    [
+        ({"minimum_gain": 1}, "less than 1"),
+        ({"minimum_gain": -0.1}, "greater than or equal to 0"),
+        ({"confidence": 0.4}, "greater than or equal to 0.5"),
+        ({"confidence": 1}, "less than 1"),
+        ({"approval": "maybe"}, "'automatic' or 'manual'"),
+        ({"audit": "sometimes"}, "'block', 'ask' or 'warn'"),
+        ({"accept_after": 0}, "greater than or equal to 1"),
+        ({"former_tolerance": -1}, "greater than or equal to 0"),
+    ],
 )
-def test_a_policy_that_cannot_be_met_is_refused_with_its_field(house: House, gate: dict[str, Any]) -> None:
-    house.acme.keep("sales", [("shop", f"2026-01-{day:02}", day) for day in range(1, 29)])
-    request = {"kind": "train", "model": "demand", "dataset": "sales", "gate": gate}
-    problem = house.acme.ask("POST", "/v1/jobs", json=request).json()
+def test_a_policy_that_cannot_be_met_or_does_not_exist_is_refused_with_field_and_remedy(
+    house: House, gate: dict[str, Any], remedy: str
+) -> None:
+    house.acme.keep("sales", SALES)
+    problem = house.acme.ask("POST", "/v1/jobs", json={**REQUEST, "gate": gate}).json()
     assert problem["status"] == 422
-    [field] = gate
-    assert problem["errors"][0]["pointer"].endswith(f"gate/{field}")
+    [field], [error] = gate, problem["errors"]
+    assert error["pointer"].endswith(f"gate/{field}")
+    assert remedy in error["message"]
+
+
+@pytest.mark.parametrize(("spec", "field"), [({"bounds": [5, None]}, "bounds"), ({"bounds": [None, 20]}, "bounds")])
+def test_bounds_that_exclude_the_history_are_refused_with_field_and_remedy(
+    house: House, spec: dict[str, Any], field: str
+) -> None:
+    house.acme.keep("sales", SALES)
+    problem = house.acme.ask("POST", "/v1/jobs", json={**REQUEST, "spec": {"horizon": 3, **spec}}).json()
+    [error] = problem["errors"]
+    assert (problem["status"], error["code"], error["field"]) == (422, "out_of_bounds", field)
+    assert error["hint"]
