@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.api.http.services import Caller, CurrentService
 from app.principal import Principal
+from app.problems import Conflict
 from app.service import Service
 from app.store import idempotency
 from app.store.idempotency import AlreadyAnswered, KeyedRequest
@@ -54,6 +55,11 @@ class IdempotentRequest:
             return create(self._save)
         except AlreadyAnswered:
             return shape.model_validate(self._stored(self._keyed))
+        except Conflict:
+            # The same request may have created the thing since the look-up above; then its answer is stored with it.
+            if (stored := self._stored(self._keyed)) is None:
+                raise
+            return shape.model_validate(stored)
 
     def is_repeat(self) -> bool:
         """Return whether an answer to the same request is stored. Raise InputError, as ``answer``."""

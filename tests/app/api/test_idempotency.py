@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from app.store import datasets, idempotency
 from app.store.db import Database, now
 from app.store.idempotency import KeyedRequest
 from app.store.tables import IdempotencyKey
+from models.json_types import JsonObject
 from tests.app.api.conftest import Caller, House, on_both
 from tests.app.api.tables import series, table
 from tests.app.store.conftest import new_revision
@@ -159,3 +161,26 @@ def test_a_key_is_forgotten_after_a_day_however_many_there_are(house: House, tra
             idempotency.save_answer(session, asked, {})
         session.execute(update(IdempotencyKey).values(created_at=now(session) - idempotency.KEPT_FOR))
     assert trainer.post("/v1/jobs", **keyed("k149", **job()))["state"] == "queued"
+
+
+def test_uploads_of_one_key_at_once_have_one_answer_and_no_conflict(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first upload commits between the look-up of the second and its insertion."""
+    find, looks = idempotency.find_answer, list[KeyedRequest]()
+    upload = keyed("a-1", **table(LONG, "csv"))
+    first = []
+
+    def look(session: Session, request: KeyedRequest) -> JsonObject | None:
+        looks.append(request)
+        found = find(session, request)
+        if len(looks) == 1:  # nothing is stored yet; the other request goes ahead now
+            first.append(house.acme.ask("POST", "/v1/datasets?name=sales", **upload))
+        return found
+
+    monkeypatch.setattr(idempotency, "find_answer", look)
+    second = house.acme.ask("POST", "/v1/datasets?name=sales", **upload)
+    assert (first[0].status_code, second.status_code) == (201, 201)
+    assert second.json() == first[0].json()
+    assert second.headers["idempotency-replayed"] == "true"
+    assert house.acme.refused("POST", "/v1/datasets?name=sales", **keyed("a-2", **table(LONG, "csv")))[0] == 409
