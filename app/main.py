@@ -101,7 +101,11 @@ def _admission(app: FastAPI, settings: Settings) -> BodyAdmission:
 
 
 def _shortcut(app: FastAPI) -> FastPath:
-    routes = {("POST", "/v1/forecasts"): forecasts.post_forecast}
+    routes = {
+        ("POST", "/v1/forecasts"): forecasts.post_forecast,
+        ("GET", "/livez"): health.livez,
+        ("GET", "/readyz"): health.readyz,
+    }
     return FastPath(partial(FastAPI.__call__, app), app, routes)
 
 

@@ -2,13 +2,15 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.http.services import CurrentService, problems
+from app.api.http.raw_routes import RawRoute
+from app.api.http.services import CurrentService, problems, service_of
 from app.schemas.health import Health
 from app.service import FULL
 from app.store import firings, jobs, quality, webhooks
 from models.types import JsonObject
 
 router = APIRouter(tags=["health"])
+probes = APIRouter(route_class=RawRoute)  # cheap, because anybody may ask them
 
 METRICS_DAYS = 7  # in which values arrived, for the metrics of realised quality
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -16,24 +18,23 @@ DAY_S = 86_400.0
 _NOT_READY: dict[int | str, JsonObject] = {503: {"model": Health, "description": "Not ready to serve"}}
 
 
-@router.get("/livez", summary="Is the process alive?")
-async def livez() -> Health:
+@probes.get("/livez", response_model=Health, summary="Is the process alive?")
+async def livez(http: Request) -> Response:
     """Return ok while the process can answer."""
-    return Health(status="ok", checks={})
+    return _answer(Health(status="ok", checks={}))
 
 
-@router.get("/readyz", responses=_NOT_READY, summary="Can it serve?")
-async def readyz(request: Request, service: CurrentService, response: Response) -> Health:
+@probes.get("/readyz", response_model=Health, responses=_NOT_READY, summary="Can it serve?")
+async def readyz(http: Request) -> Response:
     """Return whether the database answers and has the schema of the release, 503 if not; and the device of networks.
 
     The database is asked once a second at most. With a full disk the service is ``degraded`` and not refused to load
     balancers, because it still forecasts. A service that is being stopped is not ready, so that a load balancer
     sends it nothing more.
     """
-    database, is_stopping = await service.database_state.result(), request.app.state.drain.is_stopping
+    service = service_of(http)
+    database, is_stopping = await service.database_state.result(), http.app.state.drain.is_stopping
     is_ready = database in {"ok", FULL} and not is_stopping
-    if not is_ready:
-        response.status_code = 503
     device = service.models.device
     checks = {"database": database, "device": "; ".join([device.name, *(note.message for note in device.notes)])}
     if fallen_back := service.aliases.moves().fallen_back:
@@ -41,7 +42,14 @@ async def readyz(request: Request, service: CurrentService, response: Response) 
     if is_stopping:
         checks["process"] = "it is being stopped"
     status = "unavailable" if not is_ready else "degraded" if database == FULL else "ok"
-    return Health(status=status, checks=checks)
+    return _answer(Health(status=status, checks=checks), 200 if is_ready else 503)
+
+
+def _answer(health: Health, status: int = 200) -> Response:
+    return Response(health.model_dump_json(), status, media_type="application/json")
+
+
+router.include_router(probes)
 
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
