@@ -27,6 +27,8 @@ CARRIED = replace(SPEC, context=512, state="carried")
 USUAL = replace(CARRIED, units=64)  # as many as a spec has that does not say
 RESIDUALS = 999  # that the intervals are said to stand on
 SPREAD_OF_WEIGHTS = 0.3
+# No series is outside of this range, but each is judged by it, as by that of a trained model.
+USUAL_RATIOS = np.array([[0, 0], [1e6, 1e6]], dtype=np.float32)
 
 
 def random_weights(spec: Spec, seed: int = 0) -> Weights:
@@ -34,7 +36,8 @@ def random_weights(spec: Spec, seed: int = 0) -> Weights:
     rng = np.random.default_rng(seed)
     shapes = weight_shapes(spec)
     weights = {name: rng.normal(0, SPREAD_OF_WEIGHTS, shape).astype(np.float32) for name, shape in shapes.items()}
-    return weights | {name: np.zeros(shape, np.float32) for name, shape in fact_shapes(spec).items()}
+    facts = {name: np.zeros(shape, np.float32) for name, shape in fact_shapes(spec).items()}
+    return weights | facts | {"facts/usual": USUAL_RATIOS}
 
 
 def forecaster(spec: Spec) -> Forecaster:
