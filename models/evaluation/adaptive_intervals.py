@@ -68,7 +68,10 @@ class Adaptation:
         """
         shape = (len(RATES), len(PARTS), len(LEVELS))
         try:
-            log_scales, losses = (_by_part(np.asarray(values[name], dtype=np.float64)) for name in ("widths", "losses"))
+            arrays = [np.asarray(values[name], dtype=np.float64) for name in ("widths", "losses")]
+            log_scales, losses = (
+                np.repeat(one[:, None], len(PARTS), axis=1) if one.ndim == 2 else one for one in arrays
+            )
             part_moments = np.asarray(values.get("part_moments", [0] * len(PARTS)), dtype=np.int64)
             state = cls(log_scales, losses, int(values["moments"]), part_moments)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -77,11 +80,6 @@ class Adaptation:
         if not sound or part_moments.shape != shape[1:2] or min(state.moments, *part_moments) < 0:
             raise BundleError(f"the adaptation state needs finite arrays of shape {shape} and numbers of moments")
         return state
-
-
-def _by_part(array: Floats) -> Floats:
-    """Return ``array`` (K, P, 99); one without parts, (K, 99), repeated for each part."""
-    return np.repeat(array[:, None], len(PARTS), axis=1) if array.ndim == 2 else array
 
 
 def initial_adaptation() -> Adaptation:

@@ -3,6 +3,7 @@
 Importing this module imports Keras and its backend.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -20,6 +21,7 @@ from models.evaluation.mean import MeanCorrection
 from models.evaluation.origins import BacktestPlan, Origins, origins_of
 from models.evaluation.report import BacktestReport
 from models.evaluation.scoring import skill
+from models.evaluation.width_match import match_widths
 from models.forecasting.bounding import limits_of
 from models.forecasting.forecaster import Forecaster, Member, make_runnable, predict
 from models.network.build import weight_shapes
@@ -33,6 +35,7 @@ from models.training.member_plan import MemberPlan, refit_epochs
 from models.training.report import TrainingFacts
 from models.types import Weights
 
+MIN_MATCHED, MAX_MATCHED = 64, 1_024  # windows on which the intervals after a refit are made as wide as before
 MAX_VALIDATION_WINDOWS = 64  # windows of the backtest on which the skill is measured during training
 
 
@@ -79,8 +82,8 @@ def train_pipeline(
     """Train ``members`` on the data before the first origin of ``plan``, blend, score and calibrate them, then refit.
 
     Seasonal naive is blended in as far as it reduces the error on the origins. With ``refit`` the members are then
-    trained on the rest of the data too, unless ``hooks`` reject the result. The intervals remain those of the backtest:
-    residuals on training data would be too small.
+    trained on the rest of the data too, unless ``hooks`` reject the result. The intervals stay as wide as those of the
+    backtest: residuals on training data would be too small.
 
     Raises:
         InputError, Cancelled, Diverged: as for ``models.training.fit.train_member``.
@@ -111,6 +114,8 @@ def train_pipeline(
     served = _refit(panel, members, blended, hooks) if refit else blended
     if refit and not hooks.keeps_refit(blended, served, origins):
         served, refit = blended, False
+    if refit:
+        calibration = _calibrate_refit(calibration, panel, blended, served)
     naive_share = sum(member.share for member in blended if not _learns(member))
     facts = TrainingFacts(
         seasonal_naive_share=naive_share / sum(member.share for member in blended),
@@ -118,7 +123,7 @@ def train_pipeline(
         engines_differ_by=max((_engine_difference(member) for member in served if _learns(member)), default=0.0),
         carry=max(member.training.carry for member in members),
     )
-    return TrainingResult(Forecaster(served, evaluation.calibration), evaluation, blended, origins, facts)
+    return TrainingResult(Forecaster(served, calibration), evaluation, blended, origins, facts)
 
 
 class ValidationSkill:
@@ -173,6 +178,26 @@ def _refit(
     trained = _train_members(panel, refits, "refit", hooks)
     shared = [new._replace(share=old.share) for new, old in zip(trained, learned, strict=True)]
     return (*shared, *(member for member in blended if not _learns(member)))
+
+
+def _calibrate_refit(
+    calibration: Calibration, panel: Panel, before: Sequence[Member], after: Sequence[Member]
+) -> Calibration:
+    """Return the calibration of the members ``before`` their refit for those ``after`` it, on the newest windows.
+
+    Few series have several windows each, which begin one step apart. Covariates known ahead end with the panel.
+    """
+    spec = after[0].spec
+    least = spec.horizon if any(member.spec.future_covariates for member in after) else 0
+    back = least + np.arange(min(spec.horizon, math.ceil(MIN_MATCHED / len(panel))))
+    series = np.tile(np.arange(len(panel)), len(back))
+    at = panel.observed_lengths[series] - np.repeat(back, len(panel))
+    rows = np.flatnonzero(at > 0)
+    if len(rows) == 0:
+        return calibration
+    rows = np.random.default_rng(0).choice(rows, min(MAX_MATCHED, len(rows)), replace=False)
+    networks = [make_runnable(members, OnnxEngine) for members in (before, after)]
+    return match_widths(calibration, *(predict(each, panel, series[rows], at[rows], spec.horizon) for each in networks))
 
 
 def _learns(member: Member) -> bool:

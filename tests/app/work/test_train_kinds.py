@@ -83,9 +83,12 @@ def test_the_served_version_is_refitted_on_the_newest_points(sqlite: Database, r
     once, before = trained(sqlite, revision, training=SHORT)
     again, after = trained(sqlite, revision, training=SHORT, refit=True)
     assert (once.scores["refit"], again.scores["refit"]) == (False, True)
-    # The scores and the intervals are those of the backtest, where both were the same.
+    # The scores are those of the backtest, where both were the same; the radii of each third have one factor, which
+    # keeps the intervals as wide as there.
     assert again.scores["scores"]["model"]["mase"] == pytest.approx(once.scores["scores"]["model"]["mase"])
-    np.testing.assert_allclose(after.calibration.radii, before.calibration.radii, rtol=1e-4)
+    known = (before.calibration.radii > 0).all(axis=0)  # neither 0 nor NaN
+    factors = (after.calibration.radii / before.calibration.radii)[:, known]
+    np.testing.assert_allclose(factors, np.tile(factors[[0, 0, 2, 3], :1], factors.shape[1]), rtol=1e-3)
     assert [member.spec for member in after.members] == [member.spec for member in before.members]
     assert all(distance(a, b) > 1e-6 for a, b in zip(learned(after), learned(before), strict=True))
 
