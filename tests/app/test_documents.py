@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from app.planning.backtest import BacktestPayload
-from app.planning.forecast import ForecastPayload
+from app.planning.forecast import ForecastPayload, payload_details
 from app.planning.job_kind import PinnedVersion
 from app.planning.train import GroupsPayload
 from app.planning.training_payload import AutoSearch
@@ -97,10 +97,13 @@ def test_a_version_without_a_backtest_has_a_report_without_skill() -> None:
 
 def test_plans_of_jobs_are_described() -> None:
     pinned = PinnedVersion("demand@champion", 3, 17)
-    batch = ForecastPayload(version=pinned, horizon=3, levels=(80,), format="csv", ids=("a",))
+    batch = ForecastPayload(
+        version=pinned, horizon=3, levels=(80,), format="csv", ids=("a",), ids_total=1, positions=(0,)
+    )
     scored = BacktestPayload(version=None, horizon=3, season=7, baselines=("theta",), windows=None)
     groups = GroupsPayload(by="town", groups=2, left_out=("town Ulm: too short",))
-    assert all(describes(OrderAnswer, payload.to_json()) for payload in (batch, scored, groups))
+    shown = [payload_details(batch.to_json()).order, scored.to_json(), groups.to_json()]
+    assert all(describes(OrderAnswer, order) for order in shown)
     assert describes(AutoAnswer, AutoSearch(600.0, {"horizon": 4}).to_json())
 
 
