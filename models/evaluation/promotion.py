@@ -149,17 +149,18 @@ def _decide(policy: Policy, evidence: Evidence, promote: str) -> tuple[GateOutco
     findings = open_findings(evidence.audit)
     if findings is not None and policy.audit == "block" and not evidence.forced:
         return "kept", findings
-    said = None if promote == "if_better" else f"the job says to promote {promote}"
-    if said is not None and promote == "never":
-        return "kept", said
-    objection = _objection(policy, evidence) if said is None else None
-    if objection is not None:
-        return "kept", objection
-    reason = said or _merit(evidence)
+    order = f"the job says to promote {promote}"
+    if promote == "never":
+        return "kept", order
+    if promote == "if_better":
+        objection = _objection(policy, evidence)
+        if objection is not None:
+            return "kept", objection
+    reason = order if promote == "always" else _merit(evidence)
     if findings is not None:
         reason += f"; {findings}; 'force' is given" if evidence.forced else f"; but {findings}"
     asks = findings is not None and policy.audit == "ask" and not evidence.forced
-    if asks or (said is None and policy.approval == "manual"):
+    if asks or (promote == "if_better" and policy.approval == "manual"):
         return "pending", f"{reason}; it waits for approval"
     return "promoted", reason
 
