@@ -50,10 +50,8 @@ def check_pages(data: bytes, metadata: Any, columns: Collection[str], max_bytes:
 
 
 def _pages(data: bytes, chunk: Any) -> Iterator[PageSizes]:
-    starts = [chunk.data_page_offset]
-    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-        starts.append(chunk.dictionary_page_offset)
-    at = min(starts)
+    dictionary = chunk.dictionary_page_offset if chunk.has_dictionary_page else 0
+    at = min(start for start in (chunk.data_page_offset, dictionary) if start)  # a chunk without rows has no data page
     end = at + chunk.total_compressed_size
     if not 0 <= at <= end <= len(data):
         raise ValueError("a column is not within the file")
