@@ -89,15 +89,13 @@ def _segment(season: int, context: int, longest: int, divided: Sequence[int], pr
     """Return ``preferred`` if it divides all of ``divided``, else a segment that makes few steps of the context.
 
     That is the smallest divisor or multiple of the season that makes 2 to ``MAX_STEPS`` segments and divides all of
-    ``divided``; if no season does, any divisor is used, and more steps if there is no such divisor.
+    ``divided``; if no season does, any divisor is used, and if there is none, the segment that makes fewest steps.
     """
     parts = [size for size in range(1, season) if season % size == 0]
     sizes: list[int] = [*parts, *range(season, context + season, season), *range(1, context + 1)]
     fitting: list[int] = [size for size in sizes if size <= longest and all(length % size == 0 for length in divided)]
     if preferred in fitting:
         return preferred
-    for most in (MAX_STEPS, MAX_UNROLLED_STEPS):
-        found = [size for size in fitting if 1 < context // size <= most]
-        if found:
-            return found[0]
-    return max(fitting)
+    several = [size for size in fitting if 1 < context // size <= MAX_UNROLLED_STEPS]
+    few = [size for size in several if context // size <= MAX_STEPS]
+    return few[0] if few else max(several or fitting)

@@ -187,6 +187,14 @@ def test_a_named_parallel_strategy_has_several_segments_to_decode():
         assert horizon % spec.segment == 0
 
 
+@pytest.mark.parametrize(("horizon", "segment"), [(96, 48), (336, 48), (720, 120)])
+def test_a_long_horizon_is_read_in_as_few_segments_as_context_and_horizon_allow(horizon, segment):
+    panel = panel_of(*(np.arange(3000.0) + i for i in range(3)), freq="h")
+    spec = suggest(panel, {"context": 720, "horizon": horizon}, "long")
+    # 48 is the greatest common divisor of 720 with 96 and with 336: 15 segments. 120 makes 6, and 8 are enough.
+    assert (spec.strategy, spec.segment) == ("parallel", segment)
+
+
 def test_a_strategy_that_the_library_chooses_may_read_segments():
     plain = suggest(HALF_HOURS, {"horizon": 10})
     tried = suggest(HALF_HOURS, {"horizon": 10}, tried={"strategy": "seq2seq"})
