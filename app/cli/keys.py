@@ -49,7 +49,7 @@ def list_events(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Events to print, newest first.")] = 100,
     output: Output = Format.CSV,
 ) -> None:
-    """List who created and revoked which keys.
+    """List the events of keys: created or revoked, by which user.
 
     Example: forecastle keys events --limit 20
     """

@@ -1,4 +1,4 @@
-"""Audit log: who did what, written in the transaction of the change itself."""
+"""Audit log: events with actor, action and subject, stored in the same transaction as the change."""
 
 from dataclasses import dataclass
 from datetime import datetime

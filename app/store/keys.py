@@ -97,7 +97,7 @@ def authenticate(session: Session, raw: str, now: datetime) -> KeyPrincipal | No
 
 
 def valid_ids(session: Session, key_ids: Collection[str]) -> set[str]:
-    """Return those of ``key_ids`` whose keys are neither revoked nor expired."""
+    """Return the ids among ``key_ids`` of keys that are neither revoked nor expired."""
     valid = ApiKey.revoked_at.is_(None) & (ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now(session)))
     return set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), valid)))
 
