@@ -5,14 +5,17 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from app.addresses import parse_networks
 
 PREFIX = "FORECASTLE_"
+FILE = "_FILE"  # end of the name of a variable whose value is the path of a file with the setting
 SQLITE_FILE = "forecastle.db"  # in the data folder
 KEY_FILE = "api-key"  # in the data folder: the first API key
 # Read by others: the compose files, and the attempts on a Ray cluster.
@@ -31,8 +34,32 @@ def default_data_dir() -> Path:
     return (base if base.is_absolute() else Path.home() / ".local" / "share") / "forecastle"
 
 
+class _Files(PydanticBaseSettingsSource):
+    """The settings that are in files, whose paths are in ``FORECASTLE_<NAME>_FILE``."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """Return the text of the file without its last line break, the name of the setting, and that it is no JSON."""
+        given = {name.upper(): value for name, value in os.environ.items()}
+        variable = f"{PREFIX}{field_name.upper()}"
+        if (path := given.get(variable + FILE)) is None:
+            return None, field_name, False
+        if variable in given:
+            raise SettingsError(f"{variable}{FILE}: {variable} is set too; unset one of them")
+        try:
+            return Path(path).read_text().removesuffix("\n"), field_name, False
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(f"{variable}{FILE}: {error}; name a text file that this user can read") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values by the names of their settings."""
+        values = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
+        return {name: value for value, name, _ in values if value is not None}
+
+
 class Settings(BaseSettings):
-    """Settings of one process, each from an environment variable ``FORECASTLE_<NAME>``."""
+    """Settings of one process, each from an environment variable ``FORECASTLE_<NAME>`` or from the file that
+    ``FORECASTLE_<NAME>_FILE`` names.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
@@ -42,6 +69,9 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None, description="SQLAlchemy address of the database; an SQLite file in the data folder if unset."
+    )
+    database_password: SecretStr | None = Field(
+        None, description="Password of the database, apart from its address; any characters."
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
@@ -145,18 +175,44 @@ class Settings(BaseSettings):
         "", description="Private networks that webhooks may be in, such as 10.1.0.0/16, fd00::/8."
     )
 
+    @field_validator("database_password")
+    @classmethod
+    def _belongs_to_a_user(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        address = urlsplit(info.data.get("database_url") or "")
+        if password is not None and (not address.username or address.password is not None):
+            raise ValueError(
+                f"{PREFIX}DATABASE_URL must name a user and no password, such as postgresql+psycopg://user@host/name"
+            )
+        return password
+
     @field_validator("webhook_private_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
         parse_networks(text)
         return text
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from: arguments, environment variables, files that these name."""
+        return init_settings, env_settings, _Files(settings_cls)
+
     @property
     def url(self) -> str:
-        """Return the SQLAlchemy address of the database."""
-        if self.database_url is not None:
+        """Return the SQLAlchemy address of the database, with its password."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir.absolute() / SQLITE_FILE}"
+        if self.database_password is None:
             return self.database_url
-        return f"sqlite:///{self.data_dir.absolute() / SQLITE_FILE}"
+        address = urlsplit(self.database_url)
+        password = quote(self.database_password.get_secret_value(), safe="")
+        return address._replace(netloc=address.netloc.replace("@", f":{password}@")).geturl()
 
 
 def unknown_variables(names: Iterable[str]) -> Iterator[str]:
@@ -164,7 +220,9 @@ def unknown_variables(names: Iterable[str]) -> Iterator[str]:
     known = [name.upper() for name in Settings.model_fields]
     for name in sorted(names):
         rest = name.upper().removeprefix(PREFIX)
-        if not name.upper().startswith(PREFIX) or rest in OTHER_VARIABLES or rest in known:
+        if rest.removesuffix(FILE) in known:
+            continue
+        if not name.upper().startswith(PREFIX) or rest in OTHER_VARIABLES:
             continue
         if _SERVICE_LINK.fullmatch(rest) is None:
             near = get_close_matches(rest, known, n=1)

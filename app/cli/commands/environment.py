@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from sqlalchemy.exc import ArgumentError
 
 from app.cli.commands.console import exit_with_error, print_message
@@ -27,6 +28,9 @@ def read_settings() -> Settings:
         settings = _use_earlier_folder(Settings())
     except RuntimeError as error:
         print_message(f"error: FORECASTLE_DATA_DIR: {error}; set it to the folder for the data")
+        sys.exit(CONFIGURATION_ERROR)
+    except SettingsError as error:
+        print_message(f"error: {error}")
         sys.exit(CONFIGURATION_ERROR)
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):

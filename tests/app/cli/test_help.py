@@ -121,6 +121,7 @@ def test_wrong_options_exit_with_status_2(forecastle: Forecastle, home: Home, wo
         ("FORECASTLE_DATABASE_URL", "mysql://host/name", "give sqlite:"),
         ("FORECASTLE_DATABASE_URL", "postgres://host/name", "postgresql+psycopg://"),
         ("FORECASTLE_DATABASE_URL", "not an address", "give sqlite:"),
+        ("FORECASTLE_DATABASE_PASSWORD_FILE", "/absent", "name a text file that this user can read"),
     ],
 )
 def test_a_wrong_setting_is_named_and_exits_with_status_78(
