@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
 
 from app.api import (
+    api_keys,
     artifacts,
     attempts,
     datasets,
@@ -36,7 +37,7 @@ from app.edge.guard import Guard
 from app.edge.problem_json import install, problem_response
 from app.problems import Conflict
 from app.schemas.forecasts import ForecastRequest
-from app.service import create_service
+from app.service import Service, create_service
 from app.settings import Settings
 from app.store import attempt_secrets, keys
 from app.store.db import Database, now
@@ -62,13 +63,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     work, kept = (forecasts, streams, jobs, job_events, artifacts, attempts), (datasets, models, decisions, quality)
-    for room in (*work, *kept, deletion, schedules, webhooks, health):
+    for room in (*work, *kept, deletion, schedules, webhooks, api_keys, health):
         app.include_router(room.router)
     install(app)
     app.add_exception_handler(Fenced, _fenced)
     app.guard = Guard(
         FormCheck(CompressionMiddleware(_admission(app, settings), settings.max_body_bytes), declared_forms(app)),
-        authenticate=lambda raw: _authenticate(service.database, raw),
+        authenticate=lambda raw: _authenticate(service, raw),
         attempts=lambda *claim: _attempt(service.database, *claim),
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
@@ -141,9 +142,13 @@ def tuned_interpreter() -> Iterator[None]:
         gc.set_threshold(*threshold)
 
 
-def _authenticate(database: Database, raw: str) -> keys.KeyPrincipal | None:
-    with database.read() as session:
-        return keys.authenticate(session, raw, now(session))
+def _authenticate(service: Service, raw: str) -> keys.KeyPrincipal | None:
+    with service.database.read() as session:
+        moment = now(session)
+        principal = keys.authenticate(session, raw, moment)
+    if principal is not None:
+        service.key_use.note(principal.key_id, moment)
+    return principal
 
 
 def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempt_secrets.AttemptPrincipal | None:

@@ -1,10 +1,15 @@
-"""The caller of a request."""
+"""The caller of a request, and the scopes of callers."""
 
-from typing import Protocol
+from typing import Literal, Protocol
+
+Scope = Literal["forecast", "read", "write", "admin", "operator"]
+
+# Each scope includes those before it: forecasts; reading; everything in the tenant but its keys; its keys; all tenants.
+SCOPES: tuple[Scope, ...] = ("forecast", "read", "write", "admin", "operator")
 
 
 class Principal(Protocol):
-    """Sender of a request: a tenant, by one of its keys; the scope ``write`` includes ``read``."""
+    """Sender of a request: a tenant, by one of its keys."""
 
     @property
     def tenant_id(self) -> int:
@@ -15,5 +20,10 @@ class Principal(Protocol):
         """Return the public name of the key."""
 
     @property
-    def scope(self) -> str:
-        """Return the permission of the key: ``read`` or ``write``."""
+    def scope(self) -> Scope:
+        """Return the permission of the key."""
+
+
+def includes(held: Scope, needed: Scope) -> bool:
+    """Return whether a caller of the scope ``held`` may do what ``needed`` allows."""
+    return SCOPES.index(held) >= SCOPES.index(needed)

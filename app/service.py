@@ -1,6 +1,8 @@
 """The running service without its HTTP interface: the parts that the API and the command line share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 
 from anyio import CapacityLimiter
@@ -15,12 +17,14 @@ from app.serving.cached_check import CachedCheck
 from app.serving.fair_threads import FairThreads
 from app.serving.forecast_log import ForecastLog
 from app.serving.interval_scales import IntervalScales
+from app.serving.key_use import KeyUse
 from app.serving.model_cache import ModelCache, device_for
 from app.serving.panel_cache import PanelCache
 from app.serving.session_cache import SessionCache
 from app.serving.shadows import ShadowForecaster
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
+from app.store import keys
 from app.store.db import Database, DatabaseUnreachable, at_head
 from app.store.job_watch import JobWatch
 from app.telemetry import Figure, Telemetry, lines_dropped
@@ -47,11 +51,13 @@ class Service:
     uploads: FairThreads  # tables and bundles, which are parsed and written
     lookups: FairThreads  # addresses of webhooks
     database_state: CachedCheck[str]
+    key_use: KeyUse
 
     def close(self) -> None:
         """Answer waiting requests, end the threads, and close the database connections."""
         self.watch.stop()
         self.forecasting.close()
+        self.key_use.close()
         self.database.dispose()
 
 
@@ -94,7 +100,13 @@ def create_service(settings: Settings) -> Service:
         uploads=FairThreads("uploads", threads=4, share=2, max_waiting=MAX_WAITING, patience_s=THREAD_PATIENCE_S),
         lookups=FairThreads("look-ups of host names", threads=8, share=2, max_waiting=8, patience_s=THREAD_PATIENCE_S),
         database_state=CachedCheck(lambda: _database_state(database), late="it does not answer"),
+        key_use=KeyUse(lambda used: _record_key_use(database, used)),
     )
+
+
+def _record_key_use(database: Database, used: Mapping[str, datetime]) -> None:
+    with database.write() as session:
+        keys.record_use(session, used)
 
 
 def _database_state(database: Database) -> str:

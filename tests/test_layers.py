@@ -38,7 +38,7 @@ BELOW_ROUTES = {*GROUND, "store", "serving", "planning", "forecasting", "models"
 DOORS: dict[str, set[str]] = {
     "settings": {"addresses"},
     "addresses": {"models"},
-    "schemas": set(),
+    "schemas": {"principal"},
     "telemetry": set(),
     "problems": {"models"},
     "principal": set(),

@@ -9,27 +9,41 @@ import fastapi.routing
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 
+from app.principal import Scope
+
 
 class Access(StrEnum):
-    """Credentials of a route: none, any valid key, a key that may write, or the secret of the attempt in its path."""
+    """Credentials of a route: none, a key of a scope or of one that includes it, or the secret of the attempt in its
+    path."""
 
     PUBLIC = "public"
+    FORECAST = "forecast"
     READ = "read"
     WRITE = "write"
+    ADMIN = "admin"
+    OPERATOR = "operator"
     ATTEMPT = "attempt"
 
 
 ATTEMPTS = "/internal/v1/attempts/{job_id}/{token}"
 
 
-# A forecast is a POST that stores nothing, so it needs READ only.
+# Scope of a key that each kind of access needs.
+SCOPE_OF: dict[Access, Scope] = {
+    Access.FORECAST: "forecast",
+    Access.READ: "read",
+    Access.WRITE: "write",
+    Access.ADMIN: "admin",
+    Access.OPERATOR: "operator",
+}
+
 ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/livez"): Access.PUBLIC,
     ("GET", "/readyz"): Access.PUBLIC,
     ("GET", "/metrics"): Access.READ,
-    ("GET", "/openapi.json"): Access.READ,
-    ("POST", "/v1/forecasts"): Access.READ,
-    ("POST", "/v1/forecasts/stream"): Access.READ,
+    ("GET", "/openapi.json"): Access.FORECAST,
+    ("POST", "/v1/forecasts"): Access.FORECAST,
+    ("POST", "/v1/forecasts/stream"): Access.FORECAST,
     ("GET", "/v1/datasets"): Access.READ,
     ("POST", "/v1/datasets"): Access.WRITE,
     ("GET", "/v1/datasets/{name}"): Access.READ,
@@ -79,6 +93,11 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/v1/webhooks/{name}/rotate"): Access.WRITE,
     ("POST", "/v1/webhooks/{name}/test"): Access.WRITE,
     ("GET", "/v1/webhooks/{name}/deliveries"): Access.READ,
+    ("GET", "/v1/keys"): Access.ADMIN,
+    ("POST", "/v1/keys"): Access.ADMIN,
+    ("GET", "/v1/keys/{key_id}"): Access.ADMIN,
+    ("DELETE", "/v1/keys/{key_id}"): Access.ADMIN,
+    ("POST", "/v1/keys/{key_id}/rotate"): Access.ADMIN,
     ("GET", ATTEMPTS): Access.ATTEMPT,
     ("GET", f"{ATTEMPTS}/panels/{{revision_id}}"): Access.ATTEMPT,
     ("GET", f"{ATTEMPTS}/champion"): Access.ATTEMPT,
@@ -96,6 +115,11 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", f"{ATTEMPTS}/cancelled"): Access.ATTEMPT,
 }
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# First segments of the routes that need more than WRITE, such as /v1/keys.
+PROTECTED = tuple(
+    {"/".join(path.split("/")[:3]) for (_, path), access in ACCESS.items() if access in (Access.ADMIN, Access.OPERATOR)}
+)
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -122,6 +146,17 @@ def find_route(method: str, path: str) -> Route | None:
         return fixed
     segments = path.split("/")
     return next((route for template, route in _OTHERS.get(listed, ()) if _fits(template, segments)), None)
+
+
+def unlisted_access(method: str, path: str) -> Access:
+    """Return the access that a path needs which the table lacks.
+
+    The framework's router matches more paths than the table. So that no key reaches a handler by such a path that it
+    could not reach by the listed one, this is the most that any route with the same beginning needs.
+    """
+    if path.startswith(PROTECTED):
+        return Access.OPERATOR
+    return Access.READ if method in SAFE_METHODS else Access.WRITE
 
 
 def unlisted(app: FastAPI) -> set[tuple[str, str]]:

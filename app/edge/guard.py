@@ -8,20 +8,19 @@ from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.edge.access import Access, Route, find_route
+from app.edge.access import SCOPE_OF, Access, Route, find_route, unlisted_access
 from app.edge.drain import Drain
 from app.edge.exchange import Exchange
 from app.edge.key_cache import KeyCache
 from app.edge.problem_json import drop_frames, log_fields, problem_response
-from app.principal import Principal
+from app.principal import Principal, includes
 from app.problems import Forbidden, Unauthorized, Unavailable, problem_type
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
 logger = logging.getLogger(__name__)
 
-WRITES = frozenset({Access.WRITE, Access.ATTEMPT})
+LOGGED = frozenset({Access.WRITE, Access.ADMIN, Access.OPERATOR, Access.ATTEMPT})  # with their senders
 KEY_ID = re.compile(r"fc_([a-z0-9]{8})_")  # the public part of a key
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_KEY_LENGTH = 256
 MAX_TOKEN_DIGITS = 9  # of a fencing token
 
@@ -75,7 +74,8 @@ class Guard:
         principal: Principal | None = None
         try:
             principal = await self._principal(route, scope["path"], exchange.headers)
-            check_scope(route, method, principal)
+            if principal is not None:
+                check_scope(unlisted_access(method, scope["path"]) if route is None else route.access, principal)
             exchange.check_declared_size()
             # A copy: the server shares one state between all requests.
             state = {**scope.get("state", {}), "principal": principal, "request_id": exchange.request_id}
@@ -92,7 +92,7 @@ class Guard:
                 template = OTHER if route is None else route.template
                 seconds = self.clock() - began_s
                 self.telemetry.request_answered(method, template, exchange.status, seconds)
-                is_read = exchange.status < 400 and (route is None or route.access not in WRITES)
+                is_read = exchange.status < 400 and (route is None or route.access not in LOGGED)
                 sender = "" if is_read else sender_fields(scope, principal, exchange.headers)
                 self.log.add(Answered(method, template, exchange.status, exchange.request_id, seconds, sender))
 
@@ -136,18 +136,15 @@ class Guard:
             await response(scope, exchange.receive, exchange.send)
 
 
-def check_scope(route: Route | None, method: str, principal: Principal | None) -> None:
-    """Refuse a request that writes with a key that may only read.
-
-    The framework's router matches more paths than the table. So that a key for reading never reaches a handler that
-    writes, a path that the table lacks counts as writing unless the method is a safe one.
+def check_scope(access: Access, principal: Principal) -> None:
+    """Refuse a caller whose key does not allow what the route needs.
 
     Raises:
-        Forbidden: the key has the scope ``read``.
+        Forbidden: with the scope that is needed and the one of the key.
     """
-    writes = method not in SAFE_METHODS if route is None else route.access is Access.WRITE
-    if writes and principal is not None and principal.scope != "write":
-        raise Forbidden("This needs a key with the scope 'write'; the key sent has the scope 'read'.")
+    needed = SCOPE_OF.get(access)  # None: the secret of an attempt has been checked against the path
+    if needed is not None and not includes(principal.scope, needed):
+        raise Forbidden(f"This needs a key with the scope '{needed}'; the key sent has the scope '{principal.scope}'.")
 
 
 def sender_fields(scope: Scope, principal: Principal | None, headers: Mapping[bytes, bytes]) -> str:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.principal import Scope
 from app.store.tables import Job
 
 
@@ -24,7 +25,7 @@ class AttemptPrincipal:
         return self.job_id
 
     @property
-    def scope(self) -> str:
+    def scope(self) -> Scope:
         """The scope ``write``, which reports require."""
         return "write"
 

@@ -33,7 +33,7 @@ def problems(*statuses: int) -> dict[int | str, JsonObject]:
     """Return the error answers of a route for OpenAPI; 401, 413 and 422 are possible in every route."""
     titles = {
         401: "No valid API key",
-        403: "The key may not write",
+        403: "The scope of the key does not allow this",
         404: "Not found",
         409: "Conflict",
         406: "No media type of the answer is acceptable",

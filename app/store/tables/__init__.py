@@ -2,7 +2,7 @@
 
 from app.store.tables.audit import AuditEvent
 from app.store.tables.base import Base, Json, Owned
-from app.store.tables.data import ApiKey, Dataset, Revision, Scope, Tenant
+from app.store.tables.data import ApiKey, Dataset, Revision, Tenant
 from app.store.tables.jobs import (
     Artifact,
     ArtifactPart,
@@ -45,7 +45,6 @@ __all__ = [
     "Resource",
     "Revision",
     "Schedule",
-    "Scope",
     "ServedForecast",
     "State",
     "Tenant",

@@ -1,14 +1,12 @@
 """Tenants, keys, data sets and their revisions."""
 
 from datetime import datetime
-from typing import Literal
 
-from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.principal import Scope
 from app.store.tables.base import Base, Json, Owned
-
-Scope = Literal["read", "write"]
 
 
 class Tenant(Base):
@@ -22,10 +20,16 @@ class Tenant(Base):
 
 
 class ApiKey(Owned, Base):
-    """API key: ``id`` is its public part; only the SHA-256 of the secret part is stored."""
+    """API key: ``id`` is its public part; only the SHA-256 of the secret part is stored.
+
+    ``last_used_at`` is written once a minute, so it may be a minute old.
+    """
 
     __tablename__ = "api_keys"
-    __table_args__ = (CheckConstraint("scope IN ('read', 'write')", name="scope"),)
+    __table_args__ = (
+        CheckConstraint("scope IN ('forecast', 'read', 'write', 'admin', 'operator')", name="scope"),
+        Index(None, "tenant_id", "id"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -34,6 +38,7 @@ class ApiKey(Owned, Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
 
 
 class Dataset(Owned, Base):

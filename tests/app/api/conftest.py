@@ -148,6 +148,7 @@ class House:
     acme: Caller
     rival: Caller
     reader: Caller
+    operator: Caller
     tenants: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -223,8 +224,9 @@ def open_house(template: Path, folder: Path, url: str | None = None, **changes: 
     settings = Settings(data_dir=folder, database_url=url, **{**LIMITS, **changes})
     app = create_app(settings)
     with app.state.service.database.write() as session:
-        raw = [keys.create_key(session, tenant, "test", "write") for tenant in ("acme", "rival")]
+        raw = [keys.create_key(session, tenant, "test", "admin") for tenant in ("acme", "rival")]
         raw.append(keys.create_key(session, "acme", "reader", "read"))
+        raw.append(keys.create_key(session, "office", "operator", "operator"))
         tenants = {tenant: keys.tenant_id(session, tenant) for tenant in ("acme", "rival")}
     with client_of(app) as client:
         yield House(settings, client, *(Caller(client, key) for key in raw), tenants)
@@ -240,6 +242,6 @@ def house(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path)
 
 @pytest.fixture
 def acme(house: House) -> Caller:
-    """Who may read and write, with the data set ``sales`` and the model ``demand`` that says 1, 2, -1."""
+    """Who may do all in the tenant, with the data set ``sales`` and the model ``demand`` that says 1, 2, -1."""
     house.register(says(1, 2, -1))
     return house.acme

@@ -183,7 +183,7 @@ def test_events_end_when_the_key_is_revoked(house: House, trainer: Caller) -> No
     follow.start()
     eventually(lambda: house.app.state.service.watch.slots.used)
     with house.database.write() as session:
-        keys.revoke_key(session, key_id)
+        keys.revoke(session, house.tenants["acme"], key_id, "cli")
     follow.join(20)
     assert events_of(texts[0])[-1][1:] == (
         "error",

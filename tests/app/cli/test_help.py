@@ -22,6 +22,7 @@ COMMANDS = [
     ["keys", "create"],
     ["keys", "events"],
     ["keys", "list"],
+    ["keys", "rotate"],
     ["keys", "revoke"],
     ["jobs", "list"],
     ["jobs", "show"],

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.edge.guard import Guard
 from app.edge.problem_json import install
+from app.principal import Scope
 from app.problems import Conflict, CorruptBundle, NotFound, Unavailable
 from app.telemetry import Telemetry
 from models.errors import Diverged, Fault, InputError
@@ -33,7 +34,7 @@ class Caller:
 
     tenant_id: int
     key_id: str
-    scope: str
+    scope: Scope
 
 
 @dataclass

@@ -5,7 +5,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
-from app.edge.access import ACCESS, Access, Route, find_route, stale, unlisted
+from app.edge.access import ACCESS, Access, Route, find_route, stale, unlisted, unlisted_access
 
 from .conftest import toy_app
 
@@ -24,6 +24,13 @@ def test_only_the_two_probes_are_public() -> None:
         ("GET", "/livez"),
         ("GET", "/readyz"),
     }
+
+
+def test_a_path_that_the_table_lacks_needs_as_much_as_its_neighbours_with_the_same_beginning() -> None:
+    for path in ("/v1/keys/", "/v1/keys/-a", "/v1/keys/a/b/c", "/v1/keys\n"):
+        assert {unlisted_access(method, path) for method in ("GET", "POST")} == {Access.OPERATOR}
+    assert unlisted_access("HEAD", "/v1/models/-a") is Access.READ
+    assert unlisted_access("PATCH", "/v1/models/-a") is Access.WRITE
 
 
 def test_head_counts_as_get_and_no_other_method_does() -> None:

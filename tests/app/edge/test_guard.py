@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.edge.access import ACCESS, Access
+from app.edge.access import ACCESS, SCOPE_OF, Access
 from app.edge.key_cache import MAX_CACHED_KEYS, KeyCache
+from app.principal import SCOPES, Scope
 from app.problems import Unavailable
 from app.telemetry import LineFormatter
 
@@ -65,6 +66,20 @@ def test_the_probes_need_no_key(wire: Wire) -> None:
 def test_a_key_for_reading_does_not_write(wire: Wire, route: tuple[str, str]) -> None:
     answer = wire.ask(route[0], concrete(route[1]), key=READ_KEY, body=[b"{}"])
     assert (answer.status, answer.json["code"], answer.receives) == (403, "forbidden", 0)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_key_of_each_scope_reaches_the_routes_of_that_scope_and_of_those_before_it(wire: Wire, scope: Scope) -> None:
+    wire.keys.keys["key"] = Caller(7, "k9", scope)
+    for (method, path), access in ACCESS.items():
+        if access in SCOPE_OF:
+            refused = wire.ask(method, concrete(path), key="key", body=[b"{}"]).status == 403
+            assert refused is (SCOPES.index(scope) < SCOPES.index(SCOPE_OF[access])), (method, path)
+
+
+def test_a_key_for_writing_does_not_reach_the_keys_through_a_name_that_only_the_router_knows(wire: Wire) -> None:
+    for method, path in (("GET", "/v1/keys/-a"), ("GET", "/v1/keys\n"), ("POST", "/v1/keys/-a/rotate")):
+        assert wire.ask(method, path, key=WRITE_KEY).status == 403
 
 
 def test_a_key_for_reading_does_not_write_through_a_name_that_only_the_router_knows(wire: Wire) -> None:

@@ -17,19 +17,21 @@ from app.store import (
     deletion,
     firings,
     jobs,
+    keys,
     registry,
     schedules,
     tasks,
     webhooks,
 )
 from app.store.db import Database
-from app.store.tables import Decision, Firing, Job, Revision, Schedule, Version
+from app.store.keys import NewKey
+from app.store.tables import ApiKey, Decision, Firing, Job, Revision, Schedule, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
 from tests.app.work.schedule_harness import PLAN
 
 Try = Callable[[Session, int, Revision, Version], object]
 ROOMS = (datasets, registry, alias_history, deletion, jobs, decisions)
-ROOMS += (schedules, firings, data_freshness, tasks, webhooks)
+ROOMS += (schedules, firings, data_freshness, tasks, webhooks, keys)
 
 # Says "not found", as if there were no such thing.
 REFUSED: dict[str, Try] = {
@@ -77,8 +79,11 @@ REFUSED: dict[str, Try] = {
     "webhooks.get": lambda s, t, r, v: webhooks.get(s, t, "desk"),
     "webhooks.send_test": lambda s, t, r, v: webhooks.send_test(s, t, "desk"),
     "webhooks.list_deliveries": lambda s, t, r, v: webhooks.list_deliveries(s, t, "desk", None, 9),
+    "keys.get": lambda s, t, r, v: keys.get(s, t, key_id(s)),
+    "keys.rotate": lambda s, t, r, v: keys.rotate(s, t, key_id(s), 60, "cli"),
     # The last, for after them there is nothing to be found.
     "schedules.remove": lambda s, t, r, v: schedules.remove(s, t, "nightly"),
+    "keys.revoke": lambda s, t, r, v: keys.revoke(s, t, key_id(s), "cli"),
     "webhooks.remove": lambda s, t, r, v: webhooks.remove(s, t, "desk"),
 }
 # Gives nothing.
@@ -99,6 +104,7 @@ EMPTY: dict[str, Try] = {
     ),
     "firings.jobs_of": lambda s, t, r, v: firings.jobs_of(s, t, [Firing(job_id=v.job_id)]),
     "tasks.champion": lambda s, t, r, v: tasks.champion(s, t, "demand"),
+    "keys.list_page": lambda s, t, r, v: keys.list_page(s, t, None, 9),
     "registry.champion": lambda s, t, r, v: registry.champion(s, t, "demand"),
 }
 # The same name for two tenants: see the tests of each; so that another is not told: see test_webhooks.
@@ -108,6 +114,7 @@ CREATES = {
     "schedules.create",
     "webhooks.create",
     "webhooks.announce",
+    "keys.issue",
 }
 # Counts the tenant's own jobs only: see test_queue.
 COUNTS = {"jobs.check_room"}
@@ -125,7 +132,12 @@ def version(database: Database, acme: int, sales: Revision) -> Version:
         session.add(pending(made))
         schedules.create(session, acme, "nightly", PLAN, "cli")
         webhooks.create(session, acme, "desk", "https://example.org/", ["job.failed"], "cli")
+        keys.issue(session, acme, NewKey("nightly", "read"), "cli")
     return made
+
+
+def key_id(session: Session) -> str:
+    return session.scalars(select(ApiKey.id).order_by(ApiKey.created_at)).first() or ""
 
 
 def schedule_id(session: Session) -> int:
