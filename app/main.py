@@ -22,6 +22,7 @@ from app.api import (
     health,
     job_events,
     jobs,
+    metrics,
     models,
     quality,
     schedules,
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the service over the database in ``settings``; it connects with the first request."""
     service = create_service(settings)
     work, kept = (forecasts, streams, jobs, job_events, artifacts, attempts), (datasets, models, decisions, quality)
-    rooms = (*work, *kept, deletion, schedules, webhooks, api_keys, health)
+    rooms = (*work, *kept, deletion, schedules, webhooks, api_keys, health, metrics)
     app = Guarded(
         # Not by include_router, which builds every route again: most of the time that an app took to make.
         routes=[route for room in rooms for route in room.router.routes],
@@ -75,7 +76,9 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
     )
-    app.state.drain = app.guard.drain
+    app.state.drain = drain = app.guard.drain
+    in_flight = "Requests that are being answered."
+    service.telemetry.watch(Figure("forecastle_http_requests_in_flight", in_flight, lambda: len(drain)))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -95,10 +98,10 @@ class Guarded(FastAPI):
 
 def _admission(app: FastAPI, settings: Settings) -> BodyAdmission:
     budget = BodyBudget(settings.max_bodies_bytes)
-    held = Figure(
-        "forecastle_bodies_bytes", "Memory of request bodies under way, estimated.", lambda: budget.held_bytes
+    app.state.service.telemetry.watch(
+        Figure("forecastle_bodies_bytes", "Memory of request bodies under way, estimated.", lambda: budget.held_bytes),
+        Figure("forecastle_bodies_limit_bytes", "Most memory that they may take.", lambda: settings.max_bodies_bytes),
     )
-    app.state.service.telemetry.watch(held)
     return BodyAdmission(_shortcut(app), budget, min(settings.max_json_bytes, settings.max_body_bytes))
 
 

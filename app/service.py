@@ -70,9 +70,11 @@ def create_service(settings: Settings) -> Service:
     resolver = Resolver(store, models)
     shadows = ShadowForecaster(store.challenger, models.load)
     log = ForecastLog(settings.forecast_log_share, store.log, shadows.forecast if settings.shadows else None)
-    reader = PanelReader(database, PanelCache(settings.data_cache_bytes), settings.max_rows)
+    panels = PanelCache(settings.data_cache_bytes)
+    reader = PanelReader(database, panels, settings.max_rows)
+    batcher = Batcher(settings.max_waiting, telemetry)
     session_cache = SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry)
-    telemetry.watch(*figures(models, resolver.aliases, log))
+    telemetry.watch(*figures(models, resolver.aliases, log), *_queue_figures(database, batcher, panels))
     forecasting = Forecasting(
         settings=settings,
         resolver=resolver,
@@ -80,7 +82,7 @@ def create_service(settings: Settings) -> Service:
         scales=IntervalScales(store.interval_scales if settings.adapt_intervals else lambda _: {}),
         reader=reader,
         sessions=SessionForecasts(settings, database, session_cache, reader),
-        batcher=Batcher(settings.max_waiting, telemetry),
+        batcher=batcher,
         log=log,
         telemetry=telemetry,
         slots=CapacityLimiter(settings.forecast_threads),
@@ -143,5 +145,26 @@ def figures(models: ModelCache, aliases: AliasRefresher, log: ForecastLog) -> li
             "forecastle_aliases_fallen_back",
             "Aliases serving an older version.",
             lambda: aliases.moves().fallen_back,
+        ),
+    ]
+
+
+def _queue_figures(database: Database, batcher: Batcher, panels: PanelCache) -> list[Figure]:
+    return [
+        Figure(
+            "forecastle_forecasts_waiting",
+            "Forecasts that wait for their turn, by lane.",
+            lambda: [((lane,), count) for lane, count in batcher.waiting().items()],
+            ("lane",),
+        ),
+        Figure("forecastle_panels_loaded", "Data sets in memory.", lambda: panels.counts().panels),
+        Figure("forecastle_panels_loaded_bytes", "Memory of these data sets.", lambda: panels.counts().size_bytes),
+        Figure("forecastle_panel_hits_total", "Look-ups of data sets in memory.", lambda: panels.counts().hits),
+        Figure("forecastle_panel_misses_total", "Look-ups of other data sets.", lambda: panels.counts().misses),
+        Figure(
+            "forecastle_database_connections",
+            "Connections to the database, by pool and use.",
+            lambda: database.connections().items(),
+            ("pool", "use"),
         ),
     ]

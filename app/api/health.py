@@ -1,20 +1,16 @@
-"""/livez, /readyz and /metrics: routes for orchestrators and monitoring."""
+"""/livez and /readyz: probes of orchestrators and load balancers."""
 
 from fastapi import APIRouter, Request, Response
 
 from app.api.http.raw_routes import RawRoute
-from app.api.http.services import CurrentService, problems, service_of
+from app.api.http.services import service_of
 from app.schemas.health import Health
 from app.service import FULL
-from app.store import firings, jobs, quality, webhooks
 from models.types import JsonObject
 
 router = APIRouter(tags=["health"])
 probes = APIRouter(route_class=RawRoute)  # cheap, because anybody may ask them
 
-METRICS_DAYS = 7  # in which values arrived, for the metrics of realised quality
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-DAY_S = 86_400.0
 _NOT_READY: dict[int | str, JsonObject] = {503: {"model": Health, "description": "Not ready to serve"}}
 
 
@@ -50,19 +46,3 @@ def _answer(health: Health, status: int = 200) -> Response:
 
 
 router.include_router(probes)
-
-
-@router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
-def metrics(service: CurrentService, request: Request) -> Response:
-    """Return metrics of this process, and of all processes together: jobs, schedules, webhooks, served forecasts."""
-    with service.database.read() as session:
-        tally, found = jobs.queue_statistics(session), quality.totals(session, METRICS_DAYS)
-        ticked_at = firings.last_heartbeat(session, firings.SCHEDULER)
-        service.telemetry.schedules_seen(firings.counts(session, DAY_S), firings.lag_s(session), ticked_at)
-        service.telemetry.deliveries_counted(webhooks.counts(session))
-    service.telemetry.jobs_counted({(str(state), kind): n for (state, kind), n in tally.jobs.items()}, tally.oldest_s)
-    service.telemetry.attempts_counted(tally.attempts, tally.waited_s)
-    service.telemetry.slots_counted(tally.slots)
-    figures = {"points": found.points, "mase": found.mase, "drift": found.drift}
-    service.telemetry.quality_realised(figures, found.coverage)
-    return Response(service.telemetry.render(), media_type=METRICS_TYPE)

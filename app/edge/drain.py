@@ -19,6 +19,10 @@ class Drain:
         self.is_stopping = False
         self._under_way: dict[UnderWay, asyncio.Task[object] | None] = {}
 
+    def __len__(self) -> int:
+        """Return the number of requests under way."""
+        return len(self._under_way)
+
     def add(self, request: UnderWay) -> None:
         """Note that the current task answers ``request``."""
         self._under_way[request] = asyncio.current_task()

@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,7 +29,8 @@ MAX_TOKEN_DIGITS = 9  # of a fencing token
 class Guard:
     """ASGI middleware around the whole service: it refuses by default, before it reads anything.
 
-    It puts ``principal`` (None on a public route) and ``request_id`` into the state of each request that it passes on.
+    It puts ``principal`` (None on a public route) and ``request_id`` into the state of each request that it passes on,
+    and takes ``problem`` from it, the code of the error that was answered.
     ``authenticate`` returns the owner of a key, ``attempts`` the owner of the secret of an attempt, given the job and
     the fencing token; None for credentials that are not valid.
     """
@@ -72,26 +74,30 @@ class Guard:
         )
         self.drain.add(exchange)
         principal: Principal | None = None
+        # A copy: the server shares one state between all requests.
+        state: dict[str, Any] = {**scope.get("state", {}), "request_id": exchange.request_id}
         try:
             principal = await self._principal(route, scope["path"], exchange.headers)
             if principal is not None:
                 check_scope(unlisted_access(method, scope["path"]) if route is None else route.access, principal)
             exchange.check_declared_size()
-            # A copy: the server shares one state between all requests.
-            state = {**scope.get("state", {}), "principal": principal, "request_id": exchange.request_id}
+            state["principal"] = principal
             await self.app({**scope, "state": state}, exchange.receive, exchange.send)
         except asyncio.CancelledError:
             if not self.drain.is_stopping or exchange.status is not None:
                 raise
-            await self._refuse(scope, exchange, Unavailable("the service is being stopped; try again in a few seconds"))
+            error = Unavailable("the service is being stopped; try again in a few seconds")
+            state["problem"] = await self._refuse(scope, exchange, error)
         except Exception as error:
-            await self._refuse(scope, exchange, error)
+            state["problem"] = await self._refuse(scope, exchange, error)
         finally:
             self.drain.remove(exchange)
             if exchange.status is not None:  # None: cancelled before there was an answer
                 template = OTHER if route is None else route.template
                 seconds = self.clock() - began_s
                 self.telemetry.request_answered(method, template, exchange.status, seconds)
+                if "problem" in state:
+                    self.telemetry.problem_answered(state["problem"])
                 is_read = exchange.status < 400 and (route is None or route.access not in LOGGED)
                 sender = "" if is_read else sender_fields(scope, principal, exchange.headers)
                 self.log.add(Answered(method, template, exchange.status, exchange.request_id, seconds, sender))
@@ -122,8 +128,11 @@ class Guard:
             raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
         return principal
 
-    async def _refuse(self, scope: Scope, exchange: Exchange, error: Exception) -> None:
-        """Answer the request with ``error``, unless its answer has begun; log the errors of the service itself."""
+    async def _refuse(self, scope: Scope, exchange: Exchange, error: Exception) -> str:
+        """Answer the request with ``error``, unless its answer has begun, and return the code of the error.
+
+        Errors of the service itself are logged.
+        """
         response = problem_response(error, exchange.request_id, scope["path"])
         if response.status_code >= 500:
             extra = log_fields(error, exchange.request_id)
@@ -134,6 +143,7 @@ class Guard:
         drop_frames(error)
         if exchange.status is None:
             await response(scope, exchange.receive, exchange.send)
+        return response.code
 
 
 def check_scope(access: Access, principal: Principal) -> None:

@@ -79,13 +79,21 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class ProblemResponse(Response):
+    """Answer to an error; ``code`` is the error's."""
+
+    def __init__(self, problem: Problem, content: str) -> None:
+        super().__init__(content, problem.kind.status, problem.headers, MEDIA_TYPE)
+        self.code = problem.kind.code
+
+
 def install(app: FastAPI) -> None:
     """Make ``app`` answer every error as problem+json."""
     for cls in (ServiceError, ForecastError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(cls, _answer)
 
 
-def problem_response(error: Exception, request_id: str, instance: str) -> Response:
+def problem_response(error: Exception, request_id: str, instance: str) -> ProblemResponse:
     """Return the answer to ``error``; an unexpected one shows only the id of the request."""
     problem = problem_of(error)
     body = {
@@ -100,7 +108,7 @@ def problem_response(error: Exception, request_id: str, instance: str) -> Respon
         "errors_total": problem.errors_total,
     }
     content = json.dumps(body, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return Response(content, problem.kind.status, problem.headers, MEDIA_TYPE)
+    return ProblemResponse(problem, content)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -130,6 +138,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         raise error  # not the caller's fault: the guard logs it and answers 500
     request_id = request.scope.get("state", {}).get("request_id", "")
     response = problem_response(error, request_id, request.scope["path"])
+    request.state.problem = response.code  # the guard counts it
     if problem_type(error) is not None and response.status_code >= 500:
         logger.error("%s: %s", type(error).__name__, error, extra=log_fields(error, request_id))
     if response.status_code < 500:

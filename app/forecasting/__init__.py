@@ -7,5 +7,6 @@ A ``POST /v1/forecasts`` visits these files, each from a higher floor of the ser
    ``schemas/forecasts`` (the body)
 3. ``forecasting/forecast`` (the sequence), which calls ``serving/version_resolver`` (version of an alias),
    ``serving/model_cache`` (networks in memory), ``forecasting/request_panel`` (the panel), ``forecasting/cost``
-   (admission), ``serving/batcher`` (one pass for many requests), and ``forecasting/json_answer`` (bytes)
+   (admission), ``serving/batcher`` (whose turn it is), ``serving/batch`` (one pass for many requests), and
+   ``forecasting/json_answer`` (bytes)
 """

@@ -9,61 +9,23 @@ request gets its own answer. Three lanes keep a large request from delaying smal
 """
 
 import asyncio
-import logging
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
 
 from app.problems import DeadlinePassed, TooManyRequests, Unavailable
+from app.serving.batch import Finish, Result, Work, deliver, grouped, one_by_one, set_results, together
 from app.serving.model_cache import LoadedModel
 from app.telemetry import Telemetry
-from models.forecasting.forecast import Forecast
-from models.forecasting.forecaster import forecast_together
 from models.forecasting.split import ForecastInput
-
-logger = logging.getLogger(__name__)
 
 # A core does about 20 GFLOP per second in passes of a few windows, and each pass has a fixed cost.
 QUICK_GFLOP, QUICK_PASSES = 0.01, 2
 SMALL_GFLOP, SMALL_POINTS = 0.1, 10_000
-MAX_TOGETHER_GFLOP = 0.2
 MAX_AT_ONCE_GFLOP = 0.05  # in the event loop, before it reads more requests
 STOP_TIMEOUT_S = 10.0
-
-Finish = Callable[[Forecast], bytes]
-
-
-class Work(NamedTuple):
-    """One waiting forecast: the input ``ask`` for ``loaded``, its cost in ``gflop``, and the encoder ``finish``.
-
-    ``answer`` belongs to the event loop ``loop``. It is cancelled if its client is gone, and fails if its turn comes
-    after ``deadline_s``.
-    """
-
-    loaded: LoadedModel
-    ask: ForecastInput
-    gflop: float
-    finish: Finish
-    passes: int  # of the network with the fewest steps in a pass
-    deadline_s: float
-    answer: "asyncio.Future[bytes]"
-    loop: asyncio.AbstractEventLoop
-
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """Return the key of work that can share a pass: same forecaster, number of passes and frequency."""
-        return (id(self.loaded), self.passes, self.ask.panel.freq)
-
-
-class Result(NamedTuple):
-    """Outcome of some work: the encoded answer or an error."""
-
-    work: Work
-    content: bytes | None
-    error: Exception | None
 
 
 class Batcher:
@@ -71,7 +33,7 @@ class Batcher:
 
     def __init__(self, capacity: int, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._quick = Quick(capacity, telemetry)
+        self._quick = Quick(capacity, telemetry, clock)
         self._small = Lane("small", capacity, together, telemetry, clock)
         self._large = Lane("large", capacity, one_by_one, telemetry, clock)
 
@@ -86,9 +48,9 @@ class Batcher:
         Raises:
             TooManyRequests, Unavailable: the lane is full, or the service is being stopped.
         """
-        loop, deadline_s = asyncio.get_running_loop(), self._clock() + timeout_s
+        loop, put_s = asyncio.get_running_loop(), self._clock()
         passes = max(-(-ask.horizon // network.member.spec.outputs) for network in loaded.networks)
-        work = Work(loaded, ask, gflop, finish, passes, deadline_s, loop.create_future(), loop)
+        work = Work(loaded, ask, gflop, finish, passes, put_s, put_s + timeout_s, loop.create_future(), loop)
         if gflop > SMALL_GFLOP or len(ask.panel.y) > SMALL_POINTS or ask.panel.covariates:
             self._large.put(work)
         elif gflop <= QUICK_GFLOP and passes <= QUICK_PASSES and loaded.device == "cpu":
@@ -96,6 +58,10 @@ class Batcher:
         else:
             self._small.put(work)
         return work.answer
+
+    def waiting(self) -> dict[str, int]:
+        """Return the number of forecasts that wait for their turn, by lane."""
+        return {"quick": len(self._quick), "small": len(self._small), "large": len(self._large)}
 
     def refuse(self) -> None:
         """Refuse new requests from now on; those that wait already are still forecast."""
@@ -111,10 +77,14 @@ class Batcher:
 class Quick:
     """Lane in the event loop: one turn takes all forecasts of the requests that were read before it."""
 
-    def __init__(self, capacity: int, telemetry: Telemetry) -> None:
-        self._capacity, self._telemetry = capacity, telemetry
+    def __init__(self, capacity: int, telemetry: Telemetry, clock: Callable[[], float]) -> None:
+        self._capacity, self._telemetry, self._clock = capacity, telemetry, clock
         self._waiting: deque[Work] = deque()
         self.stopped = False
+
+    def __len__(self) -> int:
+        """Return the number of forecasts that wait."""
+        return len(self._waiting)
 
     def put(self, work: Work) -> None:
         """Add ``work`` to the next turn.
@@ -136,9 +106,10 @@ class Quick:
             taken.append(work)
         if self._waiting:
             self._waiting[0].loop.call_soon(self._turn)
-        self._telemetry.batch_taken("quick", len(taken))
+        began_s = self._clock()
         for group in grouped(work for work in taken if not work.answer.cancelled()):
             set_results(list(together(group)))
+        self._telemetry.batch_ended("quick", len(taken), began_s - taken[0].put_s, self._clock() - began_s)
 
 
 class Lane:
@@ -158,6 +129,10 @@ class Lane:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self.stopped = False
+
+    def __len__(self) -> int:
+        """Return the number of forecasts that wait."""
+        return self._waiting.qsize()
 
     def put(self, work: Work) -> None:
         """Add ``work`` to the queue; the first starts the thread. Raise what ``Batcher.put`` raises."""
@@ -187,9 +162,10 @@ class Lane:
 
     def _serve(self) -> None:
         while (taken := self._take()) is not None:
-            self._telemetry.batch_taken(self._name, len(taken))
+            began_s = self._clock()
             for group in grouped(self._living(taken)):
                 deliver(list(self._make(group)))
+            self._telemetry.batch_ended(self._name, len(taken), began_s - taken[0].put_s, self._clock() - began_s)
 
     def _take(self) -> list[Work] | None:
         """Return all waiting work, at least one; None at the end."""
@@ -225,71 +201,3 @@ def check_room(stopped: bool, waiting: int, capacity: int) -> None:
         raise Unavailable("the service is being stopped; use another process or try again later")
     if waiting >= capacity:
         raise TooManyRequests(f"{capacity} forecasts are waiting already; try again in a second")
-
-
-def grouped(works: Iterable[Work]) -> Iterator[list[Work]]:
-    """Yield work of one kind, up to ``MAX_TOGETHER_GFLOP`` at a time, in the order of arrival."""
-    kinds: dict[tuple[Any, ...], list[Work]] = {}
-    for work in works:
-        kinds.setdefault(work.kind, []).append(work)
-    for some in kinds.values():
-        group, gflop = list[Work](), 0.0
-        for work in some:
-            if group and gflop + work.gflop > MAX_TOGETHER_GFLOP:
-                yield group
-                group, gflop = [], 0.0
-            group.append(work)
-            gflop += work.gflop
-        yield group
-
-
-def together(works: Sequence[Work]) -> Iterator[Result]:
-    """Yield the results of one pass for all; if it fails, of a pass for each, so that only the faulty request fails."""
-    loaded = works[0].loaded
-    try:
-        forecasts = forecast_together(loaded.networks, loaded.forecaster.calibration, [work.ask for work in works])
-    except Exception as error:
-        if len(works) == 1:
-            yield Result(works[0], None, error)
-        else:
-            yield from one_by_one(works)
-        return
-    for work, forecast in zip(works, forecasts, strict=True):
-        yield finished(work, forecast)
-
-
-def one_by_one(works: Sequence[Work]) -> Iterator[Result]:
-    """Yield the results; each forecast has a pass of its own."""
-    for work in works:
-        yield from together([work])
-
-
-def finished(work: Work, forecast: Forecast) -> Result:
-    """Return the encoded answer, or the error of its encoder."""
-    try:
-        return Result(work, work.finish(forecast), None)
-    except Exception as error:
-        return Result(work, None, error)
-
-
-def deliver(results: Sequence[Result]) -> None:
-    """Pass the results to their event loops; each loop is woken once for all of its own."""
-    loops = {id(result.work.loop): result.work.loop for result in results}
-    for key, loop in loops.items():
-        own = [result for result in results if id(result.work.loop) == key]
-        try:
-            loop.call_soon_threadsafe(set_results, own)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            logger.warning("%d forecasts were discarded: their event loop is closed", len(own))
-
-
-def set_results(results: Sequence[Result]) -> None:
-    """Set the futures of ``results``, in their event loop."""
-    for work, content, error in results:
-        if work.answer.done():
-            continue  # cancelled meanwhile
-        if error is not None:
-            work.answer.set_exception(error)
-        else:
-            assert content is not None
-            work.answer.set_result(content)

@@ -11,13 +11,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeDecorator
 
 from app.problems import StorageFull, Unavailable
@@ -147,13 +148,24 @@ class Database:
 
         After a write that found it full, this tries a small one.
         """
-        if self.url.get_backend_name() == "sqlite" and _free_bytes(Path(self.name).parent) < MIN_FREE_BYTES:
+        if self.free_bytes() < MIN_FREE_BYTES:  # never of NaN
             return False
         if self._is_full:
             with suppress(DatabaseUnreachable), self.write() as session:
                 session.execute(text("UPDATE alembic_version SET version_num = version_num"))
                 self._is_full = False
         return not self._is_full
+
+    def connections(self) -> dict[tuple[str, str], int]:
+        """Return the number of open connections by pool, ``read`` or ``write``, and by use, ``used`` or ``idle``."""
+        pools = {"read": cast(QueuePool, self._reader.pool), "write": cast(QueuePool, self._writer.pool)}
+        used = {(name, "used"): pool.checkedout() for name, pool in pools.items()}
+        return used | {(name, "idle"): pool.checkedin() for name, pool in pools.items()}
+
+    def free_bytes(self) -> float:
+        """Return the free bytes on the disk of an SQLite file; NaN for a server, which alone knows its disk."""
+        is_file = self.url.get_backend_name() == "sqlite"
+        return _free_bytes(Path(self.name).parent) if is_file else math.nan
 
     def dispose(self) -> None:
         """Close every connection."""

@@ -99,6 +99,15 @@ def totals(session: Session, window_days: int) -> Quality:
     return _quality(_sums(session, [*_since(session, window_days), ~Realised.shadow]), None)
 
 
+def by_version(session: Session, version_ids: Sequence[int], window_days: int) -> dict[int, Quality]:
+    """Return the quality of the forecasts that each of these versions served; none for one without actual values."""
+    names = ("forecasts", *ErrorSums._fields)
+    columns = [func.sum(getattr(Realised, name)) for name in names]
+    served = [*_since(session, window_days), Realised.version_id.in_(version_ids), ~Realised.shadow]
+    rows = session.execute(select(Realised.version_id, *columns).where(*served).group_by(Realised.version_id))
+    return {version_id: _quality((int(count), ErrorSums(*sums)), None) for version_id, count, *sums in rows}
+
+
 Conditions = Sequence[ColumnElement[bool]]
 
 

@@ -1,6 +1,6 @@
 """Telemetry of the service: the metrics of Prometheus and the format of the log."""
 
-from app.telemetry.collectors import Figure
+from app.telemetry.collectors import Figure, Labels, Values, family
 from app.telemetry.log import (
     Answered,
     LineFormatter,
@@ -16,11 +16,14 @@ __all__ = [
     "OTHER",
     "Answered",
     "Figure",
+    "Labels",
     "LineFormatter",
     "LineHandler",
     "RequestLog",
     "Telemetry",
+    "Values",
     "configure_logging",
     "escaped",
+    "family",
     "lines_dropped",
 ]

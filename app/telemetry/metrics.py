@@ -1,8 +1,6 @@
-"""The Prometheus metrics of the service."""
+"""The Prometheus metrics of one process."""
 
-import math
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from prometheus_client import (
@@ -14,16 +12,13 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import Metric
 
-from app.telemetry.collectors import CounterTable, DurationTable, Figure, FigureCollector
+from app.telemetry.collectors import BUCKETS_S, CounterTable, Figure, FigureCollector, HistogramTable, Snapshot
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 OTHER = "other"
-REALISED = {
-    "points": "actual values compared",
-    "mase": "mean error in the unit of MASE",
-    "drift": "MASE divided by that of the backtests",
-}
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Telemetry:
@@ -38,15 +33,22 @@ class Telemetry:
         self._requests = self._table(
             "forecastle_http_requests_total", "HTTP requests answered.", ("method", "route", "status")
         )
-        self._request_seconds = DurationTable(
-            "forecastle_http_request_seconds", "Time from the request's head to the end of its answer."
+        self._request_seconds = self._histogram(
+            "forecastle_http_request_seconds", "Time from the request's head to the end of its answer.", "route"
         )
-        registry.register(self._request_seconds)
+        self._problems = self._table(
+            "forecastle_http_problems_total", "Requests answered with an error, by its code.", ("code",)
+        )
         self._forecasts = self._table("forecastle_forecasts_total", "Forecast requests, by outcome.", ("outcome",))
         self._series = self._table("forecastle_forecast_series_total", "Series forecast.")
-        self._batches = self._table("forecastle_batches_total", "Batches of forecasts, by lane.", ("lane",))
-        self._batched = self._table(
-            "forecastle_batched_requests_total", "Forecast requests in these batches, by lane.", ("lane",)
+        self._batch_requests = self._histogram(
+            "forecastle_batch_requests", "Forecast requests in one batch, by lane.", "lane", BATCH_SIZES
+        )
+        self._batch_wait_seconds = self._histogram(
+            "forecastle_batch_wait_seconds", "Time that the oldest request of a batch waited, by lane.", "lane"
+        )
+        self._batch_seconds = self._histogram(
+            "forecastle_batch_seconds", "Time of one batch in the networks, intervals and encoders, by lane.", "lane"
         )
         self._sessions = gauge("forecastle_sessions", "Sessions in memory.")
         self._sessions_bytes = gauge("forecastle_sessions_bytes", "Memory of these sessions in bytes.")
@@ -56,35 +58,17 @@ class Telemetry:
         self._sessions_dropped = self._table(
             "forecastle_sessions_dropped_total", "Sessions removed from memory, by reason.", ("reason",)
         )
-        self._jobs = gauge("forecastle_jobs", "Jobs, by state and kind.", ("state", "kind"))
-        self._oldest = gauge("forecastle_job_oldest_queued_seconds", "Waiting time of the oldest queued job.")
-        self._attempts = gauge(
-            "forecastle_job_attempts",
-            "Attempts at jobs, by outcome; fenced: by workers that were thought lost and came back.",
-            ("outcome",),
-        )
-        self._waited = gauge("forecastle_job_waited_seconds", "Total waiting time of all attempts before their claim.")
-        self._slots = gauge("forecastle_job_slots", "Slots of limited resources, by use.", ("resource", "use"))
-        self._realised = {
-            name: gauge(f"forecastle_realised_{name}", f"Recently served forecasts: {what}.")
-            for name, what in REALISED.items()
-        }
-        self._coverage = gauge("forecastle_realised_coverage", "Share of values within served intervals.", ("level",))
-        self._firings = gauge(
-            "forecastle_schedule_firings_last_day",
-            "Firings of schedules in the last 24 hours, by outcome.",
-            ("outcome",),
-        )
-        self._lag = gauge("forecastle_schedule_lag_seconds", "Delay of the schedule that is the most overdue.")
-        self._tick = gauge(
-            "forecastle_scheduler_last_tick_timestamp_seconds",
-            "Time of the newest tick of any scheduler; 0 before the first.",
-        )
-        self._deliveries = gauge("forecastle_webhook_deliveries", "Messages to webhooks, by state.", ("state",))
         Info("forecastle_build", "The running version.", registry=registry).info({"version": version})
 
     def _table(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> CounterTable:
         table = CounterTable(name, documentation, labels)
+        self.registry.register(table)
+        return table
+
+    def _histogram(
+        self, name: str, documentation: str, label: str, bounds: Sequence[float] = BUCKETS_S
+    ) -> HistogramTable:
+        table = HistogramTable(name, documentation, label, bounds)
         self.registry.register(table)
         return table
 
@@ -96,15 +80,23 @@ class Telemetry:
         self._requests.add((method if method in METHODS else OTHER, route, str(status)))
         self._request_seconds.add(route, seconds)
 
+    def problem_answered(self, code: str) -> None:
+        """Count one request that was answered with an error of this code."""
+        self._problems.add((code,))
+
     def forecast_made(self, outcome: str, series: int = 0) -> None:
         """Count one forecast request and its series."""
         self._forecasts.add((outcome,))
         self._series.add(amount=series)
 
-    def batch_taken(self, lane: str, requests: int) -> None:
-        """Count one batch and its requests."""
-        self._batches.add((lane,))
-        self._batched.add((lane,), requests)
+    def batch_ended(self, lane: str, requests: int, waited_s: float, seconds: float) -> None:
+        """Count one batch: its requests, how long the oldest of them waited, and how long the batch itself took.
+
+        Called by the thread of the lane only.
+        """
+        self._batch_requests.add(lane, requests)
+        self._batch_wait_seconds.add(lane, waited_s)
+        self._batch_seconds.add(lane, seconds)
 
     def sessions_kept(self, count: int, size_bytes: int) -> None:
         """Set the number of sessions in memory and their size."""
@@ -119,50 +111,10 @@ class Telemetry:
         """Count a removed session: ``expired`` or ``evicted``."""
         self._sessions_dropped.add((reason,))
 
-    def watch(self, *figures: "Figure") -> None:
+    def watch(self, *figures: Figure) -> None:
         """Add metrics whose values are read from the running service at each rendering."""
         self.registry.register(FigureCollector(figures))
 
-    def jobs_counted(self, jobs: Mapping[tuple[str, str], int], oldest_s: float) -> None:
-        """Set the number of jobs of each state and kind, and the waiting time of the oldest queued job."""
-        self._jobs.clear()  # a state without jobs would otherwise keep its last number
-        for (state, kind), count in jobs.items():
-            self._jobs.labels(state, kind).set(count)
-        self._oldest.set(oldest_s)
-
-    def attempts_counted(self, outcomes: Mapping[str, int], waited_s: float) -> None:
-        """Set the number of attempts by outcome, and their total waiting time for a worker."""
-        for outcome, count in outcomes.items():
-            self._attempts.labels(outcome).set(count)
-        self._waited.set(waited_s)
-
-    def slots_counted(self, slots: Mapping[str, tuple[int, int]]) -> None:
-        """Set the used and the total slots of each limited resource."""
-        self._slots.clear()
-        for resource, (used, total) in slots.items():
-            self._slots.labels(resource, "used").set(used)
-            self._slots.labels(resource, "total").set(total)
-
-    def quality_realised(self, figures: Mapping[str, float | None], coverage: Mapping[int, float | None]) -> None:
-        """Set the figures named in ``REALISED`` and the coverage by level; NaN where a figure is unknown."""
-        for name, gauge in self._realised.items():
-            value = figures[name]
-            gauge.set(math.nan if value is None else value)
-        for level, share in coverage.items():
-            self._coverage.labels(str(level)).set(math.nan if share is None else share)
-
-    def schedules_seen(self, firings: Mapping[str, int], lag_s: float, ticked_at: datetime | None) -> None:
-        """Set the firings by outcome, the delay of the most overdue schedule, and the time of the last tick."""
-        for outcome, count in firings.items():
-            self._firings.labels(outcome).set(count)
-        self._lag.set(lag_s)
-        self._tick.set(0.0 if ticked_at is None else ticked_at.timestamp())
-
-    def deliveries_counted(self, counts: Mapping[str, int]) -> None:
-        """Set the number of messages in each state."""
-        for state, count in counts.items():
-            self._deliveries.labels(state).set(count)
-
-    def render(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
-        return generate_latest(self.registry)
+    def render(self, others: Iterable[Metric] = ()) -> bytes:
+        """Return all metrics of the process, and ``others``, in the text format of Prometheus."""
+        return generate_latest(self.registry) + generate_latest(Snapshot(others))

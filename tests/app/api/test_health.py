@@ -1,4 +1,4 @@
-"""Probes and metrics, and what the service says while its database is away."""
+"""Probes, and what the service says while its database is away."""
 
 import sqlite3
 from pathlib import Path
@@ -9,11 +9,10 @@ import pytest
 from app.edge import key_cache
 from app.main import create_app
 from app.settings import Settings
-from app.store import datasets, jobs, keys
+from app.store import keys
 from tests.app.api.conftest import SALES, Caller, House, client_of, forecast_request, on_both
 from tests.app.api.slow import wait_until
 from tests.app.api.tables import table
-from tests.app.store.conftest import new_job
 from tests.fakes import says
 from tests.postgres import postgres_server, read_only
 
@@ -129,29 +128,6 @@ def test_a_file_that_was_removed_makes_503(house: House, acme: Caller, tmp_path:
     for method, path, request in CALLS:
         assert acme.refused(method, path, **request) == (503, "unavailable", None)
     assert Caller(house.client, "").ask("GET", "/readyz").status_code == 503
-
-
-def test_metrics_tell_requests_jobs_and_models(house: House, acme: Caller) -> None:
-    acme.forecast()
-    with house.database.write() as session:
-        revision = datasets.revision(session, house.tenants["acme"], "sales")
-        jobs.request_cancel(session, revision.tenant_id, jobs.enqueue(session, new_job(revision)).id)
-    acme.ask("GET", "/v1/datasets/" + "x" * 100)
-    acme.ask("GET", "/wp-login.php")
-    answer = acme.ask("GET", "/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    for line in [
-        'forecastle_http_requests_total{method="POST",route="/v1/forecasts",status="200"} 1.0',
-        'forecastle_http_requests_total{method="GET",route="/v1/datasets/{name}",status="404"} 1.0',
-        'forecastle_http_requests_total{method="GET",route="other",status="404"} 1.0',
-        "forecastle_models_loaded 1.0",
-        'forecastle_jobs{kind="train",state="cancelled"} 1.0',
-        "forecastle_job_oldest_queued_seconds 0.0",
-    ]:
-        assert line in answer.text
-    assert "process_resident_memory_bytes" in answer.text
-    assert "xxx" not in answer.text
-    assert Caller(house.client, "").ask("GET", "/metrics").status_code == 401
 
 
 def test_all_connections_in_use_is_a_503(house: House) -> None:

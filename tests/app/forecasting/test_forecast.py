@@ -183,7 +183,7 @@ def test_a_request_that_costs_too_much_is_never_batched(changes: dict[str, Any],
         with pytest.raises(InputError) as caught:
             room.ask(ForecastQuery(model="demand", **changes))
         assert caught.value.faults[0].code == code
-        sample = room.door.telemetry.registry.get_sample_value("forecastle_batches_total", {"lane": "quick"})
+        sample = room.door.telemetry.registry.get_sample_value("forecastle_batch_requests_count", {"lane": "quick"})
     assert (sample, room.counted("error")) == (None, 1)
 
 
