@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from prometheus_client import start_http_server
 from starlette.types import Receive, Scope, Send
 
 from app.api import (
@@ -116,10 +117,29 @@ def _shortcut(app: FastAPI) -> FastPath:
 
 @asynccontextmanager
 async def _lifespan(app: Guarded) -> AsyncIterator[None]:
-    with tuned_interpreter():
+    with tuned_interpreter(), _metrics_port(app.state.service):
         yield
     await app.guard.keys.close()
     app.state.service.close()
+
+
+@contextmanager
+def _metrics_port(service: Service) -> Iterator[None]:
+    """Answer with the metrics of the service on the port ``metrics_port``, if that is set, in threads of its own."""
+    host, port = service.settings.host, service.settings.metrics_port
+    if port is None:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, host, metrics.ServiceMetrics(service))
+    except OSError as error:
+        raise OSError(f"FORECASTLE_METRICS_PORT: {host}:{port}: {error}; choose another port") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

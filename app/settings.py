@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of metrics without a key, for the network of the monitoring only; none if unset.",
+    )
     engine: Literal["onnx", "keras"] = Field("onnx", description="Engine of the networks: onnx (CPU) or keras (GPU).")
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="Device of the engine keras; without a GPU the service logs a warning and uses the CPU."

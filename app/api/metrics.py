@@ -1,17 +1,21 @@
-"""/metrics: metrics of this process, of all processes together, and of the caller's own models."""
+"""Metrics: of this process, of all processes together, and of the models of one tenant."""
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from fastapi import APIRouter, Response
 from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from app.api.http.services import Caller, CurrentService, problems
+from app.principal import includes
+from app.service import Service
 from app.store import firings, jobs, monitoring, quality, webhooks
-from app.store.db import Database
+from app.store.db import Database, DatabaseUnreachable
 from app.store.monitoring import Champion
-from app.telemetry import family
+from app.telemetry import family, render
 
 router = APIRouter(tags=["health"])
 
@@ -22,20 +26,45 @@ DAY_S = 86_400.0
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
 def metrics(service: CurrentService, caller: Caller) -> Response:
-    """Return metrics of this process, of all processes together, and of the caller's own models.
+    """Return metrics of the caller's own models; for a key of the scope ``operator``, those of the service too.
 
-    The second group is read from the database, so every process of the service answers the same: jobs, schedules,
-    webhooks and served forecasts. The third has the names of the caller's models, and of nobody else's.
+    The metrics of the service are those of this process, and those of all processes together, which are read from the
+    database: jobs, schedules, webhooks and served forecasts.
     """
+    sees_all = includes(caller.scope, "operator")
     with service.database.read() as session:
-        found = [
-            *_of_jobs(session),
-            *_of_schedules(session),
-            *_of_quality(session),
-            *_of_database(service.database, session),
-            *_of_models(session, caller.tenant_id),
-        ]
-    return Response(service.telemetry.render(found), media_type=METRICS_TYPE)
+        shared = list(shared_metrics(service.database, session)) if sees_all else []
+        found = [*shared, *model_metrics(session, caller.tenant_id)]
+    content = service.telemetry.render(found) if sees_all else render(found)
+    return Response(content, media_type=METRICS_TYPE)
+
+
+class ServiceMetrics(Collector):
+    """Metrics of the service, without names of anything that a tenant has; those of the process alone while the
+    database does not answer.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._telemetry, self._database = service.telemetry, service.database
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as they are now."""
+        yield from self._telemetry.registry.collect()
+        with suppress(DatabaseUnreachable), self._database.read() as session:
+            yield from list(shared_metrics(self._database, session))
+
+
+def shared_metrics(database: Database, session: Session) -> Iterator[Metric]:
+    """Yield the metrics that every process of the service has in common."""
+    yield from _of_jobs(session)
+    yield from _of_schedules(session)
+    yield from _of_quality(session)
+    yield family("forecastle_database_bytes", "Size of the database.", monitoring.database_bytes(session))
+    yield family(
+        "forecastle_database_free_bytes",
+        "Free space on the disk of an SQLite file; NaN over PostgreSQL.",
+        database.free_bytes(),
+    )
 
 
 def _of_jobs(session: Session) -> Iterator[Metric]:
@@ -105,16 +134,8 @@ def _of_quality(session: Session) -> Iterator[Metric]:
     )
 
 
-def _of_database(database: Database, session: Session) -> Iterator[Metric]:
-    yield family("forecastle_database_bytes", "Size of the database.", monitoring.database_bytes(session))
-    yield family(
-        "forecastle_database_free_bytes",
-        "Free space on the disk of an SQLite file; NaN over PostgreSQL.",
-        database.free_bytes(),
-    )
-
-
-def _of_models(session: Session, tenant_id: int) -> Iterator[Metric]:
+def model_metrics(session: Session, tenant_id: int) -> Iterator[Metric]:
+    """Yield the metrics of a tenant's models."""
     count = monitoring.count_champions(session, tenant_id)
     champions = monitoring.list_champions(session, tenant_id, REALISED_DAYS)
     yield family("forecastle_champions", "Models of the caller's tenant that have a champion.", count)

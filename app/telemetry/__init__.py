@@ -10,7 +10,7 @@ from app.telemetry.log import (
     escaped,
     lines_dropped,
 )
-from app.telemetry.metrics import OTHER, Telemetry
+from app.telemetry.metrics import OTHER, Telemetry, render
 
 __all__ = [
     "OTHER",
@@ -26,4 +26,5 @@ __all__ = [
     "escaped",
     "family",
     "lines_dropped",
+    "render",
 ]

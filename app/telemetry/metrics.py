@@ -117,4 +117,9 @@ class Telemetry:
 
     def render(self, others: Iterable[Metric] = ()) -> bytes:
         """Return all metrics of the process, and ``others``, in the text format of Prometheus."""
-        return generate_latest(self.registry) + generate_latest(Snapshot(others))
+        return generate_latest(self.registry) + render(others)
+
+
+def render(metrics: Iterable[Metric]) -> bytes:
+    """Return ``metrics`` in the text format of Prometheus."""
+    return generate_latest(Snapshot(metrics))

@@ -1,21 +1,30 @@
 """Metrics of a running service: of the process, of the database, and of the caller's own models only."""
 
 import re
+import socket
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import update
 
-from app.store import datasets, jobs
+from app.store import datasets, jobs, keys
 from app.store.db import now
 from app.store.tables import Alias, JobAttempt, Realised, Revision, Version
-from tests.app.api.conftest import SALES, Caller, House, on_both
+from tests.app.api.conftest import SALES, Caller, House, on_both, open_house
 from tests.app.store.conftest import new_job
 from tests.fakes import says
 
 PAGE = Path(__file__).parents[3] / "docs" / "telemetry.md"
 ROW = re.compile(r"\| `(forecastle_\w+)`(?:\{([\w, ]+)\})? \| (\w+) \| (.+) \|")
+
+
+@pytest.fixture
+def operator(house: House) -> Caller:
+    """Somebody who runs the service; its key belongs to acme."""
+    with house.database.write() as session:
+        return Caller(house.client, keys.create_key(session, "acme", "ops", "operator"))
 
 
 def metrics_of(caller: Caller) -> dict[str, float]:
@@ -26,9 +35,9 @@ def metrics_of(caller: Caller) -> dict[str, float]:
     return {name: float(value) for name, value in samples}
 
 
-def test_the_table_of_the_documentation_has_exactly_the_exported_metrics(acme: Caller) -> None:
+def test_the_table_of_the_documentation_has_exactly_the_exported_metrics(acme: Caller, operator: Caller) -> None:
     acme.forecast()
-    text = acme.ask("GET", "/metrics").text
+    text = operator.ask("GET", "/metrics").text
     helped = dict(re.findall(r"# HELP (forecastle_\w+) (.+)", text))
     kinds = dict(re.findall(r"# TYPE (forecastle_\w+) (\w+)", text))
     exported = {name: (kinds[name], what) for name, what in helped.items() if not name.endswith("_created")}
@@ -41,14 +50,14 @@ def test_the_table_of_the_documentation_has_exactly_the_exported_metrics(acme: C
             assert set(re.findall(r'(\w+)="', found)) - {"le"} == labels[base], name
 
 
-def test_metrics_tell_requests_jobs_and_models(house: House, acme: Caller) -> None:
+def test_metrics_tell_requests_jobs_and_models(house: House, acme: Caller, operator: Caller) -> None:
     acme.forecast()
     with house.database.write() as session:
         revision = datasets.revision(session, house.tenants["acme"], "sales")
         jobs.request_cancel(session, revision.tenant_id, jobs.enqueue(session, new_job(revision)).id)
     acme.ask("GET", "/v1/datasets/" + "x" * 100)
     acme.ask("GET", "/wp-login.php")
-    answer = acme.ask("GET", "/metrics")
+    answer = operator.ask("GET", "/metrics")
     for line in [
         'forecastle_http_requests_total{method="POST",route="/v1/forecasts",status="200"} 1.0',
         'forecastle_http_requests_total{method="GET",route="/v1/datasets/{name}",status="404"} 1.0',
@@ -67,17 +76,17 @@ def test_metrics_tell_requests_jobs_and_models(house: House, acme: Caller) -> No
     assert Caller(house.client, "").ask("GET", "/metrics").status_code == 401
 
 
-def test_a_data_set_that_is_read_twice_is_found_in_memory_the_second_time(acme: Caller) -> None:
+def test_a_data_set_that_is_read_twice_is_found_in_memory_the_second_time(acme: Caller, operator: Caller) -> None:
     for _ in range(2):
         acme.forecast(dataset={"name": "sales"})
-    found = metrics_of(acme)
+    found = metrics_of(operator)
     counts = [found[f"forecastle_{name}"] for name in ("panel_misses_total", "panel_hits_total", "panels_loaded")]
     assert counts == [1, 1, 1]
     assert found["forecastle_panels_loaded_bytes"] > 0
 
 
 @on_both
-def test_attempts_of_the_last_day_are_counted_with_their_durations(house: House) -> None:
+def test_attempts_of_the_last_day_are_counted_with_their_durations(house: House, operator: Caller) -> None:
     house.acme.keep("sales", SALES)
     with house.database.write() as session:
         revision = datasets.revision(session, house.tenants["acme"], "sales")
@@ -89,7 +98,7 @@ def test_attempts_of_the_last_day_are_counted_with_their_durations(house: House)
             ended_at = now(session) - timedelta(hours=hours)
             times = {"ended_at": ended_at, "started_at": ended_at - timedelta(seconds=90.5)}
             session.execute(update(JobAttempt).where(JobAttempt.job_id == job.id).values(**times))
-    found = metrics_of(house.acme)
+    found = metrics_of(operator)
     (key,) = [name for name in found if name.startswith("forecastle_job_attempts_last_day")]
     assert 'kind="train"' in key
     assert found[key] == 2
@@ -119,6 +128,12 @@ def test_a_key_sees_the_figures_of_its_own_models_only(house: House) -> None:
     assert found['forecastle_model_realised_coverage{level="80",model="demand"}'] == 0.4
     assert not any("secret" in name for name in found)
     assert not any("demand" in name for name in other)
+    # Sums over all tenants are for those who run the service.
+    assert {name.partition("{")[0] for name in other} == {
+        "forecastle_champions",
+        *(f"forecastle_model_{name}" for name in ("age_seconds", "data_age_seconds", "skill")),
+        *(f"forecastle_model_realised_{name}" for name in ("mase", "drift")),
+    }
 
 
 def test_the_number_of_models_in_the_metrics_is_bounded_and_the_newest_go_first(
@@ -134,3 +149,22 @@ def test_the_number_of_models_in_the_metrics_is_bounded_and_the_newest_go_first(
         'forecastle_model_skill{model="supply"}'
     ]
     assert found["forecastle_champions"] == 2
+
+
+def test_the_port_of_metrics_needs_no_key_names_nothing_and_outlives_the_database(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with open_house(sqlite_template, tmp_path, metrics_port=port) as house:
+        house.register(says(1, 2, -1))
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        assert "forecastle_job_oldest_queued_seconds 0.0" in answer.text
+        assert "demand" not in answer.text
+        house.database.dispose()
+        for file in tmp_path.glob("forecastle.db*"):
+            file.unlink()
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        assert "forecastle_http_requests_in_flight 0.0" in answer.text
+        assert "forecastle_job_oldest_queued_seconds" not in answer.text
