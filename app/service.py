@@ -25,12 +25,14 @@ from app.serving.shadows import ShadowForecaster
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
 from app.store import keys
-from app.store.db import Database, DatabaseUnreachable, at_head
+from app.store.db import Database, DatabaseDamaged, DatabaseUnreachable
 from app.store.job_watch import JobWatch
+from app.store.schema import find_mismatch
 from app.telemetry import Figure, Telemetry, lines_dropped
 from app.tenant_slots import TenantSlots
 
 FULL = "its disk is full, so nothing can be stored; free space on it"  # it answers what only reads
+NEWER = "ok; it has the schema of a newer release, by which this process is to be replaced"
 MAX_WAITING = 64  # requests of one tenant that wait for their turn to write, and as many that wait to upload
 THREAD_PATIENCE_S = 15.0  # of a request that waits for its turn
 
@@ -113,9 +115,14 @@ def _record_key_use(database: Database, used: Mapping[str, datetime]) -> None:
 
 def _database_state(database: Database) -> str:
     try:
-        if not at_head(database):
-            return "its schema is not that of this version; run 'forecastle migrate'"
-        return "ok" if database.has_room() else FULL
+        mismatch = find_mismatch(database)
+        if mismatch is not None and not mismatch.is_newer:
+            return mismatch.message
+        if not database.has_room():
+            return FULL
+        return "ok" if mismatch is None else NEWER  # a newer schema has all that this release reads and writes
+    except DatabaseDamaged:
+        return "it is damaged; restore a backup of it into an empty database"
     except DatabaseUnreachable:
         return "it does not answer"
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.api.http.raw_routes import RawRoute
 from app.api.http.services import service_of
 from app.schemas.health import Health
-from app.service import FULL
+from app.service import FULL, NEWER
 from models.types import JsonObject
 
 router = APIRouter(tags=["health"])
@@ -30,7 +30,7 @@ async def readyz(http: Request) -> Response:
     """
     service = service_of(http)
     database, is_stopping = await service.database_state.result(), http.app.state.drain.is_stopping
-    is_ready = database in {"ok", FULL} and not is_stopping
+    is_ready = database in {"ok", FULL, NEWER} and not is_stopping
     device = service.models.device
     checks = {"database": database, "device": "; ".join([device.name, *(note.message for note in device.notes)])}
     if fallen_back := service.aliases.moves().fallen_back:

@@ -11,6 +11,7 @@ import typer
 from app.cli.grammar import Format, TableSource, VersionChoice, command
 from app.cli.jobs import jobs
 from app.cli.keys import keys
+from app.cli.maintenance import maintenance
 from app.cli.models import models
 from app.cli.schedules import schedules
 
@@ -20,6 +21,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli.add_typer(maintenance)
 cli.add_typer(keys, name="keys")
 cli.add_typer(jobs, name="jobs")
 cli.add_typer(models, name="models")

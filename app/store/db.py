@@ -31,13 +31,16 @@ POOL_TIMEOUT_S = 10  # for a free connection
 
 # SQLSTATE of errors after which the same transaction may succeed later. Classes (the first two characters):
 # 08 connection, 28 login, 40 deadlock, 53 no disk, memory or connections, 57 server stops or starts, 58 I/O.
-# Codes: a read-only standby, a lock that was not given within LOCK_TIMEOUT_S, a table that is not there.
+# Codes: a read-only standby, a lock that was not given within LOCK_TIMEOUT_S, a table that is not there, damaged pages.
 UNREACHABLE_CLASSES = ("08", "28", "40", "53", "57", "58")
-UNREACHABLE_STATES = ("25006", "55P03", "42P01")
+DAMAGED_STATES = ("XX001", "XX002")
+UNREACHABLE_STATES = ("25006", "55P03", "42P01", *DAMAGED_STATES)
 FULL_STATE = "53100"
 MIN_FREE_BYTES = 1024**2  # on the disk of an SQLite file
 # The same of SQLite, whose primary codes are in the lowest 8 bits.
+DAMAGED_SQLITE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 UNREACHABLE_SQLITE = (
+    *DAMAGED_SQLITE,
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_READONLY,
@@ -85,6 +88,12 @@ class DatabaseFull(DatabaseUnreachable, StorageFull):
     """The disk of the database is full: it answers what only reads, and stores nothing."""
 
     MESSAGE = "the disk of the database is full, so nothing was stored; free space on it and try again"
+
+
+class DatabaseDamaged(DatabaseUnreachable):
+    """The bytes of the database are damaged, or are not those of a database."""
+
+    MESSAGE = "the database is damaged; restore a backup of it into an empty database"
 
 
 class Database:
@@ -186,13 +195,17 @@ def _transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
         if not is_unreachable(error):
             raise
         reason = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
-        raise (DatabaseFull if _is_full(error) else DatabaseUnreachable)(reason) from error
+        raise _kind(error)(reason) from error
 
 
-def _is_full(error: SQLAlchemyError) -> bool:
+def _kind(error: SQLAlchemyError) -> type[DatabaseUnreachable]:
     original = error.orig if isinstance(error, DBAPIError) else None
     sqlite_code: int = getattr(original, "sqlite_errorcode", None) or 0
-    return sqlite_code & 0xFF == sqlite3.SQLITE_FULL or getattr(original, "sqlstate", None) == FULL_STATE
+    state: str | None = getattr(original, "sqlstate", None)
+    if sqlite_code & 0xFF == sqlite3.SQLITE_FULL or state == FULL_STATE:
+        return DatabaseFull
+    is_damaged = sqlite_code & 0xFF in DAMAGED_SQLITE or state in DAMAGED_STATES
+    return DatabaseDamaged if is_damaged else DatabaseUnreachable
 
 
 def _free_bytes(folder: Path) -> float:
@@ -206,8 +219,9 @@ def is_unreachable(error: SQLAlchemyError) -> bool:
     """Return whether ``error`` is the database's, not the program's, so that the same transaction may succeed later.
 
     True for a connection that cannot be made or was lost, a pool without a free connection, a server that stops,
-    starts or is a read-only standby, a lock that is held for too long, a full disk, and a missing table, which is how
-    a removed SQLite file shows. False for a violated constraint, a wrong statement, or one after a failed one (25P02).
+    starts or is a read-only standby, a lock that is held for too long, a full disk, damaged bytes, and a missing table,
+    which is how a removed SQLite file shows. False for a violated constraint, a wrong statement, or one after a failed
+    one (25P02).
     """
     if isinstance(error, PoolTimeout):
         return True
@@ -247,14 +261,6 @@ def _postgresql_insert() -> Callable[..., Any]:
     from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - over SQLite it would cost 2 MB and 25 ms
 
     return insert
-
-
-def at_head(database: Database) -> bool:
-    """Return whether the schema is that of this release; if not, ``forecastle migrate`` brings it there."""
-    with database.read() as session:
-        if not inspect(session.connection()).has_table("alembic_version"):
-            return False
-        return session.scalars(text("SELECT version_num FROM alembic_version")).all() == [HEAD]
 
 
 def _engine(url: URL, foreign_keys: bool, begin: str) -> Engine:

@@ -1,5 +1,7 @@
 """Migration of a database to the newest schema. Apart from ``db``, so that a serving process does not load Alembic."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -9,6 +11,7 @@ from sqlalchemy import Connection, text
 import migrations
 from app.store.db import Database
 from app.store.permissions import create_private
+from app.store.schema import NewerSchema, is_newer, schema_number
 
 # Any number, as long as nothing else in the same database uses it as an advisory lock.
 ADVISORY_LOCK = 4_051_947_220
@@ -18,7 +21,24 @@ WAIT_FOR_OTHER_S = 600
 def migrate(url: str) -> None:
     """Upgrade the database at ``url`` to the newest schema; create an SQLite file and its folder if absent.
 
-    It is safe to repeat it and to run it in several processes: the upgrade is one transaction under one lock.
+    It is safe to repeat it and to run it in several processes: the upgrade is one transaction under one lock. One that
+    was interrupted has changed nothing.
+
+    Raises:
+        NewerSchema, DatabaseUnreachable
+    """
+    with migration(url) as connection:
+        found = schema_number(connection)
+        if found is not None and is_newer(found):
+            raise NewerSchema(found)
+        command.upgrade(config(connection), "head")
+
+
+@contextmanager
+def migration(url: str) -> Iterator[Connection]:
+    """Open a transaction that may change the schema, and that no other such transaction runs beside.
+
+    On SQLite foreign keys are checked at its end only.
     """
     # SQLite can change a column only by rebuilding its table, which no row may point at while foreign keys are on.
     database = Database(url, foreign_keys=False)
@@ -28,7 +48,7 @@ def migrate(url: str) -> None:
         with database.write() as session:
             connection = session.connection()
             _lock(connection)
-            command.upgrade(config(connection), "head")
+            yield connection
             _check_foreign_keys(connection)
     finally:
         database.dispose()

@@ -25,7 +25,7 @@ def report_errors() -> Iterator[None]:
         more = error.total - len(error.faults)
         exit_with_error(f"{error.faults[-1]}" + (f" (and {more} more)" if more else ""))
     except DatabaseUnreachable as error:
-        exit_with_error(f"the database does not answer: {error.reason}")
+        exit_with_error(f"{error} ({error.reason})")
     except (ServiceError, ForecastError) as error:
         exit_with_error(str(error))
     except OSError as error:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import ArgumentError
 from app.cli.commands.console import exit_with_error, print_message
 from app.settings import KEY_FILE, SQLITE_FILE, Settings, unknown_variables
 from app.store import keys
-from app.store.db import Database, at_head
+from app.store.db import Database
 from app.store.permissions import restrict
+from app.store.schema import find_mismatch
 
 TENANT = "default"  # whose data the command line reaches
 ACTOR = "cli"  # written down as the creator of jobs and data sets
@@ -63,6 +64,14 @@ def _use_earlier_folder(settings: Settings) -> Settings:
 
 def open_database(settings: Settings) -> Database:
     """Return the database; exit with an error if there is none, or one of another schema than this version's."""
+    database = find_database(settings)
+    if mismatch := find_mismatch(database):
+        exit_with_error(f"the database {database.name} cannot be used: {mismatch.message}")
+    return database
+
+
+def find_database(settings: Settings) -> Database:
+    """Return the database, of any schema; exit with an error if there is none."""
     database = Database(settings.url)
     file = Path(database.name) if database.url.get_backend_name() == "sqlite" else None
     # The file is looked for first, because connecting would create an empty one.
@@ -71,8 +80,6 @@ def open_database(settings: Settings) -> Database:
         exit_with_error(f"there is no database {file}; {remedy}")
     if file is not None:
         _restrict(file, settings)
-    if not at_head(database):
-        exit_with_error(f"the database {database.name} does not have this version's schema; run 'forecastle migrate'")
     return database
 
 

@@ -142,3 +142,21 @@ def test_all_connections_in_use_is_a_503(house: House) -> None:
             connection.close()
     house.register(says(1))
     assert house.acme.forecast()["horizon"] == 1
+
+
+def test_a_process_of_the_earlier_release_stays_ready_when_the_database_is_migrated(house: House) -> None:
+    with house.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    assert house.acme.keep("sales", SALES)["revision"] == 1
+    nobody = Caller(house.client, "")
+    wait_until(lambda: "newer release" in nobody.get("/readyz")["checks"]["database"])
+
+
+def test_a_damaged_file_is_503_and_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "forecastle.db").write_bytes(b"unique_id,ds,y\n" * 1000)
+    with client_of(create_app(Settings(data_dir=tmp_path))) as client:
+        caller = Caller(client, "fc_aaaaaaaa_" + "x" * 43)
+        assert caller.refused("GET", "/v1/datasets") == (503, "unavailable", None)
+        answer = caller.ask("GET", "/readyz")
+        remedy = "it is damaged; restore a backup of it into an empty database"
+        assert (answer.status_code, answer.json()["checks"]["database"]) == (503, remedy)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, OperationalError, ProgrammingError
 
-from app.store.db import Database, DatabaseUnreachable, now
+from app.store.db import Database, DatabaseDamaged, DatabaseUnreachable, now
 from app.store.tables import Tenant
 from tests.postgres import Postgres, postgres_server, read_only
 
@@ -133,6 +133,12 @@ def test_a_locked_and_a_write_protected_file_are_unreachable(sqlite: Database, m
         run(hasty, "PRAGMA query_only = ON", "DELETE FROM tenants")
     assert caught.value.reason == "attempt to write a readonly database"
     hasty.dispose()
+
+
+def test_a_damaged_database_says_so_in_its_own_words(postgres: Database) -> None:
+    for state in ("XX001", "XX002"):
+        with pytest.raises(DatabaseDamaged, match="restore a backup of it into an empty database"):
+            run(postgres, f"DO $$ BEGIN RAISE EXCEPTION 'invalid page' USING ERRCODE = '{state}'; END $$")
 
 
 def test_a_removed_file_is_unreachable(sqlite: Database) -> None:

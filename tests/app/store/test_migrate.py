@@ -15,8 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.store import datasets, jobs, registry
-from app.store.db import HEAD, Database, at_head
+from app.store.db import HEAD, Database
 from app.store.migrate import config, migrate
+from app.store.schema import find_mismatch
 from app.store.tables import Base, JobEvent
 from tests.app.store.conftest import at_once
 
@@ -53,21 +54,21 @@ def test_migrating_makes_the_folder_and_twice_is_harmless(empty_url: str) -> Non
     migrate(empty_url)
     migrate(empty_url)
     database = Database(empty_url)
-    assert at_head(database)
+    assert find_mismatch(database) is None
     database.dispose()
 
 
 def test_four_processes_that_migrate_at_once_do_not_hurt_each_other(empty_url: str) -> None:
     assert at_once([partial(migrate, empty_url)] * 4) == [None] * 4
     database = Database(empty_url)
-    assert at_head(database)
+    assert find_mismatch(database) is None
     database.dispose()
 
 
 def test_a_database_without_tables_is_not_ready(empty_url: str, tmp_path: Any) -> None:
     (tmp_path / "empty").mkdir()
     database = Database(empty_url)
-    assert not at_head(database)
+    assert find_mismatch(database) is not None
     database.dispose()
 
 
@@ -81,7 +82,7 @@ def test_downgrading_takes_every_table_away(database: Database) -> None:
     with database.write() as session:
         command.downgrade(config(session.connection()), "base")
         assert inspect(session.connection()).get_table_names() == ["alembic_version"]
-    assert not at_head(database)
+    assert find_mismatch(database) is not None
 
 
 def test_revisions_of_the_first_schema_have_nothing_missing_and_no_covariates(empty_url: str, tmp_path: Any) -> None:

@@ -1,0 +1,4 @@
+INSERT INTO jobs (id, kind, request, state, attempt, max_attempts, token, cancel_requested, progress, created_by, created_at, tenant_id)
+VALUES ('j5', 'import', '{}', 'succeeded', 1, 3, 1, FALSE, '{}', 'k2345678', '2025-05-01 08:00:00.000000', 7);
+INSERT INTO versions (id, model_id, number, bundle, sha256, size_bytes, spec, scores, skill, job_id, origin, created_by, created_at, tenant_id)
+VALUES (6, 2, 2, '', '', 0, '{"freq": "D", "season": 3, "context": 9, "horizon": 2, "cell": "gru", "strategy": "direct", "units": 4, "depth": 2}', '{"horizon": 2, "season": 3, "origins": 0, "windows": 0, "series_left_out": 0, "scores": {"model": {"mase": null, "smape": null, "rmse": null, "mse": null}, "seasonal_naive": {"mase": null, "smape": null, "rmse": null, "mse": null}}, "skill": null, "coverage": {"80": null, "95": null}, "warm_started_from": null}', NULL, 'j5', 'import', 'k2345678', '2025-05-01 08:01:00.000000', 7);
