@@ -31,6 +31,7 @@ from app.api import (
     webhooks,
 )
 from app.api.http.raw_routes import FastPath, definitions
+from app.api.http.services import PROBLEM
 from app.edge.body_admission import BodyAdmission
 from app.edge.body_budget import BodyBudget
 from app.edge.compression_middleware import CompressionMiddleware
@@ -226,5 +227,8 @@ def _openapi(app: FastAPI) -> dict[str, object]:
         schema["security"] = [{"key": []}]
         for path in ("/livez", "/readyz"):
             schema["paths"][path]["get"]["security"] = []
+        for operation in (one for methods in schema["paths"].values() for one in methods.values()):
+            if "requestBody" in operation:
+                operation["responses"]["400"] = {"description": "The body is not JSON, or is incomplete", **PROBLEM}
         app.openapi_schema = schema
     return app.openapi_schema

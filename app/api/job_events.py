@@ -7,6 +7,8 @@ from typing import Annotated
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.services import Caller, CurrentService, PathName, problems
@@ -24,12 +26,22 @@ router = APIRouter(tags=["jobs"])
 EVENTS = "text/event-stream"
 RECONNECT_MS = 2_000  # before a client that lost the connection tries again
 KEEP_ALIVE_S = 15.0  # between two comments without events, so that no proxy closes the connection
+EVENT: JsonObject = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "required": ["event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "Send it as `Last-Event-ID` to continue after this event."},
+        "event": {"enum": ["state", "progress", "log", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 _ANSWER: dict[int | str, JsonObject] = {
     200: {
         "description": "Events, each with an id; the last is `end`.",
         "content": {
             EVENTS: {
-                "schema": {"type": "string"},
+                "schema": EVENT,
                 "example": 'id: 7\nevent: progress\ndata: {"phase": "fit", "epoch": 3, "share": 0.4}\n\n',
             }
         },
@@ -37,8 +49,9 @@ _ANSWER: dict[int | str, JsonObject] = {
 }
 
 LastEventId = Annotated[
-    str | None,
-    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="Continue after this event, as browsers do."),
+    # The document has no null: a header is text.
+    Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | SkipJsonSchema[None],
+    Header(alias="Last-Event-ID", description="Continue after this event, as browsers do."),
 ]
 
 

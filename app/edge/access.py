@@ -159,6 +159,12 @@ def unlisted_access(method: str, path: str) -> Access:
     return Access.READ if method in SAFE_METHODS else Access.WRITE
 
 
+def allowed_methods(path: str) -> list[str]:
+    """Return the methods that the table lists for the concrete ``path``, in the order of their names."""
+    methods = sorted({method for method, _ in ACCESS})
+    return [method for method in methods if find_route(method, path) is not None]
+
+
 def unlisted(app: FastAPI) -> set[tuple[str, str]]:
     """Return the routes of ``app`` that the table lacks; a mounted app whose routes are unknown counts as unlisted."""
     return set(_served(app.routes)) - set(ACCESS)

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from app.edge.access import allowed_methods
 from app.problems import (
     PROBLEM_TYPES,
     DeadlinePassed,
@@ -136,6 +137,10 @@ async def _answer(request: Request, error: Exception) -> Response:
     """Handle an exception in FastAPI."""
     if isinstance(error, ForecastError) and problem_type(error) is None:
         raise error  # not the caller's fault: the guard logs it and answers 500
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        # The framework names the methods of the first route of this path only.
+        methods = allowed_methods(request.scope["path"])
+        error.headers = {"Allow": ", ".join(methods)} if methods else error.headers
     request_id = request.scope.get("state", {}).get("request_id", "")
     response = problem_response(error, request_id, request.scope["path"])
     request.state.problem = response.code  # the guard counts it

@@ -53,7 +53,7 @@ def check_json(content_type: str, query: bytes) -> None:
     if query:
         names = dict.fromkeys(name for name, _ in QueryParams(query.decode("latin-1")).multi_items())
         message, hint = "query parameters belong to an Arrow body", "put the field into the JSON body"
-        faults = [{"type": "extra_forbidden", "loc": ("query", name), "msg": message, "hint": hint} for name in names]
+        faults = [{"type": "query_beside_json", "loc": ("query", name), "msg": message, "hint": hint} for name in names]
         raise RequestValidationError(faults)
 
 

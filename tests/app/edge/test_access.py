@@ -5,7 +5,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
-from app.edge.access import ACCESS, Access, Route, find_route, stale, unlisted, unlisted_access
+from app.edge.access import ACCESS, Access, Route, allowed_methods, find_route, stale, unlisted, unlisted_access
 
 from .conftest import toy_app
 
@@ -62,6 +62,11 @@ def test_a_path_that_only_resembles_a_public_one_is_not_in_the_table(path: str) 
 def test_a_name_outside_the_grammar_is_not_in_the_table(name: str) -> None:
     assert find_route("GET", f"/v1/models/{name}") is None
     assert find_route("GET", f"/v1/models/{'a' * 128}") == Route("/v1/models/{name}", Access.READ)
+
+
+def test_the_methods_of_a_path_are_those_of_all_its_routes() -> None:
+    assert allowed_methods("/v1/schedules/nightly") == ["DELETE", "GET", "PATCH"]
+    assert allowed_methods("/nowhere") == []
 
 
 def test_routes_of_included_routers_are_compared_with_the_table() -> None:
