@@ -36,7 +36,7 @@ from app.edge.body_admission import BodyAdmission
 from app.edge.body_budget import BodyBudget
 from app.edge.compression_middleware import CompressionMiddleware
 from app.edge.declared_form import FormCheck, declared_forms
-from app.edge.guard import Guard
+from app.edge.guard import Credentials, Guard
 from app.edge.problem_json import install, problem_response
 from app.problems import Conflict
 from app.schemas.forecasts import ForecastRequest
@@ -73,8 +73,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Fenced, _fenced)
     app.guard = Guard(
         FormCheck(CompressionMiddleware(_admission(app, settings), settings.max_body_bytes), declared_forms(app)),
-        authenticate=lambda raw: _authenticate(service, raw),
-        attempts=lambda *claim: _attempt(service.database, *claim),
+        Credentials(partial(_authenticate, service), partial(_attempt, service.database)),
+        service.limiter,
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
     )

@@ -62,6 +62,14 @@ class TooManyRequests(ServiceError):
     """More requests are waiting than the service accepts."""
 
 
+class RateExceeded(TooManyRequests):
+    """The tenant or the key has used up its rate; after ``wait_s`` seconds there is enough for the same request."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 class DeadlinePassed(ServiceError):
     """The deadline of the request passed before there was an answer."""
 
@@ -90,6 +98,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     UnsupportedMedia: ProblemType(415, "unsupported_media_type", "The body's type is not supported"),
     CorruptBundle: ProblemType(500, "corrupt_bundle", "The stored model is damaged"),
     QuotaExceeded: ProblemType(429, "quota_exceeded", "The tenant has as much as it may have"),
+    RateExceeded: ProblemType(429, "rate_exceeded", "The rate of requests or forecasts is used up"),
     TooManyRequests: ProblemType(429, "too_many_requests", "Too many requests are waiting"),
     DeadlinePassed: ProblemType(504, "deadline_passed", "There was no answer in time"),
     StorageFull: ProblemType(507, "storage_full", "The disk is full"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 
 from anyio import CapacityLimiter
@@ -11,6 +12,7 @@ from app.forecasting.forecast import Forecasting
 from app.forecasting.forecast_store import ForecastStore
 from app.forecasting.request_panel import PanelReader
 from app.forecasting.session import SessionForecasts
+from app.rates import RateLimiter
 from app.serving.alias_refresher import AliasRefresher
 from app.serving.batcher import Batcher
 from app.serving.cached_check import CachedCheck
@@ -20,11 +22,12 @@ from app.serving.interval_scales import IntervalScales
 from app.serving.key_use import KeyUse
 from app.serving.model_cache import ModelCache, device_for
 from app.serving.panel_cache import PanelCache
+from app.serving.quota_book import QuotaBook
 from app.serving.session_cache import SessionCache
 from app.serving.shadows import ShadowForecaster
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
-from app.store import keys
+from app.store import keys, quotas
 from app.store.db import Database, DatabaseDamaged, DatabaseUnreachable
 from app.store.job_watch import JobWatch
 from app.store.schema import find_mismatch
@@ -54,18 +57,22 @@ class Service:
     lookups: FairThreads  # addresses of webhooks
     database_state: CachedCheck[str]
     key_use: KeyUse
+    quotas: QuotaBook
+    limiter: RateLimiter
 
     def close(self) -> None:
         """Answer waiting requests, end the threads, and close the database connections."""
         self.watch.stop()
         self.forecasting.close()
         self.key_use.close()
+        self.quotas.close()
         self.database.dispose()
 
 
 def create_service(settings: Settings) -> Service:
     """Return the parts of the service, for the API and for the command line."""
     database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
+    book = QuotaBook(settings.rates, partial(_overrides, database))
     device = device_for(settings.engine, settings.device, settings.threads)
     store = ForecastStore(database)
     models = ModelCache(store.bundle, device, settings.cache_bytes)
@@ -105,12 +112,19 @@ def create_service(settings: Settings) -> Service:
         lookups=FairThreads("look-ups of host names", threads=8, share=2, max_waiting=8, patience_s=THREAD_PATIENCE_S),
         database_state=CachedCheck(lambda: _database_state(database), late="it does not answer"),
         key_use=KeyUse(lambda used: _record_key_use(database, used)),
+        quotas=book,
+        limiter=RateLimiter(book.policies),
     )
 
 
 def _record_key_use(database: Database, used: Mapping[str, datetime]) -> None:
     with database.write() as session:
         keys.record_use(session, used)
+
+
+def _overrides(database: Database) -> Mapping[int, Mapping[str, str]]:
+    with database.read() as session:
+        return quotas.overrides(session)
 
 
 def _database_state(database: Database) -> str:

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from app.addresses import parse_networks
+from app.rates import RATES, parse_rate
 
 PREFIX = "FORECASTLE_"
 FILE = "_FILE"  # end of the name of a variable whose value is the path of a file with the setting
@@ -173,6 +174,12 @@ class Settings(BaseSettings):
         le=600,
         description="Seconds after SIGTERM in which new connections are still accepted, while /readyz answers 503.",
     )
+    tenant_requests: str = Field("", description="Rate of a tenant's requests, such as 600/min; unset: no limit.")
+    tenant_series: str = Field("", description="Rate of the series that a tenant forecasts, such as 10000/min.")
+    tenant_points: str = Field("", description="Rate of the values in a tenant's forecasts, such as 5000000/h.")
+    key_requests: str = Field("", description="Rate of the requests of one key, such as 20/s.")
+    key_series: str = Field("", description="Rate of the series that one key forecasts.")
+    key_points: str = Field("", description="Rate of the values in one key's forecasts.")
     max_watchers: int = Field(1_000, ge=1, description="Requests that may follow jobs at the same time.")
     max_watchers_per_tenant: int = Field(
         250, ge=1, description="Requests of one tenant that may follow jobs at the same time."
@@ -191,6 +198,12 @@ class Settings(BaseSettings):
             )
         return password
 
+    @field_validator(*RATES)
+    @classmethod
+    def _rates(cls, text: str) -> str:
+        parse_rate(text)
+        return text
+
     @field_validator("webhook_private_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
@@ -208,6 +221,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where settings come from: arguments, environment variables, files that these name."""
         return init_settings, env_settings, _Files(settings_cls)
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """Return the rates of tenants and keys by name, as texts."""
+        return {name: getattr(self, name) for name in RATES}
 
     @property
     def url(self) -> str:

@@ -168,6 +168,7 @@ def test_a_wire_format_of_another_product(source: Source) -> None:
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from app.api.forecasts import client_of
 from app.schemas.forecasts import ForecastRequest
 
 router = APIRouter()
@@ -183,7 +184,7 @@ async def infer(name: str, http: Request) -> Response:
     series = [{"unique_id": "0", "start": "2026-01-01", "y": tensor["data"]}]
     request = ForecastRequest(model=name, freq="D", series=series)
     service = http.app.state.service
-    return Response(await service.forecasting.answer(http.state.principal.tenant_id, request, None, encode))
+    return Response(await service.forecasting.answer(client_of(http), request, None, encode))
 ''',
     )
     source.insert(

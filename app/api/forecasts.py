@@ -16,6 +16,7 @@ from app.api.http.raw_routes import RawResponse, RawRoute, body_of, body_schema,
 from app.api.http.services import principal_of, problems, service_of
 from app.edge.content_negotiation import media_type_for
 from app.forecasting.arrow_answer import answer_arrow
+from app.forecasting.client import Client
 from app.forecasting.json_answer import answer_json
 from app.formats import ARROW, load_arrow
 from app.schemas.forecasts import ForecastAnswer, ForecastRequest
@@ -46,9 +47,19 @@ async def post_forecast(http: Request) -> Response:
     """
     service = service_of(http)
     media_type, request, data = await decode(http, ANSWERS, "Forecasts")
-    encode, wait = (answer_arrow if media_type == ARROW else answer_json), partial(while_connected, http)
-    content = await service.forecasting.answer(principal_of(http).tenant_id, request, data, encode, wait)
+    encode = answer_arrow if media_type == ARROW else answer_json
+    content = await service.forecasting.answer(client_of(http), request, data, encode)
     return RawResponse(content, media_type)
+
+
+def client_of(http: Request) -> Client:
+    """Return the sender of a forecast request: it waits while it is connected, and its rates are charged."""
+    sender, limiter = principal_of(http), service_of(http).limiter
+
+    def charge(series: int, points: int) -> None:
+        limiter.take(sender, {"series": series, "points": points})
+
+    return Client(sender.tenant_id, partial(while_connected, http), charge)
 
 
 async def decode(

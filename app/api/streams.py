@@ -8,11 +8,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.forecasts import decode
+from app.api.forecasts import client_of, decode
 from app.api.http.arrow_query import ARROW_ANSWER, ARROW_BODY, query_parameters
-from app.api.http.disconnect import while_connected
 from app.api.http.raw_routes import RawRoute, body_schema
-from app.api.http.services import principal_of, problems, service_of
+from app.api.http.services import problems, service_of
 from app.api.http.streamed_response import StreamedResponse
 from app.edge.problem_json import problem_response
 from app.forecasting.forecast import StreamFormat
@@ -70,10 +69,9 @@ async def post_stream(http: Request) -> Response:
     service = service_of(http)
     media_type, request, data = await decode(http, tuple(STREAMS), "Streams")
     output = StreamFormat(STREAMS[media_type], partial(_problem, http))
-    wait = partial(while_connected, http)
-    tenant_id = principal_of(http).tenant_id
-    pieces = service.forecasting.stream(tenant_id, request, data, output, wait)
-    return StreamedResponse(pieces, service.stream_slots.hold(tenant_id), media_type)
+    client = client_of(http)
+    pieces = service.forecasting.stream(client, request, data, output)
+    return StreamedResponse(pieces, service.stream_slots.hold(client.tenant_id), media_type)
 
 
 def _problem(http: Request, error: Exception) -> Facts:

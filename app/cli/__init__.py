@@ -13,6 +13,7 @@ from app.cli.jobs import jobs
 from app.cli.keys import keys
 from app.cli.maintenance import maintenance
 from app.cli.models import models
+from app.cli.quotas import quotas
 from app.cli.schedules import schedules
 
 cli = typer.Typer(
@@ -25,6 +26,7 @@ cli.add_typer(maintenance)
 cli.add_typer(keys, name="keys")
 cli.add_typer(jobs, name="jobs")
 cli.add_typer(models, name="models")
+cli.add_typer(quotas, name="quotas")
 cli.add_typer(schedules, name="schedules")
 
 

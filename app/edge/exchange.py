@@ -1,11 +1,13 @@
 """One request and its answer, as the guard passes them on: the bytes read are counted, the answer gets an id."""
 
 import random
+from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.drain import Drain
+from app.rates import Headers
 
 # An answer belongs to the owner of one key: no cache keeps it, and no browser guesses another type for it.
 SAFE_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -28,6 +30,7 @@ class Exchange:
         "_receive",
         "_send",
         "_unread",
+        "add_headers",
         "headers",
         "request_id",
         "status",
@@ -38,6 +41,7 @@ class Exchange:
         self.request_id = f"{random.getrandbits(128):032x}"
         self.headers = dict(reversed(scope["headers"]))  # the first of each name; ASGI's names are in lower case
         self.status: int | None = None
+        self.add_headers: Callable[[], Headers] = list  # to the answer; called when it begins
         self._receive = receive
         self._send = send
         self._max_body_bytes, self._drain = max_body_bytes, drain
@@ -80,7 +84,8 @@ class Exchange:
         """Send a piece of the answer; it closes the connection if the body is unread or the service stops."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode()), *SAFE_HEADERS]
+            own = (b"x-request-id", self.request_id.encode())
+            headers = [*message.get("headers", ()), own, *SAFE_HEADERS, *self.add_headers()]
             is_last = self._unread or self._drain.is_stopping
             message["headers"] = [*headers, (b"connection", b"close")] if is_last else headers
         await self._send(message)

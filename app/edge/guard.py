@@ -5,7 +5,8 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from app.edge.key_cache import KeyCache
 from app.edge.problem_json import drop_frames, log_fields, problem_response
 from app.principal import Principal, includes
 from app.problems import Forbidden, Unauthorized, Unavailable, problem_type
+from app.rates import ONE_REQUEST, RateLimiter
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -26,27 +28,37 @@ MAX_KEY_LENGTH = 256
 MAX_TOKEN_DIGITS = 9  # of a fencing token
 
 
+class Credentials(NamedTuple):
+    """Look-ups of senders, which may block; each returns None for credentials that are not valid.
+
+    ``of_key`` returns the owner of an API key, ``of_attempt`` that of the secret of an attempt, given the job and the
+    fencing token.
+    """
+
+    of_key: Callable[[str], Principal | None]
+    of_attempt: Callable[[str, int, str], Principal | None]
+
+
 class Guard:
     """ASGI middleware around the whole service: it refuses by default, before it reads anything.
 
     It puts ``principal`` (None on a public route) and ``request_id`` into the state of each request that it passes on,
     and takes ``problem`` from it, the code of the error that was answered.
-    ``authenticate`` returns the owner of a key, ``attempts`` the owner of the secret of an attempt, given the job and
-    the fencing token; None for credentials that are not valid.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        authenticate: Callable[[str], Principal | None],
-        attempts: Callable[[str, int, str], Principal | None],
+        credentials: Credentials,
+        limiter: RateLimiter,
         max_body_bytes: int,
         telemetry: Telemetry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app = app
-        self.keys = KeyCache(authenticate, clock)
-        self.attempts = attempts
+        self.keys = KeyCache(credentials.of_key, clock)
+        self.attempts = credentials.of_attempt
+        self.limiter = limiter
         self.max_body_bytes = max_body_bytes
         self.telemetry = telemetry
         self.log = RequestLog(logger)
@@ -79,7 +91,9 @@ class Guard:
         try:
             principal = await self._principal(route, scope["path"], exchange.headers)
             if principal is not None:
-                check_scope(unlisted_access(method, scope["path"]) if route is None else route.access, principal)
+                access = unlisted_access(method, scope["path"]) if route is None else route.access
+                check_scope(access, principal)
+                self._charge(access, principal, exchange)
             exchange.check_declared_size()
             state["principal"] = principal
             await self.app({**scope, "state": state}, exchange.receive, exchange.send)
@@ -127,6 +141,12 @@ class Guard:
         if principal is None:
             raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
         return principal
+
+    def _charge(self, access: Access, principal: Principal, exchange: Exchange) -> None:
+        """Take the request from the rates of its sender, and show these in the answer. Raise RateExceeded."""
+        if access is not Access.ATTEMPT:  # the reports of workers are no use of the service
+            exchange.add_headers = partial(self.limiter.headers, principal)
+            self.limiter.take(principal, ONE_REQUEST)
 
     async def _refuse(self, scope: Scope, exchange: Exchange, error: Exception) -> str:
         """Answer the request with ``error``, unless its answer has begun, and return the code of the error.

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from app.problems import (
     DeadlinePassed,
     ProblemType,
     QuotaExceeded,
+    RateExceeded,
     ServiceError,
     TooManyRequests,
     Unauthorized,
@@ -172,8 +174,14 @@ def _of_known(error: Exception, kind: ProblemType) -> Problem:
         detail=f"{faults[0]}{more}" if faults else str(error) or kind.title,
         errors=[_of_fault(fault) for fault in faults[:MAX_FAULTS]],
         errors_total=total,
-        headers=next((HEADERS[cls] for cls in type(error).__mro__ if cls in HEADERS), {}),
+        headers=_headers_of(error),
     )
+
+
+def _headers_of(error: Exception) -> Mapping[str, str]:
+    if isinstance(error, RateExceeded):
+        return {"Retry-After": str(math.ceil(error.wait_s))}
+    return next((HEADERS[cls] for cls in type(error).__mro__ if cls in HEADERS), {})
 
 
 def _of_fault(fault: Fault) -> dict[str, str | int]:

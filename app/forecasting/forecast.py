@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
+from app.forecasting.client import Client
 from app.forecasting.cost import bounds_of, cost_gflop, horizon_of, numbers_of, trimmed
 from app.forecasting.json_answer import Provenance, head_of, provenance_of
 from app.forecasting.request_panel import Input, PanelReader, Request, RequestPanel, is_large
@@ -42,12 +43,6 @@ BROKEN = (CorruptBundle, BundleError, ModelBroken)  # errors of a version that c
 RETRY_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 AnswerEncoder = Callable[[Provenance, Forecast], bytes]
-Wait = Callable[["asyncio.Future[bytes]"], Awaitable[bytes]]
-
-
-async def wait_for(future: "asyncio.Future[bytes]") -> bytes:
-    """Return the result of ``future``."""
-    return await future
 
 
 class StreamFormat(NamedTuple):
@@ -75,24 +70,22 @@ class Forecasting:
     telemetry: Telemetry
     slots: CapacityLimiter
 
-    async def answer(
-        self, tenant_id: int, request: Request, data: Input, encode: AnswerEncoder, wait: Wait = wait_for
-    ) -> bytes:
+    async def answer(self, client: Client, request: Request, data: Input, encode: AnswerEncoder) -> bytes:
         """Return the encoded forecast of a request.
 
-        ``data`` is the input outside of ``request``, such as an Arrow table. ``wait`` awaits a queued forecast, and may
-        cancel it before it is computed. If the version is broken, an earlier version of its alias answers.
+        ``data`` is the input outside of ``request``, such as an Arrow table. If the version is broken, an earlier
+        version of its alias answers.
 
         Raises:
             NotFound: the tenant has no such model, version, alias or data set.
             InputError: the request cannot be forecast, or costs more than one request may.
             ModelBroken, BundleError, CorruptBundle: the version is broken, and no earlier one can replace it.
-            Unavailable, TooManyRequests, DeadlinePassed: the service is too busy.
+            Unavailable, TooManyRequests, DeadlinePassed: the service is too busy, or the client has used up a rate.
             Conflict: other requests changed the same session meanwhile.
         """
         try:
-            make = partial(self._answer, request, data, encode, wait)
-            content, series = await self._with_version(tenant_id, request, make)
+            make = partial(self._answer, client, request, data, encode)
+            content, series = await self._with_version(client.tenant_id, request, make)
         except Exception:
             self.telemetry.forecast_made("error")
             raise
@@ -100,12 +93,12 @@ class Forecasting:
         return content
 
     async def stream(
-        self, tenant_id: int, request: Request, data: Input, output: StreamFormat, wait: Wait = wait_for
+        self, client: Client, request: Request, data: Input, output: StreamFormat
     ) -> AsyncGenerator[bytes, None]:
         """Yield the encoded forecasts of a request in pieces; each piece is computed when the caller iterates to it.
 
-        ``wait`` awaits the forecasts of the first piece only. An error before the end of the first piece is raised; a
-        later one is encoded as the last piece.
+        ``client.wait`` awaits the forecasts of the first piece only. An error before the end of the first piece is
+        raised; a later one is encoded as the last piece.
 
         Raises:
             InputError: the request names a session, cannot be forecast, or costs more than one request may.
@@ -115,8 +108,8 @@ class Forecasting:
             if request.session is not None:
                 hint = "leave 'session' out, or use POST /v1/forecasts"
                 raise InputError.of("no_session", "a stream of forecasts keeps no session", hint, field="session")
-            begin = partial(self._begin_stream, request, data, output, wait)
-            first, pieces = await self._with_version(tenant_id, request, begin)
+            begin = partial(self._begin_stream, client, request, data, output)
+            first, pieces = await self._with_version(client.tenant_id, request, begin)
         except CallerGone:
             raise  # counted already as a request whose client has gone
         except Exception:
@@ -164,10 +157,10 @@ class Forecasting:
 
     async def _answer(
         self,
+        client: Client,
         request: Request,
         data: Input,
         encode: AnswerEncoder,
-        wait: Wait,
         resolved: ResolvedVersion,
         loaded: LoadedModel,
     ) -> tuple[bytes, int]:
@@ -176,18 +169,19 @@ class Forecasting:
         finish: Encode = partial(encode, provenance_of(resolved, request.model, len(loaded.networks), loaded.notes))
         large = is_large(request, data)
         if request.session is not None:
-            go_on = partial(self.sessions.forecast, resolved, loaded, request, data)
+            go_on = partial(self.sessions.forecast, client, resolved, loaded, request, data)
             forecast = await run_sync(go_on, limiter=self.slots) if large else go_on()
             return finish(forecast), len(forecast.ids)
         read = partial(self.reader.read, resolved.tenant_id, request, data, resolved.spec.freq)
         source = await run_sync(read, limiter=self.slots) if large else read()
         panel = source.panel
         gflop = cost_gflop(self.settings, loaded, len(panel), horizon, numbers_of(request))
+        client.charge(len(panel), len(panel) * horizon * numbers_of(request))
         bounds = bounds_of(request, resolved.spec, panel)
         ask = ForecastInput(trimmed(panel, loaded), horizon, request.levels, request.quantiles, bounds)
         finish = self._logged(resolved, source, finish)
         waiting = self.batcher.put(loaded, ask, gflop, finish, self.settings.forecast_timeout_s)
-        return await wait(waiting), len(panel)
+        return await client.wait(waiting), len(panel)
 
     def _logged(self, resolved: ResolvedVersion, source: RequestPanel, encode: Encode) -> Encode:
         """Return ``encode``; if the request is in the logged sample, return an encoder that also logs the forecast."""
@@ -212,10 +206,10 @@ class Forecasting:
 
     async def _begin_stream(
         self,
+        client: Client,
         request: Request,
         data: Input,
         output: StreamFormat,
-        wait: Wait,
         resolved: ResolvedVersion,
         loaded: LoadedModel,
     ) -> tuple[bytes, AsyncGenerator[bytes, None]]:
@@ -237,6 +231,7 @@ class Forecasting:
             return source, split_series(source.panel, size), bounds, gflop
 
         source, parts, bounds, gflop = await run_sync(read, limiter=self.slots)
+        client.charge(len(source.panel), len(source.panel) * horizon * numbers_each)
 
         async def make(part: Panel, encode: Encode) -> bytes:
             ask = ForecastInput(trimmed(part, loaded), horizon, request.levels, request.quantiles, bounds)
@@ -256,4 +251,4 @@ class Forecasting:
         provenance = provenance_of(resolved, request.model, len(loaded.networks), loaded.notes)
         report = StreamReport(partial(head_of, provenance), failure, self.telemetry.forecast_made)
         pieces = stream_parts(parts, make, await run_sync(output.open), report)
-        return await wait(asyncio.ensure_future(anext(pieces))), pieces
+        return await client.wait(asyncio.ensure_future(anext(pieces))), pieces

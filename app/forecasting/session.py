@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from app.forecasting.client import Client
 from app.forecasting.cost import bounds_of, cost_gflop, horizon_of, numbers_of
 from app.forecasting.request_panel import Input, PanelReader, Request, future_panel
 from app.schemas.forecasts import ForecastRequest
@@ -22,7 +23,9 @@ class SessionForecasts:
     def __init__(self, settings: Settings, database: Database, cache: SessionCache, reader: PanelReader) -> None:
         self._settings, self._database, self._cache, self._reader = settings, database, cache, reader
 
-    def forecast(self, resolved: ResolvedVersion, loaded: LoadedModel, request: Request, data: Input) -> Forecast:
+    def forecast(
+        self, client: Client, resolved: ResolvedVersion, loaded: LoadedModel, request: Request, data: Input
+    ) -> Forecast:
         """Let the session of the request read the new points, and return the forecast that follows them.
 
         This blocks while it reads a data set. An alias has one session of each name, for the version that answered
@@ -32,6 +35,7 @@ class SessionForecasts:
         Raises:
             InputError: the session is unknown, or the rows do not follow it.
             Conflict: other requests changed the same session meanwhile.
+            RateExceeded: the client has used up a rate; the session is as it was.
         """
         assert request.session is not None
         horizon, numbers_each = horizon_of(request, resolved), numbers_of(request)
@@ -46,6 +50,7 @@ class SessionForecasts:
             after = rows.advance(networks, saved, windows)._replace(version_id=resolved.version_id)
             tail = after.session.tail
             cost_gflop(self._settings, loaded, len(after.session), horizon, numbers_each)
+            client.charge(len(after.session), len(after.session) * horizon * numbers_each)
             bounds = bounds_of(request, resolved.spec, tail)
             ask = ForecastInput(tail, horizon, request.levels, request.quantiles, bounds)
             return after, answer_session(networks, loaded.forecaster.calibration, after.session, ask)

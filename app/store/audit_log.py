@@ -11,7 +11,7 @@ from app.store.db import now
 from app.store.tables import AuditEvent, Tenant
 from models.json_types import JsonObject
 
-Action = Literal["key.created", "key.rotated", "key.revoked"]
+Action = Literal["key.created", "key.rotated", "key.revoked", "quota.set", "quota.reset"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ PROBLEM: JsonObject = {"content": {"application/problem+json": {"schema": {"$ref
 
 
 def problems(*statuses: int) -> dict[int | str, JsonObject]:
-    """Return the error answers of a route for OpenAPI; 401, 413 and 422 are possible in every route."""
+    """Return the error answers of a route for OpenAPI; 401, 413, 422 and 429 are possible in every one."""
     titles = {
         401: "No valid API key",
         403: "The scope of the key does not allow this",
@@ -40,10 +40,10 @@ def problems(*statuses: int) -> dict[int | str, JsonObject]:
         413: "The body is too large",
         415: "The body's type is not supported",
         422: "The request or its data cannot be used",
-        429: "Too many requests are waiting, or a limit of the tenant is reached",
+        429: "Too many requests are waiting, or a rate or limit of the tenant is reached",
         500: "The stored model cannot be used",
         503: "Not available at the moment",
         504: "There was no answer in time",
         507: "The disk of the service is full",
     }
-    return {status: {"description": titles[status], **PROBLEM} for status in sorted({401, 413, 422, *statuses})}
+    return {status: {"description": titles[status], **PROBLEM} for status in sorted({401, 413, 422, 429, *statuses})}

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.cli.commands.console import exit_with_error, format_skill, print_message, print_table, report_errors
 from app.cli.commands.version_table import open_version_and_table
 from app.cli.grammar import TableSource, VersionChoice
+from app.forecasting.client import Client
 from app.forecasting.forecast import StreamFormat
 from app.formats import table_columns, warning_of
 from app.schemas.streams import ForecastQuery
@@ -41,7 +42,7 @@ def forecast(source: TableSource, choice: VersionChoice, parts: ForecastParts, o
         pinned = request.model_copy(update={"version": opened.version.number})
         table = ForecastTable()
         form = StreamFormat(lambda: table, _raise)
-        asyncio.run(_exhaust(service.forecasting.stream(opened.tenant_id, pinned, opened.panel, form)))
+        asyncio.run(_exhaust(service.forecasting.stream(Client(opened.tenant_id), pinned, opened.panel, form)))
         service.close()
     for warning in table.warnings:
         series = f" ({warning['unique_id']})" if warning["unique_id"] else ""

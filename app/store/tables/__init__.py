@@ -15,6 +15,7 @@ from app.store.tables.jobs import (
     State,
 )
 from app.store.tables.quality import AdaptedIntervals, Realised, ServedForecast
+from app.store.tables.quotas import Quota
 from app.store.tables.registry import Alias, AliasMove, Model, Origin, Version
 from app.store.tables.schedules import Decision, Delivery, Firing, Heartbeat, Schedule, Webhook
 
@@ -41,6 +42,7 @@ __all__ = [
     "Model",
     "Origin",
     "Owned",
+    "Quota",
     "Realised",
     "Resource",
     "Revision",

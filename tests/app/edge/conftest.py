@@ -14,10 +14,11 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.edge.guard import Guard
+from app.edge.guard import Credentials, Guard
 from app.edge.problem_json import install
 from app.principal import Scope
 from app.problems import Conflict, CorruptBundle, NotFound, Unavailable
+from app.rates import RateLimiter, RatePolicies, policies_of
 from app.telemetry import Telemetry
 from models.errors import Diverged, Fault, InputError
 
@@ -25,6 +26,7 @@ READ_KEY = "fk_read_canary_5b1e"
 WRITE_KEY = "fk_write_canary_77aa"
 ATTEMPT_SECRET = "attempt_canary_90cd"
 LIMIT_BYTES = 1024 * 1024
+UNLIMITED = policies_of({})
 GONE = b"<the client has gone away>"
 
 
@@ -230,16 +232,17 @@ class Wire:
         return answer
 
 
-def guarded(app: FastAPI, *, inside: bool = False) -> Wire:
+def guarded(app: FastAPI, *, inside: bool = False, policies: RatePolicies = UNLIMITED) -> Wire:
     """The guard around ``app``, or as FastAPI's own outermost middleware; and a wire to it."""
     ring = KeyRing({READ_KEY: Caller(7, "k1", "read"), WRITE_KEY: Caller(7, "k2", "write")})
-    telemetry, clock = Telemetry("1.2.3"), Clock()
+    telemetry, clock, known = Telemetry("1.2.3"), Clock(), Credentials(ring, holder)
+    limiter = RateLimiter(lambda _: policies, clock)
     if inside:
         app.add_middleware(
-            Guard, authenticate=ring, attempts=holder, max_body_bytes=LIMIT_BYTES, telemetry=telemetry, clock=clock
+            Guard, credentials=known, limiter=limiter, max_body_bytes=LIMIT_BYTES, telemetry=telemetry, clock=clock
         )
         return Wire(app, ring, telemetry, clock)
-    return Wire(Guard(app, ring, holder, LIMIT_BYTES, telemetry, clock), ring, telemetry, clock)
+    return Wire(Guard(app, known, limiter, LIMIT_BYTES, telemetry, clock), ring, telemetry, clock)
 
 
 @pytest.fixture(params=["guard around the app", "guard as middleware"])

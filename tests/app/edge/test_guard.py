@@ -11,6 +11,7 @@ from app.edge.access import ACCESS, SCOPE_OF, Access
 from app.edge.key_cache import MAX_CACHED_KEYS, KeyCache
 from app.principal import SCOPES, Scope
 from app.problems import Unavailable
+from app.rates import policies_of
 from app.telemetry import LineFormatter
 
 from .conftest import ATTEMPT_SECRET, LIMIT_BYTES, READ_KEY, WRITE_KEY, Caller, Clock, KeyRing, Wire, guarded, toy_app
@@ -404,3 +405,32 @@ def test_no_cache_keeps_an_answer_and_no_browser_guesses_its_type(
     assert answer.status == status
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_request_over_its_rate_is_refused_before_its_body_with_the_time_to_come_back() -> None:
+    wire = guarded(toy_app(), policies=policies_of({"key_requests": "2/min"}))
+    answers = [wire.ask("POST", "/v1/datasets", key=WRITE_KEY, body=[b"x"]) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [answer.headers["ratelimit"] for answer in answers] == [
+        '"key-requests";r=1;t=30',
+        '"key-requests";r=0;t=60',
+        '"key-requests";r=0;t=60',
+    ]
+    refused = answers[-1]
+    assert (refused.json["code"], refused.headers["retry-after"], refused.receives) == ("rate_exceeded", "30", 0)
+    assert refused.headers["ratelimit-policy"] == '"key-requests";q=2;w=60'
+    assert wire.ask("GET", "/v1/jobs", key=READ_KEY).status == 200  # another key of the tenant
+
+
+def test_every_answer_to_a_limited_key_shows_its_rates_and_the_others_show_none() -> None:
+    wire = guarded(toy_app(), policies=policies_of({"tenant_requests": "9/min"}))
+    for path, status in (("/v1/jobs", 200), ("/v1/jobs/gone", 404), ("/v1/jobs?limit=x", 422), ("/nowhere", 404)):
+        answer = wire.ask("GET", path, key=READ_KEY)
+        assert (answer.status, "ratelimit" in answer.headers) == (status, True)
+    assert "ratelimit" not in wire.ask("GET", "/livez").headers
+    assert "ratelimit" not in wire.ask("GET", "/v1/jobs", key="wrong").headers
+
+
+def test_the_reports_of_attempts_at_jobs_are_not_limited() -> None:
+    wire = guarded(toy_app(), policies=policies_of({"tenant_requests": "1/d"}))
+    assert [wire.ask("POST", ATTEMPT, key=ATTEMPT_SECRET).status for _ in range(3)] == [200] * 3

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from anyio import CapacityLimiter
 
+from app.forecasting.client import Client
 from app.forecasting.forecast import Forecasting, StreamFormat
 from app.forecasting.json_answer import Provenance, answer_json
 from app.forecasting.request_panel import Input, Request, RequestPanel
@@ -99,7 +100,7 @@ class Room:
         return len(records)
 
     def ask(self, request: Request = DEMAND, data: Input = PANEL, encode: Any = answer_json, **options: Any) -> Any:
-        return json.loads(asyncio.run(self.door.answer(7, request, data, encode, **options)))
+        return json.loads(asyncio.run(self.door.answer(Client(7, **options), request, data, encode)))
 
     def counted(self, outcome: str) -> float:
         value = self.door.telemetry.registry.get_sample_value("forecastle_forecasts_total", {"outcome": outcome})
@@ -140,7 +141,7 @@ def test_the_caller_chooses_the_encoding() -> None:
 def test_another_tenant_finds_no_model() -> None:
     with room_of(says(1, 2, -1)) as room:
         with pytest.raises(NotFound):
-            asyncio.run(room.door.answer(8, DEMAND, PANEL, answer_json))
+            asyncio.run(room.door.answer(Client(8), DEMAND, PANEL, answer_json))
         assert (room.counted("ok"), room.counted("error"), room.fetched) == (0, 1, [])
 
 
@@ -238,14 +239,14 @@ def test_a_stream_is_made_in_parts_of_one_answers_size() -> None:
     # 50 steps of 3 numbers are 150: two series are one answer of 300
     request = ForecastQuery(model="demand", horizon=50)
     with room_of(says(1, 2, -1)) as room:
-        head, *series, end = asyncio.run(lines_of(room.door.stream(7, request, many(5), LINES)))
+        head, *series, end = asyncio.run(lines_of(room.door.stream(Client(7), request, many(5), LINES)))
         assert (head["model"]["version"], [line["unique_id"] for line in series]) == (1, ["s0", "s1", "s2", "s3", "s4"])
         assert (end, room.counted("ok")) == ({"done": True, "series": 5}, 1)
 
 
 def test_a_stream_whose_version_is_broken_begins_with_the_fallback() -> None:
     with room_of(says(1, 2, -1), nan_forecaster()) as room:
-        head, series, _ = asyncio.run(lines_of(room.door.stream(7, DEMAND, PANEL, LINES)))
+        head, series, _ = asyncio.run(lines_of(room.door.stream(Client(7), DEMAND, PANEL, LINES)))
         assert (head["model"]["version"], series["mean"]) == (1, pytest.approx(ONE_UP))
         assert (room.counted("ok"), room.counted("error")) == (1, 0)
 
@@ -257,7 +258,7 @@ def test_a_stream_that_cannot_begin_raises_its_error() -> None:
             (ForecastQuery(model="demand", session="till"), "no_session"),
         ):
             with pytest.raises(InputError) as caught:
-                asyncio.run(lines_of(room.door.stream(7, request, PANEL, LINES)))
+                asyncio.run(lines_of(room.door.stream(Client(7), request, PANEL, LINES)))
             assert caught.value.faults[0].code == code
         assert room.counted("error") == 2
 
@@ -272,5 +273,5 @@ def test_a_stream_whose_caller_leaves_at_first_counts_as_gone_and_not_as_an_erro
 
     with room_of(says(1, 2, -1)) as room:
         with pytest.raises(CallerGone):
-            asyncio.run(lines_of(room.door.stream(7, DEMAND, PANEL, LINES, leave)))
+            asyncio.run(lines_of(room.door.stream(Client(7, leave), DEMAND, PANEL, LINES)))
         assert (room.counted("gone"), room.counted("error")) == (1, 0)
