@@ -45,7 +45,7 @@ def new_database_fixture(tmp_path: Path) -> NewDatabase:
 def full_fixture(database: Database) -> Database:
     """A database with rows in every table."""
     with database.write() as session:
-        insert_rows_of(session, HEAD)
+        insert_rows_of(session.connection(), HEAD)
     return database
 
 

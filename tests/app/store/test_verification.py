@@ -17,7 +17,7 @@ FLIPPED = {"sqlite": "CAST(replace({0}, 'e', 'f') AS BLOB)", "postgresql": "set_
 def full_fixture(database: Database) -> Database:
     """A database with rows in every table."""
     with database.write() as session:
-        insert_rows_of(session, HEAD)
+        insert_rows_of(session.connection(), HEAD)
     return database
 
 
@@ -82,7 +82,7 @@ def file_fixture(sqlite_template: Path, tmp_path: Path) -> Path:
 def test_a_row_that_names_none_is_found_in_sqlite(file: Path) -> None:
     database = Database(f"sqlite:///{file}", foreign_keys=False)
     with database.write() as session:
-        insert_rows_of(session, HEAD)
+        insert_rows_of(session.connection(), HEAD)
         session.execute(text("DELETE FROM models WHERE id = 2"))
     assert "it names a row of models that does not exist" in found(database).values()
     database.dispose()
@@ -91,7 +91,7 @@ def test_a_row_that_names_none_is_found_in_sqlite(file: Path) -> None:
 def test_pages_that_were_overwritten_are_found_in_sqlite(file: Path) -> None:
     database = Database(f"sqlite:///{file}")
     with database.write() as session:
-        insert_rows_of(session, HEAD)
+        insert_rows_of(session.connection(), HEAD)
         page = session.scalars(text("SELECT rootpage FROM sqlite_master WHERE name = 'versions'")).one()
         size_bytes = session.scalars(text("PRAGMA page_size")).one()
     database.dispose()

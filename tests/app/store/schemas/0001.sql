@@ -1,6 +1,6 @@
 INSERT INTO tenants (id, name, created_at) VALUES (7, 'acme', '2025-01-01 08:00:00.000000');
 INSERT INTO api_keys (id, name, secret_sha256, scope, created_at, expires_at, revoked_at, tenant_id)
-VALUES ('k2345678', 'wall', '5a1e5', 'read', '2025-01-01 08:00:00.000000', '2099-01-01 00:00:00.000000', NULL, 7);
+VALUES ('k2345678', 'wall', '5a1e5', 'read', '2025-01-01 08:00:00.000000', '2099-01-01 00:00:00.000000', '2025-02-01 00:00:00.000000', 7);
 INSERT INTO datasets (id, name, freq, created_at, tenant_id) VALUES (3, 'sales', 'D', '2025-01-02 08:00:00.000000', 7);
 INSERT INTO revisions (id, dataset_id, number, sha256, rows_added, rows_total, series_total, first_ds, last_ds, chunk, created_by, created_at, tenant_id)
 VALUES (5, 3, 1, '', 80, 80, 2, '2024-01-01', '2024-02-09', '', 'k2345678', '2025-01-02 08:00:00.000000', 7);
@@ -13,4 +13,5 @@ INSERT INTO versions (id, model_id, number, bundle, sha256, size_bytes, spec, sc
 VALUES (4, 2, 1, '', '', 0, '{"freq": "D", "season": 3, "context": 9, "horizon": 2, "cell": "gru", "strategy": "direct", "units": 4, "depth": 2}', '{"horizon": 2, "season": 3, "origins": 4, "windows": 8, "series_left_out": 0, "scores": {"model": {"mase": 0.75, "smape": 4.5, "rmse": 2.0, "mse": 4.0}, "seasonal_naive": {"mase": 1.0, "smape": 4.5, "rmse": 2.0, "mse": 4.0}, "naive": {"mase": 1.0, "smape": 4.5, "rmse": 2.0, "mse": 4.0}}, "skill": 0.25, "coverage": {"80": 0.75, "95": null}, "engines_differ_by": 1e-07, "promoted": true, "promotion": "the first version"}', 0.123456789012345678, 5, '5a1e5', 'j1', 'k2345678', '2025-01-03 08:01:00.000000', 7);
 INSERT INTO aliases (id, model_id, name, version_id, moved_at, tenant_id) VALUES (1, 2, 'champion', 4, '2025-01-03 08:01:00.000000', 7);
 INSERT INTO alias_moves (id, model_id, alias, from_version, to_version, reason, moved_by, moved_at, tenant_id)
-VALUES (1, 2, 'champion', NULL, 1, 'the first version; "Größe" ≥ 0', 'k2345678', '2025-01-03 08:01:00.000000', 7);
+VALUES (1, 2, 'champion', NULL, 1, 'the first version; "Größe" ≥ 0', 'k2345678', '2025-01-03 08:01:00.000000', 7),
+       (9, 2, 'champion', 1, 1, 'by hand', 'k2345678', '2025-01-03 08:02:00.000000', 7);
