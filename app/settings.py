@@ -69,13 +69,16 @@ class Settings(BaseSettings):
         description="Folder of the SQLite file and of the first API key; `$XDG_DATA_HOME/forecastle` if that is set.",
     )
     database_url: str | None = Field(
-        None, description="SQLAlchemy address of the database; an SQLite file in the data folder if unset."
+        None,
+        repr=False,  # it may have a password
+        description="SQLAlchemy address of the database; an SQLite file in the data folder if unset.",
     )
     database_password: SecretStr | None = Field(
         None, description="Password of the database, apart from its address; any characters."
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log lines: text or json.")
     metrics_port: int | None = Field(
         None,
         ge=1,

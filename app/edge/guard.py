@@ -22,7 +22,6 @@ from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
 logger = logging.getLogger(__name__)
 
-LOGGED = frozenset({Access.WRITE, Access.ADMIN, Access.OPERATOR, Access.ATTEMPT})  # with their senders
 KEY_ID = re.compile(r"fc_([a-z0-9]{8})_")  # the public part of a key
 MAX_KEY_LENGTH = 256
 MAX_TOKEN_DIGITS = 9  # of a fencing token
@@ -112,8 +111,7 @@ class Guard:
                 self.telemetry.request_answered(method, template, exchange.status, seconds)
                 if "problem" in state:
                     self.telemetry.problem_answered(state["problem"])
-                is_read = exchange.status < 400 and (route is None or route.access not in LOGGED)
-                sender = "" if is_read else sender_fields(scope, principal, exchange.headers)
+                sender = sender_fields(scope, principal, exchange.headers)
                 self.log.add(Answered(method, template, exchange.status, exchange.request_id, seconds, sender))
 
     async def _principal(self, route: Route | None, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
@@ -177,18 +175,19 @@ def check_scope(access: Access, principal: Principal) -> None:
         raise Forbidden(f"This needs a key with the scope '{needed}'; the key sent has the scope '{principal.scope}'.")
 
 
-def sender_fields(scope: Scope, principal: Principal | None, headers: Mapping[bytes, bytes]) -> str:
+def sender_fields(scope: Scope, principal: Principal | None, headers: Mapping[bytes, bytes]) -> dict[str, str | int]:
     """Return the sender of a request as fields of a log line: tenant and key if they are known, and the peer's address.
 
     Of a key that was refused the line has its public id, if it has the form of a key.
     """
-    fields = ""
+    fields: dict[str, str | int] = {}
     if principal is not None:
-        fields = f" tenant={principal.tenant_id} key={principal.key_id}"
+        fields = {"tenant": principal.tenant_id, "key": principal.key_id}
     elif (presented := KEY_ID.match(presented_key(headers) or "")) is not None:
-        fields = f" key={presented[1]}"
-    client = scope.get("client")
-    return f"{fields} peer={client[0]}" if client else fields
+        fields = {"key": presented[1]}
+    if client := scope.get("client"):
+        fields["peer"] = client[0]
+    return fields
 
 
 def presented_key(headers: Mapping[bytes, bytes]) -> str | None:

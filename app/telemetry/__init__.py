@@ -1,24 +1,20 @@
-"""Telemetry of the service: the metrics of Prometheus and the format of the log."""
+"""Telemetry of the service: the metrics of Prometheus and the log."""
 
 from app.telemetry.collectors import Figure, Labels, Values, family
-from app.telemetry.log import (
-    Answered,
-    LineFormatter,
-    LineHandler,
-    RequestLog,
-    configure_logging,
-    escaped,
-    lines_dropped,
-)
+from app.telemetry.log import LineHandler, RequestLog, configure_logging, lines_dropped
+from app.telemetry.log_formats import Answered, JsonFormatter, LineFormatter, LogFormat, escaped
 from app.telemetry.metrics import OTHER, Telemetry, render
+from app.telemetry.redaction import redact
 
 __all__ = [
     "OTHER",
     "Answered",
     "Figure",
+    "JsonFormatter",
     "Labels",
     "LineFormatter",
     "LineHandler",
+    "LogFormat",
     "RequestLog",
     "Telemetry",
     "Values",
@@ -26,5 +22,6 @@ __all__ = [
     "escaped",
     "family",
     "lines_dropped",
+    "redact",
     "render",
 ]

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 MAX_WAITING_CHARS = 1024**2  # of lines that are not written yet
@@ -13,14 +14,14 @@ FLUSH_TIMEOUT_S = 1.0
 class LineWriter:
     """Writes lines to the file descriptor ``fd`` in a thread of its own, which starts with the first line.
 
-    Lines beyond ``max_waiting_chars`` are dropped and counted, and so are lines that cannot be written; the next line
-    that is written states their number. The descriptor is written to directly: a stream has a lock, on which the end of
-    the process would wait for as long as nobody reads.
+    Lines beyond ``max_waiting_chars`` are dropped and counted, and so are lines that cannot be written; before the next
+    line that is written comes the one that ``notice`` returns for their number. The descriptor is written to directly:
+    a stream has a lock, on which the end of the process would wait for as long as nobody reads.
     """
 
-    def __init__(self, fd: int, max_waiting_chars: int = MAX_WAITING_CHARS) -> None:
+    def __init__(self, fd: int, notice: Callable[[int], str], max_waiting_chars: int = MAX_WAITING_CHARS) -> None:
         self.dropped = 0
-        self._fd, self._max_waiting_chars = fd, max_waiting_chars
+        self._fd, self._notice, self._max_waiting_chars = fd, notice, max_waiting_chars
         self._reported = 0  # of ``dropped``
         self._waiting, self._waiting_chars, self._is_writing = list[str](), 0, False
         self._changed = threading.Condition()
@@ -64,7 +65,7 @@ class LineWriter:
             text = "".join(self._waiting)
             self._waiting, self._waiting_chars, self._is_writing = [], 0, True
             lost, self._reported = self.dropped - self._reported, self.dropped
-        return text if not lost else f"{lost} log lines were dropped, because they were not read in time\n{text}"
+        return text if not lost else self._notice(lost) + text
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -73,11 +73,11 @@ def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = l
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.nice(NICE)
     lines = JobLines()
-    configure_logging()
+    settings = Settings()
+    configure_logging(settings.log_format)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
     with hold_stderr():
         functions = load()
-    settings = Settings()
     gc.freeze()  # without it, the collection after each job would search the libraries, which takes 0.3 s
     database = Database(settings.url)
 

@@ -22,10 +22,10 @@ def scheduler(with_parent: bool) -> None:
 
     With ``with_parent``, also until standard input closes.
     """
-    configure_logging()
+    settings = read_settings()
+    configure_logging(settings.log_format)
     if with_parent:
         watch_parent()
-    settings = read_settings()
     stop = until_signalled()
     with report_errors():
         database = open_database(settings)

@@ -36,12 +36,12 @@ RESERVED_FILES = 100  # for the database, logs and pipes
 
 def serve(host: str | None, port: int | None, worker: bool) -> None:
     """Serve until SIGTERM or SIGINT; with ``worker``, run a worker and a scheduler too, and create a first key."""
-    configure_logging()
     # uvicorn shuts down, then raises the signal again: its default action would end this process before its worker.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     given = {"host": host, "port": port}
     settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
+    configure_logging(settings.log_format)
     check_port(settings.host, settings.port)
     with report_errors():
         database = open_database(settings)

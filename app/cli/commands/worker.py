@@ -15,10 +15,10 @@ from app.work.processes import watch_parent
 
 def worker(with_parent: bool) -> None:
     """Run jobs until SIGTERM or SIGINT; with ``with_parent``, also until standard input closes."""
-    configure_logging()
+    settings = read_settings()
+    configure_logging(settings.log_format)
     if with_parent:
         watch_parent()
-    settings = read_settings()
     stop = until_signalled()
     with report_errors():
         executor = on_cluster(settings, os.environ) if settings.executor == "ray" else LocalExecutor(settings)

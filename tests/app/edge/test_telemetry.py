@@ -1,14 +1,10 @@
-"""Metrics by the rules of Prometheus, and log lines that stay lines."""
+"""Metrics by the rules of Prometheus."""
 
-import logging
 import re
-import subprocess
-import sys
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.telemetry import Figure, LineFormatter, Telemetry, escaped
+from app.telemetry import Figure, Telemetry
 from app.telemetry import family as metric
 
 from .conftest import READ_KEY, Wire
@@ -94,56 +90,3 @@ def test_no_caller_can_make_more_time_series(wire: Wire) -> None:
         '{method="GET",route="/v1/datasets/{name}",status="200"}': "30.0",
         '{method="GET",route="/v1/datasets/{name}",status="401"}': "30.0",
     }
-
-
-def test_a_record_is_one_line_of_time_level_logger_message_and_fields() -> None:
-    record = logging.makeLogRecord(
-        {"name": "app.work", "levelname": "INFO", "msg": "job %s done", "args": ("a\r\nFAKE \x1b[31m\u2028\ud800",)}
-        | {"created": 0.25, "rows": 3, "reason": 'a "b"', "empty": ""}
-    )
-    assert LineFormatter().format(record) == (
-        "1970-01-01T00:00:00.250+00:00 INFO app.work job a\\r\\nFAKE \\x1b[31m\\u2028\\ud800 done"
-        ' rows=3 reason="a \\"b\\"" empty=""'
-    )
-
-
-@pytest.mark.parametrize("text", ["plain", "Zürich 東京 😀", "a b"])
-def test_readable_text_is_left_alone(text: str) -> None:
-    assert escaped(text) == text
-
-
-def test_answered_requests_are_logged_as_records_are_and_those_of_one_turn_by_one_write() -> None:
-    program = (
-        "import asyncio, logging, sys, app.telemetry as t\n"
-        "class Writer:\n"
-        "    def write(self, lines): sys.stdout.write(f'<{lines}>')\n"
-        "    def flush(self): pass\n"
-        "t.configure_logging(); logging.getLogger().handlers[0].writer = Writer()\n"
-        "log = logging.getLogger('app.x'); requests = t.RequestLog(log)\n"
-        "async def session():\n"
-        "    requests.add(t.Answered('GET', '/a', 200, 'id1', 0.25))\n"
-        "    requests.add(t.Answered('G\\n', '/b', 404, 'id2', 1.5, ' tenant=7 key=k2 peer=10.0.0.9'))\n"
-        "    await asyncio.sleep(0)\n"
-        "    log.info('%s %s %d', 'GET', '/c', 200, extra={'request_id': 'id3', 'seconds': '0.0001'})\n"
-        "    log.setLevel('WARNING'); requests.add(t.Answered('GET', '/d', 200, 'id4', 0.25))\n"
-        "asyncio.run(session())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert re.sub(r"\d{4}-\S+", "TIME", done.stdout) == (
-        "<TIME INFO app.x GET /a 200 request_id=id1 seconds=0.2500\n"
-        "TIME INFO app.x G\\n /b 404 request_id=id2 seconds=1.5000 tenant=7 key=k2 peer=10.0.0.9\n>"
-        "<TIME INFO app.x GET /c 200 request_id=id3 seconds=0.0001\n>"
-    )
-
-
-def test_after_configure_logging_every_logger_writes_lines_to_stderr() -> None:
-    program = (
-        "import logging, app.telemetry as t; t.configure_logging('warning'); log = logging.getLogger('x')\n"
-        "log.info('quiet')\n"
-        "try: 1 / 0\n"
-        "except ZeroDivisionError: log.exception('a\\nb')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    (line,) = done.stderr.splitlines()
-    assert re.match(r"\S+ ERROR x a\\nb traceback=\"Traceback", line)
-    assert done.stdout == ""
