@@ -23,6 +23,10 @@ class Principal(Protocol):
     def scope(self) -> Scope:
         """Return the permission of the key."""
 
+    @property
+    def is_suspended(self) -> bool:
+        """Return whether the tenant is suspended, so that its keys are refused."""
+
 
 def includes(held: Scope, needed: Scope) -> bool:
     """Return whether a caller of the scope ``held`` may do what ``needed`` allows."""

@@ -33,6 +33,10 @@ class Forbidden(ServiceError):
     """The key is good but its scope does not cover the request."""
 
 
+class TenantSuspended(Forbidden):
+    """The operator has suspended the tenant of the key."""
+
+
 class BodyTooLarge(ServiceError):
     """The request's body is over the limit."""
 
@@ -93,6 +97,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     Conflict: ProblemType(409, "conflict", "Conflict"),
     InUse: ProblemType(409, "conflict", "Conflict"),
     Unauthorized: ProblemType(401, "unauthorized", "A valid API key is required"),
+    TenantSuspended: ProblemType(403, "tenant_suspended", "The tenant is suspended"),
     Forbidden: ProblemType(403, "forbidden", "The API key does not allow this"),
     BodyTooLarge: ProblemType(413, "body_too_large", "The body is too large"),
     UnsupportedMedia: ProblemType(415, "unsupported_media_type", "The body's type is not supported"),

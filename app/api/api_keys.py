@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
 
 from app.api.http.pagination import PageSize, PageToken, after_text, read_page
 from app.api.http.services import Caller, CurrentService, PathName, problems
@@ -24,10 +25,8 @@ Overlap = Annotated[
 @router.post("/v1/keys", status_code=201, responses=problems(403), summary="Create a key")
 def post_key(request: KeyRequest, response: Response, service: CurrentService, caller: Caller) -> NewKeyAnswer:
     """Create a key of the tenant; only this answer shows it in full, and no Idempotency-Key repeats it."""
-    _refuse_wider(caller, request.scope)
     with service.database.write() as session:
-        new = NewKey(request.name, request.scope, keys.expiry(session, request.expires_at, request.expires_in_s))
-        answer = _new_answer(keys.issue(session, caller.tenant_id, new, caller.key_id))
+        answer = new_key_answer(session, caller.tenant_id, request, caller)
     response.headers["Location"] = f"/v1/keys/{answer.id}"
     return answer
 
@@ -76,6 +75,13 @@ def rotate_key(key_id: PathName, service: CurrentService, caller: Caller, overla
     with service.database.write() as session:
         _refuse_wider(caller, keys.get(session, caller.tenant_id, key_id).scope)
         return _new_answer(keys.rotate(session, caller.tenant_id, key_id, overlap_s, caller.key_id))
+
+
+def new_key_answer(session: Session, tenant_id: int, request: KeyRequest, caller: Principal) -> NewKeyAnswer:
+    """Create a key of a tenant. Raise Forbidden for a wider scope than the caller's, InputError for a bad end."""
+    _refuse_wider(caller, request.scope)
+    new = NewKey(request.name, request.scope, keys.expiry(session, request.expires_at, request.expires_in_s))
+    return _new_answer(keys.issue(session, tenant_id, new, caller.key_id))
 
 
 def _refuse_wider(caller: Principal, scope: Scope) -> None:

@@ -15,6 +15,7 @@ from app.cli.maintenance import maintenance
 from app.cli.models import models
 from app.cli.quotas import quotas
 from app.cli.schedules import schedules
+from app.cli.tenants import tenants
 
 cli = typer.Typer(
     help="Self-hosted time-series forecasting: post history, get forecasts with honest intervals.",
@@ -28,6 +29,7 @@ cli.add_typer(jobs, name="jobs")
 cli.add_typer(models, name="models")
 cli.add_typer(quotas, name="quotas")
 cli.add_typer(schedules, name="schedules")
+cli.add_typer(tenants, name="tenants")
 
 
 class Promote(StrEnum):

@@ -16,7 +16,7 @@ from app.edge.exchange import Exchange
 from app.edge.key_cache import KeyCache
 from app.edge.problem_json import drop_frames, log_fields, problem_response
 from app.principal import Principal, includes
-from app.problems import Forbidden, Unauthorized, Unavailable, problem_type
+from app.problems import Forbidden, TenantSuspended, Unauthorized, Unavailable, problem_type
 from app.rates import ONE_REQUEST, RateLimiter
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 
@@ -119,6 +119,7 @@ class Guard:
 
         Raises:
             Unauthorized: no valid key, or no valid secret of the attempt in ``path``.
+            TenantSuspended: the tenant of the key is suspended.
         """
         access = None if route is None else route.access
         if access is Access.PUBLIC:
@@ -138,6 +139,8 @@ class Guard:
             principal = self.keys.find(key) or await self.keys.look_up(key)
         if principal is None:
             raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
+        if principal.is_suspended:
+            raise TenantSuspended("The tenant of this key is suspended; ask the operator of the service to resume it.")
         return principal
 
     def _charge(self, access: Access, principal: Principal, exchange: Exchange) -> None:

@@ -29,6 +29,11 @@ class AttemptPrincipal:
         """The scope ``write``, which reports require."""
         return "write"
 
+    @property
+    def is_suspended(self) -> bool:
+        """False: an attempt that runs when its tenant is suspended may finish."""
+        return False
+
 
 def find_attempt(session: Session, job_id: str, token: int, secret: str) -> AttemptPrincipal | None:
     """Return the attempt that has the job and this secret; None if there is none."""

@@ -11,7 +11,17 @@ from app.store.db import now
 from app.store.tables import AuditEvent, Tenant
 from models.json_types import JsonObject
 
-Action = Literal["key.created", "key.rotated", "key.revoked", "quota.set", "quota.reset"]
+Action = Literal[
+    "key.created",
+    "key.rotated",
+    "key.revoked",
+    "tenant.created",
+    "tenant.suspended",
+    "tenant.resumed",
+    "tenant.deleted",
+    "quota.set",
+    "quota.reset",
+]
 
 
 @dataclass(frozen=True, slots=True)

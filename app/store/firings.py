@@ -16,6 +16,7 @@ from app.problems import Conflict
 from app.store import jobs, schedules, webhooks
 from app.store.db import insert_if_absent, now
 from app.store.jobs import NewJob
+from app.store.suspension import suspended_tenants
 from app.store.tables import Firing, Heartbeat, Job, Schedule
 from app.store.triggers import Watermark
 from models.errors import excerpt
@@ -48,8 +49,11 @@ class ScheduleUpdate:
 
 
 def list_due(session: Session, moment: datetime, size: int) -> list[Schedule]:
-    """Return up to ``size`` schedules of all tenants that are due for a look, the longest overdue first."""
-    query = select(Schedule).where(Schedule.next_at <= moment)
+    """Return up to ``size`` schedules that are due for a look, the longest overdue first.
+
+    Those of suspended tenants wait.
+    """
+    query = select(Schedule).where(Schedule.next_at <= moment, Schedule.tenant_id.not_in(suspended_tenants()))
     return list(session.scalars(query.order_by(Schedule.next_at, Schedule.id).limit(size)))
 
 

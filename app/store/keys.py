@@ -32,6 +32,7 @@ class KeyPrincipal:
     tenant_id: int
     key_id: str
     scope: Scope
+    is_suspended: bool = False  # the tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +146,13 @@ def authenticate(session: Session, raw: str, now: datetime) -> KeyPrincipal | No
     match = KEY.fullmatch(raw)
     if match is None:
         return None
-    key = session.get(ApiKey, match[1])
+    query = select(ApiKey, Tenant.suspended_at).join(Tenant, Tenant.id == ApiKey.tenant_id)
+    key, suspended_at = session.execute(query.where(ApiKey.id == match[1])).one_or_none() or (None, None)
     if key is None or not hmac.compare_digest(key.secret_sha256, _digest(match[2])):
         return None
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
         return None
-    return KeyPrincipal(key.tenant_id, key.id, key.scope)
+    return KeyPrincipal(key.tenant_id, key.id, key.scope, is_suspended=suspended_at is not None)
 
 
 def valid_ids(session: Session, key_ids: Collection[str]) -> set[str]:

@@ -12,6 +12,7 @@ from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.completion import handle_lost, handle_overdue
 from app.store.jobs.rows import RESOURCES, Fenced, fresh, hold
+from app.store.suspension import suspended_tenants
 from app.store.tables import Job, Resource, State, Tenant
 from models.json_types import JsonObject
 
@@ -205,6 +206,7 @@ def _tenants_in_turn(session: Session, resource: str, is_ready: ColumnElement[bo
 def _ready(moment: datetime, resource: str, only: str | None = None) -> ColumnElement[bool]:
     is_due = or_(Job.run_at.is_(None), Job.run_at <= moment) & or_(Job.deadline_at.is_(None), Job.deadline_at > moment)
     is_ready = (Job.state == "queued") & (Job.resource == resource) & Job.place.is_not(None) & is_due
+    is_ready &= Job.tenant_id.not_in(suspended_tenants())
     return is_ready if only is None else is_ready & (Job.id == only)
 
 

@@ -10,13 +10,19 @@ from app.store.tables.base import Base, Json, Owned
 
 
 class Tenant(Base):
-    """Owner of rows; tenants do not see each other's rows."""
+    """Owner of rows; tenants do not see each other's rows. Of a suspended one no key is accepted and no job begins.
+
+    ``deletion_began_at``: some of its rows may be deleted already, so that it stays suspended.
+    """
 
     __tablename__ = "tenants"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # ids are never reused: caches in memory have them as keys
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
+    suspended_at: Mapped[datetime | None]
+    deletion_began_at: Mapped[datetime | None]
 
 
 class ApiKey(Owned, Base):
@@ -45,7 +51,7 @@ class Dataset(Owned, Base):
     """Named set of series of one frequency; its revisions hold the content."""
 
     __tablename__ = "datasets"
-    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "name"), {"sqlite_autoincrement": True})  # as for tenants
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]

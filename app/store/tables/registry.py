@@ -41,6 +41,7 @@ class Version(Owned, Base):
             "origin <> 'job' OR (job_id IS NOT NULL AND revision_id IS NOT NULL AND data_sha256 IS NOT NULL)",
             name="lineage",
         ),
+        {"sqlite_autoincrement": True},  # ids are never reused: caches in memory have them as keys
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

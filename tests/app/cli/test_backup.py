@@ -24,7 +24,7 @@ def full_fixture(home: Home) -> Home:
     """Folder with a database that has rows in every table, and the version 1 of ``demand`` of the local tenant."""
     with home.database.write() as session:
         insert_rows_of(session.connection(), HEAD)
-        session.connection().exec_driver_sql("UPDATE tenants SET name = 'default'")
+        session.connection().exec_driver_sql("UPDATE tenants SET name = 'default' WHERE id = 7")
     return home
 
 

@@ -37,6 +37,7 @@ class Caller:
     tenant_id: int
     key_id: str
     scope: Scope
+    is_suspended: bool = False
 
 
 @dataclass
