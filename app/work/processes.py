@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.settings import Settings
+from pydantic import SecretStr
+
+from app.settings import FILE, PREFIX, Settings
 from models.types import JsonObject
 
 GRACE_S = 10.0  # between asking a process to stop and killing it
@@ -18,9 +20,19 @@ PROC = Path("/proc")
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment in which a child process reads the same settings."""
-    own = {f"FORECASTLE_{name.upper()}": str(value) for name, value in settings if value is not None}
-    return {**os.environ, **own, "FORECASTLE_DATA_DIR": str(settings.data_dir.absolute())}
+    """Return the environment in which a child process reads the same settings; a secret in a file stays there."""
+    values = {f"{PREFIX}{name.upper()}": value for name, value in settings if value is not None}
+    values["FORECASTLE_DATA_DIR"] = settings.data_dir.absolute()
+    files = {
+        variable: variable.upper().removesuffix(FILE) for variable in os.environ if variable.upper().endswith(FILE)
+    }
+    kept = {name for name in files.values() if isinstance(values.get(name), SecretStr)}
+    inherited = {name: text for name, text in os.environ.items() if files.get(name) not in values.keys() - kept}
+    return inherited | {name: _text(value) for name, value in values.items() if name not in kept}
+
+
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from app.settings import Settings
 from app.work.processes import end, environment, hold_stderr
@@ -22,6 +23,27 @@ def test_settings_reach_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     theirs = Settings.model_validate_json(told.stdout)
     assert theirs == mine.model_copy(update={"data_dir": tmp_path / "here"})
     assert theirs.url == mine.url
+
+
+def test_a_secret_reaches_the_child_by_its_file_or_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, password = "postgresql://user@host/name", SecretStr("of: the/user")
+    given = Settings(database_url=address, database_password=password)
+    assert environment(given)["FORECASTLE_DATABASE_PASSWORD"] == "of: the/user"
+    for name, text in (("database_password", "of: the/user"), ("threads", "7")):
+        (tmp_path / name).write_text(text)
+        monkeypatch.setenv(f"FORECASTLE_{name.upper()}_FILE", str(tmp_path / name))
+    mine = Settings(database_url=address, threads=2)
+    theirs = environment(mine)
+    assert theirs["FORECASTLE_DATABASE_PASSWORD_FILE"] == str(tmp_path / "database_password")
+    assert "FORECASTLE_DATABASE_PASSWORD" not in theirs
+    # What was changed since the file was read is not read from it again.
+    assert theirs["FORECASTLE_THREADS"] == "2"
+    assert "FORECASTLE_THREADS_FILE" not in theirs
+    for name in set(os.environ) - set(theirs):
+        monkeypatch.delenv(name)
+    for name, text in theirs.items():
+        monkeypatch.setenv(name, text)
+    assert Settings() == mine
 
 
 def test_a_process_that_ends_when_asked_is_not_killed() -> None:
