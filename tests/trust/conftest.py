@@ -21,7 +21,9 @@ LIMITS = ConnectionLimits(max_connections=200)
 @contextmanager
 def listening(house: House, limits: ConnectionLimits = LIMITS) -> Iterator[Address]:
     """Serve ``house`` on a port of its own for as long as the block lasts."""
-    config = uvicorn.Config(house.app, port=0, http="httptools", ws="none", log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        house.app, port=0, http="httptools", ws="none", log_config=None, lifespan="off", proxy_headers=False
+    )
     server = DrainingServer(config, house.app.state.drain, lambda: None, 1.0, limits)
     ended = asyncio.run_coroutine_threadsafe(server.serve(), house.client.loop)
     while not server.started:
