@@ -25,6 +25,10 @@ class QuotaExceeded(InputError):
     """The tenant has as much of something as one tenant may have; each fault names the remedy."""
 
 
+class QueueFull(QuotaExceeded):
+    """The tenant has as many queued jobs as it may have; there is room again when some have ended."""
+
+
 class Unauthorized(ServiceError):
     """No key, or a key that is unknown, expired or revoked."""
 
@@ -102,7 +106,8 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     BodyTooLarge: ProblemType(413, "body_too_large", "The body is too large"),
     UnsupportedMedia: ProblemType(415, "unsupported_media_type", "The body's type is not supported"),
     CorruptBundle: ProblemType(500, "corrupt_bundle", "The stored model is damaged"),
-    QuotaExceeded: ProblemType(429, "quota_exceeded", "The tenant has as much as it may have"),
+    QueueFull: ProblemType(429, "queue_full", "The tenant has as many queued jobs as it may have"),
+    QuotaExceeded: ProblemType(403, "quota_exceeded", "The tenant has as much as it may have"),
     RateExceeded: ProblemType(429, "rate_exceeded", "The rate of requests or forecasts is used up"),
     TooManyRequests: ProblemType(429, "too_many_requests", "Too many requests are waiting"),
     DeadlinePassed: ProblemType(504, "deadline_passed", "There was no answer in time"),

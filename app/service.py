@@ -71,7 +71,7 @@ class Service:
 
 def create_service(settings: Settings) -> Service:
     """Return the parts of the service, for the API and for the command line."""
-    database, telemetry = Database(settings.url), Telemetry(version("forecastle"))
+    database, telemetry = Database(settings.url, quotas=settings.quotas), Telemetry(version("forecastle"))
     book = QuotaBook(settings.rates, partial(_overrides, database))
     device = device_for(settings.engine, settings.device, settings.threads)
     store = ForecastStore(database)

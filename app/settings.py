@@ -15,6 +15,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.addresses import parse_networks
 from app.rates import RATES, parse_rate
 
+QUOTAS = (
+    "max_running_jobs",
+    "max_stored_bytes",
+    "max_datasets",
+    "max_models",
+    "max_versions",
+    "max_schedules",
+    "max_webhooks",
+)
 PREFIX = "FORECASTLE_"
 FILE = "_FILE"  # end of the name of a variable whose value is the path of a file with the setting
 SQLITE_FILE = "forecastle.db"  # in the data folder
@@ -142,6 +151,9 @@ class Settings(BaseSettings):
     )
     max_job_s: float = Field(172_800.0, gt=0, description="Longest time that one attempt at a job may run, in seconds.")
     max_queued_jobs: int = Field(10_000, ge=1, description="Queued jobs of one tenant before more are refused.")
+    max_running_jobs: int = Field(
+        10_000, ge=0, description="Jobs of one tenant that run at the same time, on all workers; more wait."
+    )
     max_artifact_bytes: int = Field(1024**3, ge=1024, description="Largest file of a job, in bytes.")
     max_stored_artifact_bytes: int = Field(
         10 * 1024**3, ge=1024, description="Bytes of all files of one tenant's jobs before more are refused."
@@ -183,6 +195,14 @@ class Settings(BaseSettings):
     key_requests: str = Field("", description="Rate of the requests of one key, such as 20/s.")
     key_series: str = Field("", description="Rate of the series that one key forecasts.")
     key_points: str = Field("", description="Rate of the values in one key's forecasts.")
+    max_stored_bytes: int = Field(
+        100 * 1024**3, ge=0, description="Bytes of one tenant's data sets, versions and files of jobs."
+    )
+    max_datasets: int = Field(10_000, ge=0, description="Data sets of one tenant.")
+    max_models: int = Field(10_000, ge=0, description="Models of one tenant that are not archived.")
+    max_versions: int = Field(100_000, ge=0, description="Versions of one tenant that are not deleted.")
+    max_schedules: int = Field(1_000, ge=0, description="Schedules of one tenant.")
+    max_webhooks: int = Field(20, ge=0, description="Webhooks of one tenant.")
     max_watchers: int = Field(1_000, ge=1, description="Requests that may follow jobs at the same time.")
     max_watchers_per_tenant: int = Field(
         250, ge=1, description="Requests of one tenant that may follow jobs at the same time."
@@ -229,6 +249,11 @@ class Settings(BaseSettings):
     def rates(self) -> dict[str, str]:
         """Return the rates of tenants and keys by name, as texts."""
         return {name: getattr(self, name) for name in RATES}
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """Return the quotas that the database checks, by name."""
+        return {name: getattr(self, name) for name in QUOTAS}
 
     @property
     def url(self) -> str:

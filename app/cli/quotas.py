@@ -9,14 +9,16 @@ from app.cli.grammar import Format, Output, command
 quotas = typer.Typer(help="Set quotas of single tenants in place of the settings.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Argument(help="Name of the tenant.")]
-Name = Annotated[str, typer.Argument(help="Name of the setting in lower case, such as tenant_requests.")]
+Name = Annotated[
+    str, typer.Argument(help="Name of the setting in lower case, such as tenant_requests or max_datasets.")
+]
 
 
 @quotas.command("set")
 def set_quota(
     tenant: Tenant,
     name: Name,
-    value: Annotated[str, typer.Argument(help="A rate such as 600/min; '' for no limit.")],
+    value: Annotated[str, typer.Argument(help="A number, or a rate such as 600/min ('' for no limit).")],
 ) -> None:
     """Set a quota of a tenant; running services follow within about a second.
 

@@ -21,7 +21,7 @@ from app.problems import (
     PROBLEM_TYPES,
     DeadlinePassed,
     ProblemType,
-    QuotaExceeded,
+    QueueFull,
     RateExceeded,
     ServiceError,
     TooManyRequests,
@@ -65,7 +65,7 @@ HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
     Unauthorized: {"WWW-Authenticate": "Bearer"},
     Unavailable: {"Retry-After": str(RETRY_AFTER_S)},
     TooManyRequests: {"Retry-After": "1"},
-    QuotaExceeded: {"Retry-After": "60"},  # until jobs have ended, or somebody has deleted files
+    QueueFull: {"Retry-After": "60"},
     DeadlinePassed: {"Retry-After": "1"},  # the queue was long for a moment, as for a full one
 }
 DEFAULT_HINT = "see /openapi.json for what is accepted here"

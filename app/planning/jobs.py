@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.store import checkpoints, jobs
 from app.store.db import Database
 from app.store.jobs import NewJob
+from app.store.stored_quotas import lock_tenant
 
 
 def plan_job(database: Database, settings: Settings, principal: Principal, request: JobRequest) -> NewJob:
@@ -48,6 +49,7 @@ def submit_job(
     """
     new = plan_job(database, settings, principal, request)
     with database.write() as session:
+        lock_tenant(session, new.tenant_id)
         jobs.check_room(session, new.tenant_id, max(1, len(new.children)), limits_of(settings))
         answer = job_answer(session, jobs.enqueue(session, new))
         keep(session, answer)
@@ -74,6 +76,8 @@ def submit_import(
         context.check_room(1)
         new = bundle_import.plan(context, upload)
     with database.write() as session:
+        lock_tenant(session, new.tenant_id)
+        jobs.check_room(session, new.tenant_id, 1, limits_of(settings))
         job = jobs.enqueue(session, new)
         checkpoints.save(session, job, upload.data)  # the worker reads the bytes as the first checkpoint of the job
         answer = job_answer(session, job)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.problems import NotFound
 from app.store.db import now
 from app.store.job_limits import JobLimits, check_stored_bytes
+from app.store.stored_quotas import check_quota
 from app.store.tables import Artifact, ArtifactPart, Job
 from models.errors import InputError, excerpt
 
@@ -51,7 +52,7 @@ def add_part(session: Session, job: Job, part: NewPart, limits: JobLimits) -> No
     Raises:
         NotFound: this attempt has begun no such file.
         InputError: the file is larger than one file may be.
-        QuotaExceeded: the files of the tenant have reached their limit.
+        QuotaExceeded: the tenant would have more bytes than it may have, in files or in all.
         ValueError: the part has more than ``PART_BYTES``.
     """
     if len(part.data) > PART_BYTES:
@@ -68,6 +69,7 @@ def add_part(session: Session, job: Job, part: NewPart, limits: JobLimits) -> No
     row.size_bytes = size_bytes
     session.merge(ArtifactPart(artifact_id=row.id, number=part.number, data=part.data))
     session.flush()
+    check_quota(session, job.tenant_id, "max_stored_bytes")
 
 
 def complete(session: Session, job: Job, artifact_id: int, size_bytes: int, sha256: str) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
 from app.store.db import insert_if_absent, now
+from app.store.stored_quotas import check_quota
 from app.store.tables import Dataset, Revision
 from models.errors import excerpt
 
@@ -31,17 +32,24 @@ class NewRevision:
 
 
 def create(session: Session, tenant_id: int, name: str, freq: str, revision: NewRevision, created_by: str) -> Revision:
-    """Create a data set and return its first revision. Raise Conflict if the name exists."""
+    """Create a data set and return its first revision. Raise Conflict if the name exists, QuotaExceeded."""
     inserted = insert_if_absent(session, Dataset, tenant_id=tenant_id, name=name, freq=freq, created_at=now(session))
     if inserted is None:
         raise Conflict(f"data set {excerpt(name)} exists already; append rows to it or choose another name")
+    check_quota(session, tenant_id, "max_datasets")
     return _add(session, session.get_one(Dataset, inserted), 1, revision, created_by)
 
 
 def append(
     session: Session, tenant_id: int, name: str, expected_number: int, revision: NewRevision, created_by: str
 ) -> Revision:
-    """Add the next revision. Raise Conflict if ``expected_number`` is no longer the newest, NotFound as ``get``."""
+    """Add the next revision.
+
+    Raises:
+        NotFound: as ``get``.
+        Conflict: ``expected_number`` is no longer the newest.
+        QuotaExceeded: the tenant would have more bytes than it may have.
+    """
     dataset = get(session, tenant_id, name)
     # The lock is on the data set, so that two appends cannot both see the same newest revision.
     session.execute(select(Dataset.id).where(Dataset.id == dataset.id).with_for_update())
@@ -134,8 +142,10 @@ def _add(session: Session, dataset: Dataset, number: int, revision: NewRevision,
         number=number,
         created_by=created_by,
         created_at=now(session),
+        size_bytes=len(revision.chunk),
         **asdict(revision),
     )
     session.add(row)
     session.flush()
+    check_quota(session, row.tenant_id, "max_stored_bytes")
     return row

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeDecorator
 
 from app.problems import StorageFull, Unavailable
 
-HEAD = "0013"  # The newest migration; a constant, because reading it from the scripts costs a server 13 MB of Alembic.
+HEAD = "0014"  # The newest migration; a constant, because reading it from the scripts costs a server 13 MB of Alembic.
 
 LOCK_TIMEOUT_S = 20
 CONNECT_TIMEOUT_S = 10
@@ -104,12 +104,13 @@ class Database:
     ``url`` is SQLAlchemy's: ``sqlite:////folder/file.db`` or ``postgresql+psycopg://user:password@host/name``.
     """
 
-    def __init__(self, url: str, *, foreign_keys: bool = True) -> None:
+    def __init__(self, url: str, *, foreign_keys: bool = True, quotas: Mapping[str, int] | None = None) -> None:
         """Raise ValueError for a ``url`` of another kind, or of an SQLite database without a file.
 
         Without ``foreign_keys`` SQLite does not enforce them, as a migration that rebuilds a table needs.
         """
         self.url = make_url(url)
+        self.quotas = quotas or {}  # of what a tenant stores; the others have their defaults
         self._reader = _engine(self.url, foreign_keys, "BEGIN")
         # On SQLite a writer takes the lock before it reads, so that the rows it read stay as they are.
         self._writer = _engine(self.url, foreign_keys, "BEGIN IMMEDIATE")

@@ -14,6 +14,7 @@ from app.store import alias_history, artifacts, checkpoints, registry
 from app.store.db import now
 from app.store.jobs import ENDED, get
 from app.store.registry import CHAMPION
+from app.store.stored_quotas import check_quota
 from app.store.tables import (
     AdaptedIntervals,
     Alias,
@@ -48,13 +49,19 @@ def archive_version(session: Session, tenant_id: int, model: str, number: int, a
 
 
 def restore_version(session: Session, tenant_id: int, model: str, number: int) -> Version:
-    """Take an archived version, and its model, back into use. Raise NotFound if its bytes are deleted."""
+    """Take an archived version, and its model, back into use.
+
+    Raises:
+        NotFound: no such model or version, or its bytes are deleted.
+        QuotaExceeded: the tenant would have more models than it may have.
+    """
     row = registry.lock_model(session, tenant_id, model)
     version = registry.any_version(session, row, number)
     if version.deleted_at is not None:
         raise NotFound(f"version {number} of model {excerpt(model)} is deleted; its bytes are gone")
     version.archived_at = version.archived_by = row.archived_at = row.archived_by = None
     session.flush()
+    check_quota(session, tenant_id, "max_models")
     return version
 
 

@@ -1,5 +1,6 @@
 """Quotas of tenants that an operator has set in place of the settings."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -11,8 +12,11 @@ from app.problems import NotFound
 from app.rates import RATES, parse_rate
 from app.store import audit_log
 from app.store.db import now
+from app.store.stored_quotas import JOB_QUOTAS, STORED_QUOTAS
 from app.store.tables import Quota, Tenant
 from models.errors import InputError, excerpt
+
+COUNT = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,15 @@ def check_quota(name: str, value: str | None) -> None:
     Raises:
         InputError: with the nearest name, or the form of the value.
     """
-    if name not in RATES:
-        near = get_close_matches(name, RATES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the quotas are {', '.join(RATES)}"
+    names = (*RATES, *STORED_QUOTAS, *JOB_QUOTAS)
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the quotas are {', '.join(names)}"
         raise InputError.of("unknown_quota", f"there is no quota {excerpt(name)}", hint, field="name")
+    if name not in RATES:
+        if value is not None and COUNT.fullmatch(value) is None:
+            raise InputError.of("bad_quota", f"got {excerpt(value)}", "give a number such as 1000", field="value")
+        return
     try:
         parse_rate(value or "")
     except ValueError as error:

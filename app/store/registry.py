@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.problems import Conflict, CorruptBundle, NotFound
 from app.store import datasets, webhooks
 from app.store.db import insert_if_absent, now
+from app.store.stored_quotas import check_quota
 from app.store.tables import Alias, AliasMove, Job, Model, Origin, Version
 from models.errors import excerpt
 from models.network.spec import Spec
@@ -53,7 +54,10 @@ class Move:
 def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
     """Register a version under the model's next number; create the model if absent.
 
-    Raise NotFound if the tenant has no such job or revision, Conflict if the job has a version already.
+    Raises:
+        NotFound: the tenant has no such job or revision.
+        Conflict: the job has a version already.
+        QuotaExceeded: the tenant would have more models, versions or bytes than it may have.
     """
     _check_origin(session, tenant_id, new)
     model = get_or_create_model(session, tenant_id, new.model)
@@ -76,8 +80,13 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
         origin=new.origin,
     )
     session.add(version)
-    model.archived_at = model.archived_by = None
+    if model.archived_at is not None:
+        model.archived_at = model.archived_by = None
+        session.flush()
+        check_quota(session, tenant_id, "max_models")
     session.flush()
+    check_quota(session, tenant_id, "max_versions")
+    check_quota(session, tenant_id, "max_stored_bytes")
     return version
 
 
@@ -229,8 +238,9 @@ def _check_origin(session: Session, tenant_id: int, new: NewVersion) -> None:
 
 
 def get_or_create_model(session: Session, tenant_id: int, name: str) -> Model:
-    """Return the model, created if absent, locked as by ``lock_model``."""
-    insert_if_absent(session, Model, tenant_id=tenant_id, name=name, created_at=now(session))
+    """Return the model, created if absent, locked as by ``lock_model``. Raise QuotaExceeded."""
+    if insert_if_absent(session, Model, tenant_id=tenant_id, name=name, created_at=now(session)) is not None:
+        check_quota(session, tenant_id, "max_models")
     return lock_model(session, tenant_id, name)
 
 

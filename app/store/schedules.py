@@ -14,13 +14,13 @@ from app.problems import Conflict, NotFound
 from app.store import cron
 from app.store.cron import CronTimes
 from app.store.db import insert_if_absent, now
+from app.store.stored_quotas import check_quota
 from app.store.tables import Firing, Schedule
 from app.store.triggers import Triggers
 from models.errors import excerpt
 from models.json_types import JsonObject
 
 TRIGGER_CHECK_S = 30.0  # between two checks of the triggers of a schedule
-MAX_SCHEDULES = 1_000  # schedules of one tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +56,7 @@ def plan_of(row: Schedule) -> Plan:
 def create(
     session: Session, tenant_id: int, name: str, plan: Plan, created_by: str, at: datetime | None = None
 ) -> Schedule:
-    """Create a schedule, due from now on. Raise Conflict if the name or ``MAX_SCHEDULES`` schedules exist."""
-    count = session.scalars(select(func.count()).where(Schedule.tenant_id == tenant_id)).one()
-    if count >= MAX_SCHEDULES:
-        raise Conflict(f"there are {MAX_SCHEDULES} schedules, which is the limit; delete one of them")
+    """Create a schedule, due from now on. Raise Conflict if the name exists, QuotaExceeded."""
     moment = at or now(session)
     inserted = insert_if_absent(
         session,
@@ -76,6 +73,7 @@ def create(
     )
     if inserted is None:
         raise Conflict(f"schedule {excerpt(name)} exists already; edit it, delete it, or choose another name")
+    check_quota(session, tenant_id, "max_schedules")
     row = session.get_one(Schedule, inserted)
     _plan_ahead(session, row, moment)
     return row

@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
 from app.store.db import insert_if_absent, now
+from app.store.stored_quotas import check_quota
 from app.store.tables import Delivery, Webhook
 from models.errors import excerpt
 from models.json_types import JsonObject
 
 EVENTS = ("job.succeeded", "job.failed", "job.cancelled", "alias.moved", "schedule.alarm")
 TEST = "webhook.test"  # sent on request, to every webhook
-MAX_WEBHOOKS = 20  # webhooks of one tenant
 OLD_SECRET = timedelta(hours=24)  # after a rotation, in which the former secret signs too
 
 
@@ -56,10 +56,7 @@ def announce(session: Session, tenant_id: int, event: str, *payloads: JsonObject
 
 
 def create(session: Session, tenant_id: int, name: str, url: str, events: Sequence[str], created_by: str) -> Webhook:
-    """Create a webhook with its secret. Raise Conflict if the name or ``MAX_WEBHOOKS`` webhooks exist."""
-    count = session.scalars(select(func.count()).where(Webhook.tenant_id == tenant_id)).one()
-    if count >= MAX_WEBHOOKS:
-        raise Conflict(f"there are {MAX_WEBHOOKS} webhooks, which is the limit; delete one of them")
+    """Create a webhook with its secret. Raise Conflict if the name exists, QuotaExceeded."""
     inserted = insert_if_absent(
         session,
         Webhook,
@@ -73,6 +70,7 @@ def create(session: Session, tenant_id: int, name: str, url: str, events: Sequen
     )
     if inserted is None:
         raise Conflict(f"webhook {excerpt(name)} exists already; delete it or choose another name")
+    check_quota(session, tenant_id, "max_webhooks")
     return session.get_one(Webhook, inserted)
 
 
@@ -100,7 +98,7 @@ def get(session: Session, tenant_id: int, name: str) -> Webhook:
 
 
 def list_all(session: Session, tenant_id: int) -> list[Webhook]:
-    """Return the tenant's webhooks by name, at most ``MAX_WEBHOOKS``."""
+    """Return the tenant's webhooks by name, at most as many as its quota."""
     return list(session.scalars(select(Webhook).where(Webhook.tenant_id == tenant_id).order_by(Webhook.name)))
 
 

@@ -79,7 +79,7 @@ def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = l
     with hold_stderr():
         functions = load()
     gc.freeze()  # without it, the collection after each job would search the libraries, which takes 0.3 s
-    database = Database(settings.url)
+    database = Database(settings.url, quotas=settings.quotas)
 
     def open_context(tenant_id: int, job_id: str, token: int) -> DatabaseJobContext:
         with database.read() as session:

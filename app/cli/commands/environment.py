@@ -72,7 +72,7 @@ def open_database(settings: Settings) -> Database:
 
 def find_database(settings: Settings) -> Database:
     """Return the database, of any schema; exit with an error if there is none."""
-    database = Database(settings.url)
+    database = Database(settings.url, quotas=settings.quotas)
     file = Path(database.name) if database.url.get_backend_name() == "sqlite" else None
     # The file is looked for first, because connecting would create an empty one.
     if file is not None and not file.is_file():

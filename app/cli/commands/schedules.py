@@ -13,6 +13,7 @@ from app.store import firings, schedules
 from app.store.tables import Schedule
 
 COLUMNS = ("name", "paused", "cron", "zone", "next_due", "triggers")
+LISTED = 100_000  # schedules
 SHOWN = 10  # firings
 
 
@@ -22,7 +23,7 @@ def show_all(output: str) -> None:
         database = open_database(read_settings())
         tenant_id = local_principal(database).tenant_id
         with database.read() as session:
-            rows = schedules.list_page(session, tenant_id, 0, schedules.MAX_SCHEDULES)
+            rows = schedules.list_page(session, tenant_id, 0, LISTED)
     cells = []
     for row in rows:
         answer = schedule_answer(row).model_dump(mode="json")

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, cast, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.completion import handle_lost, handle_overdue
 from app.store.jobs.rows import RESOURCES, Fenced, fresh, hold
+from app.store.stored_quotas import settings_of
 from app.store.suspension import suspended_tenants
-from app.store.tables import Job, Resource, State, Tenant
+from app.store.tables import Job, Quota, Resource, State, Tenant
 from models.json_types import JsonObject
 
+NO_LIMIT = 2**31 - 1
 MAX_REAPED = 100  # jobs of one transaction
 MAX_TENANTS_TRIED = 20  # by one claim, if other workers are claiming all ready jobs of the first ones
 
@@ -199,8 +201,25 @@ def _tenants_in_turn(session: Session, resource: str, is_ready: ColumnElement[bo
     ready = select(Job.id).where(is_ready, Job.tenant_id == Tenant.id).limit(1).scalar_subquery()
     running = select(func.count()).where(own, Job.state == "running", Job.children_total == 0).scalar_subquery()
     last = select(func.max(Job.started_at)).where(own).scalar_subquery()
-    query = select(Tenant.id).where(ready.is_not(None)).order_by(running, last.asc().nulls_first(), Tenant.id)
+    query = (
+        select(Tenant.id)
+        .where(ready.is_not(None), _may_run_more(session))
+        .order_by(running, last.asc().nulls_first(), Tenant.id)
+    )
     return session.scalars(query.limit(MAX_TENANTS_TRIED)).all()
+
+
+def _may_run_more(session: Session) -> ColumnElement[bool]:
+    """Return the condition that a tenant has fewer running jobs than it may have.
+
+    Workers that claim at the same moment do not see each other's claim, and may exceed the quota by one job each.
+    """
+    own = (Quota.tenant_id == Tenant.id) & (Quota.name == "max_running_jobs")
+    limit = select(cast(Quota.value, BigInteger)).where(own).scalar_subquery()
+    of_all = settings_of(session).get("max_running_jobs", NO_LIMIT)
+    active = (Job.tenant_id == Tenant.id) & (Job.state == "running") & (Job.children_total == 0)
+    running = select(func.count()).where(active).scalar_subquery()
+    return running < func.coalesce(limit, of_all)
 
 
 def _ready(moment: datetime, resource: str, only: str | None = None) -> ColumnElement[bool]:

@@ -8,12 +8,13 @@ from uuid import uuid4
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.problems import QuotaExceeded
+from app.problems import QueueFull
 from app.store import datasets
 from app.store.db import insert_if_absent, now
 from app.store.job_limits import JobLimits
 from app.store.jobs import events
 from app.store.jobs.rows import RESOURCES, fresh
+from app.store.stored_quotas import own_limit
 from app.store.tables import Job
 from models.json_types import JsonObject
 
@@ -52,15 +53,19 @@ class NewJob:
 def check_room(session: Session, tenant_id: int, added: int, limits: JobLimits) -> None:
     """Refuse ``added`` more jobs of a tenant that would have more queued ones than one tenant may have.
 
+    A transaction that then adds them locks the tenant first: ``stored_quotas.lock_tenant``.
+
     Raises:
-        QuotaExceeded: with the number of queued jobs.
+        QueueFull: with the number of queued jobs.
     """
     own = (Job.tenant_id == tenant_id) & (Job.state == "queued") & Job.resource.in_(RESOURCES)
     queued = session.scalars(select(func.count()).select_from(Job).where(own)).one()
-    if queued + added > limits.max_queued:
-        message = f"you have {queued} jobs in the queue; {added} more would exceed the limit of {limits.max_queued}"
+    limit = own_limit(session, tenant_id, "max_queued_jobs")
+    limit = limits.max_queued if limit is None else limit
+    if queued + added > limit:
+        message = f"you have {queued} jobs in the queue; {added} more would exceed the limit of {limit}"
         hint = "wait until some have ended, or cancel some; FORECASTLE_MAX_QUEUED_JOBS sets the limit"
-        raise QuotaExceeded.of("queue_full", message, hint)
+        raise QueueFull.of("queue_full", message, hint)
 
 
 def enqueue(session: Session, new: NewJob) -> Job:

@@ -64,11 +64,12 @@ class Revision(Owned, Base):
 
     ``rows_added`` counts the added rows with a value; releases before 0.1 counted the gaps between them too.
     ``sha256`` is of the whole content up to this revision, ``missing_total`` counts its points without a value,
-    ``covariates`` names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text.
+    ``covariates`` names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text;
+    ``size_bytes`` is the length of ``chunk``.
     """
 
     __tablename__ = "revisions"
-    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+    __table_args__ = (UniqueConstraint("dataset_id", "number"), Index(None, "tenant_id", "size_bytes"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
@@ -82,6 +83,7 @@ class Revision(Owned, Base):
     first_ds: Mapped[str]
     last_ds: Mapped[str]
     chunk: Mapped[bytes] = mapped_column(LargeBinary, deferred=True, deferred_raiseload=True)
+    size_bytes: Mapped[int] = mapped_column(server_default="0")
     created_by: Mapped[str]
     created_at: Mapped[datetime]
 

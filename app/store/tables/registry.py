@@ -36,6 +36,7 @@ class Version(Owned, Base):
     __tablename__ = "versions"
     __table_args__ = (
         UniqueConstraint("model_id", "number"),
+        Index(None, "tenant_id", "deleted_at", "size_bytes"),
         CheckConstraint("origin IN ('job', 'import')", name="origin"),
         CheckConstraint(
             "origin <> 'job' OR (job_id IS NOT NULL AND revision_id IS NOT NULL AND data_sha256 IS NOT NULL)",

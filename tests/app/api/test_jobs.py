@@ -93,7 +93,7 @@ def test_a_full_queue_of_one_tenant_refuses_its_jobs_and_no_others(sqlite_templa
         answer = house.acme.ask("POST", "/v1/jobs", **request())
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
         problem = answer.json()
-        assert (problem["code"], problem["errors"][0]["code"]) == ("quota_exceeded", "queue_full")
+        assert (problem["code"], problem["errors"][0]["code"]) == ("queue_full", "queue_full")
         assert "cancel some" in problem["errors"][0]["hint"]
         house.rival.post("/v1/jobs", **request())
         house.acme.post(f"/v1/jobs/{first['id']}/cancel")

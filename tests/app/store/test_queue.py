@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from app.problems import QuotaExceeded
+from app.problems import QueueFull
 from app.store import datasets, jobs
 from app.store.db import Database, now
 from app.store.job_limits import JobLimits
@@ -123,7 +123,7 @@ def test_a_tenant_has_a_limit_of_queued_jobs_and_running_ones_do_not_count(
     with database.write() as session:
         jobs.enqueue_family(session, new_job(sales), [new_job(sales)] * 2)
         jobs.check_room(session, acme, 1, limits)
-        with pytest.raises(QuotaExceeded, match="you have 2 jobs in the queue; 2 more would exceed the limit of 3"):
+        with pytest.raises(QueueFull, match="you have 2 jobs in the queue; 2 more would exceed the limit of 3"):
             jobs.check_room(session, acme, 2, limits)
         jobs.check_room(session, rival, 3, limits)
 

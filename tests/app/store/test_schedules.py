@@ -22,15 +22,6 @@ def test_there_is_one_schedule_of_each_name_for_each_tenant(database: Database, 
         assert [row.tenant_id for row in schedules.list_page(session, acme, 0, 9)] == [acme]
 
 
-def test_there_is_a_most_of_schedules(database: Database, acme: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedules, "MAX_SCHEDULES", 2)
-    with database.write() as session:
-        for name in ("a", "b"):
-            schedules.create(session, acme, name, PLAN, "cli")
-        with pytest.raises(Conflict, match="limit"):
-            schedules.create(session, acme, "c", PLAN, "cli")
-
-
 def test_of_two_who_edit_at_once_one_is_told_to_read_again(database: Database, acme: int) -> None:
     with database.write() as session:
         schedules.create(session, acme, "nightly", PLAN, "cli")
