@@ -52,6 +52,7 @@ class Dispatcher:
         self._choice = JobChoice(resources, only)
         self._attempts: list[TrackedAttempt] = []
         self._looked_s = self._neighbours_s = self._beat_s = self._quiet_until_s = -float("inf")
+        self._clock_ahead_s = float("inf")  # the database's clock, of this process's
 
     @property
     def busy(self) -> bool:
@@ -142,10 +143,18 @@ class Dispatcher:
         if is_search_due:
             self._neighbours_s = now_s
             self._take_back_dead(held)
+        self._watch_clock(calls.moment.timestamp() - now_s, now_s)
         if calls.to_reap and now_s >= self._quiet_until_s:
             self._reap()
         if self._executor.free() > 0 and (calls.to_claim or calls.to_reap):
             self._claim()
+
+    def _watch_clock(self, ahead_s: float, now_s: float) -> None:
+        """Reap nothing for one lease if the database's clock was set forward: holders renew their leases meanwhile."""
+        if ahead_s - self._clock_ahead_s > self._settings.lease_s / 3:
+            logger.warning("the clock of the database was set forward; no job is taken over for one lease")
+            self._quiet_until_s = now_s + self._settings.lease_s
+        self._clock_ahead_s = ahead_s
 
     def _check(self, attempt: TrackedAttempt, sign: JobStatus | None, now_s: float) -> None:
         """Stop an attempt that has lost its job, is late, or does not react to its cancellation."""

@@ -53,10 +53,11 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """Whether there are jobs to claim, if a slot is free, and jobs to reap."""
+    """Whether there are jobs to claim, if a slot is free, and jobs to reap, at a time of the database's clock."""
 
     to_claim: bool
     to_reap: bool
+    moment: datetime
 
 
 def pending_work(session: Session, choice: JobChoice = ANY_JOB) -> PendingWork:
@@ -65,7 +66,7 @@ def pending_work(session: Session, choice: JobChoice = ANY_JOB) -> PendingWork:
     ready_jobs = (_ready(moment, name, choice.job_id) for name in choice.resources)
     conditions = [*ready_jobs, _lost(moment), _overdue(moment)]
     *ready, is_lost, is_overdue = session.execute(select(*(exists().where(each) for each in conditions))).one()
-    return PendingWork(any(ready), is_lost or is_overdue)
+    return PendingWork(any(ready), is_lost or is_overdue, moment)
 
 
 def statuses(session: Session, job_ids: Sequence[str], max_s: float) -> dict[str, JobStatus]:
@@ -139,7 +140,8 @@ def heartbeat(session: Session, job_id: str, token: int, lease_s: float) -> bool
 def reap(session: Session) -> int:
     """Requeue or end the jobs that lost their worker, end queued jobs whose deadline has passed; return their number.
 
-    Callers wait for one lease after an outage of the database, because every lease has run out then.
+    Callers wait for one lease after an outage of the database, or after its clock was set forward, because every lease
+    has run out then.
     """
     moment, count = now(session), 0
     for condition, handle in ((_lost(moment), handle_lost), (_overdue(moment), handle_overdue)):

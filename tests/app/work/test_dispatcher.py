@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
 from app.problems import Conflict
 from app.settings import Settings
 from app.store import jobs
-from app.store.db import Database
+from app.store.db import Database, now
 from app.store.tables import Job, Revision
 from app.work.dispatcher import Dispatcher
 from app.work.executors.local import LocalExecutor
@@ -154,9 +155,28 @@ def test_a_worker_that_lost_its_lease_kills_its_child_and_writes_nothing(
     eventually(lambda: dispatcher.step() or children.over())
     dispatcher.step()
     assert not dispatcher.busy
-    now = look(database, job)
-    assert (now.state, now.worker, now.attempt, now.token) == ("running", "w2", 2, theirs.token)
-    assert now.error is None
+    taken = look(database, job)
+    assert (taken.state, taken.worker, taken.attempt, taken.token) == ("running", "w2", 2, theirs.token)
+    assert taken.error is None
+
+
+def test_a_clock_that_is_set_forward_takes_no_job_from_a_living_worker(
+    hire: Hire, database: Database, sales: Revision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = queue(database, sales)
+    holder, _ = hire(SLEEP, lease_s=6.0)
+    other, idle = hire(SLEEP, lease_s=6.0)
+    with at_work(holder):
+        first = eventually(lambda: look(database, job).lease_until)
+        expired = eventually(lambda: (renewed := look(database, job).lease_until) > first and renewed)
+        other.step()
+        hour = timedelta(hours=1)
+        monkeypatch.setattr("app.store.jobs.claims.now", lambda session: now(session) + hour)
+        eventually(lambda: other.step() or look(database, job).lease_until != expired)
+        assert look(database, job).lease_until > expired + hour / 2
+    back = look(database, job)
+    assert (back.state, back.token, back.attempt) == ("queued", 1, 0)  # put back by its own worker, and not before
+    assert idle.started == []
 
 
 def test_a_stopped_worker_puts_its_job_back_into_the_queue(hire: Hire, database: Database, sales: Revision) -> None:
