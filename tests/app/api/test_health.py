@@ -86,21 +86,20 @@ def test_the_service_outlives_a_stop_of_postgresql(tmp_path: Path) -> None:
         wait_until(lambda: Caller(client, "").ask("GET", "/readyz").status_code == 200)  # it looks once a second
 
 
-def test_a_read_only_standby_answers_what_only_reads_and_refuses_writes_until_it_is_promoted(tmp_path: Path) -> None:
-    server = postgres_server()
-    with client_of(create_app(Settings(data_dir=tmp_path, database_url=server.new_database()))) as client:
-        database = client.app.state.service.database
-        with database.write() as session:
-            acme = Caller(client, keys.create_key(session, "acme", "test", "write"))
-        acme.keep("sales", SALES)
-        with read_only(database):
-            # The connections in the pool were cut, too: each is replaced without a failed request.
-            assert [one["dataset"] for one in acme.get("/v1/datasets")["items"]] == ["sales"]
-            refused = acme.ask("POST", "/v1/datasets?name=n", **table(SALES, "csv"))
-            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
-            assert refused.headers["retry-after"] == "5"
-            assert "read-only" not in refused.text  # the driver's words are for the log
-        assert acme.keep("n", SALES)["revision"] == 1
+@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
+def test_a_read_only_standby_forecasts_and_refuses_writes_until_it_is_promoted(house: House, acme: Caller) -> None:
+    house.register(says(7), model="unread")
+    with read_only(house.database):
+        # The connections in the pool were cut, too: each is replaced without a failed request.
+        assert [one["dataset"] for one in acme.get("/v1/datasets")["items"]] == ["sales"]
+        for model in ("demand", "unread"):
+            assert acme.forecast(model=model, dataset={"name": "sales"})["model"]["version"] == 1
+        refused = acme.ask("POST", "/v1/datasets?name=n", **table(SALES, "csv"))
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert refused.headers["retry-after"] == "5"
+        assert "read-only" not in refused.text  # the driver's words are for the log
+        assert Caller(house.client, "").get("/readyz")["status"] == "ok"
+    assert acme.keep("n", SALES)["revision"] == 1
 
 
 def test_a_locked_file_stops_writing_but_not_reading(
