@@ -17,12 +17,10 @@ NEEDS_JAX = pytest.mark.skipif(find_spec("jax") is None, reason=NO_JAX)
 
 def run_on(backend: str, module: str, *arguments: str) -> list[dict[str, Any]]:
     """Return the JSON lines that ``module`` prints on ``backend``, each of which names the backend."""
-    # Coverage would take a fourth more time, and other tests measure the same lines.
-    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS_")}
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
-        env={**unmeasured, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
+        env={**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         timeout=600,
