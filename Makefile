@@ -22,8 +22,9 @@ help:  ## list these commands
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 	@echo "variables: PORT=8001, PYTHON=python3.12; docs/settings.md lists those of the service"
 
+# One process more than two cores: tests of faults wait for most of their time.
 test: packages-dev  ## the whole test suite, with coverage
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 test-faults: packages-dev  ## kill, freeze and disconnect processes for minutes: nothing may be lost or done twice
 	$(BIN)/python -m pytest tests/faults -m "long or not long" --capture=no
