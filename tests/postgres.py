@@ -90,7 +90,9 @@ class Postgres:
     def _create(self, template: str) -> str:
         name = f"test_{next(self._numbers)}"
         with self._connect() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            # Copied as files, where PostgreSQL has another way: that takes three times as long, through the log.
+            strategy = "STRATEGY file_copy" if connection.info.server_version >= 150_000 else ""
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
         return name
 
     def _connect(self) -> psycopg.Connection:
