@@ -27,7 +27,7 @@ test: packages-dev  ## the whole test suite, with coverage
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 test-faults: packages-dev  ## kill, freeze and disconnect processes for minutes: nothing may be lost or done twice
-	$(BIN)/python -m pytest tests/faults -m "long or not long" --capture=no
+	$(BIN)/python -m pytest tests/faults tests/trust -m "long or not long" --capture=no
 
 check: packages-dev  ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -49,12 +49,16 @@ class ScheduleUpdate:
 
 
 def list_due(session: Session, moment: datetime, size: int) -> list[Schedule]:
-    """Return up to ``size`` schedules that are due for a look, the longest overdue first.
+    """Return up to ``size`` schedules that are due for a look: tenants in turn, the longest overdue of each first.
 
     Those of suspended tenants wait.
     """
-    query = select(Schedule).where(Schedule.next_at <= moment, Schedule.tenant_id.not_in(suspended_tenants()))
-    return list(session.scalars(query.order_by(Schedule.next_at, Schedule.id).limit(size)))
+    overdue = (Schedule.next_at, Schedule.id)
+    turn = func.row_number().over(partition_by=Schedule.tenant_id, order_by=overdue).label("turn")
+    is_due = (Schedule.next_at <= moment) & Schedule.tenant_id.not_in(suspended_tenants())
+    turns = select(Schedule.id, turn).where(is_due).subquery()
+    query = select(Schedule).join(turns, turns.c.id == Schedule.id)
+    return list(session.scalars(query.order_by(turns.c.turn, *overdue).limit(size)))
 
 
 def apply_update(session: Session, schedule: Schedule, change: ScheduleUpdate, moment: datetime) -> list[Firing] | None:

@@ -1,20 +1,21 @@
 """The scheduler's tick at given times: due times that fire, are missed, skipped or refused."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
-from app.store import artifacts, datasets, firings, jobs, schedules, webhooks
+from app.store import artifacts, datasets, firings, jobs, keys, schedules, webhooks
 from app.store.db import Database
 from app.store.quality import Quality
 from app.store.tables import Job
 from app.store.triggers import DriftLimit, Triggers, Watermark
 from app.work.scheduler import SchedulerDependencies, clean_up, run, tick
 from tests.app.store.conftest import new_revision
-from tests.app.work.schedule_harness import ScheduleHarness, at
+from tests.app.work.schedule_harness import PLAN, ScheduleHarness, at
 from tests.app.work.small_jobs import eventually
 from tests.postgres import postgres_server, read_only
 
@@ -320,6 +321,17 @@ def test_the_schedules_that_wait_longest_fire_first(one: ScheduleHarness) -> Non
     with one.database.read() as session:
         assert [row.name for row in firings.list_due(session, at("10:30"), 2)] == ["n2", "n1"]
         assert firings.list_due(session, at("10:27"), 9) == []
+
+
+def test_tenants_take_turns_however_many_schedules_one_of_them_has(clock: ScheduleHarness) -> None:
+    for number in range(3):
+        clock.add(f"n{number}", cron=f"{number} 10 * * *")
+    with clock.database.write() as session:
+        rival = keys.tenant_id(session, "rival")
+        schedules.create(session, rival, "theirs", replace(PLAN, cron="20 10 * * *"), "cli", at("09:30"))
+    with clock.database.read() as session:
+        due = firings.list_due(session, at("10:30"), 3)
+    assert [row.name for row in due] == ["n0", "theirs", "n1"]
 
 
 def test_a_tick_writes_a_heartbeat_and_its_lag_is_known(clock: ScheduleHarness) -> None:
