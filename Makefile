@@ -9,7 +9,7 @@ $(error run make in the folder of Forecastle, or from elsewhere: make -C FOLDER 
 endif
 
 .PHONY: serve help test test-faults check facts container bench-accuracy bench-training bench-jobs bench-serving bench-start soak clean
-.PHONY: packages packages-dev
+.PHONY: locks sbom packages packages-dev
 .DEFAULT_GOAL := serve
 
 serve: packages  ## set up, train a first model on bundled data (TRAIN: further options for that), and serve on 127.0.0.1:8000 (PORT)
@@ -29,10 +29,18 @@ test: packages-dev  ## the whole test suite, with coverage
 test-faults: packages-dev  ## kill, freeze and disconnect processes for minutes: nothing may be lost or done twice
 	$(BIN)/python -m pytest tests/faults tests/trust -m "long or not long" --capture=no
 
-check: packages-dev  ## format, lint and types
+check: packages-dev  ## format, lint, types, licences, and known vulnerabilities if the advisory service can be reached
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pip-licenses --summary
+	$(BIN)/python deploy/audit.py deploy/locks/cpu.txt
+
+locks: packages-dev  ## write deploy/locks anew, after a change of pyproject.toml or constraints.txt
+	UV=$(BIN)/uv sh deploy/locks.sh
+
+sbom: packages-dev  ## write sbom.cdx.json: the packages of an installation and their hashes, as CycloneDX
+	$(BIN)/cyclonedx-py requirements deploy/locks/cpu.txt --pyproject pyproject.toml --output-reproducible --output-file sbom.cdx.json
 
 facts: packages-dev  ## figures about the source: language of docstrings, private helpers, untyped mappings
 	$(BIN)/python -m tests.facts
@@ -59,13 +67,13 @@ soak: packages-dev  ## mixed load, invalid requests and promotions for SOAK_S se
 	$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove the files of the other commands, except the data
-	rm -rf .venv .venv-peers .venv-peers-serving build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-peers-serving build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis sbom.cdx.json
 
 packages:
-	$(SETUP) serve cpu,worker $(or $(MAKECMDGOALS),serve)
+	$(SETUP) serve cpu $(or $(MAKECMDGOALS),serve)
 
 packages-dev:
-	$(SETUP) dev cpu,worker,ray,jax,dev $(or $(MAKECMDGOALS),serve)
+	$(SETUP) dev dev $(or $(MAKECMDGOALS),serve)
 
 .venv-peers/.ready: benchmarks/peers.txt
 	@echo "installing Darts and neuralforecast into .venv-peers (several minutes)" >&2

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Make .venv, or bring it up to date: virtual-environment.sh STAMP EXTRAS, in the folder of pyproject.toml.
+# Make .venv, or bring it up to date: virtual-environment.sh STAMP LOCK, in the folder of pyproject.toml. LOCK is the name
+# of a file of deploy/locks; a package whose hash is not in it is refused.
 # PYTHON: the Python of a new environment; if unset, an existing environment keeps its own, and a new one gets python3.
 set -eu
 
-stamp=.venv/.$1 extras=$2 goal=${3:-serve}
+stamp=.venv/.$1 lock=deploy/locks/$2.txt goal=${3:-serve}
 
 fail() {
     echo "error: $1" >&2
@@ -55,8 +56,12 @@ if [ ! -e .venv ]; then
         fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt install python${version%.*}-venv"
     }
 fi
-if [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt constraints.txt ]; then exit 0; fi
+if [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt "$lock" ]; then exit 0; fi
 echo "installing Forecastle and its dependencies into .venv (Python $version, a minute or two)" >&2
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-    --editable ".[$extras]" || fail "the packages were not installed; pip says why above; correct it and run: make $goal"
+install() {
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" ||
+        fail "the packages were not installed; pip says why above; correct it and run: make $goal"
+}
+install --require-hashes --requirement "$lock"
+install --no-deps --no-build-isolation --editable .
 touch "$stamp" .venv/.serve  # every set of packages includes those of serve

@@ -23,7 +23,7 @@ esac
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A fresh copy of the files that ``make`` reads before it has installed the package."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", "deploy/virtual-environment.sh"):
+    for name in ("Makefile", "pyproject.toml", "deploy/virtual-environment.sh", "deploy/locks/cpu.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, tmp_path / name)
     return tmp_path
@@ -78,13 +78,18 @@ def test_an_environment_of_another_python_is_made_anew(clone: Path) -> None:
     result = make(clone, "packages", f"PYTHON={python(clone, '3.12.1')}")
     assert "the virtual environment .venv has Python 3.11.7; making it anew with 3.12.1" in result.stderr
     assert not (clone / ".venv" / "of-3.11").exists()
-    first, second = (clone / "installed").read_text().splitlines()
-    assert first == second
-    assert first.endswith("--constraint constraints.txt --editable .[cpu,worker]")
+    lock, package, *again = (clone / "installed").read_text().splitlines()
+    assert again == [lock, package]
+    assert lock.endswith("--require-hashes --requirement deploy/locks/cpu.txt")
+    assert package.endswith("--no-deps --no-build-isolation --editable .")
     # From now on no Python need be named: the environment keeps its own, although python3 is too old.
-    again = make(clone, "packages")
-    assert (again.returncode, again.stderr) == (0, "")
-    assert len((clone / "installed").read_text().splitlines()) == 2
+    done = make(clone, "packages")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len((clone / "installed").read_text().splitlines()) == 4
+    # A lock that has changed is installed.
+    (clone / "deploy" / "locks" / "cpu.txt").touch()
+    assert make(clone, "packages").returncode == 0
+    assert len((clone / "installed").read_text().splitlines()) == 6
 
 
 def test_an_environment_that_does_not_start_is_made_anew(clone: Path) -> None:
@@ -111,7 +116,7 @@ def test_of_two_commands_at_once_one_installs_and_the_other_waits(clone: Path) -
     command = ["make", "packages", f"PYTHON={file}"]
     both = [subprocess.Popen(command, cwd=clone, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
-    assert len((clone / "installed").read_text().splitlines()) == 1
+    assert len((clone / "installed").read_text().splitlines()) == 2
 
 
 def test_make_from_another_folder_says_how(clone: Path) -> None:
