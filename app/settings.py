@@ -29,7 +29,10 @@ FILE = "_FILE"  # end of the name of a variable whose value is the path of a fil
 SQLITE_FILE = "forecastle.db"  # in the data folder
 KEY_FILE = "api-key"  # in the data folder: the first API key
 # Read by others: the compose files, and the attempts on a Ray cluster.
-OTHER_VARIABLES = frozenset({"APIS", "WORKERS", "SCHEDULERS", "ATTEMPT_URL", "ATTEMPT_MASKED"})
+OTHER_VARIABLES = frozenset(
+    {"APIS", "WORKERS", "SCHEDULERS", "API_CPUS", "WORKER_CPUS", "SECRETS", "SITE", "TLS"}
+    | {"HTTP_PORT", "HTTPS_PORT", "GPU_PORT", "ATTEMPT_URL", "ATTEMPT_MASKED"}
+)
 # Kubernetes sets these in every container beside a service of the name "forecastle".
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_\w+")
 

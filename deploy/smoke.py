@@ -1,31 +1,26 @@
-"""Smoke test of the running stack of docker-compose.yml: train, forecast, kill a worker, restart, check process rights.
+"""Smoke test of the running stack: train, forecast, kill a worker, restart, restore; rights, secrets, TLS.
 
 Standard library only. ``docker compose`` must refer to the stack under test, as in deploy/container-check.sh.
 """
 
 import json
 import math
-import os
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from email.message import Message
-from typing import Any, NoReturn
+from typing import Any
 
-PORTS = list(map(int, (os.environ.get("FORECASTLE_PORT") or "8000").split("-")))  # ports of the first and the last api
-URLS = [f"http://127.0.0.1:{port}" for port in range(PORTS[0], PORTS[-1] + 1)]
+from smoke_alerts import check_scrapes, hanging_api
+from smoke_proxy import check_proxy
+from smoke_restore import check_restore
+from smoke_secrets import check_secrets
+from stack import URLS, call, compose, docker, expect, fail, say, wait_until
+
 ROLES = ("api", "worker", "scheduler")
-NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 START = datetime.fromisoformat("2026-01-01T00:00:00")
 HOURS = 400
 HORIZON = 12
 JOB_S = 180  # limit for a job, including the takeover from a lost worker
 READY_S = 90  # limit for a restart
-STARTED_S = time.monotonic()
 
 # Runs inside a container: checks the rights of its processes and its writable folders.
 LOOK = """
@@ -71,13 +66,18 @@ def main() -> None:
     for service in ROLES:
         check_rights(service)
 
-    lose_a_worker(key)
+    check_scrapes()
+    with hanging_api():
+        lose_a_worker(key)
+    check_proxy(key, forecast_order(), before)
     location = submit(key, "smoke-again")
     wait_until(lambda: call("GET", location, key)[2]["state"] == "running", JOB_S, "another training runs")
     restart()
     expect(forecast(key) == before, "the forecast after the restart is the one from before it")
     job = follow(key, location)
     expect(job["version"] == 1, f"the training that the restart interrupted is done, at attempt {job['attempt']}", job)
+    check_restore(key, forecast_order(), before)
+    check_secrets(key)
     say("smoke passed")
 
 
@@ -132,10 +132,14 @@ def follow(key: str, location: str) -> dict[str, Any]:
         time.sleep(0.5)
 
 
+def forecast_order() -> str:
+    """Return the body of a request for a forecast of every series."""
+    return json.dumps({"model": "smoke", "dataset": {"name": "smoke"}, "horizon": HORIZON, "levels": [50]})
+
+
 def forecast(key: str, url: str = URLS[0]) -> dict[str, Any]:
     """Return a forecast of every series from one of the apis."""
-    order = {"model": "smoke", "dataset": {"name": "smoke"}, "horizon": HORIZON, "levels": [50]}
-    status, _, answer = call("POST", "/v1/forecasts", key, json.dumps(order), url=url)
+    status, _, answer = call("POST", "/v1/forecasts", key, forecast_order(), url=url)
     expect(status == 200, "a forecast is made", (status, answer))
     return dict(answer)
 
@@ -162,7 +166,7 @@ def check_rights(service: str) -> None:
     expect(look["no_new_privileges"] == ["1"], f"{service} can gain no privileges", look["no_new_privileges"])
     volatile_and_kept = ["/tmp", "/data"]  # noqa: S108 - of the container
     expect(look["writable"] == volatile_and_kept, f"{service} can write to /tmp and /data only", look["writable"])
-    if service == "api" and compose("exec", "-T", "api", "printenv", "FORECASTLE_ENGINE") == "onnx":
+    if service == "api":
         expect(not look["tensorflow"], "the api has not loaded TensorFlow")
 
 
@@ -178,6 +182,14 @@ def restart() -> None:
     wait_until(lambda: all(map(ready, URLS)), READY_S, "every api is ready again")
 
 
+def ready(url: str) -> bool:
+    """Return whether an api reports readiness."""
+    try:
+        return call("GET", "/readyz", None, url=url)[0] == 200
+    except OSError:
+        return False
+
+
 def table() -> str:
     """Return two series with a daily wave, equal in every run."""
     lines = ["unique_id,ds,y"]
@@ -187,77 +199,6 @@ def table() -> str:
             y = 10 * k + 4 * math.sin(2 * math.pi * hour / 24) + wobble
             lines.append(f"{name},{(START + timedelta(hours=hour)).isoformat()},{y:.4f}")
     return "\n".join(lines) + "\n"
-
-
-def call(
-    method: str,
-    path: str,
-    key: str | None,
-    body: str | None = None,
-    media_type: str = "application/json",
-    url: str = URLS[0],
-) -> tuple[int, Message, Any]:
-    """Return status, headers and decoded body of one request."""
-    headers = {} if body is None else {"Content-Type": media_type}
-    if key is not None:
-        headers["Authorization"] = f"Bearer {key}"
-    data = None if body is None else body.encode()
-    request = urllib.request.Request(url + path, data, headers, method=method)  # noqa: S310 - our own address
-    try:
-        with NO_PROXY.open(request, timeout=30) as answer:
-            return answer.status, answer.headers, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, json.load(error)
-
-
-def ready(url: str) -> bool:
-    """Return whether an api reports readiness."""
-    try:
-        return call("GET", "/readyz", None, url=url)[0] == 200
-    except OSError:
-        return False
-
-
-def compose(*arguments: str) -> str:
-    """Return the standard output of ``docker compose``."""
-    return docker("compose", *arguments)
-
-
-def docker(*arguments: str) -> str:
-    """Return the standard output of ``docker``."""
-    command = ["docker", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
-    if done.returncode != 0:
-        fail(f"{' '.join(command[:5])} works", (done.returncode, done.stderr))
-    return done.stdout.strip()
-
-
-def wait_until(holds: Callable[[], bool], limit_s: float, what: str) -> None:
-    """Poll until the condition holds."""
-    deadline_s = time.monotonic() + limit_s
-    while not holds():
-        if time.monotonic() > deadline_s:
-            fail(what, f"not within {limit_s} s")
-        time.sleep(0.2)
-    expect(True, what)
-
-
-def expect(fact: object, what: str, got: object = None) -> None:
-    """Report that a condition holds, or end the run."""
-    if not fact:
-        fail(what, got)
-    say(f"ok  {what}")
-
-
-def fail(what: str, got: object) -> NoReturn:
-    """Report a failed condition and end the run."""
-    say(f"NOT {what}; got {got}")
-    sys.exit(1)
-
-
-def say(line: str) -> None:
-    """Print a line with the time since the start."""
-    print(f"[{time.monotonic() - STARTED_S:5.1f}] {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def test_prometheus_scrapes_the_service_and_evaluates_the_alerts(sqlite_template
         def found(query: str) -> list[float]:
             try:
                 result = client.get("query", params={"query": query}).json()
-            except httpx.TransportError:  # it is starting
+            except (httpx.TransportError, ValueError):  # it is starting: no answer yet, or one that is no JSON
                 return []
             return [float(one["value"][1]) for one in result.get("data", {}).get("result", [])]
 
