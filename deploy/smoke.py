@@ -19,7 +19,7 @@ ROLES = ("api", "worker", "scheduler")
 START = datetime.fromisoformat("2026-01-01T00:00:00")
 HOURS = 400
 HORIZON = 12
-JOB_S = 180  # limit for a job, including the takeover from a lost worker
+JOB_S = 600  # limit for a job, including the takeover from a lost worker
 READY_S = 90  # limit for a restart
 
 # Runs inside a container: checks the rights of its processes and its writable folders.
