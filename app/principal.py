@@ -1,11 +1,14 @@
-"""The caller of a request, and the scopes of callers."""
+"""The caller and the id of a request, and the scopes of callers."""
 
+from contextvars import ContextVar
 from typing import Literal, Protocol
 
 Scope = Literal["forecast", "read", "write", "admin", "operator"]
 
 # Each scope includes those before it: forecasts; reading; everything in the tenant but its keys; its keys; all tenants.
 SCOPES: tuple[Scope, ...] = ("forecast", "read", "write", "admin", "operator")
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)  # of the request that is being served
 
 
 class Principal(Protocol):

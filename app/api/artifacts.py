@@ -56,7 +56,7 @@ def get_artifact(job_id: PathName, name: PathName, service: CurrentService, call
 def delete_artifact(job_id: PathName, name: PathName, service: CurrentService, caller: Caller) -> None:
     """Delete the file ``name`` of a job that has succeeded; the job and its result stay."""
     with service.database.write() as session:
-        artifacts.delete_one(session, jobs.get(session, caller.tenant_id, job_id), name)
+        artifacts.delete_one(session, jobs.get(session, caller.tenant_id, job_id), name, caller.key_id)
 
 
 def _parts(service: Service, artifact_id: int) -> Iterator[bytes]:

@@ -64,7 +64,7 @@ def delete_version(
 def restore_version(name: PathName, number: Number, service: CurrentService, caller: Caller) -> VersionAnswer:
     """Take an archived version back into use; repeating it changes nothing."""
     with service.database.write() as session:
-        row = deletion.restore_version(session, caller.tenant_id, name, number)
+        row = deletion.restore_version(session, caller.tenant_id, name, number, caller.key_id)
         revisions = datasets.revisions_by_id(session, caller.tenant_id, [row.revision_id])
     return version_answer(name, row, revisions)
 

@@ -88,7 +88,7 @@ async def get_job(
 def cancel_job(job_id: PathName, service: CurrentService, caller: Caller) -> JobAnswer:
     """Cancel a queued job at once; ask the worker of a running job to stop."""
     with service.database.write() as session:
-        return job_answer(session, jobs.request_cancel(session, caller.tenant_id, job_id))
+        return job_answer(session, jobs.request_cancel(session, caller.tenant_id, job_id, caller.key_id))
 
 
 def _shown(service: Service, caller: Caller, job_id: str) -> JobAnswer:

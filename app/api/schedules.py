@@ -12,6 +12,7 @@ from app.planning.schedules import SchedulePlanner, edit_plan, job_request_of, n
 from app.schemas.base import Page
 from app.schemas.schedules import FiringAnswer, ScheduleAnswer
 from app.store import firings, schedules
+from app.store.schedules import Edit
 
 router = APIRouter(tags=["schedules"], route_class=WriteRoute)
 
@@ -64,31 +65,31 @@ def patch_schedule(name: PathName, request: ScheduleEdit, service: CurrentServic
     """Change the given fields and leave the others; the whole schedule is checked as at its creation."""
     with service.database.read() as session:
         seen = schedules.plan_of(schedules.get(session, caller.tenant_id, name))
-    plan = edit_plan(seen, request)
-    SchedulePlanner(service.database, service.settings).check(caller.tenant_id, plan)
+    change = Edit(before=seen, after=edit_plan(seen, request))
+    SchedulePlanner(service.database, service.settings).check(caller.tenant_id, change.after)
     with service.database.write() as session:
-        return schedule_answer(schedules.edit(session, caller.tenant_id, name, seen, plan))
+        return schedule_answer(schedules.edit(session, caller.tenant_id, name, change, caller.key_id))
 
 
 @router.delete("/v1/schedules/{name}", status_code=204, responses=problems(403, 404), summary="Delete a schedule")
 def delete_schedule(name: PathName, service: CurrentService, caller: Caller) -> None:
     """Delete a schedule and its firings; its jobs stay."""
     with service.database.write() as session:
-        schedules.remove(session, caller.tenant_id, name)
+        schedules.remove(session, caller.tenant_id, name, caller.key_id)
 
 
 @router.post("/v1/schedules/{name}/pause", responses=problems(403, 404), summary="Pause a schedule")
 def pause_schedule(name: PathName, service: CurrentService, caller: Caller) -> ScheduleAnswer:
     """Stop firing until the schedule is resumed; due times in between are skipped. Repeating this changes nothing."""
     with service.database.write() as session:
-        return schedule_answer(schedules.pause(session, caller.tenant_id, name))
+        return schedule_answer(schedules.pause(session, caller.tenant_id, name, caller.key_id))
 
 
 @router.post("/v1/schedules/{name}/resume", responses=problems(403, 404), summary="Resume a schedule")
 def resume_schedule(name: PathName, service: CurrentService, caller: Caller) -> ScheduleAnswer:
     """Resume firing from now on. Repeating this changes nothing."""
     with service.database.write() as session:
-        return schedule_answer(schedules.resume(session, caller.tenant_id, name))
+        return schedule_answer(schedules.resume(session, caller.tenant_id, name, caller.key_id))
 
 
 @router.post("/v1/schedules/{name}/run", status_code=202, responses=problems(403, 404, 409), summary="Run it now")

@@ -81,14 +81,14 @@ def get_webhook(name: PathName, service: CurrentService, caller: Caller) -> Webh
 def delete_webhook(name: PathName, service: CurrentService, caller: Caller) -> None:
     """Delete a webhook and its pending messages."""
     with service.database.write() as session:
-        webhooks.remove(session, caller.tenant_id, name)
+        webhooks.remove(session, caller.tenant_id, name, caller.key_id)
 
 
 @router.post("/v1/webhooks/{name}/rotate", responses=problems(403, 404), summary="Give it a new secret")
 def rotate_secret(name: PathName, service: CurrentService, caller: Caller) -> NewWebhookAnswer:
     """Return a new secret, shown only here; for 24 hours messages are signed with the previous secret as well."""
     with service.database.write() as session:
-        return NewWebhookAnswer.model_validate(webhooks.rotate(session, caller.tenant_id, name))
+        return NewWebhookAnswer.model_validate(webhooks.rotate(session, caller.tenant_id, name, caller.key_id))
 
 
 @router.post("/v1/webhooks/{name}/test", status_code=202, responses=problems(403, 404, 409), summary="Send a test")

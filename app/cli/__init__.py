@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.audit_log import audit_log
 from app.cli.grammar import Format, TableSource, VersionChoice, command
 from app.cli.jobs import jobs
 from app.cli.keys import keys
@@ -25,6 +26,7 @@ cli = typer.Typer(
 )
 cli.add_typer(maintenance)
 cli.add_typer(keys, name="keys")
+cli.add_typer(audit_log, name="audit-log")
 cli.add_typer(jobs, name="jobs")
 cli.add_typer(models, name="models")
 cli.add_typer(quotas, name="quotas")

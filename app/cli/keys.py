@@ -60,18 +60,6 @@ def list_keys(
     command("keys").show(output.value)
 
 
-@keys.command("events")
-def list_events(
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Events to print, newest first.")] = 100,
-    output: Output = Format.CSV,
-) -> None:
-    """List the events of keys: created or revoked, by which user.
-
-    Example: forecastle keys events --limit 20
-    """
-    command("keys").show_events(limit, output.value)
-
-
 @keys.command("rotate")
 def rotate_key(
     key_id: KeyId,

@@ -77,6 +77,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/v1/models/{name}/decisions"): Access.READ,
     ("POST", "/v1/models/{name}/decisions/{number}/approve"): Access.WRITE,
     ("POST", "/v1/models/{name}/decisions/{number}/reject"): Access.WRITE,
+    ("GET", "/v1/audit-events"): Access.ADMIN,
     ("GET", "/v1/schedules"): Access.READ,
     ("POST", "/v1/schedules"): Access.WRITE,
     ("GET", "/v1/schedules/{name}"): Access.READ,

@@ -15,7 +15,7 @@ from app.edge.drain import Drain
 from app.edge.exchange import Exchange
 from app.edge.key_cache import KeyCache
 from app.edge.problem_json import drop_frames, log_fields, problem_response
-from app.principal import Principal, includes
+from app.principal import REQUEST_ID, Principal, includes
 from app.problems import Forbidden, TenantSuspended, Unauthorized, Unavailable, problem_type
 from app.rates import ONE_REQUEST, RateLimiter
 from app.telemetry import OTHER, Answered, RequestLog, Telemetry
@@ -84,6 +84,7 @@ class Guard:
             find_route(method, scope["path"]),
         )
         self.drain.add(exchange)
+        REQUEST_ID.set(exchange.request_id)
         principal: Principal | None = None
         # A copy: the server shares one state between all requests.
         state: dict[str, Any] = {**scope.get("state", {}), "request_id": exchange.request_id}

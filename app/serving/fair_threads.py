@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from functools import partial
 from threading import Thread
 from typing import TypeVar
@@ -43,7 +44,12 @@ class FairThreads:
         await self._wait_for_turn(tenant_id)
         made: Future[T] = shared_future()
         # A thread for each call takes 0.1 ms to start; as a daemon it does not delay the end of the process.
-        Thread(target=run_into, args=(made, partial(function, *arguments)), name=self._work, daemon=True).start()
+        Thread(
+            target=run_into,
+            args=(made, partial(copy_context().run, function, *arguments)),
+            name=self._work,
+            daemon=True,
+        ).start()
         call = asyncio.wrap_future(made)
         call.add_done_callback(partial(self._end, tenant_id))
         return await asyncio.shield(call)

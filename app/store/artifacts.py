@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.problems import NotFound
+from app.store import audit_log
 from app.store.db import now
 from app.store.job_limits import JobLimits, check_stored_bytes
 from app.store.stored_quotas import check_quota
@@ -87,9 +88,10 @@ def delete_unfinished(session: Session, job_id: str, token: int | None) -> None:
     _delete(session, condition)
 
 
-def delete_one(session: Session, job: Job, name: str) -> None:
+def delete_one(session: Session, job: Job, name: str, actor: str) -> None:
     """Delete the file ``name`` of a job that has succeeded. Raise NotFound, which lists the files."""
     _delete(session, Artifact.id == get(session, job, name).id)
+    audit_log.record(session, job.tenant_id, actor, "artifact.deleted", f"{job.id}/{name}")
 
 
 def forget(session: Session, older_than_s: float, size: int) -> int:

@@ -7,10 +7,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
+from app.store import audit_log
 from app.store.db import insert_if_absent, now
 from app.store.stored_quotas import check_quota
 from app.store.tables import Dataset, Revision
 from models.errors import excerpt
+from models.json_types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,4 +150,7 @@ def _add(session: Session, dataset: Dataset, number: int, revision: NewRevision,
     session.add(row)
     session.flush()
     check_quota(session, row.tenant_id, "max_stored_bytes")
+    action: audit_log.Action = "dataset.created" if number == 1 else "dataset.appended"
+    detail: JsonObject = {"revision": number, "rows_added": revision.rows_added, "sha256": revision.sha256}
+    audit_log.record(session, dataset.tenant_id, created_by, action, dataset.name, detail)
     return row

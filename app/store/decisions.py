@@ -1,15 +1,18 @@
 """Decisions about versions: the verdict of the gate, and a person's approval or rejection if it is pending."""
 
+from typing import Literal
+
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
-from app.store import registry
+from app.store import audit_log, registry
 from app.store.db import now
 from app.store.tables import Decision, Model, Version
 from models.errors import excerpt
 
 PENDING = "pending"
+Verdict = Literal["approved", "rejected"]  # of a person
 CHALLENGER = "challenger"
 
 
@@ -68,7 +71,7 @@ def reject(session: Session, tenant_id: int, move: registry.Move) -> Decision:
     return _settle(session, tenant_id, move, "rejected")
 
 
-def _settle(session: Session, tenant_id: int, move: registry.Move, verdict: str) -> Decision:
+def _settle(session: Session, tenant_id: int, move: registry.Move, verdict: Verdict) -> Decision:
     registry.lock_model(session, tenant_id, move.model)  # concurrent decisions are made one after the other
     assert move.number is not None
     decision = get(session, tenant_id, move.model, move.number)
@@ -77,6 +80,9 @@ def _settle(session: Session, tenant_id: int, move: registry.Move, verdict: str)
     decision.verdict, decision.reason = verdict, f"{decision.reason}; {verdict}: {move.reason}"
     decision.decided_by, decision.decided_at = move.moved_by, now(session)
     session.flush()
+    action: audit_log.Action = "decision.approved" if verdict == "approved" else "decision.rejected"
+    subject, detail = f"{move.model}@{move.number}", {"reason": move.reason}
+    audit_log.record(session, tenant_id, move.moved_by, action, subject, detail)
     return decision
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.problems import InUse, NotFound
-from app.store import alias_history, artifacts, checkpoints, registry
+from app.store import alias_history, artifacts, audit_log, checkpoints, registry
 from app.store.db import now
 from app.store.jobs import ENDED, get
 from app.store.registry import CHAMPION
@@ -46,9 +46,10 @@ def archive_version(session: Session, tenant_id: int, model: str, number: int, a
         _refuse_if(version_users(session, row, [version]))
         version.archived_at, version.archived_by = now(session), actor
         session.flush()
+        audit_log.record(session, tenant_id, actor, "version.archived", f"{model}@{number}")
 
 
-def restore_version(session: Session, tenant_id: int, model: str, number: int) -> Version:
+def restore_version(session: Session, tenant_id: int, model: str, number: int, actor: str) -> Version:
     """Take an archived version, and its model, back into use.
 
     Raises:
@@ -59,6 +60,8 @@ def restore_version(session: Session, tenant_id: int, model: str, number: int) -
     version = registry.any_version(session, row, number)
     if version.deleted_at is not None:
         raise NotFound(f"version {number} of model {excerpt(model)} is deleted; its bytes are gone")
+    if version.archived_at is not None:
+        audit_log.record(session, tenant_id, actor, "version.restored", f"{model}@{number}")
     version.archived_at = version.archived_by = row.archived_at = row.archived_by = None
     session.flush()
     check_quota(session, tenant_id, "max_models")
@@ -78,6 +81,8 @@ def purge_version(session: Session, tenant_id: int, model: str, number: int, act
         message = f"version {number} of model {excerpt(model)} is in use until it is archived"
         raise InUse.of("not_archived", message, "archive it first: DELETE without 'purge'", field="version")
     _refuse_if(version_users(session, row, [version]))
+    if version.deleted_at is None:
+        audit_log.record(session, tenant_id, actor, "version.deleted", f"{model}@{number}")
     _purge(session, [version], actor)
 
 
@@ -92,6 +97,7 @@ def archive_model(session: Session, tenant_id: int, model: str, actor: str) -> N
             if version.archived_at is None:
                 version.archived_at, version.archived_by = row.archived_at, actor
         session.flush()
+        audit_log.record(session, tenant_id, actor, "model.archived", model)
 
 
 def purge_model(session: Session, tenant_id: int, model: str, actor: str) -> None:
@@ -107,6 +113,8 @@ def purge_model(session: Session, tenant_id: int, model: str, actor: str) -> Non
         raise InUse.of("not_archived", message, "archive it first: DELETE without 'purge'", field="model")
     versions = _versions(session, row)
     _refuse_if([*version_users(session, row, versions), *_model_users(session, row)])
+    if any(version.deleted_at is None for version in versions):
+        audit_log.record(session, tenant_id, actor, "model.deleted", model)
     _purge(session, versions, actor)
 
 
@@ -153,6 +161,7 @@ def delete_job(session: Session, tenant_id: int, job_id: str, actor: str) -> Non
     deleted = {"deleted_at": now(session), "deleted_by": actor}
     session.execute(update(Job).where(Job.id.in_(ids)).values(**emptied, **deleted))
     session.flush()
+    audit_log.record(session, tenant_id, actor, "job.deleted", job_id)
 
 
 def version_users(session: Session, model: Model, versions: Sequence[Version]) -> list[Fault]:

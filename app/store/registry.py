@@ -9,11 +9,12 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, CorruptBundle, NotFound
-from app.store import datasets, webhooks
+from app.store import audit_log, datasets, webhooks
 from app.store.db import insert_if_absent, now
 from app.store.stored_quotas import check_quota
 from app.store.tables import Alias, AliasMove, Job, Model, Origin, Version
 from models.errors import excerpt
+from models.json_types import JsonObject
 from models.network.spec import Spec
 from models.training.report import VersionReport
 
@@ -87,6 +88,9 @@ def add_version(session: Session, tenant_id: int, new: NewVersion) -> Version:
     session.flush()
     check_quota(session, tenant_id, "max_versions")
     check_quota(session, tenant_id, "max_stored_bytes")
+    detail: JsonObject = {"origin": new.origin, "job": new.job_id, "sha256": version.sha256}
+    subject = f"{new.model}@{version.number}"
+    audit_log.record(session, tenant_id, new.created_by, "version.registered", subject, detail)
     return version
 
 
@@ -255,8 +259,8 @@ def lock_model(session: Session, tenant_id: int, name: str) -> Model:
 
 
 def record_move(session: Session, model: Model, move: Move, from_version: int | None, moved_at: datetime) -> None:
-    """Store a move and announce it to webhooks."""
-    facts = {
+    """Store a move, announce it to webhooks, and record it in the audit log."""
+    facts: JsonObject = {
         "alias": move.alias,
         "from_version": from_version,
         "to_version": move.number,
@@ -265,6 +269,9 @@ def record_move(session: Session, model: Model, move: Move, from_version: int | 
     }
     session.add(AliasMove(tenant_id=model.tenant_id, model_id=model.id, moved_at=moved_at, **facts))
     webhooks.announce(session, model.tenant_id, "alias.moved", {"model": model.name, **facts})
+    action: audit_log.Action = "alias.deleted" if move.number is None else "alias.moved"
+    detail = {name: facts[name] for name in ("from_version", "to_version", "reason")}
+    audit_log.record(session, model.tenant_id, move.moved_by, action, f"{model.name}@{move.alias}", detail)
 
 
 def _numbered(session: Session, model: Model, number: int) -> Version:

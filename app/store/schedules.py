@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
-from app.store import cron
+from app.store import audit_log, cron
 from app.store.cron import CronTimes
 from app.store.db import insert_if_absent, now
 from app.store.stored_quotas import check_quota
@@ -47,6 +47,14 @@ class Plan:
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"triggers": self.triggers.to_json()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Replacement of a plan that was read by another."""
+
+    before: Plan
+    after: Plan
+
+
 def plan_of(row: Schedule) -> Plan:
     """Return the editable part of a schedule."""
     columns = {field.name: getattr(row, field.name) for field in fields(Plan)}
@@ -76,50 +84,57 @@ def create(
     check_quota(session, tenant_id, "max_schedules")
     row = session.get_one(Schedule, inserted)
     _plan_ahead(session, row, moment)
+    audit_log.record(session, tenant_id, created_by, "schedule.created", name)
     return row
 
 
-def edit(session: Session, tenant_id: int, name: str, before: Plan, plan: Plan, at: datetime | None = None) -> Schedule:
-    """Replace the plan ``before`` by ``plan``; if both have the same due times, a pending due time stays pending.
+def edit(session: Session, tenant_id: int, name: str, change: Edit, actor: str, at: datetime | None = None) -> Schedule:
+    """Replace the plan of a schedule; if both plans have the same due times, a pending due time stays pending.
 
     Raise NotFound, Conflict if another request has edited it since.
     """
-    row = lock(session, tenant_id, name)
-    if plan_of(row) != before:
+    row, plan = lock(session, tenant_id, name), change.after
+    if plan_of(row) != change.before:
         raise Conflict(f"schedule {excerpt(name)} was edited meanwhile; read it again, then edit it")
-    for field, value in plan.values().items():
+    new, old = plan.values(), change.before.values()
+    for field, value in new.items():
         setattr(row, field, value)
     moment = _changed(session, row, at)
-    if before.times != plan.times:
+    if change.before.times != plan.times:
         _plan_ahead(session, row, moment)
     elif not row.paused:
         row.next_at = next_look(plan, row.id, row.due_at, moment)
     session.flush()
+    detail: JsonObject = {"fields": sorted(field for field in new if new[field] != old[field])}
+    audit_log.record(session, tenant_id, actor, "schedule.edited", name, detail)
     return row
 
 
-def pause(session: Session, tenant_id: int, name: str, at: datetime | None = None) -> Schedule:
+def pause(session: Session, tenant_id: int, name: str, actor: str, at: datetime | None = None) -> Schedule:
     """Pause a schedule; due times during the pause are skipped. Raise NotFound."""
     row = lock(session, tenant_id, name)
     if not row.paused:
         row.paused, row.due_at, row.next_at = True, None, None
         _changed(session, row, at)
+        audit_log.record(session, tenant_id, actor, "schedule.paused", name)
     return row
 
 
-def resume(session: Session, tenant_id: int, name: str, at: datetime | None = None) -> Schedule:
+def resume(session: Session, tenant_id: int, name: str, actor: str, at: datetime | None = None) -> Schedule:
     """Resume a schedule, due from now on. Raise NotFound."""
     row = lock(session, tenant_id, name)
     if row.paused:
         row.paused = False
         _plan_ahead(session, row, _changed(session, row, at))
+        audit_log.record(session, tenant_id, actor, "schedule.resumed", name)
     return row
 
 
-def remove(session: Session, tenant_id: int, name: str) -> None:
+def remove(session: Session, tenant_id: int, name: str, actor: str) -> None:
     """Delete a schedule and its firings; its jobs stay. Raise NotFound."""
     session.delete(lock(session, tenant_id, name))
     session.flush()
+    audit_log.record(session, tenant_id, actor, "schedule.deleted", name)
 
 
 def get(session: Session, tenant_id: int, name: str) -> Schedule:

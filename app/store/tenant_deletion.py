@@ -27,7 +27,7 @@ def stop_jobs(session: Session, name: str, by: Principal) -> int:
     tenant = _lock_suspended(session, name, by)
     for job_id in _running(session, tenant.id):
         with suppress(Conflict):  # a parent that has just ended with its last child
-            jobs.request_cancel(session, tenant.id, job_id)
+            jobs.request_cancel(session, tenant.id, job_id, by.key_id)
     session.flush()
     return len(_running(session, tenant.id))
 

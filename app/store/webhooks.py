@@ -17,6 +17,7 @@ from sqlalchemy import case, delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, NotFound
+from app.store import audit_log
 from app.store.db import insert_if_absent, now
 from app.store.stored_quotas import check_quota
 from app.store.tables import Delivery, Webhook
@@ -71,22 +72,26 @@ def create(session: Session, tenant_id: int, name: str, url: str, events: Sequen
     if inserted is None:
         raise Conflict(f"webhook {excerpt(name)} exists already; delete it or choose another name")
     check_quota(session, tenant_id, "max_webhooks")
+    # The URL is not recorded: its path may be a password.
+    audit_log.record(session, tenant_id, created_by, "webhook.created", name, {"events": list(events)})
     return session.get_one(Webhook, inserted)
 
 
-def rotate(session: Session, tenant_id: int, name: str) -> Webhook:
+def rotate(session: Session, tenant_id: int, name: str, actor: str) -> Webhook:
     """Give a webhook a new secret; the former secret stays valid for ``OLD_SECRET``. Raise NotFound."""
     webhook = get(session, tenant_id, name)
     webhook.previous_secret, webhook.secret = webhook.secret, _new_secret()
     webhook.previous_until = now(session) + OLD_SECRET
     session.flush()
+    audit_log.record(session, tenant_id, actor, "webhook.rotated", name)
     return webhook
 
 
-def remove(session: Session, tenant_id: int, name: str) -> None:
+def remove(session: Session, tenant_id: int, name: str, actor: str) -> None:
     """Delete a webhook and its pending messages. Raise NotFound."""
     session.delete(get(session, tenant_id, name))
     session.flush()
+    audit_log.record(session, tenant_id, actor, "webhook.deleted", name)
 
 
 def get(session: Session, tenant_id: int, name: str) -> Webhook:
@@ -176,6 +181,9 @@ def postpone(session: Session, delivery: OutgoingDelivery, wait_s: float) -> Non
 def disable(session: Session, delivery: OutgoingDelivery, reason: str) -> None:
     """Disable a webhook whose receiver answered 410, and end its pending deliveries as failed."""
     session.execute(update(Webhook).where(Webhook.id == delivery.webhook_id).values(disabled=reason))
+    name = session.scalars(select(Webhook.name).where(Webhook.id == delivery.webhook_id)).one_or_none()
+    if name is not None:
+        audit_log.record(session, delivery.tenant_id, "scheduler", "webhook.disabled", name, {"reason": reason})
     waiting = update(Delivery).where(Delivery.webhook_id == delivery.webhook_id, Delivery.state == "pending")
     session.execute(waiting.values(state="failed", next_at=None, detail=reason))
 

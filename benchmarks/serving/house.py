@@ -71,7 +71,7 @@ def _job(session: Session, tenant_id: int, like: Version, name: str) -> str:
         created_by="benchmark",
     )
     job_id = jobs.enqueue(session, new).id
-    jobs.request_cancel(session, tenant_id, job_id)
+    jobs.request_cancel(session, tenant_id, job_id, "benchmark")
     return job_id
 
 

@@ -131,7 +131,7 @@ def _job(session: Session, tenant_id: int, model: str, revision_id: int, spec: S
         created_by=BY,
     )
     job_id = jobs.enqueue(session, new).id
-    jobs.request_cancel(session, tenant_id, job_id)
+    jobs.request_cancel(session, tenant_id, job_id, "benchmark")
     return job_id
 
 

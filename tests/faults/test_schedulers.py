@@ -127,7 +127,7 @@ def test_an_edit_that_races_with_a_tick_is_not_lost_and_fires_nothing_twice(cloc
 def test_a_schedule_deleted_during_a_tick_is_gone_and_leaves_no_firing(clock: ScheduleHarness) -> None:
     def remove(name: str) -> None:
         with clock.database.write() as session:
-            schedules.remove(session, clock.tenant_id, name)
+            schedules.remove(session, clock.tenant_id, name, "cli")
 
     for number in range(ROUNDS):
         clock.add(f"n{number}")

@@ -30,7 +30,7 @@ def delete(model: str, number: int | None, alias: str | None, purge: bool) -> No
 def restore(model: str, number: int) -> None:
     """Take an archived version back into use."""
     with _writing() as (session, tenant_id):
-        deletion.restore_version(session, tenant_id, model, number)
+        deletion.restore_version(session, tenant_id, model, number, ACTOR)
     print_message(f"version {number} of {model} is in use again")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from app.cli.commands.console import print_message, print_table, report_errors
-from app.cli.commands.environment import local_principal, open_database, read_settings
+from app.cli.commands.environment import ACTOR, local_principal, open_database, read_settings
 from app.store import jobs
 from app.store.jobs import JobFilter
 from app.store.tables import Job
@@ -31,7 +31,7 @@ def cancel(job_id: str) -> None:
         database = open_database(read_settings())
         tenant_id = local_principal(database).tenant_id
         with database.write() as session:
-            state = jobs.request_cancel(session, tenant_id, job_id).state
+            state = jobs.request_cancel(session, tenant_id, job_id, ACTOR).state
     print_message(f"job {job_id} {'is cancelled' if state == 'cancelled' else 'is asked to stop'}")
 
 

@@ -1,13 +1,12 @@
 """``forecastle keys``."""
 
 import dataclasses
-import json
 from datetime import UTC, datetime
 
 from app.cli.commands.console import print_message, print_table, report_errors
 from app.cli.commands.environment import open_database, read_settings
 from app.principal import Scope
-from app.store import audit_log, keys
+from app.store import keys
 
 
 def create(name: str, scope: Scope, tenant: str, days: int | None, until: datetime | None) -> None:
@@ -32,15 +31,6 @@ def show(output: str) -> None:
     with report_errors(), open_database(read_settings()).read() as session:
         rows = [dataclasses.asdict(key) for key in keys.list_keys(session)]
     print_table([field.name for field in dataclasses.fields(keys.KeyInfo)], rows, output)
-
-
-def show_events(limit: int, output: str) -> None:
-    """Print the newest events of the audit log."""
-    with report_errors(), open_database(read_settings()).read() as session:
-        rows = [dataclasses.asdict(event) for event in audit_log.newest(session, limit)]
-    if output == "csv":
-        rows = [{**row, "detail": json.dumps(row["detail"])} for row in rows]
-    print_table([field.name for field in dataclasses.fields(audit_log.EventInfo)], rows, output)
 
 
 def revoke(key_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.cli.commands.console import print_message, print_table, report_errors
-from app.cli.commands.environment import local_principal, open_database, read_settings
+from app.cli.commands.environment import ACTOR, local_principal, open_database, read_settings
 from app.planning.schedule_answers import firing_answers, schedule_answer
 from app.store import firings, schedules
 from app.store.tables import Schedule
@@ -46,18 +46,18 @@ def show(name: str) -> None:
 
 def pause(name: str) -> None:
     """Pause a schedule."""
-    _write(lambda session, tenant_id: schedules.pause(session, tenant_id, name))
+    _write(lambda session, tenant_id: schedules.pause(session, tenant_id, name, ACTOR))
     print_message(f"schedule {name} is paused")
 
 
 def resume(name: str) -> None:
     """Resume a schedule, and print when it is due next."""
-    print_next_due(_write(lambda session, tenant_id: schedules.resume(session, tenant_id, name)))
+    print_next_due(_write(lambda session, tenant_id: schedules.resume(session, tenant_id, name, ACTOR)))
 
 
 def delete(name: str) -> None:
     """Delete a schedule."""
-    _write(lambda session, tenant_id: schedules.remove(session, tenant_id, name))
+    _write(lambda session, tenant_id: schedules.remove(session, tenant_id, name, ACTOR))
     print_message(f"schedule {name} is deleted")
 
 

@@ -152,7 +152,7 @@ def run_job(database: Database, settings: Settings, principal: KeyPrincipal, job
     except KeyboardInterrupt:
         # Left in the queue, the job would be run first by the next command, although nobody waits for it.
         with database.write() as session:
-            jobs.request_cancel(session, principal.tenant_id, job_id)
+            jobs.request_cancel(session, principal.tenant_id, job_id, principal.key_id)
         raise
     finally:
         stop.set()

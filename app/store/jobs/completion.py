@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict
-from app.store import artifacts, checkpoints, webhooks
+from app.store import artifacts, audit_log, checkpoints, webhooks
 from app.store.db import now
 from app.store.jobs import attempts, events
 from app.store.jobs.progress import JobProgress
@@ -65,7 +65,7 @@ def mark_cancelled(session: Session, job_id: str, token: int) -> None:
     _end(session, hold(session, job_id, token), "cancelled")
 
 
-def request_cancel(session: Session, tenant_id: int, job_id: str) -> Job:
+def request_cancel(session: Session, tenant_id: int, job_id: str, actor: str) -> Job:
     """Cancel a job that no worker holds, with its children; ask the worker of a running job to stop.
 
     Raises:
@@ -81,6 +81,7 @@ def request_cancel(session: Session, tenant_id: int, job_id: str) -> Job:
         raise Conflict(f"job {job.id} is over ({job.state}); there is nothing left to cancel")
     for row in rows:
         row.cancel_requested = True
+    audit_log.record(session, tenant_id, actor, "job.cancelled", job.id)
     _close(session, "cancelled", *(row for row in rows if row.state == "queued"))
     if job.children_total:
         _children_ended(session, job)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.problems import QueueFull
-from app.store import datasets
+from app.store import audit_log, datasets
 from app.store.db import insert_if_absent, now
 from app.store.job_limits import JobLimits
 from app.store.jobs import events
@@ -90,6 +90,8 @@ def enqueue(session: Session, new: NewJob) -> Job:
     else:
         job = session.get_one(Job, values["id"])
     events.record_states(session, job, at=moment)
+    detail: JsonObject = {"kind": job.kind, "model": job.model}
+    audit_log.record(session, job.tenant_id, job.created_by, "job.created", job.id, detail)
     return job
 
 

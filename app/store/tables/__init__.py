@@ -1,6 +1,6 @@
 """Tables of the database. Rows of users have a ``tenant_id``; large bytes are loaded only by explicit queries."""
 
-from app.store.tables.audit import AuditEvent
+from app.store.tables.audit import AuditChain, AuditEvent
 from app.store.tables.base import Base, Json, Owned
 from app.store.tables.data import ApiKey, Dataset, Revision, Tenant
 from app.store.tables.jobs import (
@@ -26,6 +26,7 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "ArtifactPart",
+    "AuditChain",
     "AuditEvent",
     "Base",
     "Dataset",

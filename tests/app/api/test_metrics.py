@@ -54,7 +54,7 @@ def test_metrics_tell_requests_jobs_and_models(house: House, acme: Caller, opera
     acme.forecast()
     with house.database.write() as session:
         revision = datasets.revision(session, house.tenants["acme"], "sales")
-        jobs.request_cancel(session, revision.tenant_id, jobs.enqueue(session, new_job(revision)).id)
+        jobs.request_cancel(session, revision.tenant_id, jobs.enqueue(session, new_job(revision)).id, "cli")
     acme.ask("GET", "/v1/datasets/" + "x" * 100)
     acme.ask("GET", "/wp-login.php")
     answer = operator.ask("GET", "/metrics")

@@ -65,7 +65,7 @@ def test_a_deleted_file_makes_room_and_its_job_stays(database: Database, acme: i
     add(database, job, file, 1, b"1234567890")
     finish(database, job, file, 10)
     with database.write() as session:
-        artifacts.delete_one(session, jobs.get(session, acme, job.id), "forecast.csv")
+        artifacts.delete_one(session, jobs.get(session, acme, job.id), "forecast.csv", "cli")
     with database.read() as session:
         assert session.scalars(select(ArtifactPart)).all() == []
         assert stored_bytes(session, acme) == 0

@@ -62,7 +62,7 @@ def test_a_cancel_and_a_finish_at_once_leave_one_end(database: Database, acme: i
 
         def cancel(job: Job = job) -> None:
             with database.write() as session:
-                jobs.request_cancel(session, acme, job.id)
+                jobs.request_cancel(session, acme, job.id, "cli")
 
         finished, _ = at_once([finish, cancel])
         assert finished is None

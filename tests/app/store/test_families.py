@@ -108,7 +108,7 @@ def test_cancelling_the_parent_reaches_every_child(database: Database, acme: int
     done, running = claim(database), claim(database)
     end(database, done)
     with database.write() as session:
-        assert jobs.request_cancel(session, acme, parent.id).state == "running"
+        assert jobs.request_cancel(session, acme, parent.id, "cli").state == "running"
     assert states(database, parent) == {"succeeded": 1, "running": 1, "cancelled": 4}
     assert claim(database) is None
     assert running is not None
@@ -117,7 +117,7 @@ def test_cancelling_the_parent_reaches_every_child(database: Database, acme: int
         jobs.mark_cancelled(session, running.id, running.token)
     assert look(database, parent).state == "cancelled"
     with pytest.raises(Conflict), database.write() as session:
-        jobs.request_cancel(session, acme, parent.id)
+        jobs.request_cancel(session, acme, parent.id, "cli")
 
 
 def test_cancelling_a_parent_that_nobody_has_begun_ends_all_at_once(
@@ -125,7 +125,7 @@ def test_cancelling_a_parent_that_nobody_has_begun_ends_all_at_once(
 ) -> None:
     parent = family(4, at_once=1)
     with database.write() as session:
-        assert jobs.request_cancel(session, acme, parent.id).state == "cancelled"
+        assert jobs.request_cancel(session, acme, parent.id, "cli").state == "cancelled"
     assert states(database, parent) == {"cancelled": 4}
 
 
@@ -142,7 +142,7 @@ def test_cancelling_a_parent_of_hundreds_is_a_matter_of_few_statements(
 
     with database.write() as session:
         event.listen(session.connection(), "before_cursor_execute", count)
-        assert jobs.request_cancel(session, acme, parent.id).state == "cancelled"
+        assert jobs.request_cancel(session, acme, parent.id, "cli").state == "cancelled"
         event.remove(session.connection(), "before_cursor_execute", count)
     assert states(database, parent) == {"cancelled": 300}
     with database.read() as session:
@@ -160,7 +160,7 @@ def test_cancelling_one_child_lets_the_next_in_and_leaves_the_others_alone(
         waiting = jobs.list_page(session, acme, None, 9, JobFilter(parent_id=parent.id, state="queued"))
         [first] = [job for job in waiting if job.place is not None]
     with database.write() as session:
-        jobs.request_cancel(session, acme, first.id)
+        jobs.request_cancel(session, acme, first.id, "cli")
     for _ in range(2):
         end(database, claim(database))
     assert look(database, parent).state == "succeeded"
@@ -194,7 +194,7 @@ def test_a_cancel_of_the_parent_and_ends_of_its_children_do_not_wait_for_each_ot
 
         def cancel(parent: Job = parent) -> None:
             with database.write() as session:
-                jobs.request_cancel(session, acme, parent.id)
+                jobs.request_cancel(session, acme, parent.id, "cli")
 
         results = at_once([cancel, *(partial(end, database, job) for job in begun)])
         assert [result for result in results if result is not None] == []

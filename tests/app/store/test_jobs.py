@@ -156,7 +156,7 @@ def test_an_error_that_no_retry_can_mend_fails_at_once(database: Database, sales
 def test_a_queued_job_is_cancelled_at_once_and_never_runs(database: Database, acme: int, sales: Revision) -> None:
     job = queue(database, sales)
     with database.write() as session:
-        assert jobs.request_cancel(session, acme, job.id).state == "cancelled"
+        assert jobs.request_cancel(session, acme, job.id, "cli").state == "cancelled"
     with database.write() as session:
         assert jobs.claim(session, "w1", LEASE_S) is None
 
@@ -165,7 +165,7 @@ def test_a_running_job_is_asked_and_its_worker_stops_it(database: Database, acme
     queue(database, sales)
     job = claim(database)
     with database.write() as session:
-        assert jobs.request_cancel(session, acme, job.id).state == "running"
+        assert jobs.request_cancel(session, acme, job.id, "cli").state == "running"
     with database.write() as session:
         assert jobs.report(session, job.id, job.token, {"epoch": 2}) is True
         jobs.mark_cancelled(session, job.id, job.token)
@@ -177,7 +177,7 @@ def test_a_job_to_be_cancelled_is_not_queued_again(database: Database, acme: int
     queue(database, sales)
     job = claim(database)
     with database.write() as session:
-        jobs.request_cancel(session, acme, job.id)
+        jobs.request_cancel(session, acme, job.id, "cli")
         WRITES[write](session, job.id, job.token)
     assert look(database, job).state == "cancelled"
 
@@ -186,7 +186,7 @@ def test_done_beats_cancel(database: Database, acme: int, sales: Revision) -> No
     queue(database, sales)
     job = claim(database)
     with database.write() as session:
-        jobs.request_cancel(session, acme, job.id)
+        jobs.request_cancel(session, acme, job.id, "cli")
     with database.write() as session:
         jobs.finish(session, job.id, job.token, None)
     assert look(database, job).state == "succeeded"
@@ -198,7 +198,7 @@ def test_a_job_that_has_ended_cannot_be_cancelled(database: Database, acme: int,
     with database.write() as session:
         session.execute(update(Job).values(state=end))
     with pytest.raises(Conflict, match=rf"is over \({end}\); there is nothing left"), database.write() as session:
-        jobs.request_cancel(session, acme, job.id)
+        jobs.request_cancel(session, acme, job.id, "cli")
 
 
 def test_a_lost_job_without_attempts_left_or_to_be_cancelled_is_not_claimed(
@@ -209,7 +209,7 @@ def test_a_lost_job_without_attempts_left_or_to_be_cancelled_is_not_claimed(
     cancelled = queue(database, sales)
     claim(database, "lost", RUN_OUT_S)
     with database.write() as session:
-        jobs.request_cancel(session, acme, cancelled.id)
+        jobs.request_cancel(session, acme, cancelled.id, "cli")
     with database.write() as session:
         assert jobs.claim(session, "w2", LEASE_S) is None
 
@@ -221,7 +221,7 @@ def test_reaping_ends_what_nobody_may_claim_again(database: Database, acme: int,
     for _ in range(3):
         claim(database, "lost")
     with database.write() as session:
-        jobs.request_cancel(session, acme, cancelled.id)
+        jobs.request_cancel(session, acme, cancelled.id, "cli")
         long_ago = now(session) - timedelta(hours=1)
         session.execute(update(Job).where(Job.worker == "lost").values(lease_until=long_ago))
     with database.write() as session:

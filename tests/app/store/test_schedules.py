@@ -7,6 +7,7 @@ import pytest
 from app.problems import Conflict, NotFound
 from app.store import data_freshness, datasets, registry, schedules
 from app.store.db import Database
+from app.store.schedules import Edit
 from app.store.tables import Revision
 from app.store.triggers import Triggers
 from tests.app.store.conftest import new_revision, point, register
@@ -27,9 +28,9 @@ def test_of_two_who_edit_at_once_one_is_told_to_read_again(database: Database, a
         schedules.create(session, acme, "nightly", PLAN, "cli")
     mine, theirs = replace(PLAN, misfire="skip"), replace(PLAN, grace_s=5.0)
     with database.write() as session:
-        schedules.edit(session, acme, "nightly", PLAN, mine)
+        schedules.edit(session, acme, "nightly", Edit(before=PLAN, after=mine), "cli")
     with pytest.raises(Conflict, match="read it again"), database.write() as session:
-        schedules.edit(session, acme, "nightly", PLAN, theirs)
+        schedules.edit(session, acme, "nightly", Edit(before=PLAN, after=theirs), "cli")
     with database.read() as session:
         assert schedules.plan_of(schedules.get(session, acme, "nightly")) == mine
 
@@ -39,8 +40,8 @@ def test_each_change_makes_what_was_read_before_stale(database: Database, acme: 
         revs = [schedules.create(session, acme, "nightly", PLAN, "cli", at("09:30")).rev]
         for change in (schedules.pause, schedules.resume):
             for _ in range(2):
-                revs.append(change(session, acme, "nightly", at("09:31")).rev)
-        revs.append(schedules.edit(session, acme, "nightly", PLAN, PLAN, at("09:32")).rev)
+                revs.append(change(session, acme, "nightly", "cli", at("09:31")).rev)
+        revs.append(schedules.edit(session, acme, "nightly", Edit(before=PLAN, after=PLAN), "cli", at("09:32")).rev)
         row = schedules.get(session, acme, "nightly")
     assert revs == [1, 2, 2, 3, 3, 4]
     assert row.changed_at == at("09:32")
@@ -52,7 +53,7 @@ def test_what_has_triggers_is_looked_at_twice_a_minute(database: Database, acme:
         plan = replace(PLAN, cron=None, triggers=Triggers(new_rows=1))
         row = schedules.create(session, acme, "eager", plan, "cli", at("09:30"))
         assert (row.due_at, row.next_at) == (None, at("09:30:30"))
-        assert schedules.pause(session, acme, "eager").next_at is None
+        assert schedules.pause(session, acme, "eager", "cli").next_at is None
 
 
 def test_freshness_is_that_of_the_newest_version_on_the_data_set(
@@ -100,4 +101,4 @@ def test_the_triggers_of_a_retrain_watch_the_data_set_of_the_champion_which_it_t
 
 def test_what_is_gone_is_not_found(database: Database, acme: int) -> None:
     with database.write() as session, pytest.raises(NotFound, match="no schedule 'nightly'"):
-        schedules.remove(session, acme, "nightly")
+        schedules.remove(session, acme, "nightly", "cli")

@@ -25,6 +25,7 @@ from app.store import (
 )
 from app.store.db import Database
 from app.store.keys import NewKey
+from app.store.schedules import Edit
 from app.store.tables import ApiKey, Decision, Firing, Job, Revision, Schedule, Version
 from tests.app.store.conftest import new_job, new_revision, new_version, point, register
 from tests.app.work.schedule_harness import PLAN
@@ -53,7 +54,7 @@ REFUSED: dict[str, Try] = {
     "registry.model_by_id": lambda s, t, r, v: registry.model_by_id(s, t, v.model_id),
     "registry.lock_model": lambda s, t, r, v: registry.lock_model(s, t, "demand"),
     "deletion.archive_version": lambda s, t, r, v: deletion.archive_version(s, t, "demand", 1, "cli"),
-    "deletion.restore_version": lambda s, t, r, v: deletion.restore_version(s, t, "demand", 1),
+    "deletion.restore_version": lambda s, t, r, v: deletion.restore_version(s, t, "demand", 1, "cli"),
     "deletion.purge_version": lambda s, t, r, v: deletion.purge_version(s, t, "demand", 1, "cli"),
     "deletion.archive_model": lambda s, t, r, v: deletion.archive_model(s, t, "demand", "cli"),
     "deletion.purge_model": lambda s, t, r, v: deletion.purge_model(s, t, "demand", "cli"),
@@ -65,26 +66,26 @@ REFUSED: dict[str, Try] = {
     "decisions.reject": lambda s, t, r, v: decisions.reject(s, t, point(1)),
     "tasks.task": lambda s, t, r, v: tasks.task(s, t, v.job_id, 0),
     "tasks.version": lambda s, t, r, v: tasks.version(s, t, v.id),
-    "jobs.request_cancel": lambda s, t, r, v: jobs.request_cancel(s, t, v.job_id),
+    "jobs.request_cancel": lambda s, t, r, v: jobs.request_cancel(s, t, v.job_id, "cli"),
     "jobs.get": lambda s, t, r, v: jobs.get(s, t, v.job_id),
     "jobs.list_attempts": lambda s, t, r, v: jobs.list_attempts(s, t, v.job_id, 0, 9),
-    "schedules.edit": lambda s, t, r, v: schedules.edit(s, t, "nightly", PLAN, PLAN),
-    "schedules.pause": lambda s, t, r, v: schedules.pause(s, t, "nightly"),
-    "schedules.resume": lambda s, t, r, v: schedules.resume(s, t, "nightly"),
+    "schedules.edit": lambda s, t, r, v: schedules.edit(s, t, "nightly", Edit(before=PLAN, after=PLAN), "cli"),
+    "schedules.pause": lambda s, t, r, v: schedules.pause(s, t, "nightly", "cli"),
+    "schedules.resume": lambda s, t, r, v: schedules.resume(s, t, "nightly", "cli"),
     "schedules.get": lambda s, t, r, v: schedules.get(s, t, "nightly"),
     "schedules.lock": lambda s, t, r, v: schedules.lock(s, t, "nightly"),
     "firings.run_now": lambda s, t, r, v: firings.run_now(s, t, "nightly", new_job(r)),
     "firings.list_page": lambda s, t, r, v: firings.list_page(s, t, "nightly", None, 9),
-    "webhooks.rotate": lambda s, t, r, v: webhooks.rotate(s, t, "desk"),
+    "webhooks.rotate": lambda s, t, r, v: webhooks.rotate(s, t, "desk", "cli"),
     "webhooks.get": lambda s, t, r, v: webhooks.get(s, t, "desk"),
     "webhooks.send_test": lambda s, t, r, v: webhooks.send_test(s, t, "desk"),
     "webhooks.list_deliveries": lambda s, t, r, v: webhooks.list_deliveries(s, t, "desk", None, 9),
     "keys.get": lambda s, t, r, v: keys.get(s, t, key_id(s)),
     "keys.rotate": lambda s, t, r, v: keys.rotate(s, t, key_id(s), 60, "cli"),
     # The last, for after them there is nothing to be found.
-    "schedules.remove": lambda s, t, r, v: schedules.remove(s, t, "nightly"),
+    "schedules.remove": lambda s, t, r, v: schedules.remove(s, t, "nightly", "cli"),
     "keys.revoke": lambda s, t, r, v: keys.revoke(s, t, key_id(s), "cli"),
-    "webhooks.remove": lambda s, t, r, v: webhooks.remove(s, t, "desk"),
+    "webhooks.remove": lambda s, t, r, v: webhooks.remove(s, t, "desk", "cli"),
 }
 # Gives nothing.
 EMPTY: dict[str, Try] = {

@@ -193,7 +193,7 @@ def test_a_disabled_webhook_is_told_nothing_more(database: Database, acme: int) 
 def test_a_new_secret_is_joined_by_the_old_one_for_a_day(database: Database, acme: int) -> None:
     with database.write() as session:
         first = make(session, acme).secret
-        second = webhooks.rotate(session, acme, "desk").secret
+        second = webhooks.rotate(session, acme, "desk", "cli").secret
         assert first.startswith("whsec_")
         assert len(first) == len("whsec_") + 44
     tell(database, acme)
@@ -219,9 +219,9 @@ def test_deleting_one_takes_what_it_was_to_be_told_with_it(database: Database, a
         make(session, acme)
     tell(database, acme)
     with database.write() as session, pytest.raises(NotFound):
-        webhooks.remove(session, rival, "desk")
+        webhooks.remove(session, rival, "desk", "cli")
     with database.write() as session:
-        webhooks.remove(session, acme, "desk")
+        webhooks.remove(session, acme, "desk", "cli")
     assert take(database) == []
     with database.read() as session:
         assert sum(webhooks.counts(session).values()) == 0

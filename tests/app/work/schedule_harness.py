@@ -9,7 +9,7 @@ from app.store.data_freshness import model_of
 from app.store.db import Database
 from app.store.jobs import NewJob
 from app.store.quality import Quality
-from app.store.schedules import Plan
+from app.store.schedules import Edit, Plan
 from app.store.tables import Firing, Job, Schedule
 from app.store.triggers import Triggers
 from app.work.scheduler import SchedulerDependencies, tick
@@ -83,15 +83,15 @@ class ScheduleHarness:
         with self.database.write() as session:
             seen = schedules.plan_of(schedules.get(session, self.tenant_id, name))
             plan = Plan(**{**{f: getattr(seen, f) for f in seen.__slots__}, **changes})
-            return schedules.edit(session, self.tenant_id, name, seen, plan, at(now))
+            return schedules.edit(session, self.tenant_id, name, Edit(before=seen, after=plan), "cli", at(now))
 
     def pause(self, name: str = "nightly", now: str = "09:30") -> Schedule:
         with self.database.write() as session:
-            return schedules.pause(session, self.tenant_id, name, at(now))
+            return schedules.pause(session, self.tenant_id, name, "cli", at(now))
 
     def resume(self, name: str = "nightly", now: str = "09:30") -> Schedule:
         with self.database.write() as session:
-            return schedules.resume(session, self.tenant_id, name, at(now))
+            return schedules.resume(session, self.tenant_id, name, "cli", at(now))
 
     def tick(self, now: str, plus_s: float = 0.0) -> dict[str, int]:
         return dict(tick(self.database, self.dependencies, at(now) + timedelta(seconds=plus_s)))

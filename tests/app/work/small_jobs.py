@@ -104,7 +104,7 @@ def look(database: Database, job: Job) -> Job:
 
 def cancel(database: Database, job: Job) -> Job:
     with database.write() as session:
-        return jobs.request_cancel(session, job.tenant_id, job.id)
+        return jobs.request_cancel(session, job.tenant_id, job.id, "cli")
 
 
 def versions(database: Database, job: Job) -> list[Version]:

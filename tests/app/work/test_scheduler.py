@@ -389,7 +389,7 @@ def test_a_deleted_schedule_deletes_its_firings_and_keeps_its_jobs(clock: Schedu
     row = clock.add()
     clock.tick("10:00")
     with clock.database.write() as session:
-        schedules.remove(session, clock.tenant_id, "nightly")
+        schedules.remove(session, clock.tenant_id, "nightly", "cli")
     with clock.database.read() as session, pytest.raises(NotFound):
         schedules.get(session, clock.tenant_id, "nightly")
     assert len(clock.jobs()) == 1
