@@ -52,7 +52,8 @@ def resolve_url(url: str, private: Sequence[Network] = ()) -> ResolvedAddress:
     found = sorted(_resolve(host, port), key=lambda address: address.version)  # IPv4 first: more machines can reach it
     for address in found:
         if not _is_allowed(address, private):
-            message = f"{excerpt(host)} is {address}, which is not a public address"
+            # Without the address: a stranger could read the names of a private network from it.
+            message = f"{excerpt(host)} does not have a public address"
             hint = "use a public address, or ask the operator to add its network to FORECASTLE_WEBHOOK_PRIVATE_NETWORKS"
             raise _refusal("private_address", message, hint)
     return ResolvedAddress(host, str(found[0]), port, scheme == "https", path)

@@ -39,6 +39,7 @@ from app.edge.body_budget import BodyBudget
 from app.edge.compression_middleware import CompressionMiddleware
 from app.edge.declared_form import FormCheck, declared_forms
 from app.edge.guard import Credentials, Guard
+from app.edge.host_check import HostCheck, parse_hosts
 from app.edge.problem_json import install, problem_response
 from app.problems import Conflict
 from app.schemas.forecasts import ForecastRequest
@@ -74,7 +75,10 @@ def create_app(settings: Settings) -> FastAPI:
     install(app)
     app.add_exception_handler(Fenced, _fenced)
     app.guard = Guard(
-        FormCheck(CompressionMiddleware(_admission(app, settings), settings.max_body_bytes), declared_forms(app)),
+        HostCheck(
+            FormCheck(CompressionMiddleware(_admission(app, settings), settings.max_body_bytes), declared_forms(app)),
+            parse_hosts(settings.allowed_hosts or ""),
+        ),
         Credentials(partial(_authenticate, service), partial(_attempt, service.database)),
         service.limiter,
         max_body_bytes=settings.max_body_bytes,

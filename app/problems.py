@@ -45,6 +45,10 @@ class BodyTooLarge(ServiceError):
     """The request's body is over the limit."""
 
 
+class UnknownHost(ServiceError):
+    """The request was sent to a name that the service does not have."""
+
+
 class UnsupportedMedia(ServiceError):
     """The route does not read bodies of this Content-Type."""
 
@@ -105,6 +109,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     Forbidden: ProblemType(403, "forbidden", "The API key does not allow this"),
     BodyTooLarge: ProblemType(413, "body_too_large", "The body is too large"),
     UnsupportedMedia: ProblemType(415, "unsupported_media_type", "The body's type is not supported"),
+    UnknownHost: ProblemType(421, "unknown_host", "The service does not have this name"),
     CorruptBundle: ProblemType(500, "corrupt_bundle", "The stored model is damaged"),
     QueueFull: ProblemType(429, "queue_full", "The tenant has as many queued jobs as it may have"),
     QuotaExceeded: ProblemType(403, "quota_exceeded", "The tenant has as much as it may have"),

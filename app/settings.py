@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         None, description="Password of the database, apart from its address; any characters."
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
+    allowed_hosts: str | None = Field(
+        None,
+        description="Names and addresses by which clients may call the service, with commas; any if unset, but only "
+        "`localhost`, `127.0.0.1` and `::1` where it listens on one of these.",
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     log_format: Literal["text", "json"] = Field("text", description="Format of the log lines: text or json.")
     metrics_port: int | None = Field(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import resource
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from app.cli.commands.environment import TENANT, local_principal, open_database,
 from app.cli.commands.port import check_port
 from app.edge.bounded_protocol import ConnectionLimits
 from app.edge.draining_server import DrainingServer
+from app.edge.host_check import OWN_HOSTS, is_loopback
 from app.main import create_app
 from app.settings import KEY_FILE, Settings
 from app.store import datasets, keys, panels, registry
@@ -40,9 +42,11 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     given = {"host": host, "port": port}
-    settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
+    settings = with_own_hosts(read_settings().model_copy(update={k: v for k, v in given.items() if v is not None}))
     configure_logging(settings.log_format)
     check_port(settings.host, settings.port)
+    for risk in risks(settings, os.geteuid()):
+        print_message(f"note: {risk}")
     with report_errors():
         database = open_database(settings)
         key_file = _first_key(settings, database) if worker else None
@@ -52,6 +56,24 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
         return
     with _CompanionProcess(settings, "scheduler"), _CompanionProcess(settings, "worker"):
         server.run()
+
+
+def with_own_hosts(settings: Settings) -> Settings:
+    """Return the settings with the names of this machine as allowed hosts, if no other machine reaches the service."""
+    if settings.allowed_hosts or not is_loopback(settings.host):
+        return settings
+    return settings.model_copy(update={"allowed_hosts": ",".join((settings.host, *OWN_HOSTS))})
+
+
+def risks(settings: Settings, user_id: int) -> list[str]:
+    """Return notes about a start that is open to attacks: as the user root, or on a network without TLS."""
+    found = []
+    if user_id == 0:
+        found.append("the service runs as root: a fault of it would reach the whole machine; run it as another user")
+    if not is_loopback(settings.host):
+        message = f"{settings.host} is served over plain HTTP: keys and data can be read on the way"
+        found.append(f"{message}; put a proxy with TLS in front")
+    return found
 
 
 class _Server(DrainingServer):

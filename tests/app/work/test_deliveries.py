@@ -273,7 +273,7 @@ def test_an_address_that_has_become_private_is_refused_at_the_time_of_sending(
     assert hook.received == []
     refused = row(sqlite, acme)
     assert refused.state == "pending"
-    assert "not a public address" in str(refused.detail)
+    assert "not have a public address" in str(refused.detail)
 
 
 def test_waits_grow_fourfold_to_four_hours() -> None:
