@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from app.store import datasets, firings, jobs, registry, schedules, webhooks
+from app.store import datasets, firings, jobs, keys, registry, schedules, webhooks
 from app.store.db import now
 from app.store.tables import Artifact, Decision, Job
 from tests.app.api.conftest import Caller, House
@@ -28,6 +28,8 @@ def fill(house: House, job: Job, numbers: Iterable[int]) -> None:
     with house.database.write() as session:
         moment = now(session)
         for number in numbers:
+            keys.create_key(session, "acme", f"k{number}", "read")
+            keys.tenant_id(session, f"t{number}")
             datasets.create(session, tenant_id, f"d{number}", "D", new_revision(), "cli")
             revision = datasets.append(session, tenant_id, "sales", number + 1, new_revision(), "cli")
             schedule = schedules.create(session, tenant_id, f"s{number}", PLAN, "cli")
@@ -124,7 +126,8 @@ def test_the_number_of_queries_of_a_list_does_not_depend_on_its_length(house: Ho
     assert len(paths) >= 14
 
     def measured() -> dict[str, tuple[int, int]]:
-        return {path: measure(acme, address) for path, address in paths.items()}
+        askers = {path: house.operator if path.startswith("/v1/tenants") else acme for path in paths}
+        return {path: measure(askers[path], address) for path, address in paths.items()}
 
     fill(house, job, range(2))
     end_as_succeeded(house, job)
