@@ -213,7 +213,7 @@ def test_a_name_with_markup_comes_back_as_json_text_only(shared_house: House) ->
 
 def test_no_path_and_no_name_makes_a_new_time_series(shared_house: House) -> None:
     def metric_names() -> set[str]:
-        lines = shared_house.acme.ask("GET", "/metrics").text.splitlines()
+        lines = shared_house.operator.ask("GET", "/metrics").text.splitlines()
         return {line.rsplit(" ", 1)[0] for line in lines if not line.startswith("#")}
 
     def ask(number: int) -> None:

@@ -281,7 +281,7 @@ def test_without_levels_there_are_no_intervals(acme: Caller) -> None:
 def test_requests_are_counted_by_outcome(house: House, acme: Caller) -> None:
     acme.forecast(dataset={"name": "sales"})
     acme.ask("POST", "/v1/forecasts", json=forecast_request(model="x"))
-    metrics = acme.ask("GET", "/metrics").text
+    metrics = house.operator.ask("GET", "/metrics").text
     assert 'forecastle_forecasts_total{outcome="ok"} 1.0' in metrics
     assert 'forecastle_forecasts_total{outcome="error"} 1.0' in metrics
     assert "forecastle_forecast_series_total 2.0" in metrics

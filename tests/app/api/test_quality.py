@@ -186,7 +186,7 @@ def test_the_metrics_count_what_was_kept_and_say_what_came(watched: House) -> No
 
 
 def metrics(house: House) -> str:
-    return house.acme.ask("GET", "/metrics").text
+    return house.operator.ask("GET", "/metrics").text
 
 
 def test_a_house_that_keeps_nothing_keeps_nothing(sqlite_template: Path, tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_an_error_after_the_first_part_is_the_last_line(
     with pytest.raises(pa.ArrowInvalid):
         received.extend(pa.ipc.open_stream(answer.content).iter_batches_with_custom_metadata())
     assert json.loads(received[-1][1][b"forecastle"])["error"]["code"] == "invalid_input"
-    assert 'forecastle_forecasts_total{outcome="error"} 2.0' in acme.ask("GET", "/metrics").text
+    assert 'forecastle_forecasts_total{outcome="error"} 2.0' in house.operator.ask("GET", "/metrics").text
 
 
 class Crowded:
@@ -244,10 +244,10 @@ def test_a_stream_without_a_free_slot_is_refused(house: House, acme: Caller) -> 
     assert lines(acme)[-1]["done"] is True  # given back
 
 
-def test_streams_are_counted_with_their_series(acme: Caller) -> None:
+def test_streams_are_counted_with_their_series(house: House, acme: Caller) -> None:
     lines(acme, history=many(7), horizon=50)
     acme.ask("POST", PATH, json=forecast_request(model="x"))
-    metrics = acme.ask("GET", "/metrics").text
+    metrics = house.operator.ask("GET", "/metrics").text
     assert 'forecastle_forecasts_total{outcome="ok"} 1.0' in metrics
     assert 'forecastle_forecasts_total{outcome="error"} 1.0' in metrics
     assert "forecastle_forecast_series_total 7.0" in metrics
