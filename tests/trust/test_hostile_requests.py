@@ -172,6 +172,7 @@ def test_no_body_takes_a_field_that_only_answers_have(shared_house: House) -> No
     ours = ["id", "tenant_id", "state", "created_at", "created_by", "role", "artifact_path", "sha256", "rev", "token"]
     tried = 0
     for path, operations in document["paths"].items():
+        caller = shared_house.operator if path.startswith("/v1/tenants") else shared_house.acme
         for method, operation in operations.items():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json")
             if content is None or path.startswith("/v1/datasets"):  # the columns of a table have any name
@@ -181,7 +182,7 @@ def test_no_body_takes_a_field_that_only_answers_have(shared_house: House) -> No
                 for name in ours:
                     assert name not in schema["properties"], (path, name)
                     fields = {name: 1} if kind is None else {"kind": kind, name: 1}
-                    answer = shared_house.acme.ask(method.upper(), IDS.sub("1", path), json=fields).json()
+                    answer = caller.ask(method.upper(), IDS.sub("1", path), json=fields).json()
                     assert answer["status"] == 422, (path, answer)
                     assert any(error["code"] == "extra_forbidden" for error in answer["errors"]), (path, answer)
                     tried += 1
