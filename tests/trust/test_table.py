@@ -27,7 +27,7 @@ def test_every_fault_attack_and_failure_has_a_row() -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_named_test_exists(row: str) -> None:
-    named = re.findall(r"`([^`]+)::([^`]+)`", ROWS[row][3])
+    named = [reference.split("::") for reference in re.findall(r"`([^`]*)`", ROWS[row][3])]
     assert named
     missing = [f"{file}::{name}" for file, name in named if name not in names_of_tests(ROOT / "tests" / file)]
     assert not missing
