@@ -26,6 +26,7 @@ from app.api import (
     jobs,
     metrics,
     models,
+    problems,
     quality,
     schedules,
     streams,
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the service over the database in ``settings``; it connects with the first request."""
     service = create_service(settings)
     work, kept = (forecasts, streams, jobs, job_events, artifacts, attempts), (datasets, models, decisions, quality)
-    rooms = (*work, *kept, deletion, schedules, webhooks, api_keys, tenants, audit_events, health, metrics)
+    rooms = (*work, *kept, deletion, schedules, webhooks, api_keys, tenants, audit_events, problems, health, metrics)
     app = Guarded(
         # Not by include_router, which builds every route again: most of the time that an app took to make.
         routes=[route for room in rooms for route in room.router.routes],

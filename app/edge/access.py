@@ -42,6 +42,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/readyz"): Access.PUBLIC,
     ("GET", "/metrics"): Access.READ,
     ("GET", "/openapi.json"): Access.FORECAST,
+    ("GET", "/problems/{code}"): Access.FORECAST,
     ("POST", "/v1/forecasts"): Access.FORECAST,
     ("POST", "/v1/forecasts/stream"): Access.FORECAST,
     ("GET", "/v1/datasets"): Access.READ,

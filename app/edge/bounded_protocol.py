@@ -44,7 +44,7 @@ class ConnectionLimits:
 
 def refusal(status: HTTPStatus, code: str, detail: str) -> bytes:
     """Return a whole answer that refuses a request in front of the service, and closes the connection."""
-    problem = {"type": f"urn:forecastle:problem:{code}", "title": status.phrase, "status": status.value}
+    problem = {"type": f"/problems/{code}", "title": status.phrase, "status": status.value}
     body = json.dumps({**problem, "detail": detail, "code": code, "errors": [], "errors_total": 0}).encode()
     retry = f"retry-after: {RETRY_AFTER_S}\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"

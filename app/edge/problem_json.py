@@ -100,7 +100,7 @@ def problem_response(error: Exception, request_id: str, instance: str) -> Proble
     """Return the answer to ``error``; an unexpected one shows only the id of the request."""
     problem = problem_of(error)
     body = {
-        "type": f"urn:forecastle:problem:{problem.kind.code}",
+        "type": f"/problems/{problem.kind.code}",
         "title": problem.kind.title,
         "status": problem.kind.status,
         "detail": _short(problem.detail, DETAIL_BYTES),

@@ -25,7 +25,7 @@ def problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(answer.body.decode("ascii"), parse_constant=refuse)
     assert (answer.status, body["status"], body["code"]) == (status, status, code)
     assert answer.headers["content-type"] == "application/problem+json"
-    assert body["type"] == f"urn:forecastle:problem:{code}"
+    assert body["type"] == f"/problems/{code}"
     assert body["title"]
     assert body["detail"]
     assert body["request_id"] == answer.headers["x-request-id"]
