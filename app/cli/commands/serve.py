@@ -45,12 +45,12 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
     settings = with_own_hosts(read_settings().model_copy(update={k: v for k, v in given.items() if v is not None}))
     configure_logging(settings.log_format)
     check_port(settings.host, settings.port)
-    for risk in risks(settings, os.geteuid()):
-        print_message(f"note: {risk}")
     with report_errors():
         database = open_database(settings)
         key_file = _first_key(settings, database) if worker else None
         server = _Server(settings, database, key_file)
+    for risk in risks(settings, os.geteuid()):
+        print_message(f"note: {risk}")
     if not worker:
         server.run()
         return
