@@ -15,6 +15,7 @@ from app.service import Service
 from app.store import firings, jobs, monitoring, quality, webhooks
 from app.store.db import Database, DatabaseUnreachable
 from app.store.monitoring import Champion
+from app.store.stored_quotas import STORED_QUOTAS, limit_of
 from app.telemetry import family, render
 
 router = APIRouter(tags=["health"])
@@ -26,7 +27,7 @@ DAY_S = 86_400.0
 
 @router.get("/metrics", responses=problems(), response_class=Response, summary="Prometheus metrics")
 def metrics(service: CurrentService, caller: Caller) -> Response:
-    """Return metrics of the caller's own models; for a key of the scope ``operator``, those of the service too.
+    """Return metrics of the caller's models and quotas; for a key of the scope ``operator``, those of the service too.
 
     The metrics of the service are those of this process, and those of all processes together, which are read from the
     database: jobs, schedules, webhooks and served forecasts.
@@ -34,7 +35,7 @@ def metrics(service: CurrentService, caller: Caller) -> Response:
     sees_all = includes(caller.scope, "operator")
     with service.database.read() as session:
         shared = list(shared_metrics(service.database, session)) if sees_all else []
-        found = [*shared, *model_metrics(session, caller.tenant_id)]
+        found = [*shared, *model_metrics(session, caller.tenant_id), *quota_metrics(session, caller.tenant_id)]
     content = service.telemetry.render(found) if sees_all else render(found)
     return Response(content, media_type=METRICS_TYPE)
 
@@ -153,6 +154,14 @@ def model_metrics(session: Session, tenant_id: int) -> Iterator[Metric]:
         ),
         ("model", "level"),
     )
+
+
+def quota_metrics(session: Session, tenant_id: int) -> Iterator[Metric]:
+    """Yield the metrics of what a tenant has stored, and of its limits."""
+    used = (((name,), quota.used(session, tenant_id)) for name, quota in STORED_QUOTAS.items())
+    yield family("forecastle_quota_used", "What the caller's tenant has, by quota.", used, ("quota",))
+    limits = (((name,), limit_of(session, tenant_id, name)) for name in STORED_QUOTAS)
+    yield family("forecastle_quota_limit", "The most that it may have, by quota.", limits, ("quota",))
 
 
 MODEL_GAUGES: tuple[tuple[str, str, Callable[[Champion], float | None]], ...] = (

@@ -128,11 +128,13 @@ def test_a_key_sees_the_figures_of_its_own_models_only(house: House) -> None:
     assert found['forecastle_model_realised_coverage{level="80",model="demand"}'] == 0.4
     assert not any("secret" in name for name in found)
     assert not any("demand" in name for name in other)
+    assert [found[f'forecastle_quota_{name}{{quota="max_models"}}'] for name in ("used", "limit")] == [1, 10_000]
     # Sums over all tenants are for those who run the service.
     assert {name.partition("{")[0] for name in other} == {
         "forecastle_champions",
         *(f"forecastle_model_{name}" for name in ("age_seconds", "data_age_seconds", "skill")),
         *(f"forecastle_model_realised_{name}" for name in ("mase", "drift")),
+        *(f"forecastle_quota_{name}" for name in ("used", "limit")),
     }
 
 
