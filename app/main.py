@@ -10,7 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import start_http_server
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import (
     api_keys,
@@ -42,6 +42,7 @@ from app.edge.declared_form import FormCheck, declared_forms
 from app.edge.guard import Credentials, Guard
 from app.edge.host_check import HostCheck, parse_hosts
 from app.edge.problem_json import install, problem_response
+from app.edge.traced_requests import TracedRequests
 from app.problems import Conflict
 from app.schemas.forecasts import ForecastRequest
 from app.service import Service, create_service
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         telemetry=service.telemetry,
     )
+    app.entry = TracedRequests(app.guard, service.traces) if service.traces.is_on else app.guard
     app.state.drain = drain = app.guard.drain
     in_flight = "Requests that are being answered."
     service.telemetry.watch(Figure("forecastle_http_requests_in_flight", in_flight, lambda: len(drain)))
@@ -99,10 +101,11 @@ class Guarded(FastAPI):
     """
 
     guard: Guard
+    entry: ASGIApp  # the guard, or what traces the requests to it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        await self.guard(scope, receive, send)
+        await self.entry(scope, receive, send)
 
 
 def _admission(app: FastAPI, settings: Settings) -> BodyAdmission:

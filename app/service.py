@@ -31,7 +31,7 @@ from app.store import keys, quotas
 from app.store.db import Database, DatabaseDamaged, DatabaseUnreachable
 from app.store.job_watch import JobWatch
 from app.store.schema import find_mismatch
-from app.telemetry import Figure, Telemetry, lines_dropped
+from app.telemetry import Figure, Telemetry, Traces, lines_dropped
 from app.tenant_slots import TenantSlots
 
 FULL = "its disk is full, so nothing can be stored; free space on it"  # it answers what only reads
@@ -50,6 +50,7 @@ class Service:
     models: ModelCache
     aliases: AliasRefresher
     telemetry: Telemetry
+    traces: Traces
     watch: JobWatch
     stream_slots: TenantSlots
     writes: FairThreads  # requests that write
@@ -64,6 +65,7 @@ class Service:
         """Answer waiting requests, end the threads, and close the database connections."""
         self.watch.stop()
         self.forecasting.close()
+        self.traces.close()
         self.key_use.close()
         self.quotas.close()
         self.database.dispose()
@@ -83,7 +85,10 @@ def create_service(settings: Settings) -> Service:
     reader = PanelReader(database, panels, settings.max_rows)
     batcher = Batcher(settings.max_waiting, telemetry)
     session_cache = SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry)
+    traces = Traces(settings.traces_url, "api")
     telemetry.watch(*figures(models, resolver.aliases, log), *_queue_figures(database, batcher, panels))
+    dropped = "Spans dropped because the collector did not take them."
+    telemetry.watch(Figure("forecastle_spans_dropped_total", dropped, lambda: traces.dropped))
     forecasting = Forecasting(
         settings=settings,
         resolver=resolver,
@@ -103,6 +108,7 @@ def create_service(settings: Settings) -> Service:
         models=models,
         aliases=resolver.aliases,
         telemetry=telemetry,
+        traces=traces,
         watch=JobWatch(
             database, TenantSlots(settings.max_watchers, settings.max_watchers_per_tenant, "watchers of jobs")
         ),

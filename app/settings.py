@@ -95,6 +95,9 @@ class Settings(BaseSettings):
         "`localhost`, `127.0.0.1` and `::1` where it listens on one of these.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    traces_url: str | None = Field(
+        None, description="Address of an OpenTelemetry collector, OTLP over HTTP, for traces; none if unset."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Format of the log lines: text or json.")
     metrics_port: int | None = Field(
         None,

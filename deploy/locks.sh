@@ -10,8 +10,8 @@ lock() {
     "${UV:-uv}" pip compile "$@" --quiet --universal --python-version 3.11 --generate-hashes --constraints constraints.txt \
         --no-header --no-annotate --no-strip-extras --output-file "$file"
 }
-lock cpu pyproject.toml --extra cpu --extra worker
-lock gpu pyproject.toml --extra gpu --extra worker
+lock cpu pyproject.toml --extra cpu --extra worker --extra otel
+lock gpu pyproject.toml --extra gpu --extra worker --extra otel
 lock ray pyproject.toml --extra ray
 lock dev pyproject.toml --extra cpu --extra worker --extra ray --extra jax --extra dev
 printf 'cyclonedx-bom\nuv\n' | lock build -

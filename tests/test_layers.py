@@ -74,6 +74,7 @@ FORBIDDEN_ARGUMENTS = {("allow_pickle", True), ("safe_mode", False)}
 HARMLESS = {
     ("app/main.py", "importlib.metadata"),
     ("app/service.py", "importlib.metadata"),
+    ("app/telemetry/tracing.py", "importlib.metadata"),
     ("app/store/backups/dump.py", "importlib.metadata"),
     ("app/work/training_run.py", "importlib.metadata"),
     ("app/cli/grammar.py", "importlib"),

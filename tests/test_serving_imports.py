@@ -37,6 +37,7 @@ print(json.dumps({"status": answer.status_code, "mean": answer.json()["forecasts
 
 HEAVY = {
     *("tensorflow", "keras", "pandas", "pyarrow", "torch", "jax", "alembic", "sklearn", "scipy", "matplotlib"),
+    *("opentelemetry.sdk", "requests"),  # traces are off
     *("onnx", "google.protobuf", "ml_dtypes"),  # 8 MB: graphs are written without
     *("numpy.random", "sqlalchemy.dialects.postgresql", "psycopg", "holidays", "statsforecast"),
 }

@@ -1,6 +1,7 @@
 """Use cases of the job queue: plan the job that a request describes, and queue it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,7 @@ from app.store import checkpoints, jobs
 from app.store.db import Database
 from app.store.jobs import NewJob
 from app.store.stored_quotas import lock_tenant
+from app.telemetry import TRACEPARENT
 
 
 def plan_job(database: Database, settings: Settings, principal: Principal, request: JobRequest) -> NewJob:
@@ -47,7 +49,7 @@ def submit_job(
     Raises:
         NotFound, SpecError, InputError, QuotaExceeded: as ``plan_job``.
     """
-    new = plan_job(database, settings, principal, request)
+    new = replace(plan_job(database, settings, principal, request), traceparent=TRACEPARENT.get())
     with database.write() as session:
         lock_tenant(session, new.tenant_id)
         jobs.check_room(session, new.tenant_id, max(1, len(new.children)), limits_of(settings))
@@ -74,7 +76,7 @@ def submit_import(
     with database.read() as session:
         context = PlanContext(session, settings, principal, bundle_import.KIND.name)
         context.check_room(1)
-        new = bundle_import.plan(context, upload)
+        new = replace(bundle_import.plan(context, upload), traceparent=TRACEPARENT.get())
     with database.write() as session:
         lock_tenant(session, new.tenant_id)
         jobs.check_room(session, new.tenant_id, 1, limits_of(settings))

@@ -1,6 +1,7 @@
 """A child process that runs one job after another: ``python -m app.work.local_child PIPE``.
 
-Each line on standard input names a job, as TENANT JOB TOKEN; the process writes each job's exit status to PIPE. Its
+Each line on standard input names a job, as TENANT JOB TOKEN KIND, with the ``traceparent`` of the span that it belongs
+to, if there is one; the process writes each job's exit status to PIPE. Its
 dispatcher holds the other end of standard input, and the process ends when that closes.
 """
 
@@ -19,7 +20,7 @@ from app.planning.job_kind import limits_of
 from app.settings import Settings
 from app.store import tasks
 from app.store.db import Database
-from app.telemetry import configure_logging
+from app.telemetry import Traces, configure_logging
 from app.work.job_context import DatabaseJobContext, JobFunction
 from app.work.job_functions import load_job_functions
 from app.work.processes import hold_stderr
@@ -80,6 +81,7 @@ def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = l
         functions = load()
     gc.freeze()  # without it, the collection after each job would search the libraries, which takes 0.3 s
     database = Database(settings.url, quotas=settings.quotas)
+    traces = Traces(settings.traces_url, "job")
 
     def open_context(tenant_id: int, job_id: str, token: int) -> DatabaseJobContext:
         with database.read() as session:
@@ -87,12 +89,16 @@ def main(arguments: list[str], load: Callable[[], Mapping[str, JobFunction]] = l
         return DatabaseJobContext(database, task, limits=limits_of(settings))
 
     while (line := lines.next()) is not None:
-        tenant_id, job_id, token = line.split()
-        status = run_attempt(job_id, lambda: open_context(int(tenant_id), job_id, int(token)), functions)  # noqa: B023
+        tenant_id, job_id, token, kind, *parent = line.split()
+        with traces.span(f"job {kind}", "consumer", parent[0] if parent else None) as attributes:
+            status = run_attempt(job_id, lambda: open_context(int(tenant_id), job_id, int(token)), functions)  # noqa: B023
+            attributes |= {"forecastle.job": job_id, "forecastle.token": int(token), "forecastle.exit": status.name}
         gc.collect()
         if status not in WARM_AFTER or resident_bytes() > settings.warm_bytes:
+            traces.close()
             return status
         os.write(pipe, b"%d\n" % status)
+    traces.close()
     return ExitStatus.DONE
 
 

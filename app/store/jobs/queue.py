@@ -29,6 +29,7 @@ class NewJob:
     the job occupies while it runs. ``run_at``: earliest start. ``deadline_s``: seconds after which an unfinished job
     fails. ``dedup``: a tenant has at most one job of the same text. ``children``: jobs of a parent, which no worker
     claims itself. ``children_at_once``: greatest number of them in the queue or running.
+    ``traceparent``: span of the request that asks for the job.
     """
 
     tenant_id: int
@@ -47,6 +48,7 @@ class NewJob:
     parent_id: str | None = None
     label: JsonObject | None = None
     children_at_once: int | None = None
+    traceparent: str | None = None
     children: tuple["NewJob", ...] = ()
 
 
@@ -113,7 +115,8 @@ def enqueue_family(session: Session, parent: NewJob, children: Sequence[NewJob])
         datasets.revision_by_id(session, parent.tenant_id, revision_id)
     moment, at_once = job.created_at, parent.children_at_once or len(children)
     job.state, job.started_at, job.children_total = "running", moment, len(children)
-    rows = [Job(**{**_values(child, moment), "parent_id": job.id}) for child in children]
+    own = {"parent_id": job.id, "traceparent": parent.traceparent}
+    rows = [Job(**{**_values(child, moment), **own}) for child in children]
     for row in rows[at_once:]:
         row.place = None
     session.add_all(rows)

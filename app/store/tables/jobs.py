@@ -20,6 +20,7 @@ class Job(Owned, Base):
     ``dedup``: a tenant has at most one job of the same text. A parent has ``children_total`` > 0: no worker claims it,
     and it ends with its last child. ``holder`` describes the process that runs the job. ``model`` and ``revision_id``
     are NULL if the job is about no model or reads no stored data.
+    ``traceparent`` names the span of the request that queued the job.
     Of a deleted job the payload, result and error are empty; no list has it.
     ``version_id``, ``parent_id`` and ``schedule_id`` have no foreign keys: SQLite could not add them to a table that
     others point to.
@@ -73,6 +74,7 @@ class Job(Owned, Base):
     children_at_once: Mapped[int | None]
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[str | None]
+    traceparent: Mapped[str | None]
 
 
 class JobAttempt(Base):

@@ -49,7 +49,7 @@ class LocalExecutor:
 
     def start(self, job: Job, secret: str) -> Handle:
         handle = f"{job.id}-{job.token}"
-        line = f"{job.tenant_id} {job.id} {job.token}\n".encode()
+        line = f"{job.tenant_id} {job.id} {job.token} {job.kind} {job.traceparent or ''}\n".encode()
         for child in [child for child in self._children if child.handle is None]:
             if self._send(child, handle, line):
                 return handle

@@ -24,7 +24,7 @@ ECHO = """
 import os, sys, time
 pipe = int(sys.argv[1])
 for line in sys.stdin:
-    tenant, job, token = line.split()
+    tenant, job, *_ = line.split()
     if job == "crash":
         sys.exit(3)
     if job == "killed":
