@@ -31,6 +31,7 @@ from app.api import (
     schedules,
     streams,
     tenants,
+    usage,
     webhooks,
 )
 from app.api.http.raw_routes import FastPath, definitions
@@ -61,7 +62,20 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the service over the database in ``settings``; it connects with the first request."""
     service = create_service(settings)
     work, kept = (forecasts, streams, jobs, job_events, artifacts, attempts), (datasets, models, decisions, quality)
-    rooms = (*work, *kept, deletion, schedules, webhooks, api_keys, tenants, audit_events, problems, health, metrics)
+    rooms = (
+        *work,
+        *kept,
+        deletion,
+        schedules,
+        webhooks,
+        api_keys,
+        tenants,
+        usage,
+        audit_events,
+        problems,
+        health,
+        metrics,
+    )
     app = Guarded(
         # Not by include_router, which builds every route again: most of the time that an app took to make.
         routes=[route for room in rooms for route in room.router.routes],

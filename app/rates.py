@@ -7,7 +7,7 @@ Each rate is a token bucket in the memory of the process, kept as one number: th
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Literal, NamedTuple, NoReturn
 
@@ -80,8 +80,13 @@ class RateLimiter:
     ``policies`` returns those of a tenant, none if its use is not limited.
     """
 
-    def __init__(self, policies: Callable[[int], RatePolicies], clock: Callable[[], float] = time.monotonic) -> None:
-        self._policies, self._clock = policies, clock
+    def __init__(
+        self,
+        policies: Callable[[int], RatePolicies],
+        clock: Callable[[], float] = time.monotonic,
+        taken: Callable[[int, Amounts], None] = lambda tenant_id, amounts: None,
+    ) -> None:
+        self._policies, self._clock, self._taken = policies, clock, taken
         self._full_at_s: dict[Bucket, float] = {}
         self._lock = threading.Lock()
 
@@ -92,9 +97,11 @@ class RateLimiter:
             RateExceeded: a bucket has less; with the seconds after which it has enough.
             InputError: an amount is larger than a bucket, so that no waiting helps.
         """
-        policies = self._policies(sender.tenant_id).items
-        if not policies:
-            return
+        if policies := self._policies(sender.tenant_id).items:
+            self._take(policies, sender, amounts)
+        self._taken(sender.tenant_id, amounts)
+
+    def _take(self, policies: Sequence[RatePolicy], sender: Principal, amounts: Amounts) -> None:
         with self._lock:
             now_s, taken = self._clock(), dict[Bucket, float]()
             for policy in policies:

@@ -25,9 +25,10 @@ from app.serving.panel_cache import PanelCache
 from app.serving.quota_book import QuotaBook
 from app.serving.session_cache import SessionCache
 from app.serving.shadows import ShadowForecaster
+from app.serving.usage_meter import UsageMeter
 from app.serving.version_resolver import Resolver
 from app.settings import Settings
-from app.store import keys, quotas
+from app.store import keys, quotas, usage
 from app.store.db import Database, DatabaseDamaged, DatabaseUnreachable
 from app.store.job_watch import JobWatch
 from app.store.schema import find_mismatch
@@ -60,6 +61,7 @@ class Service:
     key_use: KeyUse
     quotas: QuotaBook
     limiter: RateLimiter
+    meter: UsageMeter
 
     def close(self) -> None:
         """Answer waiting requests, end the threads, and close the database connections."""
@@ -68,12 +70,14 @@ class Service:
         self.traces.close()
         self.key_use.close()
         self.quotas.close()
+        self.meter.close()
         self.database.dispose()
 
 
 def create_service(settings: Settings) -> Service:
     """Return the parts of the service, for the API and for the command line."""
     database, telemetry = Database(settings.url, quotas=settings.quotas), Telemetry(version("forecastle"))
+    meter = UsageMeter(partial(_record_usage, database))
     book = QuotaBook(settings.rates, partial(_overrides, database))
     device = device_for(settings.engine, settings.device, settings.threads)
     store = ForecastStore(database)
@@ -119,13 +123,19 @@ def create_service(settings: Settings) -> Service:
         database_state=CachedCheck(lambda: _database_state(database), late="it does not answer"),
         key_use=KeyUse(lambda used: _record_key_use(database, used)),
         quotas=book,
-        limiter=RateLimiter(book.policies),
+        limiter=RateLimiter(book.policies, taken=meter.add),
+        meter=meter,
     )
 
 
 def _record_key_use(database: Database, used: Mapping[str, datetime]) -> None:
     with database.write() as session:
         keys.record_use(session, used)
+
+
+def _record_usage(database: Database, used: Mapping[int, Mapping[str, float]]) -> None:
+    with database.write() as session:
+        usage.record(session, used)
 
 
 def _overrides(database: Database) -> Mapping[int, Mapping[str, str]]:

@@ -91,6 +91,19 @@ def scheduler(
 
 
 @cli.command()
+def usage(
+    tenant: Annotated[str, typer.Option(help="Name of the tenant.")] = "default",
+    days: Annotated[int, typer.Option(min=1, max=400, help="Days, the last of them today.")] = 30,
+    output: Annotated[Format, typer.Option("--format", help="Output format of the list.")] = Format.CSV,
+) -> None:
+    """Show the use of the service by a tenant: requests, forecasts, seconds of jobs and stored bytes of each day.
+
+    Example: forecastle usage --tenant acme --days 7
+    """
+    command("usage").show(tenant, days, output.value)
+
+
+@cli.command()
 def migrate() -> None:
     """Bring the database to the schema of this version; without effect if it has that schema.
 

@@ -88,6 +88,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/v1/schedules/{name}/resume"): Access.WRITE,
     ("POST", "/v1/schedules/{name}/run"): Access.WRITE,
     ("GET", "/v1/schedules/{name}/firings"): Access.READ,
+    ("GET", "/v1/usage"): Access.READ,
     ("GET", "/v1/webhooks"): Access.READ,
     ("POST", "/v1/webhooks"): Access.WRITE,
     ("GET", "/v1/webhooks/{name}"): Access.READ,

@@ -3,6 +3,7 @@
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.store import usage
 from app.store.db import now
 from app.store.jobs.rows import get
 from app.store.tables import Job, JobAttempt
@@ -24,13 +25,18 @@ def begin(session: Session, job: Job, waited_s: float) -> None:
 
 
 def close(session: Session, job: Job, outcome: str, message: str | None = None) -> None:
-    """End the attempt under the job's token; do nothing if none is running.
+    """End the attempt under the job's token, if it is running, and add its seconds to the use of the tenant.
 
     ``outcome``: succeeded, cancelled, released (the worker was stopped), lost (the worker sent no heartbeat), or the
     class of the error: job, infrastructure, oom, timeout.
     """
     matches = (JobAttempt.job_id == job.id) & (JobAttempt.token == job.token) & JobAttempt.ended_at.is_(None)
-    session.execute(update(JobAttempt).where(matches).values(ended_at=now(session), outcome=outcome, message=message))
+    ended_at = now(session)
+    end = update(JobAttempt).where(matches).values(ended_at=ended_at, outcome=outcome, message=message)
+    started_at = session.scalars(end.returning(JobAttempt.started_at)).one_or_none()
+    if started_at is not None:
+        seconds = max(0.0, (ended_at - started_at).total_seconds())
+        usage.add(session, job.tenant_id, ended_at.date(), {"job_s": seconds})
 
 
 def mark_fenced(session: Session, job_id: str, token: int) -> None:

@@ -18,6 +18,7 @@ from app.store.tables.quality import AdaptedIntervals, Realised, ServedForecast
 from app.store.tables.quotas import Quota
 from app.store.tables.registry import Alias, AliasMove, Model, Origin, Version
 from app.store.tables.schedules import Decision, Delivery, Firing, Heartbeat, Schedule, Webhook
+from app.store.tables.usage import UsageDay
 
 __all__ = [
     "AdaptedIntervals",
@@ -51,6 +52,7 @@ __all__ = [
     "ServedForecast",
     "State",
     "Tenant",
+    "UsageDay",
     "Version",
     "Webhook",
 ]

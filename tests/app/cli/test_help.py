@@ -26,6 +26,7 @@ COMMANDS = [
     ["keys", "list"],
     ["keys", "rotate"],
     ["keys", "revoke"],
+    ["usage"],
     ["quotas", "set"],
     ["quotas", "reset"],
     ["quotas", "list"],
