@@ -14,6 +14,7 @@ from app.edge.access import SCOPE_OF, Access, Route, find_route, unlisted_access
 from app.edge.drain import Drain
 from app.edge.exchange import Exchange
 from app.edge.key_cache import KeyCache
+from app.edge.peer_pace import PeerPace
 from app.edge.problem_json import drop_frames, log_fields, problem_response
 from app.principal import REQUEST_ID, Principal, includes
 from app.problems import Forbidden, TenantSuspended, Unauthorized, Unavailable, problem_type
@@ -23,6 +24,8 @@ from app.telemetry import OTHER, Answered, RequestLog, Telemetry
 logger = logging.getLogger(__name__)
 
 KEY_ID = re.compile(r"fc_([a-z0-9]{8})_")  # the public part of a key
+# Between two requests of one address beyond a burst: of probes, and of requests without a valid key.
+PROBE_GAP_S, STRANGER_GAP_S, BURST = 0.001, 0.002, 20
 MAX_KEY_LENGTH = 256
 MAX_TOKEN_DIGITS = 9  # of a fencing token
 
@@ -63,6 +66,7 @@ class Guard:
         self.log = RequestLog(logger)
         self.clock = clock
         self.drain = Drain()
+        self.probes, self.strangers = PeerPace(PROBE_GAP_S, BURST), PeerPace(STRANGER_GAP_S, BURST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection.
@@ -89,7 +93,7 @@ class Guard:
         # A copy: the server shares one state between all requests.
         state: dict[str, Any] = {**scope.get("state", {}), "request_id": exchange.request_id}
         try:
-            principal = await self._principal(route, scope["path"], exchange.headers)
+            principal = await self._principal(route, scope, exchange.headers)
             if principal is not None:
                 access = unlisted_access(method, scope["path"]) if route is None else route.access
                 check_scope(access, principal)
@@ -115,19 +119,20 @@ class Guard:
                 sender = sender_fields(scope, principal, exchange.headers)
                 self.log.add(Answered(method, template, exchange.status, exchange.request_id, seconds, sender))
 
-    async def _principal(self, route: Route | None, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
+    async def _principal(self, route: Route | None, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
         """Return the sender of the request, None on a public route.
 
         Raises:
-            Unauthorized: no valid key, or no valid secret of the attempt in ``path``.
+            Unauthorized: no valid key, or no valid secret of the attempt in the path.
             TenantSuspended: the tenant of the key is suspended.
         """
-        access = None if route is None else route.access
+        access, peer = None if route is None else route.access, peer_of(scope)
         if access is Access.PUBLIC:
+            await self.probes.wait(peer)
             return None
         key, principal = presented_key(headers), None
         if access is Access.ATTEMPT:
-            job_id, token = path.split("/")[4:6]
+            job_id, token = scope["path"].split("/")[4:6]
             if key is not None and token.isdecimal() and len(token) <= MAX_TOKEN_DIGITS:
                 # Not cached: the attempt may have lost its job this very moment.
                 principal = await self.keys.run(self.attempts, job_id, int(token), key)
@@ -136,8 +141,11 @@ class Guard:
                     "Send the secret of an attempt that has its job as 'Authorization: Bearer <secret>'."
                 )
             return principal
-        if key is not None:
-            principal = self.keys.find(key) or await self.keys.look_up(key)
+        principal = None if key is None else self.keys.find(key)
+        if principal is None:
+            if key is None or not self.keys.knows(key):
+                await self.strangers.wait(peer)
+            principal = None if key is None else await self.keys.look_up(key)
         if principal is None:
             raise Unauthorized("Send a valid API key as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.")
         if principal.is_suspended:
@@ -179,6 +187,12 @@ def check_scope(access: Access, principal: Principal) -> None:
         raise Forbidden(f"This needs a key with the scope '{needed}'; the key sent has the scope '{principal.scope}'.")
 
 
+def peer_of(scope: Scope) -> str:
+    """Return the address of the client, an empty text if the server does not know it."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
 def sender_fields(scope: Scope, principal: Principal | None, headers: Mapping[bytes, bytes]) -> dict[str, str | int]:
     """Return the sender of a request as fields of a log line: tenant and key if they are known, and the peer's address.
 
@@ -189,8 +203,8 @@ def sender_fields(scope: Scope, principal: Principal | None, headers: Mapping[by
         fields = {"tenant": principal.tenant_id, "key": principal.key_id}
     elif (presented := KEY_ID.match(presented_key(headers) or "")) is not None:
         fields = {"key": presented[1]}
-    if client := scope.get("client"):
-        fields["peer"] = client[0]
+    if peer := peer_of(scope):
+        fields["peer"] = peer
     return fields
 
 

@@ -67,6 +67,10 @@ class KeyCache:
             self._begin(digest, key)
         return known.principal
 
+    def knows(self, key: str) -> bool:
+        """Return whether ``key`` was valid when it was last looked up, however long ago."""
+        return hashlib.sha256(key.encode()).digest() in self._known
+
     async def look_up(self, key: str) -> Principal | None:
         """Read the owner of ``key`` from the database and return it, None if there is none.
 

@@ -11,7 +11,7 @@ import pytest
 from app.edge.access import ACCESS, SCOPE_OF, Access
 from app.edge.key_cache import MAX_CACHED_KEYS, KeyCache
 from app.principal import SCOPES, Scope
-from app.problems import Unavailable
+from app.problems import TooManyRequests, Unavailable
 from app.rates import policies_of
 from app.telemetry import LineFormatter
 
@@ -436,3 +436,35 @@ def test_every_answer_to_a_limited_key_shows_its_rates_and_the_others_show_none(
 def test_the_reports_of_attempts_at_jobs_are_not_limited() -> None:
     wire = guarded(toy_app(), policies=policies_of({"tenant_requests": "1/d"}))
     assert [wire.ask("POST", ATTEMPT, key=ATTEMPT_SECRET).status for _ in range(3)] == [200] * 3
+
+
+class CountedTurns:
+    """A pace that counts its turns; those of a flood never come."""
+
+    def __init__(self) -> None:
+        self.peers: list[str] = []
+
+    async def wait(self, peer: str) -> None:
+        self.peers.append(peer)
+        if len(self.peers) > 3:
+            raise TooManyRequests("too many requests without a valid key come from your address")
+
+
+def test_a_flood_without_valid_keys_is_refused_and_valid_keys_of_the_same_address_are_not() -> None:
+    wire = guarded(toy_app())
+    wire.app.strangers = turns = CountedTurns()
+    assert wire.ask("GET", "/v1/jobs", key=READ_KEY).status == 200  # seen for the first time, it takes a turn
+    statuses = [wire.ask("GET", "/v1/jobs", **sent).status for sent in ({}, {"key": "bad"}, {"key": "bad"}, {})]
+    assert statuses == [401, 401, 429, 429]
+    wire.clock.now_s += 60
+    assert wire.ask("GET", "/v1/jobs", key=READ_KEY).status == 200  # too old for the cache, and known all the same
+    assert turns.peers == ["10.0.0.9"] * 5
+    assert wire.keys.asked == 3  # none for those that were refused
+
+
+def test_probes_have_a_pace_of_their_own() -> None:
+    wire = guarded(toy_app())
+    wire.app.strangers, wire.app.probes = CountedTurns(), CountedTurns()
+    assert [wire.ask("GET", "/livez").status for _ in range(4)] == [200, 200, 200, 429]
+    assert wire.ask("GET", "/v1/jobs", key=READ_KEY).status == 200
+    assert len(wire.app.strangers.peers) == 1
