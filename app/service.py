@@ -88,7 +88,9 @@ def create_service(settings: Settings) -> Service:
     panels = PanelCache(settings.data_cache_bytes)
     reader = PanelReader(database, panels, settings.max_rows)
     batcher = Batcher(settings.max_waiting, telemetry)
-    session_cache = SessionCache(settings.session_bytes, settings.session_ttl_s, telemetry)
+    session_cache = SessionCache(
+        settings.session_bytes, settings.session_ttl_s, telemetry, max_each=settings.max_sessions
+    )
     traces = Traces(settings.traces_url, "api")
     telemetry.watch(*figures(models, resolver.aliases, log), *_queue_figures(database, batcher, panels))
     dropped = "Spans dropped because the collector did not take them."

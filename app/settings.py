@@ -145,6 +145,7 @@ class Settings(BaseSettings):
     data_cache_bytes: int = Field(64 * 1024**2, ge=0, description="Bytes of stored data sets kept in memory.")
     session_bytes: int = Field(64 * 1024**2, ge=1024**2, description="Bytes of sessions kept in memory.")
     session_ttl_s: float = Field(3_600.0, ge=1, le=604_800, description="Seconds that a session is kept unused.")
+    max_sessions: int = Field(10_000, ge=0, description="Sessions of one tenant in one process.")
     forecast_log_share: float = Field(
         0.1, ge=0, le=1, description="Share of forecasts of stored data that are logged and later scored."
     )

@@ -35,7 +35,7 @@ MAX_REASON_LENGTH = 100
 @router.post(
     "/v1/forecasts",
     response_model=ForecastAnswer,
-    responses={200: {"content": ARROW_ANSWER}, **problems(404, 406, 409, 415, 429, 500, 503, 504)},
+    responses={200: {"content": ARROW_ANSWER}, **problems(403, 404, 406, 409, 415, 429, 500, 503, 504)},
     openapi_extra={**body_schema(ForecastRequest, **ARROW_BODY), "parameters": query_parameters()},
     summary="Forecast series",
 )

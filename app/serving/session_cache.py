@@ -13,7 +13,7 @@ from itertools import takewhile
 from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
-from app.problems import Conflict
+from app.problems import Conflict, QuotaExceeded
 from app.serving.lru import LRU
 from models.data.concat import with_future
 from models.data.panel import Panel
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 MAX_TRIES = 3
 SWEEP_S = 1.0
+MAX_EACH = 10_000  # sessions of one tenant
 ENTRY_BYTES = 1_000  # of a key, an entry and their places in the tables
 
 
@@ -148,9 +149,15 @@ class SessionCache:
     """
 
     def __init__(
-        self, budget_bytes: int, ttl_s: float, metrics: SessionMetrics, clock: Callable[[], float] = time.monotonic
+        self,
+        budget_bytes: int,
+        ttl_s: float,
+        metrics: SessionMetrics,
+        clock: Callable[[], float] = time.monotonic,
+        max_each: int = MAX_EACH,
     ) -> None:
         self._budget_bytes, self._ttl_s, self._metrics, self._clock = budget_bytes, ttl_s, metrics, clock
+        self._max_each = max_each
         self._tenants: dict[int, LRU[SessionKey, _Entry]] = {}
         self._count = self._size_bytes = 0  # of all tenants together
         self._lock = threading.Lock()
@@ -174,6 +181,7 @@ class SessionCache:
         Raises:
             Conflict: another request updated the session before each of the three calls.
             InputError: the name is not valid, or the session alone would fill the memory.
+            QuotaExceeded: the tenant has as many sessions as it may have.
             Exception: ``change`` raised it; the saved session is as it was.
         """
         if not is_valid_id(key.name):
@@ -199,18 +207,27 @@ class SessionCache:
             current = self._current(key)
             if current is not None and current.saved is not before:
                 return False
+            self._sweep()
+            if current is None:
+                self._check_quota(key.tenant_id)
             own = self._tenants.setdefault(key.tenant_id, LRU(inf, lambda entry: entry.size_bytes))
             count, size_before = len(own), own.size
             own.put(key, _Entry(after, size_bytes, self._clock()))
             self._count += len(own) - count
             self._size_bytes += own.size - size_before
-            self._sweep()
             while self._size_bytes > self._budget_bytes:  # never by dropping the session that was just saved
                 others = [tenant for tenant, own in self._tenants.items() if key not in own or len(own) > 1]
                 largest = max(others, key=lambda tenant: self._tenants[tenant].size)
                 self._drop(next(iter(self._tenants[largest].items()))[0], "evicted")
             self._metrics.sessions_kept(self._count, self._size_bytes)
         return True
+
+    def _check_quota(self, tenant_id: int) -> None:
+        count = len(self._tenants.get(tenant_id, ()))
+        if count >= self._max_each:
+            message = f"your tenant has {count} sessions, and {self._max_each} are allowed"
+            hint = f"continue one of them; one that is unused for {self._ttl_s:g} s ends"
+            raise QuotaExceeded.of("max_sessions", message, hint, field="session")
 
     def _current(self, key: SessionKey) -> _Entry | None:
         """Return the entry of ``key``, after dropping an expired one."""

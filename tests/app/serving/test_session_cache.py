@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.problems import Conflict
+from app.problems import Conflict, QuotaExceeded
 from app.serving.session_cache import (
     ENTRY_BYTES,
     DatasetRows,
@@ -386,3 +386,19 @@ def test_the_saved_session_is_the_same_object_and_is_never_modified() -> None:
     assert sessions.find(KEY) is before
     assert predict_from(before) == predicted
     assert predict_from(SavedSession(later)) == whole(9)
+
+
+def test_a_tenant_has_a_most_of_sessions_and_an_expired_one_makes_room() -> None:
+    clock = Clock()
+    sessions = SessionCache(20 * SIZE_BYTES, 60.0, RecordedMetrics(), clock, max_each=2)
+    first, second, third = (SessionKey(7, "demand@champion", name) for name in "abc")
+    post(sessions, first, points(0, 8))
+    clock.now_s = 30.0
+    post(sessions, second, points(0, 8))
+    with pytest.raises(QuotaExceeded, match="your tenant has 2 sessions, and 2 are allowed"):
+        post(sessions, third, points(0, 8))
+    assert sessions.find(third) is None
+    post(sessions, second, points(8, 9))  # goes on
+    post(sessions, SessionKey(8, "demand@champion", "a"), points(0, 8))  # each tenant has its own
+    clock.now_s = 61.0  # the first has expired
+    post(sessions, third, points(0, 8))
