@@ -295,32 +295,29 @@ with open_house(folder / "template.db", folder) as house:
 
 def test_a_table_format(source: Source) -> None:
     source.add(
-        "app/formats/tab_separated.py",
-        '''"""Reader of tab-separated tables."""
+        "app/tables/fixed_width_table.py",
+        '''"""Reader of tables with blanks between the columns."""
 
-from app.formats.csv_json import panel_from_csv
+from app.tables.csv_table import table_from_csv
 
 
-def panel_from_tsv(data, freq, max_rows):
-    return panel_from_csv(data.replace(b"\\t", b","), freq, max_rows)
+def table_from_blanks(data, max_rows, options, texts):
+    return table_from_csv(data.replace(b" ", b","), max_rows, texts)
 ''',
     )
-    source.insert(
-        "app/formats/media_types.py", after="MEDIA_TYPES = {\n", text='    ".tsv": "text/tab-separated-values",\n'
-    )
-    readers = "app/formats/readers.py"
-    source.insert(readers, after="from app.formats.parquet import panel_from_parquet\n", text=TSV_IMPORT)
-    source.insert(readers, after="READERS = {\n", text='    MEDIA_TYPES[".tsv"]: panel_from_tsv,\n')
+    source.insert("app/formats/media_types.py", after="MEDIA_TYPES = {\n", text='    ".txt": "text/x-blanks",\n')
+    readers = "app/tables/readers.py"
+    blanks = "from app.tables.fixed_width_table import table_from_blanks\n"
+    source.insert(readers, after="from app.tables.excel_table import table_from_excel\n", text=blanks)
+    after = "READERS: dict[str, Reader] = {\n"
+    source.insert(readers, after=after, text='    MEDIA_TYPES[".txt"]: table_from_blanks,\n')
     printed = source.run("""
 from pathlib import Path
-from app.formats import read_file
-Path("a.tsv").write_text("unique_id\\tds\\ty\\na\\t2026-01-01\\t1\\na\\t2026-01-02\\t2\\n")
-print(read_file(Path("a.tsv"), "D", 10).y.tolist())
+from app.tables import TableOptions, read_file
+Path("a.txt").write_text("unique_id ds y\\na 2026-01-01 1\\na 2026-01-02 2\\n")
+print(read_file(Path("a.txt"), TableOptions(freq="D"), 10).panel.y.tolist())
 """)
     assert printed == "[1.0, 2.0]"
-
-
-TSV_IMPORT = "from app.formats.tab_separated import panel_from_tsv\n"
 
 
 def test_a_covariate_role(source: Source) -> None:

@@ -1,22 +1,22 @@
 """/v1/datasets: stored series; each write is a new immutable revision."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.api.http.idempotency import Idempotency, SaveAnswer, save_nothing
 from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.raw_body import RawBody
 from app.api.http.services import Caller, CurrentService, PathName, principal_of, problems, service_of
-from app.formats import MEDIA_TYPES, read_panel
-from app.schemas.base import NAME, Page
-from app.schemas.datasets import RevisionAnswer
+from app.api.http.table_query import NewDatasetQuery, TableQuery
+from app.formats import MEDIA_TYPES
+from app.schemas.base import Page
+from app.schemas.datasets import ReadingAnswer, RevisionAnswer
 from app.service import Service
 from app.store import datasets, panels
 from app.store.tables import Dataset, Revision
-from models.data.panel import Panel
+from app.tables import Before, TablePanel, TableReading, read_table
 from models.errors import InputError
 
 router = APIRouter(tags=["datasets"])
@@ -49,44 +49,42 @@ _BODY = {
         "required": True,
         "content": {
             MEDIA_TYPES[".csv"]: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
-            MEDIA_TYPES[".parquet"]: {"schema": {"type": "string", "format": "binary"}},
-            MEDIA_TYPES[".arrows"]: {"schema": {"type": "string", "format": "binary"}},
+            **{
+                MEDIA_TYPES[extension]: {"schema": {"type": "string", "format": "binary"}}
+                for extension in (".tsv", ".ndjson", ".parquet", ".arrows", ".arrow", ".xlsx")
+            },
             MEDIA_TYPES[".json"]: {"schema": _TABLE, "example": _JSON_EXAMPLE},
         },
     }
 }
-
-Freq = Annotated[
-    str | None, Query(max_length=20, description="Such as h, 15min, D, MS; read off the data if left out.")
-]
 
 
 @router.post(
     "/v1/datasets", status_code=201, responses=problems(403, 409, 415), openapi_extra=_BODY, summary="Create a data set"
 )
 async def post_dataset(
-    name: Annotated[str, Query(pattern=NAME)],
+    query: Annotated[NewDatasetQuery, Depends()],
     table: RawBody,
     request: Request,
     response: Response,
     idempotent: Idempotency,
-    freq: Freq = None,
 ) -> RevisionAnswer:
-    """Create a data set from a table of rows ``unique_id, ds, y``; its Content-Type names the format.
+    """Create a data set from a table; its Content-Type names the format.
 
-    Values may be empty and rows may be missing: ``missing_total`` counts both. Further columns of numbers, true and
-    false, or text are stored as covariates. Rows after the last value of a series hold covariates known in advance.
+    Columns named unique_id, ds and y are the ids, times and values; otherwise these are recognised by content, then by
+    name, and ``reading`` tells which they are. Values may be empty and rows may be missing: ``missing_total`` counts
+    both. Further columns of numbers, true and false, or text are stored as covariates. Rows after the last value of a
+    series hold covariates known in advance. Rows are sorted by time; nothing else is repaired unless asked for.
     """
     service, caller = service_of(request), principal_of(request)
     media_type = request.headers.get("content-type", "")
 
     def create(save: SaveAnswer) -> RevisionAnswer:
-        return create_dataset(
-            service, caller, name, read_panel(table, media_type, freq, service.settings.max_rows), save
-        )
+        read = read_table(table, media_type, query.options(query.freq), service.settings.max_rows)
+        return create_dataset(service, caller, query.name, read, save)
 
     created = await idempotent.answer_async(RevisionAnswer, create)
-    response.headers["Location"] = f"/v1/datasets/{name}"
+    response.headers["Location"] = f"/v1/datasets/{query.name}"
     return created
 
 
@@ -97,13 +95,25 @@ async def post_dataset(
     openapi_extra=_BODY,
     summary="Append rows",
 )
-async def post_rows(name: PathName, table: RawBody, request: Request, idempotent: Idempotency) -> RevisionAnswer:
-    """Append rows that follow the last values, with the columns of the data set, as a new revision."""
+async def post_rows(
+    name: PathName,
+    query: Annotated[TableQuery, Depends()],
+    table: RawBody,
+    request: Request,
+    idempotent: Idempotency,
+) -> RevisionAnswer:
+    """Append rows that follow the last values, with the columns of the data set, as a new revision.
+
+    Options that are left out are those of the newest revision.
+    """
     service, caller = service_of(request), principal_of(request)
     media_type = request.headers.get("content-type", "")
 
     def append(save: SaveAnswer) -> RevisionAnswer:
-        return _append(service, caller, name, partial(read_panel, table, media_type), save)
+        def read(freq: str, before: Before) -> TablePanel:
+            return read_table(table, media_type, query.options(freq), service.settings.max_rows, before)
+
+        return _append(service, caller, name, read, save)
 
     return await idempotent.answer_async(RevisionAnswer, append)
 
@@ -158,6 +168,7 @@ def list_revisions(
 
 def revision_answer(revision: Revision) -> RevisionAnswer:
     """Return the public form of a revision."""
+    reading = TableReading.from_json(revision.reading)
     return RevisionAnswer(
         dataset=revision.dataset.name,
         freq=revision.dataset.freq,
@@ -170,20 +181,29 @@ def revision_answer(revision: Revision) -> RevisionAnswer:
         covariates=revision.covariates,
         first_ds=revision.first_ds,
         last_ds=revision.last_ds,
+        reading=ReadingAnswer(
+            id=list(reading.options.id),
+            time=reading.options.time,
+            target=list(reading.options.target),
+            ignored=list(reading.ignored),
+            written=reading.written,
+            repairs=reading.repairs,
+        ),
         created_by=revision.created_by,
         created_at=revision.created_at,
     )
 
 
 def create_dataset(
-    service: Service, caller: Caller, name: str, panel: Panel, save: SaveAnswer = save_nothing
+    service: Service, caller: Caller, name: str, table: TablePanel, save: SaveAnswer = save_nothing
 ) -> RevisionAnswer:
-    """Store ``panel`` as a new data set; call ``save`` with the answer in the same transaction.
+    """Store the panel of ``table`` as a new data set; call ``save`` with the answer in the same transaction.
 
     Raises:
         Conflict: a data set of this name exists.
     """
-    first = panels.new_revision(panel)
+    panel = table.panel
+    first = panels.new_revision(panel, reading=table.reading.to_json())
     with service.database.write() as session:
         answer = revision_answer(
             datasets.create(session, caller.tenant_id, name, str(panel.freq), first, caller.key_id)
@@ -193,13 +213,14 @@ def create_dataset(
 
 
 def _append(
-    service: Service, caller: Caller, name: str, read: Callable[..., Panel], save: SaveAnswer
+    service: Service, caller: Caller, name: str, read: Callable[[str, Before], TablePanel], save: SaveAnswer
 ) -> RevisionAnswer:
     with service.database.read() as session:
         newest = datasets.revision(session, caller.tenant_id, name)
         before = panels.load(session, caller.tenant_id, newest)
-    rows = read(newest.dataset.freq, service.settings.max_rows, before.categories)
-    added = panels.new_revision(rows, before)
+    usual = TableReading.from_json(newest.reading).options
+    rows = read(newest.dataset.freq, Before(usual, before.categories))
+    added = panels.new_revision(rows.panel, before, rows.reading.to_json())
     if added.rows_total > service.settings.max_rows:
         message = f"with these rows the data set would have {added.rows_total} rows"
         hint = (

@@ -43,10 +43,17 @@ class Promote(StrEnum):
 
 
 Data = Annotated[
-    str, typer.Argument(help="A .csv, .parquet or .json file, sample:NAME, or dataset:NAME of the database.")
+    str,
+    typer.Argument(
+        help="A .csv, .xlsx, .parquet, .json or .arrow file with columns of any names, sample:NAME, or dataset:NAME."
+    ),
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model.")]
 Freq = Annotated[str | None, typer.Option(help="Such as h, 15min, D, MS; read from the data if left out.")]
+Table = Annotated[
+    list[str] | None,
+    typer.Option(help="How to read a file: time=COLUMN, target=COLUMN, id=COLUMN, on_duplicate=mean, ... Repeatable."),
+]
 Horizon = Annotated[int | None, typer.Option("--horizon", "-H", help="Steps to forecast.")]
 Version = Annotated[int | None, typer.Option(help="Number of the version; the champion if left out.")]
 
@@ -117,6 +124,7 @@ def train(
     data: Data,
     model: Model,
     freq: Freq = None,
+    table: Table = None,
     horizon: Horizon = None,
     spec: Annotated[list[str] | None, typer.Option(help="A field of the spec, such as cell=lstm. Repeatable.")] = None,
     training: Annotated[
@@ -148,9 +156,8 @@ def train(
     fields = [*(spec or []), *([] if horizon is None else [f"horizon={horizon}"])]
     module = command("train")
     options = module.TrainOptions(
-        data=data,
+        source=TableSource(data, freq, table or []),
         model=model,
-        freq=freq,
         spec=fields,
         training=training or [],
         promote=promote.value,
@@ -168,6 +175,7 @@ def forecast(
     data: Data,
     model: Model,
     freq: Freq = None,
+    table: Table = None,
     horizon: Horizon = None,
     level: Annotated[list[int] | None, typer.Option(help="Interval in percent. Repeatable; 80 if left out.")] = None,
     quantile: Annotated[
@@ -188,7 +196,7 @@ def forecast(
     """
     module = command("forecast")
     parts = module.ForecastParts(horizon, level or [80], quantile or [], non_negative, bounds)
-    module.forecast(TableSource(data, freq), VersionChoice(model, version), parts, output.value)
+    module.forecast(TableSource(data, freq, table or []), VersionChoice(model, version), parts, output.value)
 
 
 @cli.command()
@@ -196,6 +204,7 @@ def backtest(
     data: Data,
     model: Model,
     freq: Freq = None,
+    table: Table = None,
     horizon: Horizon = None,
     version: Version = None,
     output: Annotated[Format, typer.Option("--format", help="Output format of the scores.")] = Format.CSV,
@@ -204,4 +213,6 @@ def backtest(
 
     Example: forecastle backtest sample:electricity-hourly --model electricity
     """
-    command("backtest").backtest(TableSource(data, freq), VersionChoice(model, version), horizon, output.value)
+    command("backtest").backtest(
+        TableSource(data, freq, table or []), VersionChoice(model, version), horizon, output.value
+    )

@@ -19,11 +19,13 @@ class Format(StrEnum):
 class TableSource(NamedTuple):
     """Table on the command line. ``data`` is a file, ``sample:NAME`` or ``dataset:NAME``.
 
-    ``freq`` is its frequency; None: inferred from the timestamps.
+    ``freq`` is its frequency; None: inferred from the timestamps. ``options`` has NAME=VALUE texts that tell how
+    to read a file.
     """
 
     data: str
     freq: str | None
+    options: list[str]
 
 
 class VersionChoice(NamedTuple):

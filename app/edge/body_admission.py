@@ -16,7 +16,14 @@ MAX_SMALL_JSON_BYTES = 4 * 1024**2  # of a route without data: the event loop pa
 TABLE_FACTOR = 2  # bytes in memory for each byte of a table
 # Routes that take data as JSON, parsed in threads.
 DATA_ROUTES = frozenset({"/v1/forecasts", "/v1/forecasts/stream", "/v1/datasets", "/v1/datasets/{name}/rows"})
-NOT_JSON = (b"text/csv", b"parquet", b"arrow", b"octet-stream")  # parts of the types of other bodies
+NOT_JSON = (
+    b"text/csv",
+    b"tab-separated",
+    b"parquet",
+    b"arrow",
+    b"spreadsheet",
+    b"octet-stream",
+)  # parts of the types of other bodies
 INTERNAL = "/internal/"  # reports of our own workers
 
 

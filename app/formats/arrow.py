@@ -1,16 +1,16 @@
 """Reader of Arrow streams."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.formats import arrow_columns
 from app.formats.arrow_messages import check_messages
-from app.formats.columns import Table, panel_of
+from app.formats.columns import panel_of
 from app.formats.errors import check_size, refusal, too_many
 from models.data.frequency_choice import FreqChoice
 from models.data.panel import Panel
-from models.errors import excerpt
+from models.errors import InputError, excerpt
 
 
 def panel_from_arrow(data: bytes, freq: FreqChoice, max_rows: int) -> Panel:
@@ -22,20 +22,36 @@ def panel_from_arrow(data: bytes, freq: FreqChoice, max_rows: int) -> Panel:
         InputError: the stream is truncated, has other columns, or has more than ``max_rows`` rows (gaps within series
             count as rows); also every fault that ``models.data.panel.panel_from_columns`` raises.
     """
-    pa = arrow_columns.load_arrow()
+    kinds, columns = read_columns(data, arrow_columns.kinds_of, max_rows)
     try:
-        check_messages(pa, data, arrow_columns.MAX_UNPACKED_BYTES)
-        table = _read(pa, data, max_rows)
-    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
-        message = f"the body is not an Arrow stream that can be read: {excerpt(str(error), 80)}"
-        raise refusal("bad_arrow", message, "write it again with timestamps in microseconds") from error
+        table = arrow_columns.table_of(columns, kinds)
+    except (arrow_columns.load_arrow().ArrowException, ValueError) as error:
+        raise not_readable(error) from error
     return check_size(panel_of(table, freq), max_rows)
 
 
-def _read(pa: Any, data: bytes, max_rows: int) -> Table:
-    kinds = arrow_columns.kinds_of(pa.ipc.open_stream(data).schema)
-    batches = list(_batches(pa, data, kinds, max_rows))
-    return arrow_columns.table_of({name: [batch.column(name) for batch in batches] for name in kinds}, kinds)
+def read_columns(
+    data: bytes, kinds_of: Callable[[Any], dict[str, str]], max_rows: int
+) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Return the types and the arrays of the columns that ``kinds_of`` selects from the schema of an Arrow stream.
+
+    Raises:
+        InputError: the stream cannot be read, is too large, or has more than ``max_rows`` rows.
+    """
+    pa = arrow_columns.load_arrow()
+    try:
+        check_messages(pa, data, arrow_columns.MAX_UNPACKED_BYTES)
+        kinds = kinds_of(pa.ipc.open_stream(data).schema)
+        batches = list(_batches(pa, data, kinds, max_rows))
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        raise not_readable(error) from error
+    return kinds, {name: [batch.column(name) for batch in batches] for name in kinds}
+
+
+def not_readable(error: Exception) -> InputError:
+    """Return the error for bytes that Arrow cannot read."""
+    message = f"the body is not an Arrow stream that can be read: {excerpt(str(error), 80)}"
+    return refusal("bad_arrow", message, "write it again with timestamps in microseconds")
 
 
 def _batches(pa: Any, data: bytes, kinds: dict[str, str], max_rows: int) -> Iterator[Any]:

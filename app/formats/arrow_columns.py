@@ -30,6 +30,7 @@ _TYPES = {
     "y": (re.compile(_NUMBERS), "numbers"),
 }
 _COVARIATE_TYPES = re.compile(rf"{_TEXT}|bool|{_NUMBERS}")
+_READABLE_TYPES = re.compile(rf"{_COVARIATE_TYPES.pattern}|(timestamp|date).*")
 _IS_TEXT = re.compile(_TEXT)
 
 Arrays = Sequence[Any]  # the chunks of one column: pyarrow.Array
@@ -41,6 +42,22 @@ def load_arrow() -> Any:
     import pyarrow.compute  # noqa: PLC0415
 
     return pa
+
+
+def readable_kinds(schema: Any, max_columns: int) -> dict[str, str]:
+    """Return the types of the columns of numbers, booleans, texts or timestamps; others are left out.
+
+    Raises:
+        InputError: two columns have one name, or there are too many.
+    """
+    names = [name for name in schema.names if not UNNAMED.fullmatch(name)]
+    if len(set(names)) < len(names):
+        raise refusal("bad_column", "the table has two columns of one name", "name each column once")
+    types = {name: _kind(schema.field(name).type) for name in names}
+    kinds = {name: kind for name, kind in types.items() if _READABLE_TYPES.fullmatch(kind)}
+    if len(kinds) > max_columns:
+        raise refusal("too_many_columns", f"the table has {len(kinds)} columns", f"send at most {max_columns}")
+    return kinds
 
 
 def kinds_of(schema: Any) -> dict[str, str]:
@@ -89,15 +106,15 @@ def table_of(columns: Mapping[str, Arrays], kinds: Mapping[str, str]) -> Table:
         pyarrow.ArrowException: a value does not fit its declared type.
     """
     read = {
-        name: _coded(columns[name]) if is_text(kind) else _numbers(columns[name])
+        name: texts_of(columns[name]) if is_text(kind) else numbers_of(columns[name])
         for name, kind in kinds.items()
         if name not in COLUMNS
     }
     ds = columns["ds"]
     return Table(
-        _coded(columns["unique_id"]),
-        _coded(ds) if is_text(kinds["ds"]) else _timestamps(ds),
-        _numbers(columns["y"]),
+        texts_of(columns["unique_id"]),
+        texts_of(ds) if is_text(kinds["ds"]) else times_of(ds),
+        numbers_of(columns["y"]),
         read,
     )
 
@@ -125,7 +142,7 @@ def _is_dictionary(array: Any) -> bool:
     return str(array.type).startswith("dictionary<")
 
 
-def _coded(arrays: Arrays) -> Coded:
+def texts_of(arrays: Arrays) -> Coded:
     """Convert a column of texts or integers to codes and distinct texts."""
     seen: dict[str, int] = {}
     codes = [np.empty(0, np.int64)]
@@ -152,7 +169,7 @@ def _distinct(array: Any) -> tuple[NDArray[np.int64], list[str | None]]:
     return _ints(coded.indices, -1), [None if text is None else str(text) for text in used]
 
 
-def _timestamps(arrays: Arrays) -> Timestamps:
+def times_of(arrays: Arrays) -> Timestamps:
     """Convert a column of timestamps; those with a time zone are converted to UTC."""
     times, utc = [np.empty(0, np.int64)], False
     for array in arrays:
@@ -165,7 +182,7 @@ def _timestamps(arrays: Arrays) -> Timestamps:
 _NAT = int(np.datetime64("NaT").astype(np.int64))
 
 
-def _numbers(arrays: Arrays) -> Floats:
+def numbers_of(arrays: Arrays) -> Floats:
     """Convert a column of numbers; a missing number becomes NaN."""
     return np.concatenate([np.empty(0), *(_numpy(array.cast("float64", safe=False), np.nan) for array in arrays)])
 

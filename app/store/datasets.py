@@ -1,7 +1,7 @@
 """Data sets and their revisions: revisions are immutable, and each stores only the rows that it added."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -19,7 +19,8 @@ from models.json_types import JsonObject
 class NewRevision:
     """A write to a data set; ``chunk`` and ``rows_added`` describe the write, the other fields the content after it.
 
-    ``rows_added`` counts the rows with a value, ``rows_total`` also missing rows and rows without a value.
+    ``rows_added`` counts the rows with a value, ``rows_total`` also missing rows and rows without a value. ``reading``
+    records how the table was read.
     """
 
     sha256: str
@@ -31,6 +32,7 @@ class NewRevision:
     first_ds: str
     last_ds: str
     chunk: bytes
+    reading: JsonObject = field(default_factory=dict)
 
 
 def create(session: Session, tenant_id: int, name: str, freq: str, revision: NewRevision, created_by: str) -> Revision:

@@ -9,6 +9,7 @@ from models.data.concat import concat, extend
 from models.data.panel import Panel
 from models.data.validation import fault_at, format_time
 from models.errors import Findings
+from models.json_types import JsonObject
 
 
 def load(session: Session, tenant_id: int, revision: Revision) -> Panel:
@@ -21,8 +22,10 @@ def load_after(session: Session, tenant_id: int, revision: Revision, after: int)
     return concat(datasets.chunks(session, tenant_id, revision.dataset_id, revision.number, after))
 
 
-def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevision:
+def new_revision(rows: Panel, before: Panel | None = None, reading: JsonObject | None = None) -> datasets.NewRevision:
     """Return the revision that appends ``rows`` to ``before``, or that begins a data set with them.
+
+    ``reading`` records how the table of the rows was read.
 
     Raises:
         InputError: the rows do not continue the series, or a series has no value.
@@ -40,6 +43,7 @@ def new_revision(rows: Panel, before: Panel | None = None) -> datasets.NewRevisi
         first_ds=format_time(min(whole.starts)) + "Z" * whole.utc,
         last_ds=format_time(max(ends)) + "Z" * whole.utc,
         chunk=rows.to_bytes(),
+        reading=reading or {},
     )
 
 

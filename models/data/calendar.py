@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from models.errors import Fault, Findings, InputError, excerpt
 from models.types import Ints, Times
 
-_US = {"ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "D": 86_400_000_000, "W": 604_800_000_000}
-_MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3, "YS": 12, "YE": 12}
+DAY_US = 86_400_000_000
+UNIT_US = {"ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "D": DAY_US, "W": 7 * DAY_US}
+MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3, "YS": 12, "YE": 12}
 _SYNONYMS = {"H": "h", "T": "min", "S": "s", "d": "D", "M": "ME", "Q": "QE", "A": "YE", "Y": "YE", "AS": "YS"}
 _FREQ = re.compile(r"([1-9][0-9]{0,3})?(min|ms|MS|ME|QS|QE|YS|YE|AS|[sSTHhDdBWMQAY])(?:-([A-Z]{3}))?")
 # Anchors are parsed but not used: a grid begins where its series begins.
@@ -24,7 +25,6 @@ _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _ANCHORS = {"W": _DAYS, "Q": _MONTH_NAMES, "Y": _MONTH_NAMES, "A": _MONTH_NAMES}
 _PERIODS = {"W": 52, "D": 7, "B": 5}
-_DAY_US = _US["D"]
 MAX_STEPS_PER_SEASON = 300
 
 KNOWN_FREQUENCIES = "ms, s, min, h, D, B, W, MS, ME, QS, QE, YS, YE, each with an optional multiple such as 15min"
@@ -47,12 +47,12 @@ class Freq:
     @property
     def season(self) -> int:
         """Steps in the usual season: a day for steps below a day, a week for days, a year for weeks and months."""
-        if self.unit in _MONTHS:
-            return _divide_season(12, _MONTHS[self.unit] * self.count)
+        if self.unit in MONTHS:
+            return _divide_season(12, MONTHS[self.unit] * self.count)
         if self.unit in _PERIODS:
             return _divide_season(_PERIODS[self.unit], self.count)
-        step_us = _US[self.unit] * self.count
-        for season_us in (_DAY_US, _US["h"], _US["min"]):
+        step_us = UNIT_US[self.unit] * self.count
+        for season_us in (DAY_US, UNIT_US["h"], UNIT_US["min"]):
             if season_us % step_us == 0 and season_us // step_us <= MAX_STEPS_PER_SEASON:
                 return season_us // step_us
         return 1
@@ -60,14 +60,14 @@ class Freq:
     @property
     def is_anchored(self) -> bool:
         """Whether only certain days are on its grid, as for months and business days."""
-        return self.unit not in _US
+        return self.unit not in UNIT_US
 
     @property
     def min_days(self) -> float:
         """Days in the shortest step of this frequency."""
-        if self.unit in _MONTHS:
-            return 28.0 * _MONTHS[self.unit] * self.count
-        return _US.get(self.unit, _DAY_US) * self.count / _DAY_US
+        if self.unit in MONTHS:
+            return 28.0 * MONTHS[self.unit] * self.count
+        return UNIT_US.get(self.unit, DAY_US) * self.count / DAY_US
 
     def steps(self, since: Times, times: Times) -> tuple[Ints, NDArray[np.bool_]]:
         """Return whole steps from ``since`` to ``times`` (one shape), and whether each is on the grid of ``since``.
@@ -75,12 +75,12 @@ class Freq:
         ``MS`` is the first day of a month, ``ME`` the last; business days are Monday to Friday; the time of day is the
         same throughout. Other grids begin where the series begins.
         """
-        if self.unit in _US:
-            step_us = _US[self.unit] * self.count
+        if self.unit in UNIT_US:
+            step_us = UNIT_US[self.unit] * self.count
             steps, rest = np.divmod((times - since).astype("timedelta64[us]").astype(np.int64), step_us)
             return steps, rest == 0
         (days, days_us, valid), (first, first_us, _) = self._units(times), self._units(since)
-        size = self.count if self.unit == "B" else _MONTHS[self.unit] * self.count
+        size = self.count if self.unit == "B" else MONTHS[self.unit] * self.count
         steps, rest = np.divmod(days - first, size)
         return steps, valid & (rest == 0) & (days_us == first_us)
 
@@ -94,7 +94,7 @@ class Freq:
         day = times + np.timedelta64(1 if self.unit.endswith("E") else 0, "D")
         months = day.astype("datetime64[M]")
         within_us = (day - months.astype("datetime64[us]")).astype(np.int64)
-        return months.astype(np.int64), within_us, within_us < _DAY_US
+        return months.astype(np.int64), within_us, within_us < DAY_US
 
     def after(self, start: np.datetime64 | Times, steps: Ints) -> Times:
         """Return the times ``steps`` after ``start`` (0 = ``start``, negative before it), as datetime64[us].
@@ -102,8 +102,8 @@ class Freq:
         ``start`` may be an array of starts; the two are broadcast.
         """
         start = start.astype("datetime64[us]")
-        if self.unit in _US:
-            return np.asarray(start + steps * np.timedelta64(_US[self.unit] * self.count, "us"))
+        if self.unit in UNIT_US:
+            return np.asarray(start + steps * np.timedelta64(UNIT_US[self.unit] * self.count, "us"))
         if self.unit == "B":
             day = start.astype("datetime64[D]")
             moved = np.busday_offset(day, steps * self.count, roll="forward")
@@ -111,7 +111,7 @@ class Freq:
         one_day = np.timedelta64(1 if self.unit.endswith("E") else 0, "D")
         month = (start + one_day).astype("datetime64[M]")
         within = start + one_day - month.astype("datetime64[us]")
-        moved = month + (steps * (_MONTHS[self.unit] * self.count)).astype("timedelta64[M]")
+        moved = month + (steps * (MONTHS[self.unit] * self.count)).astype("timedelta64[M]")
         return np.asarray(moved.astype("datetime64[us]") + within - one_day)
 
 
@@ -137,46 +137,20 @@ def _match_freq(text: str) -> Freq | None:
     match = _FREQ.fullmatch(text)
     if match is None or not (match[3] is None or match[3] in _ANCHORS.get(match[2][0], ())):
         return None
-    return Freq(int(match[1] or 1), _SYNONYMS.get(match[2], match[2]))
+    return _in_longest_unit(int(match[1] or 1), _SYNONYMS.get(match[2], match[2]))
 
 
-def infer_freq(times: Times) -> Freq:
-    """Infer the frequency of one series' timestamps from its smallest step.
-
-    Raises:
-        InputError: ``unknown_frequency`` if there are fewer than three timestamps or they fit no frequency.
-    """
-    steps_us = np.diff(times).astype(np.int64)
-    steps_us = steps_us[steps_us > 0]
-    freq = _fit_freq(times, int(steps_us.min())) if steps_us.size >= 2 else None
-    if freq is None:
-        reason = "fewer than three different timestamps" if steps_us.size < 2 else "the steps between them fit none"
-        message = f"the frequency cannot be inferred from the timestamps: {reason}"
-        raise InputError.of("unknown_frequency", message, f"name it in 'freq': {KNOWN_FREQUENCIES}", field="freq")
-    return freq
-
-
-def _fit_freq(times: Times, step_us: int) -> Freq | None:
-    since = np.full_like(times, times[0])
-    for side in "SE" if step_us >= 28 * _DAY_US else "":
-        if Freq(1, "M" + side).steps(since, times)[1].all():
-            months = round(step_us / _DAY_US / 30.44)
-            unit = next(word + side for word in "YQM" if months % _MONTHS[word + side] == 0)
-            return Freq(months // _MONTHS[unit], unit)
-    # More than five days without a weekend: a daily series would have one.
-    if (
-        step_us == _DAY_US
-        and np.ptp(times) > np.timedelta64(4, "D")
-        and np.is_busday(times.astype("datetime64[D]")).all()
-    ):
-        return Freq(1, "B")
-    if ((times - since).astype(np.int64) % step_us).any():
-        return None
-    for unit in ("W", "D", "h", "min", "s", "ms"):
-        count, rest = divmod(step_us, _US[unit])
-        if rest == 0 and 1 <= count < 10_000:
-            return Freq(count, unit)
-    return None
+def _in_longest_unit(count: int, unit: str) -> Freq:
+    """Return ``count`` times ``unit`` in the longest unit that divides it: 24h is D, and 3MS is QS."""
+    if unit in MONTHS:
+        months, side = count * MONTHS[unit], unit[1]
+        longest = next(word + side for word in "YQM" if months % MONTHS[word + side] == 0)
+        return Freq(months // MONTHS[longest], longest)
+    if unit == "B":
+        return Freq(count, unit)
+    step_us = count * UNIT_US[unit]
+    longest = next(name for name in reversed(UNIT_US) if step_us % UNIT_US[name] == 0)
+    return Freq(step_us // UNIT_US[longest], longest)
 
 
 def parse_times(values: Sequence[object], found: Findings) -> tuple[Times, bool]:
@@ -276,7 +250,7 @@ def _times_of_pairs(pairs: NDArray[np.uint8]) -> Times | None:
     if highest[3] > 28 and (days.astype("datetime64[M]") != months).any():  # such as the 30th of February
         return None
     times = days.astype("datetime64[us]")
-    for part, size_us in zip(parts, (_US["h"], _US["min"], _US["s"], 10_000, 100, 1), strict=False):
+    for part, size_us in zip(parts, (UNIT_US["h"], UNIT_US["min"], UNIT_US["s"], 10_000, 100, 1), strict=False):
         times = times + part * np.timedelta64(size_us, "us")
     return None if (times < MIN_TIME).any() or (times > MAX_TIME).any() else times
 

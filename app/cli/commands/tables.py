@@ -1,28 +1,57 @@
 """Tables by their names on the command line: files, bundled samples and stored data sets."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from app.formats import read_file
+from pydantic import TypeAdapter, ValidationError
+
+from app.cli.grammar import TableSource
 from app.store import datasets, panels
 from app.store.db import Database
+from app.tables import TableOptions, TablePanel, TableReading, read_file
 from models.data.frequency_choice import FreqChoice
-from models.data.panel import Panel
-from models.errors import InputError
+from models.errors import InputError, excerpt
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+LISTS = frozenset({"id", "target"})  # options with several values
 
 
-def load_panel(database: Database, tenant_id: int, data: str, freq: FreqChoice, max_rows: int) -> Panel:
-    """Return the panel that ``data`` names: the path of a file, ``sample:NAME`` or ``dataset:NAME``.
+def load_table(database: Database, tenant_id: int, source: TableSource, freq: FreqChoice, max_rows: int) -> TablePanel:
+    """Return the table that ``source`` names: the path of a file, ``sample:NAME`` or ``dataset:NAME``.
 
     Raises:
         NotFound, InputError: there is none, or it cannot be used.
     """
-    kind, colon, name = data.partition(":")
+    kind, colon, name = source.data.partition(":")
     if colon and kind == "dataset":
         with database.read() as session:
-            return panels.load(session, tenant_id, datasets.revision(session, tenant_id, name))
-    return read_file(sample_file(name) if colon and kind == "sample" else Path(data), freq, max_rows)
+            panel = panels.load(session, tenant_id, datasets.revision(session, tenant_id, name))
+        return TablePanel(panel, TableReading())
+    path = sample_file(name) if colon and kind == "sample" else Path(source.data)
+    return read_file(path, replace(table_options(source.options), freq=freq), max_rows)
+
+
+def table_options(pairs: list[str]) -> TableOptions:
+    """Return the options in NAME=VALUE texts; ``id`` and ``target`` may be repeated.
+
+    Raises:
+        InputError: a text is not of that form, or an option does not exist or has no such value.
+    """
+    values: dict[str, object] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise InputError.of("bad_option", f"{excerpt(pair)} is not NAME=VALUE", "write --table time=COLUMN")
+        values[name] = (*values.get(name, ()), value) if name in LISTS else value  # type: ignore[misc]
+    unknown = values.keys() - TableOptions.__dataclass_fields__.keys() - {"freq"}
+    if unknown:
+        known = ", ".join(name for name in TableOptions.__dataclass_fields__ if name != "freq")
+        raise InputError.of("bad_option", f"--table has no option {excerpt(min(unknown))}", f"the options are {known}")
+    try:
+        return TypeAdapter(TableOptions).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise InputError.of("bad_option", f"--table {first['loc'][0]}: {first['msg']}", "correct the value") from error
 
 
 def sample_file(name: str) -> Path:

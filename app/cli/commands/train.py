@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from app.cli.commands.console import exit_with_error, format_skill, print_message, report_errors
 from app.cli.commands.environment import local_principal, open_database, read_settings
 from app.cli.commands.progress import watch_job
-from app.cli.commands.tables import load_panel
+from app.cli.commands.tables import load_table
+from app.cli.grammar import TableSource
 from app.formats import parse_pairs
 from app.planning.jobs import submit_job
 from app.planning.train import TrainRequest
@@ -20,8 +21,8 @@ from app.store import datasets, jobs, panels, registry
 from app.store.db import Database
 from app.store.keys import KeyPrincipal
 from app.store.tables import Job
+from app.tables import TablePanel
 from app.work.dispatcher import Dispatcher
-from models.data.panel import Panel
 from models.errors import Fault, InputError, excerpt
 from models.json_types import JsonObject
 from models.training.report import VersionReport
@@ -34,9 +35,8 @@ OPTIONS = {"ensemble": "--member", "warm_start_from": "--from", "auto": "--auto"
 class TrainOptions:
     """Options of ``forecastle train``; ``spec`` and ``training`` hold NAME=VALUE, each of ``members`` several."""
 
-    data: str
+    source: TableSource
     model: str
-    freq: str | None
     spec: list[str]
     training: list[str]
     promote: str
@@ -54,8 +54,8 @@ def train(options: TrainOptions) -> None:
         database = open_database(settings)
         principal = local_principal(database)
         request = train_request(options)
-        panel = load_panel(database, principal.tenant_id, options.data, options.freq, settings.max_rows)
-        store_dataset(database, principal, request.dataset, panel)
+        table = load_table(database, principal.tenant_id, options.source, options.source.freq, settings.max_rows)
+        store_dataset(database, principal, request.dataset, table)
         job_id = submit_job(database, settings, principal, request).id
         print_message(f"training {options.model} in the database {database.name}")
         job = run_job(database, settings, principal, job_id)
@@ -77,10 +77,12 @@ def train_request(options: TrainOptions) -> TrainRequest:
     Raises:
         InputError: a name that is not allowed, text that is not NAME=VALUE, or options that exclude each other.
     """
-    kind, colon, name = options.data.partition(":")
+    kind, colon, name = options.source.data.partition(":")
     values: JsonObject = {
         "model": options.model,
-        "dataset": name if colon and kind in ("dataset", "sample") else Path(options.data).stem,
+        "dataset": name
+        if colon and kind in ("dataset", "sample")
+        else Path(options.source.data).name.partition(".")[0],
         "spec": parse_pairs(options.spec),
         "training": parse_pairs(options.training),
         "promote": options.promote,
@@ -116,17 +118,18 @@ def _option_fault(values: JsonObject, location: tuple[int | str, ...], message: 
     return Fault(code="bad_option", message=f"{option}: {message}", hint="see forecastle train --help")
 
 
-def store_dataset(database: Database, principal: KeyPrincipal, name: str, panel: Panel) -> None:
-    """Store ``panel`` as the data set ``name``; do nothing if it exists with the same content.
+def store_dataset(database: Database, principal: KeyPrincipal, name: str, table: TablePanel) -> None:
+    """Store the panel of ``table`` as the data set ``name``; do nothing if it exists with the same content.
 
     Raises:
         InputError: the data set exists with other content.
     """
+    panel = table.panel
     try:
         with database.read() as session:
             known = datasets.revision(session, principal.tenant_id, name)
     except NotFound:
-        first = panels.new_revision(panel)
+        first = panels.new_revision(panel, reading=table.reading.to_json())
         with database.write() as session:
             datasets.create(session, principal.tenant_id, name, str(panel.freq), first, principal.key_id)
         return

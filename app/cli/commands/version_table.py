@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from app.cli.commands.environment import local_principal, open_database, read_settings
-from app.cli.commands.tables import load_panel
+from app.cli.commands.tables import load_table
 from app.cli.grammar import TableSource, VersionChoice
 from app.settings import Settings
 from app.store import registry
@@ -36,5 +36,5 @@ def open_version_and_table(source: TableSource, choice: VersionChoice) -> Versio
     with database.read() as session:
         version = registry.resolve(session, tenant_id, choice.model, choice.number, None)
     freq = source.freq or PreferredFreq(Spec.from_json(version.spec).freq)
-    panel = load_panel(database, tenant_id, source.data, freq, settings.max_rows)
+    panel = load_table(database, tenant_id, source, freq, settings.max_rows).panel
     return VersionTable(settings, database, tenant_id, panel, version)

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.principal import Scope
 from app.store.tables.base import Base, Json, Owned
+from models.json_types import JsonObject
 
 
 class Tenant(Base):
@@ -64,8 +65,8 @@ class Revision(Owned, Base):
 
     ``rows_added`` counts the added rows with a value; releases before 0.1 counted the gaps between them too.
     ``sha256`` is of the whole content up to this revision, ``missing_total`` counts its points without a value,
-    ``covariates`` names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text;
-    ``size_bytes`` is the length of ``chunk``.
+    ``covariates`` names its further columns; ``first_ds`` and ``last_ds`` are ISO 8601 text; ``size_bytes`` is the
+    length of ``chunk``; ``reading`` records how the table was read, empty in releases before 0.2.
     """
 
     __tablename__ = "revisions"
@@ -80,6 +81,7 @@ class Revision(Owned, Base):
     series_total: Mapped[int]
     missing_total: Mapped[int] = mapped_column(server_default="0")
     covariates: Mapped[list[str]] = mapped_column(Json, server_default=text("'[]'"))
+    reading: Mapped[JsonObject] = mapped_column(Json, server_default=text("'{}'"))
     first_ds: Mapped[str]
     last_ds: Mapped[str]
     chunk: Mapped[bytes] = mapped_column(LargeBinary, deferred=True, deferred_raiseload=True)

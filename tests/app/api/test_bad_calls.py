@@ -118,7 +118,7 @@ def test_one_long_field_among_many_rows_is_refused_at_once(bad_house: House) -> 
     digits = b"unique_id,ds,y\na,2026-01-01," + b"1" * 130_000 + b"x\n"
     headers = {"content-type": "text/csv"}
     refused = bad_house.acme.refused("POST", "/v1/datasets?name=n", content=digits, headers=headers)
-    assert refused == (422, "invalid_input", "bad_value")
+    assert refused == (422, "invalid_input", "text_too_long")
 
 
 def test_what_is_not_json_is_refused_with_what_to_send(bad_house: House) -> None:

@@ -143,7 +143,7 @@ def test_a_table_or_model_that_cannot_be_read_is_refused_in_one_line(
     forecastle: Forecastle, home: Home, demand: Version, command: str
 ) -> None:
     assert refused(forecastle(command, "nowhere.csv", "-m", "demand"), "there is no file nowhere.csv; check the path")
-    assert refused(forecastle(command, "sales.xlsx", "-m", "demand"), "must end in .csv, .parquet, .json")
+    assert refused(forecastle(command, "sales.xls", "-m", "demand"), "must end in .csv, .tsv, .parquet, .json")
     wrong = forecastle(command, "sample:tides", "-m", "demand")
     assert refused(wrong, "no sample of the name 'tides'; the samples are electricity-hourly, retail-monthly")
     assert refused(forecastle(command, "dataset:tides", "-m", "demand"), "no data set 'tides'", "lists them")
@@ -151,7 +151,7 @@ def test_a_table_or_model_that_cannot_be_read_is_refused_in_one_line(
     assert refused(forecastle(command, home.csv(), "-m", "demand", "--version", 9), "no version 9; its versions are 1")
     twice = Path(home.csv("twice.csv"))
     twice.write_text("".join(line * (1 + (n == 50)) for n, line in enumerate(twice.read_text().splitlines(True))))
-    assert refused(forecastle(command, twice, "-m", "demand"), "series 's0', row 51", "is there twice")
+    assert refused(forecastle(command, twice, "-m", "demand"), "series 's0', row 52", "is there twice")
 
 
 def test_a_table_of_another_frequency_is_refused(forecastle: Forecastle, home: Home, demand: Version) -> None:

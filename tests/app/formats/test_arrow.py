@@ -205,7 +205,8 @@ from pathlib import Path
 
 import numpy as np
 
-from app.formats import ARROW, MEDIA_TYPES, forecast_to_arrow, read_panel
+from app.formats import ARROW, MEDIA_TYPES, forecast_to_arrow
+from app.tables import TableOptions, read_table
 from models.forecasting.forecast import Forecast
 
 
@@ -215,7 +216,7 @@ def loaded():
 
 told = [loaded()]
 for file, kind in zip(sys.argv[1:], (ARROW, MEDIA_TYPES[".parquet"])):
-    panel = read_panel(Path(file).read_bytes(), kind, None, 1000)
+    panel = read_table(Path(file).read_bytes(), kind, TableOptions(), 1000).panel
 ones = np.ones((1, 2))
 made = Forecast(ids=panel.ids, freq=panel.freq, starts=panel.starts, median=ones, mean=ones, intervals={})
 forecast_to_arrow(made, {})

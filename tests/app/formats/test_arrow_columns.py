@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.formats import ARROW, arrow_columns, read_panel
+from app.formats import ARROW, arrow_columns, panel_from_arrow
 from models.data.panel import Panel
 from models.errors import InputError
 from tests.app.api.tables import PARQUET, arrow, parquet, stream
+from tests.app.tables.reading import read_panel
 
 MOMENTS = [dt.datetime(2026, 1, day) for day in (1, 2, 3)]  # noqa: DTZ001 - moments without a zone are meant
 IDS, Y = ["a"] * 3, [1.5, 2.0, -3.0]
@@ -161,10 +162,12 @@ def test_numbers_may_be_names(read: Read) -> None:
         ({"unique_id": pa.array([2**60] * 3, pa.timestamp("us"))}, "timestamp"),
     ],
 )
-def test_columns_of_another_type_are_refused_by_name(read: Read, changes: dict[str, Any], kind: str) -> None:
-    code, message = fault(read, **changes)
-    assert code == "bad_column"
-    assert f"'{next(iter(changes))}' has the type '{kind}" in message
+def test_columns_of_another_type_are_refused_by_name_in_a_request(changes: dict[str, Any], kind: str) -> None:
+    data = arrow(**{"unique_id": IDS, "ds": MOMENTS, "y": Y, **changes})
+    with pytest.raises(InputError) as caught:
+        panel_from_arrow(data, None, 1000)
+    assert caught.value.faults[0].code == "bad_column"
+    assert f"'{next(iter(changes))}' has the type '{kind}" in caught.value.faults[0].message
 
 
 def test_nulls_are_refused_with_their_row_but_for_values(read: Read) -> None:

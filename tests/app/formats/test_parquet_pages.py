@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.formats import read_panel
 from models.errors import InputError
+from tests.app.tables.reading import read_panel
 
 PARQUET = "application/vnd.apache.parquet"
 MIB = 1024**2

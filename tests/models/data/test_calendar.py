@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.data.calendar import MAX_TIME, MIN_FAST_TIMES, MIN_TIME, Freq, infer_freq, parse_freq, parse_times
+from models.data.calendar import MAX_TIME, MIN_FAST_TIMES, MIN_TIME, Freq, parse_freq, parse_times
+from models.data.frequency_choice import infer_freq
 from models.errors import Findings, InputError
 from tests.models.samples import grid, helpful
 
