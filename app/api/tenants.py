@@ -1,15 +1,24 @@
 """/v1/tenants: all tenants of the service, for its operator."""
 
+from collections.abc import AsyncGenerator, Iterator
+
 from fastapi import APIRouter, Response
 
 from app.api.api_keys import new_key_answer
 from app.api.http.pagination import PageSize, PageToken, after_id, read_page, row_id
 from app.api.http.services import Caller, CurrentService, PathName, problems
+from app.api.http.streamed_response import StreamedResponse
 from app.api.http.write_routes import WriteRoute
 from app.schemas.base import Page
 from app.schemas.keys import KeyRequest, NewKeyAnswer
 from app.schemas.tenants import TenantAnswer, TenantRequest
+from app.service import Service
 from app.store import tenant_deletion, tenants
+from app.tenant_export import export_tenant
+from models.types import JsonObject
+
+ZIP = "application/zip"
+_ARCHIVE: dict[int | str, JsonObject] = {200: {"description": "The archive.", "content": {ZIP: {}}}}
 
 router = APIRouter(tags=["tenants"], route_class=WriteRoute)
 
@@ -69,6 +78,22 @@ def resume_tenant(name: PathName, service: CurrentService, caller: Caller) -> Te
         return TenantAnswer.model_validate(tenants.resume(session, name, caller))
 
 
+@router.get(
+    "/v1/tenants/{name}/export",
+    responses=_ARCHIVE | problems(403, 404, 429, 503),
+    response_class=StreamedResponse,
+    summary="Export a tenant",
+)
+async def get_export(name: PathName, service: CurrentService, caller: Caller) -> StreamedResponse:
+    """Return all that a tenant has as one ZIP archive, without secrets, made while it is sent.
+
+    It ends with ``checksums.sha256``; an archive that was cut off does not open. Suspend the tenant first, so that
+    the archive is of one moment.
+    """
+    slot = service.stream_slots.hold(caller.tenant_id)
+    return StreamedResponse(_pieces(service, caller.tenant_id, export_tenant(service.database, name)), slot, ZIP)
+
+
 @router.delete("/v1/tenants/{name}", status_code=204, responses=problems(403, 404, 409), summary="Delete a tenant")
 def delete_tenant(name: PathName, service: CurrentService, caller: Caller) -> None:
     """Delete a suspended tenant with all that belongs to it, for ever.
@@ -82,3 +107,9 @@ def delete_tenant(name: PathName, service: CurrentService, caller: Caller) -> No
     while not is_done:
         with service.database.write() as session:
             is_done = tenant_deletion.delete_some(session, name, caller)
+
+
+async def _pieces(service: Service, tenant_id: int, made: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of ``made``, each made in one of the threads for uploads."""
+    while (piece := await service.uploads.run(tenant_id, next, made, None)) is not None:
+        yield piece

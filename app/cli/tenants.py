@@ -6,7 +6,7 @@ import typer
 
 from app.cli.grammar import Format, Output, command
 
-tenants = typer.Typer(help="List, create, suspend, resume and delete tenants.", no_args_is_help=True)
+tenants = typer.Typer(help="List, create, suspend, resume, export and delete tenants.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the tenant.")]
 
@@ -45,6 +45,17 @@ def resume(name: Name) -> None:
     Example: forecastle tenants resume acme
     """
     command("tenants").resume(name)
+
+
+@tenants.command("export")
+def export(
+    name: Name, file: Annotated[str, typer.Argument(help="File of the archive; '-' for standard output.")]
+) -> None:
+    """Write all that a tenant has into a ZIP archive, without secrets.
+
+    Example: forecastle tenants export acme acme.zip
+    """
+    command("tenants").export(name, file)
 
 
 @tenants.command("delete")

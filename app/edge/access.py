@@ -105,6 +105,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/v1/tenants"): Access.OPERATOR,
     ("GET", "/v1/tenants/{name}"): Access.OPERATOR,
     ("DELETE", "/v1/tenants/{name}"): Access.OPERATOR,
+    ("GET", "/v1/tenants/{name}/export"): Access.OPERATOR,
     ("POST", "/v1/tenants/{name}/keys"): Access.OPERATOR,
     ("POST", "/v1/tenants/{name}/suspend"): Access.OPERATOR,
     ("POST", "/v1/tenants/{name}/resume"): Access.OPERATOR,

@@ -6,10 +6,12 @@ from operator import attrgetter
 
 from app.cli.commands.console import print_message, print_table, report_errors
 from app.cli.commands.environment import local_principal, open_database, read_settings
+from app.cli.commands.output_file import new_output
 from app.principal import Principal
 from app.store import tenant_deletion, tenants
 from app.store.db import Database
 from app.store.tables import Tenant
+from app.tenant_export import export_tenant
 
 COLUMNS = ("name", "created_at", "suspended_at", "deletion_began_at")
 PAGE_SIZE = 1_000
@@ -43,6 +45,16 @@ def resume(name: str) -> None:
     with _operator() as (database, caller), database.write() as session:
         tenants.resume(session, name, caller)
     print_message(f"tenant {name} is resumed")
+
+
+def export(name: str, file: str) -> None:
+    """Write the archive of a tenant to a file, or to standard output."""
+    with report_errors():
+        database = open_database(read_settings())
+        with new_output(file) as out:
+            for piece in export_tenant(database, name):
+                out.write(piece)
+    print_message(f"tenant {name} is exported")
 
 
 def delete(name: str) -> None:

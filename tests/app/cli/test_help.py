@@ -34,6 +34,7 @@ COMMANDS = [
     ["tenants", "create"],
     ["tenants", "suspend"],
     ["tenants", "resume"],
+    ["tenants", "export"],
     ["tenants", "delete"],
     ["audit-log", "list"],
     ["audit-log", "verify"],

@@ -1,6 +1,7 @@
 """``forecastle tenants``: the operator of the machine manages tenants without a key."""
 
 import json
+import zipfile
 
 from tests.app.cli.conftest import Forecastle, Home, refused
 
@@ -21,3 +22,14 @@ def test_a_tenant_is_made_suspended_resumed_and_deleted(forecastle: Forecastle, 
 def test_the_tenant_of_the_command_line_is_not_suspended(forecastle: Forecastle, home: Home) -> None:
     assert refused(forecastle("tenants", "suspend", "default"), "tenant 'default' is your own")
     assert refused(forecastle("tenants", "suspend", "never-was"), "no tenant 'never-was'")
+
+
+def test_an_export_is_a_file_for_its_owner_alone(forecastle: Forecastle, home: Home) -> None:
+    forecastle("tenants", "create", "acme")
+    file = home.folder / "acme.zip"
+    assert "is exported" in forecastle("tenants", "export", "acme", file).stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(file) as archive:
+        assert json.loads(archive.read("manifest.json"))["tenant"] == "acme"
+    assert refused(forecastle("tenants", "export", "never-was", file), "no tenant 'never-was'")
+    assert zipfile.is_zipfile(file)  # the earlier one
