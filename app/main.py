@@ -44,6 +44,7 @@ from app.edge.guard import Credentials, Guard
 from app.edge.host_check import HostCheck, parse_hosts
 from app.edge.problem_json import install, problem_response
 from app.edge.traced_requests import TracedRequests
+from app.oidc import Identity, looks_like_token
 from app.problems import Conflict
 from app.schemas.forecasts import ForecastRequest
 from app.service import Service, create_service
@@ -192,12 +193,21 @@ def tuned_interpreter() -> Iterator[None]:
 
 
 def _authenticate(service: Service, raw: str) -> keys.KeyPrincipal | None:
+    if service.tokens is not None and looks_like_token(raw):
+        return _identify(service, service.tokens.verify(raw))
     with service.database.read() as session:
         moment = now(session)
         principal = keys.authenticate(session, raw, moment)
     if principal is not None:
         service.key_use.note(principal.key_id, moment)
     return principal
+
+
+def _identify(service: Service, holder: Identity | None) -> keys.KeyPrincipal | None:
+    if holder is None:
+        return None
+    with service.database.read() as session:
+        return keys.identify(session, holder.tenant, holder.subject, holder.scope)
 
 
 def _attempt(database: Database, job_id: str, token: int, secret: str) -> attempt_secrets.AttemptPrincipal | None:

@@ -8,10 +8,12 @@ from importlib.metadata import version
 
 from anyio import CapacityLimiter
 
+from app.addresses import parse_networks
 from app.forecasting.forecast import Forecasting
 from app.forecasting.forecast_store import ForecastStore
 from app.forecasting.request_panel import PanelReader
 from app.forecasting.session import SessionForecasts
+from app.oidc import OidcRules, TokenVerifier, fetch_json
 from app.rates import RateLimiter
 from app.serving.alias_refresher import AliasRefresher
 from app.serving.batcher import Batcher
@@ -59,6 +61,7 @@ class Service:
     lookups: FairThreads  # addresses of webhooks
     database_state: CachedCheck[str]
     key_use: KeyUse
+    tokens: TokenVerifier | None  # None: only keys are accepted
     quotas: QuotaBook
     limiter: RateLimiter
     meter: UsageMeter
@@ -124,10 +127,24 @@ def create_service(settings: Settings) -> Service:
         lookups=FairThreads("look-ups of host names", threads=8, share=2, max_waiting=8, patience_s=THREAD_PATIENCE_S),
         database_state=CachedCheck(lambda: _database_state(database), late="it does not answer"),
         key_use=KeyUse(lambda used: _record_key_use(database, used)),
+        tokens=_token_verifier(settings),
         quotas=book,
         limiter=RateLimiter(book.policies, taken=meter.add),
         meter=meter,
     )
+
+
+def _token_verifier(settings: Settings) -> TokenVerifier | None:
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        return None
+    rules = OidcRules(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        tenant_claim=settings.oidc_tenant_claim,
+        scope_claim=settings.oidc_scope_claim,
+        leeway_s=settings.oidc_leeway_s,
+    )
+    return TokenVerifier(rules, partial(fetch_json, private=parse_networks(settings.oidc_private_networks)))
 
 
 def _record_key_use(database: Database, used: Mapping[str, datetime]) -> None:

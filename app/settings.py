@@ -1,9 +1,6 @@
 """Settings from environment variables, read once at the start of a process."""
 
 import os
-import re
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
@@ -28,13 +25,6 @@ PREFIX = "FORECASTLE_"
 FILE = "_FILE"  # end of the name of a variable whose value is the path of a file with the setting
 SQLITE_FILE = "forecastle.db"  # in the data folder
 KEY_FILE = "api-key"  # in the data folder: the first API key
-# Read by others: the compose files, and the attempts on a Ray cluster.
-OTHER_VARIABLES = frozenset(
-    {"APIS", "WORKERS", "SCHEDULERS", "API_CPUS", "WORKER_CPUS", "SECRETS", "SITE", "TLS"}
-    | {"HTTP_PORT", "HTTPS_PORT", "GPU_PORT", "ATTEMPT_URL", "ATTEMPT_MASKED"}
-)
-# Kubernetes sets these in every container beside a service of the name "forecastle".
-_SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_\w+")
 
 
 def default_data_dir() -> Path:
@@ -239,7 +229,27 @@ class Settings(BaseSettings):
         parse_rate(text)
         return text
 
-    @field_validator("webhook_private_networks")
+    oidc_issuer: str | None = Field(
+        None, description="Issuer whose OpenID Connect tokens are accepted beside keys, such as https://id.example.org."
+    )
+    oidc_audience: str | None = Field(
+        None, validate_default=True, description="Audience that a token of the issuer must name."
+    )
+    oidc_tenant_claim: str = Field("tenant", description="Claim of a token with the name of its tenant.")
+    oidc_scope_claim: str = Field(
+        "scope", description="Claim of a token with `forecastle:SCOPE`, in a list or in a text with spaces."
+    )
+    oidc_leeway_s: float = Field(30.0, ge=0, le=600, description="Seconds that the issuer's clock may differ.")
+    oidc_private_networks: str = Field("", description="Private networks that the issuer may be in.")
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _is_beside_issuer(cls, audience: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("oidc_issuer") and not audience:
+            raise ValueError("set it beside FORECASTLE_OIDC_ISSUER; without it, tokens for other services would do")
+        return audience
+
+    @field_validator("webhook_private_networks", "oidc_private_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
         parse_networks(text)
@@ -277,18 +287,3 @@ class Settings(BaseSettings):
         address = urlsplit(self.database_url)
         password = quote(self.database_password.get_secret_value(), safe="")
         return address._replace(netloc=address.netloc.replace("@", f":{password}@")).geturl()
-
-
-def unknown_variables(names: Iterable[str]) -> Iterator[str]:
-    """Yield a message for each environment variable ``FORECASTLE_*`` of ``names`` that nothing reads."""
-    known = [name.upper() for name in Settings.model_fields]
-    for name in sorted(names):
-        rest = name.upper().removeprefix(PREFIX)
-        if rest.removesuffix(FILE) in known:
-            continue
-        if not name.upper().startswith(PREFIX) or rest in OTHER_VARIABLES:
-            continue
-        if _SERVICE_LINK.fullmatch(rest) is None:
-            near = get_close_matches(rest, known, n=1)
-            hint = f"did you mean {PREFIX}{near[0]}?" if near else "docs/settings.md lists the settings; unset this one"
-            yield f"{name}: no such setting; {hint}"

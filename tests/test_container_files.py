@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml  # comes with uvicorn[standard]
 
-from app.settings import Settings, unknown_variables
+from app.setting_names import unknown_variables
+from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {f"FORECASTLE_{name.upper()}" for name in Settings.model_fields}

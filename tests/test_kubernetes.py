@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.settings import unknown_variables
+from app.setting_names import unknown_variables
 
 OVERLAYS = Path(__file__).parent.parent / "deploy" / "kubernetes" / "overlays"
 NAMES = sorted(folder.name for folder in OVERLAYS.iterdir())

@@ -23,6 +23,7 @@ MODEL_DOORS: dict[str, set[str]] = {
 }
 GROUND = {
     "settings",
+    "setting_names",
     "schemas",
     "problems",
     "problem_pages",
@@ -32,6 +33,8 @@ GROUND = {
     "formats",
     "tables",
     "addresses",
+    "outbound",
+    "oidc",
     "spreadsheets",
     "tenant_slots",
     "rates",
@@ -39,8 +42,11 @@ GROUND = {
 BELOW_ROUTES = {*GROUND, "tenant_export", "store", "serving", "planning", "forecasting", "models"}
 # Room of app -> the rooms that it may import besides itself.
 DOORS: dict[str, set[str]] = {
+    "setting_names": {"settings"},
     "settings": {"addresses", "rates"},
     "addresses": {"models"},
+    "outbound": {"addresses"},
+    "oidc": {"addresses", "outbound", "principal", "problems", "models"},
     "schemas": {"principal"},
     "telemetry": set(),
     "problems": {"models"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import unknown_variables
+from app.setting_names import unknown_variables
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 NAMES = sorted(file.name for file in UNITS.glob("*.service"))

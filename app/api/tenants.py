@@ -80,6 +80,7 @@ def resume_tenant(name: PathName, service: CurrentService, caller: Caller) -> Te
 
 @router.get(
     "/v1/tenants/{name}/export",
+    status_code=200,
     responses=_ARCHIVE | problems(403, 404, 429, 503),
     response_class=StreamedResponse,
     summary="Export a tenant",

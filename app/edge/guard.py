@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 KEY_ID = re.compile(r"fc_([a-z0-9]{8})_")  # the public part of a key
 # Between two requests of one address beyond a burst: of probes, and of requests without a valid key.
 PROBE_GAP_S, STRANGER_GAP_S, BURST = 0.001, 0.002, 20
-MAX_KEY_LENGTH = 256
+MAX_KEY_LENGTH = 8_192  # of a token; a key has 55 characters
 MAX_TOKEN_DIGITS = 9  # of a fencing token
 
 

@@ -22,6 +22,8 @@ from models.errors import InputError, excerpt
 from models.json_types import JsonObject
 
 OPERATOR = "cli"  # who creates and revokes keys: the operator, by the command line
+HOLDER_PREFIX = "oidc:"  # before the name of the holder of a token
+MAX_SUBJECT = 128  # characters that are written down of the holder of a token
 KEY = re.compile(r"fc_([a-z0-9]{8})_([A-Za-z0-9_-]{43})")
 
 
@@ -155,10 +157,24 @@ def authenticate(session: Session, raw: str, now: datetime) -> KeyPrincipal | No
     return KeyPrincipal(key.tenant_id, key.id, key.scope, is_suspended=suspended_at is not None)
 
 
+def identify(session: Session, tenant: str, subject: str, scope: Scope) -> KeyPrincipal | None:
+    """Return the principal of a holder of a token, whose name has ``oidc:`` before it; None without such a tenant."""
+    found = session.scalars(select(Tenant).where(Tenant.name == tenant)).one_or_none()
+    if found is None:
+        return None
+    return KeyPrincipal(
+        found.id, f"{HOLDER_PREFIX}{subject}"[:MAX_SUBJECT], scope, is_suspended=found.suspended_at is not None
+    )
+
+
 def valid_ids(session: Session, key_ids: Collection[str]) -> set[str]:
-    """Return the ids among ``key_ids`` of keys that are neither revoked nor expired."""
+    """Return the ids among ``key_ids`` of keys that are neither revoked nor expired, and of holders of tokens.
+
+    A token is checked with each request, and nothing of it is stored.
+    """
     valid = ApiKey.revoked_at.is_(None) & (ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now(session)))
-    return set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), valid)))
+    holders = {key_id for key_id in key_ids if key_id.startswith(HOLDER_PREFIX)}
+    return holders | set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), valid)))
 
 
 def list_keys(session: Session, tenant: str | None = None) -> list[KeyInfo]:

@@ -10,17 +10,16 @@ import hmac
 import json
 import logging
 import random
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import NamedTuple
 
-from app.addresses import Network, ResolvedAddress, resolve_url
+from app.addresses import Network, resolve_url
+from app.outbound import OutboundRequest, send
 from app.store import webhooks
 from app.store.db import Database
 from app.store.webhooks import OutgoingDelivery
@@ -128,7 +127,8 @@ class Sender:
     def _send(self, delivery: OutgoingDelivery) -> DeliveryResult:
         try:
             target = resolve_url(delivery.url, self._private)
-            status = _post(target, self._context, self._timeout_s, *sign(delivery, int(time.time())))
+            request = OutboundRequest("POST", *sign(delivery, int(time.time())))
+            status = send(target, self._context, self._timeout_s, request).status
         except InputError as error:
             return DeliveryResult(None, str(error))
         except TimeoutError:
@@ -138,40 +138,3 @@ class Sender:
         except (OSError, HTTPException) as error:
             return DeliveryResult(None, excerpt(str(error) or type(error).__name__))
         return DeliveryResult(status, f"it answered {status}")
-
-
-def _post(
-    target: ResolvedAddress, context: ssl.SSLContext, timeout_s: float, body: bytes, headers: dict[str, str]
-) -> int:
-    """Send a request and return the status of the answer. Raise TimeoutError, OSError, HTTPException."""
-    is_timed_out = threading.Event()
-    with socket.create_connection((target.ip, target.port), timeout_s) as plain, plain.dup() as other:
-        # The timeout of a socket is per read: a receiver that sends a byte now and then would never time out.
-
-        def cut() -> None:
-            is_timed_out.set()
-            with suppress(OSError):  # the receiver has closed the connection already
-                other.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(timeout_s, cut)
-        timer.start()
-        try:
-            return _exchange(target, context, plain, body, headers)
-        except (OSError, HTTPException) as error:
-            raise TimeoutError if is_timed_out.is_set() else error from None
-        finally:
-            timer.cancel()
-            timer.join()
-
-
-def _exchange(
-    target: ResolvedAddress, context: ssl.SSLContext, plain: socket.socket, body: bytes, headers: dict[str, str]
-) -> int:
-    connection = HTTPConnection(target.host, target.port)
-    connection.sock = context.wrap_socket(plain, server_hostname=target.host) if target.tls else plain
-    try:
-        connection.request("POST", target.path, body, {"Host": target.authority, "Connection": "close", **headers})
-        with connection.getresponse() as answer:
-            return answer.status
-    finally:
-        connection.close()

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsError
 from sqlalchemy import make_url
 
-from app.settings import Settings, unknown_variables
+from app.setting_names import unknown_variables
+from app.settings import Settings
 
 ADDRESS = "postgresql+psycopg://forecastle@postgres:5432/forecastle"
 PASSWORD = "@:/%$ Ünder"  # characters that a URL must escape

@@ -9,7 +9,8 @@ from pydantic_settings import SettingsError
 from sqlalchemy.exc import ArgumentError
 
 from app.cli.commands.console import exit_with_error, print_message
-from app.settings import KEY_FILE, SQLITE_FILE, Settings, unknown_variables
+from app.setting_names import unknown_variables
+from app.settings import KEY_FILE, SQLITE_FILE, Settings
 from app.store import keys
 from app.store.db import Database
 from app.store.permissions import restrict

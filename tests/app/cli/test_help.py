@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.settings import unknown_variables
+from app.setting_names import unknown_variables
 from app.store.db import HEAD
 from tests.app.cli.conftest import Forecastle, Home, refused
 from tests.app.work.small_jobs import crown, keep, weeks

@@ -11,9 +11,10 @@ import pytest
 
 from app.formats import panel_table
 from app.formats.archive import CHECKSUMS, PIECE_BYTES, zip_files
+from app.formats.media_types import MEDIA_TYPES
 from app.formats.panel_table import parquet_pieces
-from app.formats.parquet import panel_from_parquet
 from models.data.panel import panel_from_columns
+from tests.app.tables.reading import read_panel
 
 
 def test_the_archive_has_every_file_and_its_checksum(tmp_path: Path) -> None:
@@ -55,4 +56,4 @@ def test_a_panel_comes_back_from_its_parquet_file(monkeypatch: pytest.MonkeyPatc
     panel = panel_from_columns([*"aaabbcccccc"], days, y, "D", covariates)
     made = b"".join(parquet_pieces(panel))
     assert pq.ParquetFile(io.BytesIO(made)).metadata.num_row_groups == 3
-    assert panel_from_parquet(made, "D", 100).fingerprint() == panel.fingerprint()
+    assert read_panel(made, MEDIA_TYPES[".parquet"], "D").fingerprint() == panel.fingerprint()

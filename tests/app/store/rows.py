@@ -24,13 +24,14 @@ BY_TYPE: dict[type, Any] = {int: 1, float: 1.0, bool: False, bytes: b"x", dateti
 
 
 def fill_tables(session: Session, tenant_id: int) -> None:
-    """Give a tenant one row in every table that has rows of tenants."""
-    owned = {table for table, _ in owned_rows(tenant_id)}
+    """Give a tenant a row in every table that has rows of tenants, unless it has one."""
+    owned = dict(owned_rows(tenant_id))
     keys: dict[Column[Any], Any] = {Base.metadata.tables["tenants"].c.id: tenant_id}
     for table in Base.metadata.sorted_tables:
         if table in owned:
             values = {column.name: _value(column, keys, tenant_id) for column in table.c if not _is_serial(column)}
-            made = session.execute(insert(table).values(values).returning(*table.primary_key)).one()
+            made = session.execute(select(*table.primary_key).where(owned[table]).limit(1)).one_or_none()
+            made = made or session.execute(insert(table).values(values).returning(*table.primary_key)).one()
             keys |= dict(zip(table.primary_key, made, strict=True))
 
 
