@@ -222,6 +222,8 @@ def place_fault(fault: Fault, order: Ints | None, table: RawTable, roles: Roles)
     field = {"ds": roles.time, "y": roles.target[0], "unique_id": (roles.id or (None,))[0]}.get(
         fault.field or "", fault.field
     )
+    if fault.code == "duplicate_timestamp":
+        fault = replace(fault, hint=f"{fault.hint}, or send on_duplicate=first, last, sum or mean")
     row = fault.row
     if row is not None:
         at = row - 1 if order is None else int(order[row - 1])

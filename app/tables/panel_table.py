@@ -58,7 +58,8 @@ def panel_of_table(table: RawTable, options: TableOptions, max_rows: int, before
         order = repaired.order
         panel = panel_from_rows(repaired.rows, options.freq)
     except InputError as error:
-        raise InputError([place_fault(fault, order, table, roles) for fault in error.faults], error.total) from error
+        placed = [place_fault(fault, order, table, roles) for fault in error.faults]
+        raise InputError(sorted(placed, key=lambda fault: fault.row or 0), error.total) from error
     repairs = {**repaired.counts, **({"unparsable_cells": reader.unparsable} if reader.unparsable else {})}
     day_first = {DAY_FIRST: True, MONTH_FIRST: False}.get(read.layout, options.day_first)
     resolved = replace(options, id=roles.id, time=roles.time, target=roles.target, day_first=day_first)

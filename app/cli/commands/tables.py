@@ -1,5 +1,6 @@
 """Tables by their names on the command line: files, bundled samples and stored data sets."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from app.store import datasets, panels
 from app.store.db import Database
 from app.tables import TableOptions, TablePanel, TableReading, read_file
 from models.data.frequency_choice import FreqChoice
-from models.errors import InputError, excerpt
+from models.errors import Fault, InputError, excerpt
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+NAMES = tuple(name for name in TableOptions.__dataclass_fields__ if name != "freq")
 LISTS = frozenset({"id", "target"})  # options with several values
 
 
@@ -28,7 +30,18 @@ def load_table(database: Database, tenant_id: int, source: TableSource, freq: Fr
             panel = panels.load(session, tenant_id, datasets.revision(session, tenant_id, name))
         return TablePanel(panel, TableReading())
     path = sample_file(name) if colon and kind == "sample" else Path(source.data)
-    return read_file(path, replace(table_options(source.options), freq=freq), max_rows)
+    options = replace(table_options(source.options), freq=freq)
+    try:
+        return read_file(path, options, max_rows)
+    except InputError as error:
+        raise InputError([_as_option(fault) for fault in error.faults], error.total) from error
+
+
+def _as_option(fault: Fault) -> Fault:
+    """Return ``fault`` with the remedy as an option of the command line, where it is one of a request."""
+    named = rf"\b(send )?(?=({'|'.join(NAMES)})=)"
+    hint = re.sub(named, "give --table ", fault.hint, count=1)
+    return replace(fault, hint=hint.replace("freq=", "--freq "))
 
 
 def table_options(pairs: list[str]) -> TableOptions:
@@ -43,10 +56,10 @@ def table_options(pairs: list[str]) -> TableOptions:
         if not sign:
             raise InputError.of("bad_option", f"{excerpt(pair)} is not NAME=VALUE", "write --table time=COLUMN")
         values[name] = (*values.get(name, ()), value) if name in LISTS else value  # type: ignore[misc]
-    unknown = values.keys() - TableOptions.__dataclass_fields__.keys() - {"freq"}
+    unknown = values.keys() - set(NAMES)
     if unknown:
-        known = ", ".join(name for name in TableOptions.__dataclass_fields__ if name != "freq")
-        raise InputError.of("bad_option", f"--table has no option {excerpt(min(unknown))}", f"the options are {known}")
+        message = f"--table has no option {excerpt(min(unknown))}"
+        raise InputError.of("bad_option", message, f"the options are {', '.join(NAMES)}")
     try:
         return TypeAdapter(TableOptions).validate_python(values)
     except ValidationError as error:
