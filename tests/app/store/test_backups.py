@@ -2,6 +2,9 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 from backports import zstd
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
 from app.problems import Conflict, ServiceError
@@ -26,6 +29,7 @@ from tests.app.store.old_rows import insert_rows_of
 from tests.postgres import postgres_server
 
 NewDatabase = Callable[[str], Database]
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(name="new_database")
@@ -90,6 +94,7 @@ def add_delivery(session: Session, message_id: str) -> Delivery:
     return added
 
 
+@on_sqlite
 def test_the_values_of_a_row_are_readable_without_this_program(full: Database) -> None:
     found = lines(backup_of(full))
     at = next(i for i, line in enumerate(found) if isinstance(line, dict) and line["table"] == "versions")
@@ -132,6 +137,7 @@ def test_large_rows_are_fetched_one_by_one(full: Database, monkeypatch: pytest.M
     assert lines(backup_of(full)) == made
 
 
+@on_sqlite
 def test_a_database_with_rows_is_refused_and_stays_as_it_is(full: Database) -> None:
     made = backup_of(full)
     with pytest.raises(Conflict, match=r"has rows in .*tenants.*; a backup is restored into an empty database only"):
@@ -198,6 +204,37 @@ def test_a_change_within_the_compressed_lines_is_refused(made: bytes, old: bytes
     assert old in plain
     with pytest.raises(DamagedBackup):
         check_backup(io.BytesIO(zstd.compress(plain.replace(old, new))))
+
+
+# A restore that is killed when the first version is inserted.
+KILLED = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+from app.store.backups.load import restore
+
+@event.listens_for(Engine, "before_cursor_execute")
+def kill(connection, cursor, statement, *_):
+    if "INSERT INTO versions" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+restore(sys.argv[1], open(sys.argv[2], "rb"))
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@on_sqlite
+def test_a_restore_that_is_killed_has_written_nothing_and_is_repeated(
+    full: Database, new_database: NewDatabase, kind: str, tmp_path: Path
+) -> None:
+    file, other = tmp_path / "b", new_database(kind)
+    file.write_bytes(backup_of(full))
+    done = subprocess.run([sys.executable, "-c", KILLED, url_of(other), file], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with other.read() as session:
+        assert inspect(session.connection()).get_table_names() == []
+    restore(url_of(other), io.BytesIO(file.read_bytes()))
+    assert lines(backup_of(other)) == lines(file.read_bytes())
+    other.dispose()
 
 
 def test_a_file_of_another_kind_is_refused() -> None:
