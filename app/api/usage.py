@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator
 
 from app.api.http.services import Caller, CurrentService, problems
 from app.schemas.usage import UsageAnswer, UsageOfDay
@@ -15,8 +16,17 @@ router = APIRouter(tags=["usage"])
 
 DAYS = 30  # of a report without a first day
 
-First = Annotated[date | None, Query(alias="from", description=f"First day; {DAYS} days before the last if left out.")]
-Last = Annotated[date | None, Query(alias="to", description="Last day; today if left out.")]
+
+def _check_day(text: object) -> object:
+    # Pydantic would read a number as seconds since 1970.
+    if isinstance(text, str) and text.lstrip("+-").replace(".", "").isdigit():
+        raise ValueError("write a day such as 2026-01-31")
+    return text
+
+
+Day = Annotated[date, BeforeValidator(_check_day)]
+First = Annotated[Day | None, Query(alias="from", description=f"First day; {DAYS} days before the last if left out.")]
+Last = Annotated[Day | None, Query(alias="to", description="Last day; today if left out.")]
 
 
 @router.get("/v1/usage", responses=problems(), summary="Show the use of the service by day")

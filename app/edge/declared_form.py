@@ -5,7 +5,7 @@ Otherwise a misspelt filter would return the whole list, and a table sent to a J
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import NamedTuple, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import fastapi.routing
@@ -97,7 +97,7 @@ def declared_forms(app: FastAPI) -> Forms:
     for context in fastapi.routing.iter_route_contexts(app.routes):
         route, form = context.original_route, Form({}, False)
         if isinstance(route, fastapi.routing.APIRoute):
-            names = dict.fromkeys(_names(route.dependant), False)
+            names = dict(_parameters(route.dependant))
             extra = (route.openapi_extra or {}).get("parameters", ())
             names |= {one["name"]: one.get("explode") is False for one in extra if one["in"] == "query"}
             form = Form(names, route.body_field is not None)
@@ -106,10 +106,13 @@ def declared_forms(app: FastAPI) -> Forms:
     return found
 
 
-def _names(dependant: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in dependant.query_params)
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Yield the name of each query parameter, and whether it is a list, which is given by repeating it."""
+    for field in dependant.query_params:
+        annotation = field.field_info.annotation
+        yield field.alias, list in {get_origin(kind) for kind in (annotation, *get_args(annotation))}
     for inner in dependant.dependencies:
-        yield from _names(inner)
+        yield from _parameters(inner)
 
 
 def _unknown(name: str, known: Mapping[str, bool]) -> dict[str, object]:

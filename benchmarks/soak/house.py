@@ -82,7 +82,7 @@ def build(folder: Path, sales: Panel) -> tuple[House, Models]:
     migrate(url)
     database = Database(url)
     with database.write() as session:
-        key = keys.create_key(session, TENANT, BY, "write")
+        key = keys.create_key(session, TENANT, BY, "operator")  # who may see the sums of all tenants
         tenant_id = keys.tenant_id(session, TENANT)
         datasets.create(session, tenant_id, DATASET, str(sales.freq), panels.new_revision(sales), BY)
     for name in FAMILIES:

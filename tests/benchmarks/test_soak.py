@@ -79,7 +79,7 @@ def test_what_64_are_told_at_once_is_what_the_library_says_of_each(
     assert (record.failed, record.wrong) == ([], [])
     assert record.largest_difference <= 1e-6
     assert slowest_s(record.moves, record.seen) < 10  # on any machine; the soak has the second
-    taken, together = metric(metrics, "batches_total"), metric(metrics, "batched_requests_total")
+    taken, together = metric(metrics, "batch_requests_count"), metric(metrics, "batch_requests_sum")
     assert together > 1.05 * taken  # many were made in one pass with others
 
 

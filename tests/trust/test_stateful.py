@@ -182,7 +182,7 @@ class Store(RuleBasedStateMachine):
         is_over = held.state not in ("queued", "running")
         try:
             with self.transaction(is_cut) as session:
-                jobs.request_cancel(session, self.tenant, job_id)
+                jobs.request_cancel(session, self.tenant, job_id, "cli")
         except Conflict:
             assert is_over
             return
@@ -227,7 +227,7 @@ class Store(RuleBasedStateMachine):
     @rule(is_cut=is_cut, pick=pick)
     def restore(self, is_cut: bool, pick: int) -> None:
         def act(session: Session, number: int) -> None:
-            deletion.restore_version(session, self.tenant, "demand", number)
+            deletion.restore_version(session, self.tenant, "demand", number, "cli")
 
         if (number := self.on_version(pick, is_cut, act, {"deleted"})) is not None:
             self.known.versions[number] = "in use"
@@ -287,7 +287,7 @@ class Store(RuleBasedStateMachine):
                 if held.state == "running":
                     jobs.fail(session, job_id, held.token, "diverged", "no", retry=False)
                 elif held.state == "queued":
-                    jobs.request_cancel(session, self.tenant, job_id)
+                    jobs.request_cancel(session, self.tenant, job_id, "cli")
         self.database.dispose()
 
 

@@ -39,6 +39,15 @@ def test_repairs_are_recorded_with_the_revision_that_they_made(house: House) -> 
     assert newest["reading"] == made["reading"]
 
 
+def test_several_columns_are_given_by_repeating_the_option(house: House) -> None:
+    rows = "".join(f"2026-01-0{day},{shop},{day},{day * 2}\n" for shop in "AB" for day in range(1, 5))
+    table = body(f"day,shop,sold,returned\n{rows}".encode(), CSV)
+    made = house.acme.post("/v1/datasets?name=sales&target=sold&target=returned", **table)
+    assert (made["series_total"], made["reading"]["target"]) == (4, ["sold", "returned"])
+    again = house.acme.refused("POST", "/v1/datasets?name=other&time=day&time=day", **table)
+    assert again == (422, "invalid_request", "repeated")
+
+
 def test_an_option_that_does_not_exist_is_refused_with_the_nearest(house: House) -> None:
     answer = house.acme.ask("POST", "/v1/datasets?name=sales&on_duplicates=mean", **body(b"ds,y\n2026-01-01,1\n", CSV))
     assert answer.status_code == 422

@@ -42,7 +42,7 @@ def key_of(home: Home) -> str:
 def request(key: str, path: str, body: object = None, keep_alive: bool = True) -> bytes:
     """Return the bytes of one request."""
     content = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", "host: x", f"authorization: Bearer {key}"]
+    lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", "host: localhost", f"authorization: Bearer {key}"]
     lines += [] if body is None else ["content-type: application/json", f"content-length: {len(content)}"]
     lines += [] if keep_alive else ["connection: close"]
     return "\r\n".join([*lines, "", ""]).encode() + content
