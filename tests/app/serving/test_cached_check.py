@@ -45,6 +45,7 @@ def test_while_a_check_hangs_its_callers_get_the_late_result_and_no_other_check_
         for _ in range(100):
             if await check.result() == "ok":
                 return
+            await asyncio.sleep(0.01)  # the thread of the check needs a turn as well
         raise AssertionError("the check ended and its result did not come")
 
     asyncio.run(scene())

@@ -47,6 +47,7 @@ def test_stored_bytes_that_do_not_have_their_checksum_are_named(full: Database) 
     assert damages == {
         "data set sales": "its rows up to revision 1 do not have their SHA-256; restore a backup",
         "data set copy": "its rows up to revision 1 do not have their SHA-256; restore a backup",
+        "data set umsatz": "its rows up to revision 1 do not have their SHA-256; restore a backup",
         "checkpoint of job j4": "it does not have its SHA-256; queue the job again",
         "file forecast.csv of job j1": "it does not have its SHA-256; run it again",
     }
