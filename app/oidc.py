@@ -34,7 +34,7 @@ Fetch = Callable[[str], JsonObject]  # URL -> the JSON object there
 
 
 class OidcRules(NamedTuple):
-    """Conditions for a token, and the claims that say whose it is and what it allows."""
+    """Conditions for a token, and the names of the claims with its tenant and its scopes."""
 
     issuer: str
     audience: str

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class ProblemPage(NamedTuple):
-    """What a code means, and what the sender of the request can do."""
+    """Meaning of an error code, and the remedy for the sender of the request."""
 
     meaning: str
     remedy: str

@@ -18,7 +18,7 @@ def list_events(
     tenant: Tenant = None,
     output: Output = Format.CSV,
 ) -> None:
-    """List the newest changes: who changed what, and when.
+    """List the newest events of the audit log: time, tenant, actor, action and subject.
 
     Example: forecastle audit-log list --limit 20
     """

@@ -8,7 +8,7 @@ from app.schemas.base import Answer, JsonObject
 
 
 class AuditEventAnswer(Answer):
-    """One change, with who made it."""
+    """Event of the audit log: a change, its actor, its subject and its time."""
 
     sequence: int | None = Field(
         description="Number of the event in the log of the tenant, from 1; null if an earlier release wrote it and the "

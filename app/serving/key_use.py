@@ -32,7 +32,7 @@ class KeyUse:
                 self._thread.start()
 
     def close(self) -> None:
-        """Write what is not written yet, and end the thread."""
+        """Store the uses of keys that were noted since the last write, and end the thread."""
         with self._lock:
             self._stopping.set()
         if self._thread is not None:

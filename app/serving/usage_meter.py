@@ -42,7 +42,7 @@ class UsageMeter:
                 self._thread.start()
 
     def flush(self) -> None:
-        """Write what is not written yet."""
+        """Store the counts that were collected since the last write; after an error they are kept for the next one."""
         with self._lock:
             used, self._used = self._used, {}
         if not used:
@@ -56,7 +56,7 @@ class UsageMeter:
                     self._used.setdefault(tenant_id, Counter()).update(amounts)
 
     def close(self) -> None:
-        """Write what is not written yet, and end the thread."""
+        """Store the counts that were collected since the last write, and end the thread."""
         with self._lock:
             self._stopping.set()
         if self._thread is not None:

@@ -1,4 +1,4 @@
-"""Panel of a table, with what was recognised in it and what was repaired."""
+"""Panel of a table, and the record of its reading: roles of the columns, layouts, and counts of repairs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
